@@ -1,0 +1,245 @@
+import { createPublicKey, hash, type KeyObject, sign } from 'node:crypto'
+import type { Certificate } from './certificate.ts'
+import { contextTag, readSequence, TAG } from './der.ts'
+import {
+  writeBitString,
+  writeBoolean,
+  writeElement,
+  writeInteger,
+  writeNamedBits,
+  writeObjectIdentifier,
+  writeOctetString,
+  writeSequence,
+  writeSet,
+  writeSmallInteger,
+  writeTime,
+  writeUtf8String,
+} from './der-writer.ts'
+import { CLIENT_AUTH, EXTENSION, KEY_USAGE, subjectKeyIdentifier } from './extensions.ts'
+
+const COMMON_NAME = '2.5.4.3'
+/** Certificates begin an hour before they are made: the clocks of phones and proxies differ. */
+export const BACKDATE_SECONDS = 3600
+
+/** Unix seconds, both inclusive. */
+export interface Validity {
+  readonly notBefore: number
+  readonly notAfter: number
+}
+
+/** The CA that signs: its certificate and the private key of it. */
+export interface SigningAuthority {
+  readonly certificate: Certificate
+  readonly privateKey: KeyObject
+}
+
+export interface AuthorityRequest extends Validity {
+  readonly commonName: string
+  readonly privateKey: KeyObject
+  /** 16 random bytes. */
+  readonly serial: Uint8Array
+}
+
+/**
+ * A self-signed CA certificate, DER, that can do one thing: sign client certificates directly
+ * (pathlen 0) and their CRL. Its own extendedKeyUsage keeps it harmless where somebody trusts it
+ * as a root: no browser or OpenSSL takes a server certificate from it.
+ */
+export function issueAuthority(request: AuthorityRequest): Buffer {
+  const publicKeyInfo = publicKeyInfoOf(request.privateKey)
+  const name = writeName(request.commonName)
+  return issue({
+    ...request,
+    issuer: name,
+    subject: name,
+    publicKeyInfo,
+    signer: request.privateKey,
+    extensions: [
+      writeExtension(
+        EXTENSION.basicConstraints,
+        true,
+        writeSequence(writeBoolean(true), writeSmallInteger(0)),
+      ),
+      writeExtension(
+        EXTENSION.keyUsage,
+        true,
+        writeNamedBits([KEY_USAGE.keyCertSign, KEY_USAGE.crlSign]),
+      ),
+      writeExtension(
+        EXTENSION.extendedKeyUsage,
+        false,
+        writeSequence(writeObjectIdentifier(CLIENT_AUTH)),
+      ),
+      writeExtension(
+        EXTENSION.subjectKeyIdentifier,
+        false,
+        writeOctetString(keyIdentifier(publicKeyInfo)),
+      ),
+    ],
+  })
+}
+
+export interface CertificateRequest extends Validity {
+  readonly commonName: string
+  /** SubjectPublicKeyInfo, DER. */
+  readonly publicKeyInfo: Buffer
+  /** 16 random bytes. */
+  readonly serial: Uint8Array
+  /** For the SAN, ASCII; some verifiers refuse a certificate without one. */
+  readonly uri: string
+}
+
+/** A client certificate, DER, signed by the CA. */
+export function issueCertificate(request: CertificateRequest, authority: SigningAuthority): Buffer {
+  return issue({
+    ...request,
+    issuer: authority.certificate.subject.der,
+    subject: writeName(request.commonName),
+    signer: authority.privateKey,
+    extensions: [
+      writeExtension(EXTENSION.basicConstraints, true, writeSequence()),
+      writeExtension(EXTENSION.keyUsage, true, writeNamedBits([KEY_USAGE.digitalSignature])),
+      writeExtension(
+        EXTENSION.extendedKeyUsage,
+        false,
+        writeSequence(writeObjectIdentifier(CLIENT_AUTH)),
+      ),
+      writeExtension(
+        EXTENSION.subjectAltName,
+        false,
+        writeSequence(writeElement(contextTag(6, false), Buffer.from(request.uri, 'latin1'))),
+      ),
+      writeExtension(
+        EXTENSION.subjectKeyIdentifier,
+        false,
+        writeOctetString(keyIdentifier(request.publicKeyInfo)),
+      ),
+      authorityKeyIdentifierOf(authority),
+    ],
+  })
+}
+
+export interface RevokedCertificate {
+  /** As in `Certificate.serial`. */
+  readonly serial: string
+  /** Unix seconds. */
+  readonly revokedAt: number
+}
+
+export interface RevocationListRequest {
+  readonly number: number
+  /** Unix seconds. */
+  readonly thisUpdate: number
+  readonly nextUpdate: number
+  readonly revoked: readonly RevokedCertificate[]
+}
+
+/** A CRL, DER, signed by the CA (RFC 5280 §5). */
+export function issueRevocationList(
+  request: RevocationListRequest,
+  authority: SigningAuthority,
+): Buffer {
+  const entries = request.revoked.map(({ serial, revokedAt }) =>
+    writeSequence(writeInteger(Buffer.from(serial, 'hex')), writeTime(revokedAt)),
+  )
+  const algorithm = signatureAlgorithm(authority.privateKey)
+  const tbs = writeSequence(
+    writeSmallInteger(1),
+    algorithm.der,
+    authority.certificate.subject.der,
+    writeTime(request.thisUpdate),
+    writeTime(request.nextUpdate),
+    // An empty list is left out (RFC 5280 §5.1.2.6).
+    ...(entries.length > 0 ? [writeSequence(...entries)] : []),
+    writeElement(
+      contextTag(0, true),
+      writeSequence(
+        authorityKeyIdentifierOf(authority),
+        writeExtension(EXTENSION.crlNumber, false, writeSmallInteger(request.number)),
+      ),
+    ),
+  )
+  return signed(tbs, authority.privateKey)
+}
+
+interface IssueRequest extends Validity {
+  readonly serial: Uint8Array
+  readonly issuer: Buffer
+  readonly subject: Buffer
+  readonly publicKeyInfo: Buffer
+  readonly signer: KeyObject
+  readonly extensions: readonly Buffer[]
+}
+
+function issue(request: IssueRequest): Buffer {
+  const tbs = writeSequence(
+    writeElement(contextTag(0, true), writeSmallInteger(2)),
+    // A serial number is positive (RFC 5280 §4.1.2.2).
+    writeInteger(request.serial.map((byte, index) => (index === 0 ? (byte & 0x3f) | 0x40 : byte))),
+    signatureAlgorithm(request.signer).der,
+    request.issuer,
+    writeSequence(writeTime(request.notBefore), writeTime(request.notAfter)),
+    request.subject,
+    request.publicKeyInfo,
+    writeElement(contextTag(3, true), writeSequence(...request.extensions)),
+  )
+  return signed(tbs, request.signer)
+}
+
+function signed(tbs: Buffer, signer: KeyObject): Buffer {
+  const algorithm = signatureAlgorithm(signer)
+  const signature = sign(algorithm.hash, tbs, signer)
+  return writeSequence(tbs, algorithm.der, writeBitString(signature))
+}
+
+/** The algorithm that goes with the key: its own hash for Ed25519, SHA-256 or the curve's size else. */
+function signatureAlgorithm(key: KeyObject): {
+  readonly der: Buffer
+  readonly hash: string | null
+} {
+  const curve = key.asymmetricKeyDetails?.namedCurve
+  if (key.asymmetricKeyType === 'ed25519') {
+    return { der: writeSequence(writeObjectIdentifier('1.3.101.112')), hash: null }
+  }
+  if (key.asymmetricKeyType === 'rsa') {
+    const oid = writeObjectIdentifier('1.2.840.113549.1.1.11')
+    return { der: writeSequence(oid, writeElement(TAG.null)), hash: 'sha256' }
+  }
+  if (curve === 'secp384r1' || curve === 'secp521r1') {
+    const large = curve === 'secp521r1'
+    const oid = writeObjectIdentifier(`1.2.840.10045.4.3.${large ? 4 : 3}`)
+    return { der: writeSequence(oid), hash: large ? 'sha512' : 'sha384' }
+  }
+  return { der: writeSequence(writeObjectIdentifier('1.2.840.10045.4.3.2')), hash: 'sha256' }
+}
+
+/** SubjectPublicKeyInfo, DER, of a private key's public half. */
+export function publicKeyInfoOf(privateKey: KeyObject): Buffer {
+  return createPublicKey(privateKey).export({ type: 'spki', format: 'der' })
+}
+
+const writeName = (commonName: string): Buffer =>
+  writeSequence(
+    writeSet(writeSequence(writeObjectIdentifier(COMMON_NAME), writeUtf8String(commonName))),
+  )
+
+function writeExtension(oid: string, critical: boolean, value: Buffer): Buffer {
+  const criticality = critical ? [writeBoolean(true)] : []
+  return writeSequence(writeObjectIdentifier(oid), ...criticality, writeOctetString(value))
+}
+
+/** Method 1 of RFC 7093 §2: the leftmost 160 bits of SHA-256 over the public key's bits. */
+function keyIdentifier(publicKeyInfo: Buffer): Buffer {
+  const bits = readSequence(publicKeyInfo)?.[1]?.content.subarray(1) ?? publicKeyInfo
+  return hash('sha256', bits, 'buffer').subarray(0, 20)
+}
+
+function authorityKeyIdentifierOf({ certificate }: SigningAuthority): Buffer {
+  const own = subjectKeyIdentifier(certificate.extensions)
+  const identifier = typeof own === 'string' ? keyIdentifier(certificate.publicKeyInfo) : own
+  return writeExtension(
+    EXTENSION.authorityKeyIdentifier,
+    false,
+    writeSequence(writeElement(contextTag(0, false), identifier)),
+  )
+}

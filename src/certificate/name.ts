@@ -1,0 +1,104 @@
+import { readElements, readObjectIdentifier, readSequence, TAG } from './der.ts'
+
+/** One attribute of a distinguished name. */
+export interface NameAttribute {
+  readonly type: string
+  /** `undefined` where the value is not one of the string types that we read. */
+  readonly text: string | undefined
+}
+
+export interface DistinguishedName {
+  readonly der: Buffer
+  /** Equal for two names exactly if RFC 5280 §7.1 calls them equal. */
+  readonly comparable: string
+  /** In the order of the encoding, most significant first. */
+  readonly attributes: readonly NameAttribute[]
+}
+
+const COMMON_NAME = '2.5.4.3'
+const SHORT_TYPES: Readonly<Record<string, string>> = {
+  [COMMON_NAME]: 'CN',
+  '2.5.4.6': 'C',
+  '2.5.4.7': 'L',
+  '2.5.4.8': 'ST',
+  '2.5.4.10': 'O',
+  '2.5.4.11': 'OU',
+}
+
+/** Reads a Name (RFC 5280 §4.1.2.4). */
+export function readName(der: Buffer): DistinguishedName | undefined {
+  const relativeNames = readSequence(der)
+  if (relativeNames === undefined) return undefined
+  const attributes: NameAttribute[] = []
+  const comparable: string[] = []
+  for (const relativeName of relativeNames) {
+    const members = relativeName.tag === TAG.set ? readElements(relativeName.content) : undefined
+    if (members === undefined || members.length === 0) return undefined
+    const comparableMembers: string[] = []
+    for (const member of members) {
+      const attribute = readAttribute(member.bytes)
+      if (attribute === undefined) return undefined
+      attributes.push(attribute)
+      comparableMembers.push(attribute.comparable)
+    }
+    comparable.push(comparableMembers.sort().join('+'))
+  }
+  return { der, comparable: comparable.join(','), attributes }
+}
+
+function readAttribute(der: Buffer): (NameAttribute & { comparable: string }) | undefined {
+  const [type, value, ...rest] = readSequence(der) ?? []
+  if (type === undefined || value === undefined || rest.length > 0) return undefined
+  const oid = type.tag === TAG.objectIdentifier ? readObjectIdentifier(type.content) : undefined
+  if (oid === undefined) return undefined
+  const text = readText(value.tag, value.content)
+  // Strings are compared without regard to case, to the amount of white space and to their type;
+  // whatever we cannot read as text, byte by byte. JSON keeps separators in values apart.
+  const folded =
+    text === undefined || value.tag === TAG.teletexString
+      ? value.bytes.toString('hex')
+      : JSON.stringify(text.trim().replace(/\s+/g, ' ').toLowerCase())
+  return { type: oid, text, comparable: `${oid}=${folded}` }
+}
+
+/** The text of a DirectoryString or IA5String, `undefined` for other types and invalid bytes. */
+function readText(tag: number, content: Buffer): string | undefined {
+  switch (tag) {
+    case TAG.utf8String:
+      return readUtf8(content)
+    case TAG.printableString:
+    case TAG.ia5String:
+      return readAscii(content)
+    case TAG.teletexString:
+      return content.toString('latin1')
+    case TAG.bmpString:
+      return content.length % 2 === 0
+        ? readUtf8(Buffer.from(Buffer.from(content).swap16().toString('utf16le'), 'utf8'))
+        : undefined
+    default:
+      return undefined
+  }
+}
+
+function readUtf8(bytes: Buffer): string | undefined {
+  const text = bytes.toString('utf8')
+  return Buffer.from(text, 'utf8').equals(bytes) ? text : undefined
+}
+
+/** Bytes below 0x80 only, as an IA5String must be. */
+export function readAscii(bytes: Buffer): string | undefined {
+  return bytes.every((byte) => byte < 0x80) ? bytes.toString('latin1') : undefined
+}
+
+/** The first CN that can be read. */
+export function commonName(name: DistinguishedName): string | undefined {
+  return name.attributes.find(({ type, text }) => type === COMMON_NAME && text !== undefined)?.text
+}
+
+/** For people: `CN=Home Device CA, O=Home`; control characters are shown as `?`. */
+export function describeName(name: DistinguishedName): string {
+  const parts = name.attributes.map(
+    ({ type, text }) => `${SHORT_TYPES[type] ?? type}=${text ?? '(not text)'}`,
+  )
+  return parts.length > 0 ? parts.join(', ').replace(/\p{Cc}/gu, '?') : '(no name)'
+}

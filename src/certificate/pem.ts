@@ -1,0 +1,68 @@
+/** RFC 7468 text encoding, strict: only whole blocks of one label, and nothing around them. */
+
+const LINE_LENGTH = 64
+
+/** One block: label, base64 lines with any line length, no headers. */
+const BLOCK =
+  /-----BEGIN ([A-Z0-9 ]+)-----\r?\n((?:[A-Za-z0-9+/=]+\r?\n)+)-----END \1-----(?:\r?\n|$)/y
+
+/**
+ * The DER of every block of `text`, or `undefined` if there is none, one has another label, or
+ * anything but white space stands between them. Lines that begin with `#` and the descriptive text
+ * that OpenSSL's `-text` puts before a block are removed when `tolerateComments` is set (files that
+ * a person made); headers get no such tolerance.
+ */
+export function readPemBlocks(
+  text: string,
+  label: string,
+  tolerateComments = false,
+): readonly Buffer[] | undefined {
+  const source = tolerateComments ? withoutComments(text) : text
+  const blocks: Buffer[] = []
+  let position = skipWhiteSpace(source, 0)
+  while (position < source.length) {
+    BLOCK.lastIndex = position
+    const match = BLOCK.exec(source)
+    if (match === null || match[1] !== label) return undefined
+    const der = readBase64((match[2] ?? '').replace(/\r?\n/g, ''))
+    if (der === undefined) return undefined
+    blocks.push(der)
+    position = skipWhiteSpace(source, BLOCK.lastIndex)
+  }
+  return blocks.length > 0 ? blocks : undefined
+}
+
+/** Keeps only what stands between BEGIN and END lines. */
+function withoutComments(text: string): string {
+  let inside = false
+  const kept: string[] = []
+  for (const line of text.split(/\r?\n/)) {
+    if (line.startsWith('-----BEGIN ')) inside = true
+    if (inside) kept.push(line.trimEnd())
+    if (line.startsWith('-----END ')) inside = false
+  }
+  return kept.length > 0 ? `${kept.join('\n')}\n` : ''
+}
+
+function skipWhiteSpace(text: string, from: number): number {
+  let position = from
+  while (' \t\r\n'.includes(text[position] ?? '-')) position += 1
+  return position
+}
+
+/**
+ * Standard base64 (RFC 4648 §4) in its one canonical spelling: padded, without white space, unused
+ * bits zero. `undefined` for any other. Node's own decoder skips what it does not know, which would
+ * let two texts mean one certificate.
+ */
+export function readBase64(text: string): Buffer | undefined {
+  if (text.length === 0 || text.length % 4 !== 0) return undefined
+  const bytes = Buffer.from(text, 'base64')
+  return bytes.toString('base64') === text ? bytes : undefined
+}
+
+export function writePem(label: string, der: Uint8Array): string {
+  const base64 = Buffer.from(der).toString('base64')
+  const lines = base64.match(new RegExp(`.{1,${LINE_LENGTH}}`, 'g')) ?? []
+  return `-----BEGIN ${label}-----\n${lines.join('\n')}\n-----END ${label}-----\n`
+}

@@ -1,0 +1,188 @@
+import { readAlgorithm, readOptionalExtensions, readSigned, readTimeField } from './certificate.ts'
+import {
+  contextTag,
+  type DerElement,
+  readBoolean,
+  readElement,
+  readElements,
+  readIntegerHex,
+  readSequence,
+  readSmallInteger,
+  SequenceReader,
+  TAG,
+} from './der.ts'
+import {
+  authorityKeyIdentifier,
+  EXTENSION,
+  type Extensions,
+  readDistributionPointName,
+  readExtensions,
+} from './extensions.ts'
+import { describeName, readName } from './name.ts'
+import { isFitSignature, isSignedBy } from './signature.ts'
+import type { Issuer } from './verify.ts'
+
+/** A CRL (RFC 5280 §5) whose signature one of our issuers has made. */
+export interface RevocationList {
+  readonly issuerKeyHash: string
+  /** cRLNumber; `undefined` if the CA writes none. */
+  readonly number: bigint | undefined
+  /** Unix seconds. */
+  readonly thisUpdate: number
+  readonly nextUpdate: number
+  /** Serial numbers as in `Certificate.serial`. */
+  readonly serials: ReadonlySet<string>
+  /** Distribution points that it speaks for; `undefined`: for all of the issuer's certificates. */
+  readonly distributionPoints: readonly string[] | undefined
+}
+
+export type ReadRevocationList =
+  | { readonly ok: true; readonly list: RevocationList }
+  | { readonly ok: false; readonly problem: string }
+
+const MAX_SERIAL_BYTES = 21
+const MAX_CRL_NUMBER_BYTES = 21
+const UNDERSTOOD_OF_LIST: ReadonlySet<string> = new Set([
+  EXTENSION.authorityKeyIdentifier,
+  EXTENSION.crlNumber,
+  EXTENSION.issuingDistributionPoint,
+])
+const UNDERSTOOD_OF_ENTRY: ReadonlySet<string> = new Set([EXTENSION.reasonCode])
+
+const hasUnknownCritical = (extensions: Extensions, understood: ReadonlySet<string>): boolean =>
+  [...extensions].some(([oid, { critical }]) => critical && !understood.has(oid))
+
+/** The CRL that fills `der`, signed by one of the issuers, or why it cannot be used. */
+export function readRevocationList(der: Buffer, issuers: readonly Issuer[]): ReadRevocationList {
+  const refuse = (problem: string): ReadRevocationList => ({ ok: false, problem })
+  const signed = readSigned(der)
+  const fields = signed && readListFields(signed.tbs, signed.algorithmDer)
+  if (signed === undefined || fields === undefined) return refuse('not a CRL in strict DER')
+  const { issuerName, extensions, thisUpdate, nextUpdate } = fields
+  const refuseOf = (why: string) => refuse(`the CRL of "${describeName(issuerName)}" ${why}`)
+  if (nextUpdate === undefined) return refuseOf('has no nextUpdate')
+  if (hasUnknownCritical(extensions, UNDERSTOOD_OF_LIST)) {
+    return refuseOf('has a critical extension that certlatch does not know (a delta CRL?)')
+  }
+  const named = issuers.filter(
+    ({ certificate }) => certificate.subject.comparable === issuerName.comparable,
+  )
+  if (named.length === 0) return refuseOf('belongs to no CA in the CA file')
+  if (!isFitSignature(signed.signatureAlgorithm)) {
+    return refuseOf('is signed with an algorithm weaker than SHA-256')
+  }
+  const authority = authorityKeyIdentifier(extensions)
+  if (authority === 'malformed') return refuseOf('has an unreadable authorityKeyIdentifier')
+  const issuer = named.find((candidate) =>
+    isSignedBy({ ...signed, tbs: signed.tbs.bytes }, candidate.key),
+  )
+  if (issuer === undefined) return refuseOf('is not signed by that CA')
+  if (!issuer.signsRevocationLists) {
+    return refuseOf(
+      'is signed by a CA certificate that may not sign CRLs (keyUsage without cRLSign)',
+    )
+  }
+  const scope = readScope(extensions)
+  if (scope === 'partial') {
+    return refuseOf('speaks only for some certificates or reasons (issuingDistributionPoint)')
+  }
+  const number = readNumber(extensions)
+  if (number === 'malformed') return refuseOf('has an unreadable cRLNumber')
+  const serials = readSerials(fields.entries)
+  if (serials === undefined) return refuseOf('has an entry that certlatch cannot read')
+  return {
+    ok: true,
+    list: {
+      issuerKeyHash: issuer.keyHash,
+      number: number === 'absent' ? undefined : number,
+      thisUpdate,
+      nextUpdate,
+      serials,
+      distributionPoints: scope === 'all' ? undefined : scope,
+    },
+  }
+}
+
+/** The fields of TBSCertList (RFC 5280 §5.1.2); `undefined` if they are spelled otherwise. */
+function readListFields(tbs: DerElement, algorithmDer: Buffer) {
+  const fields = new SequenceReader(readElements(tbs.content) ?? [])
+  const version = fields.take(TAG.integer)
+  const algorithm = fields.take(TAG.sequence)
+  const issuer = fields.take(TAG.sequence)
+  const issuerName = issuer && readName(issuer.bytes)
+  const thisUpdateField = fields.takeOneOf([TAG.utcTime, TAG.generalizedTime])
+  const thisUpdate = thisUpdateField && readTimeField(thisUpdateField)
+  const nextUpdateField = fields.takeOneOf([TAG.utcTime, TAG.generalizedTime])
+  const nextUpdate = nextUpdateField && readTimeField(nextUpdateField)
+  const revoked = fields.take(TAG.sequence)
+  const entries = revoked === undefined ? [] : readElements(revoked.content)
+  const extensions = readOptionalExtensions(fields.take(contextTag(0, true)))
+  // Version 2 is written as 1; version 1 has no version field and no extensions.
+  if (version !== undefined && readSmallInteger(version.content) !== 1) return undefined
+  if (algorithm === undefined || !algorithm.bytes.equals(algorithmDer)) return undefined
+  if (readAlgorithm(algorithm.bytes) === undefined || issuerName === undefined) return undefined
+  if (thisUpdate === undefined || entries === undefined || extensions === undefined)
+    return undefined
+  if (nextUpdateField !== undefined && nextUpdate === undefined) return undefined
+  // An empty list is left out, never written (RFC 5280 §5.1.2.6).
+  if (!fields.atEnd || (revoked !== undefined && entries.length === 0)) return undefined
+  if (version === undefined && extensions.size > 0) return undefined
+  return { issuerName, thisUpdate, nextUpdate, entries, extensions }
+}
+
+function readNumber(extensions: Extensions): bigint | 'absent' | 'malformed' {
+  const extension = extensions.get(EXTENSION.crlNumber)
+  if (extension === undefined) return 'absent'
+  const integer = readElement(extension.value, TAG.integer)
+  const hex = integer && readIntegerHex(integer.content, MAX_CRL_NUMBER_BYTES)
+  return hex === undefined || hex.startsWith('-') ? 'malformed' : BigInt(`0x${hex}`)
+}
+
+/**
+ * Every serial number of the list. Any reason counts, certificateHold and removeFromCRL too: the
+ * latter belongs to delta CRLs alone. An entry for another issuer's certificate (indirect CRL) has
+ * a critical extension, and makes the whole list unusable.
+ */
+function readSerials(entries: readonly DerElement[]): ReadonlySet<string> | undefined {
+  const serials = new Set<string>()
+  for (const entry of entries) {
+    const fields = new SequenceReader(readSequence(entry.bytes) ?? [])
+    const serialNumber = fields.take(TAG.integer)
+    const serial = serialNumber && readIntegerHex(serialNumber.content, MAX_SERIAL_BYTES)
+    const date = fields.takeOneOf([TAG.utcTime, TAG.generalizedTime])
+    const extensionsField = fields.take(TAG.sequence)
+    const extensions = extensionsField ? readExtensions(extensionsField.bytes) : new Map()
+    if (serial === undefined || date === undefined || extensions === undefined) return undefined
+    if (!fields.atEnd || hasUnknownCritical(extensions, UNDERSTOOD_OF_ENTRY)) return undefined
+    serials.add(serial)
+  }
+  return serials
+}
+
+/** IssuingDistributionPoint (RFC 5280 §5.2.5): whom the list speaks for. */
+function readScope(extensions: Extensions): readonly string[] | 'all' | 'partial' {
+  const extension = extensions.get(EXTENSION.issuingDistributionPoint)
+  if (extension === undefined) return 'all'
+  const elements = readSequence(extension.value)
+  if (elements === undefined) return 'partial'
+  const fields = new SequenceReader(elements)
+  const name = fields.take(contextTag(0, true))
+  // [1] onlyContainsUserCerts is no limit here: the certificates of devices are just that.
+  const userCertificatesOnly = fields.take(contextTag(1, false))
+  if (userCertificatesOnly && readBoolean(userCertificatesOnly.content) !== true) return 'partial'
+  // Anything further ([2] CA certificates, [3] some reasons, [4] indirect, [5] attributes) is.
+  if (!fields.atEnd) return 'partial'
+  return name === undefined ? 'all' : (readDistributionPointName(name) ?? 'partial')
+}
+
+/**
+ * Whether the list speaks for a certificate with these distribution points. A certificate that
+ * names none is covered: whoever configured this CRL for its CA says so.
+ */
+export function coversCertificate(
+  list: RevocationList,
+  distributionPoints: readonly string[] | undefined,
+): boolean {
+  if (list.distributionPoints === undefined || distributionPoints === undefined) return true
+  return list.distributionPoints.some((name) => distributionPoints.includes(name))
+}

@@ -1,0 +1,71 @@
+import { coversCertificate, type RevocationList } from './revocation.ts'
+import type { CertificateProblem, Issuer, VerifiedCertificate } from './verify.ts'
+
+/** Everything that decides whether an issuer's certificates stand today; one immutable snapshot. */
+export interface TrustSet {
+  readonly issuers: readonly Issuer[]
+  /** The same by `keyHash`: a renewed CA certificate may carry the key of the one before. */
+  readonly issuersByKeyHash: ReadonlyMap<string, readonly Issuer[]>
+  /** By the issuer's `keyHash`. */
+  readonly revocationLists: ReadonlyMap<string, RevocationList>
+  /** Whether an issuer without a CRL closes. */
+  readonly revocationListRequired: boolean
+  /** What a CRL past its nextUpdate means. */
+  readonly staleRevocationList: 'deny' | 'allow'
+}
+
+/** A CA's clock may run this far ahead of ours before its CRL counts as one from the future. */
+export const CLOCK_TOLERANCE_SECONDS = 300
+
+export function groupByKeyHash(issuers: readonly Issuer[]): ReadonlyMap<string, readonly Issuer[]> {
+  const groups = new Map<string, readonly Issuer[]>()
+  for (const issuer of issuers) {
+    groups.set(issuer.keyHash, [...(groups.get(issuer.keyHash) ?? []), issuer])
+  }
+  return groups
+}
+
+/** Whether the list's dates leave it without a say today. */
+export function isStale(list: RevocationList, nowSeconds: number): boolean {
+  return nowSeconds > list.nextUpdate || nowSeconds + CLOCK_TOLERANCE_SECONDS < list.thisUpdate
+}
+
+/**
+ * What speaks today against any certificate with this issuer key and serial number: asked for a
+ * certificate that is shown, and for the one that a session remembers. `undefined`: nothing.
+ */
+export function standingProblem(
+  { issuerKeyHash, serial }: { readonly issuerKeyHash: string; readonly serial: string },
+  trust: TrustSet,
+  nowSeconds: number,
+): CertificateProblem | undefined {
+  const issuers = trust.issuersByKeyHash.get(issuerKeyHash)
+  if (issuers === undefined) return 'certificate-untrusted'
+  const list = trust.revocationLists.get(issuerKeyHash)
+  if (list?.serials.has(serial)) return 'certificate-revoked'
+  if (!issuers.some(({ certificate }) => nowSeconds <= certificate.notAfter)) {
+    return 'certificate-issuer-expired'
+  }
+  if (!issuers.some(({ certificate }) => nowSeconds >= certificate.notBefore)) {
+    return 'certificate-not-yet-valid'
+  }
+  if (list === undefined) return trust.revocationListRequired ? 'certificate-crl-stale' : undefined
+  const tolerated = trust.staleRevocationList === 'allow'
+  return isStale(list, nowSeconds) && !tolerated ? 'certificate-crl-stale' : undefined
+}
+
+/** What speaks today against a certificate that is shown: the above, its own dates, its CRL's scope. */
+export function certificateStandingProblem(
+  verified: VerifiedCertificate,
+  trust: TrustSet,
+  nowSeconds: number,
+): CertificateProblem | undefined {
+  const problem = standingProblem(verified, trust, nowSeconds)
+  if (problem !== undefined) return problem
+  if (nowSeconds < verified.notBefore) return 'certificate-not-yet-valid'
+  if (nowSeconds > verified.notAfter) return 'certificate-expired'
+  const list = trust.revocationLists.get(verified.issuerKeyHash)
+  return list === undefined || coversCertificate(list, verified.distributionPoints)
+    ? undefined
+    : 'certificate-crl-stale'
+}

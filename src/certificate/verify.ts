@@ -1,0 +1,222 @@
+import { createPublicKey, hash, type KeyObject } from 'node:crypto'
+import { type Certificate, readCertificate } from './certificate.ts'
+import {
+  authorityKeyIdentifier,
+  basicConstraints,
+  CLIENT_AUTH,
+  crlDistributionPointNames,
+  EXTENSION,
+  extendedKeyUsage,
+  KEY_USAGE,
+  keyUsage,
+  subjectAltNames,
+  subjectKeyIdentifier,
+} from './extensions.ts'
+import { certificateIdentity } from './identity.ts'
+import { describeName } from './name.ts'
+import { isFitPublicKey } from './public-key.ts'
+import { isFitSignature, isSignedBy } from './signature.ts'
+
+/** Why a certificate that was shown does not open. */
+export type CertificateProblem =
+  | 'certificate-malformed'
+  | 'certificate-untrusted'
+  | 'certificate-expired'
+  | 'certificate-not-yet-valid'
+  | 'certificate-issuer-expired'
+  | 'certificate-revoked'
+  | 'certificate-blocked'
+  | 'certificate-superseded'
+  | 'certificate-wrong-usage'
+  | 'certificate-old-version'
+  | 'certificate-unknown-extension'
+  | 'certificate-weak'
+  | 'certificate-crl-stale'
+
+/** A CA certificate that may sign the certificates of devices. */
+export interface Issuer {
+  readonly certificate: Certificate
+  /** SHA-256 of SubjectPublicKeyInfo, base64url: with a serial number, what a certificate *is*. */
+  readonly keyHash: string
+  readonly key: KeyObject
+  readonly keyIdentifier: Buffer | undefined
+  /** Whether it may sign CRLs (no KeyUsage, or one with cRLSign). */
+  readonly signsRevocationLists: boolean
+}
+
+/** What certlatch keeps of a certificate whose signature and usage it has found good. */
+export interface VerifiedCertificate {
+  readonly issuerKeyHash: string
+  readonly serial: string
+  /** SHA-256 of the DER, base64url. */
+  readonly sha256: string
+  /** Unix seconds, inclusive. */
+  readonly notBefore: number
+  readonly notAfter: number
+  /** Full names of its CRL distribution points; `undefined` without that extension. */
+  readonly distributionPoints: readonly string[] | undefined
+  /** Whom an external CA says this is; see identity.ts. */
+  readonly name: string | undefined
+}
+
+export type CertificateVerdict =
+  | { readonly ok: true; readonly verified: VerifiedCertificate }
+  | { readonly ok: false; readonly problem: CertificateProblem }
+
+const NAME_CONSTRAINTS = '2.5.29.30'
+
+/** What we read and act on; anything else that is critical closes (RFC 5280 §4.2). */
+const UNDERSTOOD: ReadonlySet<string> = new Set([
+  EXTENSION.subjectKeyIdentifier,
+  EXTENSION.authorityKeyIdentifier,
+  EXTENSION.keyUsage,
+  EXTENSION.extendedKeyUsage,
+  EXTENSION.basicConstraints,
+  EXTENSION.subjectAltName,
+  EXTENSION.crlDistributionPoints,
+])
+
+function hasUnknownCriticalExtension({ extensions }: Certificate): boolean {
+  for (const [oid, { critical }] of extensions) {
+    if (critical && !UNDERSTOOD.has(oid)) return true
+  }
+  return false
+}
+
+export const sha256Base64Url = (bytes: Buffer): string => hash('sha256', bytes, 'base64url')
+
+export type ReadIssuer =
+  | { readonly ok: true; readonly issuer: Issuer }
+  | { readonly ok: false; readonly problem: string }
+
+/**
+ * A CA certificate from the trusted file, or the sentence that says why it can't be trusted with
+ * anything: a CA that is unfit would refuse every device later, so it is told at the start.
+ */
+export function readIssuer(der: Buffer): ReadIssuer {
+  const certificate = readCertificate(der)
+  if (certificate === undefined) return { ok: false, problem: 'not a certificate in strict DER' }
+  const refuse = (why: string): ReadIssuer => ({
+    ok: false,
+    problem: `CA "${describeName(certificate.subject)}" ${why}`,
+  })
+  const constraints = basicConstraints(certificate.extensions)
+  const usage = keyUsage(certificate.extensions)
+  const purposes = extendedKeyUsage(certificate.extensions)
+  const keyIdentifier = subjectKeyIdentifier(certificate.extensions)
+  if (constraints === 'absent') return refuse('has no basicConstraints, so it is no CA certificate')
+  if (constraints === 'malformed' || !constraints.certificateAuthority) {
+    return refuse('is not a CA certificate (basicConstraints CA:FALSE)')
+  }
+  if (usage === 'malformed' || (usage !== 'absent' && !usage.has(KEY_USAGE.keyCertSign))) {
+    return refuse('may not sign certificates (keyUsage without keyCertSign)')
+  }
+  if (purposes === 'malformed' || (purposes !== 'absent' && !purposes.includes(CLIENT_AUTH))) {
+    return refuse('may not sign client certificates (extendedKeyUsage without clientAuth)')
+  }
+  if (keyIdentifier === 'malformed') return refuse('has an unreadable subjectKeyIdentifier')
+  if (certificate.extensions.has(NAME_CONSTRAINTS)) {
+    return refuse('has name constraints, which certlatch does not evaluate')
+  }
+  if (hasUnknownCriticalExtension(certificate)) return refuse('has an unknown critical extension')
+  if (!isFitPublicKey(certificate.publicKey)) {
+    return refuse('has a key that is not P-256, P-384, P-521, Ed25519 or RSA of 2048 bits or more')
+  }
+  const key = readPublicKey(certificate.publicKeyInfo)
+  if (key === undefined) return refuse('has a public key that OpenSSL cannot read')
+  const issuer: Issuer = {
+    certificate,
+    keyHash: sha256Base64Url(certificate.publicKeyInfo),
+    key,
+    keyIdentifier: keyIdentifier === 'absent' ? undefined : keyIdentifier,
+    signsRevocationLists: usage === 'absent' || usage.has(KEY_USAGE.crlSign),
+  }
+  return { ok: true, issuer }
+}
+
+function readPublicKey(publicKeyInfo: Buffer): KeyObject | undefined {
+  try {
+    return createPublicKey({ key: publicKeyInfo, format: 'der', type: 'spki' })
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * Whether one of the issuers signed this certificate for client authentication. Depth 1: a chain
+ * is never built, so nothing that a client sends can lead anywhere. Dates and revocation are not
+ * looked at: the answer may be cached for as long as the issuers stay the same, those may not.
+ * What is cheap is asked first; a signature is only checked for a certificate that names an issuer.
+ */
+export function verifyCertificate(der: Buffer, issuers: readonly Issuer[]): CertificateVerdict {
+  const refuse = (problem: CertificateProblem): CertificateVerdict => ({ ok: false, problem })
+  const certificate = readCertificate(der)
+  if (certificate === undefined) return refuse('certificate-malformed')
+  const named = issuers.filter(
+    (issuer) => issuer.certificate.subject.comparable === certificate.issuer.comparable,
+  )
+  if (named.length === 0) return refuse('certificate-untrusted')
+  const problem = unfitness(certificate)
+  if (problem !== undefined) return refuse(problem)
+  const issuer = named.find(
+    (candidate) =>
+      keyIdentifierFits(certificate, candidate) && isSignedBy(certificate, candidate.key),
+  )
+  if (issuer === undefined) return refuse('certificate-untrusted')
+  const points = crlDistributionPointNames(certificate.extensions)
+  if (points === 'malformed') return refuse('certificate-malformed')
+  return {
+    ok: true,
+    verified: {
+      issuerKeyHash: issuer.keyHash,
+      serial: certificate.serial,
+      sha256: sha256Base64Url(der),
+      notBefore: certificate.notBefore,
+      notAfter: certificate.notAfter,
+      distributionPoints: points === 'absent' ? undefined : points,
+      name: certificateIdentity(certificate),
+    },
+  }
+}
+
+/** What of the certificate itself speaks against it, whoever signed it. */
+function unfitness(certificate: Certificate): CertificateProblem | undefined {
+  const { extensions } = certificate
+  if (certificate.version < 3) return 'certificate-old-version'
+  if (hasUnknownCriticalExtension(certificate)) return 'certificate-unknown-extension'
+  if (!isFitPublicKey(certificate.publicKey)) return 'certificate-weak'
+  if (!isFitSignature(certificate.signatureAlgorithm)) return 'certificate-weak'
+  const constraints = basicConstraints(extensions)
+  const usage = keyUsage(extensions)
+  const purposes = extendedKeyUsage(extensions)
+  const malformed = [
+    constraints,
+    usage,
+    purposes,
+    authorityKeyIdentifier(extensions),
+    subjectKeyIdentifier(extensions),
+    subjectAltNames(extensions),
+  ].includes('malformed')
+  if (malformed) return 'certificate-malformed'
+  if (typeof constraints === 'object' && constraints.certificateAuthority) {
+    return 'certificate-wrong-usage'
+  }
+  if (typeof usage === 'object' && !usage.has(KEY_USAGE.digitalSignature)) {
+    return 'certificate-wrong-usage'
+  }
+  if (typeof purposes === 'object' && !purposes.includes(CLIENT_AUTH)) {
+    return 'certificate-wrong-usage'
+  }
+  return undefined
+}
+
+/** Whether the AuthorityKeyIdentifier, where it says something, means this issuer. */
+function keyIdentifierFits({ extensions }: Certificate, issuer: Issuer): boolean {
+  const authority = authorityKeyIdentifier(extensions)
+  if (typeof authority !== 'object') return true
+  const { keyIdentifier, serial } = authority
+  if (keyIdentifier !== undefined && issuer.keyIdentifier !== undefined) {
+    if (!keyIdentifier.equals(issuer.keyIdentifier)) return false
+  }
+  return serial === undefined || serial === issuer.certificate.serial
+}

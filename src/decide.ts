@@ -1,0 +1,216 @@
+import { timingSafeEqual } from 'node:crypto'
+import { certificateStandingProblem, standingProblem, type TrustSet } from './certificate/trust.ts'
+import type { CertificateVerdict, VerifiedCertificate } from './certificate/verify.ts'
+import type { Allow, Decision, Deny, DenyReason, Identity } from './decision.ts'
+import type { Policy, Rule } from './policy/policy.ts'
+import { isAllowedPreflight, isCrossSite } from './proxy/cross-site.ts'
+import { readOriginalRequest } from './proxy/original-request.ts'
+import type { RequestHeaders } from './proxy/request-headers.ts'
+import { cookieValues } from './session/cookie.ts'
+import { verifiesAt } from './session/key-ring.ts'
+import {
+  claimsProblem,
+  openSession,
+  renewSession,
+  type SessionClaims,
+  type SessionLifetime,
+  type SessionProblem,
+  type VerifiedToken,
+} from './session/token.ts'
+
+/** What was asked, as far as the decision goes: who asks, and with which headers. */
+export interface Question {
+  /** Whether the connection comes from an address that may ask. */
+  readonly fromTrustedAddress: boolean
+  readonly headers: RequestHeaders
+}
+
+/** A device of the registry, or whom an external CA's certificate names. */
+export type Recognised =
+  | { readonly ok: true; readonly identity: Identity }
+  | { readonly ok: false; readonly reason: 'unknown-device' | 'no-identity' }
+
+/** Everything that the decision rests on; the two verifying functions may remember what they said. */
+export interface Grounds {
+  readonly proxySecret: Buffer | undefined
+  readonly policy: Policy
+  readonly trust: TrustSet
+  readonly cookieName: string
+  /** With it, a session holds for the whole domain. */
+  readonly cookieDomain: string | undefined
+  readonly lifetime: SessionLifetime
+  /** Reads and verifies a certificate header: dates and revocation are judged here, each time. */
+  verifyCertificate(headerValue: string): CertificateVerdict | 'absent'
+  verifyToken(token: string): VerifiedToken
+  recognise(certificate: CertificateReference): Recognised
+}
+
+export interface CertificateReference {
+  readonly issuerKeyHash: string
+  readonly serial: string
+  readonly name: string | undefined
+}
+
+/**
+ * The whole product: may this request pass? The order of the checks is the contract; the first one
+ * that speaks against the request answers, and what nothing speaks for stays outside.
+ */
+export function decide(question: Question, grounds: Grounds, nowSeconds: number): Decision {
+  const { headers } = question
+  if (!question.fromTrustedAddress || !hasProxySecret(headers, grounds)) {
+    return deny('untrusted-proxy')
+  }
+  const request = readOriginalRequest(headers)
+  if (request === undefined) return deny('malformed-request')
+  if (headers.alias) return deny('header-alias')
+
+  const { allowedOrigins, defaultRule: rule } = grounds.policy
+  if (rule.access === 'deny') return deny('policy-deny')
+  if (rule.access === 'open' || isAllowedPreflight(headers, request, allowedOrigins)) return OPEN
+  if (isCrossSite(headers, request, allowedOrigins)) return deny('cross-site')
+
+  const host = grounds.cookieDomain ?? request.host
+  const shown =
+    headers.certificate === undefined ? 'absent' : grounds.verifyCertificate(headers.certificate)
+  if (shown !== 'absent') return decideByCertificate(shown, headers, host, grounds, nowSeconds)
+  return decideBySession(rule, headers, host, grounds, nowSeconds)
+}
+
+const deny = (reason: DenyReason, via: Deny['via'] = 'none'): Deny => ({
+  allow: false,
+  via,
+  reason,
+})
+
+const OPEN: Allow = { allow: true, via: 'rule', identity: undefined, setSession: undefined }
+
+function hasProxySecret({ proxySecret }: RequestHeaders, grounds: Grounds): boolean {
+  if (grounds.proxySecret === undefined) return true
+  const given = Buffer.from(proxySecret ?? '', 'latin1')
+  return given.length === grounds.proxySecret.length && timingSafeEqual(given, grounds.proxySecret)
+}
+
+/** A certificate that was shown decides alone: a bad one closes whatever the cookie says. */
+function decideByCertificate(
+  verdict: CertificateVerdict,
+  headers: RequestHeaders,
+  host: string,
+  grounds: Grounds,
+  nowSeconds: number,
+): Decision {
+  if (!verdict.ok) return deny(verdict.problem, 'certificate')
+  const { verified } = verdict
+  const problem = certificateStandingProblem(verified, grounds.trust, nowSeconds)
+  if (problem !== undefined) return deny(problem, 'certificate')
+  const recognised = grounds.recognise(verified)
+  if (!recognised.ok) return deny(recognised.reason, 'certificate')
+  return {
+    allow: true,
+    via: 'certificate',
+    identity: recognised.identity,
+    setSession: sessionFor(verified, headers, host, grounds, nowSeconds),
+  }
+}
+
+/**
+ * The session that a good certificate opens, unless the request carries one of its own already.
+ * One that saw the certificate more than half a TTL ago is replaced, so that showing the certificate
+ * always moves the session's end.
+ */
+function sessionFor(
+  verified: VerifiedCertificate,
+  headers: RequestHeaders,
+  host: string,
+  grounds: Grounds,
+  nowSeconds: number,
+): Allow['setSession'] {
+  const sessions = readSessions(headers, host, grounds, nowSeconds)
+  const own = sessions.find(
+    (session) =>
+      session.ok &&
+      session.claims.issuerKeyHash === verified.issuerKeyHash &&
+      session.claims.serial === verified.serial,
+  )
+  const lastSeen = own?.ok ? own.claims.certificateSeenAt : undefined
+  if (lastSeen !== undefined && nowSeconds - lastSeen <= grounds.lifetime.ttlSeconds / 2) {
+    return undefined
+  }
+  const certificate = { ...verified, certificateSha256: verified.sha256 }
+  return {
+    claims: openSession(certificate, host, grounds.lifetime, nowSeconds),
+    cause: own === undefined ? 'opened' : 'shown-again',
+  }
+}
+
+/**
+ * Any good one of our cookies opens: a neighbour can toss cookies of our name at us, and must not
+ * lock the owner out. If all are bad, the first one's problem counts.
+ */
+function decideBySession(
+  rule: Rule,
+  headers: RequestHeaders,
+  host: string,
+  grounds: Grounds,
+  nowSeconds: number,
+): Decision {
+  const sessions = readSessions(headers, host, grounds, nowSeconds)
+  if (sessions.length === 0) return deny('nothing-shown')
+  if (rule.access === 'certificate') return deny('session-not-accepted', 'session')
+  let first: Decision | undefined
+  for (const session of sessions) {
+    const decision = session.ok
+      ? decideByClaims(session.claims, grounds, nowSeconds)
+      : deny(session.problem, 'session')
+    if (decision.allow) return decision
+    first ??= decision
+  }
+  return first ?? deny('nothing-shown')
+}
+
+/** A session dies with its certificate: what speaks against that one is asked on every request. */
+function decideByClaims(claims: SessionClaims, grounds: Grounds, nowSeconds: number): Decision {
+  const problem = standingProblem(claims, grounds.trust, nowSeconds)
+  if (problem !== undefined) {
+    return deny(problem === 'certificate-revoked' ? 'session-revoked' : problem, 'session')
+  }
+  const recognised = grounds.recognise(claims)
+  if (!recognised.ok) return deny(recognised.reason, 'session')
+  const renewed = renewSession(claims, grounds.lifetime, nowSeconds)
+  return {
+    allow: true,
+    via: 'session',
+    identity: recognised.identity,
+    setSession: renewed && { claims: renewed, cause: 'renewed' },
+  }
+}
+
+type ReadSession =
+  | { readonly ok: true; readonly claims: SessionClaims }
+  | { readonly ok: false; readonly problem: SessionProblem }
+
+/** Our cookies, judged by their MAC, host and dates. */
+function readSessions(
+  headers: RequestHeaders,
+  host: string,
+  grounds: Grounds,
+  nowSeconds: number,
+): readonly ReadSession[] {
+  if (headers.cookie === undefined) return []
+  const tokens = cookieValues(headers.cookie, grounds.cookieName)
+  if (tokens === undefined) return [{ ok: false, problem: 'session-malformed' }]
+  return tokens.map((token) => readSession(token, host, grounds, nowSeconds))
+}
+
+function readSession(
+  token: string,
+  host: string,
+  grounds: Grounds,
+  nowSeconds: number,
+): ReadSession {
+  const verified = grounds.verifyToken(token)
+  if (!verified.ok) return verified
+  const problem = verifiesAt(verified.key, nowSeconds)
+    ? claimsProblem(verified.claims, host, grounds.lifetime, nowSeconds)
+    : 'session-key-retired'
+  return problem === undefined ? verified : { ok: false, problem }
+}

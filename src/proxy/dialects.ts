@@ -1,0 +1,52 @@
+/** The proxies that certlatch understands; one is configured, none is ever guessed. */
+export type DialectName = 'traefik' | 'caddy' | 'haproxy' | 'nginx'
+
+/** How a certificate is written into its header. */
+export type CertificateEncoding = 'traefik-list' | 'rfc9440' | 'url-escaped-pem'
+
+export interface Dialect {
+  readonly name: DialectName
+  /** The header that carries the client's certificate, in lower case. */
+  readonly certificateHeader: string
+  readonly encoding: CertificateEncoding
+  /**
+   * Whether a 200 carries the client's `Cookie` without our session. Traefik (`authResponseHeaders`)
+   * and nginx (`$upstream_http_cookie`) take the application's copy from there; Caddy and HAProxy
+   * edit the header themselves.
+   */
+  readonly returnsCookie: boolean
+  /** Whether the refusal page is fetched by a second question marked `X-Certlatch-Page` (nginx). */
+  readonly asksForPage: boolean
+}
+
+/** What each proxy sends, as recorded from Traefik 3.7.15, Caddy 2.11.7, HAProxy 2.6.12, nginx 1.22.1. */
+export const DIALECTS: Readonly<Record<DialectName, Dialect>> = {
+  traefik: {
+    name: 'traefik',
+    certificateHeader: 'x-forwarded-tls-client-cert',
+    encoding: 'traefik-list',
+    returnsCookie: true,
+    asksForPage: false,
+  },
+  caddy: {
+    name: 'caddy',
+    certificateHeader: 'client-cert',
+    encoding: 'rfc9440',
+    returnsCookie: false,
+    asksForPage: false,
+  },
+  haproxy: {
+    name: 'haproxy',
+    certificateHeader: 'client-cert',
+    encoding: 'rfc9440',
+    returnsCookie: false,
+    asksForPage: false,
+  },
+  nginx: {
+    name: 'nginx',
+    certificateHeader: 'x-ssl-client-cert',
+    encoding: 'url-escaped-pem',
+    returnsCookie: true,
+    asksForPage: true,
+  },
+}

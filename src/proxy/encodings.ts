@@ -1,0 +1,89 @@
+import { readBase64, readPemBlocks } from '../certificate/pem.ts'
+import type { CertificateEncoding } from './dialects.ts'
+
+/** What a certificate header says: none was shown, nothing that can be read, or the leaf's DER. */
+export type HeaderCertificate =
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'malformed' }
+  | { readonly kind: 'certificate'; readonly der: Buffer }
+
+const ABSENT: HeaderCertificate = { kind: 'absent' }
+const MALFORMED: HeaderCertificate = { kind: 'malformed' }
+const PEM_LABEL = 'CERTIFICATE'
+
+const certificateOf = (der: Buffer | undefined): HeaderCertificate =>
+  der === undefined ? MALFORMED : { kind: 'certificate', der }
+
+/**
+ * Spellings of "no certificate" that proxies have been seen to send: nothing at all, Caddy's empty
+ * byte sequence and empty PEM block, its unreplaced placeholder (up to 2.11.1), Apache's `(null)`.
+ */
+const NO_CERTIFICATE: ReadonlySet<string> = new Set([
+  '',
+  '::',
+  ':{http.request.tls.client.certificate_der_base64}:',
+  '{http.request.tls.client.certificate_der_base64}',
+  '{http.request.tls.client.certificate_pem}',
+  '(null)',
+])
+const EMPTY_PEM = /^-----BEGIN CERTIFICATE-----\s*-----END CERTIFICATE-----\s*$/
+
+/** Reads the value of a certificate header in the one encoding that its proxy uses. */
+export function readCertificateHeader(
+  value: string,
+  encoding: CertificateEncoding,
+): HeaderCertificate {
+  const text = value.trim()
+  if (NO_CERTIFICATE.has(text)) return ABSENT
+  return READERS[encoding](text)
+}
+
+const READERS: Readonly<Record<CertificateEncoding, (text: string) => HeaderCertificate>> = {
+  rfc9440: readByteSequence,
+  'traefik-list': readTraefikList,
+  'url-escaped-pem': readEscapedPem,
+}
+
+/** RFC 9440 §2.2: one sf-binary, `:` base64 `:`; never a list. */
+function readByteSequence(text: string): HeaderCertificate {
+  const [, base64] = /^:([A-Za-z0-9+/=]+):$/.exec(text) ?? []
+  return base64 === undefined ? MALFORMED : certificateOf(readBase64(base64))
+}
+
+/**
+ * Traefik (passTLSClientCert, `pem: true`): each certificate that the client presented, leaf first,
+ * as base64 of its DER, joined with commas; URL-escaped up to v2.9.1. PEM lines are taken as well.
+ * What follows the leaf is read, so that it is not garbage, and never trusted.
+ */
+function readTraefikList(text: string): HeaderCertificate {
+  const list = unescapeUrl(text)
+  if (list === undefined) return MALFORMED
+  if (EMPTY_PEM.test(list)) return ABSENT
+  const certificates = list.split(',').map(readListItem)
+  return certificates.includes(undefined) ? MALFORMED : certificateOf(certificates[0])
+}
+
+function readListItem(item: string): Buffer | undefined {
+  if (!item.includes('-----')) return readBase64(item)
+  const [, base64, ...rest] =
+    /^-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----\s*$/.exec(item) ?? []
+  return base64 === undefined || rest.length > 0 ? undefined : readBase64(base64.replace(/\s/g, ''))
+}
+
+/** nginx's `$ssl_client_escaped_cert`: one PEM block, URL-escaped. */
+function readEscapedPem(text: string): HeaderCertificate {
+  const pem = unescapeUrl(text)
+  if (pem === undefined) return MALFORMED
+  if (EMPTY_PEM.test(pem)) return ABSENT
+  return certificateOf(readPemBlocks(pem, PEM_LABEL)?.[0])
+}
+
+/** Percent-decoding and nothing else: a bare `+` is base64's, never a space. */
+function unescapeUrl(text: string): string | undefined {
+  if (!text.includes('%')) return text
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return undefined
+  }
+}

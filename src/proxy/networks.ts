@@ -1,0 +1,89 @@
+import { BlockList, isIP } from 'node:net'
+
+/** A set of client networks, asked with `containsAddress`. */
+export interface Networks {
+  readonly list: BlockList
+  /** As written by the person, for messages. */
+  readonly text: readonly string[]
+}
+
+/** `ok` or a sentence that says what is wrong and what would be right. */
+export type ParsedNetworks =
+  | { readonly ok: true; readonly networks: Networks }
+  | { readonly ok: false; readonly problems: readonly string[] }
+
+const LOOPBACK = ['127.0.0.0/8', '::1/128'] as const
+
+/**
+ * Reads addresses and CIDR networks; `loopback` means 127.0.0.0/8 and ::1.
+ * A network with host bits (`192.168.1.7/24`) is refused: whoever wrote it meant one thing or the
+ * other, and Node's BlockList would silently take the larger.
+ */
+export function parseNetworks(items: readonly string[]): ParsedNetworks {
+  const list = new BlockList()
+  const problems: string[] = []
+  for (const item of items) {
+    for (const network of item === 'loopback' ? LOOPBACK : [item]) {
+      const problem = addNetwork(list, network)
+      if (problem !== undefined) problems.push(problem)
+    }
+  }
+  if (problems.length > 0) return { ok: false, problems }
+  return { ok: true, networks: { list, text: [...items] } }
+}
+
+function addNetwork(list: BlockList, network: string): string | undefined {
+  const [address = '', prefix, ...rest] = network.split('/')
+  const version = isIP(address)
+  if (version === 0 || address.includes('%') || rest.length > 0) {
+    return `"${network}" is not an address or network such as 192.168.1.10, 172.18.0.0/16 or fd00::/8`
+  }
+  const family = version === 4 ? 'ipv4' : 'ipv6'
+  const bits = version === 4 ? 32 : 128
+  if (prefix === undefined) {
+    list.addAddress(address, family)
+    return undefined
+  }
+  if (!/^(0|[1-9]\d{0,2})$/.test(prefix) || Number(prefix) > bits) {
+    return `"${network}" has a prefix length that is not a number from 0 to ${bits}`
+  }
+  if (hasHostBits(address, version, Number(prefix))) {
+    return `"${network}" has bits set beyond its prefix; write the network's first address, or drop "/${prefix}" for the one address`
+  }
+  list.addSubnet(address, Number(prefix), family)
+  return undefined
+}
+
+function hasHostBits(address: string, version: number, prefixLength: number): boolean {
+  const bits = version === 4 ? 32n : 128n
+  const hostBits = bits - BigInt(prefixLength)
+  return (addressValue(address, version) & ((1n << hostBits) - 1n)) !== 0n
+}
+
+/** The address as one number; `address` has passed `isIP`. */
+function addressValue(address: string, version: number): bigint {
+  if (version === 4) {
+    return address.split('.').reduce((value, part) => (value << 8n) | BigInt(part), 0n)
+  }
+  const withoutDotted = address.replace(/(\d+)\.(\d+)\.(\d+)\.(\d+)$/, (_, a, b, c, d) => {
+    const word = (high: string, low: string) => (Number(high) * 256 + Number(low)).toString(16)
+    return `${word(a, b)}:${word(c, d)}`
+  })
+  const [head = '', tail] = withoutDotted.split('::')
+  const words = (text: string | undefined) => (text ? text.split(':') : [])
+  const left = words(head)
+  const right = words(tail)
+  const gap = tail === undefined ? 0 : 8 - left.length - right.length
+  return [...left, ...Array<string>(gap).fill('0'), ...right].reduce(
+    (value, word) => (value << 16n) | BigInt(`0x${word}`),
+    0n,
+  )
+}
+
+/** Whether the address lies in one of the networks; an IPv4-mapped IPv6 address counts as IPv4. */
+export function containsAddress(networks: Networks, address: string): boolean {
+  const version = isIP(address)
+  if (version === 0) return false
+  // BlockList compares ::ffff:a.b.c.d with its IPv4 networks by itself.
+  return networks.list.check(address, version === 4 ? 'ipv4' : 'ipv6')
+}

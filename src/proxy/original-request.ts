@@ -1,0 +1,63 @@
+import type { RequestHeaders } from './request-headers.ts'
+
+/** The client's request, as the proxy reports it. */
+export interface OriginalRequest {
+  readonly method: string
+  /** `wss` and `ws` count as what they run over. */
+  readonly scheme: 'https' | 'http'
+  /** Lower case, without port and final dot. */
+  readonly host: string
+  /** As X-Forwarded-Host has it, `undefined` without one. */
+  readonly port: string | undefined
+  /** Raw, without the query. */
+  readonly path: string
+  readonly isWebSocket: boolean
+}
+
+const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$/
+const SCHEMES: ReadonlyMap<string, OriginalRequest['scheme']> = new Map([
+  ['https', 'https'],
+  ['wss', 'https'],
+  ['http', 'http'],
+  ['ws', 'http'],
+])
+/** A reg-name without percent-encoding, an IPv4 address, or an IPv6 address in brackets. */
+const HOST = /^([a-z0-9_](?:[a-z0-9._-]*[a-z0-9_-])?|\[[0-9a-f:.]{2,45}\])\.?(?::([0-9]{1,5}))?$/
+const MAX_HOST_LENGTH = 261
+const MAX_URI_LENGTH = 32 * 1024
+/** Control characters and space; `#`, for a fragment never travels in a request. */
+const FORBIDDEN_IN_URI = /[^!-~\u0080-\u00ff]|#/
+const BROKEN_ESCAPE = /%(?![0-9A-Fa-f]{2})/
+
+/**
+ * The request that the proxy asks about, or `undefined` if any of method, scheme, host and URI is
+ * missing, repeated, or not what it should be. Nothing is guessed from what is left.
+ */
+export function readOriginalRequest(headers: RequestHeaders): OriginalRequest | undefined {
+  if (headers.repeated.size > 0) return undefined
+  const { method, uri } = headers
+  const scheme = SCHEMES.get(headers.scheme ?? '')
+  const host = readHost(headers.host)
+  const path = uri === undefined ? undefined : readPath(uri)
+  if (method === undefined || !TOKEN.test(method)) return undefined
+  if (scheme === undefined || host === undefined || path === undefined) return undefined
+  return { method, scheme, ...host, path, isWebSocket: headers.webSocketKey !== undefined }
+}
+
+function readHost(
+  value: string | undefined,
+): { host: string; port: string | undefined } | undefined {
+  if (value === undefined || value.length > MAX_HOST_LENGTH) return undefined
+  const [, host, port] = HOST.exec(value.toLowerCase()) ?? []
+  if (host === undefined || host.includes('..')) return undefined
+  return port !== undefined && Number(port) > 65_535 ? undefined : { host, port }
+}
+
+function readPath(uri: string): string | undefined {
+  if (!uri.startsWith('/') || uri.length > MAX_URI_LENGTH || FORBIDDEN_IN_URI.test(uri)) {
+    return undefined
+  }
+  const queryStart = uri.indexOf('?')
+  const path = queryStart === -1 ? uri : uri.slice(0, queryStart)
+  return path.includes('%') && BROKEN_ESCAPE.test(path) ? undefined : path
+}

@@ -1,0 +1,95 @@
+import { createSecretKey, hash, type KeyObject } from 'node:crypto'
+
+/** A key that signs sessions or still verifies those that it has signed. */
+export interface SessionKey {
+  /** Derived from the key itself, so that every replica calls it the same; not secret. */
+  readonly id: string
+  readonly key: KeyObject
+  /** Unix seconds: it may sign from then on. */
+  readonly signsFrom: number
+  /** Unix seconds, exclusive: it verifies until then; `undefined`: without end. */
+  readonly verifiesUntil: number | undefined
+}
+
+/** In the order of the file: oldest first, newest last. Never empty. */
+export interface KeyRing {
+  readonly keys: readonly SessionKey[]
+  /** The same for two rings exactly if they hold the same keys; not secret. */
+  readonly fingerprint: string
+}
+
+export type ReadKeyRing =
+  | { readonly ok: true; readonly ring: KeyRing }
+  | { readonly ok: false; readonly problem: string }
+
+const SHORTEST_KEY_BYTES = 32
+const LONGEST_KEY_BYTES = 128
+const KEY = /^[A-Za-z0-9+/_-]+={0,2}$/
+const ATTRIBUTE = /^(signs-from|verifies-until)=(\d{1,12})$/
+
+/**
+ * Reads the key file: one key a line, oldest first, base64 or base64url of 32 random bytes or more,
+ * with `signs-from=` and `verifies-until=` in Unix seconds where a rotation has set them. Lines
+ * that begin with `#` are comments. The problem never quotes a key.
+ */
+export function readKeyRing(text: string): ReadKeyRing {
+  const keys: SessionKey[] = []
+  for (const [index, line] of text.split(/\r?\n/).entries()) {
+    const words = line.trim().split(/[ \t]+/)
+    if (words[0] === '' || words[0]?.startsWith('#')) continue
+    const key = readKey(words)
+    if (typeof key === 'string') return { ok: false, problem: `line ${index + 1} ${key}` }
+    if (keys.some(({ id }) => id === key.id)) {
+      return { ok: false, problem: `line ${index + 1} repeats a key` }
+    }
+    keys.push(key)
+  }
+  if (keys.length === 0) return { ok: false, problem: 'has no key' }
+  const ids = keys.map(({ id }) => id).join(' ')
+  return { ok: true, ring: { keys, fingerprint: hash('sha256', ids, 'hex').slice(0, 16) } }
+}
+
+function readKey([encoded = '', ...attributes]: readonly string[]): SessionKey | string {
+  const bytes = Buffer.from(encoded, 'base64')
+  if (!KEY.test(encoded) || bytes.length < SHORTEST_KEY_BYTES || bytes.length > LONGEST_KEY_BYTES) {
+    return 'is not a key: expected base64 of 32 random bytes, as "openssl rand -base64 32" prints'
+  }
+  const times = new Map<string, number>()
+  for (const attribute of attributes) {
+    const [, name, value] = ATTRIBUTE.exec(attribute) ?? []
+    if (name === undefined || times.has(name)) {
+      return 'has something else than signs-from=<Unix seconds> or verifies-until=<Unix seconds> behind the key'
+    }
+    times.set(name, Number(value))
+  }
+  return {
+    id: keyId(bytes),
+    key: createSecretKey(bytes),
+    signsFrom: times.get('signs-from') ?? 0,
+    verifiesUntil: times.get('verifies-until'),
+  }
+}
+
+/** A prefix keeps this hash from being any other use's hash of the same bytes. */
+function keyId(bytes: Buffer): string {
+  const labelled = Buffer.concat([Buffer.from('certlatch session key id\0'), bytes])
+  return hash('sha256', labelled, 'base64url').slice(0, 12)
+}
+
+/** One line of the key file. */
+export function writeKey(bytes: Uint8Array, attributes: readonly string[] = []): string {
+  return [Buffer.from(bytes).toString('base64url'), ...attributes].join(' ')
+}
+
+/**
+ * The newest key whose time to sign has come; before the first one's has, the oldest. Never one
+ * that no longer verifies, as long as there is another.
+ */
+export function signingKey({ keys }: KeyRing, nowSeconds: number): SessionKey | undefined {
+  const usable = keys.filter((key) => verifiesAt(key, nowSeconds))
+  return usable.findLast(({ signsFrom }) => signsFrom <= nowSeconds) ?? usable[0]
+}
+
+export function verifiesAt({ verifiesUntil }: SessionKey, nowSeconds: number): boolean {
+  return verifiesUntil === undefined || nowSeconds < verifiesUntil
+}
