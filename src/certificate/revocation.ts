@@ -36,9 +36,10 @@ export interface RevocationList {
   readonly distributionPoints: readonly string[] | undefined
 }
 
+/** `foreign`: a CRL of a CA that is none of ours. */
 export type ReadRevocationList =
   | { readonly ok: true; readonly list: RevocationList }
-  | { readonly ok: false; readonly problem: string }
+  | { readonly ok: false; readonly problem: string; readonly foreign: boolean }
 
 const MAX_SERIAL_BYTES = 21
 const MAX_CRL_NUMBER_BYTES = 21
@@ -54,20 +55,25 @@ const hasUnknownCritical = (extensions: Extensions, understood: ReadonlySet<stri
 
 /** The CRL that fills `der`, signed by one of the issuers, or why it cannot be used. */
 export function readRevocationList(der: Buffer, issuers: readonly Issuer[]): ReadRevocationList {
-  const refuse = (problem: string): ReadRevocationList => ({ ok: false, problem })
+  const refuse = (problem: string, foreign = false): ReadRevocationList => ({
+    ok: false,
+    problem,
+    foreign,
+  })
   const signed = readSigned(der)
   const fields = signed && readListFields(signed.tbs, signed.algorithmDer)
   if (signed === undefined || fields === undefined) return refuse('not a CRL in strict DER')
   const { issuerName, extensions, thisUpdate, nextUpdate } = fields
-  const refuseOf = (why: string) => refuse(`the CRL of "${describeName(issuerName)}" ${why}`)
+  const refuseOf = (why: string, foreign = false) =>
+    refuse(`the CRL of "${describeName(issuerName)}" ${why}`, foreign)
+  const named = issuers.filter(
+    ({ certificate }) => certificate.subject.comparable === issuerName.comparable,
+  )
+  if (named.length === 0) return refuseOf('belongs to no CA in the CA file', true)
   if (nextUpdate === undefined) return refuseOf('has no nextUpdate')
   if (hasUnknownCritical(extensions, UNDERSTOOD_OF_LIST)) {
     return refuseOf('has a critical extension that certlatch does not know (a delta CRL?)')
   }
-  const named = issuers.filter(
-    ({ certificate }) => certificate.subject.comparable === issuerName.comparable,
-  )
-  if (named.length === 0) return refuseOf('belongs to no CA in the CA file')
   if (!isFitSignature(signed.signatureAlgorithm)) {
     return refuseOf('is signed with an algorithm weaker than SHA-256')
   }

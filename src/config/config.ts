@@ -1,0 +1,240 @@
+import { join } from 'node:path'
+import { DIALECTS, type Dialect } from '../proxy/dialects.ts'
+import type { Networks } from '../proxy/networks.ts'
+import {
+  expectation,
+  LOG_LEVELS,
+  optionOf,
+  PROXIES,
+  type SettingName,
+  STALE_CRL_CHOICES,
+} from './options.ts'
+import { quote } from './text.ts'
+import {
+  choiceReader,
+  cookieNameReader,
+  durationReader,
+  headerNameReader,
+  type ListenAddress,
+  type Reading,
+  readAddress,
+  readDomain,
+  readNetworks,
+  readPath,
+  readSecret,
+  writeDuration,
+} from './values.ts'
+
+export type { ListenAddress } from './values.ts'
+
+/** What certlatch is told from outside, once at the start. */
+export interface Config {
+  readonly listen: ListenAddress
+  readonly adminListen: ListenAddress
+  readonly dataDir: string
+  /** Whether the certificates come from somebody else's CA. */
+  readonly externalCa: boolean
+  readonly caFile: string
+  /** `undefined`: an external CA without a CRL. */
+  readonly crlFile: string | undefined
+  /** A file that a setting names is never made, and must be there at the start. */
+  readonly crlFileNamed: boolean
+  readonly staleCrl: (typeof STALE_CRL_CHOICES)[number]
+  readonly sessionKeysFile: string
+  readonly sessionKeysFileNamed: boolean
+  readonly dialect: Dialect
+  readonly trustedProxies: Networks
+  readonly proxySecret: string | undefined
+  readonly sessionTtlSeconds: number
+  readonly sessionMaxAgeSeconds: number
+  readonly cookieName: string
+  readonly cookieDomain: string | undefined
+  readonly metricsToken: string | undefined
+  readonly logLevel: (typeof LOG_LEVELS)[number]
+}
+
+export type Values = Readonly<Record<string, string | undefined>>
+
+/** A configuration with what should be said about it, or everything that is wrong with it. */
+export type ParsedConfig =
+  | { readonly ok: true; readonly config: Config; readonly warnings: readonly string[] }
+  | { readonly ok: false; readonly problems: readonly string[] }
+
+/** Reads the settings' texts; never throws, and reports all problems at once. */
+export function parseConfig(values: Values): ParsedConfig {
+  const settings = readerOf(values)
+  const config: Config = {
+    listen: settings.read('CERTLATCH_LISTEN', readAddress),
+    adminListen: settings.read('CERTLATCH_ADMIN_LISTEN', readAddress),
+    ...readFiles(settings),
+    staleCrl: settings.read('CERTLATCH_CRL_STALE', choiceReader(STALE_CRL_CHOICES)),
+    dialect: readDialect(settings),
+    trustedProxies: settings.read('CERTLATCH_TRUSTED_PROXIES', readNetworks),
+    proxySecret: settings.readOptional('CERTLATCH_PROXY_SECRET', readSecret),
+    sessionTtlSeconds: settings.read('CERTLATCH_SESSION_TTL', durationReader('10s', '30d')),
+    // Browsers keep no cookie longer than 400 days (RFC 6265bis §5.5).
+    sessionMaxAgeSeconds: settings.read('CERTLATCH_SESSION_MAX_AGE', durationReader('10s', '400d')),
+    ...readCookie(settings),
+    metricsToken: settings.readOptional('CERTLATCH_METRICS_TOKEN', readSecret),
+    logLevel: settings.read('CERTLATCH_LOG_LEVEL', choiceReader(LOG_LEVELS)),
+  }
+  checkAddresses(settings, config)
+  checkDurations(settings, config)
+  const problems = settings.problems()
+  return problems.length > 0
+    ? { ok: false, problems }
+    : { ok: true, config, warnings: warningsOf(config) }
+}
+
+type Read<T> = (text: string) => Reading<T>
+
+interface SettingsReader {
+  /** The value of a setting with a default, or the default's if the given one is a problem. */
+  read<T>(name: SettingName, read: Read<T>): T
+  /** The value of a setting without a default; `undefined` as well if the given one is a problem. */
+  readOptional<T>(name: SettingName, read: Read<T>): T | undefined
+  isGiven(name: SettingName): boolean
+  isSound(name: SettingName): boolean
+  report(name: SettingName, problem: string): void
+  /** In the order in which the settings were read. */
+  problems(): readonly string[]
+}
+
+function readerOf(values: Values): SettingsReader {
+  const problems: { readonly name: SettingName; readonly line: string }[] = []
+  const report = (name: SettingName, problem: string): void => {
+    problems.push({ name, line: `${name} ${describe(name, values[name])}: ${problem}` })
+  }
+  const readOptional = <T>(name: SettingName, read: Read<T>): T | undefined => {
+    const text = values[name]
+    if (text === undefined) return undefined
+    const expected = expectation(optionOf(name))
+    if (text === '') {
+      problems.push({ name, line: `${name} is empty: remove it or give it ${expected}` })
+      return undefined
+    }
+    const reading = read(text)
+    if (reading.ok) return reading.value
+    for (const problem of reading.problems ?? [`expected ${expected}`]) report(name, problem)
+    return undefined
+  }
+  return {
+    read: (name, read) => readOptional(name, read) ?? readDefault(name, read),
+    readOptional,
+    isGiven: (name) => values[name] !== undefined,
+    isSound: (name) => problems.every((known) => known.name !== name),
+    report,
+    problems: () => problems.map(({ line }) => line),
+  }
+}
+
+function readDefault<T>(name: SettingName, read: Read<T>): T {
+  const reading = read(optionOf(name).default ?? '')
+  if (!reading.ok) throw new Error(`the default of ${name} is not a value for it`)
+  return reading.value
+}
+
+/** The value that was got; of a secret no more than its length. */
+function describe(name: SettingName, text = ''): string {
+  if (optionOf(name).secret !== true) return `is ${quote(text)}`
+  const length = [...text].length
+  return `has ${length} character${length === 1 ? '' : 's'}`
+}
+
+type Files = Pick<
+  Config,
+  | 'dataDir'
+  | 'externalCa'
+  | 'caFile'
+  | 'crlFile'
+  | 'crlFileNamed'
+  | 'sessionKeysFile'
+  | 'sessionKeysFileNamed'
+>
+
+function readFiles(settings: SettingsReader): Files {
+  const dataDir = settings.read('CERTLATCH_DATA_DIR', readPath)
+  const caFile = settings.readOptional('CERTLATCH_CA_FILE', readPath)
+  const crlFile = settings.readOptional('CERTLATCH_CRL_FILE', readPath)
+  const sessionKeysFile = settings.readOptional('CERTLATCH_SESSION_KEYS_FILE', readPath)
+  const ownCrlFile = caFile === undefined ? join(dataDir, 'public', 'ca.crl') : undefined
+  return {
+    dataDir,
+    externalCa: caFile !== undefined,
+    caFile: caFile ?? join(dataDir, 'public', 'ca.crt'),
+    crlFile: crlFile ?? ownCrlFile,
+    crlFileNamed: crlFile !== undefined,
+    sessionKeysFile: sessionKeysFile ?? join(dataDir, 'private', 'session.keys'),
+    sessionKeysFileNamed: sessionKeysFile !== undefined,
+  }
+}
+
+function readDialect(settings: SettingsReader): Dialect {
+  const dialect = DIALECTS[settings.read('CERTLATCH_PROXY', choiceReader(PROXIES))]
+  const usual = Object.values(DIALECTS).map(({ certificateHeader }) => certificateHeader)
+  const header = settings.readOptional('CERTLATCH_CERTIFICATE_HEADER', headerNameReader(usual))
+  return header === undefined ? dialect : { ...dialect, certificateHeader: header }
+}
+
+function readCookie(settings: SettingsReader): Pick<Config, 'cookieName' | 'cookieDomain'> {
+  const hasDomain = settings.isGiven('CERTLATCH_COOKIE_DOMAIN')
+  const name = settings.readOptional('CERTLATCH_COOKIE_NAME', cookieNameReader(hasDomain))
+  return {
+    cookieName: name ?? (hasDomain ? '__Secure-certlatch' : '__Host-certlatch'),
+    cookieDomain: settings.readOptional('CERTLATCH_COOKIE_DOMAIN', readDomain),
+  }
+}
+
+/** Port 0 is any free one, so twice the same is none. */
+function checkAddresses(settings: SettingsReader, { listen, adminListen }: Config): void {
+  const isSame = listen.host === adminListen.host && listen.port === adminListen.port
+  if (!isSame || listen.port === 0) return
+  if (!settings.isSound('CERTLATCH_LISTEN') || !settings.isSound('CERTLATCH_ADMIN_LISTEN')) return
+  if (settings.isGiven('CERTLATCH_ADMIN_LISTEN')) {
+    settings.report('CERTLATCH_ADMIN_LISTEN', 'expected another address than CERTLATCH_LISTEN has')
+  } else {
+    settings.report(
+      'CERTLATCH_LISTEN',
+      'expected another address than the default of CERTLATCH_ADMIN_LISTEN',
+    )
+  }
+}
+
+function checkDurations(
+  settings: SettingsReader,
+  { sessionTtlSeconds, sessionMaxAgeSeconds }: Config,
+): void {
+  if (sessionMaxAgeSeconds >= sessionTtlSeconds) return
+  if (!settings.isSound('CERTLATCH_SESSION_TTL')) return
+  if (!settings.isSound('CERTLATCH_SESSION_MAX_AGE')) return
+  if (settings.isGiven('CERTLATCH_SESSION_MAX_AGE')) {
+    const least = writeDuration(sessionTtlSeconds)
+    settings.report(
+      'CERTLATCH_SESSION_MAX_AGE',
+      `expected at least ${least}, which CERTLATCH_SESSION_TTL is`,
+    )
+  } else {
+    const most = writeDuration(sessionMaxAgeSeconds)
+    settings.report(
+      'CERTLATCH_SESSION_TTL',
+      `expected at most ${most}, which CERTLATCH_SESSION_MAX_AGE is by default`,
+    )
+  }
+}
+
+function warningsOf(config: Config): readonly string[] {
+  const warnings: string[] = []
+  for (const network of config.trustedProxies.text) {
+    if (!network.endsWith('/0')) continue
+    const condition = config.proxySecret === undefined ? '' : ' and knows the secret'
+    warnings.push(
+      `CERTLATCH_TRUSTED_PROXIES has ${network}: anybody who reaches the port${condition} is believed; name the address of the proxy`,
+    )
+  }
+  if (config.cookieDomain !== undefined) {
+    warnings.push(
+      `CERTLATCH_COOKIE_DOMAIN is "${config.cookieDomain}": any application under it can act as the device`,
+    )
+  }
+  return warnings
+}

@@ -1,0 +1,98 @@
+import { readFileSync } from 'node:fs'
+import { type ParsedConfig, parseConfig } from './config.ts'
+import { OPTIONS, type Option } from './options.ts'
+import { nearest, printable, quote } from './text.ts'
+
+const PREFIX = 'CERTLATCH_'
+
+/** The environment of this process; the one place that looks at it. */
+export function processEnvironment(): NodeJS.ProcessEnv {
+  return process.env
+}
+
+/** The configuration from `CERTLATCH_…` variables and the files that some of them name. */
+export function loadConfig(environment: NodeJS.ProcessEnv): ParsedConfig {
+  const values: Record<string, string> = {}
+  const problems = unknownNames(environment).map(describeUnknown)
+  for (const option of OPTIONS) {
+    const gathered = gather(option, environment)
+    if (typeof gathered === 'string') values[option.name] = gathered
+    else if (gathered !== undefined) problems.push(gathered.problem)
+  }
+  const parsed = parseConfig(values)
+  if (problems.length === 0) return parsed
+  return { ok: false, problems: parsed.ok ? problems : [...problems, ...parsed.problems] }
+}
+
+type Gathered = string | undefined | { readonly problem: string }
+
+function gather({ name, secret }: Option, environment: NodeJS.ProcessEnv): Gathered {
+  const value = environment[name]
+  const fileName = `${name}_FILE`
+  const path = secret ? environment[fileName] : undefined
+  if (path === undefined) return value
+  if (value !== undefined) {
+    return { problem: `${name} and ${fileName} are both set: remove one of them` }
+  }
+  if (path === '') return { problem: `${fileName} is empty: remove it or give it a path` }
+  const text = readSecretFile(path)
+  if (typeof text === 'string' && text !== '') return text
+  const why = text === '' ? 'the file is empty' : text.problem
+  return { problem: `${fileName} is ${quote(path)}: ${why}` }
+}
+
+/** One final newline is dropped: editors and `echo` add it. */
+function readSecretFile(path: string): Exclude<Gathered, undefined> {
+  try {
+    return readFileSync(path, 'utf8').replace(/\r?\n$/, '')
+  } catch (error) {
+    const { code = 'unknown error' } = error as NodeJS.ErrnoException
+    return { problem: WORDS_FOR[code] ?? `the file cannot be read (${code})` }
+  }
+}
+
+const WORDS_FOR: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file',
+  ENOTDIR: 'there is no such file',
+  EACCES: 'the user that certlatch runs as may not read the file',
+  EISDIR: 'expected a file, but it is a directory',
+}
+
+const NAMES = OPTIONS.flatMap(({ name, secret }) => (secret ? [name, `${name}_FILE`] : [name]))
+const KNOWN: ReadonlySet<string> = new Set(NAMES)
+
+/** The hook's own variables may be left over in the environment of a command that it runs. */
+const HOOK_PREFIX = `${PREFIX}REVOKED_`
+
+/** What Kubernetes gives every container for a Service called `certlatch` or `certlatch-admin`. */
+const SERVICE_VARIABLE =
+  /^CERTLATCH_(?:[A-Z0-9_]+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)$/
+/** By its name alone this could be somebody's guess at a setting. */
+const SERVICE_PORT = /^CERTLATCH_(?:[A-Z0-9_]+_)?PORT$/
+const SERVICE_PORT_VALUE = /^(?:tcp|udp|sctp):\/\//
+
+function unknownNames(environment: NodeJS.ProcessEnv): readonly string[] {
+  return Object.entries(environment)
+    .filter(([name]) => name.startsWith(PREFIX) && !KNOWN.has(name))
+    .filter(([name, value = '']) => {
+      if (name.startsWith(HOOK_PREFIX) || SERVICE_VARIABLE.test(name)) return false
+      return !(SERVICE_PORT.test(name) && SERVICE_PORT_VALUE.test(value))
+    })
+    .map(([name]) => name)
+    .sort()
+}
+
+function describeUnknown(name: string): string {
+  const shown = printable(name)
+  const withoutFile = name.replace(/_FILE$/, '')
+  if (KNOWN.has(withoutFile)) {
+    return `${shown} is not a setting: only secrets are read from a file; set ${withoutFile}`
+  }
+  const near = nearest(
+    name.slice(PREFIX.length),
+    NAMES.map((known) => known.slice(PREFIX.length)),
+  )
+  const hint =
+    near === undefined ? 'certlatch serve --help lists all' : `did you mean ${PREFIX}${near}?`
+  return `${shown} is not a setting: ${hint}`
+}

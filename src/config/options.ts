@@ -1,0 +1,157 @@
+import { DIALECTS, type DialectName } from '../proxy/dialects.ts'
+
+export const STALE_CRL_CHOICES = ['deny', 'allow'] as const
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const
+export const PROXIES: readonly DialectName[] = Object.values(DIALECTS).map(({ name }) => name)
+
+/** What a wrong value is answered with, by the kind of the setting: `expected …`. */
+const EXPECTATIONS = {
+  address: 'an IP address and a port such as 127.0.0.1:9180, 0.0.0.0:9180 or [::1]:9180',
+  path: 'a path without control characters and without white space around it',
+  duration: 'a duration such as 90s, 15m or 1h',
+  networks: 'addresses or networks such as loopback, 192.168.1.10 or 172.18.0.0/16',
+  header: 'a header name of letters, digits and "-", such as X-Forwarded-Tls-Client-Cert',
+  secret: 'at least 16 printable ASCII characters without spaces',
+  'cookie-name': 'a cookie name such as __Host-certlatch',
+  domain: 'a domain name such as example.org, without a dot before it, port or path',
+} as const
+
+export interface Option {
+  readonly name: string
+  readonly kind: keyof typeof EXPECTATIONS | 'choice'
+  /** Of a setting of the kind `choice`. */
+  readonly choices?: readonly string[]
+  /** The value that stands in for a missing one. */
+  readonly default?: string
+  /** Said instead where the missing value follows from other settings. */
+  readonly otherwise?: string
+  /** Never shown, and also read from the file that `<name>_FILE` names. */
+  readonly secret?: true
+  /** One sentence for `certlatch serve --help` and the README. */
+  readonly help: string
+}
+
+/** Every setting of certlatch. A row here and a line in `parseConfig` make a new one. */
+const ROWS = [
+  {
+    name: 'CERTLATCH_LISTEN',
+    kind: 'address',
+    default: '127.0.0.1:9180',
+    help: 'where the proxy asks (/verify)',
+  },
+  {
+    name: 'CERTLATCH_ADMIN_LISTEN',
+    kind: 'address',
+    default: '127.0.0.1:9181',
+    help: 'where /metrics, /healthz, /readyz and /status are answered',
+  },
+  {
+    name: 'CERTLATCH_DATA_DIR',
+    kind: 'path',
+    default: './data',
+    help: 'the directory of the CA, its CRL and the session keys',
+  },
+  {
+    name: 'CERTLATCH_CA_FILE',
+    kind: 'path',
+    otherwise: '<data>/public/ca.crt',
+    help: 'PEM file of the client CAs to trust instead of our own',
+  },
+  {
+    name: 'CERTLATCH_CRL_FILE',
+    kind: 'path',
+    otherwise: '<data>/public/ca.crl, none with CERTLATCH_CA_FILE',
+    help: 'file with the CRLs of these CAs',
+  },
+  {
+    name: 'CERTLATCH_CRL_STALE',
+    kind: 'choice',
+    choices: STALE_CRL_CHOICES,
+    default: 'deny',
+    help: 'what an out-of-date CRL of such a CA means for its certificates',
+  },
+  {
+    name: 'CERTLATCH_SESSION_KEYS_FILE',
+    kind: 'path',
+    otherwise: '<data>/private/session.keys',
+    help: 'file with the keys of the session cookie, the same for all replicas',
+  },
+  {
+    name: 'CERTLATCH_PROXY',
+    kind: 'choice',
+    choices: PROXIES,
+    default: 'traefik',
+    help: 'the proxy that asks, and so the header of the certificate and its encoding',
+  },
+  {
+    name: 'CERTLATCH_CERTIFICATE_HEADER',
+    kind: 'header',
+    otherwise: 'by CERTLATCH_PROXY',
+    help: "another header for the certificate; the proxy must remove a client's own copy",
+  },
+  {
+    name: 'CERTLATCH_TRUSTED_PROXIES',
+    kind: 'networks',
+    default: 'loopback',
+    help: 'addresses and networks from which a proxy may ask',
+  },
+  {
+    name: 'CERTLATCH_PROXY_SECRET',
+    kind: 'secret',
+    secret: true,
+    help: 'if set, the proxy must send it in X-Certlatch-Proxy-Secret',
+  },
+  {
+    name: 'CERTLATCH_SESSION_TTL',
+    kind: 'duration',
+    default: '1h',
+    help: 'how long a session opens until it is renewed',
+  },
+  {
+    name: 'CERTLATCH_SESSION_MAX_AGE',
+    kind: 'duration',
+    default: '24h',
+    help: 'how long it is renewed without the certificate being shown again',
+  },
+  {
+    name: 'CERTLATCH_COOKIE_NAME',
+    kind: 'cookie-name',
+    otherwise: '__Host-certlatch, __Secure-certlatch with CERTLATCH_COOKIE_DOMAIN',
+    help: 'the name of the session cookie',
+  },
+  {
+    name: 'CERTLATCH_COOKIE_DOMAIN',
+    kind: 'domain',
+    help: 'one session for all hosts under this domain; all of them can act as the device',
+  },
+  {
+    name: 'CERTLATCH_METRICS_TOKEN',
+    kind: 'secret',
+    secret: true,
+    help: 'if set, /metrics and /status want it as bearer token',
+  },
+  {
+    name: 'CERTLATCH_LOG_LEVEL',
+    kind: 'choice',
+    choices: LOG_LEVELS,
+    default: 'info',
+    help: 'the least important lines that are logged',
+  },
+] as const
+
+export type SettingName = (typeof ROWS)[number]['name']
+
+export const OPTIONS: readonly (Option & { readonly name: SettingName })[] = ROWS
+
+const BY_NAME: ReadonlyMap<string, Option> = new Map(OPTIONS.map((option) => [option.name, option]))
+
+/** The row of a setting that the compiler knows to exist. */
+export function optionOf(name: SettingName): Option {
+  return BY_NAME.get(name) as Option
+}
+
+/** What a value of this setting looks like, to follow "expected". */
+export function expectation(option: Option): string {
+  if (option.kind !== 'choice') return EXPECTATIONS[option.kind]
+  return (option.choices ?? []).join(', ').replace(/, (?=[^ ]*$)/, ' or ')
+}

@@ -1,0 +1,180 @@
+import { isIP } from 'node:net'
+import { type Networks, parseNetworks } from '../proxy/networks.ts'
+import { printable } from './text.ts'
+
+/**
+ * A value read from a setting's text. Without problems of its own, a failure means "not what the
+ * setting expects", and the table of settings has the words for that.
+ */
+export type Reading<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly problems?: readonly string[] }
+
+const UNEXPECTED = { ok: false } as const
+
+const problem = (text: string) => ({ ok: false, problems: [text] }) as const
+
+export interface ListenAddress {
+  readonly host: string
+  readonly port: number
+}
+
+const PORT = /^(?:0|[1-9]\d{0,4})$/
+
+/** An IP address with a port; IPv6 in brackets. A name would leave it open where we listen. */
+export function readAddress(text: string): Reading<ListenAddress> {
+  const [, bracketed, plain, port = ''] = /^(?:\[([^\]]*)\]|([^:]*)):([^:]*)$/.exec(text) ?? []
+  const hostless = /^:?(\d+)$/.exec(text)?.[1]
+  if (hostless !== undefined && isPort(hostless)) {
+    return problem(
+      `expected a host before the port: 127.0.0.1:${hostless} for this machine alone, 0.0.0.0:${hostless} for every network`,
+    )
+  }
+  const host = bracketed ?? plain ?? ''
+  if (isIP(host) !== (bracketed === undefined ? 4 : 6) || host.includes('%')) return UNEXPECTED
+  return isPort(port) ? { ok: true, value: { host, port: Number(port) } } : UNEXPECTED
+}
+
+const isPort = (text: string): boolean => PORT.test(text) && Number(text) <= 65_535
+
+/** White space around a path is a slip of copying, and a control character would garble the log. */
+export function readPath(text: string): Reading<string> {
+  return text.trim() === text && !/\p{Cc}/u.test(text) ? { ok: true, value: text } : UNEXPECTED
+}
+
+const UNITS = [
+  ['d', 86_400],
+  ['h', 3_600],
+  ['m', 60],
+  ['s', 1],
+] as const
+const DURATION = /^(?:(\d{1,6})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,9})s)?$/
+
+/** Seconds from `90s`, `1h30m` or `2d`, between two bounds of the same form. */
+export function durationReader(least: string, most: string): (text: string) => Reading<number> {
+  const [from = 0, to = 0] = [least, most].map(secondsOf)
+  return (text) => {
+    const seconds = secondsOf(text)
+    if (seconds !== undefined) {
+      return seconds >= from && seconds <= to
+        ? { ok: true, value: seconds }
+        : problem(`expected at least ${least} and at most ${most}`)
+    }
+    const bare = /^\d{1,9}$/.test(text) ? Number(text) : 0
+    if (bare < from || bare > to) return UNEXPECTED
+    const spellings = new Set([`${bare}s`, writeDuration(bare)])
+    return problem(`expected a unit after the number: write ${[...spellings].join(' or ')}`)
+  }
+}
+
+function secondsOf(text: string): number | undefined {
+  const counts = DURATION.exec(text)?.slice(1)
+  if (text === '' || counts === undefined) return undefined
+  return UNITS.reduce((sum, [, size], index) => sum + Number(counts[index] ?? 0) * size, 0)
+}
+
+/** The duration as a person would write it: `5400` is `1h30m`. */
+export function writeDuration(seconds: number): string {
+  let rest = seconds
+  let text = ''
+  for (const [unit, size] of UNITS) {
+    const count = Math.floor(rest / size)
+    if (count > 0) text += `${count}${unit}`
+    rest -= count * size
+  }
+  return text
+}
+
+/** A list separated by commas, white space or both. */
+export function readNetworks(text: string): Reading<Networks> {
+  const items = text.split(/[\s,]+/).filter((item) => item !== '')
+  if (items.length === 0) return UNEXPECTED
+  const parsed = parseNetworks(items)
+  if (parsed.ok) return { ok: true, value: parsed.networks }
+  return { ok: false, problems: parsed.problems.map(printable) }
+}
+
+export function choiceReader<T extends string>(
+  choices: readonly T[],
+): (text: string) => Reading<T> {
+  return (text) => {
+    const value = choices.find((choice) => choice === text)
+    return value === undefined ? UNEXPECTED : { ok: true, value }
+  }
+}
+
+/** Printable ASCII: what every proxy can put into a header as it is. */
+export function readSecret(text: string): Reading<string> {
+  return /^[!-~]{16,}$/.test(text) ? { ok: true, value: text } : UNEXPECTED
+}
+
+/**
+ * Letters, digits and hyphens only: proxies drop, and applications confuse, names with other
+ * characters of an RFC 9110 token (`X_Client_Cert`, `X.Client.Cert`).
+ */
+const HEADER_NAME = /^[a-z][a-z0-9-]{0,63}$/
+
+/** Names that certlatch, the proxies or HTTP itself read for something else. */
+const RESERVED_HEADERS =
+  /^(?:accept|access-control|cache|content|if|proxy|sec|x-certlatch|x-forwarded|x-original|x-real)(?:-.*)?$/
+const RESERVED_HEADER_NAMES: ReadonlySet<string> = new Set([
+  'authorization',
+  'client-cert-chain',
+  'connection',
+  'cookie',
+  'date',
+  'expect',
+  'forwarded',
+  'host',
+  'keep-alive',
+  'origin',
+  'pragma',
+  'range',
+  'referer',
+  'remote-user',
+  'set-cookie',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'user-agent',
+  'via',
+])
+
+/** The name of a certificate header in lower case; `usual` are the names that proxies have for it. */
+export function headerNameReader(usual: readonly string[]): (text: string) => Reading<string> {
+  return (text) => {
+    const name = text.toLowerCase()
+    if (!HEADER_NAME.test(name)) return UNEXPECTED
+    if (usual.includes(name)) return { ok: true, value: name }
+    if (RESERVED_HEADERS.test(name) || RESERVED_HEADER_NAMES.has(name)) {
+      return problem('expected a header that carries nothing else')
+    }
+    return { ok: true, value: name }
+  }
+}
+
+/** RFC 6265 cookie-name with one of the prefixes that browsers enforce (RFC 6265bis §4.1.3). */
+const COOKIE_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$/
+
+export function cookieNameReader(hasDomain: boolean): (text: string) => Reading<string> {
+  const prefix = hasDomain ? '__Secure-' : '__Host-'
+  const why = hasDomain ? 'because CERTLATCH_COOKIE_DOMAIN is set' : 'which keeps it to one host'
+  return (text) => {
+    if (!COOKIE_NAME.test(text)) return UNEXPECTED
+    if (text.startsWith(prefix) && text.length > prefix.length) return { ok: true, value: text }
+    return problem(`expected a name such as ${prefix}certlatch, beginning with ${prefix}, ${why}`)
+  }
+}
+
+const LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
+/** URL parsers take a name whose last label is a number for an IPv4 address. */
+const NUMBER = /^(?:\d+|0x[0-9a-f]*)$/
+
+/** A host name of two labels or more, in lower case. */
+export function readDomain(text: string): Reading<string> {
+  const domain = text.toLowerCase()
+  const labels = domain.split('.')
+  const isName = labels.length >= 2 && domain.length <= 253 && labels.every((l) => LABEL.test(l))
+  return isName && !NUMBER.test(labels.at(-1) ?? '') ? { ok: true, value: domain } : UNEXPECTED
+}

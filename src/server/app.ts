@@ -1,0 +1,30 @@
+import Koa from 'koa'
+import { type Operations, operationsRouter } from './routes/operations.ts'
+import { type VerifyService, verifyRoute } from './routes/verify.ts'
+
+type OnError = (error: unknown) => void
+
+/** What the proxy asks: `/verify`, first, and nothing else. */
+export function createVerifyApp(service: VerifyService): Koa {
+  const app = createApp((error) => service.logError(error))
+  app.use(verifyRoute(service))
+  return app
+}
+
+/** What the operator asks, on a listener of its own. */
+export function createAdminApp(operations: Operations, onError: OnError): Koa {
+  const app = createApp(onError)
+  app.use(async (context, next) => {
+    context.set('Cache-Control', 'no-store')
+    await next()
+  })
+  app.use(operationsRouter(operations).routes())
+  return app
+}
+
+function createApp(onError: OnError): Koa {
+  const app = new Koa({ proxy: false })
+  // Koa prints errors by itself unless somebody listens.
+  app.on('error', onError)
+  return app
+}

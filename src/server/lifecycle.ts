@@ -1,0 +1,102 @@
+import { createServer, type RequestListener, type Server } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
+
+/** Certificate chains and Home Assistant's cookies can be long; Node's own limit is 16 KiB. */
+const MAX_HEADER_BYTES = 64 * 1024
+/**
+ * Longer than any proxy keeps an idle connection (Caddy 120 s, Traefik 90 s): the side that closes
+ * first must be the proxy, or a request meets a closing connection and becomes a 502.
+ */
+const KEEP_ALIVE_MILLISECONDS = 180_000
+const REQUEST_MILLISECONDS = 30_000
+const MAX_CONNECTIONS = 20_000
+
+const REFUSED = [
+  'HTTP/1.1 403 Forbidden',
+  'Connection: close',
+  'Cache-Control: no-store',
+  'Content-Length: 0',
+  '',
+  '',
+].join('\r\n')
+
+/** A server for `/verify`: what Node's own parser refuses is answered 403 as well, and counted. */
+export function createVerifyServer(listener: RequestListener, onMalformed: () => void): Server {
+  const server = createHttpServer(listener)
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+    if (error.code?.startsWith('HPE_')) onMalformed()
+    refuse(socket, error.code === 'ECONNRESET')
+  })
+  server.on('connect', (_, socket: Socket) => {
+    onMalformed()
+    refuse(socket, false)
+  })
+  // `Expect: something` would be a 417; it is a question like any other.
+  server.on('checkExpectation', listener)
+  // There is no 'upgrade' listener: with one, the questions of proxies that pass the client's
+  // `Upgrade` on would hang.
+  return server
+}
+
+export function createHttpServer(listener: RequestListener): Server {
+  const options = {
+    maxHeaderSize: MAX_HEADER_BYTES,
+    keepAliveTimeout: KEEP_ALIVE_MILLISECONDS,
+    headersTimeout: REQUEST_MILLISECONDS,
+    requestTimeout: REQUEST_MILLISECONDS,
+    requireHostHeader: false,
+  }
+  const server = createServer(options, listener)
+  // Beyond its count Node drops headers silently; the size is limited already.
+  server.maxHeadersCount = 0
+  server.maxConnections = MAX_CONNECTIONS
+  return server
+}
+
+function refuse(socket: Socket, isGone: boolean): void {
+  // The peer may reset while we write; there is nobody left to tell.
+  socket.on('error', () => socket.destroy())
+  if (isGone || !socket.writable) socket.destroy()
+  else socket.end(REFUSED)
+}
+
+/** Throws the system's error (`EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`). */
+export async function listen(server: Server, host: string, port: number): Promise<AddressInfo> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen({ host, port }, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('no address to listen on')
+  return address
+}
+
+/** Connections that are busy get this long to see an answer that ends them. */
+const DRAIN_MILLISECONDS = 1_000
+const DEADLINE_MILLISECONDS = 5_000
+
+/**
+ * Stops without losing a request: for a moment everything is still answered, each answer ending its
+ * connection, so that the proxies move on; then nothing new is taken, and what is under way ends.
+ */
+export async function drain(server: Server): Promise<void> {
+  await delay(DRAIN_MILLISECONDS)
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+  const deadline = setTimeout(() => server.closeAllConnections(), DEADLINE_MILLISECONDS)
+  await closed
+  clearTimeout(deadline)
+}
+
+/** For a listener whose clients lose nothing by it. */
+export async function closeNow(server: Server): Promise<void> {
+  await new Promise<void>((resolve) => {
+    server.close(() => resolve())
+    server.closeAllConnections()
+  })
+}
+
+const delay = (milliseconds: number): Promise<void> =>
+  new Promise((resolve) => setTimeout(resolve, milliseconds))

@@ -1,0 +1,206 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import {
+  DENY_REASONS,
+  type Decision,
+  type DenyReason,
+  MINT_CAUSES,
+  type MintCause,
+  type Via,
+} from '../decision.ts'
+import type { Snapshot } from '../store/snapshot.ts'
+import type { CacheTally } from './verdict-cache.ts'
+
+/** Upper bounds in seconds: most answers take some ten microseconds, a new certificate some hundred. */
+const DURATION_BUCKETS = [
+  0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1,
+] as const
+
+const ALLOWING: readonly Via[] = ['certificate', 'session', 'rule']
+
+/**
+ * Plain numbers while requests run, labelled metrics only when somebody asks: counting costs a
+ * request nothing measurable this way, and no label can come from a client.
+ */
+export interface Tally {
+  readonly decisions: Map<string, number>
+  readonly minted: Record<MintCause, number>
+  readonly cache: CacheTally
+  readonly duration: { sum: number; count: number; readonly buckets: number[] }
+  reloads: number
+  reloadFailures: number
+}
+
+const decisionKey = (via: Via, reason: DenyReason | 'none'): string => `${via} ${reason}`
+
+/** Every series at 0, so that the first event of its kind is already an increase. */
+export function createTally(): Tally {
+  const decisions = new Map<string, number>()
+  for (const via of ALLOWING) decisions.set(decisionKey(via, 'none'), 0)
+  for (const [reason, vias] of Object.entries(DENY_REASONS)) {
+    for (const via of vias) decisions.set(decisionKey(via, reason as DenyReason), 0)
+  }
+  const [opened, shownAgain, renewed] = MINT_CAUSES
+  return {
+    decisions,
+    minted: { [opened]: 0, [shownAgain]: 0, [renewed]: 0 } as Record<MintCause, number>,
+    cache: { hits: 0, misses: 0 },
+    duration: { sum: 0, count: 0, buckets: DURATION_BUCKETS.map(() => 0) },
+    reloads: 0,
+    reloadFailures: 0,
+  }
+}
+
+export function countDecision(tally: Tally, decision: Decision, seconds: number): void {
+  const key = decisionKey(decision.via, decision.allow ? 'none' : decision.reason)
+  tally.decisions.set(key, (tally.decisions.get(key) ?? 0) + 1)
+  if (decision.allow && decision.setSession) tally.minted[decision.setSession.cause] += 1
+  const { duration } = tally
+  duration.sum += seconds
+  duration.count += 1
+  const bucket = DURATION_BUCKETS.findIndex((bound) => seconds <= bound)
+  if (bucket !== -1) duration.buckets[bucket] = (duration.buckets[bucket] ?? 0) + 1
+}
+
+/** prom-client's histogram, fed at scrape time from the tally instead of at each request. */
+class DurationHistogram extends Histogram {
+  readonly #tally: Tally
+
+  constructor(tally: Tally, registry: Registry) {
+    super({
+      name: 'certlatch_decision_duration_seconds',
+      help: 'Time from reading a question to its decision; a high p99 means a busy machine or many new certificates',
+      buckets: [...DURATION_BUCKETS],
+      registers: [registry],
+    })
+    this.#tally = tally
+  }
+
+  override async get(): ReturnType<Histogram['get']> {
+    const metric = await super.get()
+    const { sum, count, buckets } = this.#tally.duration
+    let below = 0
+    const bounded = DURATION_BUCKETS.map((le, index) => {
+      below += buckets[index] ?? 0
+      return { labels: { le }, value: below, metricName: `${metric.name}_bucket` }
+    })
+    const values = [
+      ...bounded,
+      { labels: { le: '+Inf' }, value: count, metricName: `${metric.name}_bucket` },
+      { labels: {}, value: sum, metricName: `${metric.name}_sum` },
+      { labels: {}, value: count, metricName: `${metric.name}_count` },
+    ]
+    return { ...metric, values: values as typeof metric.values }
+  }
+}
+
+/** What the metrics look at when they are scraped. */
+export interface Measured {
+  readonly tally: Tally
+  readonly version: string
+  snapshot(): Snapshot
+  cacheEntries(): number
+}
+
+/** Every metric, named once. */
+export function createRegistry(measured: Measured): Registry {
+  const registry = new Registry()
+  const { tally } = measured
+  collectDefaultMetrics({ register: registry })
+  new DurationHistogram(tally, registry)
+  counters(registry, tally)
+  gauges(registry, measured)
+  new Gauge({
+    name: 'certlatch_build_info',
+    help: 'Always 1; the labels say which certlatch runs on which Node',
+    labelNames: ['version', 'node'],
+    registers: [registry],
+  }).set({ version: measured.version, node: process.version }, 1)
+  return registry
+}
+
+function counters(registry: Registry, tally: Tally): void {
+  const registers = [registry]
+  new Counter({
+    name: 'certlatch_decisions_total',
+    help: 'Answers by outcome, what they rest on and, for refusals, why; the README says what to do about each reason',
+    labelNames: ['outcome', 'via', 'reason'],
+    registers,
+    collect() {
+      this.reset()
+      for (const [key, value] of tally.decisions) {
+        const [via = '', reason = ''] = key.split(' ')
+        this.inc({ outcome: reason === 'none' ? 'allow' : 'deny', via, reason }, value)
+      }
+    },
+  })
+  new Counter({
+    name: 'certlatch_sessions_minted_total',
+    help: 'Cookies set: a certificate opened a session, moved the end of one, or a cookie was renewed',
+    labelNames: ['cause'],
+    registers,
+    collect() {
+      this.reset()
+      for (const cause of MINT_CAUSES) this.inc({ cause }, tally.minted[cause])
+    },
+  })
+  const plain = (name: string, help: string, read: () => number) =>
+    new Counter({
+      name,
+      help,
+      registers,
+      collect() {
+        this.reset()
+        this.inc(read())
+      },
+    })
+  plain(
+    'certlatch_verdict_cache_hits_total',
+    'Certificates and cookies whose signature was known already',
+    () => tally.cache.hits,
+  )
+  plain(
+    'certlatch_verdict_cache_misses_total',
+    'Certificates and cookies whose signature had to be checked; far more than devices means probing',
+    () => tally.cache.misses,
+  )
+  plain(
+    'certlatch_reloads_total',
+    'Times that a changed CA, CRL, key or device file was taken into force',
+    () => tally.reloads,
+  )
+  plain(
+    'certlatch_reload_failures_total',
+    'Times that a changed file was refused and the old state kept; the log says what is wrong with it',
+    () => tally.reloadFailures,
+  )
+}
+
+function gauges(registry: Registry, measured: Measured): void {
+  const registers = [registry]
+  new Gauge({
+    name: 'certlatch_verdict_cache_entries',
+    help: 'Verdicts remembered now',
+    registers,
+    collect() {
+      this.set(measured.cacheEntries())
+    },
+  })
+  new Gauge({
+    name: 'certlatch_ca_not_after_timestamp_seconds',
+    help: 'When the first of the trusted CA certificates ends; renew it before',
+    registers,
+    collect() {
+      const ends = measured.snapshot().trust.issuers.map(({ certificate }) => certificate.notAfter)
+      this.set(Math.min(...ends))
+    },
+  })
+  new Gauge({
+    name: 'certlatch_crl_next_update_timestamp_seconds',
+    help: 'When the first of the CRLs is out of date (0: none is configured); fetch a new one before',
+    registers,
+    collect() {
+      const lists = [...measured.snapshot().trust.revocationLists.values()]
+      this.set(lists.length === 0 ? 0 : Math.min(...lists.map(({ nextUpdate }) => nextUpdate)))
+    },
+  })
+}

@@ -1,0 +1,104 @@
+import type { Config } from '../config/config.ts'
+import { dataPaths, prepareDataDirectory } from '../store/data-directory.ts'
+import { describeFileError } from '../store/files.ts'
+import type { Snapshot } from '../store/snapshot.ts'
+import { openTrustStore, type TrustFiles, type TrustStore } from '../store/trust-store.ts'
+import type { Log } from './log.ts'
+import type { Tally } from './metrics.ts'
+import { isClockWrong } from './readiness.ts'
+import { StartError } from './start-error.ts'
+
+/** Makes what a first start needs. Throws a StartError if the data directory is not fit for it. */
+export async function makeFirstFiles(config: Config, nowSeconds: number, log: Log): Promise<void> {
+  const needed = {
+    authority: !config.externalCa,
+    revocationList: !config.externalCa && !config.crlFileNamed,
+    sessionKeys: !config.sessionKeysFileNamed,
+  }
+  if (!Object.values(needed).includes(true)) return
+  try {
+    const prepared = await prepareDataDirectory(config.dataDir, needed, nowSeconds)
+    if (!prepared.ok) throw new StartError([prepared.problem])
+    for (const file of prepared.made) log.info({ file }, 'made on first start')
+  } catch (error) {
+    if (error instanceof StartError) throw error
+    const path = error instanceof Error && 'path' in error ? String(error.path) : config.dataDir
+    throw new StartError([
+      `the data directory ${config.dataDir} cannot be prepared: ${path} ${describeFileError(error)}; set CERTLATCH_DATA_DIR to a folder that this user may write`,
+    ])
+  }
+}
+
+function trustFiles(config: Config): TrustFiles {
+  const named = (path: string, setting: string, isSet: boolean) => ({
+    path,
+    name: isSet ? `${setting} ${path}` : path,
+  })
+  const { crlFile } = config
+  const { devices } = dataPaths(config.dataDir)
+  return {
+    authorities: named(config.caFile, 'CERTLATCH_CA_FILE', config.externalCa),
+    revocationLists:
+      crlFile === undefined ? undefined : named(crlFile, 'CERTLATCH_CRL_FILE', config.crlFileNamed),
+    sessionKeys: named(
+      config.sessionKeysFile,
+      'CERTLATCH_SESSION_KEYS_FILE',
+      config.sessionKeysFileNamed,
+    ),
+    devices: config.externalCa ? undefined : { path: devices, name: devices },
+    // Our own CRL is valid as long as the CA: what is stale there is broken.
+    staleRevocationList: config.externalCa ? config.staleCrl : 'deny',
+  }
+}
+
+/** Reads all files and watches them. Throws a StartError that tells everything wrong with them. */
+export async function openFiles(
+  config: Config,
+  tally: Tally,
+  log: Log,
+  onReplaced: (snapshot: Snapshot) => void,
+): Promise<TrustStore> {
+  const opened = await openTrustStore(trustFiles(config), {
+    onReplaced: (snapshot) => {
+      tally.reloads += 1
+      onReplaced(snapshot)
+      log.info(describeSnapshot(snapshot), 'changed files are in force')
+    },
+    onProblem: (problems) => {
+      tally.reloadFailures += 1
+      for (const problem of problems) {
+        log.error({ problem }, 'changed files are refused; the state before stays in force')
+      }
+    },
+  })
+  if (!opened.ok) throw new StartError(opened.problems)
+  return opened.store
+}
+
+function describeSnapshot({ trust, keyRing, registry }: Snapshot) {
+  return {
+    authorities: trust.issuers.length,
+    revoked: [...trust.revocationLists.values()].reduce(
+      (sum, { serials }) => sum + serials.size,
+      0,
+    ),
+    sessionKeys: keyRing.keys.length,
+    ...(registry && { certificates: registry.size }),
+  }
+}
+
+/** Tells once, at the start, what an operator should know about the files. */
+export function warnOfFiles(
+  config: Config,
+  snapshot: Snapshot,
+  nowSeconds: number,
+  log: Log,
+): void {
+  for (const warning of snapshot.warnings) log.warn(warning)
+  if (config.crlFile === undefined) {
+    log.warn('no CERTLATCH_CRL_FILE: a certificate that the CA revokes goes on opening')
+  }
+  if (isClockWrong(snapshot, nowSeconds)) {
+    log.error('the clock is wrong: it is earlier than the beginning of the CA certificate')
+  }
+}

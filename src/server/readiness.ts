@@ -1,0 +1,63 @@
+import { isStale } from '../certificate/trust.ts'
+import type { Snapshot } from '../store/snapshot.ts'
+import type { TrustStore } from '../store/trust-store.ts'
+import type { Check, Readiness } from './routes/operations.ts'
+
+/** Whether it is earlier than the beginning of every CA: a machine that booted in the past. */
+export function isClockWrong({ trust }: Snapshot, nowSeconds: number): boolean {
+  return trust.issuers.every(({ certificate }) => nowSeconds < certificate.notBefore)
+}
+
+/**
+ * Whether requests should be sent here. A stale CRL or a refused file change is told as a check
+ * that is not ok, and does not take the service out: another replica would have the same files.
+ */
+export function readiness(trust: TrustStore, nowSeconds: number, draining: boolean): Readiness {
+  const snapshot = trust.current
+  const clockIsWrong = isClockWrong(snapshot, nowSeconds)
+  const checks: readonly Check[] = [
+    {
+      name: 'clock',
+      ok: !clockIsWrong,
+      detail: clockIsWrong ? 'earlier than the CA certificate: the clock is wrong' : 'plausible',
+    },
+    {
+      name: 'files',
+      ok: trust.problems.length === 0,
+      detail:
+        trust.problems.length === 0
+          ? 'the files as they are now are in force'
+          : `the state before stays in force: ${trust.problems.join('; ')}`,
+    },
+    revocationCheck(snapshot, nowSeconds),
+    { name: 'running', ok: !draining, detail: draining ? 'stopping' : 'taking requests' },
+  ]
+  return {
+    ready: !clockIsWrong && !draining,
+    checks,
+    keySet: snapshot.keyRing.fingerprint,
+    crlNumber: lowestNumber(snapshot),
+  }
+}
+
+function revocationCheck({ trust }: Snapshot, nowSeconds: number): Check {
+  const lists = [...trust.revocationLists.values()]
+  if (lists.length === 0) {
+    return { name: 'crl', ok: true, detail: 'none is configured: nothing can be revoked' }
+  }
+  const stale = lists.filter((list) => isStale(list, nowSeconds))
+  const answer = trust.staleRevocationList === 'deny' ? 'refused' : 'let in all the same'
+  return {
+    name: 'crl',
+    ok: stale.length === 0,
+    detail:
+      stale.length === 0
+        ? 'up to date'
+        : `${stale.length} of ${lists.length} out of date: certificates of that CA are ${answer}`,
+  }
+}
+
+function lowestNumber({ trust }: Snapshot): string | undefined {
+  const numbers = [...trust.revocationLists.values()].flatMap(({ number }) => number ?? [])
+  return numbers.sort((a, b) => (a < b ? -1 : 1))[0]?.toString()
+}

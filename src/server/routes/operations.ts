@@ -1,0 +1,57 @@
+import { createHash, timingSafeEqual } from 'node:crypto'
+import Router from '@koa/router'
+import type { Context } from 'koa'
+import type { Registry } from 'prom-client'
+
+export interface Check {
+  readonly name: string
+  readonly ok: boolean
+  readonly detail: string
+}
+
+/** What `/readyz` tells. */
+export interface Readiness {
+  readonly ready: boolean
+  readonly checks: readonly Check[]
+  /** Which session keys are loaded: equal at all replicas that accept each other's cookies. */
+  readonly keySet: string
+  /** The lowest cRLNumber in force, decimal. */
+  readonly crlNumber: string | undefined
+}
+
+export interface Operations {
+  readonly metrics: Registry
+  readonly metricsToken: string | undefined
+  readiness(): Readiness
+}
+
+/** The pages of the admin listener. */
+export function operationsRouter(operations: Operations): Router {
+  const router = new Router()
+  router.get('/healthz', (context) => {
+    context.body = 'ok'
+  })
+  router.get('/readyz', (context) => {
+    const readiness = operations.readiness()
+    context.status = readiness.ready ? 200 : 503
+    context.body = readiness
+  })
+  router.get('/metrics', async (context) => {
+    if (!isAuthorised(context, operations.metricsToken)) {
+      context.status = 401
+      context.set('WWW-Authenticate', 'Bearer realm="certlatch"')
+      context.body = 'this needs the bearer token of CERTLATCH_METRICS_TOKEN\n'
+      return
+    }
+    context.type = operations.metrics.contentType
+    context.body = await operations.metrics.metrics()
+  })
+  return router
+}
+
+/** Hashes have one length, so that the comparison takes the same time whatever was sent. */
+function isAuthorised(context: Context, token: string | undefined): boolean {
+  if (token === undefined) return true
+  const digest = (text: string) => createHash('sha256').update(text).digest()
+  return timingSafeEqual(digest(context.get('authorization')), digest(`Bearer ${token}`))
+}

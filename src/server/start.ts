@@ -1,0 +1,152 @@
+import type { Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { DestinationStream } from 'pino'
+import type { Config, ListenAddress } from '../config/config.ts'
+import { errorCode } from '../store/files.ts'
+import type { TrustStore } from '../store/trust-store.ts'
+import { createAdminApp, createVerifyApp } from './app.ts'
+import { createJudge } from './judge.ts'
+import { closeNow, createHttpServer, createVerifyServer, drain, listen } from './lifecycle.ts'
+import { createLog, createRefusalLog } from './log.ts'
+import { countDecision, createRegistry, createTally } from './metrics.ts'
+import { makeFirstFiles, openFiles, warnOfFiles } from './open-files.ts'
+import { readiness } from './readiness.ts'
+import type { VerifyService } from './routes/verify.ts'
+import { StartError } from './start-error.ts'
+
+/** What the process gives the service. */
+export interface StartOptions {
+  readonly config: Config
+  /** Of the configuration, to be logged. */
+  readonly warnings: readonly string[]
+  readonly logDestination: DestinationStream
+  readonly version: string
+  /** Milliseconds since 1970; tests bring their own. */
+  readonly now?: () => number
+}
+
+export interface RunningService {
+  readonly address: AddressInfo
+  readonly adminAddress: AddressInfo
+  /** Looks at the files at once. */
+  refresh(): Promise<void>
+  /** Answers everything under way, then ends. */
+  stop(): Promise<void>
+}
+
+/** The one place that builds things: configuration → files → applications → listeners. */
+export async function startService(options: StartOptions): Promise<RunningService> {
+  const { config, version, now = Date.now } = options
+  const log = createLog(config.logLevel, options.logDestination)
+  const nowSeconds = () => Math.floor(now() / 1000)
+  for (const warning of options.warnings) log.warn(warning)
+  await makeFirstFiles(config, nowSeconds(), log)
+
+  const tally = createTally()
+  const state = { draining: false }
+  const trust = await openFiles(config, tally, log, (snapshot) => {
+    current = createJudge(config, snapshot, tally.cache)
+  })
+  let current = createJudge(config, trust.current, tally.cache)
+  warnOfFiles(config, trust.current, nowSeconds(), log)
+
+  const logError = (error: unknown) => log.error({ error: describeError(error) }, 'internal error')
+  const service: VerifyService = {
+    dialect: config.dialect,
+    trustedProxies: config.trustedProxies,
+    cookieName: config.cookieName,
+    cookieDomain: config.cookieDomain,
+    grounds: () => current.grounds,
+    keyRing: () => trust.current.keyRing,
+    nowSeconds,
+    isDraining: () => state.draining,
+    countDecision: (decision, seconds) => countDecision(tally, decision, seconds),
+    logRefusal: createRefusalLog(log, now),
+    logError,
+  }
+  const metrics = createRegistry({
+    tally,
+    version,
+    snapshot: () => trust.current,
+    cacheEntries: () => current.cache.entries,
+  })
+  const operations = {
+    metrics,
+    metricsToken: config.metricsToken,
+    readiness: () => readiness(trust, nowSeconds(), state.draining),
+  }
+  const malformed = { allow: false, via: 'none', reason: 'malformed-http' } as const
+  const listeners = {
+    verify: createVerifyServer(createVerifyApp(service).callback(), () =>
+      countDecision(tally, malformed, 0),
+    ),
+    admin: createHttpServer(createAdminApp(operations, logError).callback()),
+  }
+  const { address, adminAddress } = await openListeners(listeners, config, trust)
+  log.info(
+    { listen: describeAddress(address), admin: describeAddress(adminAddress), version },
+    'ready',
+  )
+  return {
+    address,
+    adminAddress,
+    refresh: () => trust.refresh(),
+    stop: async () => {
+      state.draining = true
+      log.info('stopping')
+      await drain(listeners.verify)
+      trust.close()
+      await closeNow(listeners.admin)
+      log.info('stopped')
+    },
+  }
+}
+
+interface Listeners {
+  readonly verify: Server
+  readonly admin: Server
+}
+
+/** Opens both or none. */
+async function openListeners(listeners: Listeners, config: Config, trust: TrustStore) {
+  try {
+    const address = await listenOn(listeners.verify, 'CERTLATCH_LISTEN', config.listen)
+    const adminAddress = await listenOn(
+      listeners.admin,
+      'CERTLATCH_ADMIN_LISTEN',
+      config.adminListen,
+    )
+    return { address, adminAddress }
+  } catch (error) {
+    trust.close()
+    listeners.verify.close()
+    throw error
+  }
+}
+
+const LISTEN_ERRORS: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'is in use by another process',
+  EACCES: 'may not be opened by this user: choose a port above 1023',
+  EADDRNOTAVAIL: 'is not an address of this machine',
+}
+
+async function listenOn(
+  server: Server,
+  setting: string,
+  { host, port }: ListenAddress,
+): Promise<AddressInfo> {
+  try {
+    return await listen(server, host, port)
+  } catch (error) {
+    const code = errorCode(error) ?? String(error)
+    throw new StartError([`${setting} ${host}:${port} ${LISTEN_ERRORS[code] ?? `fails (${code})`}`])
+  }
+}
+
+const describeAddress = ({ address, port, family }: AddressInfo): string =>
+  family === 'IPv6' ? `[${address}]:${port}` : `${address}:${port}`
+
+/** The stack of an error of ours; never an object that could hold a request. */
+function describeError(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error)
+}

@@ -1,0 +1,87 @@
+import { randomBytes } from 'node:crypto'
+import { constants } from 'node:fs'
+import { chown, type FileHandle, open, rename, rm, stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
+
+/** Permissions: what a proxy may read, and what is ours alone. */
+export const MODE = {
+  public: 0o644,
+  secret: 0o600,
+  publicFolder: 0o755,
+  secretFolder: 0o700,
+} as const
+
+/**
+ * Replaces `path` by a file with this content: readers see the old one or the new one, also after a
+ * power cut. The file gets its folder's owner, so that a command run as root does not lock the
+ * service out. Throws the system's error; nothing is left behind then.
+ */
+export async function replaceFile(
+  path: string,
+  content: string | Buffer,
+  mode: number,
+): Promise<void> {
+  const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`
+  try {
+    await writeDurably(temporary, content, mode)
+    await rename(temporary, path)
+  } catch (error) {
+    await rm(temporary, { force: true })
+    throw error
+  }
+  await syncFolder(dirname(path))
+}
+
+/** Writes a file that must not exist yet, flushed to the disk, with its folder's owner. */
+async function writeDurably(path: string, content: string | Buffer, mode: number): Promise<void> {
+  const handle = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, mode)
+  try {
+    await handle.writeFile(content)
+    // The umask may have taken bits that a proxy needs.
+    await handle.chmod(mode)
+    await adoptOwner(handle, path)
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+async function adoptOwner(handle: FileHandle, path: string): Promise<void> {
+  const [folder, file] = await Promise.all([stat(dirname(path)), handle.stat()])
+  if (folder.uid !== file.uid || folder.gid !== file.gid) await chown(path, folder.uid, folder.gid)
+}
+
+/** Makes renames and new entries of a folder survive a power cut. */
+export async function syncFolder(path: string): Promise<void> {
+  const handle = await open(path, constants.O_RDONLY)
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'does not exist',
+  EACCES: 'may not be read by this user',
+  EPERM: 'may not be changed by this user',
+  EISDIR: 'is a folder, not a file',
+  ENOTDIR: 'has something in its path that is not a folder',
+  ENOSPC: 'cannot be written: the disk is full',
+  EROFS: 'lies on a read-only file system',
+  EEXIST: 'exists already',
+  ELOOP: 'is a symbolic link that leads nowhere',
+}
+
+/** The system's error in words that follow a path. */
+export function describeFileError(error: unknown): string {
+  const code = errorCode(error)
+  if (code === undefined) return `cannot be used (${String(error)})`
+  return REASONS[code] ?? `cannot be used (${code})`
+}
+
+/** `ENOENT` and the like; `undefined` for errors that are not the system's. */
+export function errorCode(error: unknown): string | undefined {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  return typeof code === 'string' ? code : undefined
+}

@@ -1,0 +1,161 @@
+import { describeName } from '../certificate/name.ts'
+import { readPemBlocks } from '../certificate/pem.ts'
+import { type RevocationList, readRevocationList } from '../certificate/revocation.ts'
+import { groupByKeyHash, type TrustSet } from '../certificate/trust.ts'
+import { type Issuer, readIssuer } from '../certificate/verify.ts'
+import { type KeyRing, readKeyRing } from '../session/key-ring.ts'
+import { type DeviceRegistry, readRegistry } from './device-registry.ts'
+
+/** What the files say, whole and checked; never changed, only replaced. */
+export interface Snapshot {
+  readonly trust: TrustSet
+  readonly keyRing: KeyRing
+  /** `undefined` with an external CA, whose certificates name their holders themselves. */
+  readonly registry: DeviceRegistry | undefined
+  readonly warnings: readonly string[]
+}
+
+/** The files' contents, each with the name by which a person knows it. */
+export interface Sources {
+  readonly authorities: Source
+  /** `undefined`: no CRL is configured (external CA). */
+  readonly revocationLists: Source | undefined
+  readonly sessionKeys: Source
+  /** `undefined` with an external CA. */
+  readonly devices:
+    | { readonly name: string; readonly files: ReadonlyMap<string, string> }
+    | undefined
+}
+
+export interface Source {
+  readonly name: string
+  readonly content: Buffer
+}
+
+export type CompiledSnapshot =
+  | { readonly ok: true; readonly snapshot: Snapshot }
+  | { readonly ok: false; readonly problems: readonly string[] }
+
+type Part<T> = { readonly value: T; readonly problems: readonly string[] }
+
+/**
+ * Makes one snapshot of all files, or says everything that is wrong with them. Against the previous
+ * one it never goes back: no CRL of a CA that is still trusted disappears or grows older.
+ */
+export function compileSnapshot(
+  sources: Sources,
+  staleRevocationList: 'deny' | 'allow',
+  previous: Snapshot | undefined,
+): CompiledSnapshot {
+  const issuers = readAuthorities(sources.authorities)
+  const lists = readRevocationLists(sources.revocationLists, issuers.value, previous)
+  const keys = readKeyRing(sources.sessionKeys.content.toString('utf8'))
+  const registry = sources.devices && readRegistry(sources.devices.files)
+  const problems = [...issuers.problems, ...lists.problems]
+  if (!keys.ok) problems.push(`${sources.sessionKeys.name} ${keys.problem}`)
+  if (registry?.ok === false) problems.push(`${sources.devices?.name}: ${registry.problem}`)
+  if (problems.length > 0 || !keys.ok || registry?.ok === false) return { ok: false, problems }
+  const trust: TrustSet = {
+    issuers: issuers.value,
+    issuersByKeyHash: groupByKeyHash(issuers.value),
+    revocationLists: lists.value.byIssuer,
+    revocationListRequired: sources.revocationLists !== undefined,
+    staleRevocationList,
+  }
+  return {
+    ok: true,
+    snapshot: {
+      trust,
+      keyRing: keys.ring,
+      registry: registry?.registry,
+      warnings: lists.value.warnings,
+    },
+  }
+}
+
+function readAuthorities({ name, content }: Source): Part<readonly Issuer[]> {
+  const blocks = readPemBlocks(content.toString('latin1'), 'CERTIFICATE', true)
+  if (blocks === undefined) {
+    return {
+      value: [],
+      problems: [`${name} holds no PEM certificates (or other things beside them)`],
+    }
+  }
+  const issuers: Issuer[] = []
+  const problems: string[] = []
+  for (const [index, der] of blocks.entries()) {
+    const read = readIssuer(der)
+    if (read.ok) issuers.push(read.issuer)
+    else problems.push(`${name}, certificate ${index + 1}: ${read.problem}`)
+  }
+  return { value: issuers, problems }
+}
+
+interface Lists {
+  readonly byIssuer: ReadonlyMap<string, RevocationList>
+  readonly warnings: readonly string[]
+}
+
+function readRevocationLists(
+  source: Source | undefined,
+  issuers: readonly Issuer[],
+  previous: Snapshot | undefined,
+): Part<Lists> {
+  const byIssuer = new Map<string, RevocationList>()
+  const warnings: string[] = []
+  if (source === undefined) return { value: { byIssuer, warnings }, problems: [] }
+  const { name } = source
+  const blocks = readListBlocks(source.content)
+  if (blocks === undefined) {
+    return { value: { byIssuer, warnings }, problems: [`${name} holds no CRL, in PEM or DER`] }
+  }
+  const problems: string[] = []
+  for (const der of blocks) {
+    const read = readRevocationList(der, issuers)
+    if (!read.ok) {
+      const told = `${name}: ${read.problem}`
+      if (read.foreign) warnings.push(`${told}; it is ignored`)
+      else problems.push(told)
+      continue
+    }
+    const other = byIssuer.get(read.list.issuerKeyHash)
+    if (other === undefined || !isOlder(read.list, other)) {
+      byIssuer.set(read.list.issuerKeyHash, read.list)
+    }
+  }
+  if (problems.length === 0) {
+    for (const issuer of issuers) {
+      const problem = listProblem(issuer, byIssuer, previous)
+      if (problem !== undefined) problems.push(`${name} ${problem}`)
+    }
+  }
+  return { value: { byIssuer, warnings }, problems }
+}
+
+function readListBlocks(content: Buffer): readonly Buffer[] | undefined {
+  const isDer = content[0] === 0x30
+  return isDer ? [content] : readPemBlocks(content.toString('latin1'), 'X509 CRL', true)
+}
+
+function listProblem(
+  { keyHash, certificate }: Issuer,
+  byIssuer: ReadonlyMap<string, RevocationList>,
+  previous: Snapshot | undefined,
+): string | undefined {
+  const list = byIssuer.get(keyHash)
+  const authority = `"${describeName(certificate.subject)}"`
+  if (list === undefined) return `has no CRL of the CA ${authority}`
+  const before = previous?.trust.revocationLists.get(keyHash)
+  return before !== undefined && isOlder(list, before)
+    ? `has an older CRL of the CA ${authority} than the one in force`
+    : undefined
+}
+
+/** By cRLNumber where both have one, else by thisUpdate; a number, once seen, must stay. */
+function isOlder(list: RevocationList, than: RevocationList): boolean {
+  if (than.number !== undefined) {
+    if (list.number === undefined || list.number < than.number) return true
+    if (list.number > than.number) return false
+  }
+  return list.thisUpdate < than.thisUpdate
+}

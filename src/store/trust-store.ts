@@ -1,0 +1,200 @@
+import { createHash } from 'node:crypto'
+import { readFile, stat } from 'node:fs/promises'
+import { readRegistryFolder } from './device-registry.ts'
+import { describeFileError, errorCode } from './files.ts'
+import { compileSnapshot, type Snapshot, type Source, type Sources } from './snapshot.ts'
+
+/** A file or folder, and how messages call it: with the setting that names it, if one does. */
+export interface NamedPath {
+  readonly path: string
+  readonly name: string
+}
+
+/** Which files make a snapshot. */
+export interface TrustFiles {
+  readonly authorities: NamedPath
+  /** `undefined`: none is configured. */
+  readonly revocationLists: NamedPath | undefined
+  readonly sessionKeys: NamedPath
+  /** `undefined` with an external CA. */
+  readonly devices: NamedPath | undefined
+  readonly staleRevocationList: 'deny' | 'allow'
+}
+
+/** What happened to the files while the service runs. */
+export interface TrustEvents {
+  readonly onReplaced: (snapshot: Snapshot) => void
+  /** Told once for each new problem; the snapshot in force stays. */
+  readonly onProblem: (problems: readonly string[]) => void
+}
+
+export interface TrustStore {
+  readonly current: Snapshot
+  /** What is wrong with the files as they are now; empty while they are the ones in force. */
+  readonly problems: readonly string[]
+  /** Looks at the files at once, and answers when that is done. */
+  refresh(): Promise<void>
+  close(): void
+}
+
+/** Bind mounts and Kubernetes' swapped links give no file events, so the files are asked. */
+const POLL_MILLISECONDS = 400
+/**
+ * Two writes within one tick of the file system's clock leave the same time stamps. A file younger
+ * than this is therefore read again until it has grown older.
+ */
+const SETTLED_MILLISECONDS = 1500
+
+export type OpenedTrustStore =
+  | { readonly ok: true; readonly store: TrustStore }
+  | { readonly ok: false; readonly problems: readonly string[] }
+
+/** Reads and checks the files; answers all problems if they are not fit to serve with. */
+export async function openTrustStore(
+  files: TrustFiles,
+  events: TrustEvents,
+): Promise<OpenedTrustStore> {
+  const seen = await look(files, undefined)
+  const read = await readSources(files)
+  if (!read.ok) return read
+  const compiled = compileSnapshot(read.sources, files.staleRevocationList, undefined)
+  if (!compiled.ok) return compiled
+  return { ok: true, store: watch(files, events, compiled.snapshot, seen, digest(read)) }
+}
+
+/** How the files look from outside. */
+interface Look {
+  readonly signature: string
+  /** Whether every time stamp is old enough to be told from the next one. */
+  readonly settled: boolean
+}
+
+async function look(files: TrustFiles, previous: Look | undefined): Promise<Look> {
+  const paths = [files.authorities, files.revocationLists, files.sessionKeys, files.devices]
+  const stamps = await Promise.all(paths.map(lookAt))
+  const signature = stamps.map(({ text }) => text).join(' ')
+  if (previous?.settled && previous.signature === signature) return previous
+  const youngest = Math.max(...stamps.map(({ changedMilliseconds }) => changedMilliseconds))
+  return { signature, settled: Date.now() - youngest > SETTLED_MILLISECONDS }
+}
+
+const milliseconds = (nanoseconds: bigint): number => Number(nanoseconds / 1_000_000n)
+
+async function lookAt(file: NamedPath | undefined) {
+  if (file === undefined) return { text: '-', changedMilliseconds: 0 }
+  try {
+    // Through links: what counts is the file that they lead to.
+    const { dev, ino, size, mtimeNs, ctimeNs } = await stat(file.path, { bigint: true })
+    return {
+      text: [dev, ino, size, mtimeNs, ctimeNs].join(':'),
+      changedMilliseconds: Math.max(milliseconds(mtimeNs), milliseconds(ctimeNs)),
+    }
+  } catch (error) {
+    return { text: errorCode(error) ?? 'unknown', changedMilliseconds: 0 }
+  }
+}
+
+type ReadSources =
+  | { readonly ok: true; readonly sources: Sources }
+  | { readonly ok: false; readonly problems: readonly string[] }
+
+async function readSources(files: TrustFiles): Promise<ReadSources> {
+  const problems: string[] = []
+  const attempt = async <T>(
+    file: NamedPath | undefined,
+    read: (path: string) => Promise<T>,
+  ): Promise<T | undefined> => {
+    try {
+      return file && (await read(file.path))
+    } catch (error) {
+      problems.push(`${file?.name} ${describeFileError(error)}`)
+      return undefined
+    }
+  }
+  const source = async (file: NamedPath | undefined): Promise<Source | undefined> => {
+    const content = await attempt(file, (path) => readFile(path))
+    return file && content && { name: file.name, content }
+  }
+  const authorities = await source(files.authorities)
+  const revocationLists = await source(files.revocationLists)
+  const sessionKeys = await source(files.sessionKeys)
+  const entries = await attempt(files.devices, readRegistryFolder)
+  if (problems.length > 0 || authorities === undefined || sessionKeys === undefined) {
+    return { ok: false, problems }
+  }
+  const devices = files.devices && entries && { name: files.devices.name, files: entries }
+  return { ok: true, sources: { authorities, revocationLists, sessionKeys, devices } }
+}
+
+/** Equal for two readings exactly if they found the same. */
+function digest(read: ReadSources): string {
+  const parts = read.ok ? contents(read.sources) : read.problems
+  const joined = createHash('sha256')
+  for (const part of parts) joined.update(`${part.length}:`).update(part)
+  return joined.digest('base64')
+}
+
+function contents(sources: Sources): readonly (Buffer | string)[] {
+  const { authorities, revocationLists, sessionKeys, devices } = sources
+  const lists = revocationLists === undefined ? [] : [revocationLists.content]
+  const entries = devices === undefined ? [] : [...devices.files].flat()
+  return [authorities.content, sessionKeys.content, ...lists, ...entries]
+}
+
+function watch(
+  files: TrustFiles,
+  events: TrustEvents,
+  first: Snapshot,
+  firstLook: Look,
+  firstDigest: string,
+): TrustStore {
+  let current = first
+  let problems: readonly string[] = []
+  let seen = firstLook
+  let readDigest = firstDigest
+  let underWay: Promise<void> | undefined
+
+  const report = (found: readonly string[]) => {
+    problems = found
+    events.onProblem(found)
+  }
+  const lookAgain = async () => {
+    const now = await look(files, seen)
+    if (now === seen) return
+    const read = await readSources(files)
+    seen = now
+    const readNow = digest(read)
+    if (readNow === readDigest) return
+    readDigest = readNow
+    const compiled = read.ok
+      ? compileSnapshot(read.sources, files.staleRevocationList, current)
+      : read
+    if (!compiled.ok) {
+      report(compiled.problems)
+      return
+    }
+    problems = []
+    current = compiled.snapshot
+    events.onReplaced(current)
+  }
+  const refresh = (): Promise<void> => {
+    underWay ??= lookAgain()
+      .catch((error: unknown) => report([`the files could not be read again: ${String(error)}`]))
+      .finally(() => {
+        underWay = undefined
+      })
+    return underWay
+  }
+  const timer = setInterval(() => void refresh(), POLL_MILLISECONDS)
+  timer.unref()
+  return {
+    get current() {
+      return current
+    },
+    get problems() {
+      return problems
+    },
+    refresh,
+    close: () => clearInterval(timer),
+  }
+}
