@@ -1,0 +1,48 @@
+import { loadConfig } from '../../config/load.ts'
+import { type RunningService, startService } from '../../server/start.ts'
+import { StartError } from '../../server/start-error.ts'
+import type { Command, ExitCode, Invocation } from '../command.ts'
+import { settingsHelp } from '../usage.ts'
+import { packageVersion } from '../version.ts'
+
+export const serve: Command = {
+  help: () => `Usage: certlatch serve
+
+Answers the reverse proxy's question: may this request pass? Makes a CA, an empty CRL and session
+keys at the first start, logs JSON lines to standard output, and stops at SIGTERM or SIGINT once
+everything under way is answered. Exit code 2: a setting or a file is wrong.
+
+Example:
+  $ CERTLATCH_PROXY=caddy CERTLATCH_DATA_DIR=/var/lib/certlatch certlatch serve
+
+Settings, all from the environment:
+${settingsHelp()}`,
+  run: runServe,
+}
+
+async function runServe(invocation: Invocation): Promise<ExitCode> {
+  const { environment, terminal } = invocation
+  const loaded = loadConfig(environment)
+  if (!loaded.ok) {
+    for (const problem of loaded.problems) terminal.tell(problem)
+    return 2
+  }
+  // Before the start: a container's first process is deaf to signals without a listener.
+  const stopped = invocation.waitForStop()
+  let service: RunningService
+  try {
+    service = await startService({
+      config: loaded.config,
+      warnings: loaded.warnings,
+      logDestination: invocation.streams.stdout,
+      version: packageVersion(),
+    })
+  } catch (error) {
+    if (!(error instanceof StartError)) throw error
+    for (const problem of error.problems) terminal.tell(problem)
+    return 2
+  }
+  await stopped
+  await service.stop()
+  return 0
+}

@@ -1,0 +1,96 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { get } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import type { DialectName } from '../../src/proxy/dialects.ts'
+import { createApplication } from './application.ts'
+
+const CERTLATCH = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
+
+export async function startApplication() {
+  const server = createApplication()
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  return {
+    port,
+    close: async () => {
+      server.closeAllConnections()
+      server.close()
+    },
+  }
+}
+
+/** Starts `certlatch serve` as a process of its own, on ports that the system chooses. */
+export async function startCertlatch(dataDir: string, dialect: DialectName) {
+  const child = spawn(process.execPath, [CERTLATCH, 'serve'], {
+    env: {
+      PATH: process.env['PATH'],
+      CERTLATCH_DATA_DIR: dataDir,
+      CERTLATCH_PROXY: dialect,
+      CERTLATCH_LISTEN: '127.0.0.1:0',
+      CERTLATCH_ADMIN_LISTEN: '127.0.0.1:0',
+    },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const lines: string[] = []
+  let partial = ''
+  const ready = new Promise<{ listen: string; admin: string }>((resolve, reject) => {
+    child.stdout.on('data', (chunk: Buffer) => {
+      partial += chunk.toString('utf8')
+      const whole = partial.split('\n')
+      partial = whole.pop() ?? ''
+      lines.push(...whole)
+      for (const line of whole) {
+        const entry = JSON.parse(line)
+        if (entry.msg === 'ready') resolve(entry)
+      }
+    })
+    child.once('exit', (code) => reject(new Error(`certlatch ended with code ${code}`)))
+  })
+  const { listen, admin } = await ready
+  const portOf = (address: string) => Number(address.slice(address.lastIndexOf(':') + 1))
+  const adminPort = portOf(admin)
+  return {
+    port: portOf(listen),
+    adminPort,
+    /** Waits until certlatch has taken this many certificates into its registry. */
+    refreshed: (certificates: number) =>
+      poll(async () => lines.some((line) => JSON.parse(line).certificates === certificates)),
+    close: async () => {
+      child.removeAllListeners('exit')
+      const ended = once(child, 'exit')
+      child.kill('SIGTERM')
+      await ended
+    },
+  }
+}
+
+/** Waits until the CRL with this number is in force. */
+export const waitForRevocationList = (adminPort: number, number: string): Promise<void> =>
+  poll(async () => (await getJson(adminPort, '/readyz'))['crlNumber'] === number)
+
+const TRIES = 100
+const PAUSE_MILLISECONDS = 50
+
+async function poll(isDone: () => Promise<boolean>): Promise<void> {
+  for (let tries = 0; tries < TRIES; tries += 1) {
+    if (await isDone()) return
+    await new Promise((resolve) => setTimeout(resolve, PAUSE_MILLISECONDS))
+  }
+  throw new Error('certlatch did not take the new files within five seconds')
+}
+
+function getJson(port: number, path: string): Promise<Record<string, unknown>> {
+  return new Promise((resolve, reject) => {
+    const sent = get({ host: '127.0.0.1', port, path, agent: false }, (answer) => {
+      let text = ''
+      answer.on('data', (chunk) => {
+        text += chunk
+      })
+      answer.on('end', () => resolve(JSON.parse(text)))
+    })
+    sent.on('error', reject)
+  })
+}

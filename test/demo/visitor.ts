@@ -1,0 +1,78 @@
+import { request } from 'node:https'
+import { WebSocket } from 'ws'
+
+/** The front that is visited. */
+export interface Target {
+  readonly host: string
+  readonly port: number
+  readonly serverCertificate: string
+}
+
+/** What a visitor shows: a certificate and its key (PEM), a cookie pair, or neither. */
+export interface Shown {
+  readonly certificate?: string
+  readonly key?: string
+  readonly cookie?: string
+}
+
+export interface Answer {
+  readonly status: number
+  /** `name=value` of the cookie that was set. */
+  readonly cookie: string | undefined
+  readonly summary: string
+}
+
+const clientOptions = ({ serverCertificate }: Target, shown: Shown) => ({
+  ca: serverCertificate,
+  ...(shown.certificate && { cert: shown.certificate }),
+  ...(shown.key && { key: shown.key }),
+  headers: shown.cookie ? { Cookie: shown.cookie } : {},
+})
+
+/** One request on a connection of its own. */
+export function sendRequest(target: Target, path: string, shown: Shown): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const { host, port } = target
+    const options = { ...clientOptions(target, shown), host, port, path, agent: false }
+    const sent = request(options, (answer) => {
+      const chunks: Buffer[] = []
+      answer.on('data', (chunk: Buffer) => chunks.push(chunk))
+      answer.on('end', () => {
+        const body = Buffer.concat(chunks).toString('utf8').trim()
+        const status = answer.statusCode ?? 0
+        resolve({
+          status,
+          cookie: ownCookie(answer.headers['set-cookie'] ?? []),
+          summary: `${status} ${answer.statusMessage}  ${body.split('\n')[0] ?? ''}`.trim(),
+        })
+      })
+    })
+    sent.on('error', reject)
+    sent.end()
+  })
+}
+
+function ownCookie(lines: readonly string[]): string | undefined {
+  return lines.find((line) => line.startsWith('__Host-certlatch='))?.split(';')[0]
+}
+
+/** Opens a WebSocket, says `message` and waits for the echo. */
+export function openWebSocket(
+  target: Target,
+  shown: Shown,
+  message: string,
+): Promise<{ readonly open: boolean; readonly summary: string }> {
+  return new Promise((resolve) => {
+    const url = `wss://${target.host}:${target.port}/`
+    const socket = new WebSocket(url, clientOptions(target, shown))
+    socket.on('open', () => socket.send(message))
+    socket.on('message', (echo) => {
+      socket.close()
+      resolve({ open: true, summary: `101 Switching Protocols  sent "${message}", got "${echo}"` })
+    })
+    socket.on('unexpected-response', (_, answer) => {
+      resolve({ open: false, summary: `${answer.statusCode} ${answer.statusMessage}` })
+    })
+    socket.on('error', (error) => resolve({ open: false, summary: error.message }))
+  })
+}
