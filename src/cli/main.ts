@@ -109,7 +109,8 @@ function readArguments(command: Command, argv: readonly string[]): Arguments {
 
 /** The first sentence of what parseArgs throws, as ours: `Unknown option '--x'. To specify…` */
 function inOurVoice({ message }: Error): string {
-  const [sentence = ''] = message.split(/\. (?=[A-Z])/)
+  const [first = ''] = message.split(/\. (?=[A-Z])/)
+  const sentence = first.replace(/'(.*)'/, '"$1"')
   return `${sentence.slice(0, 1).toLowerCase()}${sentence.slice(1)}`
 }
 

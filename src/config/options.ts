@@ -7,7 +7,7 @@ export const PROXIES: readonly DialectName[] = Object.values(DIALECTS).map(({ na
 /** What a wrong value is answered with, by the kind of the setting: `expected …`. */
 const EXPECTATIONS = {
   address: 'an IP address and a port such as 127.0.0.1:9180, 0.0.0.0:9180 or [::1]:9180',
-  path: 'a path without control characters and without white space around it',
+  path: 'a path',
   duration: 'a duration such as 90s, 15m or 1h',
   networks: 'addresses or networks such as loopback, 192.168.1.10 or 172.18.0.0/16',
   header: 'a header name of letters, digits and "-", such as X-Forwarded-Tls-Client-Cert',
@@ -16,11 +16,12 @@ const EXPECTATIONS = {
   domain: 'a domain name such as example.org, without a dot before it, port or path',
 } as const
 
-export interface Option {
+type Kind =
+  | { readonly kind: keyof typeof EXPECTATIONS }
+  | { readonly kind: 'choice'; readonly choices: readonly string[] }
+
+export type Option = Kind & {
   readonly name: string
-  readonly kind: keyof typeof EXPECTATIONS | 'choice'
-  /** Of a setting of the kind `choice`. */
-  readonly choices?: readonly string[]
   /** The value that stands in for a missing one. */
   readonly default?: string
   /** Said instead where the missing value follows from other settings. */
@@ -153,5 +154,5 @@ export function optionOf(name: SettingName): Option {
 /** What a value of this setting looks like, to follow "expected". */
 export function expectation(option: Option): string {
   if (option.kind !== 'choice') return EXPECTATIONS[option.kind]
-  return (option.choices ?? []).join(', ').replace(/, (?=[^ ]*$)/, ' or ')
+  return option.choices.join(', ').replace(/, (?=[^ ]*$)/, ' or ')
 }

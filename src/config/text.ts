@@ -3,8 +3,8 @@ const SHOWN_LENGTH = 100
 /** The text with control and formatting characters escaped: one line, and no orders to a terminal. */
 export function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, (character) => {
-    const codePoint = character.codePointAt(0) ?? 0
-    return `\\u{${codePoint.toString(16)}}`
+    const digits = character.codePointAt(0)?.toString(16)
+    return `\\u{${digits}}`
   })
 }
 
@@ -18,29 +18,34 @@ export function quote(text: string): string {
 /** The candidate that `text` is most likely a slip of, if any is near enough to be offered. */
 export function nearest(text: string, candidates: readonly string[]): string | undefined {
   const farthest = Math.max(2, Math.floor(text.length / 4))
-  let best: { readonly candidate: string; readonly distance: number } | undefined
+  let best: string | undefined
+  let least = farthest + 1
   for (const candidate of candidates) {
     // The distance is never less than the difference in length, and the table is quadratic.
     if (Math.abs(candidate.length - text.length) > farthest) continue
     const distance = editDistance(text, candidate)
-    if (distance <= farthest && distance < (best?.distance ?? Infinity)) {
-      best = { candidate, distance }
+    if (distance < least) {
+      best = candidate
+      least = distance
     }
   }
-  return best?.candidate
+  return best
 }
 
-/** Levenshtein distance, by rows. */
+/** Levenshtein distance, row by row. */
 function editDistance(from: string, to: string): number {
-  let row = Array.from({ length: to.length + 1 }, (_, index) => index)
-  for (const [rowIndex, fromCharacter] of [...from].entries()) {
-    const next = [rowIndex + 1]
-    for (const [index, toCharacter] of [...to].entries()) {
-      const [diagonal = 0, above = 0] = row.slice(index, index + 2)
-      const left = next[index] ?? 0
-      next.push(Math.min(above + 1, left + 1, diagonal + (fromCharacter === toCharacter ? 0 : 1)))
-    }
-    row = next
+  const target = [...to]
+  let distances = target.map((_, index) => index + 1)
+  let distance = target.length
+  for (const [deletions, character] of [...from].entries()) {
+    let diagonal = deletions
+    distance = deletions + 1
+    distances = distances.map((above, index) => {
+      const substituted = diagonal + (target[index] === character ? 0 : 1)
+      diagonal = above
+      distance = Math.min(substituted, above + 1, distance + 1)
+      return distance
+    })
   }
-  return row.at(-1) ?? 0
+  return distance
 }

@@ -27,7 +27,7 @@ export function readAddress(text: string): Reading<ListenAddress> {
   const hostless = /^:?(\d+)$/.exec(text)?.[1]
   if (hostless !== undefined && isPort(hostless)) {
     return problem(
-      `expected a host before the port: 127.0.0.1:${hostless} for this machine alone, 0.0.0.0:${hostless} for every network`,
+      `expected a host before the port, such as 127.0.0.1:${hostless} for this machine alone or 0.0.0.0:${hostless} for every network`,
     )
   }
   const host = bracketed ?? plain ?? ''
@@ -39,7 +39,8 @@ const isPort = (text: string): boolean => PORT.test(text) && Number(text) <= 65_
 
 /** White space around a path is a slip of copying, and a control character would garble the log. */
 export function readPath(text: string): Reading<string> {
-  return text.trim() === text && !/\p{Cc}/u.test(text) ? { ok: true, value: text } : UNEXPECTED
+  if (text.trim() === text && !/\p{Cc}/u.test(text)) return { ok: true, value: text }
+  return problem('expected a path without control characters and without white space around it')
 }
 
 const UNITS = [
@@ -169,12 +170,12 @@ export function cookieNameReader(hasDomain: boolean): (text: string) => Reading<
 
 const LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
 /** URL parsers take a name whose last label is a number for an IPv4 address. */
-const NUMBER = /^(?:\d+|0x[0-9a-f]*)$/
+const ENDS_IN_NUMBER = /\.(?:\d+|0x[0-9a-f]*)$/
 
 /** A host name of two labels or more, in lower case. */
 export function readDomain(text: string): Reading<string> {
   const domain = text.toLowerCase()
   const labels = domain.split('.')
   const isName = labels.length >= 2 && domain.length <= 253 && labels.every((l) => LABEL.test(l))
-  return isName && !NUMBER.test(labels.at(-1) ?? '') ? { ok: true, value: domain } : UNEXPECTED
+  return isName && !ENDS_IN_NUMBER.test(domain) ? { ok: true, value: domain } : UNEXPECTED
 }

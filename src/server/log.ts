@@ -16,12 +16,25 @@ export function createLog(level: string, destination: DestinationStream): Log {
   )
 }
 
-/** A refusal as the log tells it. The path has no query, for that may carry tokens. */
+/** A refusal as the log tells it. For its path see `loggedPath`. */
 export interface LoggedRefusal extends Pick<Deny, 'reason' | 'via'> {
   readonly client: string | undefined
   readonly method: string | undefined
   readonly host: string | undefined
   readonly path: string | undefined
+}
+
+const LONGEST_SEGMENT = 24
+const MAX_SEGMENTS = 6
+
+/**
+ * The path as the log may know it: without the query, and without segments so long that they may
+ * be secrets (the id of a webhook, a signed media path).
+ */
+export function loggedPath(uri: string): string {
+  const [path = ''] = uri.split(/[?#]/)
+  const segments = path.split('/').slice(0, MAX_SEGMENTS + 1)
+  return segments.map((part) => (part.length > LONGEST_SEGMENT ? '…' : part)).join('/')
 }
 
 const PER_WINDOW = 10

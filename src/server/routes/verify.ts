@@ -10,7 +10,7 @@ import { createHeaderReader, type RequestHeaders } from '../../proxy/request-hea
 import { sessionCookie, withoutCookie } from '../../session/cookie.ts'
 import { type KeyRing, signingKey } from '../../session/key-ring.ts'
 import { mintToken } from '../../session/token.ts'
-import type { LoggedRefusal } from '../log.ts'
+import { type LoggedRefusal, loggedPath } from '../log.ts'
 import { createRefusals } from '../refusal.ts'
 
 /** What the answers are made from; `grounds` and `keyRing` change with the files. */
@@ -44,27 +44,36 @@ export function verifyRoute(service: VerifyService): Middleware {
   const answer = (req: IncomingMessage, res: ServerResponse): void => {
     const startedAt = performance.now()
     const headers = headerReader.read(req.rawHeaders)
-    const decision = decideSafely(service, isTrusted, req.socket, headers)
+    const question = { fromTrustedAddress: isTrusted(req.socket), headers }
+    const decision = decide(question, service.grounds(), service.nowSeconds())
     if (service.dialect.asksForPage && headers.page === '1') {
       // nginx shows the page of a question that was answered and counted before; it must never
       // turn into a 200, nor set a cookie.
       end(service, res, 403, decision.allow ? refusals.reloadPage : refusals.page)
       return
     }
+    const allowed = decision.allow && { headers: allowHeaders(service, decision, headers) }
     service.countDecision(decision, (performance.now() - startedAt) / 1000)
-    if (decision.allow) {
-      end(service, res, 200, { headers: allowHeaders(service, decision, headers) })
-      return
+    if (!decision.allow) {
+      service.logRefusal(decision.reason, () => describeRefusal(service, decision, headers))
     }
-    service.logRefusal(decision.reason, () => describeRefusal(service, decision, headers))
-    end(service, res, 403, refusals.forRequest(headers))
+    if (allowed) end(service, res, 200, allowed)
+    else end(service, res, 403, refusals.forRequest(headers))
   }
 
   return (context, next) => {
-    const { url } = context.req
-    if (url !== '/verify' && !url?.startsWith('/verify?')) return next()
+    const { req, res } = context
+    if (req.url !== '/verify' && !req.url?.startsWith('/verify?')) return next()
     context.respond = false
-    answer(context.req, context.res)
+    try {
+      answer(req, res)
+    } catch (error) {
+      // A bug must neither open the door nor answer 500, which some proxies would retry.
+      service.logError(error)
+      service.countDecision(INTERNAL_ERROR, 0)
+      if (!res.headersSent) end(service, res, 403, refusals.page)
+      else res.destroy()
+    }
     return undefined
   }
 }
@@ -78,22 +87,6 @@ function rememberTrust(trustedProxies: Networks): (socket: Socket) => boolean {
     const trusted = containsAddress(trustedProxies, socket.remoteAddress ?? '')
     known.set(socket, trusted)
     return trusted
-  }
-}
-
-function decideSafely(
-  service: VerifyService,
-  isTrusted: (socket: Socket) => boolean,
-  socket: Socket,
-  headers: RequestHeaders,
-): Decision {
-  try {
-    const question = { fromTrustedAddress: isTrusted(socket), headers }
-    return decide(question, service.grounds(), service.nowSeconds())
-  } catch (error) {
-    // A bug must neither open the door nor answer 500, which some proxies would retry.
-    service.logError(error)
-    return INTERNAL_ERROR
   }
 }
 
@@ -156,6 +149,6 @@ function describeRefusal(
     client: clientAddress(headers.forwardedFor, service.trustedProxies),
     method: headers.method?.slice(0, 32),
     host: headers.host?.slice(0, 255),
-    path: headers.uri?.replace(/[?#].*$/s, '').slice(0, 255),
+    path: headers.uri === undefined ? undefined : loggedPath(headers.uri),
   }
 }
