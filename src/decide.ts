@@ -27,7 +27,12 @@ export interface Question {
 
 /** A device of the registry, or whom an external CA's certificate names. */
 export type Recognised =
-  | { readonly ok: true; readonly identity: Identity }
+  | {
+      readonly ok: true
+      readonly identity: Identity
+      /** What a session must remember of it; `undefined` where the registry is asked again. */
+      readonly name: string | undefined
+    }
   | { readonly ok: false; readonly reason: 'unknown-device' | 'no-identity' }
 
 /** Everything that the decision rests on; the two verifying functions may remember what they said. */
@@ -108,7 +113,7 @@ function decideByCertificate(
     allow: true,
     via: 'certificate',
     identity: recognised.identity,
-    setSession: sessionFor(verified, headers, host, grounds, nowSeconds),
+    setSession: sessionFor(verified, recognised.name, headers, host, grounds, nowSeconds),
   }
 }
 
@@ -119,6 +124,7 @@ function decideByCertificate(
  */
 function sessionFor(
   verified: VerifiedCertificate,
+  name: string | undefined,
   headers: RequestHeaders,
   host: string,
   grounds: Grounds,
@@ -135,7 +141,7 @@ function sessionFor(
   if (lastSeen !== undefined && nowSeconds - lastSeen <= grounds.lifetime.ttlSeconds / 2) {
     return undefined
   }
-  const certificate = { ...verified, certificateSha256: verified.sha256 }
+  const certificate = { ...verified, certificateSha256: verified.sha256, name }
   return {
     claims: openSession(certificate, host, grounds.lifetime, nowSeconds),
     cause: own === undefined ? 'opened' : 'shown-again',

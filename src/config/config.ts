@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { DIALECTS, type Dialect } from '../proxy/dialects.ts'
-import type { Networks } from '../proxy/networks.ts'
+import { containsAddress, type Networks, parseNetworks } from '../proxy/networks.ts'
 import {
   expectation,
   LOG_LEVELS,
@@ -222,10 +222,24 @@ function checkDurations(
   }
 }
 
+const FIRST_AND_LAST = [
+  ['0.0.0.0', '255.255.255.255'],
+  ['::', 'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff'],
+] as const
+
+/** Whether a network is all of IPv4 or IPv6, however it is written (`::ffff:0:0/96`). */
+function isEverybody(network: string): boolean {
+  const parsed = parseNetworks([network])
+  return (
+    parsed.ok &&
+    FIRST_AND_LAST.some((ends) => ends.every((end) => containsAddress(parsed.networks, end)))
+  )
+}
+
 function warningsOf(config: Config): readonly string[] {
   const warnings: string[] = []
   for (const network of config.trustedProxies.text) {
-    if (!network.endsWith('/0')) continue
+    if (!isEverybody(network)) continue
     const condition = config.proxySecret === undefined ? '' : ' and knows the secret'
     warnings.push(
       `CERTLATCH_TRUSTED_PROXIES has ${network}: anybody who reaches the port${condition} is believed; name the address of the proxy`,

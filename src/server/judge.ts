@@ -18,12 +18,16 @@ export function createJudge(config: Config, snapshot: Snapshot, tally: CacheTall
     if (registry === undefined) {
       return name === undefined
         ? { ok: false, reason: 'no-identity' }
-        : { ok: true, identity: { device: name, user: name } }
+        : { ok: true, identity: { device: name, user: name }, name }
     }
     const device = registry.get(deviceKey(issuerKeyHash, serial))
     return device === undefined
       ? { ok: false, reason: 'unknown-device' }
-      : { ok: true, identity: { device: device.name, user: device.owner ?? device.name } }
+      : {
+          ok: true,
+          identity: { device: device.name, user: device.owner ?? device.name },
+          name: undefined,
+        }
   }
   const grounds: Grounds = {
     proxySecret:

@@ -83,12 +83,15 @@ const DEADLINE_MILLISECONDS = 5_000
  * connection, so that the proxies move on; then nothing new is taken, and what is under way ends.
  */
 export async function drain(server: Server): Promise<void> {
-  await delay(DRAIN_MILLISECONDS)
+  if ((await connectionCount(server)) > 0) await delay(DRAIN_MILLISECONDS)
   const closed = new Promise<void>((resolve) => server.close(() => resolve()))
   const deadline = setTimeout(() => server.closeAllConnections(), DEADLINE_MILLISECONDS)
   await closed
   clearTimeout(deadline)
 }
+
+const connectionCount = (server: Server): Promise<number> =>
+  new Promise((resolve) => server.getConnections((error, count) => resolve(error ? 1 : count)))
 
 /** For a listener whose clients lose nothing by it. */
 export async function closeNow(server: Server): Promise<void> {

@@ -1,3 +1,5 @@
+import { constants } from 'node:fs'
+import { access } from 'node:fs/promises'
 import type { Config } from '../config/config.ts'
 import { dataPaths, prepareDataDirectory } from '../store/data-directory.ts'
 import { describeFileError } from '../store/files.ts'
@@ -16,6 +18,7 @@ export async function makeFirstFiles(config: Config, nowSeconds: number, log: Lo
     sessionKeys: !config.sessionKeysFileNamed,
   }
   if (!Object.values(needed).includes(true)) return
+  await requireNamedFiles(config)
   try {
     const prepared = await prepareDataDirectory(config.dataDir, needed, nowSeconds)
     if (!prepared.ok) throw new StartError([prepared.problem])
@@ -27,6 +30,26 @@ export async function makeFirstFiles(config: Config, nowSeconds: number, log: Lo
       `the data directory ${config.dataDir} cannot be prepared: ${path} ${describeFileError(error)}; set CERTLATCH_DATA_DIR to a folder that this user may write`,
     ])
   }
+}
+
+/** What a setting names is never made; and nothing else is, while it is missing. */
+async function requireNamedFiles(config: Config): Promise<void> {
+  const files = trustFiles(config)
+  const named = [
+    config.externalCa && files.authorities,
+    config.crlFileNamed && files.revocationLists,
+    config.sessionKeysFileNamed && files.sessionKeys,
+  ]
+  const problems: string[] = []
+  for (const file of named) {
+    if (!file) continue
+    try {
+      await access(file.path, constants.R_OK)
+    } catch (error) {
+      problems.push(`${file.name} ${describeFileError(error)}`)
+    }
+  }
+  if (problems.length > 0) throw new StartError(problems)
 }
 
 function trustFiles(config: Config): TrustFiles {

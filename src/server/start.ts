@@ -125,7 +125,7 @@ async function openListeners(listeners: Listeners, config: Config, trust: TrustS
 }
 
 const LISTEN_ERRORS: Readonly<Record<string, string>> = {
-  EADDRINUSE: 'is in use by another process',
+  EADDRINUSE: 'is in use by another process: stop that one, or choose another port',
   EACCES: 'may not be opened by this user: choose a port above 1023',
   EADDRNOTAVAIL: 'is not an address of this machine',
 }
@@ -139,7 +139,8 @@ async function listenOn(
     return await listen(server, host, port)
   } catch (error) {
     const code = errorCode(error) ?? String(error)
-    throw new StartError([`${setting} ${host}:${port} ${LISTEN_ERRORS[code] ?? `fails (${code})`}`])
+    const shown = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+    throw new StartError([`${setting} ${shown} ${LISTEN_ERRORS[code] ?? `fails (${code})`}`])
   }
 }
 

@@ -1,0 +1,34 @@
+import assert from 'node:assert/strict'
+import { PassThrough } from 'node:stream'
+import { test } from 'node:test'
+import { createTerminal } from '../../src/cli/terminal.ts'
+
+const failure = (code: string) => Object.assign(new Error(code), { code })
+
+function createStreams() {
+  const stdout = new PassThrough({ encoding: 'utf8' })
+  const stderr = new PassThrough({ encoding: 'utf8' })
+  return { stdout, stderr, terminal: createTerminal({ stdout, stderr }) }
+}
+
+test('results go to standard output as they are, all else to standard error after our name', () => {
+  const { stdout, stderr, terminal } = createStreams()
+  terminal.print('ready')
+  terminal.tell('nothing listens there')
+  assert.equal(stdout.read(), 'ready\n')
+  assert.equal(stderr.read(), 'certlatch: nothing listens there\n')
+})
+
+test('what others wrote stays one line and gives no orders to the terminal', () => {
+  const { stderr, terminal } = createStreams()
+  terminal.tell('unknown option "--\u001b]0;title\u0007\n"')
+  assert.equal(stderr.read(), 'certlatch: unknown option "--\\u{1b}]0;title\\u{7}\\u{a}"\n')
+})
+
+test('a closed pipe is no failure, a full disk is one', () => {
+  const { stdout, stderr } = createStreams()
+  for (const stream of [stdout, stderr]) {
+    stream.emit('error', failure('EPIPE'))
+    assert.throws(() => stream.emit('error', failure('ENOSPC')), { code: 'ENOSPC' })
+  }
+})

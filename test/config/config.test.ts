@@ -1,0 +1,472 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import fc from 'fast-check'
+import { type Config, parseConfig, type Values } from '../../src/config/config.ts'
+import { OPTIONS, type SettingName } from '../../src/config/options.ts'
+import { DIALECTS } from '../../src/proxy/dialects.ts'
+import { containsAddress } from '../../src/proxy/networks.ts'
+
+function configOf(values: Values): Config {
+  const parsed = parseConfig(values)
+  assert.ok(parsed.ok, parsed.ok ? '' : parsed.problems.join('\n'))
+  return parsed.config
+}
+
+function warningsOf(values: Values): readonly string[] {
+  const parsed = parseConfig(values)
+  assert.ok(parsed.ok)
+  return parsed.warnings
+}
+
+function problemsOf(values: Values): readonly string[] {
+  const parsed = parseConfig(values)
+  assert.ok(!parsed.ok)
+  return parsed.problems
+}
+
+test('without any setting, certlatch serves one Traefik on this machine with its own CA', () => {
+  const { trustedProxies, ...config } = configOf({})
+  assert.deepEqual(config, {
+    listen: { host: '127.0.0.1', port: 9180 },
+    adminListen: { host: '127.0.0.1', port: 9181 },
+    dataDir: './data',
+    externalCa: false,
+    caFile: 'data/public/ca.crt',
+    crlFile: 'data/public/ca.crl',
+    crlFileNamed: false,
+    staleCrl: 'deny',
+    sessionKeysFile: 'data/private/session.keys',
+    sessionKeysFileNamed: false,
+    dialect: DIALECTS.traefik,
+    proxySecret: undefined,
+    sessionTtlSeconds: 3600,
+    sessionMaxAgeSeconds: 86_400,
+    cookieName: '__Host-certlatch',
+    cookieDomain: undefined,
+    metricsToken: undefined,
+    logLevel: 'info',
+  })
+  assert.deepEqual(trustedProxies.text, ['loopback'])
+  assert.deepEqual(warningsOf({}), [])
+})
+
+const SECRET = 'Zq7!x9w#Lm2$Pf8%'
+
+/** Setting, value, and what it becomes. */
+const GOOD: readonly (readonly [SettingName, string, Partial<Config>])[] = [
+  ['CERTLATCH_LISTEN', '0.0.0.0:80', { listen: { host: '0.0.0.0', port: 80 } }],
+  ['CERTLATCH_LISTEN', '[::1]:9180', { listen: { host: '::1', port: 9180 } }],
+  ['CERTLATCH_LISTEN', '[::]:65535', { listen: { host: '::', port: 65_535 } }],
+  ['CERTLATCH_LISTEN', '127.0.0.1:0', { listen: { host: '127.0.0.1', port: 0 } }],
+  ['CERTLATCH_ADMIN_LISTEN', '10.0.0.7:1', { adminListen: { host: '10.0.0.7', port: 1 } }],
+  [
+    'CERTLATCH_DATA_DIR',
+    '/var/lib/certlatch',
+    {
+      dataDir: '/var/lib/certlatch',
+      caFile: '/var/lib/certlatch/public/ca.crt',
+      crlFile: '/var/lib/certlatch/public/ca.crl',
+      sessionKeysFile: '/var/lib/certlatch/private/session.keys',
+    },
+  ],
+  ['CERTLATCH_DATA_DIR', 'Ada’s data', { dataDir: 'Ada’s data' }],
+  [
+    'CERTLATCH_CA_FILE',
+    'ca.pem',
+    { externalCa: true, caFile: 'ca.pem', crlFile: undefined, crlFileNamed: false },
+  ],
+  [
+    'CERTLATCH_CRL_FILE',
+    'ca.crl',
+    { externalCa: false, crlFile: 'ca.crl', crlFileNamed: true, caFile: 'data/public/ca.crt' },
+  ],
+  ['CERTLATCH_CRL_STALE', 'allow', { staleCrl: 'allow' }],
+  [
+    'CERTLATCH_SESSION_KEYS_FILE',
+    '/run/keys',
+    { sessionKeysFile: '/run/keys', sessionKeysFileNamed: true },
+  ],
+  ['CERTLATCH_PROXY', 'traefik', { dialect: DIALECTS.traefik }],
+  ['CERTLATCH_PROXY', 'caddy', { dialect: DIALECTS.caddy }],
+  ['CERTLATCH_PROXY', 'haproxy', { dialect: DIALECTS.haproxy }],
+  ['CERTLATCH_PROXY', 'nginx', { dialect: DIALECTS.nginx }],
+  [
+    'CERTLATCH_CERTIFICATE_HEADER',
+    'X-My-Certificate',
+    { dialect: { ...DIALECTS.traefik, certificateHeader: 'x-my-certificate' } },
+  ],
+  ['CERTLATCH_CERTIFICATE_HEADER', 'X-Forwarded-Tls-Client-Cert', { dialect: DIALECTS.traefik }],
+  ['CERTLATCH_PROXY_SECRET', SECRET, { proxySecret: SECRET }],
+  ['CERTLATCH_SESSION_TTL', '10s', { sessionTtlSeconds: 10 }],
+  ['CERTLATCH_SESSION_TTL', '15m', { sessionTtlSeconds: 900 }],
+  ['CERTLATCH_SESSION_TTL', '1h30m', { sessionTtlSeconds: 5400 }],
+  ['CERTLATCH_SESSION_TTL', '23h59m60s', { sessionTtlSeconds: 86_400 }],
+  ['CERTLATCH_SESSION_MAX_AGE', '1h', { sessionMaxAgeSeconds: 3600 }],
+  ['CERTLATCH_SESSION_MAX_AGE', '400d', { sessionMaxAgeSeconds: 34_560_000 }],
+  ['CERTLATCH_COOKIE_NAME', '__Host-home', { cookieName: '__Host-home' }],
+  [
+    'CERTLATCH_COOKIE_DOMAIN',
+    'Home.Example.ORG',
+    { cookieDomain: 'home.example.org', cookieName: '__Secure-certlatch' },
+  ],
+  ['CERTLATCH_METRICS_TOKEN', SECRET, { metricsToken: SECRET }],
+  ['CERTLATCH_LOG_LEVEL', 'debug', { logLevel: 'debug' }],
+  ['CERTLATCH_LOG_LEVEL', 'error', { logLevel: 'error' }],
+]
+
+describe('a good value', () => {
+  for (const [name, value, expected] of GOOD) {
+    test(`${name}=${value} is read`, () => {
+      const config = configOf({ [name]: value })
+      for (const [key, part] of Object.entries(expected)) {
+        assert.deepEqual(config[key as keyof Config], part, key)
+      }
+    })
+  }
+  test('is there for every setting', () => {
+    const tried = new Set<string>(GOOD.map(([name]) => name)).add('CERTLATCH_TRUSTED_PROXIES')
+    assert.deepEqual(
+      OPTIONS.map(({ name }) => name).filter((name) => !tried.has(name)),
+      [],
+    )
+  })
+})
+
+const ADDRESS =
+  'expected an IP address and a port such as 127.0.0.1:9180, 0.0.0.0:9180 or [::1]:9180'
+const DURATION = 'expected a duration such as 90s, 15m or 1h'
+const PATH = 'expected a path without control characters and without white space around it'
+const HEADER =
+  'expected a header name of letters, digits and "-", such as X-Forwarded-Tls-Client-Cert'
+const TAKEN_HEADER = 'expected a header that carries nothing else'
+const HOST_COOKIE =
+  'expected a name such as __Host-certlatch, beginning with __Host-, which keeps it to one host'
+const COOKIE = 'expected a cookie name such as __Host-certlatch'
+const DOMAIN = 'expected a domain name such as example.org, without a dot before it, port or path'
+const NETWORKS = 'expected addresses or networks such as loopback, 192.168.1.10 or 172.18.0.0/16'
+const NO_NETWORK = 'is not an address or network such as 192.168.1.10, 172.18.0.0/16 or fd00::/8'
+const hostless = (port: string) =>
+  `expected a host before the port, such as 127.0.0.1:${port} for this machine alone or 0.0.0.0:${port} for every network`
+
+/** Setting, value, and what follows `<setting> is "<value>": `. */
+const BAD: readonly (readonly [SettingName, string, string])[] = [
+  ['CERTLATCH_LISTEN', ':9180', hostless('9180')],
+  ['CERTLATCH_LISTEN', '8080', hostless('8080')],
+  ['CERTLATCH_LISTEN', ':99999', ADDRESS],
+  ['CERTLATCH_LISTEN', 'localhost:9180', ADDRESS],
+  ['CERTLATCH_LISTEN', '127.0.0.1', ADDRESS],
+  ['CERTLATCH_LISTEN', '127.0.0.1:', ADDRESS],
+  ['CERTLATCH_LISTEN', '127.0.0.1:65536', ADDRESS],
+  ['CERTLATCH_LISTEN', '127.0.0.1:080', ADDRESS],
+  ['CERTLATCH_LISTEN', '127.0.0.1:-1', ADDRESS],
+  ['CERTLATCH_LISTEN', '::1:9180', ADDRESS],
+  ['CERTLATCH_LISTEN', '[127.0.0.1]:9180', ADDRESS],
+  ['CERTLATCH_LISTEN', '[fe80::1%eth0]:9180', ADDRESS],
+  ['CERTLATCH_LISTEN', 'http://127.0.0.1:9180', ADDRESS],
+  [
+    'CERTLATCH_LISTEN',
+    '127.0.0.1:9181',
+    'expected another address than the default of CERTLATCH_ADMIN_LISTEN',
+  ],
+  ['CERTLATCH_ADMIN_LISTEN', 'nowhere', ADDRESS],
+  [
+    'CERTLATCH_ADMIN_LISTEN',
+    '127.0.0.1:9180',
+    'expected another address than CERTLATCH_LISTEN has',
+  ],
+  ['CERTLATCH_DATA_DIR', ' data', PATH],
+  ['CERTLATCH_CA_FILE', 'ca.pem ', PATH],
+  ['CERTLATCH_CRL_FILE', ' ', PATH],
+  ['CERTLATCH_SESSION_KEYS_FILE', '\t', PATH],
+  ['CERTLATCH_CRL_STALE', 'ignore', 'expected deny or allow'],
+  ['CERTLATCH_PROXY', 'envoy', 'expected traefik, caddy, haproxy or nginx'],
+  ['CERTLATCH_PROXY', 'Traefik', 'expected traefik, caddy, haproxy or nginx'],
+  ['CERTLATCH_PROXY', '__proto__', 'expected traefik, caddy, haproxy or nginx'],
+  ['CERTLATCH_CERTIFICATE_HEADER', 'X_Client_Cert', HEADER],
+  ['CERTLATCH_CERTIFICATE_HEADER', 'X.Client.Cert', HEADER],
+  ['CERTLATCH_CERTIFICATE_HEADER', 'X Client Cert', HEADER],
+  ['CERTLATCH_CERTIFICATE_HEADER', 'X-Client-Cert:', HEADER],
+  ['CERTLATCH_CERTIFICATE_HEADER', 'Cookie', TAKEN_HEADER],
+  ['CERTLATCH_CERTIFICATE_HEADER', 'HOST', TAKEN_HEADER],
+  ['CERTLATCH_CERTIFICATE_HEADER', 'Authorization', TAKEN_HEADER],
+  ['CERTLATCH_CERTIFICATE_HEADER', 'Origin', TAKEN_HEADER],
+  ['CERTLATCH_CERTIFICATE_HEADER', 'Remote-User', TAKEN_HEADER],
+  ['CERTLATCH_CERTIFICATE_HEADER', 'X-Forwarded-Uri', TAKEN_HEADER],
+  ['CERTLATCH_CERTIFICATE_HEADER', 'X-Forwarded-Tls-Client-Cert-Info', TAKEN_HEADER],
+  ['CERTLATCH_CERTIFICATE_HEADER', 'Client-Cert-Chain', TAKEN_HEADER],
+  ['CERTLATCH_CERTIFICATE_HEADER', 'X-Certlatch-Proxy-Secret', TAKEN_HEADER],
+  ['CERTLATCH_CERTIFICATE_HEADER', 'Sec-WebSocket-Key', TAKEN_HEADER],
+  ['CERTLATCH_CERTIFICATE_HEADER', 'Accept', TAKEN_HEADER],
+  ['CERTLATCH_CERTIFICATE_HEADER', 'Access-Control-Request-Method', TAKEN_HEADER],
+  ['CERTLATCH_TRUSTED_PROXIES', ' , ', NETWORKS],
+  ['CERTLATCH_TRUSTED_PROXIES', 'traefik', `"traefik" ${NO_NETWORK}`],
+  ['CERTLATCH_TRUSTED_PROXIES', '::1, x\u001b[2J', `"x\\u{1b}[2J" ${NO_NETWORK}`],
+  ['CERTLATCH_SESSION_TTL', '1 hour', DURATION],
+  ['CERTLATCH_SESSION_TTL', 'h', DURATION],
+  ['CERTLATCH_SESSION_TTL', '30m1h', DURATION],
+  ['CERTLATCH_SESSION_TTL', '-1h', DURATION],
+  ['CERTLATCH_SESSION_TTL', '1.5h', DURATION],
+  ['CERTLATCH_SESSION_TTL', '5', DURATION],
+  ['CERTLATCH_SESSION_TTL', '9999999999', DURATION],
+  ['CERTLATCH_SESSION_TTL', '3600', 'expected a unit after the number: write 3600s or 1h'],
+  ['CERTLATCH_SESSION_TTL', '45', 'expected a unit after the number: write 45s'],
+  ['CERTLATCH_SESSION_TTL', '90061', 'expected a unit after the number: write 90061s or 1d1h1m1s'],
+  ['CERTLATCH_SESSION_TTL', '9s', 'expected at least 10s and at most 30d'],
+  ['CERTLATCH_SESSION_TTL', '30d1s', 'expected at least 10s and at most 30d'],
+  [
+    'CERTLATCH_SESSION_TTL',
+    '2d',
+    'expected at most 1d, which CERTLATCH_SESSION_MAX_AGE is by default',
+  ],
+  ['CERTLATCH_SESSION_MAX_AGE', '401d', 'expected at least 10s and at most 400d'],
+  ['CERTLATCH_SESSION_MAX_AGE', '59m', 'expected at least 1h, which CERTLATCH_SESSION_TTL is'],
+  ['CERTLATCH_COOKIE_NAME', 'session', HOST_COOKIE],
+  ['CERTLATCH_COOKIE_NAME', '__Secure-certlatch', HOST_COOKIE],
+  ['CERTLATCH_COOKIE_NAME', '__Host-', HOST_COOKIE],
+  ['CERTLATCH_COOKIE_NAME', '__host-certlatch', HOST_COOKIE],
+  ['CERTLATCH_COOKIE_NAME', '__Host-a=b', COOKIE],
+  ['CERTLATCH_COOKIE_NAME', '__Host-a;b', COOKIE],
+  ['CERTLATCH_COOKIE_NAME', '__Host-a b', COOKIE],
+  ['CERTLATCH_COOKIE_DOMAIN', '.example.org', DOMAIN],
+  ['CERTLATCH_COOKIE_DOMAIN', 'example.org.', DOMAIN],
+  ['CERTLATCH_COOKIE_DOMAIN', 'example.org:8443', DOMAIN],
+  ['CERTLATCH_COOKIE_DOMAIN', 'https://example.org', DOMAIN],
+  ['CERTLATCH_COOKIE_DOMAIN', 'localhost', DOMAIN],
+  ['CERTLATCH_COOKIE_DOMAIN', '192.168.1.10', DOMAIN],
+  ['CERTLATCH_COOKIE_DOMAIN', 'example.0x7f', DOMAIN],
+  ['CERTLATCH_COOKIE_DOMAIN', '[::1]', DOMAIN],
+  ['CERTLATCH_COOKIE_DOMAIN', '-a.example.org', DOMAIN],
+  ['CERTLATCH_COOKIE_DOMAIN', 'bücher.example', DOMAIN],
+  ['CERTLATCH_LOG_LEVEL', 'trace', 'expected debug, info, warn or error'],
+]
+
+describe('a bad value', () => {
+  for (const [name, value, problem] of BAD) {
+    test(`${name}=${JSON.stringify(value)} is told with what would be right`, () => {
+      const shown = value.replaceAll('\t', '\\u{9}').replaceAll('\u001b', '\\u{1b}')
+      assert.deepEqual(problemsOf({ [name]: value }), [`${name} is "${shown}": ${problem}`])
+    })
+  }
+  test('is there for every setting', () => {
+    const tried = new Set<string>(BAD.map(([name]) => name))
+    assert.deepEqual(
+      OPTIONS.filter(({ name, secret }) => !secret && !tried.has(name)),
+      [],
+    )
+  })
+})
+
+describe('a domain name', () => {
+  const label = 'a'.repeat(63)
+  test('has labels of 63 characters at most', () => {
+    assert.equal(
+      configOf({ CERTLATCH_COOKIE_DOMAIN: `${label}.org` }).cookieName,
+      '__Secure-certlatch',
+    )
+    assert.equal(problemsOf({ CERTLATCH_COOKIE_DOMAIN: `a${label}.org` }).length, 1)
+  })
+  test('has 253 characters at most', () => {
+    const domain = `${label}.${label}.${label}.${'a'.repeat(61)}`
+    assert.equal(configOf({ CERTLATCH_COOKIE_DOMAIN: domain }).cookieDomain, domain)
+    assert.equal(problemsOf({ CERTLATCH_COOKIE_DOMAIN: `${domain}a` }).length, 1)
+  })
+})
+
+test('an empty value is a problem for every setting', () => {
+  const values = Object.fromEntries(OPTIONS.map(({ name }) => [name, '']))
+  assert.deepEqual(problemsOf(values).toSorted(), [
+    'CERTLATCH_ADMIN_LISTEN is empty: remove it or give it an IP address and a port such as 127.0.0.1:9180, 0.0.0.0:9180 or [::1]:9180',
+    'CERTLATCH_CA_FILE is empty: remove it or give it a path',
+    'CERTLATCH_CERTIFICATE_HEADER is empty: remove it or give it a header name of letters, digits and "-", such as X-Forwarded-Tls-Client-Cert',
+    'CERTLATCH_COOKIE_DOMAIN is empty: remove it or give it a domain name such as example.org, without a dot before it, port or path',
+    'CERTLATCH_COOKIE_NAME is empty: remove it or give it a cookie name such as __Host-certlatch',
+    'CERTLATCH_CRL_FILE is empty: remove it or give it a path',
+    'CERTLATCH_CRL_STALE is empty: remove it or give it deny or allow',
+    'CERTLATCH_DATA_DIR is empty: remove it or give it a path',
+    'CERTLATCH_LISTEN is empty: remove it or give it an IP address and a port such as 127.0.0.1:9180, 0.0.0.0:9180 or [::1]:9180',
+    'CERTLATCH_LOG_LEVEL is empty: remove it or give it debug, info, warn or error',
+    'CERTLATCH_METRICS_TOKEN is empty: remove it or give it at least 16 printable ASCII characters without spaces',
+    'CERTLATCH_PROXY is empty: remove it or give it traefik, caddy, haproxy or nginx',
+    'CERTLATCH_PROXY_SECRET is empty: remove it or give it at least 16 printable ASCII characters without spaces',
+    'CERTLATCH_SESSION_KEYS_FILE is empty: remove it or give it a path',
+    'CERTLATCH_SESSION_MAX_AGE is empty: remove it or give it a duration such as 90s, 15m or 1h',
+    'CERTLATCH_SESSION_TTL is empty: remove it or give it a duration such as 90s, 15m or 1h',
+    'CERTLATCH_TRUSTED_PROXIES is empty: remove it or give it addresses or networks such as loopback, 192.168.1.10 or 172.18.0.0/16',
+  ])
+})
+
+describe('settings that depend on each other', () => {
+  test('the two listeners may both ask for any free port', () => {
+    const config = configOf({
+      CERTLATCH_LISTEN: '127.0.0.1:0',
+      CERTLATCH_ADMIN_LISTEN: '127.0.0.1:0',
+    })
+    assert.deepEqual(config.listen, config.adminListen)
+  })
+  test('a broken address is not compared with the other', () => {
+    assert.equal(
+      problemsOf({ CERTLATCH_LISTEN: 'x', CERTLATCH_ADMIN_LISTEN: '127.0.0.1:9180' }).length,
+      1,
+    )
+    assert.equal(
+      problemsOf({ CERTLATCH_LISTEN: '127.0.0.1:9181', CERTLATCH_ADMIN_LISTEN: 'x' }).length,
+      1,
+    )
+  })
+  test('a broken duration is not compared with the other', () => {
+    assert.equal(
+      problemsOf({ CERTLATCH_SESSION_TTL: 'x', CERTLATCH_SESSION_MAX_AGE: '1m' }).length,
+      1,
+    )
+    assert.equal(
+      problemsOf({ CERTLATCH_SESSION_TTL: '2d', CERTLATCH_SESSION_MAX_AGE: 'x' }).length,
+      1,
+    )
+  })
+  test('an external CA may come with its CRLs', () => {
+    const config = configOf({ CERTLATCH_CA_FILE: 'ca.pem', CERTLATCH_CRL_FILE: 'ca.crl' })
+    assert.equal(config.externalCa, true)
+    assert.equal(config.crlFile, 'ca.crl')
+    assert.equal(config.crlFileNamed, true)
+  })
+  test('under a cookie domain the cookie is __Secure-', () => {
+    const domain = { CERTLATCH_COOKIE_DOMAIN: 'example.org' }
+    assert.equal(
+      configOf({ ...domain, CERTLATCH_COOKIE_NAME: '__Secure-home' }).cookieName,
+      '__Secure-home',
+    )
+    assert.deepEqual(problemsOf({ ...domain, CERTLATCH_COOKIE_NAME: '__Host-certlatch' }), [
+      'CERTLATCH_COOKIE_NAME is "__Host-certlatch": expected a name such as __Secure-certlatch, beginning with __Secure-, because CERTLATCH_COOKIE_DOMAIN is set',
+    ])
+  })
+})
+
+describe('trusted proxies', () => {
+  test('are separated by commas, spaces or both', () => {
+    const { trustedProxies } = configOf({
+      CERTLATCH_TRUSTED_PROXIES: '172.18.0.5,10.0.0.0/8  fd00::/8 , loopback',
+    })
+    assert.deepEqual(trustedProxies.text, ['172.18.0.5', '10.0.0.0/8', 'fd00::/8', 'loopback'])
+    for (const address of ['172.18.0.5', '10.1.2.3', 'fd00::7', '127.0.0.9', '::1']) {
+      assert.ok(containsAddress(trustedProxies, address), address)
+    }
+    assert.ok(!containsAddress(trustedProxies, '172.18.0.6'))
+  })
+  test('that are everybody are warned of, however that is written', () => {
+    for (const network of ['0.0.0.0/0', '::/0', '0:0::/0', '::ffff:0:0/96', '::ffff:0.0.0.0/96']) {
+      assert.deepEqual(warningsOf({ CERTLATCH_TRUSTED_PROXIES: `10.0.0.0/8 ${network}` }), [
+        `CERTLATCH_TRUSTED_PROXIES has ${network}: anybody who reaches the port is believed; name the address of the proxy`,
+      ])
+    }
+  })
+  test('that are everybody are warned of', () => {
+    assert.deepEqual(warningsOf({ CERTLATCH_TRUSTED_PROXIES: '0.0.0.0/0, ::/0' }), [
+      'CERTLATCH_TRUSTED_PROXIES has 0.0.0.0/0: anybody who reaches the port is believed; name the address of the proxy',
+      'CERTLATCH_TRUSTED_PROXIES has ::/0: anybody who reaches the port is believed; name the address of the proxy',
+    ])
+    assert.deepEqual(
+      warningsOf({ CERTLATCH_TRUSTED_PROXIES: '0.0.0.0/0', CERTLATCH_PROXY_SECRET: SECRET }),
+      [
+        'CERTLATCH_TRUSTED_PROXIES has 0.0.0.0/0: anybody who reaches the port and knows the secret is believed; name the address of the proxy',
+      ],
+    )
+  })
+})
+
+test('a cookie domain is warned of', () => {
+  assert.deepEqual(warningsOf({ CERTLATCH_COOKIE_DOMAIN: 'EXAMPLE.org' }), [
+    'CERTLATCH_COOKIE_DOMAIN is "example.org": any application under it can act as the device',
+  ])
+})
+
+describe('a bad secret is told by its length', () => {
+  for (const name of ['CERTLATCH_PROXY_SECRET', 'CERTLATCH_METRICS_TOKEN']) {
+    for (const [value, has] of [
+      ['x', '1 character'],
+      ['hunter2hunter2!', '15 characters'],
+      ['correct horse battery', '21 characters'],
+      ['pässwörterpässwörter', '20 characters'],
+      ['0123456789abcdef\n', '17 characters'],
+    ] as const) {
+      test(`${name} of ${has}`, () => {
+        assert.deepEqual(problemsOf({ [name]: value }), [
+          `${name} has ${has}: expected at least 16 printable ASCII characters without spaces`,
+        ])
+      })
+    }
+  }
+})
+
+test('all problems are reported at once, in the order of the table', () => {
+  assert.deepEqual(
+    problemsOf({
+      CERTLATCH_LOG_LEVEL: 'loud',
+      CERTLATCH_LISTEN: '*:80',
+      CERTLATCH_TRUSTED_PROXIES: '10.0.0.1/8 x',
+      CERTLATCH_SESSION_MAX_AGE: 'long',
+    }),
+    [
+      `CERTLATCH_LISTEN is "*:80": ${ADDRESS}`,
+      'CERTLATCH_TRUSTED_PROXIES is "10.0.0.1/8 x": "10.0.0.1/8" has bits set beyond its prefix; write the network\'s first address, or drop "/8" for the one address',
+      `CERTLATCH_TRUSTED_PROXIES is "10.0.0.1/8 x": "x" ${NO_NETWORK}`,
+      `CERTLATCH_SESSION_MAX_AGE is "long": ${DURATION}`,
+      'CERTLATCH_LOG_LEVEL is "loud": expected debug, info, warn or error',
+    ],
+  )
+})
+
+const texts = fc.oneof(
+  fc.string({ unit: 'binary', maxLength: 300 }),
+  fc.constantFrom(...GOOD.map(([, value]) => value), ...BAD.map(([, value]) => value)),
+)
+const settings = fc.record(
+  Object.fromEntries(OPTIONS.map(({ name }) => [name, texts])) as Record<SettingName, typeof texts>,
+  { requiredKeys: [] },
+)
+
+test('no text of any setting makes parseConfig throw, and every problem is one line', () => {
+  fc.assert(
+    fc.property(settings, (values) => {
+      const parsed = parseConfig(values)
+      const lines = parsed.ok ? parsed.warnings : parsed.problems
+      for (const line of lines) {
+        assert.match(line, /^CERTLATCH_[A-Z_]+ (is|has) [^\p{Cc}\u2028\u2029]+[^.]$/u)
+      }
+    }),
+    { numRuns: 500 },
+  )
+})
+
+test('no secret ever stands in a problem or a warning', () => {
+  // Long and beginning with a mark that no message has, so that a find means a leak.
+  const secrets = fc.string({ unit: 'binary', minLength: 8, maxLength: 40 }).map((s) => `¤${s}`)
+  fc.assert(
+    fc.property(settings, secrets, secrets, (values, secret, token) => {
+      const parsed = parseConfig({
+        ...values,
+        CERTLATCH_DATA_DIR: 'data',
+        CERTLATCH_PROXY_SECRET: secret,
+        CERTLATCH_METRICS_TOKEN: token,
+      })
+      assert.ok(!parsed.ok)
+      for (const line of parsed.problems) {
+        assert.ok(!line.includes(secret) && !line.includes(token))
+        if (/SECRET|TOKEN/.test(line)) assert.ok(!line.includes('¤'))
+      }
+    }),
+  )
+})
+
+test('a duration is read back as it was written, whatever its units', () => {
+  const parts = fc.tuple(fc.nat(29), fc.nat(23), fc.nat(59), fc.integer({ min: 10, max: 59 }))
+  fc.assert(
+    fc.property(parts, ([days, hours, minutes, seconds]) => {
+      const config = configOf({
+        CERTLATCH_SESSION_TTL: `${days}d${hours}h${minutes}m${seconds}s`,
+        CERTLATCH_SESSION_MAX_AGE: '400d',
+      })
+      const expected = days * 86_400 + hours * 3600 + minutes * 60 + seconds
+      assert.equal(config.sessionTtlSeconds, expected)
+    }),
+  )
+})

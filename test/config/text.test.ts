@@ -1,0 +1,37 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { nearest, printable, quote } from '../../src/config/text.ts'
+
+test('quoted text is one line without orders to a terminal', () => {
+  assert.equal(quote('1 hour'), '"1 hour"')
+  assert.equal(quote('a\nb\u001b[2J\u202eb\ud800'), '"a\\u{a}b\\u{1b}[2J\\u{202e}b\\u{d800}"')
+  assert.equal(quote('Ada 📱'), '"Ada 📱"')
+})
+
+test('quoted text is cut after a hundred characters, never inside one', () => {
+  assert.equal(quote('a'.repeat(100)), `"${'a'.repeat(100)}"`)
+  assert.equal(quote('a'.repeat(101)), `"${'a'.repeat(100)}…"`)
+  assert.equal(quote('📱'.repeat(100)), `"${'📱'.repeat(100)}"`)
+  assert.equal(quote('📱'.repeat(5000)), `"${'📱'.repeat(100)}…"`)
+})
+
+test('printable text has no control characters left', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary' }), (text) => {
+      assert.doesNotMatch(printable(text), /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u)
+    }),
+  )
+})
+
+test('the nearest candidate is offered only if it is near', () => {
+  const commands = ['serve', 'healthcheck', 'status']
+  assert.equal(nearest('serv', commands), 'serve')
+  assert.equal(nearest('sevre', commands), 'serve')
+  assert.equal(nearest('helthchek', commands), 'healthcheck')
+  assert.equal(nearest('stats', commands), 'status')
+  assert.equal(nearest('', commands), undefined)
+  assert.equal(nearest('doctor', commands), undefined)
+  assert.equal(nearest('x'.repeat(100_000), commands), undefined)
+  assert.equal(nearest('serve', []), undefined)
+})
