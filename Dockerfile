@@ -1,0 +1,40 @@
+# The service and its commands on Node 24; the same lines build it for amd64 and arm64.
+
+FROM node:24-bookworm-slim AS build
+WORKDIR /app
+COPY .npmrc package.json package-lock.json ./
+RUN npm ci
+COPY tsconfig.json ./
+COPY src src
+RUN npx tsc --declaration false --isolatedDeclarations false --sourceMap false \
+  && chmod 0755 dist/src/cli/main.js
+
+FROM node:24-bookworm-slim AS dependencies
+WORKDIR /app
+COPY .npmrc package.json package-lock.json ./
+RUN npm ci --omit=dev
+
+FROM node:24-bookworm-slim
+# A fixed id, so that a folder mounted in place of a volume can be given to it. /data/public is all
+# that a proxy may see. New named volumes take owner and mode from these two folders.
+RUN groupadd --gid 10001 certlatch \
+  && useradd --uid 10001 --gid certlatch --no-create-home --home-dir /data --shell /usr/sbin/nologin certlatch \
+  && install -d -o certlatch -g certlatch -m 0755 /data /data/public \
+  && install -d -o certlatch -g certlatch -m 0700 /data/private \
+  && ln -s /app/dist/src/cli/main.js /usr/local/bin/certlatch
+WORKDIR /app
+COPY package.json ./
+COPY --from=dependencies /app/node_modules node_modules
+COPY --from=build /app/dist dist
+# In a container the proxy is never on the loopback interface. Whom the service believes is still
+# CERTLATCH_TRUSTED_PROXIES alone, which has to be set.
+ENV NODE_ENV=production \
+  CERTLATCH_DATA_DIR=/data \
+  CERTLATCH_LISTEN=0.0.0.0:9180
+USER certlatch
+EXPOSE 9180
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 CMD ["certlatch", "healthcheck"]
+# Without a shell in between, so that Node itself gets the signal and ends in order.
+ENTRYPOINT ["certlatch"]
+CMD ["serve"]

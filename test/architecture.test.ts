@@ -1,0 +1,121 @@
+import assert from 'node:assert/strict'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, relative, sep } from 'node:path'
+import { test } from 'node:test'
+
+/** The repository, from dist/ as well. */
+function repository(): string {
+  let directory = import.meta.dirname
+  while (!existsSync(join(directory, 'package.json'))) directory = dirname(directory)
+  return directory
+}
+
+const SRC = join(repository(), 'src')
+const ARCHITECTURE = readFileSync(join(repository(), 'ARCHITECTURE.md'), 'utf8')
+
+/** `server/start.ts`, with slashes on every system. */
+const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
+  .filter((name) => name.endsWith('.ts'))
+  .map((name) => name.split(sep).join('/'))
+
+/** The room that a file stands in: the folder at the top, or the file itself. */
+const roomOf = (file: string): string => file.split('/')[0] ?? file
+
+/** Every relative import, of types and `import()` too, as a file of src/. */
+function importsOf(file: string): readonly string[] {
+  const text = readFileSync(join(SRC, file), 'utf8')
+  const specifiers = [...text.matchAll(/(?:\bfrom|\bimport\(?)\s*'(\.[^']*)'/g)]
+  return specifiers.map(([, specifier = '']) =>
+    relative(SRC, join(SRC, dirname(file), specifier))
+      .split(sep)
+      .join('/'),
+  )
+}
+
+/** The level of each room, from the list in ARCHITECTURE.md. */
+function readLevels(): ReadonlyMap<string, number> {
+  const [, list = ''] = /## Levels.*?```\n(.*?)```/s.exec(ARCHITECTURE) ?? []
+  const levels = new Map<string, number>()
+  for (const line of list.trim().split('\n')) {
+    const [level, ...rooms] = line.split(/\s+/)
+    for (const room of rooms) levels.set(room, Number(level))
+  }
+  return levels
+}
+
+const levels = readLevels()
+
+function levelOf(room: string): number {
+  const level = levels.get(room)
+  assert.notEqual(level, undefined, `${room} stands in no level of ARCHITECTURE.md`)
+  return level ?? Number.NaN
+}
+
+test('ARCHITECTURE.md lists every room of src, and no other', () => {
+  assert.ok(files.length > 0)
+  assert.deepEqual([...levels.keys()].sort(), [...new Set(files.map(roomOf))].sort())
+})
+
+test('every import leads to a file of src', () => {
+  const known = new Set(files)
+  const lost = files.flatMap((file) =>
+    importsOf(file)
+      .filter((imported) => !known.has(imported))
+      .map((imported) => `${file} imports ${imported}`),
+  )
+  assert.deepEqual(lost, [])
+})
+
+test('a room imports only from lower levels', () => {
+  const upward = files.flatMap((file) =>
+    importsOf(file)
+      .filter((imported) => roomOf(imported) !== roomOf(file))
+      .filter((imported) => levelOf(roomOf(imported)) >= levelOf(roomOf(file)))
+      .map((imported) => `${file} imports ${imported}`),
+  )
+  assert.deepEqual(upward, [])
+})
+
+test('no file imports itself, directly or by others', () => {
+  const done = new Set<string>()
+  const cycles: string[] = []
+  const visit = (file: string, path: readonly string[]): void => {
+    if (path.includes(file)) {
+      cycles.push([...path.slice(path.indexOf(file)), file].join(' → '))
+      return
+    }
+    if (done.has(file)) return
+    for (const imported of importsOf(file)) visit(imported, [...path, file])
+    done.add(file)
+  }
+  for (const file of files) visit(file, [])
+  assert.deepEqual(cycles, [])
+})
+
+test('the core knows of Node only its cryptography and its address functions', () => {
+  const core = files.filter((file) => levelOf(roomOf(file)) <= 2 || file === 'decide.ts')
+  const foreign = core.flatMap((file) => {
+    const text = readFileSync(join(SRC, file), 'utf8')
+    const imports = [...text.matchAll(/import ([^']*?) from '([^.'][^']*)'/g)]
+    return imports
+      .filter(([, names = '', module]) => {
+        if (module === 'node:crypto') return false
+        return module !== 'node:net' || /[^\s{},]/.test(names.replace(/BlockList|isIP/g, ''))
+      })
+      .map(([, , module]) => `${file} imports ${module}`)
+  })
+  assert.deepEqual(foreign, [])
+})
+
+test('every file that ARCHITECTURE.md names is there', () => {
+  const named = [...ARCHITECTURE.matchAll(/`([\w./-]+\.(?:ts|json|md)|[a-z]+\/)`/g)].map(
+    ([, name = '']) => name,
+  )
+  const missing = named.filter(
+    (name) =>
+      !existsSync(join(repository(), name)) &&
+      !existsSync(join(SRC, name)) &&
+      !files.some((file) => file.endsWith(`/${name}`)),
+  )
+  assert.deepEqual(missing, [])
+})

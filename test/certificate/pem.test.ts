@@ -1,0 +1,136 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { readBase64, readPemBlocks, writePem } from '../../src/certificate/pem.ts'
+import { fixture, fixturePem } from '../support/pki.ts'
+
+const LABEL = 'CERTIFICATE'
+const pem = fixturePem('leaf-good')
+const der = fixture('leaf-good')
+
+test('a block that OpenSSL wrote is read, and written the same', () => {
+  assert.deepEqual(readPemBlocks(pem, LABEL), [der])
+  assert.equal(writePem(LABEL, der), pem)
+  assert.deepEqual(readPemBlocks(fixturePem('crl-empty'), 'X509 CRL'), [fixture('crl-empty')])
+  assert.equal(writePem('X509 CRL', fixture('crl-empty')), fixturePem('crl-empty'))
+})
+
+test('several blocks are read in their order', () => {
+  assert.deepEqual(readPemBlocks(fixturePem('bundle-ca'), LABEL), [
+    fixture('ca-p256'),
+    fixture('ca-twin'),
+  ])
+})
+
+test('line ends, line lengths, white space around blocks and a missing last line end are free', () => {
+  const oneLine = `-----BEGIN CERTIFICATE-----\n${der.toString('base64')}\n-----END CERTIFICATE-----`
+  for (const text of [
+    pem.replaceAll('\n', '\r\n'),
+    pem.trimEnd(),
+    `\n \t\r\n${pem}\n\n`,
+    oneLine,
+    `${pem}\n${pem}`.slice(0, pem.length + 1),
+  ]) {
+    assert.deepEqual(readPemBlocks(text, LABEL), [der])
+  }
+})
+
+/** Texts that hold no block, or something else beside it. */
+const REFUSED: readonly (readonly [string, string])[] = [
+  ['nothing', ''],
+  ['white space', ' \n\t'],
+  ['any text', 'hello'],
+  ['another label', fixturePem('crl-empty')],
+  ['another label after the right one', pem + fixturePem('crl-empty')],
+  ['an end with another label', pem.replace('-----END CERTIFICATE', '-----END X509 CRL')],
+  ['text before', `hello\n${pem}`],
+  ['text between', `${pem}hello\n${pem}`],
+  ['text after', `${pem}hello`],
+  ['no end', pem.slice(0, pem.indexOf('-----END'))],
+  ['no begin', pem.slice(pem.indexOf('\n') + 1)],
+  ['no content', '-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n'],
+  ['an empty line', '-----BEGIN CERTIFICATE-----\n\n-----END CERTIFICATE-----\n'],
+  ['headers', pem.replace('-----\n', '-----\nProc-Type: 4,ENCRYPTED\n\n')],
+  ['four dashes', pem.replace('-----BEGIN', '----BEGIN')],
+  ['spaces inside', pem.replace('MII', 'MI I')],
+  ['a line end inside the base64 of another alphabet', pem.replace(/[+/A]/, '_')],
+  ['a cut base64', pem.replace(/.\n-----END/, '\n-----END')],
+  ['two blocks on one line', pem.trimEnd() + pem],
+  ['everything on one line', pem.replaceAll('\n', '')],
+  ['a comment', `# our CA\n${pem}`],
+]
+
+for (const [what, text] of REFUSED) {
+  test(`${what} is refused`, () => assert.equal(readPemBlocks(text, LABEL), undefined))
+}
+
+test("in a person's file, comments and OpenSSL's description around blocks are skipped", () => {
+  const file = `# our CA\n\nCertificate:\n    Data:\n${pem}  # and the twin\n${fixturePem('ca-twin')}\nend`
+  assert.deepEqual(readPemBlocks(file, LABEL, true), [der, fixture('ca-twin')])
+  assert.deepEqual(readPemBlocks(pem.replaceAll('\n', ' \r\n'), LABEL, true), [der])
+  assert.equal(readPemBlocks('# nothing else', LABEL, true), undefined)
+  assert.equal(readPemBlocks('', LABEL, true), undefined)
+})
+
+test("a person's file gets no tolerance inside a block or for other labels", () => {
+  assert.equal(readPemBlocks(pem.replace('MII', '# MII'), LABEL, true), undefined)
+  assert.equal(readPemBlocks(`${pem}${fixturePem('crl-empty')}`, LABEL, true), undefined)
+  assert.equal(readPemBlocks(pem.slice(0, pem.indexOf('-----END')), LABEL, true), undefined)
+})
+
+test('base64 has one spelling', () => {
+  assert.deepEqual(readBase64('AAE='), Buffer.from([0, 1]))
+  assert.deepEqual(readBase64('/+8A'), Buffer.from([0xff, 0xef, 0]))
+  for (const other of [
+    '',
+    'AAE', // unpadded
+    'AAF=', // unused bits
+    'AA==AA==',
+    'AAE=\n',
+    'AA E',
+    '_-8A', // the URL's alphabet
+    '====',
+    'A===',
+    'ÄAE=',
+  ]) {
+    assert.equal(readBase64(other), undefined, other)
+  }
+})
+
+test('what is written is what is read, in lines of 64 characters', () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ minLength: 1, maxLength: 300 }), (bytes) => {
+      const text = writePem(LABEL, bytes)
+      assert.deepEqual(readPemBlocks(text, LABEL), [Buffer.from(bytes)])
+      assert.deepEqual(readPemBlocks(text + text, LABEL)?.length, 2)
+      assert.ok(text.split('\n').every((line) => line.length <= 64))
+    }),
+  )
+})
+
+test('an empty block is written, and never read', () => {
+  assert.equal(
+    writePem(LABEL, Buffer.alloc(0)),
+    '-----BEGIN CERTIFICATE-----\n\n-----END CERTIFICATE-----\n',
+  )
+  assert.equal(readPemBlocks(writePem(LABEL, Buffer.alloc(0)), LABEL), undefined)
+})
+
+test('any text gets an answer', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary' }), fc.boolean(), (text, tolerateComments) => {
+      assert.equal(readPemBlocks(text, LABEL, tolerateComments), undefined)
+    }),
+  )
+})
+
+test('a hostile text takes no more time than its length', () => {
+  const hostile = [
+    '-----BEGIN CERTIFICATE-----\n'.repeat(3000),
+    `-----BEGIN CERTIFICATE-----\n${'A'.repeat(100_000)}`,
+    `-----BEGIN CERTIFICATE-----\n${'AAAA\n'.repeat(20_000)}`,
+    `-----BEGIN ${'A '.repeat(50_000)}`,
+    '\n'.repeat(100_000),
+  ]
+  for (const text of hostile) assert.equal(readPemBlocks(text, LABEL), undefined)
+})

@@ -1,0 +1,1231 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import fc from 'fast-check'
+import { decide } from '../src/decide.ts'
+import {
+  type Allow,
+  DENY_REASONS,
+  type Decision,
+  type DenyReason,
+  type Via,
+} from '../src/decision.ts'
+import type { Access, Policy } from '../src/policy/policy.ts'
+import { CLOSED_POLICY } from '../src/policy/policy.ts'
+import type { DialectName } from '../src/proxy/dialects.ts'
+import { DIALECTS } from '../src/proxy/dialects.ts'
+import { createHeaderReader } from '../src/proxy/request-headers.ts'
+import { readKeyRing, writeKey } from '../src/session/key-ring.ts'
+import { mintToken, type SessionClaims, verifyToken } from '../src/session/token.ts'
+import { certificateHeader, fixture, NOW_SECONDS } from './support/pki.ts'
+import {
+  ADA,
+  COOKIE_NAME,
+  claimsOf,
+  GRACE,
+  type GroundsOptions,
+  groundsOf,
+  type HeaderFields,
+  KEY_RING,
+  keyRingOf,
+  onlyKey,
+  question,
+  rawHeaders,
+  sessionPair,
+} from './support/request.ts'
+
+const CERTIFICATE = 'X-Forwarded-Tls-Client-Cert'
+const HOUR = 3600
+const DAY = 86_400
+
+/** One question: what the proxy sends, and what certlatch knows. */
+interface Scene {
+  readonly fields?: HeaderFields
+  readonly grounds?: GroundsOptions
+  readonly fromTrustedAddress?: boolean
+  readonly now?: number
+}
+
+function ask({ fields, grounds, fromTrustedAddress = true, now = NOW_SECONDS }: Scene): Decision {
+  return decide(question(fields, { fromTrustedAddress }), groundsOf(grounds), now)
+}
+
+/** `allow via session`, `deny via none: nothing-shown`. */
+const describeDecision = (decision: Decision): string =>
+  decision.allow ? `allow via ${decision.via}` : `deny via ${decision.via}: ${decision.reason}`
+
+const answer = (scene: Scene): string => describeDecision(ask(scene))
+
+function allowed(scene: Scene): Allow {
+  const decision = ask(scene)
+  assert.ok(decision.allow, describeDecision(decision))
+  return decision
+}
+
+const shown = (...leaves: readonly string[]): HeaderFields => ({
+  [CERTIFICATE]: certificateHeader('traefik', ...leaves),
+})
+const cookies = (...pairs: readonly string[]): HeaderFields => ({ Cookie: pairs.join('; ') })
+
+const GOOD_SESSION = cookies(sessionPair(claimsOf()))
+const FOREIGN_KEY = onlyKey(keyRingOf(9))
+const FORGED = sessionPair(claimsOf(), FOREIGN_KEY)
+const EXPIRED = sessionPair(claimsOf('leaf-good', { expiresAt: NOW_SECONDS - 1 }))
+
+const policyOf = (access: Access, ...allowedOrigins: readonly string[]): Policy => ({
+  defaultRule: { name: 'test', access },
+  allowedOrigins: new Set(allowedOrigins),
+})
+
+describe('every way out', () => {
+  type Row = readonly [name: string, reason: DenyReason, via: Via, scene: Scene]
+
+  const OTHER_CA = { authorities: ['ca-foreign'], revocationLists: ['crl-of-foreign'] } as const
+
+  const ROWS: readonly Row[] = [
+    [
+      'who asks from an address that is no proxy of ours is not answered',
+      'untrusted-proxy',
+      'none',
+      { fields: shown('leaf-good'), fromTrustedAddress: false },
+    ],
+    [
+      'a proxy that does not send the secret is not answered',
+      'untrusted-proxy',
+      'none',
+      { fields: shown('leaf-good'), grounds: { proxySecret: 'correct horse battery' } },
+    ],
+    [
+      'a request without its URI is not judged',
+      'malformed-request',
+      'none',
+      { fields: { ...shown('leaf-good'), 'X-Forwarded-Uri': undefined } },
+    ],
+    [
+      'a look-alike of a trusted header closes',
+      'header-alias',
+      'none',
+      { fields: { ...shown('leaf-good'), Remote_User: 'root' } },
+    ],
+    [
+      'a rule that denies is not asked what was shown',
+      'policy-deny',
+      'none',
+      { fields: shown('leaf-good'), grounds: { policy: policyOf('deny') } },
+    ],
+    [
+      'another site may not act with the device’s certificate',
+      'cross-site',
+      'none',
+      {
+        fields: {
+          ...shown('leaf-good'),
+          'X-Forwarded-Method': 'POST',
+          Origin: 'https://evil.test',
+        },
+      },
+    ],
+    [
+      'what is no certificate closes',
+      'certificate-malformed',
+      'certificate',
+      { fields: { [CERTIFICATE]: 'AAAA' } },
+    ],
+    [
+      'a certificate of another CA closes',
+      'certificate-untrusted',
+      'certificate',
+      { fields: shown('leaf-foreign') },
+    ],
+    [
+      'an expired certificate closes',
+      'certificate-expired',
+      'certificate',
+      { fields: shown('leaf-expired') },
+    ],
+    [
+      'a certificate of the future closes',
+      'certificate-not-yet-valid',
+      'certificate',
+      { fields: shown('leaf-not-yet-valid') },
+    ],
+    [
+      'a certificate whose CA has expired closes',
+      'certificate-issuer-expired',
+      'certificate',
+      {
+        fields: shown('leaf-of-expired-ca'),
+        grounds: { authorities: ['ca-expired'], revocationLists: ['crl-of-expired-ca'] },
+      },
+    ],
+    [
+      'a revoked certificate closes',
+      'certificate-revoked',
+      'certificate',
+      { fields: shown('leaf-good'), grounds: { revocationLists: ['crl-good-revoked'] } },
+    ],
+    [
+      'a server’s certificate closes',
+      'certificate-wrong-usage',
+      'certificate',
+      { fields: shown('leaf-eku-server-auth') },
+    ],
+    [
+      'an X.509 v1 certificate closes',
+      'certificate-old-version',
+      'certificate',
+      { fields: shown('leaf-v1') },
+    ],
+    [
+      'a certificate with an unknown critical extension closes',
+      'certificate-unknown-extension',
+      'certificate',
+      { fields: shown('leaf-unknown-critical') },
+    ],
+    [
+      'a certificate signed with SHA-1 closes',
+      'certificate-weak',
+      'certificate',
+      { fields: shown('leaf-sha1') },
+    ],
+    [
+      'a certificate closes while its CRL is out of date',
+      'certificate-crl-stale',
+      'certificate',
+      { fields: shown('leaf-good'), grounds: { revocationLists: ['crl-stale'] } },
+    ],
+    [
+      'a certificate of our own CA that is not in the registry closes',
+      'unknown-device',
+      'certificate',
+      { fields: shown('leaf-name-emoji') },
+    ],
+    [
+      'an external CA’s certificate that names nobody closes',
+      'no-identity',
+      'certificate',
+      { fields: shown('leaf-nobody'), grounds: { registry: undefined } },
+    ],
+    [
+      'a session closes when its CA is trusted no longer',
+      'certificate-untrusted',
+      'session',
+      { fields: GOOD_SESSION, grounds: OTHER_CA },
+    ],
+    [
+      'a session closes when its CA has expired',
+      'certificate-issuer-expired',
+      'session',
+      { fields: GOOD_SESSION, grounds: { authorities: ['ca-past'] } },
+    ],
+    [
+      'a session closes when its CA is of the future',
+      'certificate-not-yet-valid',
+      'session',
+      { fields: GOOD_SESSION, grounds: { authorities: ['ca-not-yet-valid'] } },
+    ],
+    [
+      'a session closes while the CRL is out of date',
+      'certificate-crl-stale',
+      'session',
+      { fields: GOOD_SESSION, grounds: { revocationLists: ['crl-stale'] } },
+    ],
+    [
+      'a session closes when its device is in the registry no longer',
+      'unknown-device',
+      'session',
+      { fields: GOOD_SESSION, grounds: { registry: new Map([['leaf-second', GRACE]]) } },
+    ],
+    [
+      'a session that does not name whom an external CA’s certificate named closes',
+      'no-identity',
+      'session',
+      {
+        fields: GOOD_SESSION,
+        grounds: { registry: undefined },
+      },
+    ],
+    [
+      'a cookie that is no token closes',
+      'session-malformed',
+      'session',
+      { fields: cookies(`${COOKIE_NAME}=true`) },
+    ],
+    ['a token of another key closes', 'session-forged', 'session', { fields: cookies(FORGED) }],
+    ['a session that has ended closes', 'session-expired', 'session', { fields: cookies(EXPIRED) }],
+    [
+      'a session of another host closes',
+      'session-wrong-host',
+      'session',
+      { fields: { ...GOOD_SESSION, 'X-Forwarded-Host': 'other.test' } },
+    ],
+    [
+      'a session of a revoked certificate closes',
+      'session-revoked',
+      'session',
+      { fields: GOOD_SESSION, grounds: { revocationLists: ['crl-good-revoked'] } },
+    ],
+    [
+      'a session does not open where the rule wants the certificate itself',
+      'session-not-accepted',
+      'session',
+      { fields: GOOD_SESSION, grounds: { policy: policyOf('certificate') } },
+    ],
+    ['who shows nothing stays outside', 'nothing-shown', 'none', {}],
+  ]
+
+  for (const [name, reason, via, scene] of ROWS) {
+    test(name, () => {
+      assert.deepEqual(ask(scene), { allow: false, via, reason })
+    })
+  }
+
+  test('a session whose key has been retired closes', () => {
+    const until = NOW_SECONDS + 10
+    const read = readKeyRing(
+      [
+        writeKey(Buffer.alloc(32, 1), [`verifies-until=${until}`]),
+        writeKey(Buffer.alloc(32, 2)),
+      ].join('\n'),
+    )
+    assert.ok(read.ok)
+    const scene = { fields: GOOD_SESSION, grounds: { keyRing: read.ring } }
+    assert.equal(answer({ ...scene, now: until - 1 }), 'allow via session')
+    assert.deepEqual(ask({ ...scene, now: until }), {
+      allow: false,
+      via: 'session',
+      reason: 'session-key-retired',
+    })
+  })
+
+  test('the list of reasons is the list of ways out, but for those that nothing leads to yet', () => {
+    const reached = new Set(ROWS.map(([, reason, via]) => `${reason} ${via}`))
+    reached.add('session-key-retired session')
+    // The server's own, and what blocking, renewing and signing out devices will bring.
+    const elsewhere = new Set<DenyReason>([
+      'malformed-http',
+      'internal-error',
+      'certificate-blocked',
+      'certificate-superseded',
+      'session-signed-out',
+    ])
+    const declared = Object.entries(DENY_REASONS)
+      .filter(([reason]) => !elsewhere.has(reason as DenyReason))
+      .flatMap(([reason, ways]) => ways.map((via) => `${reason} ${via}`))
+    assert.deepEqual([...reached].sort(), declared.sort())
+  })
+})
+
+describe('the order of the checks', () => {
+  /** What each check finds, in the contract's order; any two can be found in one request. */
+  const DEFECTS: readonly (readonly [DenyReason, Scene])[] = [
+    ['untrusted-proxy', { fromTrustedAddress: false }],
+    ['malformed-request', { fields: { 'X-Forwarded-Host': 'ha.test, evil.test' } }],
+    ['header-alias', { fields: { 'Remote.User': 'root' } }],
+    ['policy-deny', { grounds: { policy: policyOf('deny') } }],
+    ['cross-site', { fields: { 'X-Forwarded-Method': 'DELETE', 'Sec-Fetch-Site': 'same-site' } }],
+    ['certificate-weak', { fields: shown('leaf-sha1') }],
+    ['session-forged', { fields: cookies(FORGED) }],
+  ]
+
+  const merge = (first: Scene, second: Scene): Scene => ({
+    ...first,
+    ...second,
+    fields: { ...first.fields, ...second.fields },
+    grounds: { ...first.grounds, ...second.grounds },
+  })
+
+  for (const [index, [earlier, first]] of DEFECTS.entries()) {
+    for (const [later, second] of DEFECTS.slice(index + 1)) {
+      test(`${earlier} is said before ${later}`, () => {
+        const decision = ask(merge(second, first))
+        assert.ok(!decision.allow)
+        assert.equal(decision.reason, earlier)
+      })
+    }
+  }
+
+  test('with every defect at once, the first check answers', () => {
+    const all = DEFECTS.map(([, scene]) => scene).reduce(merge)
+    assert.equal(answer(all), 'deny via none: untrusted-proxy')
+  })
+
+  test('a wrong proxy secret is said before anything is read', () => {
+    const fields = { 'X-Certlatch-Proxy-Secret': 'wrong', 'X-Forwarded-Uri': undefined }
+    assert.equal(
+      answer({ fields, grounds: { proxySecret: 'correct horse battery' } }),
+      'deny via none: untrusted-proxy',
+    )
+  })
+
+  test('under a rule that opens, the certificate, the session and the origin are not judged', () => {
+    const grounds = {
+      ...groundsOf({ policy: policyOf('open') }),
+      verifyCertificate: () => assert.fail('the certificate was read'),
+      verifyToken: () => assert.fail('the session was read'),
+      recognise: () => assert.fail('a device was looked up'),
+    }
+    const fields = {
+      ...shown('leaf-sha1'),
+      ...cookies(FORGED),
+      'X-Forwarded-Method': 'POST',
+      'Sec-Fetch-Site': 'cross-site',
+      Origin: 'https://evil.test',
+    }
+    assert.deepEqual(decide(question(fields), grounds, NOW_SECONDS), {
+      allow: true,
+      via: 'rule',
+      identity: undefined,
+      setSession: undefined,
+    })
+  })
+
+  test('a rule that opens does not open to a proxy that is not trusted, nor to half a request', () => {
+    const grounds = { policy: policyOf('open') }
+    assert.equal(answer({ grounds, fromTrustedAddress: false }), 'deny via none: untrusted-proxy')
+    assert.equal(
+      answer({ grounds, fields: { 'X-Forwarded-Method': undefined } }),
+      'deny via none: malformed-request',
+    )
+    assert.equal(
+      answer({ grounds, fields: { X_Certlatch_Device: 'x' } }),
+      'deny via none: header-alias',
+    )
+  })
+})
+
+describe('the proxy’s secret', () => {
+  const grounds = { proxySecret: 'correct horse battery' }
+  const withSecret = (secret: string | readonly string[]): Scene => ({
+    fields: { ...shown('leaf-good'), 'X-Certlatch-Proxy-Secret': secret },
+    grounds,
+  })
+
+  test('the right secret opens the way to the other checks', () => {
+    assert.equal(answer(withSecret('correct horse battery')), 'allow via certificate')
+  })
+
+  for (const secret of [
+    '',
+    'correct horse batterx',
+    'correct horse batter',
+    'Correct horse battery',
+  ]) {
+    test(`${JSON.stringify(secret)} is not the secret`, () => {
+      assert.equal(answer(withSecret(secret)), 'deny via none: untrusted-proxy')
+    })
+  }
+
+  test('a secret that came twice closes, whichever copy is right', () => {
+    assert.equal(
+      answer(withSecret(['correct horse battery', 'wrong'])),
+      'deny via none: malformed-request',
+    )
+    assert.equal(
+      answer(withSecret(['wrong', 'correct horse battery'])),
+      'deny via none: untrusted-proxy',
+    )
+  })
+
+  test('without a secret configured, one that is sent changes nothing', () => {
+    const fields = { ...shown('leaf-good'), 'X-Certlatch-Proxy-Secret': 'anything' }
+    assert.equal(answer({ fields }), 'allow via certificate')
+  })
+})
+
+describe('the rules of the article', () => {
+  test('a good certificate opens, names its device, and is answered with a session', () => {
+    assert.deepEqual(ask({ fields: shown('leaf-good') }), {
+      allow: true,
+      via: 'certificate',
+      identity: ADA,
+      setSession: { cause: 'opened', claims: claimsOf() },
+    })
+  })
+
+  test('the session says which certificate opened it, where, when, and until when', () => {
+    const session = allowed({ fields: shown('leaf-good') }).setSession
+    assert.ok(session)
+    const { issuerKeyHash, serial, certificateSha256, ...rest } = session.claims
+    assert.match(issuerKeyHash, /^[A-Za-z0-9_-]{43}$/)
+    assert.equal(serial, '4253efe116f961b9e1b23bc0d8c97488')
+    assert.match(certificateSha256, /^[A-Za-z0-9_-]{43}$/)
+    assert.deepEqual(rest, {
+      name: undefined,
+      host: 'ha.test',
+      issuedAt: NOW_SECONDS,
+      certificateSeenAt: NOW_SECONDS,
+      sessionEnd: NOW_SECONDS + DAY,
+      expiresAt: NOW_SECONDS + HOUR,
+    })
+  })
+
+  test('the cookie alone opens until its expiry, and not a second longer', () => {
+    const claims = claimsOf()
+    const scene = { fields: cookies(sessionPair(claims)) }
+    const decision = allowed(scene)
+    assert.equal(decision.via, 'session')
+    assert.deepEqual(decision.identity, ADA)
+    assert.equal(decision.setSession, undefined)
+    assert.equal(answer({ ...scene, now: claims.expiresAt - 1 }), 'allow via session')
+    assert.equal(answer({ ...scene, now: claims.expiresAt }), 'deny via session: session-expired')
+  })
+
+  for (const bad of ['leaf-expired', 'leaf-foreign', 'leaf-eku-server-auth', 'leaf-self-signed']) {
+    test(`a bad certificate (${bad}) closes whatever the cookie says`, () => {
+      const decision = ask({ fields: { ...shown(bad), ...GOOD_SESSION } })
+      assert.equal(decision.allow, false)
+      assert.equal(decision.via, 'certificate')
+    })
+  }
+
+  test('garbage in the certificate header closes whatever the cookie says', () => {
+    assert.equal(
+      answer({ fields: { [CERTIFICATE]: 'garbage', ...GOOD_SESSION } }),
+      'deny via certificate: certificate-malformed',
+    )
+  })
+
+  test('a certificate header that says "none" leaves the word to the cookie', () => {
+    for (const none of ['', '::', '(null)']) {
+      const fields = { [CERTIFICATE]: none }
+      assert.equal(answer({ fields: { ...fields, ...GOOD_SESSION } }), 'allow via session')
+      assert.equal(answer({ fields }), 'deny via none: nothing-shown')
+    }
+  })
+
+  test('a chain behind the leaf is read and never trusted', () => {
+    const grounds = { authorities: ['ca-root'], revocationLists: [], revocationListRequired: false }
+    const fields = shown('leaf-of-intermediate', 'ca-intermediate', 'ca-root')
+    assert.equal(answer({ fields, grounds }), 'deny via certificate: certificate-untrusted')
+    assert.equal(answer({ fields: shown('leaf-good', 'ca-p256') }), 'allow via certificate')
+  })
+
+  test('a good certificate behind a bad one does not open', () => {
+    const fields = shown('leaf-foreign', 'leaf-good')
+    assert.equal(answer({ fields }), 'deny via certificate: certificate-untrusted')
+  })
+
+  for (const dialect of ['traefik', 'caddy', 'haproxy', 'nginx'] as const) {
+    test(`a certificate opens as ${dialect} sends it`, () => {
+      const name = DIALECTS[dialect].certificateHeader
+      const fields = { [name]: certificateHeader(dialect, 'leaf-good') }
+      const decision = decide(question(fields, { dialect }), groundsOf({ dialect }), NOW_SECONDS)
+      assert.equal(describeDecision(decision), 'allow via certificate')
+    })
+  }
+
+  test('the certificate headers of the other proxies are not read', () => {
+    const dialects: readonly DialectName[] = ['traefik', 'caddy', 'nginx']
+    for (const configured of dialects) {
+      for (const sent of dialects.filter((name) => name !== configured)) {
+        const fields = {
+          [DIALECTS[sent].certificateHeader]: certificateHeader(sent, 'leaf-good'),
+        }
+        const decision = decide(
+          question(fields, { dialect: configured }),
+          groundsOf({ dialect: configured }),
+          NOW_SECONDS,
+        )
+        assert.equal(describeDecision(decision), 'deny via none: nothing-shown')
+      }
+    }
+  })
+
+  test('for an external CA the session remembers whom the certificate named', () => {
+    const external = { grounds: { registry: undefined } }
+    const opened = allowed({ fields: shown('leaf-san-email'), ...external })
+    assert.deepEqual(opened.identity, { device: 'ada@home.test', user: 'ada@home.test' })
+    assert.ok(opened.setSession)
+    const pair = sessionPair(opened.setSession.claims)
+    assert.deepEqual(allowed({ fields: cookies(pair), ...external }).identity, opened.identity)
+  })
+})
+
+describe('showing the certificate moves the session’s end', () => {
+  const scene = (claims: SessionClaims): Scene => ({
+    fields: { ...shown('leaf-good'), ...cookies(sessionPair(claims)) },
+  })
+
+  test('not while the session saw the certificate at most half a TTL ago', () => {
+    const claims = claimsOf()
+    for (const passed of [0, 1, HOUR / 2]) {
+      const decision = allowed({ ...scene(claims), now: NOW_SECONDS + passed })
+      assert.equal(decision.via, 'certificate')
+      assert.equal(decision.setSession, undefined)
+    }
+  })
+
+  test('a session that saw it longer ago is replaced by one with a later end', () => {
+    const claims = claimsOf()
+    const now = NOW_SECONDS + HOUR / 2 + 1
+    const { setSession } = allowed({ ...scene(claims), now })
+    assert.equal(setSession?.cause, 'shown-again')
+    assert.equal(setSession?.claims.certificateSeenAt, now)
+    assert.equal(setSession?.claims.sessionEnd, now + DAY)
+    assert.equal(setSession?.claims.expiresAt, now + HOUR)
+  })
+
+  test('also when the session was renewed by cookie a moment ago', () => {
+    const renewed = claimsOf('leaf-good', {
+      certificateSeenAt: NOW_SECONDS - 5 * HOUR,
+      sessionEnd: NOW_SECONDS + 19 * HOUR,
+    })
+    const { setSession } = allowed(scene(renewed))
+    assert.equal(setSession?.cause, 'shown-again')
+    assert.equal(setSession?.claims.sessionEnd, NOW_SECONDS + DAY)
+  })
+
+  test('a clock that was set back does not mint at every request', () => {
+    assert.equal(allowed({ ...scene(claimsOf()), now: NOW_SECONDS - 50 }).setSession, undefined)
+  })
+
+  const NOT_ITS_OWN: readonly (readonly [string, string])[] = [
+    ['another certificate', sessionPair(claimsOf('leaf-second'))],
+    [
+      'the same serial number of another CA',
+      sessionPair(
+        claimsOf('leaf-good', {
+          issuerKeyHash: claimsOf('leaf-of-twin', {}, 'ca-twin').issuerKeyHash,
+        }),
+      ),
+    ],
+    ['another host', sessionPair(claimsOf('leaf-good', { host: 'other.test' }))],
+    ['another key', FORGED],
+    ['the past', EXPIRED],
+    ['somebody who writes tokens by hand', `${COOKIE_NAME}=v1.e30.AAAA`],
+  ]
+  for (const [whose, pair] of NOT_ITS_OWN) {
+    test(`beside a session of ${whose}, the certificate opens one of its own`, () => {
+      const decision = allowed({ fields: { ...shown('leaf-good'), ...cookies(pair) } })
+      assert.equal(decision.via, 'certificate')
+      assert.equal(decision.setSession?.cause, 'opened')
+    })
+  }
+
+  test('its own session counts wherever it stands among the cookies', () => {
+    const own = sessionPair(claimsOf())
+    const fields = { ...shown('leaf-good'), ...cookies(FORGED, EXPIRED, 'a=b', own) }
+    assert.equal(allowed({ fields }).setSession, undefined)
+  })
+
+  test('among too many cookies none counts, and the certificate still opens', () => {
+    const own = sessionPair(claimsOf())
+    const fields = { ...shown('leaf-good'), ...cookies(own, own, own, own, own) }
+    assert.equal(allowed({ fields }).setSession?.cause, 'opened')
+  })
+})
+
+describe('the session’s renewal', () => {
+  const renewalAt = (claims: SessionClaims, now: number, grounds: GroundsOptions = {}) =>
+    allowed({ fields: cookies(sessionPair(claims)), now, grounds }).setSession
+
+  test('there is none in the first half of its life', () => {
+    assert.equal(renewalAt(claimsOf(), NOW_SECONDS + HOUR / 2 - 1), undefined)
+  })
+
+  test('past half its life it lives a whole TTL from now, and its end stays', () => {
+    const now = NOW_SECONDS + HOUR / 2
+    assert.deepEqual(renewalAt(claimsOf(), now), {
+      cause: 'renewed',
+      claims: { ...claimsOf(), issuedAt: now, expiresAt: now + HOUR },
+    })
+  })
+
+  test('it never passes the maximal age since the certificate was seen', () => {
+    let claims = claimsOf()
+    const { sessionEnd, certificateSeenAt } = claims
+    let renewals = 0
+    for (let now = NOW_SECONDS; now < sessionEnd; now += 600) {
+      const renewed = renewalAt(claims, now)
+      if (renewed === undefined) continue
+      claims = renewed.claims
+      renewals += 1
+      assert.equal(claims.sessionEnd, sessionEnd)
+      assert.equal(claims.certificateSeenAt, certificateSeenAt)
+      assert.ok(claims.expiresAt <= sessionEnd)
+    }
+    assert.ok(renewals > 20, `${renewals} renewals`)
+    const fields = cookies(sessionPair(claims))
+    assert.equal(answer({ fields, now: sessionEnd - 1 }), 'allow via session')
+    assert.equal(answer({ fields, now: sessionEnd }), 'deny via session: session-expired')
+  })
+
+  test('it happens only if the expiry grows by a quarter of the TTL', () => {
+    const now = NOW_SECONDS + 45 * 60
+    const endingIn = (sessionEnd: number) => claimsOf('leaf-good', { sessionEnd })
+    const expiresAt = NOW_SECONDS + HOUR
+    assert.equal(renewalAt(endingIn(expiresAt), now), undefined)
+    assert.equal(renewalAt(endingIn(expiresAt + 899), now), undefined)
+    assert.equal(renewalAt(endingIn(expiresAt + 900), now)?.claims.expiresAt, expiresAt + 900)
+  })
+
+  test('a maximal age that was lowered ends older sessions', () => {
+    const lifetime = { ttlSeconds: HOUR, maxAgeSeconds: 2 * HOUR }
+    const claims = claimsOf('leaf-good', { certificateSeenAt: NOW_SECONDS - 2 * HOUR + 60 })
+    const fields = cookies(sessionPair(claims))
+    assert.equal(answer({ fields, grounds: { lifetime } }), 'allow via session')
+    assert.equal(
+      answer({ fields, grounds: { lifetime }, now: NOW_SECONDS + 60 }),
+      'deny via session: session-expired',
+    )
+  })
+
+  test('a maximal age that was lowered bounds the renewal too', () => {
+    const lifetime = { ttlSeconds: HOUR, maxAgeSeconds: 5400 }
+    const renewed = renewalAt(claimsOf(), NOW_SECONDS + HOUR / 2, { lifetime })
+    assert.equal(renewed?.claims.sessionEnd, NOW_SECONDS + 5400)
+    assert.equal(renewed?.claims.expiresAt, NOW_SECONDS + 5400)
+  })
+
+  test('a TTL that was lowered ends longer sessions, but for a minute of tolerance', () => {
+    const lifetime = { ttlSeconds: 600, maxAgeSeconds: DAY }
+    const expiringIn = (seconds: number): Scene => ({
+      fields: cookies(sessionPair(claimsOf('leaf-good', { expiresAt: NOW_SECONDS + seconds }))),
+      grounds: { lifetime },
+    })
+    assert.equal(answer(expiringIn(660)), 'allow via session')
+    assert.equal(answer(expiringIn(661)), 'deny via session: session-expired')
+  })
+
+  test('a session never outlives its certificate', () => {
+    const grounds = { registry: undefined }
+    const notAfter = Date.UTC(2026, 0, 31) / 1000
+    const now = notAfter - 600
+    const { setSession } = allowed({ fields: shown('leaf-expired'), grounds, now })
+    assert.equal(setSession?.claims.sessionEnd, notAfter)
+    assert.equal(setSession?.claims.expiresAt, notAfter)
+    assert.ok(setSession)
+    const fields = cookies(sessionPair(setSession.claims))
+    assert.equal(answer({ fields, grounds, now: notAfter - 1 }), 'allow via session')
+    assert.equal(answer({ fields, grounds, now: notAfter }), 'deny via session: session-expired')
+  })
+})
+
+describe('our cookies among others', () => {
+  const GOOD = sessionPair(claimsOf())
+  const bad = `${COOKIE_NAME}=tossed`
+
+  for (const position of [0, 1, 2, 3]) {
+    test(`a good one opens as number ${position + 1} of four`, () => {
+      const pairs = [FORGED, EXPIRED, bad]
+      pairs.splice(position, 0, GOOD)
+      assert.equal(answer({ fields: cookies(...pairs) }), 'allow via session')
+    })
+  }
+
+  test('of several bad ones the first one’s problem counts', () => {
+    assert.equal(answer({ fields: cookies(EXPIRED, FORGED) }), 'deny via session: session-expired')
+    assert.equal(answer({ fields: cookies(FORGED, EXPIRED) }), 'deny via session: session-forged')
+    assert.equal(
+      answer({
+        fields: cookies(GOOD, FORGED),
+        grounds: { revocationLists: ['crl-good-revoked'] },
+      }),
+      'deny via session: session-revoked',
+    )
+  })
+
+  test('five are too many, even if every one is good', () => {
+    assert.equal(
+      answer({ fields: cookies(GOOD, GOOD, GOOD, GOOD, GOOD) }),
+      'deny via session: session-malformed',
+    )
+  })
+
+  test('they count over several Cookie lines, as HTTP/2 may split them', () => {
+    assert.equal(answer({ fields: { Cookie: ['a=b', GOOD, 'c=d'] } }), 'allow via session')
+    assert.equal(
+      answer({ fields: { Cookie: [bad, bad, bad, bad, GOOD] } }),
+      'deny via session: session-malformed',
+    )
+  })
+
+  test('a good token under another name is nobody’s', () => {
+    for (const name of [
+      'certlatch',
+      '__host-certlatch',
+      'x__Host-certlatch',
+      '__Host-certlatch2',
+    ]) {
+      const pair = sessionPair(claimsOf(), onlyKey(KEY_RING), name)
+      assert.equal(answer({ fields: cookies(pair) }), 'deny via none: nothing-shown')
+    }
+  })
+
+  test('a session of one certificate opens for that device, not for the one asked last', () => {
+    const fields = cookies(sessionPair(claimsOf('leaf-second')), GOOD)
+    assert.deepEqual(allowed({ fields }).identity, GRACE)
+  })
+
+  test('a session is looked up by issuer and serial, never by the fingerprint', () => {
+    const claims = claimsOf('leaf-good', { certificateSha256: 'anything' })
+    assert.deepEqual(allowed({ fields: cookies(sessionPair(claims)) }).identity, ADA)
+  })
+})
+
+describe('where a session holds', () => {
+  test('on its host, however the proxy spells that', () => {
+    for (const host of ['ha.test', 'HA.Test', 'ha.test.', 'ha.test:8443', 'HA.TEST.:443']) {
+      const fields = { ...GOOD_SESSION, 'X-Forwarded-Host': host }
+      assert.equal(answer({ fields }), 'allow via session', host)
+    }
+  })
+
+  test('on no other host, whatever they share', () => {
+    for (const host of ['test', 'a.ha.test', 'xha.test', 'ha.test.evil', 'ha.tes', '[::1]']) {
+      const fields = { ...GOOD_SESSION, 'X-Forwarded-Host': host }
+      assert.equal(answer({ fields }), 'deny via session: session-wrong-host', host)
+    }
+  })
+
+  test('with a cookie domain, on every host that the cookie reaches', () => {
+    const grounds = { cookieDomain: 'home.test', cookieName: '__Secure-certlatch' }
+    const fields = { ...shown('leaf-good'), 'X-Forwarded-Host': 'ha.home.test' }
+    const { setSession } = allowed({ fields, grounds })
+    assert.equal(setSession?.claims.host, 'home.test')
+    assert.ok(setSession)
+    const pair = sessionPair(setSession.claims, onlyKey(KEY_RING), '__Secure-certlatch')
+    const elsewhere = { ...cookies(pair), 'X-Forwarded-Host': 'grafana.home.test' }
+    assert.equal(answer({ fields: elsewhere, grounds }), 'allow via session')
+  })
+
+  test('a session of one host is worth nothing once a cookie domain is set, and the reverse', () => {
+    assert.equal(
+      answer({ fields: GOOD_SESSION, grounds: { cookieDomain: 'test' } }),
+      'deny via session: session-wrong-host',
+    )
+    const pair = sessionPair(claimsOf('leaf-good', { host: 'test' }))
+    assert.equal(answer({ fields: cookies(pair) }), 'deny via session: session-wrong-host')
+  })
+})
+
+describe('a session dies with its certificate', () => {
+  test('a CRL past its nextUpdate is tolerated where that is configured, revocation still counts', () => {
+    const tolerant = { revocationLists: ['crl-stale'], staleRevocationList: 'allow' } as const
+    assert.equal(answer({ fields: GOOD_SESSION, grounds: tolerant }), 'allow via session')
+    assert.equal(answer({ fields: shown('leaf-good'), grounds: tolerant }), 'allow via certificate')
+    assert.equal(
+      answer({ fields: cookies(sessionPair(claimsOf('leaf-second'))), grounds: tolerant }),
+      'deny via session: session-revoked',
+    )
+  })
+
+  test('without a CRL that is required, neither certificate nor session opens', () => {
+    const grounds = { revocationLists: [] }
+    assert.equal(
+      answer({ fields: shown('leaf-good'), grounds }),
+      'deny via certificate: certificate-crl-stale',
+    )
+    assert.equal(
+      answer({ fields: GOOD_SESSION, grounds }),
+      'deny via session: certificate-crl-stale',
+    )
+  })
+
+  test('where no CRL is required, both open without one', () => {
+    const grounds = { revocationLists: [], revocationListRequired: false }
+    assert.equal(answer({ fields: shown('leaf-good'), grounds }), 'allow via certificate')
+    assert.equal(answer({ fields: GOOD_SESSION, grounds }), 'allow via session')
+  })
+
+  test('the other devices keep their sessions when one is revoked', () => {
+    const grounds = { revocationLists: ['crl-second-revoked'] }
+    assert.equal(answer({ fields: GOOD_SESSION, grounds }), 'allow via session')
+  })
+
+  test('a CA renewed with the same key keeps the sessions of its certificates', () => {
+    const grounds = { authorities: ['ca-renewed'], revocationLists: ['crl-of-renewed'] }
+    assert.equal(answer({ fields: GOOD_SESSION, grounds }), 'allow via session')
+  })
+
+  test('a CA of the same name with another key does not take its sessions over', () => {
+    const grounds = { authorities: ['ca-twin'], revocationLists: ['crl-of-twin'] }
+    assert.equal(
+      answer({ fields: GOOD_SESSION, grounds }),
+      'deny via session: certificate-untrusted',
+    )
+  })
+
+  test('a second spelling of the certificate’s signature is the same device, revoked with it', () => {
+    assert.notDeepEqual(fixture('leaf-malleated'), fixture('leaf-good'))
+    assert.deepEqual(allowed({ fields: shown('leaf-malleated') }).identity, ADA)
+    assert.equal(
+      answer({
+        fields: shown('leaf-malleated'),
+        grounds: { revocationLists: ['crl-good-revoked'] },
+      }),
+      'deny via certificate: certificate-revoked',
+    )
+  })
+})
+
+describe('the rule', () => {
+  test('"certificate" wants the certificate itself, shown now', () => {
+    const grounds = { policy: policyOf('certificate') }
+    assert.equal(answer({ fields: shown('leaf-good'), grounds }), 'allow via certificate')
+    assert.equal(answer({ grounds }), 'deny via none: nothing-shown')
+    assert.equal(
+      answer({ fields: cookies(FORGED), grounds }),
+      'deny via session: session-not-accepted',
+    )
+  })
+
+  test('without a policy everything needs a certificate or a session', () => {
+    assert.equal(CLOSED_POLICY.defaultRule.access, 'certificate-or-session')
+    assert.equal(CLOSED_POLICY.allowedOrigins.size, 0)
+  })
+})
+
+describe('a preflight', () => {
+  const preflight = {
+    'X-Forwarded-Method': 'OPTIONS',
+    Origin: 'https://cast.test',
+    'Access-Control-Request-Method': 'POST',
+  }
+  const listed = { policy: policyOf('certificate-or-session', 'https://cast.test') }
+
+  test('from a listed origin passes without certificate and session, and mints nothing', () => {
+    assert.deepEqual(ask({ fields: preflight, grounds: listed }), {
+      allow: true,
+      via: 'rule',
+      identity: undefined,
+      setSession: undefined,
+    })
+  })
+
+  const OTHERS: readonly (readonly [string, HeaderFields])[] = [
+    ['from an origin that is not listed', { Origin: 'https://cast.test.evil' }],
+    ['without an origin', { Origin: undefined }],
+    ['from nowhere', { Origin: 'null' }],
+    ['that asks for no method', { 'Access-Control-Request-Method': undefined }],
+    ['that is a POST', { 'X-Forwarded-Method': 'POST' }],
+    ['that is no OPTIONS by its case', { 'X-Forwarded-Method': 'options' }],
+  ]
+  for (const [what, change] of OTHERS) {
+    test(`${what} is none`, () => {
+      assert.equal(
+        answer({ fields: { ...preflight, ...change }, grounds: listed }),
+        'deny via none: nothing-shown',
+      )
+    })
+  }
+
+  test('does not pass a rule that denies', () => {
+    const grounds = { policy: policyOf('deny', 'https://cast.test') }
+    assert.equal(answer({ fields: preflight, grounds }), 'deny via none: policy-deny')
+  })
+
+  test('passes a rule that wants the certificate: browsers never send it along', () => {
+    const grounds = { policy: policyOf('certificate', 'https://cast.test') }
+    assert.equal(answer({ fields: preflight, grounds }), 'allow via rule')
+  })
+})
+
+describe('another site', () => {
+  test('that is listed may act for the device, and only for a device', () => {
+    const grounds = { policy: policyOf('certificate-or-session', 'https://cast.test') }
+    const fields = { 'X-Forwarded-Method': 'POST', Origin: 'https://cast.test' }
+    assert.equal(answer({ fields, grounds }), 'deny via none: nothing-shown')
+    assert.equal(answer({ fields: { ...fields, ...GOOD_SESSION }, grounds }), 'allow via session')
+  })
+
+  test('may link to us: a cross-site GET passes', () => {
+    const fields = { ...GOOD_SESSION, 'Sec-Fetch-Site': 'cross-site' }
+    assert.equal(answer({ fields }), 'allow via session')
+  })
+
+  test('may not open a WebSocket', () => {
+    const fields = {
+      ...GOOD_SESSION,
+      'X-Forwarded-Proto': 'wss',
+      'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==',
+    }
+    assert.equal(
+      answer({ fields: { ...fields, Origin: 'https://evil.test' } }),
+      'deny via none: cross-site',
+    )
+    assert.equal(answer({ fields: { ...fields, Origin: 'https://ha.test' } }), 'allow via session')
+  })
+})
+
+// --- properties -----------------------------------------------------------------------------------
+
+/** A value of a header, what it is, and how often it is drawn. */
+interface Choice<Meaning> {
+  readonly value: string | readonly string[] | undefined
+  readonly means: Meaning
+}
+const choice = <Meaning>(
+  value: string | readonly string[] | undefined,
+  means: Meaning,
+): Choice<Meaning> => ({ value, means })
+
+/** The first choice half of the time, so that many requests have but one defect. */
+const oftenFirst = <Meaning>([usual, ...others]: readonly [
+  Choice<Meaning>,
+  ...Choice<Meaning>[],
+]): fc.Arbitrary<Choice<Meaning>> =>
+  fc.oneof({ weight: others.length * 2, arbitrary: fc.constant(usual) }, fc.constantFrom(...others))
+
+type Origin = 'none' | 'null' | 'foreign' | 'listed' | 'ours' | 'ours-8443' | 'ours-http' | 'two'
+type Credential = 'none' | 'good' | 'bad'
+
+const REQUESTS = fc.record({
+  trusted: fc.oneof({ weight: 9, arbitrary: fc.constant(true) }, fc.constant(false)),
+  access: fc.constantFrom<Access>(
+    'certificate-or-session',
+    'certificate-or-session',
+    'certificate',
+    'open',
+    'deny',
+  ),
+  method: oftenFirst<'reads' | 'options' | 'writes' | 'broken'>([
+    choice('GET', 'reads'),
+    choice('HEAD', 'reads'),
+    choice('OPTIONS', 'options'),
+    choice('POST', 'writes'),
+    choice('DELETE', 'writes'),
+    choice('get', 'writes'),
+    choice('PROPFIND', 'writes'),
+    choice('G T', 'broken'),
+    choice(undefined, 'broken'),
+    choice(['GET', 'GET'], 'broken'),
+  ]),
+  scheme: oftenFirst<'https' | 'http' | 'broken'>([
+    choice('https', 'https'),
+    choice('wss', 'https'),
+    choice('http', 'http'),
+    choice('ftp', 'broken'),
+    choice('HTTPS', 'broken'),
+    choice(undefined, 'broken'),
+  ]),
+  host: oftenFirst<'ours' | 'ours-8443' | 'other' | 'broken'>([
+    choice('ha.test', 'ours'),
+    choice('HA.TEST.', 'ours'),
+    choice('ha.test:8443', 'ours-8443'),
+    choice('other.test', 'other'),
+    choice('ada@ha.test', 'broken'),
+    choice('', 'broken'),
+    choice(undefined, 'broken'),
+  ]),
+  uri: oftenFirst<'whole' | 'broken'>([
+    choice('/', 'whole'),
+    choice('/a/../b?c=%', 'whole'),
+    choice('/%2e%2e/', 'whole'),
+    choice('/%zz', 'broken'),
+    choice('/a#b', 'broken'),
+    choice('*', 'broken'),
+    choice(undefined, 'broken'),
+  ]),
+  alias: oftenFirst<boolean>([
+    choice(undefined, false),
+    choice('Remote_User', true),
+    choice('x.forwarded.tls.client.cert', true),
+    choice('X_Unknown', false),
+  ]),
+  origin: oftenFirst<Origin>([
+    choice(undefined, 'none'),
+    choice('null', 'null'),
+    choice('https://evil.test', 'foreign'),
+    choice('capacitor://localhost', 'listed'),
+    choice('https://ha.test', 'ours'),
+    choice('https://ha.test:8443', 'ours-8443'),
+    choice('http://ha.test', 'ours-http'),
+    choice(['https://ha.test', 'https://evil.test'], 'two'),
+  ]),
+  fetchSite: oftenFirst<'unknown' | 'own' | 'cross'>([
+    choice(undefined, 'unknown'),
+    choice('same-origin', 'own'),
+    choice('none', 'own'),
+    choice('same-site', 'cross'),
+    choice('cross-site', 'cross'),
+    choice('Same-Origin', 'cross'),
+    choice(['same-origin', 'same-origin'], 'cross'),
+  ]),
+  webSocket: oftenFirst<boolean>([choice(undefined, false), choice('c2FtcGxl', true)]),
+  requestMethod: oftenFirst<boolean>([choice(undefined, false), choice('PUT', true)]),
+  certificate: oftenFirst<Credential>([
+    choice(undefined, 'none'),
+    choice(certificateHeader('traefik', 'leaf-good'), 'good'),
+    choice(certificateHeader('traefik', 'leaf-second', 'ca-p256'), 'good'),
+    choice('::', 'none'),
+    choice(certificateHeader('traefik', 'leaf-expired'), 'bad'),
+    choice(certificateHeader('traefik', 'leaf-foreign', 'leaf-good'), 'bad'),
+    choice(certificateHeader('traefik', 'leaf-name-emoji'), 'bad'),
+    choice(`${certificateHeader('traefik', 'leaf-good')},`, 'bad'),
+  ]),
+  cookies: fc.array(
+    fc.constantFrom<readonly [pair: string, meaning: 'good' | 'elsewhere' | 'bad' | 'not ours']>(
+      [sessionPair(claimsOf()), 'good'],
+      [sessionPair(claimsOf('leaf-good', { host: 'other.test' })), 'elsewhere'],
+      [FORGED, 'bad'],
+      [EXPIRED, 'bad'],
+      [`${COOKIE_NAME}=`, 'bad'],
+      [sessionPair(claimsOf(), onlyKey(KEY_RING), 'theirs'), 'not ours'],
+    ),
+    { maxLength: 6 },
+  ),
+})
+
+type DrawnRequest = typeof REQUESTS extends fc.Arbitrary<infer Drawn> ? Drawn : never
+
+/** What the contract says, written without a look at how `decide` does it. */
+function mayPass(drawn: DrawnRequest): Via | false {
+  const broken = [drawn.method, drawn.scheme, drawn.host, drawn.uri].some(
+    ({ means }) => means === 'broken',
+  )
+  const origin = drawn.origin.means
+  if (!drawn.trusted || broken || origin === 'two' || drawn.alias.means) return false
+  if (drawn.access === 'deny') return false
+  const preflight =
+    drawn.method.means === 'options' && drawn.requestMethod.means && origin === 'listed'
+  if (drawn.access === 'open' || preflight) return 'rule'
+
+  const sameOrigin =
+    (origin === 'ours' && drawn.scheme.means === 'https' && drawn.host.means === 'ours') ||
+    (origin === 'ours-8443' &&
+      drawn.scheme.means === 'https' &&
+      (drawn.host.means === 'ours' || drawn.host.means === 'ours-8443')) ||
+    (origin === 'ours-http' && drawn.scheme.means === 'http' && drawn.host.means === 'ours')
+  const acts = drawn.method.means === 'writes' || drawn.webSocket.means
+  const harmless =
+    drawn.fetchSite.means === 'unknown'
+      ? origin === 'none' || origin === 'listed' || sameOrigin
+      : drawn.fetchSite.means === 'own' || origin === 'listed'
+  if (acts && !harmless) return false
+
+  if (drawn.certificate.means !== 'none') {
+    return drawn.certificate.means === 'good' && 'certificate'
+  }
+  if (drawn.access === 'certificate') return false
+  const ours = drawn.cookies.filter(([, meaning]) => meaning !== 'not ours')
+  const opening = drawn.host.means === 'other' ? 'elsewhere' : 'good'
+  return ours.length <= 4 && ours.some(([, meaning]) => meaning === opening) && 'session'
+}
+
+const fieldsOf = (drawn: DrawnRequest): HeaderFields => ({
+  'X-Forwarded-Method': drawn.method.value,
+  'X-Forwarded-Proto': drawn.scheme.value,
+  'X-Forwarded-Host': drawn.host.value,
+  'X-Forwarded-Uri': drawn.uri.value,
+  ...(typeof drawn.alias.value === 'string' ? { [drawn.alias.value]: 'root' } : {}),
+  Origin: drawn.origin.value,
+  'Sec-Fetch-Site': drawn.fetchSite.value,
+  'Sec-WebSocket-Key': drawn.webSocket.value,
+  'Access-Control-Request-Method': drawn.requestMethod.value,
+  [CERTIFICATE]: drawn.certificate.value,
+  Cookie: drawn.cookies.map(([pair]) => pair),
+})
+
+test('a request passes exactly if the contract, written down a second time, lets it', () => {
+  const grounds = groundsOf()
+  const policies = new Map(
+    (['open', 'certificate-or-session', 'certificate', 'deny'] as const).map((access) => [
+      access,
+      policyOf(access, 'capacitor://localhost', 'null'),
+    ]),
+  )
+  const seen = new Map<Via | false, number>()
+  fc.assert(
+    fc.property(REQUESTS, (drawn) => {
+      const policy = policies.get(drawn.access) ?? CLOSED_POLICY
+      const decision = decide(
+        question(fieldsOf(drawn), { fromTrustedAddress: drawn.trusted }),
+        { ...grounds, policy },
+        NOW_SECONDS,
+      )
+      const expected = mayPass(drawn)
+      seen.set(expected, (seen.get(expected) ?? 0) + 1)
+      assert.equal(decision.allow && decision.via, expected, describeDecision(decision))
+      if (!decision.allow) {
+        const ways: readonly Via[] = DENY_REASONS[decision.reason]
+        assert.ok(ways.includes(decision.via), describeDecision(decision))
+      } else if (decision.via !== 'rule') assert.ok(decision.identity)
+    }),
+    { numRuns: 3000 },
+  )
+  assert.deepEqual([...seen.keys()].sort(), ['certificate', false, 'rule', 'session'])
+})
+
+const LATIN1 = fc
+  .array(fc.integer({ min: 0, max: 255 }), { maxLength: 40 })
+  .map((bytes) => String.fromCharCode(...bytes))
+
+/** Names that we read or send, in any case, with any character for a hyphen; and any others. */
+const HEADER_NAME = fc.oneof(
+  fc
+    .tuple(
+      fc.constantFrom(
+        ...rawHeaders().filter((_, index) => index % 2 === 0),
+        CERTIFICATE,
+        'Cookie',
+        'Origin',
+        'Sec-Fetch-Site',
+        'Sec-WebSocket-Key',
+        'Access-Control-Request-Method',
+        'Remote-User',
+      ),
+      fc.constantFrom('-', '-', '-', '_', '.', '~'),
+      fc.boolean(),
+    )
+    .map(([name, hyphen, lower]) => (lower ? name.toLowerCase() : name).replaceAll('-', hyphen)),
+  LATIN1,
+)
+const HEADER_VALUE = fc.oneof(
+  LATIN1,
+  fc.constantFrom(
+    ...rawHeaders(),
+    `${COOKIE_NAME}=v1.e30.AAAA`,
+    '%',
+    '-----BEGIN CERTIFICATE-----',
+  ),
+)
+
+test('whatever the headers say, the answer is a decision; without a secret of ours, it is no', () => {
+  const grounds = Object.fromEntries(
+    (['traefik', 'caddy', 'haproxy', 'nginx'] as const).map((dialect) => [
+      dialect,
+      { reader: createHeaderReader(DIALECTS[dialect]), grounds: groundsOf({ dialect }) },
+    ]),
+  )
+  fc.assert(
+    fc.property(
+      fc.constantFrom(...Object.values(grounds)),
+      fc.array(fc.tuple(HEADER_NAME, HEADER_VALUE), { maxLength: 12 }),
+      fc.boolean(),
+      fc.maxSafeInteger(),
+      (proxy, lines, whole, now) => {
+        const raw = [...(whole ? rawHeaders() : []), ...lines.flat()]
+        const headers = proxy.reader.read(raw)
+        const decision = decide({ fromTrustedAddress: true, headers }, proxy.grounds, now)
+        assert.equal(decision.allow, false)
+      },
+    ),
+    { numRuns: 2000 },
+  )
+})
+
+test('no mutation of a good request’s certificate or cookie opens', () => {
+  const certificate = certificateHeader('traefik', 'leaf-good')
+  const token = mintToken(claimsOf(), onlyKey(KEY_RING))
+  assert.ok(verifyToken(token, KEY_RING).ok)
+  const grounds = groundsOf()
+  fc.assert(
+    fc.property(
+      fc.boolean(),
+      fc.nat(),
+      fc.constantFrom('A', 'B', '-', '_', '+', '/', '=', '.', ',', ' ', '%', '~', ''),
+      (ofCertificate, position, replacement) => {
+        const text = ofCertificate ? certificate : token
+        const at = position % text.length
+        const changed = text.slice(0, at) + replacement + text.slice(at + 1)
+        fc.pre(changed.trim() !== text)
+        const fields = ofCertificate
+          ? { [CERTIFICATE]: changed }
+          : cookies(`${COOKIE_NAME}=${changed}`)
+        assert.equal(decide(question(fields), grounds, NOW_SECONDS).allow, false)
+      },
+    ),
+    { numRuns: 1500 },
+  )
+})

@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { test } from 'node:test'
+import { DENY_REASONS } from '../src/decision.ts'
+import { createRegistry, createTally } from '../src/server/metrics.ts'
+import { repository, withSettingsTable } from './support/readme.ts'
+
+const ROOT = repository()
+const documents = readdirSync(ROOT).filter((name) => name.endsWith('.md'))
+const read = (name: string): string => readFileSync(join(ROOT, name), 'utf8')
+
+/** What stands in code in the first column of the table under a heading. */
+function firstColumn(document: string, heading: string): readonly string[] {
+  const [, section = ''] = new RegExp(`\n## ${heading}\n(.*?)(?=\n## |$)`, 's').exec(document) ?? []
+  return [...section.matchAll(/^\| `([^`]+)` \|/gm)].map(([, cell = '']) => cell)
+}
+
+test('the settings in the README are those of the table of options', () => {
+  const readme = read('README.md')
+  const repair = 'run: npm run build && node dist/test/support/readme.js'
+  assert.equal(readme, withSettingsTable(readme), repair)
+})
+
+test('the README says of every reason what to do, and of no other', () => {
+  assert.deepEqual(firstColumn(read('README.md'), 'Reasons'), Object.keys(DENY_REASONS))
+})
+
+test('the README explains every metric of ours, and no other', () => {
+  const registry = createRegistry({
+    tally: createTally(),
+    version: '0.0.0',
+    snapshot: () => assert.fail('nothing is scraped here'),
+    cacheEntries: () => 0,
+  })
+  const names = registry.getMetricsAsArray().map(({ name }) => name)
+  const ours = names.filter((name) => name.startsWith('certlatch_'))
+  const explained = firstColumn(read('README.md'), 'Metrics and log')
+  assert.deepEqual([...explained].sort(), ours.sort())
+})
+
+test('every link within the repository leads somewhere', () => {
+  const broken = documents.flatMap((name) => {
+    const text = read(name)
+    const targets = [...text.matchAll(/\]\(([^)\s]+)\)/g)].map(([, target = '']) => target)
+    return targets
+      .filter((target) => !/^[a-z]+:/.test(target))
+      .filter((target) => !leadsSomewhere(name, target))
+      .map((target) => `${name}: ${target}`)
+  })
+  assert.deepEqual(broken, [])
+})
+
+function leadsSomewhere(from: string, target: string): boolean {
+  const [path = '', anchor] = target.split('#')
+  const file = path === '' ? from : join(dirname(from), path)
+  if (!existsSync(join(ROOT, file))) return false
+  return anchor === undefined || anchorsOf(read(file)).includes(anchor)
+}
+
+/** As GitHub makes them from headings. */
+function anchorsOf(markdown: string): readonly string[] {
+  return [...markdown.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N} _-]/gu, '')
+      .replaceAll(' ', '-'),
+  )
+}
+
+test('every npm script that a document names is in package.json', () => {
+  const { scripts }: { scripts: Readonly<Record<string, string>> } = JSON.parse(
+    read('package.json'),
+  )
+  const unknown = documents.flatMap((name) => {
+    const named = [...read(name).matchAll(/\bnpm (?:run ([\w:-]+)|(start|test)\b)/g)]
+    return named
+      .map(([, script = '', own = '']) => `${script}${own}`)
+      .filter((script) => scripts[script] === undefined)
+      .map((script) => `${name}: npm run ${script}`)
+  })
+  assert.deepEqual(unknown, [])
+})

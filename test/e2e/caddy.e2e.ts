@@ -1,0 +1,4 @@
+import { CADDY } from './support/proxies.ts'
+import { testProxy } from './support/run.ts'
+
+testProxy(CADDY, [])

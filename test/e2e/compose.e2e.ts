@@ -1,0 +1,283 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { access, appendFile, readFile } from 'node:fs/promises'
+import { request } from 'node:https'
+import { connect } from 'node:net'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { after, before, describe, it } from 'node:test'
+import { WebSocket } from 'ws'
+import { processEnvironment } from '../../src/config/load.ts'
+import type { AddedDevice } from '../support/device.ts'
+import { makeServerCertificate } from '../support/server-certificate.ts'
+import type { Arrived } from './compose-home-assistant.ts'
+import { DOMAIN, type Project, prepareProject, succeed, until } from './compose-project.ts'
+
+const skip = processEnvironment()['CERTLATCH_E2E_SKIP_COMPOSE'] === '1'
+
+/** What a visitor shows; PEM, and the pair of the Cookie header. */
+interface Shown {
+  readonly certificate?: string
+  readonly key?: string
+  readonly cookie?: string
+}
+
+interface Answer {
+  readonly status: number | undefined
+  /** `name=value` of each cookie that was set. */
+  readonly cookies: readonly string[]
+  readonly refused: boolean
+  readonly body: string
+}
+
+describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
+  let project: Project
+  let port: number
+  let device: AddedDevice
+  let cookie: string
+
+  const connection = (shown: Shown) => ({
+    host: '127.0.0.1',
+    port,
+    servername: DOMAIN,
+    ca: project.serverCertificate,
+    agent: false,
+    cert: shown.certificate,
+    key: shown.key,
+    headers: { Host: DOMAIN, ...(shown.cookie !== undefined && { Cookie: shown.cookie }) },
+  })
+
+  async function visit(shown: Shown): Promise<Answer> {
+    const sent = request({ ...connection(shown), path: '/lovelace' }).end()
+    const [response] = await once(sent, 'response')
+    const lines: readonly string[] = response.headers['set-cookie'] ?? []
+    return {
+      status: response.statusCode,
+      cookies: lines.map((line) => line.split(';')[0] ?? ''),
+      refused: response.headers['x-certlatch'] === 'refused',
+      body: await text(response),
+    }
+  }
+
+  /** The status of the upgrade, and what came back for `hello`. */
+  function openWebSocket(shown: Shown): Promise<{ status: number | undefined; echo?: string }> {
+    return new Promise((resolve, reject) => {
+      const { headers, ...options } = connection(shown)
+      const socket = new WebSocket(`wss://127.0.0.1:${port}/api/websocket`, { ...options, headers })
+      socket.on('open', () => socket.send('hello'))
+      socket.on('message', (message) => {
+        socket.close()
+        resolve({ status: 101, echo: message.toString() })
+      })
+      socket.on('unexpected-response', (_, { statusCode }) => resolve({ status: statusCode }))
+      socket.on('error', reject)
+    })
+  }
+
+  async function start(): Promise<void> {
+    await project.compose('up', '--detach', '--build', '--wait', '--wait-timeout', '120')
+    port = Number((await project.compose('port', 'traefik', '443')).trim().split(':').at(-1))
+  }
+
+  before(async () => {
+    project = await prepareProject()
+    await start()
+    device = await project.addDevice("Ada's phone 📱")
+  })
+
+  after(async () => {
+    await project?.end()
+  })
+
+  it('comes up healthy on empty volumes, with nothing edited but .env', async () => {
+    const lines = (await project.compose('ps', '--format', 'json')).trim().split('\n')
+    const services = lines.map((line) => JSON.parse(line))
+    assert.deepEqual(services.map(({ Service, Health }) => `${Service} ${Health}`).sort(), [
+      'certlatch healthy',
+      'homeassistant healthy',
+      'traefik healthy',
+    ])
+  })
+
+  it('refuses who shows nothing', async () => {
+    const answer = await visit({})
+    assert.deepEqual([answer.status, answer.refused, answer.cookies], [403, true, []])
+    assert.equal((await openWebSocket({})).status, 403)
+  })
+
+  it('opens to a certificate and answers it with one cookie', async () => {
+    // The service sees a new device within a second.
+    await until(async () => (await visit(device)).status === 200, 'the device is known')
+    const answer = await visit(device)
+    assert.equal(answer.status, 200)
+    assert.equal(answer.cookies.length, 1)
+    cookie = answer.cookies[0] ?? ''
+    assert.match(cookie, /^__Host-certlatch=v1\./)
+  })
+
+  it('lets Home Assistant see the name, but neither certificate nor cookie', async () => {
+    const { body } = await visit({ ...device, cookie: `${cookie}; theme=dark` })
+    const { headers }: Arrived = JSON.parse(body)
+    const name = Buffer.from(String(headers['remote-user']), 'latin1').toString('utf8')
+    assert.equal(name, "Ada's phone 📱")
+    assert.equal(headers.cookie, 'theme=dark')
+    assert.ok(!body.includes('tls-client-cert'), body)
+  })
+
+  it('opens to the cookie alone, page and WebSocket', async () => {
+    assert.equal((await visit({ cookie })).status, 200)
+    assert.deepEqual(await openWebSocket({ cookie }), { status: 101, echo: 'hello' })
+  })
+
+  it('refuses a certificate of somebody else, also with a good cookie', async () => {
+    const stranger = makeServerCertificate('stranger', Math.floor(Date.now() / 1000))
+    assert.equal((await visit({ ...stranger, cookie })).status, 403)
+  })
+
+  it('publishes only 443, and that of Traefik', async () => {
+    const published = async (service: string) => {
+      const id = await project.container(service)
+      const format = '{{ range $port, $_ := .HostConfig.PortBindings }}{{ $port }} {{ end }}'
+      return (await succeed('docker', 'inspect', '--format', format, id)).trim()
+    }
+    assert.deepEqual(await Promise.all(['traefik', 'certlatch', 'homeassistant'].map(published)), [
+      '443/tcp',
+      '',
+      '',
+    ])
+    await assert.rejects(connectTo(9180), { code: 'ECONNREFUSED' })
+    await assert.rejects(connectTo(8123), { code: 'ECONNREFUSED' })
+  })
+
+  it('keeps certlatch out of reach of Home Assistant', async () => {
+    const reach = (host: string, toPort: number) =>
+      project.tryCompose(
+        ...['exec', '-T', 'homeassistant', 'node', '--eval'],
+        `const s = require('node:net').connect(${toPort}, '${host}')
+         s.setTimeout(2000, () => s.destroy(new Error('silence')))
+         s.on('connect', () => process.exit(0)).on('error', () => process.exit(7))`,
+      )
+    const address = await addressOf('certlatch', 'gate')
+    assert.match(address, /^10\./)
+    assert.equal((await reach('certlatch', 9180)).code, 7)
+    assert.equal((await reach(address, 9180)).code, 7)
+    // The same question, where it is allowed: the way of asking is not what fails.
+    assert.equal((await reach('traefik', 443)).code, 0)
+  })
+
+  it('believes Traefik alone, not another container on the same network', async () => {
+    const header = device.certificate.replace(/-----[^-]+-----|\s/g, '')
+    const question = `
+      const headers = {
+        'X-Forwarded-Tls-Client-Cert': '${header}',
+        'X-Forwarded-Method': 'GET',
+        'X-Forwarded-Proto': 'https',
+        'X-Forwarded-Host': '${DOMAIN}',
+        'X-Forwarded-Uri': '/',
+        'X-Forwarded-For': '192.0.2.1',
+      }
+      console.log((await fetch('http://${await addressOf('certlatch', 'gate')}:9180/verify', { headers })).status)`
+    const traefik = `container:${await project.container('traefik')}`
+    assert.equal((await project.runInImage(traefik, question)).trim(), '200')
+    assert.equal((await project.runInImage('certlatch-e2e_gate', question)).trim(), '403')
+  })
+
+  it('shows Traefik the public files alone, and only to read', async () => {
+    const exec = (...command: readonly string[]) =>
+      project.tryCompose('exec', '-T', 'traefik', ...command)
+    const { stdout } = await exec('ls', '/certlatch')
+    assert.deepEqual(stdout.trim().split('\n'), ['ca.crl', 'ca.crt'])
+    assert.notEqual((await exec('touch', '/certlatch/x')).code, 0)
+    const format = '{{ range .Mounts }}{{ .Name }} {{ end }}'
+    const id = await project.container('traefik')
+    const mounts = (await succeed('docker', 'inspect', '--format', format, id)).split(/\s+/)
+    assert.ok(mounts.includes('certlatch-e2e_public'))
+    assert.ok(!mounts.includes('certlatch-e2e_private'))
+  })
+
+  for (const service of ['certlatch', 'traefik']) {
+    it(`runs ${service} without privileges on a read-only file system`, async () => {
+      const exec = (...command: readonly string[]) =>
+        project.tryCompose('exec', '-T', service, ...command)
+      const status = (await exec('cat', '/proc/1/status')).stdout
+      assert.match(status, /^NoNewPrivs:\s+1$/m)
+      assert.match(status, /^CapEff:\s+0+$/m)
+      assert.match(status, /^CapBnd:\s+0+$/m)
+      if (service === 'certlatch') {
+        assert.match(status, /^Name:\s+(node|MainThread)$/m)
+        assert.match(status, /^Uid:\s+10001\s/m)
+        assert.match(status, /^Gid:\s+10001\s/m)
+      }
+      for (const path of ['/x', '/usr/local/bin/x', '/tmp/x']) {
+        const touched = await exec('touch', path)
+        assert.match(touched.stderr, /Read-only file system/)
+      }
+    })
+  }
+
+  it('has the command on the path, for docker compose exec', async () => {
+    const help = await project.compose('exec', '-T', 'certlatch', 'certlatch', '--help')
+    assert.match(help, /^Usage: certlatch /)
+  })
+
+  it('has nothing in the image but what production needs', async () => {
+    const list = (path: string) => project.compose('exec', '-T', 'certlatch', 'ls', path)
+    assert.deepEqual((await list('/app')).trim().split('\n'), [
+      'dist',
+      'node_modules',
+      'package.json',
+    ])
+    assert.equal((await list('/app/dist')).trim(), 'src')
+    const modules = (await list('/app/node_modules')).trim().split('\n')
+    assert.ok(modules.includes('koa'))
+    for (const name of ['typescript', 'ws', 'fast-check']) assert.ok(!modules.includes(name), name)
+  })
+
+  it('keeps its keys over a restart, so that the cookie stays good', async () => {
+    await project.compose('restart', 'certlatch')
+    await until(async () => (await visit({ cookie })).status === 200, 'certlatch answers again')
+    assert.equal((await visit({})).status, 403)
+  })
+
+  it('ends in order on SIGTERM, within seconds', async () => {
+    const id = await project.container('certlatch')
+    const began = Date.now()
+    await project.compose('stop', 'certlatch')
+    const seconds = (Date.now() - began) / 1000
+    const format = '{{ .State.ExitCode }}'
+    assert.equal((await succeed('docker', 'inspect', '--format', format, id)).trim(), '0')
+    assert.ok(seconds < 8, `${seconds} s`)
+    // Without certlatch nothing opens.
+    assert.equal((await visit({ cookie })).status, 500)
+  })
+
+  it('comes back after down with its CA, its devices and the old cookie', async () => {
+    const configuration = join(project.homeAssistantConfig, 'configuration.yaml')
+    await appendFile(configuration, '# my own line\n')
+    const began = Date.now()
+    await project.compose('down')
+    assert.ok(Date.now() - began < 20_000)
+    await start()
+    assert.equal((await visit({ cookie })).status, 200)
+    assert.equal((await visit(device)).status, 200)
+    assert.match(await readFile(configuration, 'utf8'), /# my own line\n$/)
+    await access(join(project.homeAssistantConfig, 'automations.yaml'))
+  })
+
+  it('asks nobody for a server certificate when a file gives one', async () => {
+    const log = await project.compose('logs', '--no-log-prefix', 'traefik')
+    assert.doesNotMatch(log, /acme|ERR/i)
+  })
+
+  async function addressOf(service: string, network: string): Promise<string> {
+    const format = `{{ (index .NetworkSettings.Networks "certlatch-e2e_${network}").IPAddress }}`
+    const id = await project.container(service)
+    return (await succeed('docker', 'inspect', '--format', format, id)).trim()
+  }
+})
+
+async function connectTo(port: number): Promise<void> {
+  const socket = connect(port, '127.0.0.1')
+  await once(socket, 'connect')
+  socket.destroy()
+}

@@ -1,0 +1,4 @@
+import { NGINX } from './support/proxies.ts'
+import { testProxy } from './support/run.ts'
+
+testProxy(NGINX, [])

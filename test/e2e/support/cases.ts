@@ -1,0 +1,777 @@
+import assert from 'node:assert/strict'
+import { createHash, randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { request } from 'node:https'
+import { DIALECTS, type DialectName } from '../../../src/proxy/dialects.ts'
+import { APPLICATION_COOKIES, type HeaderLine, NUMBER_HEADER, valuesOf } from './backend.ts'
+import { keepAliveAgent, openTls, type Protocol, statusOf, tlsOptions } from './client.ts'
+import {
+  type Answer,
+  type Gate,
+  nextNumber,
+  PROXY_SECRET,
+  type Request,
+  SESSION,
+  type SocketAnswer,
+} from './gate.ts'
+import { base64Der, type Credential, type CredentialName, IDENTITIES } from './pki.ts'
+import { pause } from './tools.ts'
+
+/** A sentence of the contract, and how it is shown at a running proxy. */
+export interface Case {
+  readonly name: string
+  /** Without it, over every protocol that the proxy speaks. */
+  readonly protocols?: readonly Protocol[]
+  readonly proxies?: readonly DialectName[]
+  readonly run: (gate: Gate, protocol: Protocol) => Promise<void>
+}
+
+const ONCE: readonly Protocol[] = ['HTTP/1.1']
+const BAD: readonly CredentialName[] = ['expired', 'foreign', 'revoked', 'wrong-usage']
+
+const proxyOf = (gate: Gate): DialectName => gate.world.kind.dialect
+
+const sessionLines = ({ headers }: Pick<Answer, 'headers'>): readonly string[] =>
+  (headers['set-cookie'] ?? []).filter((line) => line.startsWith(SESSION))
+
+function assertOpen(answer: Answer): asserts answer is Answer & { seen: object } {
+  assert.equal(answer.status, 200, `opens: expected 200, got ${answer.status}`)
+  assert.ok(answer.seen, 'opens: the application saw the request')
+}
+
+function assertRefused(answer: Answer): void {
+  assert.equal(answer.status, 403, `refused: expected 403, got ${answer.status}`)
+  assert.equal(answer.seen, undefined, 'refused: the application saw nothing of it')
+  assert.deepEqual(sessionLines(answer), [], 'refused: no session is set')
+  assert.deepEqual(answer.headers['x-certlatch'], ['refused'], "refused: in certlatch's words")
+}
+
+/** Nothing of it got to the application; how the proxy says so is its own affair. */
+function assertClosed(answer: Pick<Answer, 'seen' | 'status'>): void {
+  assert.equal(answer.seen, undefined, 'closed: the application saw nothing of it')
+  assert.ok(answer.status >= 400, `closed: got ${answer.status}`)
+}
+
+const userSeen = ({ seen }: Answer | SocketAnswer): readonly string[] =>
+  valuesOf(seen?.headers ?? [], 'remote-user').map((value) =>
+    Buffer.from(value, 'latin1').toString('utf8'),
+  )
+
+/** Each header of the request to the application that carries what it must not. */
+function leaks(gate: Gate, { seen }: Answer | SocketAnswer): readonly string[] {
+  // A piece that stands in one line of the PEM, free of what is escaped.
+  const lines = gate.world.pki.credential('ada').certificate.split('\n').slice(1, -2)
+  const pieces = lines.flatMap((line) => line.match(/[A-Za-z0-9]{16,}/g) ?? [])
+  const secrets = [...pieces, PROXY_SECRET, SESSION.slice(0, -1)]
+  return (seen?.headers ?? [])
+    .filter(([, value]) => secrets.some((secret) => value.includes(secret)))
+    .map(([name]) => name)
+}
+
+/** The certificate in the header of every proxy, in its encoding. */
+export const forgedCertificateHeaders = (credential: Credential): readonly HeaderLine[] => [
+  ['X-Forwarded-Tls-Client-Cert', base64Der(credential)],
+  ['X-Forwarded-Tls-Client-Cert-Info', encodeURIComponent('Subject="CN=ada"')],
+  ['Client-Cert', `:${base64Der(credential)}:`],
+  ['Client-Cert-Chain', `:${base64Der(credential)}:`],
+  ['X-SSL-Client-Cert', encodeURIComponent(credential.certificate)],
+  ['X-Client-Cert', `:${base64Der(credential)}:`],
+]
+
+const FORGED_FORWARDED: readonly HeaderLine[] = [
+  ['X-Forwarded-Method', 'OPTIONS'],
+  ['X-Forwarded-Uri', '/forged'],
+  ['X-Forwarded-Host', 'forged.example'],
+  ['X-Forwarded-Proto', 'http'],
+  ['X-Forwarded-For', '203.0.113.7'],
+]
+
+/** What certlatch was told in `X-Forwarded-…`, one value each. */
+function told({ questions }: Answer, name: string): string | undefined {
+  const [question] = questions
+  const values = valuesOf(question?.headers ?? [], `x-forwarded-${name}`)
+  assert.equal(values.length, 1, `X-Forwarded-${name} is sent once`)
+  return values[0]
+}
+
+const rules: readonly Case[] = [
+  {
+    name: 'a good certificate opens and is answered with the session cookie, once',
+    run: async (gate, protocol) => {
+      const answer = await gate.send({ protocol, credential: 'ada' })
+      assertOpen(answer)
+      assert.equal(sessionLines(answer).length, 1, 'the session is set once')
+      assert.match(sessionLines(answer)[0] ?? '', /; Secure; HttpOnly; SameSite=Lax$/)
+      assert.equal(answer.questions.length, 1, 'certlatch is asked once')
+    },
+  },
+  {
+    name: 'the session cookie alone opens the page',
+    run: async (gate, protocol) => {
+      const cookie = await gate.session('ada')
+      const answer = await gate.send({ protocol, cookie })
+      assertOpen(answer)
+      assert.deepEqual(sessionLines(answer), [], 'a session in its first half is not renewed')
+    },
+  },
+  {
+    name: 'without certificate and session nothing opens',
+    run: async (gate, protocol) => assertRefused(await gate.send({ protocol })),
+  },
+  ...BAD.map(
+    (credential): Case => ({
+      name: `a certificate that is bad (${credential}) closes, whatever the cookie says`,
+      run: async (gate, protocol) => {
+        const cookie = await gate.session('ada')
+        assertRefused(await gate.send({ protocol, credential, cookie }))
+        assertRefused(await gate.send({ protocol, credential }))
+      },
+    }),
+  ),
+  {
+    name: 'a session opens a WebSocket; nothing, or a bad certificate, does not',
+    protocols: ONCE,
+    run: async (gate) => {
+      const cookie = await gate.session('ada')
+      const opened = await gate.openSocket({ cookie })
+      assert.equal(opened.status, 101, 'the WebSocket opens')
+      assert.equal(await opened.echo('hello'), 'echo: hello')
+      opened.close()
+      for (const shown of [{}, { credential: 'revoked', cookie } as const]) {
+        const refused = await gate.openSocket(shown)
+        assert.equal(refused.status, 403, 'the WebSocket is refused')
+        assert.equal(refused.seen, undefined, 'the application saw nothing of it')
+      }
+    },
+  },
+  {
+    name: 'a WebSocket opens by certificate, and the application learns who it is and no more',
+    protocols: ONCE,
+    run: async (gate) => {
+      const cookie = `theirs=1; ${await gate.session('ada')}`
+      const opened = await gate.openSocket({ credential: 'ada', cookie })
+      assert.equal(opened.status, 101, 'the WebSocket opens')
+      opened.close()
+      assert.deepEqual(userSeen(opened), [IDENTITIES.ada], 'the user on a WebSocket')
+      assert.deepEqual(leaks(gate, opened), [], 'nothing leaks')
+      assert.deepEqual(valuesOf(opened.seen?.headers ?? [], 'cookie'), ['theirs=1'])
+    },
+  },
+  {
+    name: 'a revoked certificate takes its session with it, on the next request',
+    protocols: ONCE,
+    run: async (gate) => {
+      const cookie = await gate.session('lost')
+      assertOpen(await gate.send({ cookie }))
+      await gate.world.certlatch.hasRevocationList(gate.world.pki.revoke('lost'))
+      assertRefused(await gate.send({ cookie }))
+      assertRefused(await gate.send({ cookie, protocol: 'HTTP/2' }))
+      const socket = await gate.openSocket({ cookie })
+      assert.equal(socket.status, 403, 'nor a WebSocket')
+      assertOpen(await gate.send({ cookie: await gate.session('ada') }))
+    },
+  },
+]
+
+const cookies: readonly Case[] = [
+  {
+    name: "the session is delivered beside the application's cookies, with a 200",
+    run: async (gate, protocol) => {
+      const { headers } = await gate.send({ protocol, credential: 'ada' })
+      assertBeside(headers['set-cookie'] ?? [])
+    },
+  },
+  {
+    name: "the session is delivered beside the application's cookies, with a 404",
+    run: async (gate, protocol) => {
+      const answer = await gate.send({ protocol, credential: 'ada', path: '/missing' })
+      assert.equal(answer.status, 404)
+      assertBeside(answer.headers['set-cookie'] ?? [])
+    },
+  },
+  {
+    name: 'the session is delivered with a 101',
+    protocols: ONCE,
+    // Traefik drops it (3.7.15): the page around the WebSocket brings it.
+    proxies: ['caddy', 'nginx', 'haproxy'],
+    run: async (gate) => {
+      const opened = await gate.openSocket({ credential: 'ada' })
+      opened.close()
+      const lines = opened.setCookie.filter((line) => line.startsWith(SESSION))
+      assert.equal(lines.length, 1, 'the session is set once')
+    },
+  },
+  {
+    name: 'certificate, secret and session stay out of the application; its own cookies get in',
+    run: async (gate, protocol) => {
+      const session = await gate.session('ada')
+      for (const cookie of [
+        `theirs=1; ${session}; more="a b"`,
+        `${session}; theirs=1; more="a b"`,
+        `theirs=1; more="a b"; ${session}`,
+        `${SESSION}tossed; ${session}; theirs=1; ${SESSION}another; more="a b"`,
+      ]) {
+        const answer = await gate.send({ protocol, credential: 'ada', cookie })
+        assertOpen(answer)
+        assert.deepEqual(leaks(gate, answer), [], 'nothing leaks')
+        const left = valuesOf(answer.seen.headers, 'cookie').join('; ')
+        assert.equal(left.replaceAll(/;[ ;]*/g, '; '), 'theirs=1; more="a b"', 'its own cookies')
+        assert.doesNotMatch(left, /^[; ]/, 'its own cookies do not begin with a semicolon')
+      }
+      const bare = await gate.send({ protocol, cookie: session })
+      assertOpen(bare)
+      assert.deepEqual(leaks(gate, bare), [], 'nothing leaks')
+    },
+  },
+  {
+    name: 'cookies of 6 kB pass',
+    run: async (gate, protocol) => {
+      const theirs = `theirs=${'x'.repeat(6_000)}`
+      const cookie = `${theirs}; ${await gate.session('ada')}`
+      const answer = await gate.send({ protocol, cookie })
+      assertOpen(answer)
+      assert.deepEqual(valuesOf(answer.seen.headers, 'cookie'), [theirs])
+    },
+  },
+]
+
+function assertBeside(lines: readonly string[]): void {
+  const own = lines.filter((line) => line.startsWith(SESSION))
+  const theirs = lines.filter((line) => !line.startsWith(SESSION))
+  assert.equal(own.length, 1, `the session is set once, not ${own.length} times`)
+  assert.deepEqual(
+    theirs.map((line) => line.replace('Httponly', 'HttpOnly')),
+    APPLICATION_COOKIES,
+    "the application's cookies are kept",
+  )
+}
+
+/** Other spellings of `Remote-User`, and whether the request still opens where they are sent. */
+const ALIASES: readonly (readonly [name: string, opens: (proxy: DialectName) => boolean])[] = [
+  ['Remote_User', () => true],
+  ['remote.user', () => true],
+  // Caddy hands this one on: certlatch refuses it.
+  ['Remote~User', (proxy) => proxy !== 'caddy'],
+]
+
+const identity: readonly Case[] = [
+  {
+    name: "the application learns who it is, whatever a client's own Remote-User says (Caddy CVE-2026-30851 GHSA-7r4p-vjf4-gxv4)",
+    run: async (gate, protocol) => {
+      const forged: readonly HeaderLine[] = [
+        ['Remote-User', 'forged'],
+        ['REMOTE-USER', 'forged again'],
+        ['X-Certlatch-Device', 'forged'],
+        ['X-Certlatch-Via', 'forged'],
+      ]
+      for (const name of ['ada', 'grace'] as const) {
+        const cookie = await gate.session(name)
+        for (const shown of [{ credential: name }, { cookie }] as const) {
+          for (const headers of [[], forged]) {
+            const answer = await gate.send({ protocol, ...shown, headers })
+            assertOpen(answer)
+            assert.deepEqual(userSeen(answer), [IDENTITIES[name]], 'the user')
+            const via = valuesOf(answer.seen.headers, 'x-certlatch-via')
+            assert.deepEqual(via, ['cookie' in shown ? 'session' : 'certificate'])
+            assert.equal(valuesOf(answer.seen.headers, 'x-certlatch-device').length, 1)
+          }
+        }
+      }
+    },
+  },
+  ...ALIASES.map(
+    ([alias, opens]): Case => ({
+      name: `${alias} of a client gets nowhere (Traefik CVE-2026-54763 CVE-2026-88011, Caddy CVE-2026-52845, oauth2-proxy CVE-2025-64484)`,
+      run: async (gate, protocol) => {
+        const cookie = await gate.session('ada')
+        const headers: readonly HeaderLine[] = [[alias, 'forged']]
+        const answer = await gate.send({ protocol, cookie, headers })
+        if (!opens(proxyOf(gate))) return assertRefused(answer)
+        assertOpen(answer)
+        const alike = answer.seen.headers.filter(
+          ([name]) => name.toLowerCase().replace(/[^a-z]/g, '') === 'remoteuser',
+        )
+        assert.equal(alike.length, 1, 'one header of that name, however it is spelled')
+        assert.deepEqual(userSeen(answer), [IDENTITIES.ada], 'the user')
+      },
+    }),
+  ),
+]
+
+const forgeries: readonly Case[] = [
+  {
+    name: 'a good certificate in a header of any proxy, sent by a client, opens nothing',
+    run: async (gate, protocol) => {
+      const headers = forgedCertificateHeaders(gate.world.pki.credential('ada'))
+      assertRefused(await gate.send({ protocol, headers }))
+      for (const line of headers) {
+        assertRefused(await gate.send({ protocol, headers: [line] }))
+        assertRefused(await gate.send({ protocol, headers: [line, line] }))
+      }
+      assertRefused(await gate.send({ protocol, credential: 'revoked', headers }))
+    },
+  },
+  {
+    name: 'a certificate header of a client is not handed to the application',
+    run: async (gate, protocol) => {
+      const headers = forgedCertificateHeaders(gate.world.pki.credential('ada'))
+      const cookie = await gate.session('ada')
+      const answer = await gate.send({ protocol, cookie, headers })
+      assertOpen(answer)
+      const { certificateHeader } = DIALECTS[proxyOf(gate)]
+      assert.deepEqual(valuesOf(answer.seen.headers, certificateHeader), [], 'no certificate')
+    },
+  },
+  {
+    name: 'what a client says in X-Forwarded-… is not believed (oauth2-proxy CVE-2026-40575 GHSA-7x63-xv5r-3p2x)',
+    run: async (gate, protocol) => {
+      const cookie = await gate.session('ada')
+      const answer = await gate.send({
+        protocol,
+        cookie,
+        path: '/real?a=b',
+        method: 'PUT',
+        headers: FORGED_FORWARDED,
+      })
+      assertOpen(answer)
+      assert.equal(told(answer, 'method'), 'PUT')
+      assert.equal(told(answer, 'uri'), '/real?a=b')
+      assert.equal(told(answer, 'host'), 'home.example')
+      assert.equal(told(answer, 'proto'), 'https')
+      assert.equal(told(answer, 'for'), '127.0.0.1')
+      const seen = (name: string) => valuesOf(answer.seen.headers, `x-forwarded-${name}`)
+      assert.deepEqual(seen('for'), ['127.0.0.1'], 'the address that the application sees')
+      assert.deepEqual(seen('proto'), ['https'])
+      assert.deepEqual(seen('host'), ['home.example'])
+    },
+  },
+  {
+    name: 'X_Forwarded_Proto and X.Forwarded.Uri of a client get nowhere (Traefik CVE-2026-39858 GHSA-5m6w-wvh7-57vm)',
+    run: async (gate, protocol) => {
+      const cookie = await gate.session('ada')
+      const headers: readonly HeaderLine[] = [
+        ['X_Forwarded_Proto', 'http'],
+        ['X.Forwarded.Uri', '/forged'],
+      ]
+      const answer = await gate.send({ protocol, cookie, headers })
+      assertOpen(answer)
+      const odd = answer.questions[0]?.headers.filter(([name]) => /[_.]/.test(name))
+      assert.deepEqual(odd, [], 'certlatch is not asked with them')
+    },
+  },
+  {
+    name: 'a Connection header cannot take the certificate or the user away (Traefik CVE-2024-45410 GHSA-62c8-mh53-4cqv)',
+    protocols: ONCE,
+    run: async (gate) => {
+      const cookie = await gate.session('ada')
+      const names = [
+        ...Object.values(DIALECTS).map(({ certificateHeader }) => certificateHeader),
+        ...['Remote-User', 'X-Forwarded-Method', 'X-Forwarded-Uri', 'X-Forwarded-Host'],
+      ]
+      for (const name of [...names, names.join(', '), names.join(', ').toLowerCase()]) {
+        const headers: readonly HeaderLine[] = [['Connection', `close, ${name}`]]
+        const answer = await gate.send({ credential: 'ada', headers })
+        assertOpen(answer)
+        assert.deepEqual(userSeen(answer), [IDENTITIES.ada], 'the user')
+        const revoked = await gate.send({ credential: 'revoked', cookie, headers })
+        assertRefused(revoked)
+        assertRefused(await gate.send({ headers }))
+      }
+    },
+  },
+  {
+    name: 'X-Certlatch-Page and X-Certlatch-Proxy-Secret of a client change nothing',
+    run: async (gate, protocol) => {
+      const cookie = await gate.session('ada')
+      const headers: readonly HeaderLine[] = [
+        ['X-Certlatch-Page', '1'],
+        ['X-Certlatch-Proxy-Secret', 'guessed-by-the-client'],
+      ]
+      assertOpen(await gate.send({ protocol, cookie, headers }))
+      assertRefused(await gate.send({ protocol, headers }))
+    },
+  },
+]
+
+/** Sends bytes over TLS and answers the status and what became of the request. */
+async function sendRaw(
+  gate: Gate,
+  head: (number: string) => string,
+  credential?: CredentialName,
+): Promise<Pick<Answer, 'status' | 'seen' | 'questions'>> {
+  const number = nextNumber()
+  const socket = await openTls(gate.target, credential && gate.world.pki.credential(credential))
+  const status = await statusOf(socket, head(number))
+  return {
+    status,
+    seen: gate.world.backend.find(number),
+    questions: gate.world.relay.questions(number),
+  }
+}
+
+const rawHead =
+  (start: string, host: string, more = '') =>
+  (number: string) =>
+    `${start} HTTP/1.1\r\nHost: ${host}\r\n${NUMBER_HEADER}: ${number}\r\n${more}Connection: close\r\n\r\n`
+
+const ODD_STARTS = [
+  'GET /%',
+  'GET /%zz',
+  'GET /a\\b',
+  'GET /../../etc',
+  'GET /%2e%2e/b',
+  'GET //evil.example/',
+  'GET /a#b',
+  'GET /\xff',
+  'GET *',
+  'OPTIONS *',
+  'OPTIONS /',
+  'TRACE /',
+  'HEAD /',
+  'get /',
+  'GET /_certlatch',
+  'GET /_certlatch_page',
+  'GET /verify',
+  'GET /.certlatch/auth/..%2F..%2Fverify',
+  'GET http://home.example/',
+  'GET https://home.example/',
+  'CONNECT home.example:443',
+] as const
+
+const hostile: readonly Case[] = [
+  {
+    name: 'no odd request line gets to the application (Authelia CVE-2021-32637 GHSA-68wm-pfjf-wqp6)',
+    protocols: ONCE,
+    run: async (gate) => {
+      for (const start of ODD_STARTS) {
+        const { seen } = await sendRaw(gate, rawHead(start, 'home.example'))
+        assert.equal(seen, undefined, `${start}: the application saw nothing of it`)
+      }
+    },
+  },
+  {
+    name: 'no malformed cookie opens (authentik CVE-2026-25748 GHSA-fj56-5763-j8pp)',
+    run: async (gate, protocol) => {
+      const session = await gate.session('ada')
+      const [, token = ''] = session.split('=')
+      for (const cookie of [
+        SESSION,
+        `${SESSION}v1`,
+        `${SESSION}v1..`,
+        `${SESSION}"${token}"`,
+        `${SESSION}${token.slice(0, -1)}`,
+        `${SESSION}${token}x`,
+        `${SESSION}${token.replace('v1.', 'v2.')}`,
+        `${SESSION.toLowerCase()}${token}`,
+        `${SESSION}%00`,
+        `x${session}`,
+        ';;;=;',
+      ]) {
+        assertRefused(await gate.send({ protocol, cookie }))
+      }
+    },
+  },
+  {
+    name: 'the host is compared without regard to case (Authelia CVE-2026-48794, tinyauth CVE-2026-77560)',
+    run: async (gate, protocol) => {
+      const cookie = await gate.session('ada')
+      assertOpen(await gate.send({ protocol, cookie, host: 'HOME.example' }))
+    },
+  },
+  {
+    name: 'another host name gets no further, certificate or not',
+    run: async (gate, protocol) => {
+      for (const host of ['other.example', 'home.example.evil.example', 'localhost']) {
+        const cookie = await gate.session('ada')
+        assertClosed(await gate.send({ protocol, credential: 'ada', cookie, host }))
+      }
+    },
+  },
+  {
+    name: 'the host that certlatch is told is the one that the proxy went by, in an absolute request too',
+    protocols: ONCE,
+    run: async (gate) => {
+      const head = rawHead('GET https://home.example/', 'other.example')
+      const { questions, status } = await sendRaw(gate, head, 'ada')
+      for (const { headers } of questions) {
+        const hosts = valuesOf(headers, 'x-forwarded-host')
+        assert.deepEqual(hosts, ['home.example'], 'the host that certlatch is told')
+      }
+      assert.ok(questions.length > 0 || status >= 400, 'or it is refused at once')
+    },
+  },
+  {
+    name: 'a handshake without server name, or with another, gives no way round (Traefik CVE-2026-32305, CVE-2026-48491 GHSA-5r4w-85f3-pw66)',
+    protocols: ONCE,
+    run: async (gate) => {
+      for (const servername of ['', 'other.example', 'x.home.example']) {
+        for (const name of ['ada', 'revoked', undefined] as const) {
+          const number = nextNumber()
+          const credential = name && gate.world.pki.credential(name)
+          const open = { servername, rejectUnauthorized: false }
+          const socket = await openTls(gate.target, credential, open).catch(() => undefined)
+          if (socket === undefined) continue
+          const status = await statusOf(socket, rawHead('GET /', 'home.example')(number))
+          const seen = gate.world.backend.find(number)
+          if (name !== 'ada') assert.equal(seen, undefined, `${servername}: closed`)
+          else if (status === 200) assert.ok(seen)
+          else assert.ok(status !== 403, 'the certificate is asked for, or nothing is served')
+        }
+      }
+    },
+  },
+  {
+    name: 'a resumed TLS session shows the certificate it began with, or none is resumed (nginx CVE-2025-23419, Apache CVE-2025-23048)',
+    protocols: ONCE,
+    run: async (gate) => {
+      const { pki, backend } = gate.world
+      const cookie = await gate.session('ada')
+      for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+        const first = await openTls(gate.target, pki.credential('revoked'), { maxVersion })
+        let session = first.getSession()
+        first.on('session', (given) => {
+          session = given
+        })
+        const refused = await statusOf(first, rawHead('GET /', 'home.example')(nextNumber()))
+        assert.equal(refused, 403)
+        const number = nextNumber()
+        const more = { maxVersion, ...(session && { session }) }
+        const second = await openTls(gate.target, undefined, more)
+        const isResumed = second.isSessionReused()
+        const head = rawHead('GET /', 'home.example', `Cookie: ${cookie}\r\n`)
+        const status = await statusOf(second, head(number))
+        assert.equal(status, isResumed ? 403 : 200, `${maxVersion}, resumed: ${isResumed}`)
+        assert.equal(backend.find(number) === undefined, isResumed)
+      }
+    },
+  },
+  {
+    name: 'nothing is offered over HTTP/3 (Traefik CVE-2026-53622 GHSA-9cr8-q42q-g8m7, Caddy issue 7953)',
+    run: async (gate, protocol) => {
+      const answer = await gate.send({ protocol, credential: 'ada' })
+      assert.equal(answer.headers['alt-svc'], undefined, 'no Alt-Svc')
+      const port = gate.target.port.toString(16).toUpperCase().padStart(4, '0')
+      for (const table of ['/proc/net/udp', '/proc/net/udp6']) {
+        assert.doesNotMatch(readFileSync(table, 'latin1'), new RegExp(`:${port} `), 'no UDP port')
+      }
+    },
+  },
+]
+
+const outages: readonly Case[] = [
+  {
+    name: 'certlatch down: closed, with a 5xx',
+    run: async (gate, protocol) => {
+      const cookie = await gate.session('ada')
+      await gate.world.relay.set('down')
+      try {
+        for (const shown of [{ cookie }, { credential: 'ada' }, {}] as const) {
+          const answer = await gate.send({ protocol, ...shown })
+          assertClosed(answer)
+          assert.ok(answer.status >= 500, `a 5xx, not ${answer.status}`)
+        }
+        const socket = protocol === 'HTTP/1.1' ? await gate.openSocket({ cookie }) : undefined
+        if (socket) assertClosed(socket)
+      } finally {
+        await gate.world.relay.set('up')
+      }
+      assertOpen(await gate.send({ protocol, cookie }))
+    },
+  },
+  {
+    name: 'certlatch silent: closed after five seconds, with a 5xx',
+    protocols: ONCE,
+    // Traefik's limit is 30 s, and fixed.
+    proxies: ['caddy', 'nginx', 'haproxy'],
+    run: async (gate) => {
+      const cookie = await gate.session('ada')
+      await gate.world.relay.set('silent')
+      try {
+        const answer = await Promise.race([gate.send({ cookie }), pause(6_500)])
+        assert.ok(answer, 'silent: an answer comes')
+        assertClosed(answer)
+        assert.ok(answer.status >= 500, `a 5xx, not ${answer.status}`)
+      } finally {
+        await gate.world.relay.set('up')
+      }
+    },
+  },
+  {
+    name: '1,000 requests one after another need no more than 5 connections to certlatch',
+    protocols: ONCE,
+    run: async (gate) => {
+      const cookie = await gate.session('ada')
+      const before = gate.world.relay.connections
+      await sendMany(gate, 1_000, { cookie }, assertOpen)
+      const opened = gate.world.relay.connections - before
+      assert.ok(opened <= 5, `connections: ${opened}`)
+    },
+  },
+  {
+    name: '100 refusals one after another need no more than 5 connections to certlatch',
+    protocols: ONCE,
+    run: async (gate) => {
+      const before = gate.world.relay.connections
+      await sendMany(gate, 100, {}, assertRefused)
+      const opened = gate.world.relay.connections - before
+      assert.ok(opened <= 5, `connections: ${opened}`)
+    },
+  },
+  {
+    name: 'a refusal is counted once',
+    run: async (gate, protocol) => {
+      const { certlatch } = gate.world
+      const before = await certlatch.refusals()
+      assertRefused(await gate.send({ protocol }))
+      assert.equal(await certlatch.refusals(), before + 1, 'counted once')
+    },
+  },
+]
+
+async function sendMany(
+  gate: Gate,
+  count: number,
+  shown: Request,
+  check: (answer: Answer) => void,
+): Promise<void> {
+  const agent = keepAliveAgent()
+  for (let sent = 0; sent < count; sent += 1) check(await gate.send({ ...shown, agent }))
+  agent.destroy()
+}
+
+const bodies: readonly Case[] = [
+  {
+    name: 'an upload of 20 MB passes',
+    run: async (gate, protocol) => {
+      const cookie = await gate.session('ada')
+      const body = randomBytes(20_000_000)
+      const answer = await gate.send({ protocol, cookie, method: 'POST', path: '/upload', body })
+      assertOpen(answer)
+      assert.equal(answer.body, createHash('sha256').update(body).digest('hex'), 'every byte of it')
+      assert.equal(answer.seen.method, 'POST')
+      assert.equal(answer.questions[0]?.headers.length !== 0, true)
+    },
+  },
+  {
+    name: 'an upload that pauses for three seconds passes, and begins before it is complete',
+    protocols: ONCE,
+    run: async (gate) => {
+      const cookie = await gate.session('ada')
+      const number = nextNumber()
+      const status = await slowUpload(gate, cookie, number, async () => {
+        await pause(3_000)
+        // nginx's other way would be to wait for all of it.
+        assert.ok(gate.world.backend.find(number), 'upload: the application has seen its beginning')
+      })
+      assert.equal(status, 200, `upload: expected 200, got ${status}`)
+    },
+  },
+  {
+    name: 'a refused POST stays refused, and says so',
+    run: async (gate, protocol) => {
+      const body = Buffer.from('{"turn":"on"}')
+      const method = 'POST'
+      assertRefused(await gate.send({ protocol, method, body }))
+      // One that another site makes the browser send: as a GET it would be let in.
+      const cookie = await gate.session('ada')
+      const headers: readonly HeaderLine[] = [['Sec-Fetch-Site', 'cross-site']]
+      for (const shown of [{ cookie }, { credential: 'ada' }] as const) {
+        const answer = await gate.send({ protocol, method, body, headers, ...shown })
+        assertRefused(answer)
+        assert.doesNotMatch(answer.body, /http-equiv="refresh"/, 'the page does not say "reload"')
+      }
+    },
+  },
+  {
+    name: 'a refused page says so in words, for a GET and for a bad certificate',
+    run: async (gate, protocol) => {
+      const headers: readonly HeaderLine[] = [['Accept', 'text/html']]
+      for (const shown of [{}, { credential: 'expired' }, { credential: 'foreign' }] as const) {
+        const answer = await gate.send({ protocol, headers, ...shown })
+        assertRefused(answer)
+        assert.match(answer.body, /This device is not let in/, "certlatch's own page")
+      }
+    },
+  },
+  {
+    name: 'an event stream passes, event by event',
+    run: async (gate, protocol) => {
+      if (protocol === 'HTTP/2') return
+      const cookie = await gate.session('ada')
+      const events = await readEvents(gate, cookie)
+      assert.deepEqual(events, ['first', 'second'], 'event by event')
+    },
+  },
+  {
+    name: 'HEAD passes as HEAD',
+    run: async (gate, protocol) => {
+      const cookie = await gate.session('ada')
+      const answer = await gate.send({ protocol, cookie, method: 'HEAD' })
+      assertOpen(answer)
+      assert.equal(answer.seen.method, 'HEAD')
+    },
+  },
+]
+
+function slowUpload(
+  gate: Gate,
+  cookie: string,
+  number: string,
+  between: () => Promise<void>,
+): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request({
+      ...tlsOptions(gate.target, undefined),
+      method: 'POST',
+      path: '/upload',
+      agent: false,
+      headers: { Host: 'home.example', Cookie: cookie, [NUMBER_HEADER]: number },
+    })
+    outgoing.on('response', (answer) => {
+      answer.resume()
+      resolve(answer.statusCode ?? 0)
+    })
+    outgoing.on('error', () => resolve(0))
+    outgoing.write('the beginning')
+    between().then(() => outgoing.end('the end'), reject)
+  })
+}
+
+/** Reads the first event, only then has the second one sent, and reads that. */
+function readEvents(gate: Gate, cookie: string): Promise<readonly string[]> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request({
+      ...tlsOptions(gate.target, undefined),
+      path: '/events',
+      agent: false,
+      headers: { Host: 'home.example', Cookie: cookie },
+    })
+    let text = ''
+    const finish = () => {
+      clearTimeout(deadline)
+      outgoing.destroy()
+      resolve([...text.matchAll(/data: (\w+)/g)].map(([, event]) => event ?? ''))
+    }
+    const deadline = setTimeout(finish, 1_500)
+    outgoing.on('response', (answer) => {
+      answer.on('data', (chunk: Buffer) => {
+        text += chunk.toString('utf8')
+        if (text.includes('second')) finish()
+        else if (text.includes('first')) gate.world.backend.emit()
+      })
+      answer.on('error', () => undefined)
+    })
+    outgoing.on('error', reject)
+    outgoing.end()
+  })
+}
+
+export const CASES: readonly Case[] = [
+  ...rules,
+  ...cookies,
+  ...identity,
+  ...forgeries,
+  ...hostile,
+  ...outages,
+  ...bodies,
+]

@@ -1,0 +1,236 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir, userInfo } from 'node:os'
+import { join } from 'node:path'
+import type { DialectName } from '../../../src/proxy/dialects.ts'
+import { type Backend, type HeaderLine, NUMBER_HEADER, type Seen, startBackend } from './backend.ts'
+import { type Certlatch, PROXY_SECRET, startCertlatch } from './certlatch.ts'
+import {
+  exchange,
+  HOST,
+  type OpenedSocket,
+  openWebSocket,
+  type Received,
+  type Sent,
+  type Target,
+} from './client.ts'
+import { type CredentialName, makePki, type Pki } from './pki.ts'
+import { type AskedQuestion, type Relay, startRelay } from './relay.ts'
+import { findProgram, freePort, repositoryFolder, until } from './tools.ts'
+
+/** Text of a shipped file, and what stands there instead. */
+export interface Change {
+  readonly file: string
+  readonly text: string
+  readonly becomes: string
+}
+
+/** Where the shipped files shall find everything. */
+export interface Places {
+  readonly folder: string
+  readonly port: number
+  /** For what a proxy opens besides. */
+  readonly sparePort: number
+  readonly certlatchPort: number
+  readonly applicationPort: number
+  readonly pki: Pki
+  /** Who runs the tests. */
+  readonly user: string
+}
+
+/** A proxy: its shipped files, what a person has to change in them, and how it is started. */
+export interface ProxyKind {
+  readonly dialect: DialectName
+  readonly files: readonly string[]
+  readonly fill: (places: Places) => readonly Change[]
+  readonly command: (folder: string) => readonly [program: string, ...args: string[]]
+  /** What ends it, with what it has open, as a restart or a reload would. */
+  readonly endingSignal: 'SIGTERM' | 'SIGHUP' | 'SIGUSR1'
+}
+
+/** What stays up for all the tests of one proxy: application, certlatch, and a relay to it. */
+export interface World {
+  readonly kind: ProxyKind
+  readonly folder: string
+  readonly pki: Pki
+  readonly backend: Backend
+  readonly certlatch: Certlatch
+  readonly relay: Relay
+  close(): Promise<void>
+}
+
+export async function startWorld(kind: ProxyKind): Promise<World> {
+  const folder = mkdtempSync(join(tmpdir(), 'certlatch-e2e-'))
+  // HAProxy and nginx give up root, and have to reach what lies here.
+  chmodSync(folder, 0o755)
+  const pki = makePki(folder)
+  const backend = await startBackend()
+  const certlatch = await startCertlatch(folder, kind.dialect, pki)
+  const relay = await startRelay(certlatch.port)
+  return {
+    kind,
+    folder,
+    pki,
+    backend,
+    certlatch,
+    relay,
+    close: async () => {
+      relay.close()
+      backend.close()
+      await certlatch.close()
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+export interface Request extends Partial<Omit<Sent, 'credential' | 'headers'>> {
+  readonly credential?: CredentialName
+  /** The value of the Cookie header. */
+  readonly cookie?: string
+  readonly headers?: readonly HeaderLine[]
+}
+
+export interface Answer extends Received {
+  /** What the application saw of it, if it got that far. */
+  readonly seen: Seen | undefined
+  /** What certlatch was asked about it. */
+  readonly questions: readonly AskedQuestion[]
+}
+
+export interface SocketAnswer extends OpenedSocket {
+  readonly seen: Seen | undefined
+}
+
+/** A running proxy in front of a world. */
+export interface Gate {
+  readonly world: World
+  readonly target: Target
+  readonly process: ChildProcess
+  send(request?: Request): Promise<Answer>
+  openSocket(request?: Pick<Request, 'credential' | 'cookie' | 'headers'>): Promise<SocketAnswer>
+  /** The session that this certificate opens, as a Cookie header's value. */
+  session(name: CredentialName): Promise<string>
+  close(): Promise<void>
+}
+
+let requestNumber = 0
+/** A header that makes a request findable. */
+export const nextNumber = (): string => {
+  requestNumber += 1
+  return String(requestNumber)
+}
+
+export async function startGate(world: World, changes: readonly Change[] = []): Promise<Gate> {
+  const { kind, pki, backend, relay } = world
+  const port = await freePort()
+  const folder = join(world.folder, `proxy-${port}`)
+  mkdirSync(folder)
+  const places: Places = {
+    folder,
+    port,
+    sparePort: await freePort(),
+    certlatchPort: relay.port,
+    applicationPort: backend.port,
+    pki,
+    user: userInfo().username,
+  }
+  for (const file of kind.files) {
+    const path = join(repositoryFolder(), 'deploy', kind.dialect, file)
+    // What a test changes stands in the file as it is shipped; so that goes first.
+    const all = [...changes, ...kind.fill(places)].filter((change) => change.file === file)
+    writeFileSync(join(folder, file), all.reduce(replaceText, readFileSync(path, 'utf8')))
+  }
+  const [program, ...args] = kind.command(folder)
+  const log: string[] = []
+  const child = spawn(findProgram(program), args, {
+    cwd: folder,
+    env: {
+      PATH: process.env['PATH'],
+      HOME: folder,
+      XDG_DATA_HOME: folder,
+      XDG_CONFIG_HOME: folder,
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (chunk: Buffer) => log.push(chunk.toString('utf8')))
+  }
+  const target = { port, serverCertificate: pki.server.certificate }
+  const gate = makeGate(world, target, child)
+  try {
+    await until(`${program} lets a request through to be judged`, async () => {
+      if (child.exitCode !== null) throw new Error(`${program} ended: ${log.join('')}`)
+      // Traefik listens before it knows its routes, and answers 404.
+      const answer = await gate.send().catch(() => undefined)
+      return answer !== undefined && answer.status !== 404
+    })
+  } catch (error) {
+    await gate.close()
+    throw new Error(`${program} did not start: ${log.join('').slice(-2000)}`, { cause: error })
+  }
+  return gate
+}
+
+function replaceText(text: string, change: Change): string {
+  if (!text.includes(change.text)) {
+    throw new Error(`deploy: ${change.file} has no ${JSON.stringify(change.text)}`)
+  }
+  return text.replaceAll(change.text, () => change.becomes)
+}
+
+function makeGate(world: World, target: Target, child: ChildProcess): Gate {
+  const { pki, backend, relay } = world
+  const credentialOf = (name: CredentialName | undefined) => name && pki.credential(name)
+  const cookieLine = (cookie: string | undefined): readonly HeaderLine[] =>
+    cookie === undefined ? [] : [['Cookie', cookie]]
+  const send = async (given: Request = {}): Promise<Answer> => {
+    const number = nextNumber()
+    const received = await exchange(target, {
+      protocol: given.protocol ?? 'HTTP/1.1',
+      method: given.method ?? 'GET',
+      path: given.path ?? '/',
+      host: given.host ?? HOST,
+      credential: credentialOf(given.credential),
+      headers: [...(given.headers ?? []), ...cookieLine(given.cookie), [NUMBER_HEADER, number]],
+      body: given.body,
+      agent: given.agent,
+    })
+    return { ...received, seen: backend.find(number), questions: relay.questions(number) }
+  }
+  return {
+    world,
+    target,
+    process: child,
+    send,
+    openSocket: async (given = {}) => {
+      const number = nextNumber()
+      const headers = [...(given.headers ?? []), ...cookieLine(given.cookie)]
+      const credential = credentialOf(given.credential)
+      const opened = await openWebSocket(target, credential, [...headers, [NUMBER_HEADER, number]])
+      return { ...opened, seen: backend.find(number) }
+    },
+    session: async (name) => {
+      const { headers } = await send({ credential: name })
+      const [line = ''] = (headers['set-cookie'] ?? []).filter((text) => text.includes(SESSION))
+      const [pair = ''] = line.split(';')
+      if (!pair.startsWith(SESSION)) throw new Error(`${name} got no session`)
+      return pair
+    },
+    close: () => end(child),
+  }
+}
+
+export const SESSION = '__Host-certlatch='
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const ended = once(child, 'exit')
+  // nginx's and HAProxy's workers are to end as well, so not SIGKILL at once.
+  child.kill('SIGTERM')
+  const deadline = setTimeout(() => child.kill('SIGKILL'), 2_000)
+  await ended
+  clearTimeout(deadline)
+}
+
+export { PROXY_SECRET }

@@ -1,0 +1,55 @@
+import { accessSync, constants, existsSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { delimiter, dirname, join } from 'node:path'
+
+/** The repository's folder, found from dist/ as well. */
+export const repositoryFolder = (): string => {
+  let folder = import.meta.dirname
+  while (!existsSync(join(folder, 'package.json'))) folder = dirname(folder)
+  return folder
+}
+
+/** The path of a program: what `tools.sh` installed, or what this machine has. */
+export function findProgram(name: string): string {
+  const own = process.env['CERTLATCH_E2E_TOOLS'] ?? join(repositoryFolder(), 'test/e2e/.tools')
+  const path = (process.env['PATH'] ?? '').split(delimiter)
+  for (const folder of [join(own, 'bin'), ...path, '/usr/sbin', '/sbin']) {
+    const file = join(folder, name)
+    try {
+      accessSync(file, constants.X_OK)
+      return file
+    } catch {
+      // The next folder may have it.
+    }
+  }
+  throw new Error(`${name} is missing: run test/e2e/tools.sh`)
+}
+
+/** A port of the loopback interface that nobody listens on. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.once('error', reject)
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address()
+      const port = typeof address === 'object' ? (address?.port ?? 0) : 0
+      server.close(() => resolve(port))
+    })
+  })
+}
+
+/** Asks until the answer is true; what is not within the time is an error. */
+export async function until(
+  what: string,
+  isSo: () => boolean | Promise<boolean>,
+  milliseconds = 10_000,
+): Promise<void> {
+  const deadline = performance.now() + milliseconds
+  while (!(await isSo())) {
+    if (performance.now() > deadline) throw new Error(`not within ${milliseconds} ms: ${what}`)
+    await pause(20)
+  }
+}
+
+export const pause = (milliseconds: number): Promise<void> =>
+  new Promise((resolve) => setTimeout(resolve, milliseconds))

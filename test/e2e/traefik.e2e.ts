@@ -1,0 +1,4 @@
+import { TRAEFIK } from './support/proxies.ts'
+import { testProxy } from './support/run.ts'
+
+testProxy(TRAEFIK, [])

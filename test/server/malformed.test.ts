@@ -1,0 +1,292 @@
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import fc from 'fast-check'
+import {
+  addTestDevice,
+  asked,
+  certificateHeader,
+  exchange,
+  type Headers,
+  header,
+  openConnection,
+  present,
+  requestBytes,
+  sessionOf,
+  startTestService,
+  type TestService,
+} from '../support/service.ts'
+
+async function serviceWithCookie(context: TestContext) {
+  const service = await startTestService(context)
+  const { certificate } = await addTestDevice(service.dataDir)
+  await service.refresh()
+  return { service, certificate, cookie: sessionOf(await service.askWith(certificate)) }
+}
+
+const malformed = (service: TestService) =>
+  service.metric('certlatch_decisions_total', {
+    outcome: 'deny',
+    via: 'none',
+    reason: 'malformed-http',
+  })
+
+/** Everything that certlatch answers until it closes the connection. */
+async function answersTo(service: TestService, bytes: Buffer | string) {
+  const connection = await openConnection(service.port)
+  connection.socket.write(bytes)
+  return connection.readToEnd()
+}
+
+const HEAD = requestBytes({ headers: asked() }).toString('latin1')
+
+const GARBAGE: Readonly<Record<string, string | Buffer>> = {
+  'garbage bytes': Buffer.from([0, 255, 1, 254, 13, 10, 13, 10]),
+  'a TLS handshake': Buffer.from('16030100c8010000c40303', 'hex'),
+  'the preface of HTTP/2': 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n',
+  'another version': 'GET /verify HTTP/7.3\r\n\r\n',
+  'an unknown method': 'VERIFY /verify HTTP/1.1\r\n\r\n',
+  'a space in the target': 'GET /ver ify HTTP/1.1\r\n\r\n',
+  'a header without colon': 'GET /verify HTTP/1.1\r\nHost\r\n\r\n',
+  'a control character in a header': 'GET /verify HTTP/1.1\r\nCookie: a\u0001b\r\n\r\n',
+  'a NUL in a header': 'GET /verify HTTP/1.1\r\nCookie: a\u0000b\r\n\r\n',
+  'a space before the colon': 'GET /verify HTTP/1.1\r\nX-Forwarded-Uri : /\r\n\r\n',
+  'a bad Content-Length': 'POST /verify HTTP/1.1\r\nContent-Length: many\r\n\r\n',
+  'two Content-Lengths': 'POST /verify HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n',
+  'Content-Length beside chunks':
+    'POST /verify HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n',
+  'an unknown coding': 'POST /verify HTTP/1.1\r\nTransfer-Encoding: chunked, gzip\r\n\r\n',
+  'headers of more than 64 KiB': `GET /verify HTTP/1.1\r\nCookie: ${'c'.repeat(65 * 1024)}\r\n\r\n`,
+  'a target of more than 64 KiB': `GET /verify?${'q'.repeat(65 * 1024)} HTTP/1.1\r\n\r\n`,
+  CONNECT: 'CONNECT ha.test:443 HTTP/1.1\r\nHost: ha.test:443\r\n\r\n',
+}
+
+for (const [what, bytes] of Object.entries(GARBAGE)) {
+  test(`${what}: one empty 403, counted as malformed-http, and the service lives`, async (context) => {
+    const service = await startTestService(context)
+    const [answer, ...more] = await answersTo(service, bytes)
+    assert.equal(present(answer).status, 403)
+    assert.equal(present(answer).body.length, 0)
+    assert.equal(header(present(answer), 'Connection'), 'close')
+    assert.equal(header(present(answer), 'Cache-Control'), 'no-store')
+    assert.deepEqual(more, [])
+    assert.equal(await malformed(service), 1)
+    assert.equal((await service.ask()).status, 403)
+    assert.equal(await malformed(service), 1)
+  })
+}
+
+test('Garbage behind a question: the question is answered, then the garbage', async (context) => {
+  const { service, cookie } = await serviceWithCookie(context)
+  const question = requestBytes({ headers: asked([['Cookie', cookie]]) }).toString('latin1')
+  const answers = await answersTo(service, `${question}\u0000\u0001garbage\r\n\r\n`)
+  assert.deepEqual(
+    answers.map(({ status }) => status),
+    [200, 403],
+  )
+  assert.equal(await malformed(service), 1)
+})
+
+test('A broken body behind a question opens nothing more', async (context) => {
+  const service = await startTestService(context)
+  const chunked = requestBytes({
+    method: 'POST',
+    headers: asked([['Transfer-Encoding', 'chunked']]),
+  }).toString('latin1')
+  const answers = await answersTo(service, `${chunked}not-a-size\r\n`)
+  assert.ok(answers.length >= 1)
+  for (const { status } of answers) assert.equal(status, 403)
+})
+
+test('CONNECT with more bytes behind it is refused as well', async (context) => {
+  const service = await startTestService(context)
+  const connect = 'CONNECT ha.test:443 HTTP/1.1\r\nHost: ha.test\r\n\r\n'
+  const answers = await answersTo(service, connect + HEAD)
+  assert.deepEqual(
+    answers.map(({ status }) => status),
+    [403],
+  )
+})
+
+test('Questions of older versions of HTTP are questions', async (context) => {
+  const { service, cookie } = await serviceWithCookie(context)
+  const headers = asked([['Cookie', cookie]]).map(([name, value]) => `${name}: ${value}\r\n`)
+  const old = await answersTo(service, `GET /verify HTTP/1.0\r\n${headers.join('')}\r\n`)
+  assert.deepEqual(
+    old.map(({ status }) => status),
+    [200],
+  )
+  const [oldest] = await answersTo(service, 'GET /verify\r\n\r\n')
+  assert.equal(present(oldest).status, 403)
+})
+
+test('A question without Host is a question', async (context) => {
+  const { service, cookie } = await serviceWithCookie(context)
+  const headers = asked([['Cookie', cookie]]).filter(([name]) => name !== 'Host')
+  assert.equal((await exchange(service.port, { headers })).status, 200)
+})
+
+test('Expect and Upgrade are headers like any other', async (context) => {
+  const { service, cookie } = await serviceWithCookie(context)
+  const upgrade: Headers = [
+    ['Connection', 'Upgrade'],
+    ['Upgrade', 'websocket'],
+    ['Sec-WebSocket-Key', 'dGhlIHNhbXBsZSBub25jZQ=='],
+    ['Sec-WebSocket-Version', '13'],
+  ]
+  const cases: readonly Headers[] = [
+    [['Expect', '100-continue']],
+    [['Expect', 'the-unexpected']],
+    upgrade,
+    [['Connection', 'Upgrade, HTTP2-Settings'], ['Upgrade', 'h2c'], ['HTTP2-Settings', 'AAMAAABk']],
+    [['Connection', 'close']],
+    [['TE', 'trailers']],
+  ]
+  for (const more of cases) {
+    assert.equal((await service.ask(more)).status, 403, JSON.stringify(more))
+    const allowed = await service.ask([['Cookie', cookie], ...more])
+    assert.equal(allowed.status, 200, JSON.stringify(more))
+  }
+  assert.equal(await malformed(service), 0)
+})
+
+test('A connection carries many questions, pipelined ones too, each answered in turn', async (context) => {
+  const { service, cookie } = await serviceWithCookie(context)
+  const allowed = requestBytes({ headers: asked([['Cookie', cookie]]) }).toString('latin1')
+  const last = requestBytes({ headers: asked([['Connection', 'close']]) }).toString('latin1')
+  const answers = await answersTo(service, allowed + HEAD + allowed + HEAD + last)
+  assert.deepEqual(
+    answers.map(({ status }) => status),
+    [200, 403, 200, 403, 403],
+  )
+})
+
+test('More headers than Node counts by default are all read', async (context) => {
+  const { service, cookie } = await serviceWithCookie(context)
+  const many: Headers = Array.from({ length: 2_500 }, (_, index) => [`X-${index}`, 'x'])
+  const headers: Headers = [...asked(), ...many, ['Cookie', cookie]]
+  assert.equal((await exchange(service.port, { headers })).status, 200)
+  // A look-alike behind thousands of others does not slip through.
+  const alias: Headers = [...headers, ['Remote_User', 'admin']]
+  assert.equal((await exchange(service.port, { headers: alias })).status, 403)
+})
+
+test('A client that resets, or half a request that ends, leaves no trace', async (context) => {
+  const service = await startTestService(context)
+  const reset = await openConnection(service.port)
+  reset.socket.write('GET /verify HTTP/1.1\r\nHost')
+  reset.socket.resetAndDestroy()
+  const half = await openConnection(service.port)
+  half.socket.end('GET /verify HTTP/1.1\r\nHost')
+  for (const { status } of await half.readToEnd()) assert.equal(status, 403)
+  const afterGarbage = await openConnection(service.port)
+  afterGarbage.socket.write('garbage\r\n\r\n')
+  afterGarbage.socket.resetAndDestroy()
+  assert.equal((await service.ask()).status, 403)
+})
+
+// --- any bytes ------------------------------------------------------------------------------------
+
+const FACTS = [
+  'X-Forwarded-Method',
+  'X-Forwarded-Proto',
+  'X-Forwarded-Host',
+  'X-Forwarded-Uri',
+  'X-Forwarded-For',
+  'X-Forwarded-Tls-Client-Cert',
+  'Cookie',
+  'Origin',
+  'Sec-Fetch-Site',
+  'Sec-Fetch-Mode',
+  'Sec-WebSocket-Key',
+  'Accept',
+  'Access-Control-Request-Method',
+  'Remote_User',
+  'X-Certlatch-Page',
+  'Expect',
+  'Content-Length',
+  'Transfer-Encoding',
+  'Connection',
+  'Upgrade',
+]
+
+const byte = fc.integer({ min: 0, max: 255 }).map((code) => String.fromCharCode(code))
+const anyBytes = fc.string({ unit: byte, maxLength: 40 })
+const visible = fc.string({
+  unit: fc.integer({ min: 32, max: 255 }).map((code) => String.fromCharCode(code)),
+  maxLength: 60,
+})
+
+test('Whatever headers, methods and targets come, /verify answers 200 or 403', async (context) => {
+  const { service, cookie, certificate } = await serviceWithCookie(context)
+  const [[, goodCertificate]] = certificateHeader(certificate, 'traefik') as [readonly [string, string]]
+  const plausible = fc.constantFrom(
+    cookie,
+    `${cookie}; ${cookie}`,
+    goodCertificate,
+    'GET',
+    'POST',
+    'https',
+    'ha.test',
+    '/',
+    '/a?b=c',
+    '198.51.100.7',
+    'https://ha.test',
+    'null',
+    'same-origin',
+    'navigate',
+    '%2F%00',
+    '__Host-certlatch=v1.e30.x',
+    '100-continue',
+    '0',
+    'chunked',
+    'Upgrade',
+    'websocket',
+  )
+  const pair = fc.tuple(
+    fc.oneof(fc.constantFrom(...FACTS), anyBytes),
+    fc.oneof({ weight: 3, arbitrary: plausible }, { weight: 2, arbitrary: visible }, anyBytes),
+  )
+  const question = fc.record({
+    method: fc.oneof(fc.constantFrom('GET', 'HEAD', 'POST', 'OPTIONS', 'CONNECT'), anyBytes),
+    query: fc.oneof(fc.constant(''), anyBytes.map((text) => `?${text}`)),
+    withFacts: fc.boolean(),
+    withCookie: fc.boolean(),
+    more: fc.array(pair, { maxLength: 6 }),
+  })
+  const seen = new Set<number>()
+  await fc.assert(
+    fc.asyncProperty(question, async ({ method, query, withFacts, withCookie, more }) => {
+      const headers: Headers = [
+        ...(withFacts ? asked() : []),
+        ...(withCookie ? ([['Cookie', cookie]] as const) : []),
+        ...more,
+        ['Connection', 'close'],
+      ]
+      const bytes = requestBytes({ method, target: `/verify${query}`, headers })
+      const connection = await openConnection(service.port)
+      // The end of what we send ends a body that never comes.
+      connection.socket.end(bytes)
+      const answers = await connection.readToEnd(method === 'HEAD')
+      assert.ok(answers.length > 0, 'no answer')
+      for (const { status } of answers) {
+        seen.add(status)
+        assert.ok(status === 200 || status === 403, `${status}`)
+      }
+    }),
+    { numRuns: 400 },
+  )
+  assert.deepEqual([...seen].sort(), [200, 403])
+})
+
+test('Whatever bytes come, the service answers 403 or nothing, and lives', async (context) => {
+  const service = await startTestService(context)
+  await fc.assert(
+    fc.asyncProperty(fc.uint8Array({ maxLength: 300 }), async (bytes) => {
+      const connection = await openConnection(service.port)
+      connection.socket.end(Buffer.from(bytes))
+      for (const { status } of await connection.readToEnd()) assert.equal(status, 403)
+    }),
+    { numRuns: 200 },
+  )
+  assert.equal((await service.ask()).status, 403)
+})

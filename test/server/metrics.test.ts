@@ -1,0 +1,188 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { DENY_REASONS, type DenyReason, type Via } from '../../src/decision.ts'
+import { countDecision, createTally } from '../../src/server/metrics.ts'
+import {
+  addTestDevice,
+  header,
+  NOON_SECONDS,
+  present,
+  readMetrics,
+  seriesKey,
+  sessionOf,
+  startTestService,
+} from '../support/service.ts'
+
+const decisions = (outcome: string, via: string, reason: string) =>
+  seriesKey('certlatch_decisions_total', { outcome, via, reason })
+
+test('Every outcome, way and reason is a series at 0 from the start, and no other is', async (context) => {
+  const service = await startTestService(context)
+  const { status, body, headers } = await service.admin('/metrics')
+  assert.equal(status, 200)
+  assert.match(String(headers), /text\/plain; version=0\.0\.4/)
+  const series = readMetrics(body.toString())
+  const expected = new Set<string>()
+  for (const via of ['certificate', 'session', 'rule']) {
+    expected.add(decisions('allow', via, 'none'))
+  }
+  for (const [reason, vias] of Object.entries(DENY_REASONS)) {
+    for (const via of vias) expected.add(decisions('deny', via, reason))
+  }
+  for (const key of expected) assert.equal(series.get(key), 0, key)
+  const found = [...series.keys()].filter((key) => key.includes('certlatch_decisions_total'))
+  assert.deepEqual(new Set(found), expected)
+  for (const cause of ['opened', 'shown-again', 'renewed']) {
+    assert.equal(series.get(seriesKey('certlatch_sessions_minted_total', { cause })), 0)
+  }
+  for (const name of [
+    'certlatch_verdict_cache_hits_total',
+    'certlatch_verdict_cache_misses_total',
+    'certlatch_verdict_cache_entries',
+    'certlatch_reloads_total',
+    'certlatch_reload_failures_total',
+    'certlatch_decision_duration_seconds_count',
+    'certlatch_decision_duration_seconds_sum',
+  ]) {
+    assert.equal(series.get(name), 0, name)
+  }
+  const build = { version: '0.0.0-test', node: process.version }
+  assert.equal(series.get(seriesKey('certlatch_build_info', build)), 1)
+  assert.ok(present(series.get('process_resident_memory_bytes')) > 0)
+})
+
+test('Every metric has a help text and a type', async (context) => {
+  const service = await startTestService(context)
+  const text = (await service.admin('/metrics')).body.toString()
+  const names = [...text.matchAll(/^# TYPE (certlatch_\w+) (\w+)$/gm)].map(([, name]) => name)
+  assert.equal(names.length, 11)
+  for (const name of names) assert.match(text, new RegExp(`^# HELP ${name} \\S.{10}`, 'm'))
+})
+
+test('Answers are counted by what they rest on, and scrapes do not add up', async (context) => {
+  const service = await startTestService(context)
+  const { certificate } = await addTestDevice(service.dataDir)
+  await service.refresh()
+  const cookie = sessionOf(await service.askWith(certificate))
+  for (let again = 0; again < 3; again += 1) await service.ask([['Cookie', cookie]])
+  await service.ask([['Cookie', '__Host-certlatch=forged']])
+  await service.ask([['X-Forwarded-Tls-Client-Cert', 'garbage!']])
+  await service.ask()
+  for (let scrape = 0; scrape < 2; scrape += 1) {
+    const series = readMetrics((await service.admin('/metrics')).body.toString())
+    assert.equal(series.get(decisions('allow', 'certificate', 'none')), 1)
+    assert.equal(series.get(decisions('allow', 'session', 'none')), 3)
+    assert.equal(series.get(decisions('deny', 'session', 'session-malformed')), 1)
+    assert.equal(series.get(decisions('deny', 'certificate', 'certificate-malformed')), 1)
+    assert.equal(series.get(decisions('deny', 'none', 'nothing-shown')), 1)
+    assert.equal(series.get('certlatch_decision_duration_seconds_count'), 7)
+    assert.equal(series.get('certlatch_verdict_cache_hits_total'), 2)
+    assert.equal(series.get('certlatch_verdict_cache_misses_total'), 4)
+    assert.equal(series.get('certlatch_verdict_cache_entries'), 3)
+    // The CA of a first start and its CRL end together.
+    const end = NOON_SECONDS + 3653 * 86_400
+    assert.equal(series.get('certlatch_ca_not_after_timestamp_seconds'), end)
+    assert.equal(series.get('certlatch_crl_next_update_timestamp_seconds'), end)
+  }
+})
+
+test('No series appears by what clients send', async (context) => {
+  const service = await startTestService(context)
+  const names = async () => [
+    ...readMetrics((await service.admin('/metrics')).body.toString()).keys(),
+  ].filter((name) => name.includes('certlatch'))
+  const before = await names()
+  for (let client = 0; client < 20; client += 1) {
+    await service.ask([
+      ['X-Forwarded-Host', `host${client}.test`],
+      ['X-Forwarded-Method', `METHOD${client}`],
+      ['X-Forwarded-For', `198.51.100.${client}`],
+    ])
+  }
+  assert.deepEqual(await names(), before)
+})
+
+test('The histogram is cumulative, ends in +Inf, and agrees with its count and sum', async (context) => {
+  const service = await startTestService(context)
+  for (let question = 0; question < 25; question += 1) await service.ask()
+  const text = (await service.admin('/metrics')).body.toString()
+  const lines = [
+    ...text.matchAll(/^certlatch_decision_duration_seconds_bucket\{le="([^"]+)"\} (\d+)$/gm),
+  ].map(([, bound, count]) => ({ bound: Number(bound?.replace('+Inf', 'Infinity')), count: Number(count) }))
+  assert.equal(lines.length, 13)
+  for (const [index, { bound, count }] of lines.entries()) {
+    const before = lines[index - 1]
+    assert.ok(before === undefined || (before.bound < bound && before.count <= count))
+  }
+  assert.equal(lines.at(-1)?.bound, Number.POSITIVE_INFINITY)
+  assert.equal(lines.at(-1)?.count, 25)
+  const series = readMetrics(text)
+  assert.equal(series.get('certlatch_decision_duration_seconds_count'), 25)
+  assert.ok(present(series.get('certlatch_decision_duration_seconds_sum')) > 0)
+})
+
+test('A duration falls into the first bucket that holds it; beyond the last it only counts', () => {
+  const tally = createTally()
+  const denied = { allow: false, via: 'none', reason: 'nothing-shown' } as const
+  for (const seconds of [0, 0.000025, 0.000026, 1, 1.5, 60]) countDecision(tally, denied, seconds)
+  assert.deepEqual(tally.duration.buckets, [2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1])
+  assert.equal(tally.duration.count, 6)
+})
+
+test('Every reason can be counted, also one that the table does not foresee for that way', () => {
+  const tally = createTally()
+  const reasons = Object.keys(DENY_REASONS) as readonly DenyReason[]
+  const ways: readonly Exclude<Via, 'rule'>[] = ['certificate', 'session', 'none']
+  for (const reason of reasons) {
+    for (const via of ways) countDecision(tally, { allow: false, via, reason }, 0)
+  }
+  assert.equal(tally.decisions.get('none nothing-shown'), 1)
+  assert.equal(tally.decisions.get('session nothing-shown'), 1)
+})
+
+// --- the operator's other pages -------------------------------------------------------------------
+
+test('/metrics wants the bearer token where one is set, and nothing else does', async (context) => {
+  const token = 'a-token-of-the-operator'
+  const service = await startTestService(context, {
+    settings: { CERTLATCH_METRICS_TOKEN: token },
+  })
+  for (const given of [[], ['x'], [token], [`Bearer ${token}x`], [`bearer ${token}`], ['Bearer ']]) {
+    const headers = given.map((value) => ['Authorization', value] as const)
+    const answer = await service.admin('/metrics', headers)
+    assert.equal(answer.status, 401)
+    assert.equal(header(answer, 'WWW-Authenticate'), 'Bearer realm="certlatch"')
+    assert.ok(!answer.body.toString().includes('certlatch_decisions_total'))
+    assert.ok(!answer.body.toString().includes(token))
+  }
+  const answer = await service.admin('/metrics', [['Authorization', `Bearer ${token}`]])
+  assert.equal(answer.status, 200)
+  assert.ok(answer.body.toString().includes('certlatch_decisions_total'))
+  assert.equal((await service.admin('/healthz')).status, 200)
+  assert.equal((await service.admin('/readyz')).status, 200)
+})
+
+test('/healthz says ok; all pages forbid storing; others are 404', async (context) => {
+  const service = await startTestService(context)
+  const healthy = await service.admin('/healthz')
+  assert.equal(healthy.body.toString(), 'ok')
+  for (const target of ['/healthz', '/readyz', '/metrics', '/', '/verify', '/nowhere']) {
+    const answer = await service.admin(target)
+    assert.equal(header(answer, 'Cache-Control'), 'no-store')
+    assert.equal(answer.status, ['/', '/verify', '/nowhere'].includes(target) ? 404 : 200, target)
+    const head = await service.admin(target, [], 'HEAD')
+    assert.equal(head.status, answer.status)
+  }
+  assert.equal((await service.admin('/metrics', [], 'POST')).status, 404)
+})
+
+test('/readyz tells each check, the key set and the CRL number', async (context) => {
+  const service = await startTestService(context)
+  const readiness = await service.readiness()
+  assert.equal(readiness.status, 200)
+  assert.ok(readiness.ready)
+  assert.deepEqual(Object.keys(readiness.checks), ['clock', 'files', 'crl', 'running'])
+  for (const { ok } of Object.values(readiness.checks)) assert.ok(ok)
+  assert.match(readiness.keySet, /^[0-9a-f]{16}$/)
+  assert.equal(readiness.crlNumber, String(NOON_SECONDS))
+})

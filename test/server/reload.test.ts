@@ -1,0 +1,311 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { readFile, rm, truncate, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { writeKey } from '../../src/session/key-ring.ts'
+import { dataPaths } from '../../src/store/data-directory.ts'
+import { MODE, replaceFile } from '../../src/store/files.ts'
+import {
+  type Answer,
+  addTestDevice,
+  header,
+  makeAuthority,
+  makeLeaf,
+  makeList,
+  NOON_SECONDS,
+  ownAuthority,
+  present,
+  sessionOf,
+  startTestService,
+  type TestService,
+} from '../support/service.ts'
+
+const DAY = 86_400
+
+/** A service with one device of our own CA, and the cookie that its certificate has opened. */
+async function serviceWithDevice(context: TestContext) {
+  const service = await startTestService(context)
+  const { certificate, id } = await addTestDevice(service.dataDir, 'Phone of Ada', 'ada')
+  await service.refresh()
+  const opened = await service.askWith(certificate)
+  assert.equal(opened.status, 200)
+  const cookie = sessionOf(opened)
+  return {
+    service,
+    certificate,
+    id,
+    cookie,
+    paths: dataPaths(service.dataDir),
+    byCertificate: () => service.askWith(certificate),
+    byCookie: (value = cookie) => service.ask([['Cookie', value]]),
+  }
+}
+
+/** How often the service has answered with this reason. */
+const refusals = (service: TestService, via: string, reason: string) =>
+  service.metric('certlatch_decisions_total', { outcome: 'deny', via, reason })
+
+const assertRefused = (answer: Answer) => {
+  assert.equal(answer.status, 403)
+  assert.equal(header(answer, 'Set-Cookie'), undefined)
+}
+
+test('A revocation reaches certificate and cookie with the next request after the files were looked at', async (context) => {
+  const { service, certificate, paths, byCertificate, byCookie } = await serviceWithDevice(context)
+  const authority = await ownAuthority(service.dataDir)
+  assert.equal((await byCookie()).status, 200)
+  const list = makeList(authority, { revoked: [certificate.serial] })
+  await replaceFile(paths.revocationList, list, MODE.public)
+  await service.refresh()
+  assertRefused(await byCertificate())
+  assertRefused(await byCookie())
+  assert.equal(await refusals(service, 'certificate', 'certificate-revoked'), 1)
+  assert.equal(await refusals(service, 'session', 'session-revoked'), 1)
+  assert.equal((await service.readiness()).crlNumber, String(NOON_SECONDS + 1))
+  const line = present(
+    service.logLines().find(({ msg }) => msg === 'changed files are in force' && true),
+  )
+  assert.equal(line.level, 'info')
+  const last = service.logLines().findLast(({ msg }) => msg === 'changed files are in force')
+  assert.equal(last?.['revoked'], 1)
+  assert.equal(last?.['authorities'], 1)
+  assert.equal(last?.['sessionKeys'], 1)
+  assert.equal(last?.['certificates'], 1)
+})
+
+test('A revocation holds against a restored older CRL', async (context) => {
+  const { service, certificate, paths, byCookie } = await serviceWithDevice(context)
+  const before = await readFile(paths.revocationList)
+  const authority = await ownAuthority(service.dataDir)
+  await writeFile(paths.revocationList, makeList(authority, { revoked: [certificate.serial] }))
+  await service.refresh()
+  await writeFile(paths.revocationList, before)
+  await service.refresh()
+  assertRefused(await byCookie())
+  const { ready, checks } = await service.readiness()
+  assert.ok(ready)
+  assert.equal(checks['files']?.ok, false)
+  assert.match(checks['files']?.detail ?? '', /^the state before stays in force: .*an older CRL/)
+})
+
+const BREAKING: Readonly<
+  Record<string, (paths: ReturnType<typeof dataPaths>, id: string) => Promise<unknown>>
+> = {
+  'CA file is deleted': ({ authority }) => rm(authority),
+  'CA file is emptied': ({ authority }) => truncate(authority),
+  'CRL is deleted': ({ revocationList }) => rm(revocationList),
+  'CRL is cut off': ({ revocationList }) => truncate(revocationList, 100),
+  'CRL is of another CA': ({ revocationList }) =>
+    writeFile(revocationList, makeList(makeAuthority('Office'))),
+  'key file is emptied': ({ sessionKeys }) => truncate(sessionKeys),
+  'key file is broken': ({ sessionKeys }) => writeFile(sessionKeys, 'short'),
+  'key file is deleted': ({ sessionKeys }) => rm(sessionKeys),
+  'device file is broken': ({ devices }, id) =>
+    replaceFile(join(devices, `${id}.json`), '{"schemaVersion":', MODE.secret),
+}
+
+for (const [what, breakIt] of Object.entries(BREAKING)) {
+  test(`When the ${what}, the old state stays in force, loudly, until the file is whole again`, async (context) => {
+    const { service, id, paths, byCertificate, byCookie } = await serviceWithDevice(context)
+    const { authority, revocationList, sessionKeys, devices } = paths
+    const files = [authority, revocationList, sessionKeys, join(devices, `${id}.json`)]
+    const whole = await Promise.all(files.map((file) => readFile(file)))
+
+    await breakIt(paths, id)
+    await service.refresh()
+    assert.equal((await byCertificate()).status, 200)
+    assert.equal((await byCookie()).status, 200)
+    assert.equal(await service.metric('certlatch_reload_failures_total'), 1)
+    const broken = await service.readiness()
+    assert.equal(broken.status, 200)
+    assert.equal(broken.checks['files']?.ok, false)
+    const loud = service.logLines().filter(({ level }) => level === 'error')
+    assert.equal(loud.length, 1)
+    assert.equal(
+      loud[0]?.['msg'],
+      'changed files are refused; the state before stays in force',
+    )
+    assert.ok(broken.checks['files']?.detail.endsWith(String(loud[0]?.['problem'])))
+
+    for (const [index, file] of files.entries()) {
+      await replaceFile(file, present(whole[index]), MODE.secret)
+    }
+    await service.refresh()
+    assert.deepEqual((await service.readiness()).checks['files'], {
+      name: 'files',
+      ok: true,
+      detail: 'the files as they are now are in force',
+    })
+    assert.equal((await byCertificate()).status, 200)
+    assert.equal((await byCookie()).status, 200)
+    assert.equal(await service.metric('certlatch_reload_failures_total'), 1)
+  })
+}
+
+test('A new key line signs from then on, and cookies of the old key still open', async (context) => {
+  const { service, paths, cookie, byCookie, byCertificate } = await serviceWithDevice(context)
+  const { keySet } = await service.readiness()
+  const old = await readFile(paths.sessionKeys, 'utf8')
+  const added = writeKey(randomBytes(32))
+  await replaceFile(paths.sessionKeys, `${old}${added}\n`, MODE.secret)
+  await service.refresh()
+  assert.equal((await byCookie()).status, 200)
+  assert.notEqual((await service.readiness()).keySet, keySet)
+  const fresh = sessionOf(await byCertificate())
+  assert.notEqual(fresh, cookie)
+
+  await replaceFile(paths.sessionKeys, `${added}\n`, MODE.secret)
+  await service.refresh()
+  assertRefused(await byCookie())
+  assert.equal(await refusals(service, 'session', 'session-forged'), 1)
+  assert.equal((await byCookie(fresh)).status, 200)
+})
+
+test('A key that is announced signs when its time has come', async (context) => {
+  const { service, paths, byCookie, byCertificate } = await serviceWithDevice(context)
+  const old = (await readFile(paths.sessionKeys, 'utf8')).trim()
+  const announced = writeKey(randomBytes(32), [`signs-from=${NOON_SECONDS + 600}`])
+  const retiring = `${old} verifies-until=${NOON_SECONDS + 1200}`
+  await replaceFile(paths.sessionKeys, `${retiring}\n${announced}\n`, MODE.secret)
+  await service.refresh()
+  const keyIdOf = (cookie: string) =>
+    JSON.parse(Buffer.from(cookie.split('.')[1] ?? '', 'base64url').toString())[0]
+  const before = keyIdOf(sessionOf(await byCertificate()))
+  service.clock.now += 600_000
+  const after = sessionOf(await byCertificate())
+  assert.notEqual(keyIdOf(after), before)
+  service.clock.now += 600_000
+  assertRefused(await byCookie())
+  assert.equal(await refusals(service, 'session', 'session-key-retired'), 1)
+  assert.equal((await byCookie(after)).status, 200)
+})
+
+test('Remembered verdicts die with the snapshot', async (context) => {
+  const { service, paths, byCookie } = await serviceWithDevice(context)
+  await byCookie()
+  assert.equal(await service.metric('certlatch_verdict_cache_entries'), 2)
+  const reloads = present(await service.metric('certlatch_reloads_total'))
+  await writeFile(paths.revocationList, makeList(await ownAuthority(service.dataDir)))
+  await service.refresh()
+  assert.equal(await service.metric('certlatch_verdict_cache_entries'), 0)
+  assert.equal(await service.metric('certlatch_reloads_total'), reloads + 1)
+})
+
+test('A device that is taken out of the registry is unknown, certificate and cookie', async (context) => {
+  const { service, paths, id, byCertificate, byCookie } = await serviceWithDevice(context)
+  await rm(join(paths.devices, `${id}.json`))
+  await service.refresh()
+  assertRefused(await byCertificate())
+  assertRefused(await byCookie())
+  assert.equal(await refusals(service, 'certificate', 'unknown-device'), 1)
+  assert.equal(await refusals(service, 'session', 'unknown-device'), 1)
+})
+
+test('A CA that is taken out of the bundle closes for its certificates and cookies', async (context) => {
+  const household = makeAuthority('Household')
+  const office = makeAuthority('Office')
+  const lists = makeList(household) + makeList(office)
+  const service = await startTestService(context, {
+    external: { authorities: household.pem + office.pem, lists },
+  })
+  const leaf = makeLeaf(office, 'Grace', { uri: 'urn:office:grace' })
+  const opened = await service.askWith(leaf)
+  assert.equal(header(opened, 'Remote-User'), 'urn:office:grace')
+  const cookie = sessionOf(opened)
+  await writeFile(service.config.caFile, household.pem)
+  await service.refresh()
+  assertRefused(await service.askWith(leaf))
+  assertRefused(await service.ask([['Cookie', cookie]]))
+  assert.equal(await refusals(service, 'certificate', 'certificate-untrusted'), 1)
+  assert.equal(await refusals(service, 'session', 'certificate-untrusted'), 1)
+})
+
+test('The CRL of a trusted CA cannot be dropped from the file of several', async (context) => {
+  const household = makeAuthority('Household')
+  const office = makeAuthority('Office')
+  const leaf = makeLeaf(office)
+  const service = await startTestService(context, {
+    external: {
+      authorities: household.pem + office.pem,
+      lists: makeList(household) + makeList(office, { revoked: [leaf.serial] }),
+    },
+  })
+  await writeFile(present(service.config.crlFile), makeList(household))
+  await service.refresh()
+  assertRefused(await service.askWith(leaf))
+  assert.equal(await refusals(service, 'certificate', 'certificate-revoked'), 1)
+  assert.match(service.logText(), /CERTLATCH_CRL_FILE .* has no CRL of the CA \\"CN=Office\\"/)
+})
+
+test('A CRL of a foreign CA that comes later is warned of as at the start', async (context) => {
+  const household = makeAuthority('Household')
+  const external = { authorities: household.pem, lists: makeList(household) }
+  const service = await startTestService(context, { external })
+  const foreign = makeList(makeAuthority('Office'))
+  await writeFile(present(service.config.crlFile), external.lists + foreign)
+  await service.refresh()
+  assert.equal(await service.metric('certlatch_reloads_total'), 1)
+  assert.ok(service.logLines().some(({ level }) => level === 'warn'))
+})
+
+test('A stale CRL closes by default, opens where it is allowed, and is told in both cases', async (context) => {
+  const authority = makeAuthority('Household')
+  const lists = makeList(authority, { nextUpdate: NOON_SECONDS + DAY })
+  const external = { authorities: authority.pem, lists }
+  const leaf = makeLeaf(authority)
+  for (const [stale, status, answer] of [
+    ['deny', 403, 'refused'],
+    ['allow', 200, 'let in all the same'],
+  ] as const) {
+    const settings = { CERTLATCH_CRL_STALE: stale }
+    const service = await startTestService(context, { external, settings })
+    assert.equal((await service.askWith(leaf)).status, 200)
+    assert.equal((await service.readiness()).checks['crl']?.detail, 'up to date')
+    service.clock.now += (DAY + 1) * 1000
+    assert.equal((await service.askWith(leaf)).status, status)
+    const readiness = await service.readiness()
+    assert.equal(readiness.status, 200)
+    assert.equal(readiness.checks['crl']?.ok, false)
+    assert.equal(
+      readiness.checks['crl']?.detail,
+      `1 of 1 out of date: certificates of that CA are ${answer}`,
+    )
+  }
+})
+
+test('The lowest cRLNumber in force is told, none if the CAs write none', async (context) => {
+  const [household, office, third] = ['a', 'b', 'c'].map((name) => makeAuthority(name))
+  const service = await startTestService(context, {
+    external: {
+      authorities: [household, office, third].map((one) => present(one).pem).join(''),
+      lists:
+        makeList(present(household), { number: 9 }) +
+        makeList(present(office), { number: 7 }) +
+        makeList(present(third), { number: 8 }),
+    },
+  })
+  assert.equal((await service.readiness()).crlNumber, '7')
+})
+
+test('A clock before the beginning of the CA is told loudly and takes the service out', async (context) => {
+  const authority = makeAuthority('Household', {
+    notBefore: NOON_SECONDS + DAY,
+    notAfter: NOON_SECONDS + 365 * DAY,
+  })
+  const leaf = makeLeaf(authority)
+  const service = await startTestService(context, {
+    external: { authorities: authority.pem, lists: makeList(authority) },
+  })
+  const loud = service.logLines().filter(({ level }) => level === 'error')
+  assert.equal(loud.length, 1)
+  assert.match(String(loud[0]?.['msg']), /^the clock is wrong/)
+  const readiness = await service.readiness()
+  assert.equal(readiness.status, 503)
+  assert.ok(!readiness.ready)
+  assert.match(readiness.checks['clock']?.detail ?? '', /the clock is wrong$/)
+  assertRefused(await service.askWith(leaf))
+  service.clock.now += 2 * DAY * 1000
+  assert.equal((await service.readiness()).checks['clock']?.detail, 'plausible')
+  assert.equal((await service.readiness()).status, 200)
+})

@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { test } from 'node:test'
+import { readIssuer } from '../../src/certificate/verify.ts'
+import type { CertificateEncoding } from '../../src/proxy/dialects.ts'
+import { createVerdictCache } from '../../src/server/verdict-cache.ts'
+import { type KeyRing, readKeyRing, writeKey } from '../../src/session/key-ring.ts'
+import { mintToken } from '../../src/session/token.ts'
+import { makeAuthority, makeLeaf, NOON_SECONDS, present } from '../support/service.ts'
+
+const authority = makeAuthority('Household')
+
+function newRing(): KeyRing {
+  const read = readKeyRing(writeKey(randomBytes(32)))
+  assert.ok(read.ok)
+  return read.ring
+}
+
+function cacheOf(encoding: CertificateEncoding = 'traefik-list') {
+  const issuer = readIssuer(authority.certificate.der)
+  assert.ok(issuer.ok)
+  const tally = { hits: 0, misses: 0 }
+  const ring = newRing()
+  return { cache: createVerdictCache([issuer.issuer], ring, encoding, tally), tally, ring }
+}
+
+const goodHeader = () => makeLeaf(authority).der.toString('base64')
+
+function token(ring: KeyRing, serial = '4a'): string {
+  const claims = {
+    certificateSha256: 'B'.repeat(43),
+    issuerKeyHash: 'A'.repeat(43),
+    serial,
+    name: undefined,
+    host: 'ha.test',
+    issuedAt: NOON_SECONDS,
+    certificateSeenAt: NOON_SECONDS,
+    sessionEnd: NOON_SECONDS + 86_400,
+    expiresAt: NOON_SECONDS + 3600,
+  }
+  return mintToken(claims, present(ring.keys[0]))
+}
+
+test('A verdict is worked out once and then remembered, good or bad', () => {
+  const { cache, tally } = cacheOf()
+  for (const value of [goodHeader(), Buffer.from('not a certificate').toString('base64')]) {
+    const first = cache.verifyCertificate(value)
+    const { misses } = tally
+    assert.equal(cache.verifyCertificate(value), first)
+    assert.equal(tally.misses, misses)
+  }
+  assert.deepEqual(tally, { hits: 2, misses: 2 })
+  assert.equal(cache.entries, 2)
+})
+
+test('No header value, and the spellings of none, are absent', () => {
+  const { cache, tally } = cacheOf()
+  assert.equal(cache.verifyCertificate(''), 'absent')
+  assert.deepEqual(tally, { hits: 0, misses: 0 })
+  assert.equal(cache.verifyCertificate('(null)'), 'absent')
+  assert.equal(cache.verifyCertificate('(null)'), 'absent')
+  assert.deepEqual(tally, { hits: 1, misses: 1 })
+})
+
+test('Each encoding is read as its own only', () => {
+  const value = goodHeader()
+  const good = (encoding: CertificateEncoding, text: string) => {
+    const verdict = cacheOf(encoding).cache.verifyCertificate(text)
+    return verdict !== 'absent' && verdict.ok
+  }
+  assert.ok(good('traefik-list', value))
+  assert.ok(good('rfc9440', `:${value}:`))
+  assert.ok(!good('rfc9440', value))
+  assert.ok(!good('url-escaped-pem', value))
+  assert.ok(!good('traefik-list', `:${value}:`))
+})
+
+test('Two thousand and more distinct bad certificates push no good one out', () => {
+  const { cache, tally } = cacheOf()
+  const good = Array.from({ length: 20 }, goodHeader)
+  for (const value of good) cache.verifyCertificate(value)
+  for (let index = 0; index < 2_100; index += 1) {
+    const bad = cache.verifyCertificate(Buffer.from(`bad ${index}`).toString('base64'))
+    assert.ok(bad !== 'absent' && !bad.ok)
+  }
+  const { misses } = tally
+  for (const value of good) cache.verifyCertificate(value)
+  assert.equal(tally.misses, misses)
+  assert.equal(tally.hits, good.length)
+  // Of the bad ones the last five hundred are remembered.
+  assert.equal(cache.entries, good.length + 500)
+})
+
+test('Good tokens are remembered, forged and malformed ones are not', () => {
+  const { cache, tally, ring } = cacheOf()
+  const good = token(ring)
+  assert.equal(cache.verifyToken(good), cache.verifyToken(good))
+  assert.deepEqual(tally, { hits: 1, misses: 1 })
+  const forged = token(newRing())
+  for (const bad of [forged, forged, 'malformed', 'malformed', `${good}x`]) {
+    assert.ok(!cache.verifyToken(bad).ok)
+  }
+  assert.deepEqual(tally, { hits: 1, misses: 6 })
+  assert.equal(cache.entries, 1)
+})
+
+test('Ten thousand sessions are remembered, no more', () => {
+  const { cache, tally, ring } = cacheOf()
+  const serial = (index: number) => index.toString(16).padStart(8, '0')
+  const first = token(ring, serial(0))
+  for (let index = 0; index <= 10_000; index += 1) {
+    assert.ok(cache.verifyToken(index === 0 ? first : token(ring, serial(index))).ok)
+  }
+  assert.equal(cache.entries, 10_000)
+  const { misses } = tally
+  cache.verifyToken(first)
+  assert.equal(tally.misses, misses + 1, 'the oldest made room')
+})
+
+test('Keys are hashes: what a client sends is not kept, however long it is', () => {
+  const { cache } = cacheOf()
+  const huge = 48 * 1024
+  const settle = () => {
+    globalThis.gc?.()
+    return process.memoryUsage().heapUsed
+  }
+  const before = settle()
+  for (let index = 0; index < 500; index += 1) {
+    cache.verifyCertificate(`${index}`.padEnd(huge, '!'))
+  }
+  assert.equal(cache.entries, 500)
+  // Kept whole they would be 24 MB; without a forced collection garbage may be counted in.
+  if (globalThis.gc !== undefined) assert.ok(settle() - before < 5_000_000)
+})

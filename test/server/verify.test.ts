@@ -1,0 +1,512 @@
+import assert from 'node:assert/strict'
+import { hash } from 'node:crypto'
+import { ServerResponse } from 'node:http'
+import { type TestContext, test } from 'node:test'
+import type { Grounds } from '../../src/decide.ts'
+import type { DenyReason } from '../../src/decision.ts'
+import { CLOSED_POLICY } from '../../src/policy/policy.ts'
+import { DIALECTS, type DialectName } from '../../src/proxy/dialects.ts'
+import { parseNetworks } from '../../src/proxy/networks.ts'
+import { createVerifyApp } from '../../src/server/app.ts'
+import { createVerifyServer, drain, listen } from '../../src/server/lifecycle.ts'
+import type { VerifyService } from '../../src/server/routes/verify.ts'
+import { readKeyRing } from '../../src/session/key-ring.ts'
+import {
+  type Answer,
+  addTestDevice,
+  allHeaders,
+  asked,
+  endLater,
+  exchange,
+  type Headers,
+  header,
+  makeAuthority,
+  makeLeaf,
+  makeList,
+  NOON_SECONDS,
+  openConnection,
+  present,
+  requestBytes,
+  sessionOf,
+  startTestService,
+  type TestServiceOptions,
+} from '../support/service.ts'
+
+async function serviceWithDevice(context: TestContext, options: TestServiceOptions = {}) {
+  const service = await startTestService(context, options)
+  const { certificate } = await addTestDevice(service.dataDir, 'Ada’s phone 📱', 'ada')
+  await service.refresh()
+  return { service, certificate, cookie: sessionOf(await service.askWith(certificate)) }
+}
+
+const utf8 = (value: string | undefined) => Buffer.from(value ?? '', 'latin1').toString('utf8')
+
+const refusalsTotal = (reason: DenyReason, via = 'none') =>
+  ['certlatch_decisions_total', { outcome: 'deny', via, reason }] as const
+
+function assertAllowed(answer: Answer): void {
+  assert.equal(answer.status, 200)
+  assert.equal(header(answer, 'Content-Length'), '0')
+  assert.equal(header(answer, 'Cache-Control'), 'no-store')
+  assert.equal(answer.body.length, 0)
+}
+
+function assertRefused(answer: Answer): void {
+  assert.equal(answer.status, 403)
+  assert.equal(header(answer, 'Cache-Control'), 'no-store')
+  assert.equal(header(answer, 'X-Certlatch'), 'refused')
+  assert.equal(header(answer, 'Set-Cookie'), undefined)
+  assert.equal(header(answer, 'Remote-User'), undefined)
+  assert.ok(answer.body.length > 0)
+}
+
+test('A certificate opens: an empty 200 with identity and one cookie', async (context) => {
+  const { service, certificate } = await serviceWithDevice(context)
+  const answer = await service.askWith(certificate)
+  assertAllowed(answer)
+  assert.equal(header(answer, 'Remote-User'), 'ada')
+  assert.equal(utf8(header(answer, 'X-Certlatch-Device')), 'Ada’s phone 📱')
+  assert.equal(header(answer, 'X-Certlatch-Via'), 'certificate')
+  assert.match(
+    header(answer, 'Set-Cookie') ?? '',
+    /^__Host-certlatch=v1\.[\w-]+\.[\w-]{43}; Path=\/; Max-Age=172800; Secure; HttpOnly; SameSite=Lax$/,
+  )
+})
+
+test('The cookie alone opens, and a young one is not set again', async (context) => {
+  const { service, cookie } = await serviceWithDevice(context)
+  const answer = await service.ask([['Cookie', cookie]])
+  assertAllowed(answer)
+  assert.equal(header(answer, 'Set-Cookie'), undefined)
+  assert.equal(header(answer, 'Remote-User'), 'ada')
+  assert.equal(header(answer, 'X-Certlatch-Via'), 'session')
+})
+
+test('A certificate with its own young session sets none; past half its TTL each is renewed once', async (context) => {
+  const { service, certificate, cookie } = await serviceWithDevice(context)
+  assert.deepEqual(allHeaders(await service.askWith(certificate, [['Cookie', cookie]]), 'Set-Cookie'), [])
+  service.clock.now += 1_801_000
+  for (const answer of [
+    await service.askWith(certificate, [['Cookie', cookie]]),
+    await service.ask([['Cookie', cookie]]),
+  ]) {
+    assertAllowed(answer)
+    assert.equal(allHeaders(answer, 'Set-Cookie').length, 1)
+  }
+  const minted = (cause: string) => service.metric('certlatch_sessions_minted_total', { cause })
+  assert.deepEqual(
+    [await minted('opened'), await minted('shown-again'), await minted('renewed')],
+    [1, 1, 1],
+  )
+})
+
+test('The cookie of a domain is set for the domain', async (context) => {
+  const { service, certificate, cookie } = await serviceWithDevice(context, {
+    settings: { CERTLATCH_COOKIE_DOMAIN: 'home.test' },
+  })
+  const answer = await service.askWith(certificate)
+  assert.match(header(answer, 'Set-Cookie') ?? '', /^__Secure-certlatch=.*; Domain=home\.test; /)
+  assertAllowed(await service.ask([['Cookie', cookie], ['X-Forwarded-Host', 'other.home.test']]))
+})
+
+test('Without certificate and cookie it stays closed', async (context) => {
+  const { service } = await serviceWithDevice(context)
+  assertRefused(await service.ask())
+  assert.equal(await service.metric(...refusalsTotal('nothing-shown')), 1)
+})
+
+test('Names that an external CA gives travel as UTF-8 bytes', async (context) => {
+  const authority = makeAuthority('Household')
+  const service = await startTestService(context, {
+    external: { authorities: authority.pem, lists: makeList(authority) },
+  })
+  // A SAN URI is ASCII; its absence of e-mail makes it the identity.
+  const answer = await service.askWith(makeLeaf(authority, 'Ada', { uri: 'urn:home:ada' }))
+  assert.equal(header(answer, 'Remote-User'), 'urn:home:ada')
+  assert.equal(header(answer, 'X-Certlatch-Device'), 'urn:home:ada')
+  const nobody = await service.askWith(makeLeaf(authority, 'Ada', { uri: '' }))
+  assertRefused(nobody)
+  assert.equal(await service.metric(...refusalsTotal('no-identity', 'certificate')), 1)
+})
+
+for (const proxy of ['traefik', 'nginx', 'caddy', 'haproxy'] as const satisfies DialectName[]) {
+  const returns = proxy === 'traefik' || proxy === 'nginx'
+  test(`Under ${proxy} a 200 ${returns ? 'carries the Cookie without ours' : 'carries no Cookie'}`, async (context) => {
+    const { service, certificate, cookie } = await serviceWithDevice(context, { proxy })
+    const cookieOf = async (sent: Headers) => header(await service.ask(sent), 'Cookie')
+    const all = `theme=dark; ${cookie}; lang=en`
+    assert.equal(await cookieOf([['Cookie', all]]), returns ? 'theme=dark; lang=en' : undefined)
+    assert.equal(await cookieOf([['Cookie', cookie]]), undefined)
+    const shown = await service.askWith(certificate, [['Cookie', 'a=\u00e4']])
+    assert.equal(header(shown, 'Cookie'), returns ? 'a=\u00e4' : undefined)
+    assert.equal(header(await service.askWith(certificate), 'Cookie'), undefined)
+    // HTTP/2 splits cookies into several lines.
+    const split: Headers = [['Cookie', 'a=b'], ['Cookie', cookie], ['Cookie', 'c=d']]
+    assert.equal(await cookieOf(split), returns ? 'a=b; c=d' : undefined)
+    assert.equal(header(await service.ask([['Cookie', 'a=b']]), 'Cookie'), undefined)
+  })
+}
+
+test('HEAD and GET are one question, and so is any method, with any body', async (context) => {
+  const { service, cookie } = await serviceWithDevice(context)
+  const methods = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH', 'PROPFIND', 'TRACE']
+  for (const method of methods) {
+    assertAllowed(await service.ask([['Cookie', cookie]], { method }))
+    const refused = await service.ask([], { method })
+    assert.equal(refused.status, 403, method)
+    assert.equal(refused.body.length, method === 'HEAD' ? 0 : present(Number(header(refused, 'Content-Length'))))
+  }
+  const [get, head] = [await service.ask(), await service.ask([], { method: 'HEAD' })]
+  const withoutDate = ({ headers }: Answer) => headers.filter(([name]) => name !== 'Date')
+  assert.deepEqual(withoutDate(head), withoutDate(get))
+  const posted = await service.ask([['Cookie', cookie], ['Content-Length', '5']], {
+    method: 'POST',
+    body: 'hello',
+  })
+  assertAllowed(posted)
+})
+
+test('The own method is never read: the forwarded one counts', async (context) => {
+  const { service, cookie } = await serviceWithDevice(context)
+  const crossSite: Headers = [
+    ['Cookie', cookie],
+    ['X-Forwarded-Method', 'POST'],
+    ['Sec-Fetch-Site', 'cross-site'],
+  ]
+  assertRefused(await service.ask(crossSite, { method: 'GET' }))
+  const harmless: Headers = [['Cookie', cookie], ['Sec-Fetch-Site', 'cross-site']]
+  assertAllowed(await service.ask(harmless, { method: 'POST' }))
+})
+
+test('The own query is never read', async (context) => {
+  const { service, cookie } = await serviceWithDevice(context)
+  for (const target of ['/verify?', '/verify?user=admin&uri=/open', '/verify??x', '/verify?/../x']) {
+    assertAllowed(await service.ask([['Cookie', cookie]], { target }))
+    assertRefused(await service.ask([], { target }))
+  }
+})
+
+test('Any other path is no question: 404, never 200, and not counted', async (context) => {
+  const { service, cookie } = await serviceWithDevice(context)
+  const before = await service.metric('certlatch_decision_duration_seconds_count')
+  const targets = [
+    '/',
+    '/verify/',
+    '/verifyx',
+    '/verify/x',
+    '//verify',
+    '/Verify',
+    '/%76erify',
+    '/verify%3F',
+    '/verify;x',
+    '/verify#x',
+    '/x/../verify',
+    'http://certlatch/verify',
+    '*',
+    '/metrics',
+    '/healthz',
+    '/.certlatch/auth/',
+  ]
+  for (const target of targets) {
+    const answer = await service.ask([['Cookie', cookie]], { target })
+    assert.equal(answer.status, 404, target)
+    assert.equal(header(answer, 'Set-Cookie'), undefined)
+  }
+  assert.equal(await service.metric('certlatch_decision_duration_seconds_count'), before)
+})
+
+test('Questions of addresses that are no trusted proxy, or without its secret, are refused', async (context) => {
+  const elsewhere = await serviceWithoutDevice(context, {
+    CERTLATCH_TRUSTED_PROXIES: '192.0.2.1',
+  })
+  const connection = await openConnection(elsewhere.port)
+  for (let question = 0; question < 3; question += 1) {
+    const answer = await connection.send(requestBytes({ headers: asked() }))
+    assertRefused(present(answer))
+  }
+  connection.close()
+  assert.equal(await elsewhere.metric(...refusalsTotal('untrusted-proxy')), 3)
+
+  const secret = 'a-secret-of-the-proxy'
+  const { service, certificate } = await serviceWithSecret(context, secret)
+  assertRefused(await service.askWith(certificate))
+  assertRefused(await service.askWith(certificate, [['X-Certlatch-Proxy-Secret', `${secret}x`]]))
+  assertAllowed(await service.askWith(certificate, [['X-Certlatch-Proxy-Secret', secret]]))
+})
+
+const serviceWithoutDevice = (context: TestContext, settings: Readonly<Record<string, string>>) =>
+  startTestService(context, { settings })
+
+async function serviceWithSecret(context: TestContext, secret: string) {
+  const settings = { CERTLATCH_PROXY_SECRET: secret }
+  const service = await startTestService(context, { settings })
+  const { certificate } = await addTestDevice(service.dataDir)
+  await service.refresh()
+  return { service, certificate }
+}
+
+test('Repeated facts, look-alike names and missing facts are refused', async (context) => {
+  const { service, cookie } = await serviceWithDevice(context)
+  const withCookie = (...more: readonly (readonly [string, string])[]) =>
+    service.ask([['Cookie', cookie], ...more])
+  assertRefused(await withCookie(['X-Forwarded-Uri', '/a'], ['X-Forwarded-Uri', '/b']))
+  assertRefused(await withCookie(['X-Forwarded-Host', 'a.test'], ['x-forwarded-host', 'b.test']))
+  assertRefused(await withCookie(['X-Forwarded-Method', '']))
+  assertRefused(await withCookie(['X-Forwarded-Proto', 'gopher']))
+  assert.equal(await service.metric(...refusalsTotal('malformed-request')), 4)
+  assertRefused(await withCookie(['Remote_User', 'admin']))
+  assertRefused(await withCookie(['X.Forwarded.Uri', '/open']))
+  assert.equal(await service.metric(...refusalsTotal('header-alias')), 2)
+  assertAllowed(await withCookie(['Remote-User', 'admin']))
+})
+
+// --- what the refused see -------------------------------------------------------------------------
+
+const typeOf = (answer: Answer) => header(answer, 'Content-Type')?.split(';')[0]
+
+test('The refused get a page, JSON or a line of text, by what they ask for', async (context) => {
+  const service = await startTestService(context)
+  const cases: readonly (readonly [Headers, string])[] = [
+    [[], 'text/plain'],
+    [[['Accept', '*/*']], 'text/plain'],
+    [[['Accept', 'text/html,application/xhtml+xml']], 'text/html'],
+    [[['Accept', 'text/html'], ['X-Forwarded-Method', 'HEAD']], 'text/html'],
+    [[['Accept', 'text/html'], ['X-Forwarded-Method', 'POST']], 'text/plain'],
+    [[['Accept', 'text/html'], ['Sec-Fetch-Mode', 'cors']], 'text/plain'],
+    [[['Sec-Fetch-Mode', 'navigate']], 'text/html'],
+    [[['Sec-Fetch-Mode', 'navigate'], ['Accept', 'application/json']], 'text/html'],
+    [[['Sec-Fetch-Mode', 'navigate'], ['X-Forwarded-Method', 'POST']], 'text/plain'],
+    [[['Sec-Fetch-Mode', 'navigate'], ['Sec-Fetch-Mode', 'navigate']], 'text/plain'],
+    [[['Accept', 'application/json']], 'application/json'],
+    [[['Accept', 'text/plain'], ['Accept', 'application/json']], 'application/json'],
+    [[['Accept', 'application/json'], ['X-Forwarded-Method', 'POST']], 'application/json'],
+    [[['Accept', 'application/json'], ['Sec-Fetch-Mode', 'cors']], 'application/json'],
+    [[['X-Forwarded-Method', '']], 'text/plain'],
+  ]
+  for (const [headers, type] of cases) {
+    const answer = await service.ask(headers)
+    assertRefused(answer)
+    assert.equal(typeOf(answer), type, JSON.stringify(headers))
+    assert.equal(header(answer, 'X-Content-Type-Options'), 'nosniff')
+  }
+})
+
+test('The refusal in JSON is an object for scripts', async (context) => {
+  const service = await startTestService(context)
+  const { body } = await service.ask([['Accept', 'application/json']])
+  assert.equal(JSON.parse(body.toString()).error, 'refused')
+})
+
+test('The refusal page loads nothing but its own style, whose hash its policy names', async (context) => {
+  const service = await startTestService(context)
+  const answer = await service.ask([['Accept', 'text/html']])
+  const policy = header(answer, 'Content-Security-Policy') ?? ''
+  const [, style] = /<style>([^<]*)<\/style>/.exec(answer.body.toString()) ?? []
+  const styleHash = hash('sha256', present(style), 'base64')
+  assert.ok(policy.includes(`style-src 'sha256-${styleHash}'`))
+  assert.match(policy, /^default-src 'none'; /)
+  assert.match(policy, /frame-ancestors 'none'/)
+  assert.doesNotMatch(answer.body.toString(), /<script|<link|<img|https?:/)
+})
+
+test('A refusal says nothing about why', async (context) => {
+  const { service, certificate } = await serviceWithDevice(context)
+  service.clock.now += 400 * 86_400_000
+  const refused = [
+    await service.ask([['Cookie', '__Host-certlatch=forged']]),
+    await service.askWith(certificate),
+    await service.ask(),
+  ]
+  const told = refused.map(({ headers, body }) => {
+    const lines = headers.filter(([name]) => name !== 'Date')
+    return JSON.stringify([lines, body.toString()])
+  })
+  assert.equal(new Set(told).size, 1)
+})
+
+// --- nginx's second question ----------------------------------------------------------------------
+
+const PAGE: Headers = [['X-Certlatch-Page', '1']]
+
+test('Under nginx the question for the page is answered 403 with a page, and not counted', async (context) => {
+  const { service, certificate, cookie } = await serviceWithDevice(context, { proxy: 'nginx' })
+  const counted = () => service.metric('certlatch_decision_duration_seconds_count')
+  const before = await counted()
+  const lines = service.logLines().length
+
+  const refused = await service.ask(PAGE)
+  assertRefused(refused)
+  assert.equal(typeOf(refused), 'text/html')
+  assert.match(refused.body.toString(), /is not let in/)
+
+  for (const allowed of [
+    await service.ask([...PAGE, ['Cookie', cookie]]),
+    await service.askWith(certificate, PAGE),
+  ]) {
+    assertRefused(allowed)
+    assert.match(allowed.body.toString(), /let in by now/)
+    assert.match(allowed.body.toString(), /http-equiv="refresh"/)
+  }
+  for (const method of ['POST', 'DELETE']) {
+    const posted = await service.ask([...PAGE, ['X-Forwarded-Method', method]])
+    assertRefused(posted)
+    assert.equal(typeOf(posted), 'text/html')
+  }
+  assertRefused(await service.ask([...PAGE, ...PAGE]))
+  assert.equal(await counted(), before)
+  assert.equal(service.logLines().length, lines)
+})
+
+test('Other values of the page header are ordinary questions', async (context) => {
+  const { service, cookie } = await serviceWithDevice(context, { proxy: 'nginx' })
+  for (const value of ['', '0', 'true', '11']) {
+    assertAllowed(await service.ask([['Cookie', cookie], ['X-Certlatch-Page', value]]))
+  }
+})
+
+for (const proxy of ['traefik', 'caddy', 'haproxy'] as const satisfies DialectName[]) {
+  test(`Under ${proxy} the page header means nothing`, async (context) => {
+    const { service, cookie } = await serviceWithDevice(context, { proxy })
+    assertAllowed(await service.ask([...PAGE, ['Cookie', cookie]]))
+    const refused = await service.ask(PAGE)
+    assert.equal(typeOf(refused), 'text/plain')
+    assert.equal(await service.metric(...refusalsTotal('nothing-shown')), 1)
+  })
+}
+
+// --- faults of our own ----------------------------------------------------------------------------
+
+/** A route on parts that the test puts in place of the service's own. */
+async function routeOn(context: TestContext, parts: Partial<VerifyService>) {
+  const networks = parseNetworks(['loopback'])
+  assert.ok(networks.ok)
+  const keys = readKeyRing(Buffer.alloc(32, 7).toString('base64'))
+  assert.ok(keys.ok)
+  const counted: string[] = []
+  const logged: unknown[] = []
+  const server = createVerifyServer(
+    createVerifyApp({
+      dialect: DIALECTS.traefik,
+      trustedProxies: networks.networks,
+      cookieName: '__Host-certlatch',
+      cookieDomain: undefined,
+      grounds: () => assert.fail('no grounds'),
+      keyRing: () => keys.ring,
+      nowSeconds: () => NOON_SECONDS,
+      isDraining: () => false,
+      countDecision: (decision) => {
+        counted.push(decision.allow ? 'allow' : decision.reason)
+      },
+      logRefusal: () => {},
+      logError: (error) => logged.push(error),
+      ...parts,
+    }).callback(),
+    () => {},
+  )
+  const { port } = await listen(server, '127.0.0.1', 0)
+  context.after(() => endLater(drain(server)))
+  return { ask: (headers: Headers = []) => exchange(port, { headers: asked(headers) }), counted, logged }
+}
+
+const grounds = (more: Partial<Grounds>): Grounds => ({
+  proxySecret: undefined,
+  policy: CLOSED_POLICY,
+  trust: {
+    issuers: [],
+    issuersByKeyHash: new Map(),
+    revocationLists: new Map(),
+    revocationListRequired: false,
+    staleRevocationList: 'deny',
+  },
+  cookieName: '__Host-certlatch',
+  cookieDomain: undefined,
+  lifetime: { ttlSeconds: 3600, maxAgeSeconds: 86_400 },
+  verifyCertificate: () => 'absent',
+  verifyToken: () => ({ ok: false, problem: 'session-forged' }),
+  recognise: () => ({ ok: false, reason: 'unknown-device' }),
+  ...more,
+})
+
+const bug = (): never => {
+  throw new Error('a bug')
+}
+
+test('A fault while deciding closes: 403, counted as internal-error, logged', async (context) => {
+  const { ask, counted, logged } = await routeOn(context, {
+    grounds: () => grounds({ verifyToken: bug }),
+  })
+  assertRefused(await ask([['Cookie', '__Host-certlatch=x']]))
+  assert.deepEqual(counted, ['internal-error'])
+  assert.match(String(logged[0]), /a bug/)
+  assertRefused(await ask())
+  assert.deepEqual(counted, ['internal-error', 'nothing-shown'])
+})
+
+test('A fault of the files or while minting closes too', async (context) => {
+  const broken = await routeOn(context, { grounds: bug })
+  assertRefused(await broken.ask())
+  assert.deepEqual(broken.counted, ['internal-error'])
+
+  const verified = {
+    issuerKeyHash: 'A'.repeat(43),
+    serial: '4a',
+    sha256: 'B'.repeat(43),
+    notBefore: 0,
+    notAfter: NOON_SECONDS * 2,
+    distributionPoints: undefined,
+    name: undefined,
+  }
+  const authority = makeAuthority('Household')
+  const issuer = { ...authority, key: authority.privateKey, keyIdentifier: undefined }
+  const trusted = grounds({
+    verifyCertificate: () => ({ ok: true, verified }),
+    recognise: () => ({ ok: true, identity: { device: 'd', user: 'u' }, name: undefined }),
+    trust: {
+      ...grounds({}).trust,
+      issuersByKeyHash: new Map([
+        [verified.issuerKeyHash, [{ ...issuer, signsRevocationLists: true }]],
+      ]),
+    },
+  })
+  const minting = await routeOn(context, { grounds: () => trusted, keyRing: bug })
+  assertRefused(await minting.ask([['X-Forwarded-Tls-Client-Cert', 'x']]))
+  assert.deepEqual(minting.counted, ['internal-error'])
+
+  const keyless = { keys: [], fingerprint: '' }
+  const withoutKey = await routeOn(context, { grounds: () => trusted, keyRing: () => keyless })
+  const answer = await withoutKey.ask([['X-Forwarded-Tls-Client-Cert', 'x']])
+  assertAllowed(answer)
+  assert.equal(header(answer, 'Set-Cookie'), undefined)
+})
+
+test('A fault in a counter or in the log closes too', async (context) => {
+  const { ask, logged } = await routeOn(context, {
+    grounds: () => grounds({}),
+    logRefusal: bug,
+  })
+  assertRefused(await ask())
+  assert.equal(logged.length, 1)
+})
+
+test('A fault after the answer has begun ends the connection without one', async (context) => {
+  const { ask, counted } = await routeOn(context, { grounds: () => grounds({}) })
+  const end = context.mock.method(ServerResponse.prototype, 'end', bug)
+  await assert.rejects(ask(), /closed without an answer/)
+  end.mock.restore()
+  assert.deepEqual(counted, ['nothing-shown', 'internal-error'])
+  assertRefused(await ask())
+})
+
+test('Under a rule that opens, nobody is named and nothing is minted, but the Cookie is ours no more', async (context) => {
+  const { ask } = await routeOn(context, {
+    grounds: () =>
+      grounds({ policy: { ...CLOSED_POLICY, defaultRule: { name: 'open', access: 'open' } } }),
+  })
+  const answer = await ask([['Cookie', 'a=b; __Host-certlatch=x']])
+  assertAllowed(answer)
+  assert.equal(header(answer, 'Remote-User'), '')
+  assert.equal(header(answer, 'X-Certlatch-Device'), '')
+  assert.equal(header(answer, 'X-Certlatch-Via'), 'rule')
+  assert.equal(header(answer, 'Cookie'), 'a=b')
+  assert.equal(header(answer, 'Set-Cookie'), undefined)
+})

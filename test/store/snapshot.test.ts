@@ -1,0 +1,168 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { test } from 'node:test'
+import { readPemBlocks } from '../../src/certificate/pem.ts'
+import { writeKey } from '../../src/session/key-ring.ts'
+import { type CompiledSnapshot, compileSnapshot, type Snapshot } from '../../src/store/snapshot.ts'
+import {
+  makeAuthority,
+  makeLeaf,
+  makeList,
+  NOON_SECONDS,
+  present,
+  type TestAuthority,
+} from '../support/service.ts'
+
+const household = makeAuthority('Household')
+const office = makeAuthority('Office')
+const keys = `${writeKey(randomBytes(32))}\n`
+
+interface Texts {
+  readonly authorities?: string | Buffer
+  readonly lists?: string | Buffer | undefined
+  readonly keys?: string
+  readonly devices?: Readonly<Record<string, string>> | undefined
+}
+
+function compile(texts: Texts, previous?: Snapshot): CompiledSnapshot {
+  const source = (name: string, content: string | Buffer) => ({
+    name,
+    content: Buffer.from(content as string),
+  })
+  const all = { authorities: household.pem, lists: makeList(household), keys, ...texts }
+  return compileSnapshot(
+    {
+      authorities: source('ca.pem', all.authorities),
+      revocationLists: all.lists === undefined ? undefined : source('ca.crl', all.lists),
+      sessionKeys: source('session.keys', all.keys),
+      devices: texts.devices && { name: 'devices', files: new Map(Object.entries(texts.devices)) },
+    },
+    'deny',
+    previous,
+  )
+}
+
+function snapshotOf(compiled: CompiledSnapshot): Snapshot {
+  assert.ok(compiled.ok, compiled.ok ? '' : compiled.problems.join('\n'))
+  return compiled.snapshot
+}
+
+function problemsOf(compiled: CompiledSnapshot): readonly string[] {
+  assert.ok(!compiled.ok)
+  return compiled.problems
+}
+
+const numberOf = (snapshot: Snapshot, { keyHash }: TestAuthority) =>
+  snapshot.trust.revocationLists.get(keyHash)?.number
+
+test('Whole files make a snapshot: issuers, their lists, the keys, and no registry for an external CA', () => {
+  const both = household.pem + office.pem
+  const lists = makeList(household, { number: 7 }) + makeList(office, { number: 9 })
+  const snapshot = snapshotOf(compile({ authorities: both, lists }))
+  assert.equal(snapshot.trust.issuers.length, 2)
+  assert.ok(snapshot.trust.revocationListRequired)
+  assert.equal(numberOf(snapshot, household), 7n)
+  assert.equal(numberOf(snapshot, office), 9n)
+  assert.equal(snapshot.keyRing.keys.length, 1)
+  assert.equal(snapshot.registry, undefined)
+  assert.deepEqual(snapshot.warnings, [])
+})
+
+test('Without a configured CRL none is required', () => {
+  const snapshot = snapshotOf(compile({ lists: undefined }))
+  assert.ok(!snapshot.trust.revocationListRequired)
+  assert.equal(snapshot.trust.revocationLists.size, 0)
+})
+
+test('A single CRL may be DER', () => {
+  const [der] = readPemBlocks(makeList(household, { number: 7 }), 'X509 CRL') ?? []
+  const snapshot = snapshotOf(compile({ lists: present(der) }))
+  assert.equal(numberOf(snapshot, household), 7n)
+})
+
+test('Everything that is wrong is told at once, each with the name of its file', () => {
+  const device = JSON.stringify({ schemaVersion: 1, name: 7 })
+  const problems = problemsOf(
+    compile({ authorities: '', lists: 'nothing', keys: 'short', devices: { 'a.json': device } }),
+  )
+  assert.deepEqual(problems.slice(0, 2), [
+    'ca.pem holds no PEM certificates (or other things beside them)',
+    'ca.crl holds no CRL, in PEM or DER',
+  ])
+  assert.match(problems[2] ?? '', /^session\.keys line 1 is not a key/)
+  assert.equal(problems[3], 'devices: a.json is not a device entry')
+  assert.equal(problems.length, 4)
+})
+
+test('A certificate of the bundle that is no CA is told by its place', () => {
+  const leaf = makeLeaf(household)
+  const pem = `-----BEGIN CERTIFICATE-----\n${leaf.der.toString('base64')}\n-----END CERTIFICATE-----\n`
+  const problems = problemsOf(compile({ authorities: household.pem + pem }))
+  assert.equal(problems.length, 1)
+  assert.match(problems[0] ?? '', /^ca\.pem, certificate 2: CA "CN=Phone of Ada" is not a CA/)
+})
+
+test('Of several CRLs of one CA the newest counts, whatever their order', () => {
+  const older = makeList(household, { number: 7 })
+  const newer = makeList(household, { number: 8 })
+  for (const lists of [older + newer, newer + older]) {
+    assert.equal(numberOf(snapshotOf(compile({ lists })), household), 8n)
+  }
+  const early = makeList(household, { number: 7, thisUpdate: NOON_SECONDS - 10, revoked: ['4a'] })
+  const list = snapshotOf(compile({ lists: older + early })).trust.revocationLists
+  assert.equal(list.get(household.keyHash)?.serials.size, 0)
+})
+
+test('A CRL of a foreign CA is a warning; a CA without a CRL is a problem', () => {
+  const lists = makeList(household) + makeList(office)
+  const { warnings } = snapshotOf(compile({ lists }))
+  assert.equal(warnings.length, 1)
+  assert.match(warnings[0] ?? '', /^ca\.crl: the CRL of "CN=Office" .*; it is ignored$/)
+  assert.deepEqual(problemsOf(compile({ lists: makeList(office) })), [
+    'ca.crl has no CRL of the CA "CN=Household"',
+  ])
+})
+
+test('A CRL whose signature is not of the CA that it names is a problem', () => {
+  const pretender = makeAuthority('Household')
+  const [problem = ''] = problemsOf(compile({ lists: makeList(pretender) }))
+  assert.match(problem, /^ca\.crl/)
+})
+
+test('A later snapshot never goes back behind the CRL in force', () => {
+  const list = (number: number, thisUpdate = NOON_SECONDS) => ({
+    lists: makeList(household, { number, thisUpdate }),
+  })
+  const inForce = snapshotOf(compile(list(7)))
+  const older = 'ca.crl has an older CRL of the CA "CN=Household" than the one in force'
+  assert.deepEqual(problemsOf(compile(list(6), inForce)), [older])
+  assert.deepEqual(problemsOf(compile(list(6, NOON_SECONDS + 60), inForce)), [older])
+  assert.deepEqual(problemsOf(compile(list(7, NOON_SECONDS - 1), inForce)), [older])
+  assert.ok(compile(list(7), inForce).ok)
+  assert.ok(compile(list(7, NOON_SECONDS + 1), inForce).ok)
+  assert.ok(compile(list(8), inForce).ok)
+})
+
+test('The CRL of a CA goes with the CA, and only then', () => {
+  const both = household.pem + office.pem
+  const lists = makeList(household) + makeList(office)
+  const inForce = snapshotOf(compile({ authorities: both, lists }))
+  assert.deepEqual(
+    problemsOf(compile({ authorities: both, lists: makeList(household) }, inForce)),
+    ['ca.crl has no CRL of the CA "CN=Office"'],
+  )
+  assert.ok(compile({ lists: makeList(household) }, inForce).ok)
+})
+
+test('The devices of our own CA are a registry, which may be empty', () => {
+  assert.equal(snapshotOf(compile({ devices: {} })).registry?.size, 0)
+  const device = {
+    schemaVersion: 1,
+    name: 'Phone',
+    certificates: [
+      { issuerKeyHash: household.keyHash, serial: '4a', notBefore: 1, notAfter: 2 },
+    ],
+  }
+  const { registry } = snapshotOf(compile({ devices: { 'a.json': JSON.stringify(device) } }))
+  assert.equal(registry?.get(`${household.keyHash}/4a`)?.name, 'Phone')
+})

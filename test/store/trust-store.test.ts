@@ -1,0 +1,366 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { mkdir, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { writeKey } from '../../src/session/key-ring.ts'
+import { writeDevice } from '../../src/store/device-registry.ts'
+import { MODE, replaceFile } from '../../src/store/files.ts'
+import type { Snapshot } from '../../src/store/snapshot.ts'
+import { openTrustStore, type TrustFiles, type TrustStore } from '../../src/store/trust-store.ts'
+import { makeAuthority, makeList, temporaryFolder } from '../support/service.ts'
+
+const authority = makeAuthority('Household')
+
+interface Opened {
+  readonly store: TrustStore
+  readonly files: TrustFiles
+  readonly paths: { readonly ca: string; readonly crl: string; readonly keys: string }
+  readonly devices: string
+  readonly replaced: readonly Snapshot[]
+  readonly told: readonly (readonly string[])[]
+  refresh(): Promise<void>
+}
+
+async function writeAll() {
+  const folder = await temporaryFolder()
+  const paths = {
+    ca: join(folder, 'ca.crt'),
+    crl: join(folder, 'ca.crl'),
+    keys: join(folder, 'session.keys'),
+  }
+  const devices = join(folder, 'devices')
+  await writeFile(paths.ca, authority.pem)
+  await writeFile(paths.crl, makeList(authority, { number: 10 }))
+  await writeFile(paths.keys, `${writeKey(randomBytes(32))}\n`)
+  await mkdir(devices)
+  const named = (path: string) => ({ path, name: path.slice(folder.length + 1) })
+  const files: TrustFiles = {
+    authorities: named(paths.ca),
+    revocationLists: named(paths.crl),
+    sessionKeys: named(paths.keys),
+    devices: named(devices),
+    staleRevocationList: 'deny',
+  }
+  return { paths, devices, files, folder }
+}
+
+async function open(context: TestContext): Promise<Opened> {
+  const { paths, devices, files } = await writeAll()
+  const replaced: Snapshot[] = []
+  const told: (readonly string[])[] = []
+  const opened = await openTrustStore(files, {
+    onReplaced: (snapshot) => replaced.push(snapshot),
+    onProblem: (problems) => told.push(problems),
+  })
+  assert.ok(opened.ok)
+  const { store } = opened
+  context.after(() => store.close())
+  const refresh = async () => {
+    // The first may be one that was under way already, and have looked too early.
+    await store.refresh()
+    await store.refresh()
+  }
+  return { store, files, paths, devices, replaced, told, refresh }
+}
+
+const numberInForce = ({ store }: Opened) =>
+  store.current.trust.revocationLists.get(authority.keyHash)?.number
+
+const list = (number: number) => makeList(authority, { number })
+
+/** As if everything on the disk had been written long ago: time stamps alone tell changes then. */
+const letSettle = (context: TestContext) => {
+  const { now } = Date
+  context.mock.method(Date, 'now', () => now() + 60_000)
+}
+
+test('Files that do not change are in force as they are, and nothing is told', async (context) => {
+  const opened = await open(context)
+  const before = opened.store.current
+  await opened.refresh()
+  letSettle(context)
+  await opened.refresh()
+  await opened.refresh()
+  assert.equal(opened.store.current, before)
+  assert.deepEqual([opened.replaced, opened.told, opened.store.problems], [[], [], []])
+})
+
+test('A file replaced atomically is in force after the next look', async (context) => {
+  const opened = await open(context)
+  await replaceFile(opened.paths.crl, list(11), MODE.public)
+  await opened.refresh()
+  assert.equal(numberInForce(opened), 11n)
+  assert.deepEqual(opened.replaced, [opened.store.current])
+})
+
+test('A change is seen without being asked for, within half a second', async (context) => {
+  const { paths, files } = await writeAll()
+  const seen = new Promise<Snapshot>((resolve) => {
+    void openTrustStore(files, { onReplaced: resolve, onProblem: () => {} }).then((opened) => {
+      assert.ok(opened.ok)
+      context.after(() => opened.store.close())
+      return replaceFile(paths.crl, list(11), MODE.public)
+    })
+  })
+  // The poll does not keep a process alive; this does until it has looked.
+  const waiting = setTimeout(() => {}, 10_000)
+  const { trust } = await seen
+  clearTimeout(waiting)
+  assert.equal(trust.revocationLists.get(authority.keyHash)?.number, 11n)
+})
+
+test('A file rewritten in place is in force after the next look, also within one clock tick', async (context) => {
+  const opened = await open(context)
+  for (let number = 11; number < 16; number += 1) {
+    await writeFile(opened.paths.crl, list(number))
+    await opened.refresh()
+    assert.equal(numberInForce(opened), BigInt(number))
+  }
+  assert.equal(opened.replaced.length, 5)
+})
+
+test('A change of files that had settled is seen by their time stamps', async (context) => {
+  const opened = await open(context)
+  letSettle(context)
+  await opened.refresh()
+  await writeFile(opened.paths.crl, list(11))
+  await opened.refresh()
+  assert.equal(numberInForce(opened), 11n)
+})
+
+test('A swapped link is followed, as Kubernetes swaps ..data', async (context) => {
+  const { paths, files, folder } = await writeAll()
+  const place = async (version: string, number: number) => {
+    await mkdir(join(folder, version))
+    await writeFile(join(folder, version, 'ca.crl'), list(number))
+  }
+  await place('..1', 10)
+  await symlink('..1', join(folder, '..data'))
+  await rm(paths.crl)
+  await symlink(join('..data', 'ca.crl'), paths.crl)
+  const opened = await openTrustStore(files, { onReplaced: () => {}, onProblem: () => {} })
+  assert.ok(opened.ok)
+  context.after(() => opened.store.close())
+  letSettle(context)
+  await opened.store.refresh()
+  await place('..2', 11)
+  await symlink('..2', join(folder, '..data_tmp'))
+  await rename(join(folder, '..data_tmp'), join(folder, '..data'))
+  await opened.store.refresh()
+  await opened.store.refresh()
+  const { revocationLists } = opened.store.current.trust
+  assert.equal(revocationLists.get(authority.keyHash)?.number, 11n)
+})
+
+test('A device added or replaced is known after the next look', async (context) => {
+  const opened = await open(context)
+  const certificates = [
+    { issuerKeyHash: authority.keyHash, serial: '4a', notBefore: 1, notAfter: 2 },
+  ]
+  const known = () => opened.store.current.registry?.get(`${authority.keyHash}/4a`)?.name
+  letSettle(context)
+  await opened.refresh()
+  await writeDevice(opened.devices, 'a', { name: 'One', owner: undefined, certificates })
+  await opened.refresh()
+  assert.equal(known(), 'One')
+  await writeDevice(opened.devices, 'a', { name: 'Two', owner: undefined, certificates })
+  await opened.refresh()
+  assert.equal(known(), 'Two')
+})
+
+test('A device entry rewritten in place is seen too, as a restore by cp writes it', async (context) => {
+  const opened = await open(context)
+  const entry = (name: string) =>
+    JSON.stringify({
+      schemaVersion: 1,
+      name,
+      certificates: [
+        { issuerKeyHash: authority.keyHash, serial: '4a', notBefore: 1, notAfter: 2 },
+      ],
+    })
+  const path = join(opened.devices, 'a.json')
+  await writeFile(path, entry('One'))
+  await opened.refresh()
+  letSettle(context)
+  await opened.refresh()
+  await writeFile(path, entry('Two'))
+  await opened.refresh()
+  const { registry } = opened.store.current
+  assert.equal(registry?.get(`${authority.keyHash}/4a`)?.name, 'Two')
+})
+
+/** Ways to break each file, by what the problem says of it. */
+const BREAKING: readonly {
+  readonly how: string
+  readonly file: 'ca' | 'crl' | 'keys'
+  readonly breakIt: (path: string) => Promise<unknown>
+  readonly problem: RegExp
+}[] = [
+  { how: 'deleted', file: 'ca', breakIt: (path) => rm(path), problem: /^ca\.crt does not exist$/ },
+  { how: 'deleted', file: 'crl', breakIt: (path) => rm(path), problem: /^ca\.crl does not exist$/ },
+  { how: 'deleted', file: 'keys', breakIt: (path) => rm(path), problem: /^session\.keys does not/ },
+  { how: 'emptied', file: 'ca', breakIt: (path) => truncate(path), problem: /^ca\.crt holds no/ },
+  { how: 'emptied', file: 'crl', breakIt: (path) => truncate(path), problem: /^ca\.crl holds no/ },
+  { how: 'emptied', file: 'keys', breakIt: (path) => truncate(path), problem: /has no key$/ },
+  { how: 'cut off', file: 'ca', breakIt: (path) => truncate(path, 99), problem: /^ca\.crt holds/ },
+  { how: 'cut off', file: 'crl', breakIt: (path) => truncate(path, 99), problem: /^ca\.crl holds/ },
+  { how: 'cut off', file: 'keys', breakIt: (path) => truncate(path, 9), problem: /line 1 is not a/ },
+  {
+    how: 'made a folder',
+    file: 'keys',
+    breakIt: (path) => rm(path).then(() => mkdir(path)),
+    problem: /^session\.keys is a folder, not a file$/,
+  },
+  {
+    how: 'a link to nowhere',
+    file: 'crl',
+    breakIt: (path) => rm(path).then(() => symlink('nowhere', path)),
+    problem: /^ca\.crl does not exist$/,
+  },
+  {
+    how: 'older',
+    file: 'crl',
+    breakIt: (path) => writeFile(path, list(9)),
+    problem: /^ca\.crl has an older CRL/,
+  },
+  {
+    how: 'of another CA',
+    file: 'crl',
+    breakIt: (path) => writeFile(path, makeList(makeAuthority('Office'))),
+    problem: /^ca\.crl has no CRL of the CA "CN=Household"$/,
+  },
+  {
+    how: 'another CA without its CRL',
+    file: 'ca',
+    breakIt: (path) => writeFile(path, authority.pem + makeAuthority('Office').pem),
+    problem: /^ca\.crl has no CRL of the CA "CN=Office"$/,
+  },
+]
+
+for (const { how, file, breakIt, problem } of BREAKING) {
+  test(`A ${file} file that is ${how} leaves the old state in force, and is told once`, async (context) => {
+    const opened = await open(context)
+    const before = opened.store.current
+    await breakIt(opened.paths[file])
+    await opened.refresh()
+    await opened.refresh()
+    assert.equal(opened.store.current, before)
+    assert.equal(opened.told.length, 1)
+    assert.deepEqual(opened.store.problems, opened.told[0])
+    assert.equal(opened.store.problems.length, 1)
+    assert.match(opened.store.problems[0] ?? '', problem)
+    assert.equal(opened.replaced.length, 0)
+  })
+}
+
+test('What was broken and is whole again is fine again', async (context) => {
+  const opened = await open(context)
+  await writeFile(opened.paths.crl, 'broken')
+  await opened.refresh()
+  await writeFile(opened.paths.crl, 'broken in another way, and told anew')
+  await opened.refresh()
+  assert.equal(opened.told.length, 2)
+  await writeFile(opened.paths.crl, list(10))
+  await opened.refresh()
+  assert.deepEqual(opened.store.problems, [])
+  assert.equal(opened.replaced.length, 1)
+  assert.equal(numberInForce(opened), 10n)
+})
+
+test('A broken device entry leaves the old devices in force', async (context) => {
+  const opened = await open(context)
+  const before = opened.store.current
+  await writeFile(join(opened.devices, 'a.json'), '{')
+  await opened.refresh()
+  assert.equal(opened.store.current, before)
+  assert.deepEqual(opened.store.problems, ['devices: a.json is not a device entry'])
+  await rm(join(opened.devices, 'a.json'))
+  await opened.refresh()
+  assert.deepEqual(opened.store.problems, [])
+})
+
+test('A folder of devices that became a file leaves the old devices in force', async (context) => {
+  const opened = await open(context)
+  await rm(opened.devices, { recursive: true })
+  await writeFile(opened.devices, '')
+  await opened.refresh()
+  assert.deepEqual(opened.store.problems, [
+    'devices has something in its path that is not a folder',
+  ])
+})
+
+test('A fault of whoever hears of the new snapshot is reported, not thrown', async (context) => {
+  const { paths, files } = await writeAll()
+  const told: string[] = []
+  const opened = await openTrustStore(files, {
+    onReplaced: () => {
+      throw new Error('a bug')
+    },
+    onProblem: (problems) => told.push(...problems),
+  })
+  assert.ok(opened.ok)
+  context.after(() => opened.store.close())
+  await replaceFile(paths.crl, list(11), MODE.public)
+  await opened.store.refresh()
+  await opened.store.refresh()
+  assert.deepEqual(told, ['the files could not be read again: Error: a bug'])
+  assert.deepEqual(opened.store.problems, told)
+})
+
+test('Looks that are asked for at once are one look', async (context) => {
+  const { store, paths, replaced } = await open(context)
+  await store.refresh()
+  await replaceFile(paths.crl, list(11), MODE.public)
+  await store.refresh()
+  await Promise.all([store.refresh(), store.refresh(), store.refresh()])
+  assert.equal(replaced.length, 1)
+})
+
+test('Opening tells everything wrong with the files at once, each by its name', async () => {
+  const { paths, files, devices } = await writeAll()
+  await rm(paths.ca)
+  await rm(paths.keys)
+  await writeFile(join(devices, 'a.json'), '')
+  const nothing = { onReplaced: () => {}, onProblem: () => {} }
+  const unread = await openTrustStore(files, nothing)
+  assert.deepEqual(unread, {
+    ok: false,
+    problems: ['ca.crt does not exist', 'session.keys does not exist'],
+  })
+  await writeFile(paths.ca, authority.pem)
+  await writeFile(paths.keys, 'short')
+  const unfit = await openTrustStore(files, nothing)
+  assert.ok(!unfit.ok)
+  assert.equal(unfit.problems.length, 2)
+})
+
+test('Without a CRL and without devices only CA and keys are looked at', async (context) => {
+  const { files, paths } = await writeAll()
+  const replaced: Snapshot[] = []
+  const opened = await openTrustStore(
+    { ...files, revocationLists: undefined, devices: undefined },
+    { onReplaced: (snapshot) => replaced.push(snapshot), onProblem: () => {} },
+  )
+  assert.ok(opened.ok)
+  context.after(() => opened.store.close())
+  await rm(paths.crl)
+  await opened.store.refresh()
+  assert.deepEqual([replaced, opened.store.problems], [[], []])
+  assert.equal(opened.store.current.registry, undefined)
+})
+
+test('The files are looked at each 400 ms until the store is closed', async (context) => {
+  context.mock.timers.enable({ apis: ['setInterval'] })
+  const opened = await open(context)
+  await replaceFile(opened.paths.crl, list(11), MODE.public)
+  context.mock.timers.tick(400)
+  // Joins the look that the timer has begun.
+  await opened.store.refresh()
+  assert.equal(numberInForce(opened), 11n)
+  opened.store.close()
+  const look = context.mock.method(Date, 'now')
+  context.mock.timers.tick(4000)
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  assert.equal(look.mock.callCount(), 0)
+})
