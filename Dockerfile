@@ -6,7 +6,7 @@ COPY .npmrc package.json package-lock.json ./
 RUN npm ci
 COPY tsconfig.json ./
 COPY src src
-RUN npx tsc --declaration false --isolatedDeclarations false --sourceMap false \
+RUN npx tsc --sourceMap false \
   && chmod 0755 dist/src/cli/main.js
 
 FROM node:24-bookworm-slim AS dependencies

@@ -38,7 +38,7 @@ export function readName(der: Buffer): DistinguishedName | undefined {
     for (const member of members) {
       const attribute = readAttribute(member.bytes)
       if (attribute === undefined) return undefined
-      attributes.push(attribute)
+      attributes.push({ type: attribute.type, text: attribute.text })
       comparableMembers.push(attribute.comparable)
     }
     comparable.push(comparableMembers.sort().join('+'))

@@ -79,11 +79,12 @@ export function readRevocationList(der: Buffer, issuers: readonly Issuer[]): Rea
   }
   const authority = authorityKeyIdentifier(extensions)
   if (authority === 'malformed') return refuseOf('has an unreadable authorityKeyIdentifier')
-  const issuer = named.find((candidate) =>
+  const signers = named.filter((candidate) =>
     isSignedBy({ ...signed, tbs: signed.tbs.bytes }, candidate.key),
   )
-  if (issuer === undefined) return refuseOf('is not signed by that CA')
-  if (!issuer.signsRevocationLists) {
+  if (signers.length === 0) return refuseOf('is not signed by that CA')
+  const issuer = signers.find(({ signsRevocationLists }) => signsRevocationLists)
+  if (issuer === undefined) {
     return refuseOf(
       'is signed by a CA certificate that may not sign CRLs (keyUsage without cRLSign)',
     )

@@ -43,10 +43,9 @@ export function standingProblem(
   if (issuers === undefined) return 'certificate-untrusted'
   const list = trust.revocationLists.get(issuerKeyHash)
   if (list?.serials.has(serial)) return 'certificate-revoked'
-  if (!issuers.some(({ certificate }) => nowSeconds <= certificate.notAfter)) {
-    return 'certificate-issuer-expired'
-  }
-  if (!issuers.some(({ certificate }) => nowSeconds >= certificate.notBefore)) {
+  const notEnded = issuers.filter(({ certificate }) => nowSeconds <= certificate.notAfter)
+  if (notEnded.length === 0) return 'certificate-issuer-expired'
+  if (!notEnded.some(({ certificate }) => nowSeconds >= certificate.notBefore)) {
     return 'certificate-not-yet-valid'
   }
   if (list === undefined) return trust.revocationListRequired ? 'certificate-crl-stale' : undefined

@@ -1,4 +1,156 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
 import { CADDY } from './support/proxies.ts'
-import { testProxy } from './support/run.ts'
+import { type Mutation, testProxy, type Unshown, withGate, without } from './support/run.ts'
+import { pause } from './support/tools.ts'
 
-testProxy(CADDY, [])
+const FILE = 'Caddyfile'
+const OPENS = 'a good certificate opens'
+const NOT_OPEN = /opens: expected 200, got/
+const LEAKS = 'certificate, secret and session stay out'
+const IDENTITY = 'the application learns who it is, whatever'
+
+const MUTATIONS: readonly Mutation[] = [
+  {
+    ...without(FILE, 'grace_period 5s'),
+    shows: 'a restart or reload ends',
+    because: /ended in time/,
+  },
+  {
+    ...without(FILE, 'protocols h1 h2'),
+    shows: 'nothing is offered over HTTP/3',
+    because: /no (Alt-Svc|UDP port)/,
+  },
+  {
+    file: FILE,
+    text: 'mode request',
+    // The default where a trust pool is given: without a certificate there is no HTTP at all.
+    becomes: 'mode require_and_verify',
+    shows: 'without certificate and session',
+    because: /alert|reset|hang up|disconnected/i,
+  },
+  {
+    ...without(FILE, 'trust_pool file'),
+    shows: 'a browser is told',
+    because: /offered/,
+  },
+  {
+    ...without(FILE, 'method GET'),
+    shows: 'an upload of 20 MB',
+    because: /every byte of it|opens|socket|reset/i,
+  },
+  { ...without(FILE, 'rewrite /verify?'), shows: OPENS, because: NOT_OPEN },
+  {
+    ...without(FILE, 'header_up Client-Cert :{http.request.tls.client.certificate_der_base64}:'),
+    shows: OPENS,
+    because: NOT_OPEN,
+  },
+  {
+    ...without(FILE, 'header_up Client-Cert :{http.request.tls.client.certificate_der_base64}:'),
+    shows: 'a good certificate in a header of any proxy',
+    because: /refused: expected 403, got 200/,
+  },
+  {
+    file: FILE,
+    text: '# header_up X-Certlatch-Proxy-Secret the-value-of-CERTLATCH_PROXY_SECRET',
+    becomes: '# # header_up X-Certlatch-Proxy-Secret the-value-of-CERTLATCH_PROXY_SECRET',
+    shows: OPENS,
+    because: NOT_OPEN,
+  },
+  {
+    ...without(FILE, 'header_up X-Forwarded-Method {method}'),
+    shows: 'what a client says in X-Forwarded-Method',
+    because: /OPTIONS/,
+  },
+  {
+    ...without(FILE, 'header_up X-Forwarded-Uri {uri}'),
+    shows: 'what a client says in X-Forwarded-Method',
+    because: /certlatch is told what is handed on/,
+  },
+  {
+    ...without(FILE, 'response_header_timeout 5s'),
+    shows: 'certlatch silent',
+    because: /silent: an answer comes/,
+  },
+  { ...without(FILE, 'user {rp.header.Remote-User}'), shows: IDENTITY, because: /the user/ },
+  { ...without(FILE, 'device {rp.header.X-Certlatch-Device}'), shows: IDENTITY, because: /./ },
+  { ...without(FILE, 'via {rp.header.X-Certlatch-Via}'), shows: IDENTITY, because: /certificate/ },
+  {
+    file: FILE,
+    text: 'copy_response_headers {\n\t\t\t\t\tinclude Set-Cookie\n\t\t\t\t}',
+    becomes: '',
+    shows: "the session is delivered beside the application's cookies, with a 200",
+    because: /set once, not 0/,
+  },
+  {
+    ...without(FILE, 'header_up -Client-Cert*'),
+    shows: 'a certificate header of a client is not handed',
+    because: /no certificate for the application/,
+  },
+  {
+    ...without(FILE, 'header_up Cookie "(^|;)'),
+    shows: LEAKS,
+    because: /nothing leaks[\s\S]*Cookie/i,
+  },
+  {
+    ...without(FILE, 'header_up Cookie "^[; \\t]+" ""'),
+    shows: LEAKS,
+    because: /its own cookies/,
+  },
+  { ...without(FILE, 'header_up Remote-User'), shows: IDENTITY, because: /the user/ },
+  { ...without(FILE, 'header_up X-Certlatch-Device'), shows: IDENTITY, because: /./ },
+  { ...without(FILE, 'header_up X-Certlatch-Via'), shows: IDENTITY, because: /certificate/ },
+]
+
+const STRUCTURE = 'What stands in it is shown.'
+
+const UNSHOWN: readonly Unshown[] = [
+  { file: FILE, text: 'servers {', reason: STRUCTURE },
+  { file: FILE, text: 'home.example {', reason: 'Without an address there is no site.' },
+  { file: FILE, text: 'tls {\n\t\tclient_auth {', reason: STRUCTURE },
+  {
+    file: FILE,
+    text: 'route {',
+    reason: 'Two reverse_proxy stand in the order written anyway; any directive added may not.',
+  },
+  { file: FILE, text: 'reverse_proxy 127.0.0.1:9180 {', reason: STRUCTURE },
+  {
+    file: FILE,
+    text: 'header_up -Client-Cert-Chain',
+    reason: 'certlatch reads the leaf alone; RFC 9440 wants what a client sends removed.',
+  },
+  {
+    file: FILE,
+    text: 'header_up -Connection\n\t\t\theader_up -Upgrade',
+    reason: 'certlatch answers an upgrade as any request; other services wait for ever.',
+  },
+  {
+    file: FILE,
+    text: 'transport http {\n\t\t\t\tdial_timeout 2s',
+    reason: 'A refused connection fails at once; only an address that swallows packets shows it.',
+  },
+  {
+    file: FILE,
+    text: '@allowed status 200\n\t\t\thandle_response @allowed {\n\t\t\t\tvars {',
+    reason: 'Without it every answer, the good one too, goes to the client.',
+  },
+  { file: FILE, text: 'reverse_proxy 127.0.0.1:8123 {', reason: STRUCTURE },
+  {
+    file: FILE,
+    text: 'stream_timeout 12h',
+    reason: 'Nobody waits half a day; the test below does with two seconds.',
+  },
+]
+
+const world = testProxy(CADDY, MUTATIONS, UNSHOWN)
+
+test('stream_timeout ends a WebSocket that is busy', async () => {
+  const shorter = { file: FILE, text: 'stream_timeout 12h', becomes: 'stream_timeout 2s' }
+  await withGate(world(), [shorter], async (gate) => {
+    const socket = await gate.openSocket({ cookie: await gate.session('ada') })
+    const busy = setInterval(() => socket.echo('still here').catch(() => undefined), 200)
+    const ended = await Promise.race([socket.closed.then(() => true), pause(4_000)])
+    clearInterval(busy)
+    assert.equal(ended, true, 'ended in time')
+  })
+})

@@ -45,7 +45,7 @@ describe('the files of docker compose', () => {
     assert.equal(own, expected)
   })
 
-  it('give Traefik the shipped static file, a health check and Let’s Encrypt', async () => {
+  it("give Traefik the shipped static file, a health check and Let's Encrypt", async () => {
     const shipped = lines(await read('deploy/traefik/traefik.yml')).join('\n')
     const expected = replaced(shipped, [
       ['tls: {}', 'tls: { certResolver: letsencrypt }'],

@@ -62,8 +62,21 @@ export interface Project {
 
 /** Makes what the run needs and a project that is not started yet. */
 export async function prepareProject(): Promise<Project> {
-  await makeTools()
   const folder = await mkdtemp(join(tmpdir(), 'certlatch-compose-'))
+  const clear = async () => {
+    await rm(folder, { recursive: true, force: true })
+    await endEngine()
+  }
+  try {
+    await makeTools()
+    return await prepareIn(folder, clear)
+  } catch (error) {
+    await clear()
+    throw error
+  }
+}
+
+async function prepareIn(folder: string, clear: () => Promise<void>): Promise<Project> {
   const { certificate } = await writeFilledIn(folder)
   const [program, ...first] = await composeCommand()
   const files = ['--project-name', NAME, '--project-directory', REPOSITORY]
@@ -93,9 +106,11 @@ export async function prepareProject(): Promise<Project> {
     serverCertificate: certificate,
     homeAssistantConfig: join(folder, 'home-assistant'),
     end: async () => {
-      await remove()
-      await rm(folder, { recursive: true, force: true })
-      await endEngine()
+      try {
+        await remove()
+      } finally {
+        await clear()
+      }
     },
   }
 }

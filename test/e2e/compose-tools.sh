@@ -20,7 +20,7 @@ image_missing() { ! docker image inspect "$1" > /dev/null 2>&1; }
 
 install_packages() {
   local missing=()
-  has dockerd || missing+=(docker.io)
+  has docker && has dockerd || missing+=(docker.io)
   has iptables || missing+=(iptables)
   has debootstrap || missing+=(debootstrap)
   [[ ${#missing[@]} == 0 ]] && return
@@ -33,6 +33,10 @@ install_packages() {
 
 # Leaves the process id of an engine that it started in dockerd.pid: whoever called ends it.
 start_engine() {
+  local process
+  process=$(cat "$tools/dockerd.pid" 2> /dev/null || true)
+  [[ -n $process && $(cat "/proc/$process/comm" 2> /dev/null) == dockerd ]] ||
+    rm -f "$tools/dockerd.pid"
   docker info > /dev/null 2>&1 && return
   [[ $(id -u) == 0 ]] || fail 'the Docker engine does not run, and only root can start it'
   say 'starting the Docker engine'
@@ -60,6 +64,12 @@ build_compose() {
     -ldflags "-s -w -X github.com/docker/compose/v2/internal.Version=$compose_version" \
     -o "$tools/docker-compose.new" ./cmd
   mv "$tools/docker-compose.new" "$tools/docker-compose"
+}
+
+# With the old builder: the new one is a plugin that Debian's package lacks.
+build_image() {
+  DOCKER_BUILDKIT=0 docker build -q -t "$1" "$2" > "$tools/build.log" 2>&1 ||
+    { tail "$tools/build.log" >&2; return 1; }
 }
 
 # Debian 12 with what Node needs, and this machine's certificate authorities: a package registry may
@@ -97,7 +107,7 @@ COPY image /usr/local
 ENV NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt
 CMD ["node"]
 DOCKERFILE
-  DOCKER_BUILDKIT=0 docker build -q -t "$node_image" "$folder" > /dev/null
+  build_image "$node_image" "$folder"
 }
 
 make_traefik_image() {
@@ -115,7 +125,7 @@ make_traefik_image() {
   cp "$program" "$folder/traefik"
   printf '%s\n' 'FROM certlatch-e2e/debian:12' 'COPY traefik /usr/local/bin/traefik' \
     'EXPOSE 80' 'ENTRYPOINT ["traefik"]' > "$folder/Dockerfile"
-  DOCKER_BUILDKIT=0 docker build -q -t "$traefik_image" "$folder" > /dev/null
+  build_image "$traefik_image" "$folder"
 }
 
 mkdir -p "$tools"

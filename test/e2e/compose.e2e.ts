@@ -6,6 +6,7 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { after, before, describe, it } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
 import { WebSocket } from 'ws'
 import { processEnvironment } from '../../src/config/load.ts'
 import type { AddedDevice } from '../support/device.ts'
@@ -75,12 +76,17 @@ describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
   }
 
   async function start(): Promise<void> {
-    await project.compose('up', '--detach', '--build', '--wait', '--wait-timeout', '120')
+    const up = ['up', '--detach', '--build', '--wait', '--wait-timeout', '120']
+    const { code, stdout, stderr } = await project.tryCompose(...up)
+    if (code !== 0) throw new Error(`${stdout}${stderr}${await project.compose('logs')}`)
     port = Number((await project.compose('port', 'traefik', '443')).trim().split(':').at(-1))
   }
 
   before(async () => {
     project = await prepareProject()
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+      process.once(signal, () => void project.end().finally(() => process.exit(1)))
+    }
     await start()
     device = await project.addDevice("Ada's phone 📱")
   })
@@ -247,8 +253,9 @@ describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
     const format = '{{ .State.ExitCode }}'
     assert.equal((await succeed('docker', 'inspect', '--format', format, id)).trim(), '0')
     assert.ok(seconds < 8, `${seconds} s`)
-    // Without certlatch nothing opens.
-    assert.equal((await visit({ cookie })).status, 500)
+    // Nothing opens now; until Traefik's system notices that the address is gone, nothing answers.
+    const answer = await Promise.race([visit({ cookie }), setTimeout(4_000, undefined)])
+    assert.ok(answer === undefined || answer.status === 500)
   })
 
   it('comes back after down with its CA, its devices and the old cookie', async () => {

@@ -1,4 +1,194 @@
 import { HAPROXY } from './support/proxies.ts'
-import { testProxy } from './support/run.ts'
+import { type Mutation, testProxy, type Unshown, without } from './support/run.ts'
 
-testProxy(HAPROXY, [])
+const FILE = 'haproxy.cfg'
+const LUA = 'certlatch.lua'
+
+const OPENS = 'a good certificate opens'
+const NOT_OPEN = /opens: expected 200, got/
+const LEAKS = 'certificate, secret and session stay out'
+const IDENTITY = 'the application learns who it is, whatever'
+const FORGED = 'what a client says in X-Forwarded-Method'
+const FORGED_ORIGIN = 'what a client says in X-Forwarded-Host'
+const HANDSHAKE_FAILS = /alert|reset|hang up|disconnected/i
+
+const MUTATIONS: readonly Mutation[] = [
+  {
+    ...without(FILE, 'hard-stop-after 5s'),
+    shows: 'a restart or reload ends',
+    because: /ended in time/,
+  },
+  {
+    file: FILE,
+    text: 'verify optional',
+    becomes: 'verify none',
+    shows: OPENS,
+    because: NOT_OPEN,
+  },
+  {
+    file: FILE,
+    text: 'crt-ignore-err all ',
+    becomes: '',
+    shows: 'a certificate that is bad (expired)',
+    because: HANDSHAKE_FAILS,
+  },
+  {
+    file: FILE,
+    text: 'alpn h2,http/1.1',
+    becomes: 'alpn http/1.1',
+    shows: OPENS,
+    protocol: 'HTTP/2',
+    because: /./,
+  },
+  {
+    ...without(FILE, 'http-request deny deny_status 421'),
+    shows: 'another host name',
+    because: /closed/,
+  },
+  {
+    ...without(FILE, 'http-request del-header [^A-Za-z0-9-] -m reg'),
+    shows: 'Remote_User of a client',
+    because: NOT_OPEN,
+  },
+  {
+    ...without(FILE, 'http-request del-header client-cert   -m beg'),
+    shows: 'a good certificate in a header of any proxy',
+    because: /refused: expected 403, got 200/,
+  },
+  {
+    ...without(FILE, 'http-request set-header Client-Cert'),
+    shows: OPENS,
+    because: NOT_OPEN,
+  },
+  {
+    file: FILE,
+    text: 'if { ssl_c_used }',
+    becomes: 'if { ssl_c_used } { ssl_c_verify 0 }',
+    shows: 'a certificate that is bad (expired)',
+    because: /refused: expected 403, got 200/,
+  },
+  {
+    ...without(FILE, 'http-request set-header X-Forwarded-Method %[method]'),
+    shows: FORGED,
+    because: NOT_OPEN,
+  },
+  {
+    ...without(FILE, 'http-request set-header X-Forwarded-Proto https'),
+    shows: FORGED_ORIGIN,
+    because: NOT_OPEN,
+  },
+  {
+    ...without(FILE, 'http-request set-header X-Forwarded-Host %[req.hdr(host)]'),
+    shows: FORGED_ORIGIN,
+    because: NOT_OPEN,
+  },
+  {
+    ...without(FILE, 'http-request set-header X-Forwarded-Uri %[pathq]'),
+    shows: FORGED,
+    because: NOT_OPEN,
+  },
+  {
+    ...without(FILE, 'http-request set-header X-Forwarded-For %[src]'),
+    shows: FORGED_ORIGIN,
+    because: /X-Forwarded-for is sent once/,
+  },
+  { ...without(FILE, 'http-request lua.certlatch'), shows: OPENS, because: NOT_OPEN },
+  {
+    ...without(FILE, 'http-request deny deny_status 503'),
+    shows: 'certlatch down',
+    because: /closed: the application saw nothing/,
+  },
+  {
+    ...without(FILE, 'http-request del-header client-cert      '),
+    shows: LEAKS,
+    because: /nothing leaks[\s\S]*client-cert/i,
+  },
+  {
+    ...without(FILE, 'http-response add-header Set-Cookie'),
+    shows: "the session is delivered beside the application's cookies, with a 404",
+    because: /set once, not 0/,
+  },
+  {
+    ...without(FILE, 'http-reuse always'),
+    shows: '1,000 requests',
+    because: /connections: \d{3,}/,
+  },
+  {
+    ...without(FILE, 'timeout server 5s'),
+    shows: 'certlatch silent',
+    because: /silent: an answer comes/,
+  },
+  {
+    file: FILE,
+    text: '# http-request set-header X-Certlatch-Proxy-Secret the-value-of-CERTLATCH_PROXY_SECRET',
+    becomes:
+      '# # http-request set-header X-Certlatch-Proxy-Secret the-value-of-CERTLATCH_PROXY_SECRET',
+    shows: OPENS,
+    because: NOT_OPEN,
+  },
+  {
+    ...without(LUA, 'remove_session(txn.http, cookies)'),
+    shows: LEAKS,
+    because: /nothing leaks[\s\S]*cookie/i,
+  },
+  {
+    ...without(LUA, 'if value and value'),
+    becomes: 'if false and value',
+    shows: IDENTITY,
+    because: /the user/,
+  },
+  {
+    file: LUA,
+    text: 'if answer.status == 200 then',
+    becomes: 'if answer.status then',
+    shows: 'without certificate and session',
+    because: /refused: expected 403, got 200/,
+  },
+]
+
+const STRUCTURE = 'Without it HAProxy does not start, or serves nothing.'
+
+const UNSHOWN: readonly Unshown[] = [
+  { file: FILE, text: 'global\n  user haproxy\n  group haproxy\n  lua-load', reason: STRUCTURE },
+  {
+    file: FILE,
+    text: 'defaults\n  mode http\n  timeout connect 2s\n  timeout client 60s\n  timeout server 60s\n  timeout http-request 10s\n',
+    reason: 'HAProxy warns without them: what is slow would be kept for ever.',
+  },
+  {
+    file: FILE,
+    text: 'timeout tunnel 1h',
+    reason: 'Without it a WebSocket ends after 60 s of silence, longer than a test should take.',
+  },
+  { file: FILE, text: 'frontend home\n', reason: STRUCTURE },
+  {
+    file: FILE,
+    text: 'http-request del-header remote-       -m beg',
+    reason: 'The action takes the one that certlatch sets; here for Remote-Groups and the like.',
+  },
+  {
+    file: FILE,
+    text: 'http-request del-header x-certlatch-  -m beg',
+    reason: 'certlatch heeds X-Certlatch-Page under nginx only, and the secret is set anew.',
+  },
+  {
+    file: FILE,
+    text: 'http-request del-header x-forwarded-  -m beg',
+    reason: 'Those that are read are set anew; here for -Prefix, -Port and the like.',
+  },
+  { file: FILE, text: 'default_backend homeassistant', reason: STRUCTURE },
+  { file: FILE, text: 'listen certlatch\n  bind unix@', reason: STRUCTURE },
+  {
+    file: FILE,
+    text: 'retries 1\n  retry-on conn-failure empty-response',
+    reason: 'A restart of certlatch that meets a kept connection: a race that no test should run.',
+  },
+  { file: FILE, text: 'server certlatch 127.0.0.1:9180', reason: STRUCTURE },
+  {
+    file: FILE,
+    text: 'backend homeassistant\n  server homeassistant 127.0.0.1:8123',
+    reason: STRUCTURE,
+  },
+]
+
+testProxy(HAPROXY, MUTATIONS, UNSHOWN)

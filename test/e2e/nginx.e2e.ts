@@ -1,4 +1,333 @@
 import { NGINX } from './support/proxies.ts'
-import { testProxy } from './support/run.ts'
+import { type Mutation, testProxy, type Unshown, without } from './support/run.ts'
 
-testProxy(NGINX, [])
+const MAIN = 'nginx.conf'
+const ASK = 'ask.conf'
+const PROTECT = 'protect.conf'
+
+const OPENS = 'a good certificate opens'
+const NOT_OPEN = /opens: expected 200, got/
+const LEAKS = 'certificate, secret and session stay out'
+const IDENTITY = 'the application learns who it is, whatever'
+const FORGED = 'what a client says in X-Forwarded-Method'
+const FORGED_ORIGIN = 'what a client says in X-Forwarded-Host'
+const SOCKET = 'a session opens a WebSocket'
+const DELIVERED = "the session is delivered beside the application's cookies, with a 404"
+const THOUSAND = '1,000 requests'
+
+const PLACES = `      internal;
+      include ask.conf;
+`
+
+const DEFAULT_SERVER = `  server {
+    listen 443 ssl http2 default_server;   # <--
+    ssl_reject_handshake on;
+    return 421;
+  }
+`
+
+const MUTATIONS: readonly Mutation[] = [
+  {
+    ...without(MAIN, 'worker_shutdown_timeout 5s;'),
+    shows: 'a restart or reload ends',
+    because: /ended in time/,
+  },
+  { ...without(MAIN, 'keepalive 16;'), shows: THOUSAND, because: /connections: \d{3,}/ },
+  { file: MAIN, text: DEFAULT_SERVER, becomes: '', shows: 'another host name', because: /closed/ },
+  {
+    file: MAIN,
+    text: 'server_name home.example;',
+    becomes: 'server_name home.example other.example;',
+    shows: 'another host name',
+    because: /closed/,
+  },
+  { ...without(MAIN, 'ssl_verify_client optional;'), shows: OPENS, because: NOT_OPEN },
+  {
+    ...without(MAIN, 'client_max_body_size 0;'),
+    shows: 'an upload of 20 MB',
+    because: /opens: expected 200, got (500|413)|EPIPE|ECONNRESET/,
+  },
+  {
+    file: MAIN,
+    text: '    client_max_body_size 0; ',
+    becomes: '    location /unused { client_max_body_size 0; } #',
+    shows: 'an upload of 20 MB',
+    because: /opens: expected 200, got (500|413)|EPIPE|ECONNRESET/,
+  },
+  {
+    ...without(MAIN, 'recursive_error_pages on;'),
+    shows: 'a refused page says so',
+    because: /in certlatch's words/,
+  },
+  {
+    ...without(MAIN, 'error_page 495 = @unverified;'),
+    shows: 'a certificate that is bad (expired)',
+    because: /refused: expected 403, got 400/,
+  },
+  {
+    ...without(MAIN, 'error_page 403 = /_certlatch_page;'),
+    shows: 'a refused page says so',
+    because: /in certlatch's words/,
+  },
+  {
+    file: MAIN,
+    text: `${PLACES}      proxy_method HEAD;`,
+    becomes: '      include ask.conf;\n      proxy_method HEAD;',
+    shows: 'the places of the question',
+    because: /_certlatch: expected 404/,
+  },
+  {
+    ...without(MAIN, 'proxy_method HEAD;'),
+    shows: '100 refusals',
+    because: /connections: \d{2,}/,
+  },
+  {
+    ...without(MAIN, 'proxy_set_header X-Forwarded-Method $request_method;'),
+    shows: FORGED,
+    because: /OPTIONS/,
+  },
+  {
+    ...without(MAIN, 'proxy_set_header X-Certlatch-Page "";'),
+    shows: 'X-Certlatch-Page and',
+    because: NOT_OPEN,
+  },
+  {
+    file: MAIN,
+    text: `${PLACES}      proxy_set_header X-Forwarded-Method $certlatch_method;`,
+    becomes: `      include ask.conf;
+      proxy_set_header X-Forwarded-Method $certlatch_method;`,
+    shows: 'the places of the question',
+    because: /_certlatch_page: expected 404/,
+  },
+  {
+    file: MAIN,
+    text: 'X-Forwarded-Method $certlatch_method;',
+    becomes: 'X-Forwarded-Method $request_method;',
+    shows: 'a refused POST',
+    because: /does not say "reload"/,
+  },
+  {
+    ...without(MAIN, 'proxy_set_header X-Certlatch-Page 1;'),
+    shows: 'a refusal is counted once',
+    because: /counted once/,
+  },
+  {
+    ...without(ASK, 'proxy_http_version 1.1;'),
+    shows: THOUSAND,
+    because: /connections: \d{3,}/,
+  },
+  {
+    ...without(ASK, 'proxy_set_header Connection "";'),
+    shows: THOUSAND,
+    because: /connections: \d{3,}/,
+  },
+  {
+    ...without(ASK, 'proxy_set_header Content-Length "";'),
+    shows: 'an upload of 20 MB',
+    because: /opens|EPIPE|ECONNRESET/,
+  },
+  {
+    ...without(ASK, 'proxy_read_timeout 5s;'),
+    shows: 'certlatch silent',
+    because: /silent: an answer comes/,
+  },
+  {
+    ...without(ASK, 'proxy_set_header X-SSL-Client-Cert $ssl_client_escaped_cert;'),
+    shows: OPENS,
+    because: NOT_OPEN,
+  },
+  {
+    ...without(ASK, 'proxy_set_header X-SSL-Client-Cert $ssl_client_escaped_cert;'),
+    shows: 'a good certificate in a header of any proxy',
+    because: /refused: expected 403, got 200/,
+  },
+  {
+    file: ASK,
+    text: '# proxy_set_header X-Certlatch-Proxy-Secret the-value-of-CERTLATCH_PROXY_SECRET;',
+    becomes: '# # proxy_set_header X-Certlatch-Proxy-Secret the-value-of-CERTLATCH_PROXY_SECRET;',
+    shows: OPENS,
+    because: NOT_OPEN,
+  },
+  {
+    ...without(ASK, 'proxy_set_header X-Forwarded-Proto $scheme;'),
+    shows: FORGED_ORIGIN,
+    because: /http/,
+  },
+  {
+    ...without(ASK, 'proxy_set_header X-Forwarded-Host $host;'),
+    shows: FORGED_ORIGIN,
+    because: /forged\.example|opens/,
+  },
+  {
+    file: ASK,
+    text: 'X-Forwarded-Host $host;',
+    becomes: 'X-Forwarded-Host $http_host;',
+    shows: 'the host that certlatch is told',
+    because: /the host that certlatch is told/,
+  },
+  {
+    ...without(ASK, 'proxy_set_header X-Forwarded-Uri $request_uri;'),
+    shows: FORGED,
+    because: /certlatch is told what is handed on/,
+  },
+  {
+    ...without(ASK, 'proxy_set_header X-Forwarded-For $remote_addr;'),
+    shows: FORGED_ORIGIN,
+    because: /203\.0\.113\.7/,
+  },
+  {
+    file: ASK,
+    text: 'proxy_buffer_size 32k;\nproxy_buffers 4 32k;\nproxy_busy_buffers_size 32k;',
+    becomes: '',
+    shows: 'cookies of 6 kB',
+    because: /opens: expected 200, got 500/,
+  },
+  {
+    ...without(PROTECT, 'auth_request /_certlatch;'),
+    shows: 'without certificate and session',
+    because: /refused: expected 403, got 200/,
+  },
+  {
+    ...without(PROTECT, 'auth_request_set $certlatch_cookie $upstream_http_set_cookie;'),
+    becomes: 'set $certlatch_cookie "";',
+    shows: DELIVERED,
+    because: /set once, not 0/,
+  },
+  {
+    file: PROTECT,
+    text: 'add_header Set-Cookie $certlatch_cookie always;',
+    becomes: 'add_header Set-Cookie $certlatch_cookie;',
+    shows: DELIVERED,
+    because: /set once, not 0/,
+  },
+  { ...without(PROTECT, 'proxy_http_version 1.1;'), shows: SOCKET, because: /WebSocket opens/ },
+  {
+    ...without(PROTECT, 'proxy_set_header Upgrade $http_upgrade;'),
+    shows: SOCKET,
+    because: /WebSocket opens/,
+  },
+  {
+    ...without(PROTECT, 'proxy_set_header Connection $connection_upgrade;'),
+    shows: SOCKET,
+    because: /WebSocket opens/,
+  },
+  {
+    ...without(PROTECT, 'proxy_set_header Host $host;'),
+    shows: FORGED_ORIGIN,
+    because: /the host for the application/,
+  },
+  {
+    ...without(PROTECT, 'proxy_set_header X-Forwarded-Proto $scheme;'),
+    shows: FORGED_ORIGIN,
+    because: /the scheme for the application/,
+  },
+  {
+    ...without(PROTECT, 'proxy_set_header X-Forwarded-Host $host;'),
+    shows: FORGED_ORIGIN,
+    because: /the host for the application/,
+  },
+  {
+    ...without(PROTECT, 'proxy_set_header X-Forwarded-For $remote_addr;'),
+    shows: FORGED_ORIGIN,
+    because: /the address for the application/,
+  },
+  {
+    ...without(PROTECT, 'proxy_set_header Remote-User $certlatch_user;'),
+    shows: IDENTITY,
+    because: /the user/,
+  },
+  {
+    ...without(PROTECT, 'proxy_set_header X-Certlatch-Device $certlatch_device;'),
+    shows: IDENTITY,
+    because: /./,
+  },
+  {
+    ...without(PROTECT, 'proxy_set_header X-Certlatch-Via $certlatch_via;'),
+    shows: IDENTITY,
+    because: /certificate/,
+  },
+  {
+    ...without(PROTECT, 'proxy_set_header Cookie $certlatch_rest;'),
+    shows: LEAKS,
+    because: /nothing leaks[\s\S]*Cookie/i,
+  },
+  {
+    ...without(PROTECT, 'proxy_set_header X-SSL-Client-Cert "";'),
+    shows: 'a certificate header of a client is not handed',
+    because: /no certificate for the application/,
+  },
+  {
+    ...without(PROTECT, 'proxy_buffering off;'),
+    shows: 'an event stream passes',
+    because: /event by event/,
+  },
+  {
+    ...without(PROTECT, 'proxy_request_buffering off;'),
+    shows: 'an upload that pauses',
+    because: /has seen its beginning/,
+  },
+]
+
+const REFUSED_TO_START = 'Without it nginx does not start.'
+const SHOWN_BY_HEADER = 'Without it the variable is unknown, and nginx does not start.'
+
+const UNSHOWN: readonly Unshown[] = [
+  { file: MAIN, text: 'events {}\n\nhttp {\n  map $http_upgrade', reason: REFUSED_TO_START },
+  {
+    file: MAIN,
+    text: 'upstream certlatch {\n    server',
+    reason: 'Without it the name certlatch leads nowhere.',
+  },
+  {
+    file: MAIN,
+    text: 'upstream homeassistant {\n    server 127.0.0.1:8123; ',
+    reason: 'Without it the name homeassistant leads nowhere.',
+  },
+  {
+    file: MAIN,
+    text: '  server {\n    listen 443 ssl http2;  ',
+    reason: 'Without it nothing is served.',
+  },
+  {
+    file: MAIN,
+    text: '    ssl_certificate     /etc/nginx/server.crt;   # <--\n    ssl_certificate_key',
+    reason: REFUSED_TO_START,
+  },
+  { file: MAIN, text: 'ssl_client_certificate', reason: REFUSED_TO_START },
+  { file: MAIN, text: 'location / {', reason: 'Without it nginx serves its own files.' },
+  { file: MAIN, text: 'location @unverified {', reason: 'As error_page 495.' },
+  { file: MAIN, text: 'location = /_certlatch {', reason: 'As auth_request.' },
+  { file: MAIN, text: 'location = /_certlatch_page {', reason: 'As error_page 403.' },
+  {
+    file: ASK,
+    text: 'proxy_pass http://certlatch/verify;',
+    reason: 'Without it nothing is asked, and every request is a 500 or a 404.',
+  },
+  {
+    file: ASK,
+    text: 'proxy_pass_request_body off;',
+    reason: 'An empty Content-Length alone keeps a body back on 1.22; others may read it.',
+  },
+  {
+    file: ASK,
+    text: 'proxy_connect_timeout 2s;',
+    reason: 'A refused connection fails at once; only an address that swallows packets shows it.',
+  },
+  { file: PROTECT, text: 'auth_request_set $certlatch_method', reason: SHOWN_BY_HEADER },
+  { file: PROTECT, text: 'auth_request_set $certlatch_rest', reason: SHOWN_BY_HEADER },
+  { file: PROTECT, text: 'auth_request_set $certlatch_user', reason: SHOWN_BY_HEADER },
+  { file: PROTECT, text: 'auth_request_set $certlatch_device', reason: SHOWN_BY_HEADER },
+  { file: PROTECT, text: 'auth_request_set $certlatch_via', reason: SHOWN_BY_HEADER },
+  {
+    file: PROTECT,
+    text: 'proxy_pass http://homeassistant;',
+    reason: 'Without it nginx serves its own files.',
+  },
+  {
+    file: PROTECT,
+    text: 'proxy_read_timeout 1h;',
+    reason: 'The default ends a WebSocket after 60 s of silence, longer than a test should take.',
+  },
+]
+
+testProxy(NGINX, MUTATIONS, UNSHOWN)

@@ -1,4 +1,222 @@
 import { TRAEFIK } from './support/proxies.ts'
-import { testProxy } from './support/run.ts'
+import { type Mutation, testProxy, type Unshown, without } from './support/run.ts'
 
-testProxy(TRAEFIK, [])
+const STATIC = 'traefik.yml'
+const DYNAMIC = 'dynamic.yml'
+
+/** Behind another proxy, entry points that believe it let a client's own X-Forwarded-… in. */
+const BELIEVING = [
+  {
+    file: STATIC,
+    text: '    http:\n',
+    becomes: '    forwardedHeaders: { insecure: true }\n    http:\n',
+  },
+]
+const OPENS = 'a good certificate opens'
+const NOT_OPEN = /opens: expected 200, got 403/
+const LEAKS = 'certificate, secret and session stay out'
+const IDENTITY = 'the application learns who it is, whatever'
+
+const MUTATIONS: readonly Mutation[] = [
+  {
+    file: STATIC,
+    text: 'address: ":443"',
+    becomes: 'http3: {}\n    address: ":443"',
+    shows: 'nothing is offered over HTTP/3',
+    because: /no (Alt-Svc|UDP port)/,
+  },
+  {
+    file: STATIC,
+    text: 'aliasHeadersStrategy: delete',
+    becomes: 'aliasHeadersStrategy: keep',
+    shows: 'Remote_User of a client',
+    because: NOT_OPEN,
+  },
+  {
+    file: STATIC,
+    text: 'readTimeout: 0 ',
+    // The default of 60 s does the same, later.
+    becomes: 'readTimeout: 2s ',
+    shows: 'an upload that pauses',
+    because: /upload: expected 200/,
+  },
+  {
+    file: STATIC,
+    text: 'graceTimeOut: 1s ',
+    becomes: 'graceTimeOut: 10s ',
+    shows: 'a restart or reload ends',
+    because: /ended in time/,
+  },
+  {
+    file: DYNAMIC,
+    text: '    default: ',
+    becomes: '    household: ',
+    shows: OPENS,
+    because: NOT_OPEN,
+  },
+  {
+    file: DYNAMIC,
+    text: 'clientAuthType: RequestClientCert',
+    becomes: 'clientAuthType: NoClientCert',
+    shows: OPENS,
+    because: NOT_OPEN,
+  },
+  {
+    ...without(DYNAMIC, 'caFiles: [/var/lib/certlatch/public/ca.crt]'),
+    becomes: '# caFiles: [/var/lib/certlatch/public/ca.crt]',
+    shows: 'a browser is told',
+    because: /offered/,
+  },
+  {
+    ...without(DYNAMIC, 'X-Forwarded-Tls-Client-Cert: ""'),
+    under: BELIEVING,
+    shows: 'a good certificate in a header of any proxy',
+    because: /refused: expected 403, got 200/,
+  },
+  {
+    ...without(DYNAMIC, 'X-Forwarded-Tls-Client-Cert-Info: ""'),
+    under: BELIEVING,
+    shows: 'a certificate header of a client is not handed',
+    because: /no certificate for the application/,
+  },
+  {
+    ...without(DYNAMIC, 'X-Forwarded-Method: ""'),
+    under: BELIEVING,
+    shows: 'what a client says in X-Forwarded-Method',
+    because: /OPTIONS/,
+  },
+  {
+    ...without(DYNAMIC, 'X-Forwarded-Uri: ""'),
+    under: BELIEVING,
+    shows: 'what a client says in X-Forwarded-Method',
+    because: /certlatch is told what is handed on/,
+  },
+  {
+    file: DYNAMIC,
+    text: '# X-Certlatch-Proxy-Secret: the-value-of-CERTLATCH_PROXY_SECRET',
+    becomes: '# # X-Certlatch-Proxy-Secret: the-value-of-CERTLATCH_PROXY_SECRET',
+    shows: OPENS,
+    because: NOT_OPEN,
+  },
+  {
+    file: DYNAMIC,
+    text: 'pem: true',
+    becomes: 'pem: false',
+    shows: OPENS,
+    because: NOT_OPEN,
+  },
+  {
+    file: DYNAMIC,
+    text: 'trustForwardHeader: true',
+    becomes: 'trustForwardHeader: false',
+    shows: OPENS,
+    because: NOT_OPEN,
+  },
+  { ...without(DYNAMIC, '- Remote-User\n'), shows: IDENTITY, because: /the user/ },
+  { ...without(DYNAMIC, '- X-Certlatch-Device\n'), shows: IDENTITY, because: /!== 1|!= 1|1/ },
+  { ...without(DYNAMIC, '- X-Certlatch-Via\n'), shows: IDENTITY, because: /certificate/ },
+  { ...without(DYNAMIC, '- Cookie\n'), shows: LEAKS, because: /nothing leaks[\s\S]*Cookie/i },
+  {
+    ...without(DYNAMIC, '- X-Forwarded-Tls-Client-Cert\n'),
+    shows: LEAKS,
+    because: /nothing leaks[\s\S]*X-Forwarded-Tls-Client-Cert/i,
+  },
+  {
+    ...without(DYNAMIC, '- X-Certlatch-Proxy-Secret\n'),
+    shows: LEAKS,
+    because: /nothing leaks[\s\S]*X-Certlatch-Proxy-Secret/i,
+  },
+  {
+    ...without(DYNAMIC, 'addAuthCookiesToResponse: [__Host-certlatch]'),
+    shows: "the session is delivered beside the application's cookies, with a 200",
+    because: /set once, not 0/,
+  },
+  {
+    file: DYNAMIC,
+    text: 'rule: Host(`home.example`)',
+    becomes: 'rule: HostRegexp(`.+`)',
+    shows: 'another host name',
+    because: /closed/,
+  },
+  {
+    file: DYNAMIC,
+    text: 'middlewares: [from-client, client-certificate, certlatch]',
+    becomes: 'middlewares: [from-client, certlatch, client-certificate]',
+    shows: OPENS,
+    because: NOT_OPEN,
+  },
+  {
+    file: DYNAMIC,
+    text: 'middlewares: [from-client, client-certificate, certlatch]',
+    becomes: 'middlewares: [client-certificate, from-client, certlatch]',
+    shows: OPENS,
+    because: NOT_OPEN,
+  },
+  {
+    file: DYNAMIC,
+    text: 'middlewares: [from-client, client-certificate, certlatch]',
+    becomes: 'middlewares: [from-client, client-certificate]',
+    shows: 'without certificate and session',
+    because: /refused: expected 403, got 200/,
+  },
+]
+
+const STRUCTURE = 'Without it there is no route, and Traefik answers 404 or nothing.'
+
+const UNSHOWN: readonly Unshown[] = [
+  { file: STATIC, text: 'global: ', reason: 'It keeps Traefik from asking for newer versions.' },
+  { file: STATIC, text: 'entryPoints:\n  websecure:', reason: STRUCTURE },
+  { file: STATIC, text: '    http:\n      tls: {}', reason: 'Without it there is no TLS at all.' },
+  { file: STATIC, text: 'transport:\n      respondingTimeouts:', reason: 'As readTimeout.' },
+  { file: STATIC, text: 'lifeCycle:', reason: 'As graceTimeOut.' },
+  { file: STATIC, text: 'providers:\n  file:\n    filename:', reason: STRUCTURE },
+  { file: STATIC, text: 'watch: true', reason: 'The default; written for who looks for it.' },
+  {
+    file: DYNAMIC,
+    text: 'tls:\n  certificates:\n    - certFile: /etc/traefik/server.crt          # <--\n      keyFile',
+    reason: 'Without it Traefik shows a certificate of its own that no client accepts.',
+  },
+  { file: DYNAMIC, text: '  options:\n', reason: 'As "default".' },
+  { file: DYNAMIC, text: 'clientAuth:', reason: 'As clientAuthType.' },
+  {
+    file: DYNAMIC,
+    text: 'http:\n  middlewares:\n    from-client: ',
+    reason: 'Without a middleware that it names a route is not there.',
+  },
+  { file: DYNAMIC, text: 'headers:\n        customRequestHeaders:', reason: 'As its lines.' },
+  {
+    file: DYNAMIC,
+    text: 'Remote-User: ""',
+    reason: 'authResponseHeaders takes it too; here for routes that do not ask certlatch.',
+  },
+  {
+    file: DYNAMIC,
+    text: 'X-Certlatch-Page: ""',
+    reason: 'certlatch heeds it under nginx only; here so that no client can ever say it.',
+  },
+  { file: DYNAMIC, text: 'client-certificate:\n      passTLSClientCert:', reason: 'As "pem".' },
+  {
+    file: DYNAMIC,
+    text: 'certlatch:\n      forwardAuth:\n        address:',
+    reason: 'Without a middleware that it names a route is not there.',
+  },
+  { file: DYNAMIC, text: 'authResponseHeaders:\n', reason: 'As its lines.' },
+  {
+    file: DYNAMIC,
+    text: 'maxResponseBodySize',
+    reason: "Only a warning in Traefik's log tells that it is missing.",
+  },
+  { file: DYNAMIC, text: 'routers:\n    homeassistant:', reason: STRUCTURE },
+  {
+    file: DYNAMIC,
+    text: 'entryPoints: [websecure]',
+    reason: 'The only entry point; it keeps the route off any that is added.',
+  },
+  {
+    file: DYNAMIC,
+    text: 'service: homeassistant\n  services:\n    homeassistant:\n      loadBalancer:\n        servers:\n          - url:',
+    reason: STRUCTURE,
+  },
+]
+
+testProxy(TRAEFIK, MUTATIONS, UNSHOWN)

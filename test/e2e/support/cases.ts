@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { request } from 'node:https'
@@ -15,7 +16,7 @@ import {
   type SocketAnswer,
 } from './gate.ts'
 import { base64Der, type Credential, type CredentialName, IDENTITIES } from './pki.ts'
-import { pause } from './tools.ts'
+import { findProgram, pause } from './tools.ts'
 
 /** A sentence of the contract, and how it is shown at a running proxy. */
 export interface Case {
@@ -23,6 +24,8 @@ export interface Case {
   /** Without it, over every protocol that the proxy speaks. */
   readonly protocols?: readonly Protocol[]
   readonly proxies?: readonly DialectName[]
+  /** It ends the proxy, and so gets one of its own. */
+  readonly endsProxy?: true
   readonly run: (gate: Gate, protocol: Protocol) => Promise<void>
 }
 
@@ -78,9 +81,12 @@ export const forgedCertificateHeaders = (credential: Credential): readonly Heade
   ['X-Client-Cert', `:${base64Der(credential)}:`],
 ]
 
-const FORGED_FORWARDED: readonly HeaderLine[] = [
+const FORGED_REQUEST: readonly HeaderLine[] = [
   ['X-Forwarded-Method', 'OPTIONS'],
   ['X-Forwarded-Uri', '/forged'],
+]
+
+const FORGED_ORIGIN: readonly HeaderLine[] = [
   ['X-Forwarded-Host', 'forged.example'],
   ['X-Forwarded-Proto', 'http'],
   ['X-Forwarded-For', '203.0.113.7'],
@@ -101,7 +107,12 @@ const rules: readonly Case[] = [
       const answer = await gate.send({ protocol, credential: 'ada' })
       assertOpen(answer)
       assert.equal(sessionLines(answer).length, 1, 'the session is set once')
-      assert.match(sessionLines(answer)[0] ?? '', /; Secure; HttpOnly; SameSite=Lax$/)
+      // Traefik writes the attributes anew, in its own order.
+      const [line = ''] = sessionLines(answer)
+      for (const attribute of ['Path=/', 'Secure', 'HttpOnly', 'SameSite=Lax']) {
+        assert.ok(line.split('; ').includes(attribute), `the session has ${attribute}`)
+      }
+      assert.doesNotMatch(line, /Domain/i)
       assert.equal(answer.questions.length, 1, 'certlatch is asked once')
     },
   },
@@ -319,30 +330,42 @@ const forgeries: readonly Case[] = [
       const answer = await gate.send({ protocol, cookie, headers })
       assertOpen(answer)
       const { certificateHeader } = DIALECTS[proxyOf(gate)]
-      assert.deepEqual(valuesOf(answer.seen.headers, certificateHeader), [], 'no certificate')
+      // With X-Forwarded-Tls-Client-Cert-Info and Client-Cert-Chain.
+      const kept = answer.seen.headers.filter(([name]) =>
+        name.toLowerCase().startsWith(certificateHeader),
+      )
+      assert.deepEqual(kept, [], 'no certificate for the application')
     },
   },
   {
-    name: 'what a client says in X-Forwarded-… is not believed (oauth2-proxy CVE-2026-40575 GHSA-7x63-xv5r-3p2x)',
+    name: 'what a client says in X-Forwarded-Method and -Uri is not believed (oauth2-proxy CVE-2026-40575 GHSA-7x63-xv5r-3p2x)',
     run: async (gate, protocol) => {
       const cookie = await gate.session('ada')
-      const answer = await gate.send({
-        protocol,
-        cookie,
-        path: '/real?a=b',
-        method: 'PUT',
-        headers: FORGED_FORWARDED,
-      })
+      const path = '/real/%63onfig?a=b'
+      const request = { protocol, cookie, path, method: 'PUT', headers: FORGED_REQUEST }
+      const answer = await gate.send(request)
       assertOpen(answer)
       assert.equal(told(answer, 'method'), 'PUT')
-      assert.equal(told(answer, 'uri'), '/real?a=b')
+      assert.equal(told(answer, 'uri'), answer.seen.url, 'certlatch is told what is handed on')
+      // Traefik decodes what needs no encoding.
+      assert.match(answer.seen.url, /^\/real\/(c|%63)onfig\?a=b$/)
+      assert.equal(answer.seen.method, 'PUT')
+    },
+  },
+  {
+    name: 'what a client says in X-Forwarded-Host, -Proto and -For is not believed',
+    run: async (gate, protocol) => {
+      const cookie = await gate.session('ada')
+      const answer = await gate.send({ protocol, cookie, headers: FORGED_ORIGIN })
+      assertOpen(answer)
       assert.equal(told(answer, 'host'), 'home.example')
       assert.equal(told(answer, 'proto'), 'https')
       assert.equal(told(answer, 'for'), '127.0.0.1')
-      const seen = (name: string) => valuesOf(answer.seen.headers, `x-forwarded-${name}`)
-      assert.deepEqual(seen('for'), ['127.0.0.1'], 'the address that the application sees')
-      assert.deepEqual(seen('proto'), ['https'])
-      assert.deepEqual(seen('host'), ['home.example'])
+      const seen = (name: string) => valuesOf(answer.seen.headers, name)
+      assert.deepEqual(seen('x-forwarded-for'), ['127.0.0.1'], 'the address for the application')
+      assert.deepEqual(seen('x-forwarded-proto'), ['https'], 'the scheme for the application')
+      assert.deepEqual(seen('x-forwarded-host'), ['home.example'], 'the host for the application')
+      assert.deepEqual(seen('host'), ['home.example'], 'the host for the application')
     },
   },
   {
@@ -558,6 +581,75 @@ const hostile: readonly Case[] = [
   },
 ]
 
+const OFFERED = /Acceptable client certificate CA names\n.*The household/
+
+const handshake: readonly Case[] = [
+  {
+    name: 'a browser is told whose certificates to offer',
+    protocols: ONCE,
+    run: async (gate) => {
+      const address = `127.0.0.1:${gate.target.port}`
+      const args = ['s_client', '-connect', address, '-servername', 'home.example']
+      const text = await new Promise<string>((resolve) => {
+        execFile(findProgram('openssl'), args, (_, out) => resolve(out)).stdin?.end()
+      })
+      assert.match(text, OFFERED, 'offered: the names of our CA')
+    },
+  },
+  {
+    name: 'the places of the question cannot be asked from outside',
+    protocols: ONCE,
+    proxies: ['nginx'],
+    run: async (gate) => {
+      const cookie = await gate.session('ada')
+      for (const path of ['/_certlatch', '/_certlatch_page']) {
+        const { status } = await gate.send({ cookie, path })
+        assert.equal(status, 404, `${path}: expected 404, got ${status}`)
+      }
+    },
+  },
+]
+
+const endings: readonly Case[] = [
+  {
+    name: 'a restart or reload ends open WebSockets and event streams within seconds',
+    protocols: ONCE,
+    endsProxy: true,
+    run: async (gate) => {
+      const cookie = await gate.session('ada')
+      const socket = await gate.openSocket({ cookie })
+      assert.equal(await socket.echo('open'), 'echo: open')
+      const stream = await openEvents(gate, cookie)
+      const { endingSignal, endsWithin } = gate.world.kind
+      gate.process.kill(endingSignal)
+      let ended: readonly string[] = []
+      const both = [
+        socket.closed.then(() => {
+          ended = [...ended, 'WebSocket']
+        }),
+        stream.closed.then(() => {
+          ended = [...ended, 'event stream']
+        }),
+      ]
+      await Promise.race([Promise.all(both), pause(endsWithin)])
+      assert.deepEqual([...ended].sort(), ['WebSocket', 'event stream'], 'ended in time')
+    },
+  },
+]
+
+/** An event stream that is left open. */
+async function openEvents(gate: Gate, cookie: string): Promise<{ readonly closed: Promise<void> }> {
+  const head = rawHead('GET /events', 'home.example', `Cookie: ${cookie}\r\n`)
+  const socket = await openTls(gate.target, undefined)
+  const closed = new Promise<void>((resolve) => socket.on('close', () => resolve()))
+  // `Connection: close` ends the connection after the answer, which has no end of its own.
+  socket.write(head(nextNumber()))
+  await new Promise<void>((resolve) => {
+    socket.on('data', (chunk: Buffer) => chunk.includes('first') && resolve())
+  })
+  return { closed }
+}
+
 const outages: readonly Case[] = [
   {
     name: 'certlatch down: closed, with a 5xx',
@@ -772,6 +864,8 @@ export const CASES: readonly Case[] = [
   ...identity,
   ...forgeries,
   ...hostile,
+  ...handshake,
   ...outages,
   ...bodies,
+  ...endings,
 ]

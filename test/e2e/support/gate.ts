@@ -47,6 +47,8 @@ export interface ProxyKind {
   readonly command: (folder: string) => readonly [program: string, ...args: string[]]
   /** What ends it, with what it has open, as a restart or a reload would. */
   readonly endingSignal: 'SIGTERM' | 'SIGHUP' | 'SIGUSR1'
+  /** How long that may take, in milliseconds. */
+  readonly endsWithin: number
 }
 
 /** What stays up for all the tests of one proxy: application, certlatch, and a relay to it. */
@@ -162,7 +164,10 @@ export async function startGate(world: World, changes: readonly Change[] = []): 
     await until(`${program} lets a request through to be judged`, async () => {
       if (child.exitCode !== null) throw new Error(`${program} ended: ${log.join('')}`)
       // Traefik listens before it knows its routes, and answers 404.
-      const answer = await gate.send().catch(() => undefined)
+      const answer = await gate
+        .send()
+        .catch(() => gate.send({ credential: 'ada' }))
+        .catch(() => undefined)
       return answer !== undefined && answer.status !== 404
     })
   } catch (error) {

@@ -34,6 +34,7 @@ export const TRAEFIK: ProxyKind = {
   ],
   command: (folder) => ['traefik', `--configFile=${folder}/traefik.yml`],
   endingSignal: 'SIGTERM',
+  endsWithin: 3_000,
 }
 
 export const CADDY: ProxyKind = {
@@ -42,8 +43,8 @@ export const CADDY: ProxyKind = {
   fill: (places) => [
     {
       file: 'Caddyfile',
-      text: '{\n\tgrace_period',
-      becomes: `{\n\tadmin off\n\tdefault_bind 127.0.0.1\n\thttp_port ${places.sparePort}\n\tgrace_period`,
+      text: '\n{\n',
+      becomes: `\n{\n\tadmin off\n\tdefault_bind 127.0.0.1\n\thttp_port ${places.sparePort}\n`,
     },
     { file: 'Caddyfile', text: '\nhome.example {', becomes: `\nhome.example:${places.port} {` },
     {
@@ -55,6 +56,7 @@ export const CADDY: ProxyKind = {
   ],
   command: (folder) => ['caddy', 'run', '--config', `${folder}/Caddyfile`],
   endingSignal: 'SIGTERM',
+  endsWithin: 7_000,
 }
 
 const TEMPORARY_PATHS = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
@@ -90,6 +92,7 @@ export const NGINX: ProxyKind = {
     ...['-g', `daemon off; pid ${folder}/nginx.pid; error_log stderr;`],
   ],
   endingSignal: 'SIGHUP',
+  endsWithin: 7_000,
 }
 
 const SOCKET = '/run/haproxy/certlatch.sock'
@@ -126,4 +129,5 @@ export const HAPROXY: ProxyKind = {
   ],
   command: (folder) => ['haproxy', '-db', '-f', `${folder}/haproxy.cfg`],
   endingSignal: 'SIGUSR1',
+  endsWithin: 7_000,
 }

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { CASES, type Case } from './cases.ts'
 import type { Protocol } from './client.ts'
@@ -10,13 +12,12 @@ import {
   startWorld,
   type World,
 } from './gate.ts'
+import { repositoryFolder } from './tools.ts'
 
 const PROTOCOLS: readonly Protocol[] = ['HTTP/1.1', 'HTTP/2']
 
 /** A line of a shipped file that is taken out or spoiled, and the case that then fails. */
-export interface Mutation {
-  readonly name: string
-  readonly change: readonly Change[]
+export interface Mutation extends Change {
   /** Changes under which the line matters at all; the case holds with them alone. */
   readonly under?: readonly Change[]
   /** The beginning of the case's name. */
@@ -26,8 +27,26 @@ export interface Mutation {
   readonly because: RegExp
 }
 
+/** A line that no case can miss here, and why it is shipped all the same. */
+export interface Unshown {
+  readonly file: string
+  readonly text: string
+  readonly reason: string
+}
+
+/** Taken out: as a comment, which all these files write with `#`, and Lua with `--`. */
+export const without = (file: string, text: string): Change => ({
+  file,
+  text,
+  becomes: `${file.endsWith('.lua') ? '--' : '#'} ${text}`,
+})
+
 /** Runs all cases at the shipped configuration, then every mutation at a configuration of its own. */
-export function testProxy(kind: ProxyKind, mutations: readonly Mutation[]): () => World {
+export function testProxy(
+  kind: ProxyKind,
+  mutations: readonly Mutation[],
+  unshown: readonly Unshown[],
+): () => World {
   let world: World
   let gate: Gate
   before(async () => {
@@ -38,29 +57,57 @@ export function testProxy(kind: ProxyKind, mutations: readonly Mutation[]): () =
     await gate?.close()
     await world?.close()
   })
-  for (const { name, protocols = PROTOCOLS, proxies, run } of CASES) {
+  for (const { name, protocols = PROTOCOLS, proxies, endsProxy, run } of CASES) {
     if (proxies && !proxies.includes(kind.dialect)) continue
     for (const protocol of protocols) {
-      test(`${name} [${protocol}]`, () => run(gate, protocol))
+      test(`${name} [${protocol}]`, () =>
+        endsProxy ? withGate(world, [], (own) => run(own, protocol)) : run(gate, protocol))
     }
   }
   for (const mutation of mutations) {
-    test(`the shipped line is needed: ${mutation.name}`, () => showMutation(world, mutation))
+    const { file, text, becomes } = mutation
+    const [first = ''] = text.trim().split('\n')
+    const instead = becomes.startsWith('#') || becomes === '' ? '' : `, not ${becomes.trim()}`
+    test(`${file} needs "${first}"${instead}: ${mutation.shows}…`, () =>
+      showMutation(world, mutation))
   }
+  test('each line of the shipped files is shown to be needed, or says why it cannot be', () => {
+    const known = [...mutations, ...unshown]
+    for (const file of kind.files.filter((name) => !name.endsWith('.lua'))) {
+      const texts = known.filter((entry) => entry.file === file).map(({ text }) => text)
+      assert.deepEqual(linesWithout(kind.dialect, file, texts), [], file)
+    }
+  })
   return () => world
 }
 
 async function showMutation(world: World, mutation: Mutation): Promise<void> {
-  const { change, under = [], protocol = 'HTTP/1.1', because } = mutation
+  const { under = [], protocol = 'HTTP/1.1', because } = mutation
   const { run } = caseNamed(mutation.shows)
   if (under.length > 0) await withGate(world, under, (gate) => run(gate, protocol))
-  await withGate(world, [...under, ...change], async (gate) => {
+  await withGate(world, [...under, mutation], async (gate) => {
     const failure = await run(gate, protocol).then(
       () => undefined,
       (error: Error) => error,
     )
-    assert.ok(failure, `without it, "${mutation.shows}" still holds`)
+    assert.ok(failure, `changed, "${mutation.shows}" still holds`)
     assert.match(failure.message, because)
+  })
+}
+
+/** The lines that none of the texts touches; braces and comments aside. */
+function linesWithout(dialect: string, file: string, texts: readonly string[]): readonly string[] {
+  const shipped = readFileSync(join(repositoryFolder(), 'deploy', dialect, file), 'utf8')
+  let offset = 0
+  return shipped.split('\n').filter((line) => {
+    const start = offset
+    offset += line.length + 1
+    const content = line.trim()
+    if (/^(#.*|[{}]*)$/.test(content)) return false
+    return !texts.some((text) => {
+      const at = shipped.indexOf(text)
+      return at !== -1 && at < start + line.length && at + text.length > start
+    })
   })
 }
 

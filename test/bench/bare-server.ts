@@ -1,0 +1,7 @@
+import { createServer } from 'node:http'
+
+// The ceiling: what Node answers when nothing is asked. `bare-server.js <port>`
+createServer((_, response) => {
+  response.writeHead(200, { 'Content-Length': 0 })
+  response.end()
+}).listen(Number(process.argv[2]), '127.0.0.1')

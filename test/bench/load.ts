@@ -1,0 +1,59 @@
+import { execFile } from 'node:child_process'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { hasProgram, pinned } from './processes.ts'
+
+const run = promisify(execFile)
+
+/** What the generator saw; times in milliseconds. */
+export interface Slice {
+  readonly requests: number
+  readonly seconds: number
+  readonly p50: number
+  readonly p99: number
+  /** Answers with a status above 399. */
+  readonly refused: number
+  /** Connections that failed. */
+  readonly broken: number
+}
+
+const CONNECTIONS = 48
+const GENERATOR_CORE = 1
+const SCRIPT = join(import.meta.dirname, '../../../test/bench/wrk.lua')
+
+export interface Generator {
+  /** For the report. */
+  readonly name: string
+  /** Keeps 48 connections busy; `requests` is a file of whole requests, separated by NUL. */
+  load(port: number, requests: string, seconds: number): Promise<Slice>
+}
+
+/** wrk if it is there, else a small one of our own. */
+export async function findGenerator(): Promise<Generator> {
+  if (!(await hasProgram('wrk'))) {
+    const script = join(import.meta.dirname, 'generator.js')
+    return {
+      name: 'a generator of its own (wrk is not on the PATH, so the bare server is underrated)',
+      load: (port, requests, seconds) =>
+        measure([process.execPath, script, port, requests, CONNECTIONS, seconds]),
+    }
+  }
+  // `wrk -v` prints its version and fails.
+  const banner = await run('wrk', ['-v']).catch((error) => error)
+  const version = /wrk (?:debian\/)?([\d.]+)/.exec(String(banner.stdout))?.[1] ?? 'unknown'
+  return {
+    name: `wrk ${version}, 1 thread, ${CONNECTIONS} connections`,
+    load: (port, requests, seconds) => {
+      const options = ['-t', 1, '-c', CONNECTIONS, '-d', seconds, '-s', SCRIPT]
+      return measure(['wrk', ...options, `http://127.0.0.1:${port}`, '--', requests])
+    },
+  }
+}
+
+async function measure(command: readonly (string | number)[]): Promise<Slice> {
+  const [program = '', ...rest] = await pinned(GENERATOR_CORE, command.map(String))
+  const { stdout } = await run(program, rest)
+  const line = stdout.split('\n').find((text) => text.startsWith('{'))
+  if (line === undefined) throw new Error(`the generator printed no result:\n${stdout}`)
+  return JSON.parse(line)
+}

@@ -1,0 +1,46 @@
+import { Agent } from 'node:http'
+import { question } from './processes.ts'
+import { type Spread, spread } from './statistics.ts'
+import type { Target } from './targets.ts'
+
+/** From spawning the process to its first expected answer, in milliseconds. */
+export async function measureStart(target: Target, times: number): Promise<Spread> {
+  const starts: number[] = []
+  for (let time = 0; time < times; time += 1) {
+    const server = await target.start()
+    starts.push(server.startMilliseconds)
+    await server.stop()
+  }
+  return spread(starts)
+}
+
+export interface Connections {
+  readonly requests: number
+  readonly opened: number
+  /** Bytes of body in all answers together: what a proxy leaves unread costs it the connection. */
+  readonly bodyBytes: number
+}
+
+/** How many connections one keep-alive client needs for requests one after another. */
+export async function countConnections(target: Target, requests: number): Promise<Connections> {
+  let opened = 0
+  const agent = new (class extends Agent {
+    override createConnection(...parameters: Parameters<Agent['createConnection']>) {
+      opened += 1
+      return super.createConnection(...parameters)
+    }
+  })({ keepAlive: true, maxSockets: 1 })
+  const server = await target.start()
+  try {
+    let bodyBytes = 0
+    for (let count = 0; count < requests; count += 1) {
+      const { status, bodyLength } = await question(server.port, target.ask.headers, agent)
+      if (status !== target.ask.status) throw new Error(`${target.name} answered ${status}`)
+      bodyBytes += bodyLength
+    }
+    return { requests, opened, bodyBytes }
+  } finally {
+    agent.destroy()
+    await server.stop()
+  }
+}

@@ -1,0 +1,134 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { type Ask, freePort, type RunningServer, startServer } from './processes.ts'
+import {
+  certificateHeader,
+  type Headers,
+  headersOf,
+  type Scene,
+  settingsOf,
+  writeFiles,
+  writeRequests,
+} from './scene.ts'
+
+const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
+const CERTLATCH = here('../../src/cli/main.js')
+const BARE = here('bare-server.js')
+const NAIVE = here('naive-server.js')
+
+/** Twice what certlatch remembers: asked in turn, each is forgotten before it comes again. */
+const DISTINCT_SESSIONS = 20_000
+
+/** One server, with what it is asked. */
+export interface Target {
+  readonly name: string
+  /** A file of requests for the generator. */
+  readonly requests: string
+  readonly ask: Ask
+  /** Starts a new process; gives it once it has answered as it should. */
+  start(): Promise<RunningServer>
+  /** Where a certlatch process tells its metrics. */
+  readonly adminPort: number | undefined
+}
+
+export interface Targets {
+  readonly bare: Target
+  readonly knownCookie: Target
+  readonly refused: Target
+  /** All but the first, in the order of the report. */
+  readonly all: readonly Target[]
+}
+
+/** Everything that is put under load; `folder` is for their files. */
+export async function makeTargets(folder: string, scene: Scene): Promise<Targets> {
+  const files = await writeFiles(folder, scene)
+  const session = scene.mintSession()
+  const der = scene.issueCertificate()
+  const known = headersOf({ session })
+  const many = Array.from({ length: DISTINCT_SESSIONS }, () =>
+    headersOf({ session: scene.mintSession() }),
+  )
+  const certlatch = (
+    name: string,
+    proxy: 'traefik' | 'caddy',
+    status: number,
+    requests: readonly Headers[],
+  ) => certlatchTarget({ name, proxy, status, requests, folder, files })
+  const shown = certificateHeader('traefik', der)
+  const shownBefore = headersOf({ session: scene.mintSession(der), more: shown })
+  const knownCookie = await certlatch('cookie, known', 'traefik', 200, [known])
+  const refused = await certlatch('refused: nothing shown', 'traefik', 403, [headersOf({})])
+  const bare = await scriptTarget('bare node:http', BARE, [], known, folder)
+  return {
+    bare,
+    knownCookie,
+    refused,
+    all: [
+      await scriptTarget('bare node:http again (noise)', BARE, [], known, folder),
+      knownCookie,
+      await certlatch('cookie, known, asked by Caddy', 'caddy', 200, [known]),
+      await certlatch('cookie, not known', 'traefik', 200, many),
+      await certlatch('certificate, known, with its cookie', 'traefik', 200, [shownBefore]),
+      await certlatch('certificate, known: sets a cookie', 'traefik', 200, [
+        headersOf({ more: shown }),
+      ]),
+      refused,
+      await certlatch('refused: forged cookie', 'traefik', 403, [
+        headersOf({ session: scene.forgedSession }),
+      ]),
+      await scriptTarget('naive koa', NAIVE, [scene.key], known, folder),
+    ],
+  }
+}
+
+interface CertlatchTarget {
+  readonly name: string
+  readonly proxy: 'traefik' | 'caddy'
+  readonly status: number
+  readonly requests: readonly Headers[]
+  readonly folder: string
+  readonly files: Headers
+}
+
+async function certlatchTarget(target: CertlatchTarget): Promise<Target> {
+  const { name, proxy, status, requests, folder, files } = target
+  const [port, adminPort] = [await freePort(), await freePort()]
+  const ask: Ask = { headers: requests[0] ?? {}, status }
+  const settings = settingsOf(files, proxy, port, adminPort)
+  return {
+    name,
+    requests: await requestsFile(folder, name, requests),
+    ask,
+    adminPort,
+    start: () => startServer(CERTLATCH, ['serve'], port, settings, ask),
+  }
+}
+
+async function scriptTarget(
+  name: string,
+  script: string,
+  words: readonly string[],
+  headers: Headers,
+  folder: string,
+): Promise<Target> {
+  const port = await freePort()
+  const ask: Ask = { headers, status: 200 }
+  return {
+    name,
+    requests: await requestsFile(folder, name, [headers]),
+    ask,
+    adminPort: undefined,
+    start: () => startServer(script, [String(port), ...words], port, {}, ask),
+  }
+}
+
+async function requestsFile(
+  folder: string,
+  name: string,
+  requests: readonly Headers[],
+): Promise<string> {
+  const requestsFolder = join(folder, 'requests')
+  await mkdir(requestsFolder, { recursive: true })
+  return writeRequests(join(requestsFolder, name.replace(/[^a-z]+/gi, '-')), requests)
+}

@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import fc from 'fast-check'
+import { clientAddress } from '../../src/proxy/client-address.ts'
+import { parseNetworks } from '../../src/proxy/networks.ts'
+
+const parsed = parseNetworks(['loopback', '172.18.0.0/16', 'fd00::/8'])
+assert.ok(parsed.ok)
+const PROXIES = parsed.networks
+
+const ROWS: readonly (readonly [
+  name: string,
+  forwardedFor: string | undefined,
+  string | undefined,
+])[] = [
+  ['one address is the client', '192.0.2.7', '192.0.2.7'],
+  ['the rightmost that is no proxy is the client', '192.0.2.7, 172.18.0.2', '192.0.2.7'],
+  ['several proxies are passed over', '192.0.2.7, fd00::1, 172.18.0.2,127.0.0.1', '192.0.2.7'],
+  ['what a client wrote to the left is not believed', '10.0.0.1, 192.0.2.7', '192.0.2.7'],
+  ['garbage to the left is not even read', 'unknown, , 192.0.2.7, 172.18.0.2', '192.0.2.7'],
+  ['white space does not count', ' \t192.0.2.7 ', '192.0.2.7'],
+  ['IPv6', '2001:db8::7', '2001:db8::7'],
+  ['IPv4 in IPv6 is IPv4', '::ffff:192.0.2.7', '192.0.2.7'],
+  ['IPv4 in IPv6, in capitals', '::FFFF:192.0.2.7', '192.0.2.7'],
+  ['another spelling of that stays as it is', '0::ffff:192.0.2.7', '0::ffff:192.0.2.7'],
+  ['a proxy as IPv4 in IPv6 is a proxy', '192.0.2.7, ::ffff:172.18.0.2', '192.0.2.7'],
+  ['no header', undefined, undefined],
+  ['an empty header', '', undefined],
+  ['proxies alone', '172.18.0.2, 127.0.0.1', undefined],
+  ['garbage to the right', '192.0.2.7, unknown', undefined],
+  ['nothing to the right', '192.0.2.7,', undefined],
+  ['a hole among the proxies', '192.0.2.7,, 172.18.0.2', undefined],
+  ['an address with a port', '192.0.2.7:1234', undefined],
+  ['an address in brackets', '[2001:db8::7]', undefined],
+  ['an obfuscated name', '_hidden', undefined],
+  ['a network', '192.0.2.0/24', undefined],
+]
+
+describe('the client’s address', () => {
+  for (const [name, forwardedFor, expected] of ROWS) {
+    test(`${name}: ${expected ?? 'unknown'}`, () => {
+      assert.equal(clientAddress(forwardedFor, PROXIES), expected)
+    })
+  }
+})
+
+test('whatever a client puts in front, its own address is found', () => {
+  const front = fc.array(fc.oneof(fc.string(), fc.ipV4(), fc.ipV6()), { maxLength: 5 })
+  fc.assert(
+    fc.property(front, (entries) => {
+      const header = [...entries, '192.0.2.7', '172.18.0.2'].join(', ')
+      assert.equal(clientAddress(header, PROXIES), '192.0.2.7')
+    }),
+  )
+})

@@ -1,0 +1,268 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import fc from 'fast-check'
+import { type OriginalRequest, readOriginalRequest } from '../../src/proxy/original-request.ts'
+import { type HeaderFields, requestHeaders } from '../support/request.ts'
+
+const read = (fields: HeaderFields = {}): OriginalRequest | undefined =>
+  readOriginalRequest(requestHeaders(fields))
+
+test('a whole request is read as the proxy reports it', () => {
+  assert.deepEqual(read(), {
+    method: 'GET',
+    scheme: 'https',
+    host: 'ha.test',
+    port: undefined,
+    path: '/lovelace/0',
+    isWebSocket: false,
+  })
+})
+
+describe('nothing is guessed when', () => {
+  for (const name of [
+    'X-Forwarded-Method',
+    'X-Forwarded-Proto',
+    'X-Forwarded-Host',
+    'X-Forwarded-Uri',
+  ]) {
+    test(`${name} is missing`, () => {
+      assert.equal(read({ [name]: undefined, Host: 'ha.test' }), undefined)
+    })
+    test(`${name} is empty`, () => {
+      assert.equal(read({ [name]: '' }), undefined)
+    })
+    test(`${name} came twice`, () => {
+      assert.equal(read({ [name]: ['/', '/'] }), undefined)
+    })
+  }
+
+  for (const name of [
+    'X-Forwarded-Tls-Client-Cert',
+    'Origin',
+    'Sec-WebSocket-Key',
+    'Access-Control-Request-Method',
+    'X-Certlatch-Proxy-Secret',
+    'X-Certlatch-Page',
+  ]) {
+    test(`${name} came twice`, () => {
+      assert.equal(read({ [name]: ['x', 'x'] }), undefined)
+    })
+  }
+
+  test('X-Forwarded-For is missing, all the same: only rules for networks need it', () => {
+    assert.ok(read({ 'X-Forwarded-For': undefined }))
+  })
+})
+
+describe('the method', () => {
+  for (const method of ['GET', 'HEAD', 'POST', 'PROPFIND', 'M-SEARCH', 'get', "!#$%&'*+.^_`|~0"]) {
+    test(`${method} is one, in its own case`, () => {
+      assert.equal(read({ 'X-Forwarded-Method': method })?.method, method)
+    })
+  }
+  const bad = ['G T', 'GET,POST', 'GET ', ' GET', 'GÉT', 'GET\t', '(GET)', 'GET/', 'X'.repeat(65)]
+  for (const method of bad) {
+    test(`${JSON.stringify(method)} is none`, () => {
+      assert.equal(read({ 'X-Forwarded-Method': method }), undefined)
+    })
+  }
+})
+
+describe('the scheme', () => {
+  const SCHEMES: readonly (readonly [string, string | undefined])[] = [
+    ['https', 'https'],
+    ['http', 'http'],
+    ['wss', 'https'],
+    ['ws', 'http'],
+    ['HTTPS', undefined],
+    ['ftp', undefined],
+    ['https,http', undefined],
+    ['https, https', undefined],
+    [' https', undefined],
+    ['https:', undefined],
+    ['on', undefined],
+    ['constructor', undefined],
+    ['__proto__', undefined],
+  ]
+  for (const [written, scheme] of SCHEMES) {
+    test(`${JSON.stringify(written)} is ${scheme ?? 'refused'}`, () => {
+      assert.equal(read({ 'X-Forwarded-Proto': written })?.scheme, scheme)
+    })
+  }
+})
+
+describe('the host', () => {
+  const HOSTS: readonly (readonly [string, string, string | undefined])[] = [
+    ['ha.test', 'ha.test', undefined],
+    ['HA.Test', 'ha.test', undefined],
+    ['ha.test.', 'ha.test', undefined],
+    ['HA.TEST.', 'ha.test', undefined],
+    ['ha.test:8443', 'ha.test', '8443'],
+    ['ha.test.:443', 'ha.test', '443'],
+    ['ha.test:65535', 'ha.test', '65535'],
+    ['ha.test:0', 'ha.test', '0'],
+    ['homeassistant', 'homeassistant', undefined],
+    ['my_host.home', 'my_host.home', undefined],
+    ['xn--hter-loa.test', 'xn--hter-loa.test', undefined],
+    ['a', 'a', undefined],
+    ['192.168.1.7', '192.168.1.7', undefined],
+    ['192.168.1.7:8123', '192.168.1.7', '8123'],
+    ['[::1]', '[::1]', undefined],
+    ['[FD00::A]:8443', '[fd00::a]', '8443'],
+    ['[::ffff:192.0.2.1]', '[::ffff:192.0.2.1]', undefined],
+    [`${'a'.repeat(255)}:65535`, 'a'.repeat(255), '65535'],
+  ]
+  for (const [written, host, port] of HOSTS) {
+    test(`${written.slice(0, 30)} is ${host.slice(0, 30)}, port ${port ?? 'unknown'}`, () => {
+      const request = read({ 'X-Forwarded-Host': written })
+      assert.equal(request?.host, host)
+      assert.equal(request?.port, port)
+    })
+  }
+
+  const BAD = [
+    ' ',
+    'ha.test ',
+    ' ha.test',
+    'ha test',
+    'ha.test, evil.test',
+    'ha.test,evil.test',
+    'ada@ha.test',
+    'ada:pw@ha.test',
+    'ha.test@evil.test',
+    'ha.test/',
+    'ha.test/evil',
+    'ha.test?',
+    'ha.test#',
+    'ha.test\\evil',
+    'https://ha.test',
+    'ha.test:',
+    'ha.test:65536',
+    'ha.test:99999',
+    'ha.test:123456',
+    'ha.test:-1',
+    'ha.test:8443:8443',
+    'ha.test:abc',
+    ':443',
+    '.',
+    '..',
+    '.ha.test',
+    'ha..test',
+    'ha.test..',
+    '-ha.test',
+    'ha%2etest',
+    'hä.test',
+    'ha.test\t',
+    'ha.test\u00a0',
+    '::1',
+    '[]',
+    '[::1',
+    '::1]',
+    '[::1]x',
+    '[fe80::1%25eth0]',
+    '[::1]]',
+    'ha.test\0',
+    '*',
+    '*.test',
+    'a'.repeat(262),
+  ]
+  for (const written of BAD) {
+    test(`${JSON.stringify(written.slice(0, 30))} is refused`, () => {
+      assert.equal(read({ 'X-Forwarded-Host': written }), undefined)
+    })
+  }
+})
+
+describe('the URI', () => {
+  const PATHS: Readonly<Record<string, string>> = {
+    '/': '/',
+    '/?': '/',
+    '/a?b': '/a',
+    '/a?b?c': '/a',
+    '/a%3Fb?c': '/a%3Fb',
+    '/A/b': '/A/b',
+    '//evil.test': '//evil.test',
+    '/a/../b': '/a/../b',
+    '/%2e%2E/%2f%5c%00%25': '/%2e%2E/%2f%5c%00%25',
+    '/a\\b': '/a\\b',
+    '/a;b': '/a;b',
+    '/media-browser/x/app%2Cmedia-source%3A%2F%2Fy':
+      '/media-browser/x/app%2Cmedia-source%3A%2F%2Fy',
+    '/a?%': '/a',
+    '/a?%zz': '/a',
+    '/\u0080\u00ff': '/\u0080\u00ff',
+    "/!$&'()*+,=:@~": "/!$&'()*+,=:@~",
+  }
+  for (const [uri, path] of Object.entries(PATHS)) {
+    test(`${JSON.stringify(uri)} has the path ${JSON.stringify(path)}`, () => {
+      assert.equal(read({ 'X-Forwarded-Uri': uri })?.path, path)
+    })
+  }
+
+  const BAD = [
+    'a',
+    '*',
+    '?a',
+    ' /',
+    '/ ',
+    '/a b',
+    '/a#b',
+    '/#',
+    '/a?b#c',
+    '/a?b c',
+    '/a\tb',
+    '/a\nb',
+    '/a\0b',
+    '/a\x7fb',
+    '/a\x1bb',
+    '/%',
+    '/%2',
+    '/%zz',
+    '/%2gb',
+    '/a%?b',
+    'https://ha.test/',
+    'ha.test/',
+    '\\a',
+    '/\u0100',
+  ]
+  for (const uri of BAD) {
+    test(`${JSON.stringify(uri)} is refused`, () => {
+      assert.equal(read({ 'X-Forwarded-Uri': uri }), undefined)
+    })
+  }
+
+  test('is refused beyond 32 KiB', () => {
+    assert.ok(read({ 'X-Forwarded-Uri': `/${'a'.repeat(32 * 1024 - 1)}` }))
+    assert.equal(read({ 'X-Forwarded-Uri': `/${'a'.repeat(32 * 1024)}` }), undefined)
+  })
+})
+
+test('a WebSocket is known by Sec-WebSocket-Key, the one sign that every proxy leaves', () => {
+  assert.equal(read({ 'Sec-WebSocket-Key': 'x' })?.isWebSocket, true)
+  assert.equal(read({ 'Sec-WebSocket-Key': '' })?.isWebSocket, true)
+  assert.equal(read({ Upgrade: 'websocket', 'X-Forwarded-Proto': 'wss' })?.isWebSocket, false)
+})
+
+test('whatever is read has a host in one spelling and a path without query, or nothing is read', () => {
+  const latin1 = fc
+    .array(fc.integer({ min: 0, max: 255 }), { maxLength: 20 })
+    .map((bytes) => String.fromCharCode(...bytes))
+  const host = fc.oneof(latin1, fc.stringMatching(/^[A-Za-z0-9.:[\]_-]{1,20}$/))
+  const uri = fc.oneof(
+    latin1,
+    latin1.map((text) => `/${text}`),
+  )
+  fc.assert(
+    fc.property(host, uri, (writtenHost, writtenUri) => {
+      const request = read({ 'X-Forwarded-Host': writtenHost, 'X-Forwarded-Uri': writtenUri })
+      if (request === undefined) return
+      assert.equal(request.host, request.host.toLowerCase())
+      assert.doesNotMatch(request.host, /\.$|[@/\\ ,]/)
+      assert.ok(request.path.startsWith('/'))
+      // Bytes from 0x80 on are nobody's separators; JavaScript takes U+00A0 for white space.
+      assert.match(request.path, /^[^?#\0-\x20\x7f]+$/)
+      assert.ok(writtenUri.startsWith(request.path))
+    }),
+    { numRuns: 3000 },
+  )
+})

@@ -1,0 +1,262 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import fc from 'fast-check'
+import { DIALECTS, type DialectName } from '../../src/proxy/dialects.ts'
+import { createHeaderReader, type RequestHeaders } from '../../src/proxy/request-headers.ts'
+import { type HeaderFields, rawHeaders, requestHeaders } from '../support/request.ts'
+
+type Field = Exclude<keyof RequestHeaders, 'repeated' | 'alias'>
+
+/** Every header that is read under the dialect `traefik`, as proxies and browsers spell it. */
+const READ: Readonly<Record<string, Field>> = {
+  'X-Forwarded-Method': 'method',
+  'X-Forwarded-Proto': 'scheme',
+  'X-Forwarded-Host': 'host',
+  'X-Forwarded-Uri': 'uri',
+  'X-Forwarded-For': 'forwardedFor',
+  'X-Forwarded-Tls-Client-Cert': 'certificate',
+  Cookie: 'cookie',
+  Origin: 'origin',
+  'Sec-Fetch-Site': 'secFetchSite',
+  'Sec-Fetch-Mode': 'secFetchMode',
+  Accept: 'accept',
+  'Sec-WebSocket-Key': 'webSocketKey',
+  'Access-Control-Request-Method': 'requestMethod',
+  'X-Certlatch-Proxy-Secret': 'proxySecret',
+  'X-Certlatch-Page': 'page',
+}
+
+const JOINED: Readonly<Partial<Record<Field, string>>> = {
+  forwardedFor: ',',
+  cookie: '; ',
+  accept: ',',
+  secFetchSite: ',',
+  secFetchMode: ',',
+}
+
+const reader = createHeaderReader(DIALECTS.traefik)
+
+describe('one header', () => {
+  for (const [name, field] of Object.entries(READ)) {
+    test(`${name} is read, in any case`, () => {
+      for (const spelling of [name, name.toLowerCase(), name.toUpperCase()]) {
+        const headers = reader.read([spelling, 'the value'])
+        assert.equal(headers[field], 'the value')
+        assert.equal(headers.alias, false)
+        assert.equal(headers.repeated.size, 0)
+        for (const other of Object.values(READ)) {
+          if (other !== field) assert.equal(headers[other], undefined)
+        }
+      }
+    })
+
+    const separator = JOINED[field]
+    if (separator === undefined) {
+      test(`${name} must not come twice, even with equal values`, () => {
+        for (const spelling of [name, name.toLowerCase()]) {
+          const headers = reader.read([name, 'one', spelling, 'one'])
+          assert.deepEqual([...headers.repeated], [field])
+          assert.equal(headers[field], 'one')
+        }
+      })
+    } else {
+      test(`${name} may come in several lines, which make one value`, () => {
+        const headers = reader.read([
+          name,
+          'one',
+          'A',
+          'b',
+          name.toLowerCase(),
+          'two',
+          name,
+          'three',
+        ])
+        assert.equal(headers[field], ['one', 'two', 'three'].join(separator))
+        assert.equal(headers.repeated.size, 0)
+      })
+    }
+  }
+
+  test('an empty value is a value, and counts when it is repeated', () => {
+    assert.equal(requestHeaders({ 'X-Forwarded-Uri': '' }).uri, '')
+    assert.deepEqual([...requestHeaders({ 'X-Forwarded-Uri': ['', '/'] }).repeated], ['uri'])
+  })
+
+  test('several fields that came twice are all told', () => {
+    const { repeated } = requestHeaders({ Origin: ['a', 'b'], 'X-Forwarded-Host': ['a', 'b', 'c'] })
+    assert.deepEqual([...repeated].sort(), ['host', 'origin'])
+  })
+
+  test('a name without a value, which Node never hands out, is no value', () => {
+    assert.ok(!reader.read(['Origin']).origin)
+  })
+
+  test('no headers at all are no fields', () => {
+    const { repeated, alias, ...fields } = reader.read([])
+    assert.equal(repeated.size, 0)
+    assert.equal(alias, false)
+    assert.ok(Object.values(fields).every((value) => value === undefined))
+  })
+})
+
+describe('the certificate’s header', () => {
+  const NAMES: Readonly<Record<DialectName, string>> = {
+    traefik: 'X-Forwarded-Tls-Client-Cert',
+    caddy: 'Client-Cert',
+    haproxy: 'Client-Cert',
+    nginx: 'X-SSL-Client-Cert',
+  }
+
+  for (const [dialect, own] of Object.entries(NAMES) as [DialectName, string][]) {
+    test(`is ${own} under ${dialect}, and no other`, () => {
+      for (const name of new Set(Object.values(NAMES))) {
+        const { certificate } = requestHeaders({ [name]: 'x' }, dialect)
+        assert.equal(certificate, name === own ? 'x' : undefined)
+      }
+    })
+
+    test(`must not come twice under ${dialect}`, () => {
+      assert.deepEqual(
+        [...requestHeaders({ [own]: ['x', 'x'] }, dialect).repeated],
+        ['certificate'],
+      )
+    })
+  }
+
+  test('others of the client’s TLS that proxies know are never read', () => {
+    const fields: HeaderFields = {
+      'X-Forwarded-Tls-Client-Cert-Info': 'Subject="CN=root"',
+      'Client-Cert-Chain': ':AAAA:',
+      'X-SSL-Client-Verify': 'SUCCESS',
+      'X-SSL-Client-S-Dn': 'CN=root',
+      'X-Forwarded-Client-Cert': 'Cert="x"',
+      'X-Client-Verified': 'true',
+    }
+    assert.deepEqual(requestHeaders(fields), requestHeaders())
+  })
+
+  test('may be another one, also one that is otherwise passed over', () => {
+    for (const certificateHeader of ['x-my-cert', 'via', 'x-real-ip']) {
+      const own = createHeaderReader({ ...DIALECTS.caddy, certificateHeader })
+      assert.equal(own.read([certificateHeader, 'x']).certificate, 'x')
+      assert.equal(own.read([certificateHeader.toUpperCase(), 'x']).certificate, 'x')
+      assert.equal(own.read(['Client-Cert', 'x']).certificate, undefined)
+    }
+  })
+})
+
+describe('a look-alike', () => {
+  const ALIASES: readonly (readonly [string, DialectName])[] = [
+    ['Remote_User', 'traefik'],
+    ['remote.user', 'traefik'],
+    ['Remote~User', 'traefik'],
+    ['REMOTE_USER', 'traefik'],
+    ['Remote!User', 'traefik'],
+    ['Remote+User', 'traefik'],
+    ["Remote'User", 'traefik'],
+    ['Remote|User', 'traefik'],
+    ['X_Certlatch_Device', 'traefik'],
+    ['X-Certlatch_Via', 'traefik'],
+    ['X_Forwarded_Uri', 'traefik'],
+    ['X.Forwarded.Uri', 'traefik'],
+    ['X-Forwarded_Host', 'traefik'],
+    ['x_forwarded_proto', 'traefik'],
+    ['X_Forwarded_Method', 'traefik'],
+    ['X_Forwarded_For', 'traefik'],
+    ['X-Forwarded-Tls-Client_Cert', 'traefik'],
+    ['Client_Cert', 'caddy'],
+    ['Client.Cert', 'haproxy'],
+    ['X-SSL_Client-Cert', 'nginx'],
+    ['X_SSL_CLIENT_CERT', 'nginx'],
+    ['X_Certlatch_Proxy_Secret', 'traefik'],
+    ['X-Certlatch.Page', 'nginx'],
+    ['Sec_Fetch_Site', 'traefik'],
+    ['Sec_WebSocket_Key', 'traefik'],
+    ['Access_Control_Request_Method', 'traefik'],
+  ]
+  for (const [name, dialect] of ALIASES) {
+    test(`${name} is told apart under ${dialect}, and not read`, () => {
+      const headers = requestHeaders({ [name]: 'x' }, dialect)
+      assert.equal(headers.alias, true)
+      assert.deepEqual({ ...headers, alias: false }, requestHeaders({}, dialect))
+    })
+  }
+
+  const OTHERS: readonly (readonly [string, DialectName])[] = [
+    ['Remote-User', 'traefik'],
+    ['RemoteUser', 'traefik'],
+    ['Remote_User_Agent', 'traefik'],
+    ['X_Requested_With', 'traefik'],
+    ['Remote__User', 'traefik'],
+    ['_Remote_User', 'traefik'],
+    ['X_Real_Ip', 'traefik'],
+    ['Client_Cert', 'traefik'],
+    ['X_SSL_CLIENT_CERT', 'caddy'],
+    ['Coo_kie', 'traefik'],
+    ['', 'traefik'],
+  ]
+  for (const [name, dialect] of OTHERS) {
+    test(`${JSON.stringify(name)} is none under ${dialect}`, () => {
+      assert.deepEqual(requestHeaders({ [name]: 'x' }, dialect), requestHeaders({}, dialect))
+    })
+  }
+
+  test('is seen wherever it stands', () => {
+    const lines = rawHeaders()
+    for (let position = 0; position <= lines.length; position += 2) {
+      const raw = [...lines.slice(0, position), 'Remote_User', 'root', ...lines.slice(position)]
+      assert.equal(reader.read(raw).alias, true)
+    }
+  })
+})
+
+test('what browsers send with every request changes nothing', () => {
+  const ordinary: HeaderFields = {
+    Host: 'certlatch:9180',
+    Connection: 'keep-alive',
+    'User-Agent': 'Mozilla/5.0',
+    'Accept-Encoding': 'gzip, br',
+    'Accept-Language': 'de',
+    'Content-Length': ['0', '5'],
+    'Sec-Ch-Ua': '"Chromium"',
+    'X-Forwarded-Port': '443',
+    'X-Forwarded-Server': 'x',
+    'X-Real-Ip': '192.0.2.7',
+    'X-Forwarded-Prefix': '/admin',
+    Forwarded: 'host=evil.test',
+    'X-Original-Url': '/evil',
+    'X-Rewrite-Url': '/evil',
+    'X-HTTP-Method-Override': 'DELETE',
+    Authorization: 'Bearer x',
+  }
+  assert.deepEqual(requestHeaders(ordinary), requestHeaders())
+})
+
+test('the case of a name never matters, whatever it is', () => {
+  const names = [...Object.keys(READ), 'Remote_User', 'X-Else', 'Via', 'X.Forwarded.Uri']
+  fc.assert(
+    fc.property(
+      fc.array(
+        fc.tuple(
+          fc.constantFrom(...names).chain((name) => fc.mixedCase(fc.constant(name))),
+          fc.string(),
+        ),
+      ),
+      (lines) => {
+        const lower = lines.flatMap(([name, value]) => [name.toLowerCase(), value])
+        assert.deepEqual(reader.read(lines.flat()), reader.read(lower))
+      },
+    ),
+  )
+})
+
+test('what a client adds under names that are not ours changes nothing', () => {
+  const known = new Set([...Object.keys(READ)].map((name) => name.toLowerCase()))
+  const token = fc.stringMatching(/^[A-Za-z0-9-]{1,30}$/)
+  fc.assert(
+    fc.property(fc.array(fc.tuple(token, fc.string())), (lines) => {
+      const others = lines.filter(([name]) => !known.has(name.toLowerCase()))
+      assert.deepEqual(reader.read([...rawHeaders(), ...others.flat()]), requestHeaders())
+    }),
+  )
+})
