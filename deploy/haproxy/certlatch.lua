@@ -6,7 +6,6 @@
 local SESSION_COOKIE = '__Host-certlatch'
 -- The listener `certlatch` of haproxy.cfg.
 local CERTLATCH = 'unix@/run/haproxy/certlatch.sock'
-local TIMEOUT_MILLISECONDS = 5000
 
 -- What belongs to one connection or to the body stays here; certlatch gets all the rest, so that it
 -- can refuse what it finds wrong there.
@@ -70,7 +69,6 @@ core.register_action('certlatch', { 'http-req' }, function(txn)
     url = 'http://certlatch/verify',
     dst = CERTLATCH,
     headers = copy(headers, NOT_ASKED),
-    timeout = TIMEOUT_MILLISECONDS,
   })
   if answer.status == 200 then
     let_in(txn, headers['cookie'], answer.headers)

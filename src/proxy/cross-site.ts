@@ -25,7 +25,8 @@ export function isCrossSite(
 
 /** Compared as text, of any scheme (`capacitor://localhost`): URL parsers lose those. */
 export function isListedOrigin(origin: string, allowedOrigins: ReadonlySet<string>): boolean {
-  return origin !== 'null' && allowedOrigins.has(origin.toLowerCase())
+  const text = origin.toLowerCase()
+  return text !== 'null' && allowedOrigins.has(text)
 }
 
 /** A preflight (Fetch standard §4.8) from a listed origin: browsers send it bare of credentials. */
