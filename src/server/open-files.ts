@@ -86,6 +86,7 @@ export async function openFiles(
       tally.reloads += 1
       onReplaced(snapshot)
       log.info(describeSnapshot(snapshot), 'changed files are in force')
+      for (const warning of snapshot.warnings) log.warn(warning)
     },
     onProblem: (problems) => {
       tally.reloadFailures += 1

@@ -10,10 +10,9 @@ export function cookieValues(header: string, name: string): readonly string[] | 
   for (let start = 0; start < header.length; ) {
     let end = header.indexOf(';', start)
     if (end === -1) end = header.length
-    let from = start
-    while (isOptionalWhiteSpace(header, from)) from += 1
-    if (header.startsWith(prefix, from)) {
-      values.push(header.slice(Math.min(from + prefix.length, end), end).trim())
+    const pair = withoutWhiteSpace(header, start, end)
+    if (pair.startsWith(prefix)) {
+      values.push(withoutWhiteSpace(pair, prefix.length, pair.length))
       if (values.length > MAX_VALUES) return undefined
     }
     start = end + 1
@@ -26,12 +25,24 @@ export function withoutCookie(header: string, name: string): string {
   const prefix = `${name}=`
   return header
     .split(';')
-    .map((pair) => pair.trim())
+    .map((pair) => withoutWhiteSpace(pair, 0, pair.length))
     .filter((pair) => pair !== '' && pair !== name && !pair.startsWith(prefix))
     .join('; ')
 }
 
-function isOptionalWhiteSpace(text: string, index: number): boolean {
+/**
+ * The part without spaces and tabs around it. Not `trim`: that takes a no-break space as well, which
+ * is the last byte of a UTF-8 "à" when a header's bytes are read as characters.
+ */
+function withoutWhiteSpace(text: string, from: number, to: number): string {
+  let start = from
+  let end = to
+  while (start < end && isWhiteSpace(text, start)) start += 1
+  while (end > start && isWhiteSpace(text, end - 1)) end -= 1
+  return text.slice(start, end)
+}
+
+function isWhiteSpace(text: string, index: number): boolean {
   const code = text.charCodeAt(index)
   return code === 0x20 || code === 0x09
 }

@@ -5,7 +5,7 @@ import { readCertificate } from '../certificate/certificate.ts'
 import { BACKDATE_SECONDS, issueAuthority, issueRevocationList } from '../certificate/issue.ts'
 import { writePem } from '../certificate/pem.ts'
 import { writeKey } from '../session/key-ring.ts'
-import { errorCode, MODE, replaceFile } from './files.ts'
+import { errorCode, MODE, makeFolder, replaceFile } from './files.ts'
 
 const AUTHORITY_DAYS = 3653
 const SECONDS_PER_DAY = 86_400
@@ -77,8 +77,8 @@ export async function prepareDataDirectory(
       problem: `the data directory ${dataDir} is half-filled: ${paths.authorityKey} is there without its certificate ${paths.authority}; restore that from a backup, or move the key away to start anew`,
     }
   }
-  await mkdir(paths.publicFolder, { recursive: true, mode: MODE.publicFolder })
-  await mkdir(paths.privateFolder, { recursive: true, mode: MODE.secretFolder })
+  await makeFolder(paths.publicFolder, MODE.publicFolder)
+  await makeFolder(paths.privateFolder, MODE.secretFolder)
   await stageFiles(paths, needed, nowSeconds)
   await completeStagedFiles(paths)
   return { ok: true, made: missing }

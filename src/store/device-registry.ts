@@ -1,7 +1,7 @@
-import { mkdir, readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isPrintableName } from '../certificate/identity.ts'
-import { errorCode, MODE, replaceFile } from './files.ts'
+import { errorCode, MODE, makeFolder, replaceFile } from './files.ts'
 
 /** A device that our own CA has given certificates to. */
 export interface Device {
@@ -37,20 +37,29 @@ export type ReadRegistry =
 /** Joins the entries of the folder; names of devices and their certificates are unique. */
 export function readRegistry(files: ReadonlyMap<string, string>): ReadRegistry {
   const registry = new Map<string, Device>()
-  const names = new Set<string>()
+  const names = new Map<string, string>()
+  const owned: Device[] = []
   for (const [file, text] of files) {
     const device = readDevice(text)
     if (device === undefined) return { ok: false, problem: `${file} is not a device entry` }
     if (names.has(device.name)) {
       return { ok: false, problem: `${file} repeats the device name "${device.name}"` }
     }
-    names.add(device.name)
+    names.set(device.name, file)
+    if (device.owner !== undefined && device.owner !== device.name) owned.push(device)
     for (const { issuerKeyHash, serial } of device.certificates) {
       const key = deviceKey(issuerKeyHash, serial)
       if (registry.has(key)) {
         return { ok: false, problem: `${file} repeats the certificate of another device` }
       }
       registry.set(key, device)
+    }
+  }
+  for (const { owner = '' } of owned) {
+    // The application could not tell the one from the other.
+    const file = names.get(owner)
+    if (file !== undefined) {
+      return { ok: false, problem: `${file} has the name of another device's owner, "${owner}"` }
     }
   }
   return { ok: true, registry }
@@ -90,10 +99,15 @@ function isDeviceCertificate(value: unknown): value is DeviceCertificate {
   )
 }
 
-/** The texts of a registry folder by file name; none if there is no such folder. */
+/** The names of the entries in a registry folder; none if there is no such folder. */
+export async function listRegistryFolder(folder: string): Promise<readonly string[]> {
+  return (await listFolder(folder)).filter((entry) => ENTRY.test(entry)).sort()
+}
+
+/** The texts of a registry folder by file name. */
 export async function readRegistryFolder(folder: string): Promise<ReadonlyMap<string, string>> {
   const files = new Map<string, string>()
-  for (const name of (await listFolder(folder)).filter((entry) => ENTRY.test(entry)).sort()) {
+  for (const name of await listRegistryFolder(folder)) {
     files.set(name, await readFile(join(folder, name), 'utf8'))
   }
   return files
@@ -110,7 +124,7 @@ async function listFolder(folder: string): Promise<readonly string[]> {
 
 /** Adds or replaces the entry `<id>.json`, atomically. */
 export async function writeDevice(folder: string, id: string, device: Device): Promise<void> {
-  await mkdir(folder, { recursive: true, mode: MODE.secretFolder })
+  await makeFolder(folder, MODE.secretFolder)
   const entry = { schemaVersion: SCHEMA_VERSION, ...device }
   await replaceFile(
     join(folder, `${id}.json`),

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
-import { chown, type FileHandle, open, rename, rm, stat } from 'node:fs/promises'
+import { chmod, chown, type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 /** Permissions: what a proxy may read, and what is ours alone. */
@@ -43,6 +43,18 @@ async function writeDurably(path: string, content: string | Buffer, mode: number
     await handle.sync()
   } finally {
     await handle.close()
+  }
+}
+
+/** Makes a folder, and those above it, unless it is there: with this mode and its parent's owner. */
+export async function makeFolder(path: string, mode: number): Promise<void> {
+  const first = await mkdir(path, { recursive: true, mode: MODE.publicFolder })
+  if (first === undefined) return
+  // The umask may have taken bits that a proxy needs.
+  await chmod(path, mode)
+  const { uid, gid } = await stat(dirname(first))
+  for (let made = path; made.length >= first.length; made = dirname(made)) {
+    await chown(made, uid, gid)
   }
 }
 

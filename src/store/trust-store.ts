@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
-import { readRegistryFolder } from './device-registry.ts'
+import { join } from 'node:path'
+import { listRegistryFolder, readRegistryFolder } from './device-registry.ts'
 import { describeFileError, errorCode } from './files.ts'
 import { compileSnapshot, type Snapshot, type Source, type Sources } from './snapshot.ts'
 
@@ -69,22 +70,40 @@ interface Look {
   readonly settled: boolean
 }
 
+/**
+ * Entries of a folder that are asked one by one, for the rewriting of one in place does not show in
+ * the folder. Beyond that many it would cost too much; certlatch itself only ever replaces them.
+ */
+const MAX_ENTRIES_ASKED = 1_000
+
 async function look(files: TrustFiles, previous: Look | undefined): Promise<Look> {
-  const paths = [files.authorities, files.revocationLists, files.sessionKeys, files.devices]
-  const stamps = await Promise.all(paths.map(lookAt))
+  const { authorities, revocationLists, sessionKeys, devices } = files
+  const paths = [authorities, revocationLists, sessionKeys, devices].map((file) => file?.path)
+  const entries = devices === undefined ? [] : await entryPaths(devices.path)
+  const stamps = await Promise.all([...paths, ...entries].map(lookAt))
   const signature = stamps.map(({ text }) => text).join(' ')
   if (previous?.settled && previous.signature === signature) return previous
   const youngest = Math.max(...stamps.map(({ changedMilliseconds }) => changedMilliseconds))
   return { signature, settled: Date.now() - youngest > SETTLED_MILLISECONDS }
 }
 
+async function entryPaths(folder: string): Promise<readonly string[]> {
+  try {
+    const names = await listRegistryFolder(folder)
+    return names.length > MAX_ENTRIES_ASKED ? [] : names.map((name) => join(folder, name))
+  } catch {
+    // What is wrong with the folder shows when it is read.
+    return []
+  }
+}
+
 const milliseconds = (nanoseconds: bigint): number => Number(nanoseconds / 1_000_000n)
 
-async function lookAt(file: NamedPath | undefined) {
-  if (file === undefined) return { text: '-', changedMilliseconds: 0 }
+async function lookAt(path: string | undefined) {
+  if (path === undefined) return { text: '-', changedMilliseconds: 0 }
   try {
     // Through links: what counts is the file that they lead to.
-    const { dev, ino, size, mtimeNs, ctimeNs } = await stat(file.path, { bigint: true })
+    const { dev, ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true })
     return {
       text: [dev, ino, size, mtimeNs, ctimeNs].join(':'),
       changedMilliseconds: Math.max(milliseconds(mtimeNs), milliseconds(ctimeNs)),

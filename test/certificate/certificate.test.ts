@@ -49,7 +49,6 @@ const everything: readonly (readonly [string, Buffer])[] = [
   ...[...pkits].map((path) => [path, fixtureFile(`pkits/${path}`)] as const),
 ]
 
-/** One certificate of each that Node reads too, so that the two can be compared. */
 for (const [name, der] of everything) {
   const certificate = readCertificate(der)
   if (certificate === undefined) continue
@@ -61,7 +60,9 @@ for (const [name, der] of everything) {
     assert.equal(certificate.notBefore, Date.parse(reference.validFrom) / 1000)
     assert.equal(certificate.notAfter, Date.parse(reference.validTo) / 1000)
     const [first] = [reference.toLegacyObject().subject.CN].flat()
-    assert.equal(commonName(certificate.subject), first)
+    // UniversalString is not read, on purpose.
+    const named = name === 'leaf-cn-universal' ? undefined : first
+    assert.equal(commonName(certificate.subject), named)
     const key = certificate.publicKey
     if (isFitPublicKey(key) && name !== 'ca-off-curve') {
       const exported = reference.publicKey.export({ type: 'spki', format: 'der' })
@@ -81,8 +82,7 @@ test('what is unreadable to us is what was made to be', () => {
     .map(([name]) => name)
     .sort()
   assert.deepEqual(unreadable, [
-    'certs/DSAParametersInheritedCACert.crt',
-    'certs/ValidDSAParameterInheritanceTest5EE.crt',
+    'certs/InvalidDSASignatureTest6EE.crt', // its signature is not whole bytes
     'leaf-algorithms-differ',
     'leaf-critical-false-spelled-out',
     'leaf-duplicate-extension',
