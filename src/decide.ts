@@ -160,8 +160,9 @@ function decideBySession(
   nowSeconds: number,
 ): Decision {
   const sessions = readSessions(headers, host, grounds, nowSeconds)
-  if (sessions.length === 0) return deny('nothing-shown')
-  if (rule.access === 'certificate') return deny('session-not-accepted', 'session')
+  if (sessions.length > 0 && rule.access === 'certificate') {
+    return deny('session-not-accepted', 'session')
+  }
   let first: Decision | undefined
   for (const session of sessions) {
     const decision = session.ok

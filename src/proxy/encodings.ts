@@ -33,9 +33,8 @@ export function readCertificateHeader(
   value: string,
   encoding: CertificateEncoding,
 ): HeaderCertificate {
-  const text = value.trim()
-  if (NO_CERTIFICATE.has(text)) return ABSENT
-  return READERS[encoding](text)
+  // Node has taken the white space around it away.
+  return NO_CERTIFICATE.has(value) ? ABSENT : READERS[encoding](value)
 }
 
 const READERS: Readonly<Record<CertificateEncoding, (text: string) => HeaderCertificate>> = {
@@ -65,9 +64,9 @@ function readTraefikList(text: string): HeaderCertificate {
 
 function readListItem(item: string): Buffer | undefined {
   if (!item.includes('-----')) return readBase64(item)
-  const [, base64, ...rest] =
+  const [, base64] =
     /^-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----\s*$/.exec(item) ?? []
-  return base64 === undefined || rest.length > 0 ? undefined : readBase64(base64.replace(/\s/g, ''))
+  return base64 === undefined ? undefined : readBase64(base64.replace(/\s/g, ''))
 }
 
 /** nginx's `$ssl_client_escaped_cert`: one PEM block, URL-escaped. */

@@ -146,14 +146,15 @@ function readHeaders(
   let repeated: Set<Field> | undefined
   let alias = false
   for (let index = 0; index < rawHeaders.length; index += 2) {
-    const name = rawHeaders[index] ?? ''
+    const name = rawHeaders[index]
+    const value = rawHeaders[index + 1]
+    if (name === undefined || value === undefined) break
     const field = spellings.get(name) ?? spellings.get(name.toLowerCase())
     if (field === undefined) {
       alias ||= isAlias(name, trusted)
       continue
     }
     if (field === NOT_READ) continue
-    const value = rawHeaders[index + 1] ?? ''
     const before = values[field]
     if (before === undefined) {
       values[field] = value

@@ -180,8 +180,7 @@ export function openSession(
 
 /**
  * The claims of the session that replaces this one when only the cookie is shown, or `undefined`
- * while it is young or a renewal would win too little: past half the TTL since it was issued, and
- * by a quarter of the TTL at least.
+ * while it has more than half a TTL to live, or a renewal would win less than a quarter of the TTL.
  */
 export function renewSession(
   claims: SessionClaims,
