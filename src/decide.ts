@@ -50,7 +50,7 @@ export interface Grounds {
   recognise(certificate: CertificateReference): Recognised
 }
 
-export interface CertificateReference {
+interface CertificateReference {
   readonly issuerKeyHash: string
   readonly serial: string
   readonly name: string | undefined

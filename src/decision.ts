@@ -27,6 +27,7 @@ export const DENY_REASONS = {
   'certificate-unknown-extension': ['certificate'],
   'certificate-weak': ['certificate'],
   'certificate-crl-stale': ['certificate', 'session'],
+  'certificate-crl-missing': ['certificate', 'session'],
   'unknown-device': ['certificate', 'session'],
   'no-identity': ['certificate', 'session'],
   'session-malformed': ['session'],

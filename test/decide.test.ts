@@ -194,6 +194,18 @@ describe('every way out', () => {
       { fields: shown('leaf-good'), grounds: { revocationLists: ['crl-stale'] } },
     ],
     [
+      'a certificate closes while no CRL speaks for it',
+      'certificate-crl-missing',
+      'certificate',
+      { fields: shown('leaf-good'), grounds: { revocationLists: [] } },
+    ],
+    [
+      'a session closes while no CRL speaks for its CA',
+      'certificate-crl-missing',
+      'session',
+      { fields: GOOD_SESSION, grounds: { revocationLists: [] } },
+    ],
+    [
       'a certificate of our own CA that is not in the registry closes',
       'unknown-device',
       'certificate',
@@ -814,11 +826,11 @@ describe('a session dies with its certificate', () => {
     const grounds = { revocationLists: [] }
     assert.equal(
       answer({ fields: shown('leaf-good'), grounds }),
-      'deny via certificate: certificate-crl-stale',
+      'deny via certificate: certificate-crl-missing',
     )
     assert.equal(
       answer({ fields: GOOD_SESSION, grounds }),
-      'deny via session: certificate-crl-stale',
+      'deny via session: certificate-crl-missing',
     )
   })
 

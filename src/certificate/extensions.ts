@@ -33,7 +33,7 @@ export const KEY_USAGE = { digitalSignature: 0, keyCertSign: 5, crlSign: 6 } as 
 
 export const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2'
 
-export interface Extension {
+interface Extension {
   readonly critical: boolean
   /** DER inside the OCTET STRING. */
   readonly value: Buffer

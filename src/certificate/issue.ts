@@ -22,7 +22,7 @@ const COMMON_NAME = '2.5.4.3'
 export const BACKDATE_SECONDS = 3600
 
 /** Unix seconds, both inclusive. */
-export interface Validity {
+interface Validity {
   readonly notBefore: number
   readonly notAfter: number
 }

@@ -1,7 +1,7 @@
 import { readElements, readObjectIdentifier, readSequence, TAG } from './der.ts'
 
 /** One attribute of a distinguished name. */
-export interface NameAttribute {
+interface NameAttribute {
   readonly type: string
   /** `undefined` where the value is not one of the string types that we read. */
   readonly text: string | undefined
@@ -72,12 +72,16 @@ function readText(tag: number, content: Buffer): string | undefined {
     case TAG.teletexString:
       return content.toString('latin1')
     case TAG.bmpString:
-      return content.length % 2 === 0
-        ? readUtf8(Buffer.from(Buffer.from(content).swap16().toString('utf16le'), 'utf8'))
-        : undefined
+      return content.length % 2 === 0 ? wellFormed(Buffer.from(content).swap16()) : undefined
     default:
       return undefined
   }
+}
+
+/** UTF-16 without lone surrogates: those would all read as the same character. */
+function wellFormed(littleEndian: Buffer): string | undefined {
+  const text = littleEndian.toString('utf16le')
+  return text.isWellFormed() ? text : undefined
 }
 
 function readUtf8(bytes: Buffer): string | undefined {

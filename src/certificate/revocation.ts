@@ -183,13 +183,13 @@ function readScope(extensions: Extensions): readonly string[] | 'all' | 'partial
 }
 
 /**
- * Whether the list speaks for a certificate with these distribution points. A certificate that
- * names none is covered: whoever configured this CRL for its CA says so.
+ * Whether the list speaks for a certificate with these distribution points (RFC 5280 §6.3.3): a
+ * list for some of them says nothing about a certificate that names none.
  */
 export function coversCertificate(
   list: RevocationList,
   distributionPoints: readonly string[] | undefined,
 ): boolean {
-  if (list.distributionPoints === undefined || distributionPoints === undefined) return true
-  return list.distributionPoints.some((name) => distributionPoints.includes(name))
+  if (list.distributionPoints === undefined) return true
+  return list.distributionPoints.some((name) => distributionPoints?.includes(name))
 }

@@ -48,7 +48,8 @@ export function standingProblem(
   if (!notEnded.some(({ certificate }) => nowSeconds >= certificate.notBefore)) {
     return 'certificate-not-yet-valid'
   }
-  if (list === undefined) return trust.revocationListRequired ? 'certificate-crl-stale' : undefined
+  if (list === undefined)
+    return trust.revocationListRequired ? 'certificate-crl-missing' : undefined
   const tolerated = trust.staleRevocationList === 'allow'
   return isStale(list, nowSeconds) && !tolerated ? 'certificate-crl-stale' : undefined
 }
@@ -66,5 +67,5 @@ export function certificateStandingProblem(
   const list = trust.revocationLists.get(verified.issuerKeyHash)
   return list === undefined || coversCertificate(list, verified.distributionPoints)
     ? undefined
-    : 'certificate-crl-stale'
+    : 'certificate-crl-missing'
 }

@@ -32,6 +32,7 @@ export type CertificateProblem =
   | 'certificate-unknown-extension'
   | 'certificate-weak'
   | 'certificate-crl-stale'
+  | 'certificate-crl-missing'
 
 /** A CA certificate that may sign the certificates of devices. */
 export interface Issuer {

@@ -44,7 +44,7 @@ const ROWS = [
     name: 'CERTLATCH_ADMIN_LISTEN',
     kind: 'address',
     default: '127.0.0.1:9181',
-    help: 'where /metrics, /healthz, /readyz and /status are answered',
+    help: 'where /metrics, /healthz and /readyz are answered',
   },
   {
     name: 'CERTLATCH_DATA_DIR',
@@ -129,7 +129,7 @@ const ROWS = [
     name: 'CERTLATCH_METRICS_TOKEN',
     kind: 'secret',
     secret: true,
-    help: 'if set, /metrics and /status want it as bearer token',
+    help: 'if set, /metrics wants it as bearer token',
   },
   {
     name: 'CERTLATCH_LOG_LEVEL',

@@ -77,12 +77,15 @@ function readEscapedPem(text: string): HeaderCertificate {
   return certificateOf(readPemBlocks(pem, PEM_LABEL)?.[0])
 }
 
-/** Percent-decoding and nothing else: a bare `+` is base64's, never a space. */
+const BROKEN_ESCAPE = /%(?![0-9A-Fa-f]{2})/
+
+/**
+ * Percent-decoding and nothing else: a bare `+` is base64's, never a space. Bytes become characters
+ * one by one, for base64 and PEM are ASCII; `decodeURIComponent` would throw over others, and an
+ * exception costs more than all the rest of a refusal.
+ */
 function unescapeUrl(text: string): string | undefined {
   if (!text.includes('%')) return text
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    return undefined
-  }
+  if (BROKEN_ESCAPE.test(text)) return undefined
+  return text.replace(/%(..)/g, (_, digits) => String.fromCharCode(Number.parseInt(digits, 16)))
 }

@@ -2,7 +2,7 @@ import { hash } from 'node:crypto'
 import type { RequestHeaders } from '../proxy/request-headers.ts'
 
 /** A body for those who are refused, with the headers that describe it. */
-export interface Refusal {
+interface Refusal {
   readonly body: Buffer
   /** Names and values one after another, as `writeHead` takes them. */
   readonly headers: readonly string[]

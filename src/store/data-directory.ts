@@ -62,7 +62,12 @@ export async function prepareDataDirectory(
   if (needed.authority) names.push(paths.authority)
   if (needed.revocationList) names.push(paths.revocationList)
   if (needed.sessionKeys) names.push(paths.sessionKeys)
-  const there = await Promise.all(names.map(exists))
+  let there = await Promise.all(names.map(exists))
+  if (there.includes(true) && there.includes(false)) {
+    // Another service on the same directory may be between its two steps.
+    await completeStagedFiles(paths)
+    there = await Promise.all(names.map(exists))
+  }
   if (there.every(Boolean)) return { ok: true, made: [] }
   const missing = names.filter((_, index) => !there[index])
   if (there.some(Boolean)) {

@@ -10,7 +10,7 @@ export interface Device {
   readonly certificates: readonly DeviceCertificate[]
 }
 
-export interface DeviceCertificate {
+interface DeviceCertificate {
   /** As in `Issuer.keyHash` and `Certificate.serial`. */
   readonly issuerKeyHash: string
   readonly serial: string

@@ -64,7 +64,7 @@ async function adoptOwner(handle: FileHandle, path: string): Promise<void> {
 }
 
 /** Makes renames and new entries of a folder survive a power cut. */
-export async function syncFolder(path: string): Promise<void> {
+async function syncFolder(path: string): Promise<void> {
   const handle = await open(path, constants.O_RDONLY)
   try {
     await handle.sync()

@@ -54,6 +54,10 @@ export function compileSnapshot(
   const problems = [...issuers.problems, ...lists.problems]
   if (!keys.ok) problems.push(`${sources.sessionKeys.name} ${keys.problem}`)
   if (registry?.ok === false) problems.push(`${sources.devices?.name}: ${registry.problem}`)
+  // Devices are revoked, never removed: a registry that is empty all at once has lost its folder.
+  if (registry?.ok && registry.registry.size === 0 && (previous?.registry?.size ?? 0) > 0) {
+    problems.push(`${sources.devices?.name} has lost all its device entries`)
+  }
   if (problems.length > 0 || !keys.ok || registry?.ok === false) return { ok: false, problems }
   const trust: TrustSet = {
     issuers: issuers.value,
@@ -151,11 +155,8 @@ function listProblem(
     : undefined
 }
 
-/** By cRLNumber where both have one, else by thisUpdate; a number, once seen, must stay. */
+/** By cRLNumber and by thisUpdate; a number, once seen, must stay. */
 function isOlder(list: RevocationList, than: RevocationList): boolean {
-  if (than.number !== undefined) {
-    if (list.number === undefined || list.number < than.number) return true
-    if (list.number > than.number) return false
-  }
-  return list.thisUpdate < than.thisUpdate
+  if (list.thisUpdate < than.thisUpdate) return true
+  return than.number !== undefined && (list.number === undefined || list.number < than.number)
 }

@@ -6,7 +6,7 @@ import { describeFileError, errorCode } from './files.ts'
 import { compileSnapshot, type Snapshot, type Source, type Sources } from './snapshot.ts'
 
 /** A file or folder, and how messages call it: with the setting that names it, if one does. */
-export interface NamedPath {
+interface NamedPath {
   readonly path: string
   readonly name: string
 }
@@ -171,7 +171,8 @@ function watch(
   let problems: readonly string[] = []
   let seen = firstLook
   let readDigest = firstDigest
-  let underWay: Promise<void> | undefined
+  let underWay: Promise<void> = Promise.resolve()
+  let looking = false
 
   const report = (found: readonly string[]) => {
     problems = found
@@ -196,15 +197,22 @@ function watch(
     current = compiled.snapshot
     events.onReplaced(current)
   }
+  const safely = () =>
+    lookAgain().catch((error: unknown) =>
+      report([`the files could not be read again: ${String(error)}`]),
+    )
+  // One look after another: one that is under way may have read before the caller's change.
   const refresh = (): Promise<void> => {
-    underWay ??= lookAgain()
-      .catch((error: unknown) => report([`the files could not be read again: ${String(error)}`]))
-      .finally(() => {
-        underWay = undefined
-      })
+    underWay = underWay.then(safely)
     return underWay
   }
-  const timer = setInterval(() => void refresh(), POLL_MILLISECONDS)
+  const timer = setInterval(() => {
+    if (looking) return
+    looking = true
+    void refresh().finally(() => {
+      looking = false
+    })
+  }, POLL_MILLISECONDS)
   timer.unref()
   return {
     get current() {

@@ -63,9 +63,13 @@ export async function measureRounds(
 ): Promise<Measured> {
   const running: Running[] = []
   try {
-    for (const target of [bare, ...all]) running.push(await start(target))
-    tell(`warming up ${running.length} servers`)
-    for (const one of running) await sample(one, generator, warmUpSeconds)
+    for (const target of [bare, ...all]) {
+      const one = await start(target)
+      running.push(one)
+      // At once: Node 20 stays slower for good (process.nextTick, a fifth) in a process that has
+      // answered little and was idle for ten seconds, because V8 then drops what it has learnt.
+      await sample(one, generator, warmUpSeconds)
+    }
     const [reference, ...others] = running
     if (reference === undefined) throw new Error('no bare server')
     const bareSamples: Sample[] = []

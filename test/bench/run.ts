@@ -52,6 +52,7 @@ async function measure(folder: string, quick: boolean): Promise<Report> {
   }
   tell('single calls')
   const micro = await measureMicro()
+  tell('warming up')
   const load = await measureRounds(targets, generator, pace, tell)
   return {
     date: new Date().toISOString().slice(0, 10),

@@ -53,7 +53,7 @@ const REFUSED: readonly (readonly [string, string])[] = [
   ['headers', pem.replace('-----\n', '-----\nProc-Type: 4,ENCRYPTED\n\n')],
   ['four dashes', pem.replace('-----BEGIN', '----BEGIN')],
   ['spaces inside', pem.replace('MII', 'MI I')],
-  ['a line end inside the base64 of another alphabet', pem.replace(/[+/A]/, '_')],
+  ["a character of the URL's alphabet", pem.replace('MII', 'MI_')],
   ['a cut base64', pem.replace(/.\n-----END/, '\n-----END')],
   ['two blocks on one line', pem.trimEnd() + pem],
   ['everything on one line', pem.replaceAll('\n', '')],

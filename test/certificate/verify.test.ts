@@ -2,7 +2,9 @@ import assert from 'node:assert/strict'
 import { X509Certificate } from 'node:crypto'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { readCertificate } from '../../src/certificate/certificate.ts'
 import { writeSequence } from '../../src/certificate/der-writer.ts'
+import { isSignedBy } from '../../src/certificate/signature.ts'
 import {
   type CertificateProblem,
   readIssuer,
@@ -308,6 +310,20 @@ test('a CA says whether it may sign CRLs', () => {
 test('the same key makes the same key hash, another key another', () => {
   assert.equal(issuerOf('ca-renewed').keyHash, issuerOf('ca-p256').keyHash)
   assert.notEqual(issuerOf('ca-twin').keyHash, issuerOf('ca-p256').keyHash)
+})
+
+test('a signature counts with an algorithm that is fit and goes with the key', () => {
+  const certificate = readCertificate(fixture('leaf-good'))
+  assert.ok(certificate !== undefined)
+  const { key } = issuerOf('ca-p256')
+  const isGood = (oid: string, parameters?: Buffer) =>
+    isSignedBy({ ...certificate, signatureAlgorithm: { oid, parameters } }, key)
+  assert.ok(isGood('1.2.840.10045.4.3.2'))
+  assert.ok(!isGood('1.2.840.10045.4.3.2', Buffer.from('0500', 'hex')))
+  assert.ok(!isGood('1.2.840.10045.4.3.3')) // another hash
+  assert.ok(!isGood('1.2.840.10045.4.1')) // SHA-1
+  assert.ok(!isGood('1.2.840.113549.1.1.11')) // RSA
+  assert.ok(!isGood('1.3.101.112')) // Ed25519
 })
 
 /** Every copy of the bytes with one bit turned over. */

@@ -170,7 +170,7 @@ async function stay(
   folder: string,
   files: { readonly certificate: string; readonly key: string },
 ): Promise<boolean> {
-  const p12 = `openssl pkcs12 -export -legacy -inkey ${files.key} -in ${files.certificate} -out device.p12`
+  const p12 = `openssl pkcs12 -export -certpbe PBE-SHA1-3DES -keypbe PBE-SHA1-3DES -macalg sha1 -inkey ${files.key} -in ${files.certificate} -out device.p12`
   say()
   say(`# staying up: ${url}/`)
   say(`to open it in a browser, make a package of the device's certificate and import it:`)

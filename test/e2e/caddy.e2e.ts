@@ -73,7 +73,11 @@ const MUTATIONS: readonly Mutation[] = [
     because: /silent: an answer comes/,
   },
   { ...without(FILE, 'user {rp.header.Remote-User}'), shows: IDENTITY, because: /the user/ },
-  { ...without(FILE, 'device {rp.header.X-Certlatch-Device}'), shows: IDENTITY, because: /./ },
+  {
+    ...without(FILE, 'device {rp.header.X-Certlatch-Device}'),
+    shows: IDENTITY,
+    because: /the device/,
+  },
   { ...without(FILE, 'via {rp.header.X-Certlatch-Via}'), shows: IDENTITY, because: /certificate/ },
   {
     file: FILE,
@@ -98,7 +102,7 @@ const MUTATIONS: readonly Mutation[] = [
     because: /its own cookies/,
   },
   { ...without(FILE, 'header_up Remote-User'), shows: IDENTITY, because: /the user/ },
-  { ...without(FILE, 'header_up X-Certlatch-Device'), shows: IDENTITY, because: /./ },
+  { ...without(FILE, 'header_up X-Certlatch-Device'), shows: IDENTITY, because: /the device/ },
   { ...without(FILE, 'header_up X-Certlatch-Via'), shows: IDENTITY, because: /certificate/ },
 ]
 

@@ -34,13 +34,6 @@ const MUTATIONS: readonly Mutation[] = [
   },
   { ...without(MAIN, 'keepalive 16;'), shows: THOUSAND, because: /connections: \d{3,}/ },
   { file: MAIN, text: DEFAULT_SERVER, becomes: '', shows: 'another host name', because: /closed/ },
-  {
-    file: MAIN,
-    text: 'server_name home.example;',
-    becomes: 'server_name home.example other.example;',
-    shows: 'another host name',
-    because: /closed/,
-  },
   { ...without(MAIN, 'ssl_verify_client optional;'), shows: OPENS, because: NOT_OPEN },
   {
     ...without(MAIN, 'client_max_body_size 0;'),
@@ -122,11 +115,6 @@ const MUTATIONS: readonly Mutation[] = [
     because: /connections: \d{3,}/,
   },
   {
-    ...without(ASK, 'proxy_set_header Content-Length "";'),
-    shows: 'an upload of 20 MB',
-    because: /opens|EPIPE|ECONNRESET/,
-  },
-  {
     ...without(ASK, 'proxy_read_timeout 5s;'),
     shows: 'certlatch silent',
     because: /silent: an answer comes/,
@@ -200,7 +188,6 @@ const MUTATIONS: readonly Mutation[] = [
     shows: DELIVERED,
     because: /set once, not 0/,
   },
-  { ...without(PROTECT, 'proxy_http_version 1.1;'), shows: SOCKET, because: /WebSocket opens/ },
   {
     ...without(PROTECT, 'proxy_set_header Upgrade $http_upgrade;'),
     shows: SOCKET,
@@ -239,7 +226,7 @@ const MUTATIONS: readonly Mutation[] = [
   {
     ...without(PROTECT, 'proxy_set_header X-Certlatch-Device $certlatch_device;'),
     shows: IDENTITY,
-    because: /./,
+    because: /the device/,
   },
   {
     ...without(PROTECT, 'proxy_set_header X-Certlatch-Via $certlatch_via;'),
@@ -294,6 +281,11 @@ const UNSHOWN: readonly Unshown[] = [
     reason: REFUSED_TO_START,
   },
   { file: MAIN, text: 'ssl_client_certificate', reason: REFUSED_TO_START },
+  {
+    file: MAIN,
+    text: 'server_name home.example;',
+    reason: 'nginx refuses a Host that is not the name of the handshake by itself here.',
+  },
   { file: MAIN, text: 'location / {', reason: 'Without it nginx serves its own files.' },
   { file: MAIN, text: 'location @unverified {', reason: 'As error_page 495.' },
   { file: MAIN, text: 'location = /_certlatch {', reason: 'As auth_request.' },
@@ -305,13 +297,13 @@ const UNSHOWN: readonly Unshown[] = [
   },
   {
     file: ASK,
-    text: 'proxy_pass_request_body off;',
-    reason: 'An empty Content-Length alone keeps a body back on 1.22; others may read it.',
+    text: 'proxy_connect_timeout 2s;',
+    reason: 'A refused connection fails at once; only an address that swallows packets shows it.',
   },
   {
     file: ASK,
-    text: 'proxy_connect_timeout 2s;',
-    reason: 'A refused connection fails at once; only an address that swallows packets shows it.',
+    text: 'proxy_pass_request_body off;\nproxy_set_header Content-Length "";',
+    reason: 'nginx 1.22 has not read the body yet when it asks; here so that it never matters.',
   },
   { file: PROTECT, text: 'auth_request_set $certlatch_method', reason: SHOWN_BY_HEADER },
   { file: PROTECT, text: 'auth_request_set $certlatch_rest', reason: SHOWN_BY_HEADER },
@@ -322,6 +314,11 @@ const UNSHOWN: readonly Unshown[] = [
     file: PROTECT,
     text: 'proxy_pass http://homeassistant;',
     reason: 'Without it nginx serves its own files.',
+  },
+  {
+    file: PROTECT,
+    text: 'proxy_http_version 1.1;',
+    reason: 'The application of these tests takes an upgrade over HTTP/1.0, against RFC 6455.',
   },
   {
     file: PROTECT,

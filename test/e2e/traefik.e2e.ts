@@ -113,7 +113,7 @@ const MUTATIONS: readonly Mutation[] = [
     because: NOT_OPEN,
   },
   { ...without(DYNAMIC, '- Remote-User\n'), shows: IDENTITY, because: /the user/ },
-  { ...without(DYNAMIC, '- X-Certlatch-Device\n'), shows: IDENTITY, because: /!== 1|!= 1|1/ },
+  { ...without(DYNAMIC, '- X-Certlatch-Device\n'), shows: IDENTITY, because: /the device/ },
   { ...without(DYNAMIC, '- X-Certlatch-Via\n'), shows: IDENTITY, because: /certificate/ },
   { ...without(DYNAMIC, '- Cookie\n'), shows: LEAKS, because: /nothing leaks[\s\S]*Cookie/i },
   {

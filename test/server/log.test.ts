@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createLog, createRefusalLog, type LoggedRefusal, loggedPath } from '../../src/server/log.ts'
+import {
+  createLog,
+  createRefusalLog,
+  type LoggedRefusal,
+  loggedPath,
+} from '../../src/server/log.ts'
 import {
   addTestDevice,
   captureLog,

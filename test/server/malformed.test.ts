@@ -137,7 +137,11 @@ test('Expect and Upgrade are headers like any other', async (context) => {
     [['Expect', '100-continue']],
     [['Expect', 'the-unexpected']],
     upgrade,
-    [['Connection', 'Upgrade, HTTP2-Settings'], ['Upgrade', 'h2c'], ['HTTP2-Settings', 'AAMAAABk']],
+    [
+      ['Connection', 'Upgrade, HTTP2-Settings'],
+      ['Upgrade', 'h2c'],
+      ['HTTP2-Settings', 'AAMAAABk'],
+    ],
     [['Connection', 'close']],
     [['TE', 'trailers']],
   ]
@@ -218,7 +222,9 @@ const visible = fc.string({
 
 test('Whatever headers, methods and targets come, /verify answers 200 or 403', async (context) => {
   const { service, cookie, certificate } = await serviceWithCookie(context)
-  const [[, goodCertificate]] = certificateHeader(certificate, 'traefik') as [readonly [string, string]]
+  const [[, goodCertificate]] = certificateHeader(certificate, 'traefik') as [
+    readonly [string, string],
+  ]
   const plausible = fc.constantFrom(
     cookie,
     `${cookie}; ${cookie}`,
@@ -248,7 +254,10 @@ test('Whatever headers, methods and targets come, /verify answers 200 or 403', a
   )
   const question = fc.record({
     method: fc.oneof(fc.constantFrom('GET', 'HEAD', 'POST', 'OPTIONS', 'CONNECT'), anyBytes),
-    query: fc.oneof(fc.constant(''), anyBytes.map((text) => `?${text}`)),
+    query: fc.oneof(
+      fc.constant(''),
+      anyBytes.map((text) => `?${text}`),
+    ),
     withFacts: fc.boolean(),
     withCookie: fc.boolean(),
     more: fc.array(pair, { maxLength: 6 }),

@@ -88,9 +88,10 @@ test('Answers are counted by what they rest on, and scrapes do not add up', asyn
 
 test('No series appears by what clients send', async (context) => {
   const service = await startTestService(context)
-  const names = async () => [
-    ...readMetrics((await service.admin('/metrics')).body.toString()).keys(),
-  ].filter((name) => name.includes('certlatch'))
+  const names = async () =>
+    [...readMetrics((await service.admin('/metrics')).body.toString()).keys()].filter((name) =>
+      name.includes('certlatch'),
+    )
   const before = await names()
   for (let client = 0; client < 20; client += 1) {
     await service.ask([
@@ -108,7 +109,10 @@ test('The histogram is cumulative, ends in +Inf, and agrees with its count and s
   const text = (await service.admin('/metrics')).body.toString()
   const lines = [
     ...text.matchAll(/^certlatch_decision_duration_seconds_bucket\{le="([^"]+)"\} (\d+)$/gm),
-  ].map(([, bound, count]) => ({ bound: Number(bound?.replace('+Inf', 'Infinity')), count: Number(count) }))
+  ].map(([, bound, count]) => ({
+    bound: Number(bound?.replace('+Inf', 'Infinity')),
+    count: Number(count),
+  }))
   assert.equal(lines.length, 13)
   for (const [index, { bound, count }] of lines.entries()) {
     const before = lines[index - 1]
@@ -147,7 +151,14 @@ test('/metrics wants the bearer token where one is set, and nothing else does', 
   const service = await startTestService(context, {
     settings: { CERTLATCH_METRICS_TOKEN: token },
   })
-  for (const given of [[], ['x'], [token], [`Bearer ${token}x`], [`bearer ${token}`], ['Bearer ']]) {
+  for (const given of [
+    [],
+    ['x'],
+    [token],
+    [`Bearer ${token}x`],
+    [`bearer ${token}`],
+    ['Bearer '],
+  ]) {
     const headers = given.map((value) => ['Authorization', value] as const)
     const answer = await service.admin('/metrics', headers)
     assert.equal(answer.status, 401)

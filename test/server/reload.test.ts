@@ -6,6 +6,7 @@ import { type TestContext, test } from 'node:test'
 import { writeKey } from '../../src/session/key-ring.ts'
 import { dataPaths } from '../../src/store/data-directory.ts'
 import { MODE, replaceFile } from '../../src/store/files.ts'
+import { fixturePem } from '../support/pki.ts'
 import {
   type Answer,
   addTestDevice,
@@ -122,10 +123,7 @@ for (const [what, breakIt] of Object.entries(BREAKING)) {
     assert.equal(broken.checks['files']?.ok, false)
     const loud = service.logLines().filter(({ level }) => level === 'error')
     assert.equal(loud.length, 1)
-    assert.equal(
-      loud[0]?.['msg'],
-      'changed files are refused; the state before stays in force',
-    )
+    assert.equal(loud[0]?.['msg'], 'changed files are refused; the state before stays in force')
     assert.ok(broken.checks['files']?.detail.endsWith(String(loud[0]?.['problem'])))
 
     for (const [index, file] of files.entries()) {
@@ -194,12 +192,23 @@ test('Remembered verdicts die with the snapshot', async (context) => {
 
 test('A device that is taken out of the registry is unknown, certificate and cookie', async (context) => {
   const { service, paths, id, byCertificate, byCookie } = await serviceWithDevice(context)
+  await addTestDevice(service.dataDir, 'Another')
   await rm(join(paths.devices, `${id}.json`))
   await service.refresh()
   assertRefused(await byCertificate())
   assertRefused(await byCookie())
   assert.equal(await refusals(service, 'certificate', 'unknown-device'), 1)
   assert.equal(await refusals(service, 'session', 'unknown-device'), 1)
+})
+
+test('A registry that loses all its entries at once is broken, and the one before stays', async (context) => {
+  const { service, paths, byCookie } = await serviceWithDevice(context)
+  await rm(paths.devices, { recursive: true })
+  await service.refresh()
+  assert.equal((await byCookie()).status, 200)
+  const { files } = (await service.readiness()).checks
+  assert.equal(files?.ok, false)
+  assert.match(files?.detail ?? '', /has lost all its device entries/)
 })
 
 test('A CA that is taken out of the bundle closes for its certificates and cookies', async (context) => {
@@ -308,4 +317,12 @@ test('A clock before the beginning of the CA is told loudly and takes the servic
   service.clock.now += 2 * DAY * 1000
   assert.equal((await service.readiness()).checks['clock']?.detail, 'plausible')
   assert.equal((await service.readiness()).status, 200)
+})
+
+test('Where a CA numbers no CRL no number is told', async (context) => {
+  const external = { authorities: fixturePem('ca-p256'), lists: fixturePem('crl-no-number') }
+  const service = await startTestService(context, { external })
+  const { ready, crlNumber } = await service.readiness()
+  assert.ok(ready)
+  assert.equal(crlNumber, undefined)
 })

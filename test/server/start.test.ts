@@ -70,9 +70,7 @@ test('A second start makes nothing and serves with the same keys', async (contex
 
 test('Services that start at once on one empty directory serve with the same keys', async (context) => {
   const dataDir = await temporaryFolder()
-  const services = await Promise.all(
-    [1, 2, 3].map(() => startTestService(context, { dataDir })),
-  )
+  const services = await Promise.all([1, 2, 3].map(() => startTestService(context, { dataDir })))
   const keySets = await Promise.all(services.map(async (one) => (await one.readiness()).keySet))
   assert.equal(new Set(keySets).size, 1)
 })

@@ -84,7 +84,10 @@ test('The cookie alone opens, and a young one is not set again', async (context)
 
 test('A certificate with its own young session sets none; past half its TTL each is renewed once', async (context) => {
   const { service, certificate, cookie } = await serviceWithDevice(context)
-  assert.deepEqual(allHeaders(await service.askWith(certificate, [['Cookie', cookie]]), 'Set-Cookie'), [])
+  assert.deepEqual(
+    allHeaders(await service.askWith(certificate, [['Cookie', cookie]]), 'Set-Cookie'),
+    [],
+  )
   service.clock.now += 1_801_000
   for (const answer of [
     await service.askWith(certificate, [['Cookie', cookie]]),
@@ -106,7 +109,12 @@ test('The cookie of a domain is set for the domain', async (context) => {
   })
   const answer = await service.askWith(certificate)
   assert.match(header(answer, 'Set-Cookie') ?? '', /^__Secure-certlatch=.*; Domain=home\.test; /)
-  assertAllowed(await service.ask([['Cookie', cookie], ['X-Forwarded-Host', 'other.home.test']]))
+  assertAllowed(
+    await service.ask([
+      ['Cookie', cookie],
+      ['X-Forwarded-Host', 'other.home.test'],
+    ]),
+  )
 })
 
 test('Without certificate and cookie it stays closed', async (context) => {
@@ -141,7 +149,11 @@ for (const proxy of ['traefik', 'nginx', 'caddy', 'haproxy'] as const satisfies 
     assert.equal(header(shown, 'Cookie'), returns ? 'a=\u00e4' : undefined)
     assert.equal(header(await service.askWith(certificate), 'Cookie'), undefined)
     // HTTP/2 splits cookies into several lines.
-    const split: Headers = [['Cookie', 'a=b'], ['Cookie', cookie], ['Cookie', 'c=d']]
+    const split: Headers = [
+      ['Cookie', 'a=b'],
+      ['Cookie', cookie],
+      ['Cookie', 'c=d'],
+    ]
     assert.equal(await cookieOf(split), returns ? 'a=b; c=d' : undefined)
     assert.equal(header(await service.ask([['Cookie', 'a=b']]), 'Cookie'), undefined)
   })
@@ -154,15 +166,24 @@ test('HEAD and GET are one question, and so is any method, with any body', async
     assertAllowed(await service.ask([['Cookie', cookie]], { method }))
     const refused = await service.ask([], { method })
     assert.equal(refused.status, 403, method)
-    assert.equal(refused.body.length, method === 'HEAD' ? 0 : present(Number(header(refused, 'Content-Length'))))
+    assert.equal(
+      refused.body.length,
+      method === 'HEAD' ? 0 : present(Number(header(refused, 'Content-Length'))),
+    )
   }
   const [get, head] = [await service.ask(), await service.ask([], { method: 'HEAD' })]
   const withoutDate = ({ headers }: Answer) => headers.filter(([name]) => name !== 'Date')
   assert.deepEqual(withoutDate(head), withoutDate(get))
-  const posted = await service.ask([['Cookie', cookie], ['Content-Length', '5']], {
-    method: 'POST',
-    body: 'hello',
-  })
+  const posted = await service.ask(
+    [
+      ['Cookie', cookie],
+      ['Content-Length', '5'],
+    ],
+    {
+      method: 'POST',
+      body: 'hello',
+    },
+  )
   assertAllowed(posted)
 })
 
@@ -174,13 +195,21 @@ test('The own method is never read: the forwarded one counts', async (context) =
     ['Sec-Fetch-Site', 'cross-site'],
   ]
   assertRefused(await service.ask(crossSite, { method: 'GET' }))
-  const harmless: Headers = [['Cookie', cookie], ['Sec-Fetch-Site', 'cross-site']]
+  const harmless: Headers = [
+    ['Cookie', cookie],
+    ['Sec-Fetch-Site', 'cross-site'],
+  ]
   assertAllowed(await service.ask(harmless, { method: 'POST' }))
 })
 
 test('The own query is never read', async (context) => {
   const { service, cookie } = await serviceWithDevice(context)
-  for (const target of ['/verify?', '/verify?user=admin&uri=/open', '/verify??x', '/verify?/../x']) {
+  for (const target of [
+    '/verify?',
+    '/verify?user=admin&uri=/open',
+    '/verify??x',
+    '/verify?/../x',
+  ]) {
     assertAllowed(await service.ask([['Cookie', cookie]], { target }))
     assertRefused(await service.ask([], { target }))
   }
@@ -270,17 +299,71 @@ test('The refused get a page, JSON or a line of text, by what they ask for', asy
     [[], 'text/plain'],
     [[['Accept', '*/*']], 'text/plain'],
     [[['Accept', 'text/html,application/xhtml+xml']], 'text/html'],
-    [[['Accept', 'text/html'], ['X-Forwarded-Method', 'HEAD']], 'text/html'],
-    [[['Accept', 'text/html'], ['X-Forwarded-Method', 'POST']], 'text/plain'],
-    [[['Accept', 'text/html'], ['Sec-Fetch-Mode', 'cors']], 'text/plain'],
+    [
+      [
+        ['Accept', 'text/html'],
+        ['X-Forwarded-Method', 'HEAD'],
+      ],
+      'text/html',
+    ],
+    [
+      [
+        ['Accept', 'text/html'],
+        ['X-Forwarded-Method', 'POST'],
+      ],
+      'text/plain',
+    ],
+    [
+      [
+        ['Accept', 'text/html'],
+        ['Sec-Fetch-Mode', 'cors'],
+      ],
+      'text/plain',
+    ],
     [[['Sec-Fetch-Mode', 'navigate']], 'text/html'],
-    [[['Sec-Fetch-Mode', 'navigate'], ['Accept', 'application/json']], 'text/html'],
-    [[['Sec-Fetch-Mode', 'navigate'], ['X-Forwarded-Method', 'POST']], 'text/plain'],
-    [[['Sec-Fetch-Mode', 'navigate'], ['Sec-Fetch-Mode', 'navigate']], 'text/plain'],
+    [
+      [
+        ['Sec-Fetch-Mode', 'navigate'],
+        ['Accept', 'application/json'],
+      ],
+      'text/html',
+    ],
+    [
+      [
+        ['Sec-Fetch-Mode', 'navigate'],
+        ['X-Forwarded-Method', 'POST'],
+      ],
+      'text/plain',
+    ],
+    [
+      [
+        ['Sec-Fetch-Mode', 'navigate'],
+        ['Sec-Fetch-Mode', 'navigate'],
+      ],
+      'text/plain',
+    ],
     [[['Accept', 'application/json']], 'application/json'],
-    [[['Accept', 'text/plain'], ['Accept', 'application/json']], 'application/json'],
-    [[['Accept', 'application/json'], ['X-Forwarded-Method', 'POST']], 'application/json'],
-    [[['Accept', 'application/json'], ['Sec-Fetch-Mode', 'cors']], 'application/json'],
+    [
+      [
+        ['Accept', 'text/plain'],
+        ['Accept', 'application/json'],
+      ],
+      'application/json',
+    ],
+    [
+      [
+        ['Accept', 'application/json'],
+        ['X-Forwarded-Method', 'POST'],
+      ],
+      'application/json',
+    ],
+    [
+      [
+        ['Accept', 'application/json'],
+        ['Sec-Fetch-Mode', 'cors'],
+      ],
+      'application/json',
+    ],
     [[['X-Forwarded-Method', '']], 'text/plain'],
   ]
   for (const [headers, type] of cases) {
@@ -360,7 +443,12 @@ test('Under nginx the question for the page is answered 403 with a page, and not
 test('Other values of the page header are ordinary questions', async (context) => {
   const { service, cookie } = await serviceWithDevice(context, { proxy: 'nginx' })
   for (const value of ['', '0', 'true', '11']) {
-    assertAllowed(await service.ask([['Cookie', cookie], ['X-Certlatch-Page', value]]))
+    assertAllowed(
+      await service.ask([
+        ['Cookie', cookie],
+        ['X-Certlatch-Page', value],
+      ]),
+    )
   }
 })
 
@@ -405,7 +493,11 @@ async function routeOn(context: TestContext, parts: Partial<VerifyService>) {
   )
   const { port } = await listen(server, '127.0.0.1', 0)
   context.after(() => endLater(drain(server)))
-  return { ask: (headers: Headers = []) => exchange(port, { headers: asked(headers) }), counted, logged }
+  return {
+    ask: (headers: Headers = []) => exchange(port, { headers: asked(headers) }),
+    counted,
+    logged,
+  }
 }
 
 const grounds = (more: Partial<Grounds>): Grounds => ({
@@ -509,4 +601,25 @@ test('Under a rule that opens, nobody is named and nothing is minted, but the Co
   assert.equal(header(answer, 'X-Certlatch-Via'), 'rule')
   assert.equal(header(answer, 'Cookie'), 'a=b')
   assert.equal(header(answer, 'Set-Cookie'), undefined)
+})
+
+test('A fault inside the whole service is a 403, and a line of the log with its stack', async (context) => {
+  const service = await startTestService(context)
+  const faults: readonly unknown[] = [new Error('a bug'), 'no error at all']
+  for (const fault of faults) {
+    Object.defineProperty(service.clock, 'now', {
+      configurable: true,
+      get: () => {
+        throw fault
+      },
+    })
+    assertRefused(await service.ask())
+    const line = present(service.logLines().at(-1))
+    assert.equal(line.level, 'error')
+    assert.equal(line['msg'], 'internal error')
+    assert.ok(String(line['error']).includes(String(fault)))
+  }
+  const value = NOON_SECONDS * 1000
+  Object.defineProperty(service.clock, 'now', { configurable: true, writable: true, value })
+  assert.equal(await service.metric(...refusalsTotal('internal-error')), 2)
 })

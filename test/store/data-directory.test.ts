@@ -276,3 +276,11 @@ test('A private folder that is a file throws, and nothing is left behind', async
   await assert.rejects(prepare(dataDir), (error) => errorCode(error) === 'ENOTDIR')
   assert.deepEqual(Object.keys(await contents(dataDir)), ['private'])
 })
+
+test('A staged file that cannot be read throws the error of the system, and nothing is removed', async () => {
+  const { dataDir, staged } = await killedFirstStart()
+  await rm(join(staged, 'ca.key'))
+  await mkdir(join(staged, 'ca.key'))
+  await assert.rejects(prepare(dataDir), (error) => errorCode(error) === 'EISDIR')
+  assert.ok((await readdir(staged)).includes('ca.crt'))
+})

@@ -159,9 +159,7 @@ test('The devices of our own CA are a registry, which may be empty', () => {
   const device = {
     schemaVersion: 1,
     name: 'Phone',
-    certificates: [
-      { issuerKeyHash: household.keyHash, serial: '4a', notBefore: 1, notAfter: 2 },
-    ],
+    certificates: [{ issuerKeyHash: household.keyHash, serial: '4a', notBefore: 1, notAfter: 2 }],
   }
   const { registry } = snapshotOf(compile({ devices: { 'a.json': JSON.stringify(device) } }))
   assert.equal(registry?.get(`${household.keyHash}/4a`)?.name, 'Phone')

@@ -175,9 +175,7 @@ test('A device entry rewritten in place is seen too, as a restore by cp writes i
     JSON.stringify({
       schemaVersion: 1,
       name,
-      certificates: [
-        { issuerKeyHash: authority.keyHash, serial: '4a', notBefore: 1, notAfter: 2 },
-      ],
+      certificates: [{ issuerKeyHash: authority.keyHash, serial: '4a', notBefore: 1, notAfter: 2 }],
     })
   const path = join(opened.devices, 'a.json')
   await writeFile(path, entry('One'))
@@ -205,7 +203,12 @@ const BREAKING: readonly {
   { how: 'emptied', file: 'keys', breakIt: (path) => truncate(path), problem: /has no key$/ },
   { how: 'cut off', file: 'ca', breakIt: (path) => truncate(path, 99), problem: /^ca\.crt holds/ },
   { how: 'cut off', file: 'crl', breakIt: (path) => truncate(path, 99), problem: /^ca\.crl holds/ },
-  { how: 'cut off', file: 'keys', breakIt: (path) => truncate(path, 9), problem: /line 1 is not a/ },
+  {
+    how: 'cut off',
+    file: 'keys',
+    breakIt: (path) => truncate(path, 9),
+    problem: /line 1 is not a/,
+  },
   {
     how: 'made a folder',
     file: 'keys',

@@ -34,12 +34,12 @@ function defaultOf({ default: value, otherwise }: Option): string {
   return (otherwise ?? '–').replace(/<data>[^ ,]*|CERTLATCH_\w+|__\w+-certlatch/g, code)
 }
 
-function meaningOf({ help, choices }: Option): string {
-  const meaning = help.replace(
+function meaningOf(option: Option): string {
+  const meaning = option.help.replace(
     /CERTLATCH_\w+|X-Certlatch-[\w-]+|\/(?:verify|metrics|\w+z|status)\b/g,
     code,
   )
-  return choices === undefined ? meaning : `${meaning}: ${choices.map(code).join(', ')}`
+  return option.kind === 'choice' ? `${meaning}: ${option.choices.map(code).join(', ')}` : meaning
 }
 
 /** The README with the settings table as it should be. */

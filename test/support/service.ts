@@ -434,7 +434,10 @@ export function readMetrics(text: string): ReadonlyMap<string, number> {
   for (const line of text.split('\n')) {
     const [, name, labels = '', value] = /^([a-z_]+)(?:\{(.*)\})? (\S+)$/.exec(line) ?? []
     if (name === undefined) continue
-    const pairs = [...labels.matchAll(/([a-z_]+)="([^"]*)"/g)].map(([, label, text]) => [label, text])
+    const pairs = [...labels.matchAll(/([a-z_]+)="([^"]*)"/g)].map(([, label, text]) => [
+      label,
+      text,
+    ])
     series.set(seriesKey(name, Object.fromEntries(pairs)), Number(value))
   }
   return series

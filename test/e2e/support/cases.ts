@@ -284,7 +284,13 @@ const identity: readonly Case[] = [
             assert.deepEqual(userSeen(answer), [IDENTITIES[name]], 'the user')
             const via = valuesOf(answer.seen.headers, 'x-certlatch-via')
             assert.deepEqual(via, ['cookie' in shown ? 'session' : 'certificate'])
-            assert.equal(valuesOf(answer.seen.headers, 'x-certlatch-device').length, 1)
+            const device = valuesOf(answer.seen.headers, 'x-certlatch-device')
+            assert.equal(device.length, 1, 'the device is named once')
+            assert.deepEqual(
+              Buffer.from(device[0] ?? '', 'latin1').toString('utf8'),
+              IDENTITIES[name],
+              'the device',
+            )
           }
         }
       }

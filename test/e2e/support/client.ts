@@ -92,6 +92,10 @@ function exchangeHttp2(target: Target, sent: Sent): Promise<Received> {
       reject(error)
     }
     session.on('error', fail)
+    // HAProxy understands HTTP/2 without having offered it.
+    session.on('connect', () => {
+      if (session.alpnProtocol !== 'h2') fail(new Error('HTTP/2 is not offered'))
+    })
     const lines: Record<string, string | string[]> = {}
     for (const [name, value] of sent.headers) {
       const before = lines[name.toLowerCase()]

@@ -59,6 +59,8 @@ export interface World {
   readonly backend: Backend
   readonly certlatch: Certlatch
   readonly relay: Relay
+  /** As they were opened first; a proxy that is set up wrongly may have to do with them. */
+  readonly sessions: Map<CredentialName, string>
   close(): Promise<void>
 }
 
@@ -77,6 +79,7 @@ export async function startWorld(kind: ProxyKind): Promise<World> {
     backend,
     certlatch,
     relay,
+    sessions: new Map(),
     close: async () => {
       relay.close()
       backend.close()
@@ -168,7 +171,7 @@ export async function startGate(world: World, changes: readonly Change[] = []): 
         .send()
         .catch(() => gate.send({ credential: 'ada' }))
         .catch(() => undefined)
-      return answer !== undefined && answer.status !== 404
+      return answer !== undefined && (answer.status !== 404 || kind.dialect !== 'traefik')
     })
   } catch (error) {
     await gate.close()
@@ -216,23 +219,26 @@ function makeGate(world: World, target: Target, child: ChildProcess): Gate {
       return { ...opened, seen: backend.find(number) }
     },
     session: async (name) => {
+      const before = world.sessions.get(name)
+      if (before !== undefined) return before
       const { headers } = await send({ credential: name })
       const [line = ''] = (headers['set-cookie'] ?? []).filter((text) => text.includes(SESSION))
       const [pair = ''] = line.split(';')
       if (!pair.startsWith(SESSION)) throw new Error(`${name} got no session`)
+      world.sessions.set(name, pair)
       return pair
     },
-    close: () => end(child),
+    close: () => end(child, world.kind),
   }
 }
 
 export const SESSION = '__Host-certlatch='
 
-async function end(child: ChildProcess): Promise<void> {
+async function end(child: ChildProcess, { dialect }: ProxyKind): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return
   const ended = once(child, 'exit')
-  // nginx's and HAProxy's workers are to end as well, so not SIGKILL at once.
-  child.kill('SIGTERM')
+  // nginx's workers are to end as well.
+  child.kill(dialect === 'nginx' ? 'SIGTERM' : 'SIGKILL')
   const deadline = setTimeout(() => child.kill('SIGKILL'), 2_000)
   await ended
   clearTimeout(deadline)
