@@ -16,7 +16,7 @@ const REPOSITORY = join(import.meta.dirname, '../../..')
 const SEQUENTIAL_REQUESTS = 1_000
 
 const THOROUGH: Pace = { warmUpSeconds: 4, sliceSeconds: 3, rounds: 5 }
-const QUICK: Pace = { warmUpSeconds: 1, sliceSeconds: 1, rounds: 3 }
+const QUICK: Pace = { warmUpSeconds: 3, sliceSeconds: 1, rounds: 2 }
 
 const { values: options } = parseArgs({
   options: { quick: { type: 'boolean', default: false } },

@@ -4,6 +4,7 @@ import { get } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import type { DialectName } from '../../src/proxy/dialects.ts'
+import { PROXY_SECRET } from '../e2e/support/certlatch.ts'
 import { createApplication } from './application.ts'
 
 const CERTLATCH = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
@@ -29,6 +30,7 @@ export async function startCertlatch(dataDir: string, dialect: DialectName) {
       PATH: process.env['PATH'],
       CERTLATCH_DATA_DIR: dataDir,
       CERTLATCH_PROXY: dialect,
+      CERTLATCH_PROXY_SECRET: PROXY_SECRET,
       CERTLATCH_LISTEN: '127.0.0.1:0',
       CERTLATCH_ADMIN_LISTEN: '127.0.0.1:0',
     },

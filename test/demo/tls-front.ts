@@ -2,6 +2,7 @@ import { type IncomingMessage, request, type ServerResponse } from 'node:http'
 import { createServer, type Server } from 'node:https'
 import { connect, type Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
+import { PROXY_SECRET } from '../e2e/support/certlatch.ts'
 import type { ServerCertificate } from '../support/server-certificate.ts'
 
 /** Where the front finds what it needs. */
@@ -58,6 +59,7 @@ function ask(
       ...pick(headers, ['cookie', 'origin', 'accept', 'sec-fetch-site', 'sec-fetch-mode']),
       ...pick(headers, ['sec-websocket-key']),
       'Client-Cert': `:${certificate?.raw.toString('base64') ?? ''}:`,
+      'X-Certlatch-Proxy-Secret': PROXY_SECRET,
       'X-Forwarded-Method': req.method ?? '',
       'X-Forwarded-Proto': 'https',
       'X-Forwarded-Host': headers.host ?? '',

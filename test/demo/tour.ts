@@ -9,7 +9,7 @@ import { parseArgs } from 'node:util'
 import { addDevice, revoke } from '../support/device.ts'
 import { makeServerCertificate } from '../support/server-certificate.ts'
 import { startApplication, startCertlatch, waitForRevocationList } from './actors.ts'
-import { chooseFront } from './fronts.ts'
+import { chooseFront, FrontError, STAND_IN_NAME } from './fronts.ts'
 import { openWebSocket, type Shown, sendRequest } from './visitor.ts'
 
 const HOST = 'localhost'
@@ -49,10 +49,27 @@ async function main(): Promise<boolean> {
     say('  --front  which TLS front to use; without it the first one found on the PATH')
     return true
   }
+  try {
+    return await tourOnce(values)
+  } catch (error) {
+    if (!(error instanceof FrontError) || values.front !== undefined) throw error
+    say(`${error.message}; so with the stand-in instead`)
+    say()
+    return await tourOnce({ ...values, front: STAND_IN_NAME })
+  }
+}
+
+interface Options {
+  readonly stay?: boolean
+  readonly front?: string
+}
+
+/** In a folder of its own, with everything stopped and removed at the end. */
+async function tourOnce(options: Options): Promise<boolean> {
   const folder = await mkdtemp(join(tmpdir(), 'certlatch-demo-'))
   const closers: (() => Promise<void>)[] = []
   try {
-    return await tour(folder, values, closers)
+    return await tour(folder, options, closers)
   } finally {
     for (const close of closers.reverse()) await close()
     await rm(folder, { recursive: true, force: true })
@@ -61,12 +78,18 @@ async function main(): Promise<boolean> {
 
 async function tour(
   folder: string,
-  options: { readonly stay?: boolean; readonly front?: string },
+  options: Options,
   closers: (() => Promise<void>)[],
 ): Promise<boolean> {
   const nowSeconds = () => Math.floor(Date.now() / 1000)
   const dataDir = join(folder, 'data')
-  const front = await chooseFront(options.front)
+  const front = chooseFront(options.front)
+  if (front === undefined) {
+    say(
+      `--front ${options.front}: there is no such program on the PATH; expected caddy, traefik, nginx or stand-in`,
+    )
+    return false
+  }
   say(`certlatch demo: everything lies in ${folder} and is thrown away at the end`)
   say(`in front: ${front.description}`)
 
@@ -84,6 +107,7 @@ async function tour(
   await writeFile(join(folder, files.key), device.key, { mode: 0o600 })
   const running = await front.start({
     folder,
+    host: HOST,
     server,
     authorityFile: join(dataDir, 'public', 'ca.crt'),
     certlatchPort: certlatch.port,
@@ -186,4 +210,6 @@ async function stay(
   return true
 }
 
+// Whoever reads only the first lines (`| head`) closes the pipe.
+process.stdout.on('error', () => process.exit(1))
 process.exitCode = (await main()) ? 0 : 1

@@ -43,13 +43,19 @@ export function sendRequest(target: Target, path: string, shown: Shown): Promise
         resolve({
           status,
           cookie: ownCookie(answer.headers['set-cookie'] ?? []),
-          summary: `${status} ${answer.statusMessage}  ${body.split('\n')[0] ?? ''}`.trim(),
+          summary: `${status} ${answer.statusMessage}  ${firstWords(body)}`.trim(),
         })
       })
     })
     sent.on('error', reject)
     sent.end()
   })
+}
+
+/** The heading of a page, the first line of anything else. */
+function firstWords(body: string): string {
+  const [, heading] = /<h1>(.*?)<\/h1>/.exec(body) ?? []
+  return heading ?? body.split('\n')[0] ?? ''
 }
 
 function ownCookie(lines: readonly string[]): string | undefined {

@@ -109,14 +109,6 @@ const MUTATIONS: readonly Mutation[] = [
     because: /set once, not 0/,
   },
   {
-    file: FILE,
-    text: 'http-reuse always',
-    // HAProxy's usual mode is enough for one request after another, not for many at once.
-    becomes: 'http-reuse never',
-    shows: '1,000 requests',
-    because: /connections: \d{3,}/,
-  },
-  {
     ...without(FILE, 'timeout server 5s'),
     shows: 'certlatch silent',
     because: /silent: an answer comes/,

@@ -1,3 +1,6 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { startGate } from './support/gate.ts'
 import { TRAEFIK } from './support/proxies.ts'
 import { type Mutation, testProxy, type Unshown, without } from './support/run.ts'
 
@@ -219,4 +222,15 @@ const UNSHOWN: readonly Unshown[] = [
   },
 ]
 
-testProxy(TRAEFIK, MUTATIONS, UNSHOWN)
+const world = testProxy(TRAEFIK, MUTATIONS, UNSHOWN)
+
+test('without the CA file nothing is served at all: certlatch has to start first', async () => {
+  const text = 'caFiles: [/var/lib/certlatch/public/ca.crt]'
+  // The place that is filled in has to be there: in a comment.
+  const becomes = 'caFiles: [/nowhere/ca.crt] # /var/lib/certlatch/public/ca.crt'
+  const missing = { file: DYNAMIC, text, becomes }
+  await assert.rejects(
+    startGate(world(), [missing], 2_000),
+    /did not start[\s\S]*invalid certificate\(s\) content/,
+  )
+})

@@ -126,7 +126,11 @@ export const nextNumber = (): string => {
   return String(requestNumber)
 }
 
-export async function startGate(world: World, changes: readonly Change[] = []): Promise<Gate> {
+export async function startGate(
+  world: World,
+  changes: readonly Change[] = [],
+  startsWithin = 10_000,
+): Promise<Gate> {
   const { kind, pki, backend, relay } = world
   const port = await freePort()
   const folder = join(world.folder, `proxy-${port}`)
@@ -164,15 +168,19 @@ export async function startGate(world: World, changes: readonly Change[] = []): 
   const target = { port, serverCertificate: pki.server.certificate }
   const gate = makeGate(world, target, child)
   try {
-    await until(`${program} lets a request through to be judged`, async () => {
-      if (child.exitCode !== null) throw new Error(`${program} ended: ${log.join('')}`)
-      // Traefik listens before it knows its routes, and answers 404.
-      const answer = await gate
-        .send()
-        .catch(() => gate.send({ credential: 'ada' }))
-        .catch(() => undefined)
-      return answer !== undefined && (answer.status !== 404 || kind.dialect !== 'traefik')
-    })
+    await until(
+      `${program} lets a request through to be judged`,
+      async () => {
+        if (child.exitCode !== null) throw new Error(`${program} ended: ${log.join('')}`)
+        // Traefik listens before it knows its routes, and answers 404.
+        const answer = await gate
+          .send()
+          .catch(() => gate.send({ credential: 'ada' }))
+          .catch(() => undefined)
+        return answer !== undefined && (answer.status !== 404 || kind.dialect !== 'traefik')
+      },
+      startsWithin,
+    )
   } catch (error) {
     await gate.close()
     throw new Error(`${program} did not start: ${log.join('').slice(-2000)}`, { cause: error })

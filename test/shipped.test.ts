@@ -1,0 +1,180 @@
+import assert from 'node:assert/strict'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
+import { test } from 'node:test'
+import { run } from '../src/cli/main.ts'
+import { parseConfig } from '../src/config/config.ts'
+import { OPTIONS } from '../src/config/options.ts'
+import { DIALECTS, type Dialect } from '../src/proxy/dialects.ts'
+import { createHeaderReader } from '../src/proxy/request-headers.ts'
+import { repository } from './support/readme.ts'
+
+const ROOT = repository()
+
+function filesBelow(path: string): readonly string[] {
+  if (!statSync(join(ROOT, path)).isDirectory()) return [path]
+  return readdirSync(join(ROOT, path))
+    .sort()
+    .flatMap((name) => filesBelow(join(path, name)))
+}
+
+const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8')
+const DEPLOYED = filesBelow('deploy')
+const DOCUMENTS = [...readdirSync(ROOT), ...DEPLOYED].filter((name) => name.endsWith('.md'))
+const SHIPPED = [...DEPLOYED, 'docker-compose.yml', '.env.example', 'Dockerfile']
+const dialects = Object.values(DIALECTS)
+
+/** A proxy's configuration, without its README. */
+const configurationOf = ({ name }: Dialect): string =>
+  DEPLOYED.filter((path) => path.startsWith(`deploy/${name}/`) && !path.endsWith('.md'))
+    .map(read)
+    .join('\n')
+
+/** All matches in all files, each as `file: match`. */
+const found = (paths: readonly string[], pattern: RegExp): readonly (readonly [string, string])[] =>
+  paths.flatMap((path) =>
+    [...read(path).matchAll(pattern)].map(([all, part]) => [path, part ?? all] as const),
+  )
+
+const defaults = parseConfig({})
+assert.ok(defaults.ok)
+const { config } = defaults
+
+for (const dialect of dialects) {
+  const { name, certificateHeader, returnsCookie, asksForPage } = dialect
+  const configuration = configurationOf(dialect)
+  const lowerCase = configuration.toLowerCase()
+
+  test(`${name}: the shipped configuration names the header that certlatch reads`, () => {
+    assert.ok(lowerCase.includes(certificateHeader), certificateHeader)
+    const { certificate } = createHeaderReader(dialect).read([certificateHeader, 'shown'])
+    assert.equal(certificate, 'shown')
+  })
+
+  test(`${name}: every X-Forwarded-… of the question is one that certlatch reads`, () => {
+    const names = new Set(configuration.match(/X-Forwarded-(Method|Proto|Host|Uri|For)\b/gi))
+    // Traefik and Caddy send the rest by themselves.
+    assert.ok(names.size >= 2)
+    for (const header of names) {
+      const fields = createHeaderReader(dialect).read([header, 'told'])
+      assert.ok(Object.values(fields).includes('told'), header)
+    }
+  })
+
+  test(`${name}: it asks where certlatch listens by default`, () => {
+    const { host, port } = config.listen
+    assert.ok(configuration.includes(`${host}:${port}`), `${host}:${port}`)
+    assert.ok(configuration.includes('/verify'))
+  })
+
+  test(`${name}: the session is taken away where certlatch does not do it`, () => {
+    const itself = configuration.includes(`${config.cookieName}=[^;]*`)
+    const byAction = configuration.includes(`'${config.cookieName}'`)
+    assert.equal(itself || byAction, !returnsCookie)
+  })
+
+  test(`${name}: a second question for the page is asked where certlatch answers it`, () => {
+    assert.equal(/X-Certlatch-Page 1;/.test(configuration), asksForPage)
+  })
+
+  test(`${name}: the README beside it says the settings that fit`, () => {
+    const readme = read(`deploy/${name}/README.md`)
+    const [, proxy] = /^CERTLATCH_PROXY=(\w+)$/m.exec(readme) ?? []
+    const [, dataDir] = /^CERTLATCH_DATA_DIR=(\S+)$/m.exec(readme) ?? []
+    assert.equal(proxy, name)
+    const parsed = parseConfig({ CERTLATCH_PROXY: proxy, CERTLATCH_DATA_DIR: dataDir })
+    assert.ok(parsed.ok)
+    assert.equal(parsed.config.dialect.certificateHeader, certificateHeader)
+    assert.ok(configuration.includes(parsed.config.caFile), parsed.config.caFile)
+  })
+}
+
+test('every cookie of ours in the shipped files has the default name', () => {
+  for (const [path, cookie] of found(DEPLOYED, /__(?:Host|Secure)-[\w-]+/g)) {
+    assert.equal(cookie, config.cookieName, path)
+  }
+})
+
+test('every header of ours in the shipped files is one that exists', () => {
+  const known = ['X-Certlatch-Device', 'X-Certlatch-Via', 'X-Certlatch-Page']
+  const all = [...known, 'X-Certlatch-Proxy-Secret'].map((name) => name.toLowerCase())
+  for (const [path, header] of found(SHIPPED, /\bx-certlatch-\w+(?:-\w+)*/gi)) {
+    assert.ok(all.includes(header.toLowerCase()), `${path}: ${header}`)
+  }
+})
+
+test("every port of ours in the shipped files is a listener's default", () => {
+  const ports = [config.listen.port, config.adminListen.port].map(String)
+  for (const [path, port] of found(SHIPPED, /\b(91\d\d)\b/g)) {
+    assert.ok(ports.includes(port), `${path}: ${port}`)
+  }
+})
+
+test('every setting that the shipped files and documents name exists', () => {
+  const names = new Set<string>(
+    OPTIONS.flatMap(({ name, secret }) => (secret ? [name, `${name}_FILE`] : [name])),
+  )
+  // Those of the tests themselves.
+  const ours = /\bCERTLATCH_(?!E2E_)[A-Z][A-Z_]*[A-Z]\b/g
+  for (const [path, name] of found([...SHIPPED, ...DOCUMENTS], ours)) {
+    assert.ok(names.has(name), `${path}: ${name}`)
+  }
+})
+
+/** `certlatch word` where it is a command: in code, at a prompt, in a container's command. */
+const COMMANDS = [
+  /`certlatch ([a-z]+)/g,
+  /^(?:\$ )?(?:[A-Z_]+=\S+ )*certlatch ([a-z]+)/gm,
+  /exec certlatch certlatch ([a-z]+)/g,
+  /main\.js ([a-z]+)/g,
+  /"certlatch", ?"([a-z]+)"/g,
+  /^CMD \["([a-z]+)"/gm,
+]
+
+/** Whether certlatch has help for it. */
+async function isCommand(word: string): Promise<boolean> {
+  const streams = { stdout: new PassThrough(), stderr: new PassThrough() }
+  const never = () => new Promise<void>(() => undefined)
+  return (await run([word, '--help'], {}, streams, never)) === 0
+}
+
+test('every certlatch command that the shipped files and documents show exists', async () => {
+  const paths = [...SHIPPED, ...DOCUMENTS]
+  // In prose a line may begin with the name; a command stands in a code block.
+  const codeOnly = (path: string): string =>
+    path.endsWith('.md')
+      ? (read(path).match(/^```[^`]*^```|`[^`\n]+`/gms) ?? []).join('\n')
+      : read(path)
+  const shown = paths.flatMap((path) =>
+    COMMANDS.flatMap((pattern) =>
+      [...codeOnly(path).matchAll(pattern)].map(([, word = '']) => ({ path, word })),
+    ),
+  )
+  assert.ok(shown.length > 0)
+  for (const { path, word } of shown) assert.ok(await isCommand(word), `${path}: ${word}`)
+})
+
+test('every npm script that the documents show exists', () => {
+  const { scripts } = JSON.parse(read('package.json'))
+  for (const [path, name] of found(DOCUMENTS, /npm run ([a-z][a-z0-9:-]*)/g)) {
+    assert.ok(Object.hasOwn(scripts, name), `${path}: npm run ${name}`)
+  }
+})
+
+test("Traefik's configuration for compose blanks and hands on the same headers", () => {
+  const headersOf = (path: string): readonly string[] =>
+    // What stands in a comment is an offer.
+    [
+      ...read(path)
+        .replaceAll(/#.*/g, '')
+        .matchAll(/\b(?:X-[\w-]+|Remote-User|Cookie)\b/g),
+    ]
+      .map(([header]) => header)
+      .filter((header) => header !== 'X-Certlatch-Proxy-Secret')
+      .sort()
+  assert.deepEqual(
+    headersOf('deploy/traefik/compose/dynamic/certlatch.yml'),
+    headersOf('deploy/traefik/dynamic.yml'),
+  )
+})
