@@ -25,9 +25,9 @@ export const writeSet = (...contents: readonly Uint8Array[]): Buffer =>
 export function writeInteger(bigEndian: Uint8Array): Buffer {
   let start = 0
   while (start < bigEndian.length - 1 && bigEndian[start] === 0) start += 1
-  const digits = bigEndian.subarray(start)
-  const padding =
-    digits.length === 0 || (digits[0] ?? 0) >= 0x80 ? Buffer.alloc(1) : Buffer.alloc(0)
+  const digits = Buffer.from(bigEndian.subarray(start))
+  // Without a leading zero a high first bit would mean a negative number.
+  const padding = Buffer.alloc(digits.length === 0 || digits.readInt8() < 0 ? 1 : 0)
   return writeElement(TAG.integer, padding, digits)
 }
 
@@ -62,7 +62,8 @@ export const writeBitString = (content: Uint8Array): Buffer =>
 export function writeNamedBits(bits: readonly number[]): Buffer {
   const highest = Math.max(-1, ...bits)
   const bytes = Buffer.alloc((highest >> 3) + 1)
-  for (const bit of bits) bytes[bit >> 3] = (bytes[bit >> 3] ?? 0) | (0x80 >> (bit & 7))
+  for (const bit of bits)
+    bytes.writeUInt8(bytes.readUInt8(bit >> 3) | (0x80 >> (bit & 7)), bit >> 3)
   const unused = highest < 0 ? 0 : 7 - (highest & 7)
   return writeElement(TAG.bitString, Buffer.from([unused]), bytes)
 }

@@ -132,7 +132,7 @@ function isInteger(content: Buffer): boolean {
 
 /** A non-negative INTEGER small enough for a number. */
 export function readSmallInteger(content: Buffer): number | undefined {
-  if (!isInteger(content) || content.length > 6 || (content[0] ?? 0) >= 0x80) return undefined
+  if (!isInteger(content) || content.length > 6 || content.readInt8() < 0) return undefined
   return content.readUIntBE(0, content.length)
 }
 
@@ -143,7 +143,7 @@ export function readSmallInteger(content: Buffer): number | undefined {
 export function readIntegerHex(content: Buffer, maxBytes: number): string | undefined {
   if (!isInteger(content) || content.length > maxBytes) return undefined
   const hex = content.toString('hex')
-  if ((content[0] ?? 0) < 0x80) return content.length > 1 ? hex.replace(/^00/, '') : hex
+  if (content.readInt8() >= 0) return content.length > 1 ? hex.replace(/^00/, '') : hex
   const magnitude = ((1n << BigInt(8 * content.length)) - BigInt(`0x${hex}`)).toString(16)
   return `-${magnitude.length % 2 === 0 ? magnitude : `0${magnitude}`}`
 }
@@ -167,7 +167,7 @@ export function readNamedBits(content: Buffer): ReadonlySet<number> | undefined 
   if ((last & ((1 << (unused + 1)) - 1)) !== 1 << unused) return undefined
   const bits = new Set<number>()
   for (let bit = 0; bit < bytes.length * 8; bit += 1) {
-    if (((bytes[bit >> 3] ?? 0) & (0x80 >> (bit & 7))) !== 0) bits.add(bit)
+    if ((bytes.readUInt8(bit >> 3) & (0x80 >> (bit & 7))) !== 0) bits.add(bit)
   }
   return bits
 }

@@ -1,6 +1,6 @@
 import { createPublicKey, hash, type KeyObject, sign } from 'node:crypto'
 import type { Certificate } from './certificate.ts'
-import { contextTag, readSequence, TAG } from './der.ts'
+import { contextTag, TAG } from './der.ts'
 import {
   writeBitString,
   writeBoolean,
@@ -228,10 +228,9 @@ function writeExtension(oid: string, critical: boolean, value: Buffer): Buffer {
   return writeSequence(writeObjectIdentifier(oid), ...criticality, writeOctetString(value))
 }
 
-/** Method 1 of RFC 7093 §2: the leftmost 160 bits of SHA-256 over the public key's bits. */
+/** Any value that only this key has (RFC 5280 §4.2.1.2): 160 bits of a hash of it (RFC 7093 §2). */
 function keyIdentifier(publicKeyInfo: Buffer): Buffer {
-  const bits = readSequence(publicKeyInfo)?.[1]?.content.subarray(1) ?? publicKeyInfo
-  return hash('sha256', bits, 'buffer').subarray(0, 20)
+  return hash('sha256', publicKeyInfo, 'buffer').subarray(0, 20)
 }
 
 function authorityKeyIdentifierOf({ certificate }: SigningAuthority): Buffer {

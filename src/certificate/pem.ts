@@ -22,9 +22,9 @@ export function readPemBlocks(
   let position = skipWhiteSpace(source, 0)
   while (position < source.length) {
     BLOCK.lastIndex = position
-    const match = BLOCK.exec(source)
-    if (match === null || match[1] !== label) return undefined
-    const der = readBase64((match[2] ?? '').replace(/\r?\n/g, ''))
+    const [, found, base64] = BLOCK.exec(source) ?? []
+    if (base64 === undefined || found !== label) return undefined
+    const der = readBase64(base64.replace(/\r?\n/g, ''))
     if (der === undefined) return undefined
     blocks.push(der)
     position = skipWhiteSpace(source, BLOCK.lastIndex)

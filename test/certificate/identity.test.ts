@@ -147,6 +147,7 @@ test('bytes that are not text of their type have no text, and compare as they ar
     [TAG.printableString, Buffer.from([0xe4])],
     [TAG.ia5String, Buffer.from([0x80])],
     [TAG.bmpString, Buffer.from([0x00, 0x41, 0x00])],
+    [TAG.bmpString, Buffer.from([0xd8, 0x00])],
     [TAG.null, Buffer.alloc(0)],
   ] as const) {
     const name = readName(nameOf([attribute(CN, tag, value)]))
