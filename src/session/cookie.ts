@@ -23,11 +23,17 @@ export function cookieValues(header: string, name: string): readonly string[] | 
 /** The `Cookie` header without the cookie `name`; empty if nothing is left. */
 export function withoutCookie(header: string, name: string): string {
   const prefix = `${name}=`
-  return header
-    .split(';')
-    .map((pair) => withoutWhiteSpace(pair, 0, pair.length))
-    .filter((pair) => pair !== '' && pair !== name && !pair.startsWith(prefix))
-    .join('; ')
+  let kept = ''
+  for (let start = 0; start < header.length; ) {
+    let end = header.indexOf(';', start)
+    if (end === -1) end = header.length
+    const pair = withoutWhiteSpace(header, start, end)
+    if (pair !== '' && pair !== name && !pair.startsWith(prefix)) {
+      kept = kept === '' ? pair : `${kept}; ${pair}`
+    }
+    start = end + 1
+  }
+  return kept
 }
 
 /**

@@ -36,6 +36,7 @@ export async function startCertlatch(dataDir: string, dialect: DialectName) {
     },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
+  process.once('exit', () => child.kill())
   const lines: string[] = []
   let partial = ''
   const ready = new Promise<{ listen: string; admin: string }>((resolve, reject) => {

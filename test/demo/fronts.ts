@@ -110,6 +110,7 @@ const proxyFront = (kind: ProxyKind): FrontPlan => ({
       },
       stdio: 'ignore',
     })
+    process.once('exit', () => child.kill())
     const close = async () => {
       if (child.exitCode !== null || child.signalCode !== null) return
       const ended = once(child, 'exit')

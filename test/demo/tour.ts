@@ -2,6 +2,7 @@
  * `npm run demo`: the tour. A throw-away data directory, one device, certlatch, a small application
  * and a TLS front; each step is the request that a person could repeat with curl, and its answer.
  */
+import { rmSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -67,6 +68,7 @@ interface Options {
 /** In a folder of its own, with everything stopped and removed at the end. */
 async function tourOnce(options: Options): Promise<boolean> {
   const folder = await mkdtemp(join(tmpdir(), 'certlatch-demo-'))
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
   const closers: (() => Promise<void>)[] = []
   try {
     return await tour(folder, options, closers)
@@ -203,13 +205,15 @@ async function stay(
   say('Ctrl-C revokes the device, shows that it is refused, and ends the demo')
   const forever = setInterval(() => undefined, 60_000)
   await new Promise<void>((resolve) => {
+    process.removeAllListeners('SIGINT')
     process.once('SIGINT', resolve)
-    process.once('SIGTERM', resolve)
   })
   clearInterval(forever)
   return true
 }
 
+// Ended from outside it leaves nothing behind either: see the 'exit' listeners.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(1))
 // Whoever reads only the first lines (`| head`) closes the pipe.
 process.stdout.on('error', () => process.exit(1))
 process.exitCode = (await main()) ? 0 : 1

@@ -44,15 +44,18 @@ export function verifyRoute(service: VerifyService): Middleware {
   const answer = (req: IncomingMessage, res: ServerResponse): void => {
     const startedAt = performance.now()
     const headers = headerReader.read(req.rawHeaders)
+    const nowSeconds = service.nowSeconds()
     const question = { fromTrustedAddress: isTrusted(req.socket), headers }
-    const decision = decide(question, service.grounds(), service.nowSeconds())
+    const decision = decide(question, service.grounds(), nowSeconds)
     if (service.dialect.asksForPage && headers.page === '1') {
       // nginx shows the page of a question that was answered and counted before; it must never
       // turn into a 200, nor set a cookie.
       end(service, res, 403, decision.allow ? refusals.reloadPage : refusals.page)
       return
     }
-    const allowed = decision.allow && { headers: allowHeaders(service, decision, headers) }
+    const allowed = decision.allow && {
+      headers: allowHeaders(service, decision, headers, nowSeconds),
+    }
     service.countDecision(decision, (performance.now() - startedAt) / 1000)
     if (!decision.allow) {
       service.logRefusal(decision.reason, () => describeRefusal(service, decision, headers))
@@ -104,6 +107,7 @@ function allowHeaders(
   service: VerifyService,
   { identity, via, setSession }: Allow,
   { cookie }: RequestHeaders,
+  nowSeconds: number,
 ): readonly string[] {
   const raw = [
     'Cache-Control',
@@ -122,7 +126,6 @@ function allowHeaders(
     const rest = withoutCookie(cookie, service.cookieName)
     if (rest !== '') raw.push('Cookie', rest)
   }
-  const nowSeconds = service.nowSeconds()
   const key = setSession && signingKey(service.keyRing(), nowSeconds)
   if (setSession !== undefined && key !== undefined) {
     const attributes = { name: service.cookieName, domain: service.cookieDomain }
@@ -133,9 +136,11 @@ function allowHeaders(
   return raw
 }
 
+const ONLY_ASCII = /^[ -~]*$/
+
 /** UTF-8 bytes in the only kind of string that Node writes into a header: one char, one byte. */
 function headerBytes(text: string): string {
-  return Buffer.from(text, 'utf8').toString('latin1')
+  return ONLY_ASCII.test(text) ? text : Buffer.from(text, 'utf8').toString('latin1')
 }
 
 function describeRefusal(
