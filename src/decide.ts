@@ -74,11 +74,20 @@ export function decide(question: Question, grounds: Grounds, nowSeconds: number)
   if (rule.access === 'open' || isAllowedPreflight(headers, request, allowedOrigins)) return OPEN
   if (isCrossSite(headers, request, allowedOrigins)) return deny('cross-site')
 
-  const host = grounds.cookieDomain ?? request.host
+  const host = sessionScope(request.host, grounds.cookieDomain)
   const shown =
     headers.certificate === undefined ? 'absent' : grounds.verifyCertificate(headers.certificate)
   if (shown !== 'absent') return decideByCertificate(shown, headers, host, grounds, nowSeconds)
   return decideBySession(rule, headers, host, grounds, nowSeconds)
+}
+
+/**
+ * What a session is bound to: the cookie's domain for the hosts below it; otherwise the host alone,
+ * whose browser would take no cookie of another domain.
+ */
+function sessionScope(host: string, cookieDomain: string | undefined): string {
+  if (cookieDomain === undefined) return host
+  return host === cookieDomain || host.endsWith(`.${cookieDomain}`) ? cookieDomain : host
 }
 
 const deny = (reason: DenyReason, via: Deny['via'] = 'none'): Deny => ({
@@ -130,6 +139,7 @@ function sessionFor(
   grounds: Grounds,
   nowSeconds: number,
 ): Allow['setSession'] {
+  if (grounds.cookieDomain !== undefined && host !== grounds.cookieDomain) return undefined
   const sessions = readSessions(headers, host, grounds, nowSeconds)
   const own = sessions.find(
     (session) =>

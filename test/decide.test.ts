@@ -463,6 +463,7 @@ describe('the rules of the article', () => {
     assert.match(certificateSha256, /^[A-Za-z0-9_-]{43}$/)
     assert.deepEqual(rest, {
       name: undefined,
+      distributionPoints: undefined,
       host: 'ha.test',
       issuedAt: NOW_SECONDS,
       certificateSeenAt: NOW_SECONDS,

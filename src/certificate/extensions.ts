@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import {
   contextTag,
   type DerElement,
@@ -176,7 +177,13 @@ function readGeneralName({ tag, content }: DerElement): AlternativeName | undefi
   return text === undefined ? undefined : { kind, text }
 }
 
-/** Full names of distribution points, each as the hexadecimal DER of one GeneralName. */
+/**
+ * A distribution point's name as a hash of its DER: names are only ever compared, and sessions carry
+ * them.
+ */
+const nameHash = (der: Buffer): string => hash('sha256', der, 'base64url').slice(0, 16)
+
+/** Full names of distribution points, hashed. */
 export const crlDistributionPointNames = (extensions: Extensions): Read<readonly string[]> =>
   readWith(extensions, EXTENSION.crlDistributionPoints, (value) => {
     const points = readSequence(value)
@@ -192,12 +199,12 @@ export const crlDistributionPointNames = (extensions: Extensions): Read<readonly
   })
 
 /**
- * `DistributionPointName` as the DER of its full names; a name relative to the CRL issuer counts as
+ * The full names of a `DistributionPointName`, hashed; a name relative to the CRL issuer counts as
  * one name that equals only the same spelling.
  */
 export function readDistributionPointName({ content }: DerElement): readonly string[] | undefined {
   const choice = readElements(content)?.[0]
   if (choice === undefined) return undefined
-  if (choice.tag !== contextTag(0, true)) return [choice.bytes.toString('hex')]
-  return readElements(choice.content)?.map(({ bytes }) => bytes.toString('hex'))
+  if (choice.tag !== contextTag(0, true)) return [nameHash(choice.bytes)]
+  return readElements(choice.content)?.map(({ bytes }) => nameHash(bytes))
 }

@@ -5,12 +5,18 @@ import { commonName } from './name.ts'
 /** Long enough for any name or address, short enough for a header and a label. */
 const MAX_NAME_LENGTH = 256
 
-/** Control characters, line and paragraph separators: what could forge a header or a log line. */
-const FORBIDDEN = /[\p{Cc}\u2028\u2029]/u
+/**
+ * What could forge a header, a log line or another name: control characters, separators of lines,
+ * lone surrogates, marks that turn the direction of writing, and characters that nobody sees (but
+ * the joiners, of which emoji are made).
+ */
+const FORBIDDEN = /[\p{Cc}\p{Cs}\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]/u
 
 /** Whether the text may name a device or its owner. */
 export function isPrintableName(text: string): boolean {
-  return text.length > 0 && text.length <= MAX_NAME_LENGTH && !FORBIDDEN.test(text)
+  if (text.length === 0 || text.length > MAX_NAME_LENGTH) return false
+  // White space around it would be lost on the way to the application, and be another's name.
+  return text.trim() === text && !FORBIDDEN.test(text)
 }
 
 /**

@@ -30,12 +30,18 @@ export function isStale(list: RevocationList, nowSeconds: number): boolean {
   return nowSeconds > list.nextUpdate || nowSeconds + CLOCK_TOLERANCE_SECONDS < list.thisUpdate
 }
 
+/** Of a certificate, what its standing is asked with. */
+export type CertificateStanding = Pick<
+  VerifiedCertificate,
+  'issuerKeyHash' | 'serial' | 'distributionPoints'
+>
+
 /**
  * What speaks today against any certificate with this issuer key and serial number: asked for a
  * certificate that is shown, and for the one that a session remembers. `undefined`: nothing.
  */
 export function standingProblem(
-  { issuerKeyHash, serial }: { readonly issuerKeyHash: string; readonly serial: string },
+  { issuerKeyHash, serial, distributionPoints }: CertificateStanding,
   trust: TrustSet,
   nowSeconds: number,
 ): CertificateProblem | undefined {
@@ -50,11 +56,13 @@ export function standingProblem(
   }
   if (list === undefined)
     return trust.revocationListRequired ? 'certificate-crl-missing' : undefined
-  const tolerated = trust.staleRevocationList === 'allow'
-  return isStale(list, nowSeconds) && !tolerated ? 'certificate-crl-stale' : undefined
+  if (isStale(list, nowSeconds) && trust.staleRevocationList === 'deny') {
+    return 'certificate-crl-stale'
+  }
+  return coversCertificate(list, distributionPoints) ? undefined : 'certificate-crl-missing'
 }
 
-/** What speaks today against a certificate that is shown: the above, its own dates, its CRL's scope. */
+/** What speaks today against a certificate that is shown: the above, and its own dates. */
 export function certificateStandingProblem(
   verified: VerifiedCertificate,
   trust: TrustSet,
@@ -63,9 +71,5 @@ export function certificateStandingProblem(
   const problem = standingProblem(verified, trust, nowSeconds)
   if (problem !== undefined) return problem
   if (nowSeconds < verified.notBefore) return 'certificate-not-yet-valid'
-  if (nowSeconds > verified.notAfter) return 'certificate-expired'
-  const list = trust.revocationLists.get(verified.issuerKeyHash)
-  return list === undefined || coversCertificate(list, verified.distributionPoints)
-    ? undefined
-    : 'certificate-crl-missing'
+  return nowSeconds > verified.notAfter ? 'certificate-expired' : undefined
 }

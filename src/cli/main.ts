@@ -117,6 +117,7 @@ function inOurVoice({ message }: Error): string {
 const stackOf = (error: unknown): string =>
   error instanceof Error ? (error.stack ?? error.message) : String(error)
 
+const LAST_WORDS_MILLISECONDS = 1_000
 const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const
 
 /** Resolves at the first signal; a second one ends the process as if nobody listened. */
@@ -137,4 +138,6 @@ function isStarted(script = ''): boolean {
 
 if (isStarted(process.argv[1])) {
   process.exitCode = await run(process.argv.slice(2), processEnvironment(), process, signalToStop)
+  // A read that hangs (a dead network file system) would keep the process for ever.
+  setTimeout(() => process.exit(), LAST_WORDS_MILLISECONDS).unref()
 }

@@ -1,4 +1,6 @@
+import { describeName } from '../certificate/name.ts'
 import { isStale } from '../certificate/trust.ts'
+import { signingKey } from '../session/key-ring.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import type { TrustStore } from '../store/trust-store.ts'
 import type { Check, Readiness } from './routes/operations.ts'
@@ -29,7 +31,9 @@ export function readiness(trust: TrustStore, nowSeconds: number, draining: boole
           ? 'the files as they are now are in force'
           : `the state before stays in force: ${trust.problems.join('; ')}`,
     },
+    authorityCheck(snapshot, nowSeconds),
     revocationCheck(snapshot, nowSeconds),
+    keyCheck(snapshot, nowSeconds),
     { name: 'running', ok: !draining, detail: draining ? 'stopping' : 'taking requests' },
   ]
   return {
@@ -37,6 +41,33 @@ export function readiness(trust: TrustStore, nowSeconds: number, draining: boole
     checks,
     keySet: snapshot.keyRing.fingerprint,
     crlNumber: lowestNumber(snapshot),
+  }
+}
+
+/** What an operator should be told of a snapshot that was good once, and may have aged. */
+export function agingProblems(snapshot: Snapshot, nowSeconds: number): readonly string[] {
+  return [authorityCheck, revocationCheck, keyCheck]
+    .map((check) => check(snapshot, nowSeconds))
+    .filter(({ ok }) => !ok)
+    .map(({ name, detail }) => `${name}: ${detail}`)
+}
+
+function authorityCheck({ trust }: Snapshot, nowSeconds: number): Check {
+  const ended = trust.issuers.filter(({ certificate }) => nowSeconds > certificate.notAfter)
+  const names = ended.map(({ certificate }) => describeName(certificate.subject)).join('; ')
+  return {
+    name: 'ca',
+    ok: ended.length === 0,
+    detail: ended.length === 0 ? 'in its dates' : `has ended, with all its certificates: ${names}`,
+  }
+}
+
+function keyCheck({ keyRing }: Snapshot, nowSeconds: number): Check {
+  const ok = signingKey(keyRing, nowSeconds) !== undefined
+  return {
+    name: 'keys',
+    ok,
+    detail: ok ? 'one signs' : 'none may sign: certificates open, and are not remembered',
   }
 }
 

@@ -11,10 +11,10 @@ interface Refusal {
 export interface Refusals {
   /** A page for a person, JSON for a script that asks for it, a line of text for all others. */
   forRequest(headers: RequestHeaders): Refusal
-  /** What nginx fetches to show in place of its own page. */
-  readonly page: Refusal
-  /** The same, where the answer would be another by now. */
-  readonly reloadPage: Refusal
+  /** The same for nginx's second question, where the answer would be another by now. */
+  forLatecomer(headers: RequestHeaders): Refusal
+  /** For a request that could not be read to its end. */
+  readonly fallback: Refusal
 }
 
 const STYLE = `
@@ -64,13 +64,15 @@ export function createRefusals(): Refusals {
   const forPerson = html(REFUSED_PAGE)
   const forScript = refusal(REFUSED_JSON, 'application/json; charset=utf-8', [])
   const forOthers = refusal(REFUSED_TEXT, 'text/plain; charset=utf-8', [])
+  const reload = html(RELOAD_PAGE)
+  const choose = (headers: RequestHeaders, forNavigation: Refusal): Refusal => {
+    if (isNavigation(headers)) return forNavigation
+    return headers.accept?.includes('application/json') ? forScript : forOthers
+  }
   return {
-    forRequest: (headers) => {
-      if (isNavigation(headers)) return forPerson
-      return headers.accept?.includes('application/json') ? forScript : forOthers
-    },
-    page: forPerson,
-    reloadPage: html(RELOAD_PAGE),
+    forRequest: (headers) => choose(headers, forPerson),
+    forLatecomer: (headers) => choose(headers, reload),
+    fallback: forPerson,
   }
 }
 

@@ -7,12 +7,15 @@ import type { TrustStore } from '../store/trust-store.ts'
 import { createAdminApp, createVerifyApp } from './app.ts'
 import { createJudge } from './judge.ts'
 import { closeNow, createHttpServer, createVerifyServer, drain, listen } from './lifecycle.ts'
-import { createLog, createRefusalLog } from './log.ts'
+import { createLog, createRefusalLog, type Log } from './log.ts'
 import { countDecision, createRegistry, createTally } from './metrics.ts'
 import { makeFirstFiles, openFiles, warnOfFiles } from './open-files.ts'
-import { readiness } from './readiness.ts'
+import { agingProblems, readiness } from './readiness.ts'
 import type { VerifyService } from './routes/verify.ts'
 import { StartError } from './start-error.ts'
+
+/** How often CRLs, CAs and keys are asked whether they have aged. */
+const AGING_MILLISECONDS = 30_000
 
 /** What the process gives the service. */
 export interface StartOptions {
@@ -50,6 +53,7 @@ export async function startService(options: StartOptions): Promise<RunningServic
   let current = createJudge(config, trust.current, tally.cache)
   warnOfFiles(config, trust.current, nowSeconds(), log)
 
+  const stopWatchingAge = watchAge(trust, nowSeconds, log)
   const logError = (error: unknown) => log.error({ error: describeError(error) }, 'internal error')
   const service: VerifyService = {
     dialect: config.dialect,
@@ -61,7 +65,7 @@ export async function startService(options: StartOptions): Promise<RunningServic
     nowSeconds,
     isDraining: () => state.draining,
     countDecision: (decision, seconds) => countDecision(tally, decision, seconds),
-    logRefusal: createRefusalLog(log, now),
+    logRefusal: createRefusalLog(log, () => performance.now()),
     logError,
   }
   const metrics = createRegistry({
@@ -96,10 +100,27 @@ export async function startService(options: StartOptions): Promise<RunningServic
       log.info('stopping')
       await drain(listeners.verify)
       trust.close()
+      stopWatchingAge()
       await closeNow(listeners.admin)
       log.info('stopped')
     },
   }
+}
+
+/** Warns of each thing that has aged, once; answers what ends the watching. */
+function watchAge(trust: TrustStore, nowSeconds: () => number, log: Log): () => void {
+  let told: readonly string[] = []
+  const tell = () => {
+    const problems = agingProblems(trust.current, nowSeconds())
+    for (const problem of problems) {
+      if (!told.includes(problem)) log.warn({ problem }, 'out of date')
+    }
+    told = problems
+  }
+  tell()
+  const timer = setInterval(tell, AGING_MILLISECONDS)
+  timer.unref()
+  return () => clearInterval(timer)
 }
 
 interface Listeners {

@@ -21,6 +21,8 @@ export interface SessionClaims {
   readonly serial: string
   /** Whom the certificate of an external CA named; `undefined` where the registry knows. */
   readonly name: string | undefined
+  /** Its CRL distribution points, as in `VerifiedCertificate`. */
+  readonly distributionPoints: readonly string[] | undefined
   /** The host that it was minted for, or the cookie's domain. */
   readonly host: string
   /** Unix seconds. */
@@ -50,6 +52,7 @@ type Payload = readonly [
   issuerKeyHash: string,
   serial: string,
   name: string | null,
+  distributionPoints: readonly string[] | null,
   host: string,
   issuedAt: number,
   certificateSeenAt: number,
@@ -68,6 +71,7 @@ export function mintToken(claims: SessionClaims, key: SessionKey): string {
     claims.issuerKeyHash,
     claims.serial,
     claims.name ?? null,
+    claims.distributionPoints ?? null,
     claims.host,
     claims.issuedAt,
     claims.certificateSeenAt,
@@ -112,24 +116,30 @@ function readPayload(encoded: string, key: SessionKey): SessionClaims | undefine
     issuerKeyHash: payload[2],
     serial: payload[3],
     name: payload[4] ?? undefined,
-    host: payload[5],
-    issuedAt: payload[6],
-    certificateSeenAt: payload[7],
-    sessionEnd: payload[8],
-    expiresAt: payload[9],
+    distributionPoints: payload[5] ?? undefined,
+    host: payload[6],
+    issuedAt: payload[7],
+    certificateSeenAt: payload[8],
+    sessionEnd: payload[9],
+    expiresAt: payload[10],
   }
 }
 
 function isPayload(value: unknown): value is Payload {
-  if (!Array.isArray(value) || value.length !== 10) return false
+  if (!Array.isArray(value) || value.length !== 11) return false
   const isName = value[4] === null || typeof value[4] === 'string'
-  const texts = [...value.slice(0, 4), value[5]]
+  const points: unknown = value[5]
+  if (points !== null && !isTextList(points)) return false
+  const texts = [...value.slice(0, 4), value[6]]
   return (
     isName &&
     texts.every((text) => typeof text === 'string') &&
-    value.slice(6).every((time) => Number.isSafeInteger(time))
+    value.slice(7).every((time) => Number.isSafeInteger(time))
   )
 }
+
+const isTextList = (value: unknown): boolean =>
+  Array.isArray(value) && value.every((text) => typeof text === 'string')
 
 /** How long sessions live, in seconds. */
 export interface SessionLifetime {
@@ -157,7 +167,10 @@ export function claimsProblem(
 
 /** The claims of a session that a certificate shown at `nowSeconds` opens. */
 export function openSession(
-  certificate: Pick<SessionClaims, 'certificateSha256' | 'issuerKeyHash' | 'serial' | 'name'> & {
+  certificate: Pick<
+    SessionClaims,
+    'certificateSha256' | 'issuerKeyHash' | 'serial' | 'name' | 'distributionPoints'
+  > & {
     readonly notAfter: number
   },
   host: string,
@@ -170,6 +183,7 @@ export function openSession(
     issuerKeyHash: certificate.issuerKeyHash,
     serial: certificate.serial,
     name: certificate.name,
+    distributionPoints: certificate.distributionPoints,
     host,
     issuedAt: nowSeconds,
     certificateSeenAt: nowSeconds,

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
-import { chmod, chown, type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises'
+import { chmod, chown, mkdir, open, rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 /** Permissions: what a proxy may read, and what is ours alone. */
@@ -39,7 +39,7 @@ async function writeDurably(path: string, content: string | Buffer, mode: number
     await handle.writeFile(content)
     // The umask may have taken bits that a proxy needs.
     await handle.chmod(mode)
-    await adoptOwner(handle, path)
+    await adoptOwner(path, dirname(path))
     await handle.sync()
   } finally {
     await handle.close()
@@ -48,19 +48,35 @@ async function writeDurably(path: string, content: string | Buffer, mode: number
 
 /** Makes a folder, and those above it, unless it is there: with this mode and its parent's owner. */
 export async function makeFolder(path: string, mode: number): Promise<void> {
-  const first = await mkdir(path, { recursive: true, mode: MODE.publicFolder })
-  if (first === undefined) return
+  if (await isFolder(path)) return
+  const parent = dirname(path)
+  // Those above are for all to pass through: what is secret has a mode of its own.
+  await makeFolder(parent, MODE.publicFolder)
+  try {
+    await mkdir(path, { mode })
+  } catch (error) {
+    if (errorCode(error) === 'EEXIST') return
+    throw error
+  }
   // The umask may have taken bits that a proxy needs.
   await chmod(path, mode)
-  const { uid, gid } = await stat(dirname(first))
-  for (let made = path; made.length >= first.length; made = dirname(made)) {
-    await chown(made, uid, gid)
+  await adoptOwner(path, parent)
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory()
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return false
+    throw error
   }
 }
 
-async function adoptOwner(handle: FileHandle, path: string): Promise<void> {
-  const [folder, file] = await Promise.all([stat(dirname(path)), handle.stat()])
-  if (folder.uid !== file.uid || folder.gid !== file.gid) await chown(path, folder.uid, folder.gid)
+/** Only root can give things away, and only what root makes could lock the service out. */
+async function adoptOwner(path: string, folder: string): Promise<void> {
+  if (process.geteuid?.() !== 0) return
+  const { uid, gid } = await stat(folder)
+  await chown(path, uid, gid)
 }
 
 /** Makes renames and new entries of a folder survive a power cut. */
@@ -77,7 +93,7 @@ const REASONS: Readonly<Record<string, string>> = {
   ENOENT: 'does not exist',
   EACCES: 'may not be read by this user',
   EPERM: 'may not be changed by this user',
-  EISDIR: 'is a folder, not a file',
+  EISDIR: 'is not a file',
   ENOTDIR: 'has something in its path that is not a folder',
   ENOSPC: 'cannot be written: the disk is full',
   EROFS: 'lies on a read-only file system',

@@ -13,7 +13,12 @@ export interface Snapshot {
   /** `undefined` with an external CA, whose certificates name their holders themselves. */
   readonly registry: DeviceRegistry | undefined
   readonly warnings: readonly string[]
+  /** The newest CRL ever in force, by issuer, also of those that are not trusted any more. */
+  readonly newestLists: ReadonlyMap<string, ListAge>
 }
+
+/** How old a CRL is. */
+type ListAge = Pick<RevocationList, 'number' | 'thisUpdate'>
 
 /** The files' contents, each with the name by which a person knows it. */
 export interface Sources {
@@ -40,7 +45,7 @@ type Part<T> = { readonly value: T; readonly problems: readonly string[] }
 
 /**
  * Makes one snapshot of all files, or says everything that is wrong with them. Against the previous
- * one it never goes back: no CRL of a CA that is still trusted disappears or grows older.
+ * one it never goes back: no CRL of a trusted CA disappears, or is older than one before.
  */
 export function compileSnapshot(
   sources: Sources,
@@ -73,8 +78,18 @@ export function compileSnapshot(
       keyRing: keys.ring,
       registry: registry?.registry,
       warnings: lists.value.warnings,
+      newestLists: newest(lists.value.byIssuer, previous),
     },
   }
+}
+
+function newest(
+  lists: ReadonlyMap<string, RevocationList>,
+  previous: Snapshot | undefined,
+): ReadonlyMap<string, ListAge> {
+  const ages = new Map(previous?.newestLists)
+  for (const [keyHash, { number, thisUpdate }] of lists) ages.set(keyHash, { number, thisUpdate })
+  return ages
 }
 
 function readAuthorities({ name, content }: Source): Part<readonly Issuer[]> {
@@ -149,14 +164,14 @@ function listProblem(
   const list = byIssuer.get(keyHash)
   const authority = `"${describeName(certificate.subject)}"`
   if (list === undefined) return `has no CRL of the CA ${authority}`
-  const before = previous?.trust.revocationLists.get(keyHash)
+  const before = previous?.newestLists.get(keyHash)
   return before !== undefined && isOlder(list, before)
     ? `has an older CRL of the CA ${authority} than the one in force`
     : undefined
 }
 
 /** By cRLNumber and by thisUpdate; a number, once seen, must stay. */
-function isOlder(list: RevocationList, than: RevocationList): boolean {
+function isOlder(list: ListAge, than: ListAge): boolean {
   if (list.thisUpdate < than.thisUpdate) return true
   return than.number !== undefined && (list.number === undefined || list.number < than.number)
 }

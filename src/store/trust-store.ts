@@ -45,6 +45,8 @@ const POLL_MILLISECONDS = 400
  * than this is therefore read again until it has grown older.
  */
 const SETTLED_MILLISECONDS = 1500
+/** A look that takes longer hangs: a dead network file system, most likely. */
+const HANGING_MILLISECONDS = 5_000
 
 export type OpenedTrustStore =
   | { readonly ok: true; readonly store: TrustStore }
@@ -131,7 +133,7 @@ async function readSources(files: TrustFiles): Promise<ReadSources> {
     }
   }
   const source = async (file: NamedPath | undefined): Promise<Source | undefined> => {
-    const content = await attempt(file, (path) => readFile(path))
+    const content = await attempt(file, readRegularFile)
     return file && content && { name: file.name, content }
   }
   const authorities = await source(files.authorities)
@@ -143,6 +145,12 @@ async function readSources(files: TrustFiles): Promise<ReadSources> {
   }
   const devices = files.devices && entries && { name: files.devices.name, files: entries }
   return { ok: true, sources: { authorities, revocationLists, sessionKeys, devices } }
+}
+
+/** What is no regular file (a pipe) might never end. */
+async function readRegularFile(path: string): Promise<Buffer> {
+  if (!(await stat(path)).isFile()) throw Object.assign(new Error(path), { code: 'EISDIR' })
+  return await readFile(path)
 }
 
 /** Equal for two readings exactly if they found the same. */
@@ -172,7 +180,8 @@ function watch(
   let seen = firstLook
   let readDigest = firstDigest
   let underWay: Promise<void> = Promise.resolve()
-  let looking = false
+  let lookingSince: number | undefined
+  let hanging = false
 
   const report = (found: readonly string[]) => {
     problems = found
@@ -207,11 +216,19 @@ function watch(
     return underWay
   }
   const timer = setInterval(() => {
-    if (looking) return
-    looking = true
-    void refresh().finally(() => {
-      looking = false
-    })
+    const now = performance.now()
+    if (lookingSince === undefined) {
+      lookingSince = now
+      void refresh().finally(() => {
+        lookingSince = undefined
+        hanging = false
+      })
+    } else if (!hanging && now - lookingSince > HANGING_MILLISECONDS) {
+      hanging = true
+      // Whatever is read next is compiled, and then says what is wrong, if anything still is.
+      readDigest = ''
+      report(['the files do not answer: changes are not seen'])
+    }
   }, POLL_MILLISECONDS)
   timer.unref()
   return {

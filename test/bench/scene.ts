@@ -55,6 +55,7 @@ export function makeScene(): Scene {
       serial: der === undefined ? randomBytes(16).toString('hex') : serialOf(der),
       certificateSha256: sha256Base64Url(randomBytes(32)),
       name: 'ada@example.org',
+      distributionPoints: undefined,
       notAfter: validity.notAfter,
     }
     return mintToken(openSession(certificate, HOST, LIFETIME, now), signer)

@@ -49,7 +49,7 @@ test('a name with umlaut and emoji is read whole', () => {
 })
 
 test('a name that can be printed has 1 to 256 characters and none that forges a line', () => {
-  for (const good of ['a', 'Jürgens Handy 📱', 'x'.repeat(256), "Ada's phone"]) {
+  for (const good of ['a', 'Jürgens Handy 📱', 'x'.repeat(256), "Ada's phone", '👩‍🔬']) {
     assert.ok(isPrintableName(good), good)
   }
   for (const bad of [
@@ -62,6 +62,12 @@ test('a name that can be printed has 1 to 256 characters and none that forges a 
     '\x85',
     '\u2028',
     '\u2029',
+    ' ',
+    ' alice',
+    'alice\u00a0',
+    'a\u202eb',
+    'a\u200bb',
+    '\ud800',
   ]) {
     assert.ok(!isPrintableName(bad), JSON.stringify(bad))
   }

@@ -246,7 +246,7 @@ test('a revocation speaks against the serial number of its own issuer alone', ()
   const [ours, twin] = trust.issuers.map(({ keyHash }) => keyHash)
   assert.ok(ours !== undefined && twin !== undefined)
   const problem = (issuerKeyHash: string) =>
-    standingProblem({ issuerKeyHash, serial }, trust, NOW_SECONDS)
+    standingProblem({ issuerKeyHash, serial, distributionPoints: undefined }, trust, NOW_SECONDS)
   assert.equal(problem(ours), 'certificate-revoked')
   assert.equal(problem(twin), undefined)
   assert.equal(problem('an issuer that is gone'), 'certificate-untrusted')

@@ -151,14 +151,7 @@ test('/metrics wants the bearer token where one is set, and nothing else does', 
   const service = await startTestService(context, {
     settings: { CERTLATCH_METRICS_TOKEN: token },
   })
-  for (const given of [
-    [],
-    ['x'],
-    [token],
-    [`Bearer ${token}x`],
-    [`bearer ${token}`],
-    ['Bearer '],
-  ]) {
+  for (const given of [[], ['x'], [token], [`Bearer ${token}x`], [`Basic ${token}`], ['Bearer ']]) {
     const headers = given.map((value) => ['Authorization', value] as const)
     const answer = await service.admin('/metrics', headers)
     assert.equal(answer.status, 401)
@@ -166,9 +159,11 @@ test('/metrics wants the bearer token where one is set, and nothing else does', 
     assert.ok(!answer.body.toString().includes('certlatch_decisions_total'))
     assert.ok(!answer.body.toString().includes(token))
   }
-  const answer = await service.admin('/metrics', [['Authorization', `Bearer ${token}`]])
-  assert.equal(answer.status, 200)
-  assert.ok(answer.body.toString().includes('certlatch_decisions_total'))
+  for (const scheme of ['Bearer', 'bearer']) {
+    const answer = await service.admin('/metrics', [['Authorization', `${scheme} ${token}`]])
+    assert.equal(answer.status, 200)
+    assert.ok(answer.body.toString().includes('certlatch_decisions_total'))
+  }
   assert.equal((await service.admin('/healthz')).status, 200)
   assert.equal((await service.admin('/readyz')).status, 200)
 })
@@ -192,7 +187,14 @@ test('/readyz tells each check, the key set and the CRL number', async (context)
   const readiness = await service.readiness()
   assert.equal(readiness.status, 200)
   assert.ok(readiness.ready)
-  assert.deepEqual(Object.keys(readiness.checks), ['clock', 'files', 'crl', 'running'])
+  assert.deepEqual(Object.keys(readiness.checks), [
+    'clock',
+    'files',
+    'ca',
+    'crl',
+    'keys',
+    'running',
+  ])
   for (const { ok } of Object.values(readiness.checks)) assert.ok(ok)
   assert.match(readiness.keySet, /^[0-9a-f]{16}$/)
   assert.equal(readiness.crlNumber, String(NOON_SECONDS))

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { readFile, rm, truncate, writeFile } from 'node:fs/promises'
+import { readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { standingProblem } from '../../src/certificate/trust.ts'
 import { writeKey } from '../../src/session/key-ring.ts'
 import { dataPaths } from '../../src/store/data-directory.ts'
 import { MODE, replaceFile } from '../../src/store/files.ts'
-import { fixturePem } from '../support/pki.ts'
+import { fixturePem, NOW_SECONDS, trustOf } from '../support/pki.ts'
 import {
   type Answer,
   addTestDevice,
@@ -325,4 +326,52 @@ test('Where a CA numbers no CRL no number is told', async (context) => {
   const { ready, crlNumber } = await service.readiness()
   assert.ok(ready)
   assert.equal(crlNumber, undefined)
+})
+
+test('A CA that was away for a while does not come back with an older CRL', async (context) => {
+  const household = makeAuthority('Household')
+  const office = makeAuthority('Office')
+  const leaf = makeLeaf(household, 'Ada', { uri: 'urn:household:ada' })
+  const older = makeList(household, { number: 1 }) + makeList(office)
+  const newer = makeList(household, { number: 2, revoked: [leaf.serial] }) + makeList(office)
+  const service = await startTestService(context, {
+    external: { authorities: household.pem + office.pem, lists: newer },
+  })
+  assertRefused(await service.askWith(leaf))
+  await writeFile(service.config.caFile, office.pem)
+  await service.refresh()
+  assertRefused(await service.askWith(leaf))
+  await writeFile(service.config.crlFile ?? '', older)
+  await writeFile(service.config.caFile, household.pem + office.pem)
+  await service.refresh()
+  assertRefused(await service.askWith(leaf))
+  assert.equal((await service.readiness()).checks['files']?.ok, false)
+})
+
+test('A session ends when the CRL no longer speaks for its certificate', () => {
+  const trust = trustOf(['ca-p256'], ['crl-idp-a'])
+  const [issuerKeyHash = ''] = trust.issuersByKeyHash.keys()
+  const standing = { issuerKeyHash, serial: '77', distributionPoints: undefined }
+  assert.equal(standingProblem(standing, trust, NOW_SECONDS), 'certificate-crl-missing')
+})
+
+test('What is no regular file is refused, and never read: it might not end', async (context) => {
+  const { service, paths, byCookie } = await serviceWithDevice(context)
+  await rm(paths.revocationList)
+  await symlink('/dev/zero', paths.revocationList)
+  await service.refresh()
+  assert.equal((await byCookie()).status, 200)
+  assert.match((await service.readiness()).checks['files']?.detail ?? '', /is not a file/)
+})
+
+test('What has aged is told in the log, once: a CRL past its nextUpdate', async (context) => {
+  const household = makeAuthority('Household')
+  const lists = makeList(household, { nextUpdate: NOON_SECONDS - 1 })
+  const service = await startTestService(context, {
+    external: { authorities: household.pem, lists },
+    settings: { CERTLATCH_CRL_STALE: 'allow' },
+  })
+  const told = service.logLines().filter(({ msg }) => msg === 'out of date')
+  assert.equal(told.length, 1)
+  assert.match(String(told[0]?.['problem']), /^crl: 1 of 1 out of date/)
 })

@@ -32,6 +32,7 @@ function token(ring: KeyRing, serial = '4a'): string {
     issuerKeyHash: 'A'.repeat(43),
     serial,
     name: undefined,
+    distributionPoints: undefined,
     host: 'ha.test',
     issuedAt: NOON_SECONDS,
     certificateSeenAt: NOON_SECONDS,

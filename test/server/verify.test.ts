@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { hash } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
 import { ServerResponse } from 'node:http'
 import { type TestContext, test } from 'node:test'
 import type { Grounds } from '../../src/decide.ts'
@@ -32,10 +33,15 @@ import {
   type TestServiceOptions,
 } from '../support/service.ts'
 
-async function serviceWithDevice(context: TestContext, options: TestServiceOptions = {}) {
+async function deviceService(context: TestContext, options: TestServiceOptions = {}) {
   const service = await startTestService(context, options)
   const { certificate } = await addTestDevice(service.dataDir, 'Ada’s phone 📱', 'ada')
   await service.refresh()
+  return { service, certificate }
+}
+
+async function serviceWithDevice(context: TestContext, options: TestServiceOptions = {}) {
+  const { service, certificate } = await deviceService(context, options)
   return { service, certificate, cookie: sessionOf(await service.askWith(certificate)) }
 }
 
@@ -103,18 +109,23 @@ test('A certificate with its own young session sets none; past half its TTL each
   )
 })
 
-test('The cookie of a domain is set for the domain', async (context) => {
-  const { service, certificate, cookie } = await serviceWithDevice(context, {
+test('The cookie of a domain is set for the domain, and opens at all its hosts', async (context) => {
+  const { service, certificate } = await deviceService(context, {
     settings: { CERTLATCH_COOKIE_DOMAIN: 'home.test' },
   })
-  const answer = await service.askWith(certificate)
+  const at = (host: string) => ['X-Forwarded-Host', host] as const
+  const answer = await service.askWith(certificate, [at('ha.home.test')])
   assert.match(header(answer, 'Set-Cookie') ?? '', /^__Secure-certlatch=.*; Domain=home\.test; /)
-  assertAllowed(
-    await service.ask([
-      ['Cookie', cookie],
-      ['X-Forwarded-Host', 'other.home.test'],
-    ]),
-  )
+  const cookie = ['Cookie', sessionOf(answer)] as const
+  for (const host of ['other.home.test', 'home.test']) {
+    assertAllowed(await service.ask([cookie, at(host)]))
+  }
+  for (const host of ['evil.test', 'nothome.test', 'home.test.evil']) {
+    assertRefused(await service.ask([cookie, at(host)]))
+    const shown = await service.askWith(certificate, [at(host)])
+    assertAllowed(shown)
+    assert.equal(header(shown, 'Set-Cookie'), undefined)
+  }
 })
 
 test('Without certificate and cookie it stays closed', async (context) => {
@@ -409,7 +420,8 @@ test('A refusal says nothing about why', async (context) => {
 
 // --- nginx's second question ----------------------------------------------------------------------
 
-const PAGE: Headers = [['X-Certlatch-Page', '1']]
+const MARK: Headers = [['X-Certlatch-Page', '1']]
+const PAGE: Headers = [...MARK, ['Accept', 'text/html']]
 
 test('Under nginx the question for the page is answered 403 with a page, and not counted', async (context) => {
   const { service, certificate, cookie } = await serviceWithDevice(context, { proxy: 'nginx' })
@@ -433,11 +445,34 @@ test('Under nginx the question for the page is answered 403 with a page, and not
   for (const method of ['POST', 'DELETE']) {
     const posted = await service.ask([...PAGE, ['X-Forwarded-Method', method]])
     assertRefused(posted)
-    assert.equal(typeOf(posted), 'text/html')
+    assert.equal(typeOf(posted), 'text/plain')
   }
-  assertRefused(await service.ask([...PAGE, ...PAGE]))
+  const script = await service.ask([...MARK, ['Accept', 'application/json']])
+  assert.equal(typeOf(script), 'application/json')
+  assertRefused(await service.ask([...PAGE, ...MARK]))
   assert.equal(await counted(), before)
   assert.equal(service.logLines().length, lines)
+})
+
+test('The page mark means nothing from an address that is not trusted', async (context) => {
+  const { service } = await deviceService(context, {
+    proxy: 'nginx',
+    settings: { CERTLATCH_TRUSTED_PROXIES: '192.0.2.1' },
+  })
+  assertRefused(await service.ask(PAGE))
+  assert.equal(await service.metric(...refusalsTotal('untrusted-proxy')), 1)
+})
+
+test('While no key may sign, a certificate opens, and nothing counts as minted', async (context) => {
+  const { service, certificate } = await deviceService(context)
+  const key = `${Buffer.alloc(32, 7).toString('base64url')} verifies-until=1000\n`
+  await writeFile(service.config.sessionKeysFile, key)
+  await service.refresh()
+  const answer = await service.askWith(certificate)
+  assertAllowed(answer)
+  assert.equal(header(answer, 'Set-Cookie'), undefined)
+  assert.equal(await service.metric('certlatch_sessions_minted_total', { cause: 'opened' }), 0)
+  assert.equal((await service.readiness()).checks['keys']?.ok, false)
 })
 
 test('Other values of the page header are ordinary questions', async (context) => {
@@ -455,8 +490,8 @@ test('Other values of the page header are ordinary questions', async (context) =
 for (const proxy of ['traefik', 'caddy', 'haproxy'] as const satisfies DialectName[]) {
   test(`Under ${proxy} the page header means nothing`, async (context) => {
     const { service, cookie } = await serviceWithDevice(context, { proxy })
-    assertAllowed(await service.ask([...PAGE, ['Cookie', cookie]]))
-    const refused = await service.ask(PAGE)
+    assertAllowed(await service.ask([...MARK, ['Cookie', cookie]]))
+    const refused = await service.ask(MARK)
     assert.equal(typeOf(refused), 'text/plain')
     assert.equal(await service.metric(...refusalsTotal('nothing-shown')), 1)
   })

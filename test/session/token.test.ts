@@ -66,6 +66,7 @@ describe('a token', () => {
       issuerKeyHash: TEXT,
       serial: TEXT,
       name: fc.option(TEXT, { nil: undefined }),
+      distributionPoints: fc.option(fc.array(TEXT, { maxLength: 3 }), { nil: undefined }),
       host: TEXT,
       issuedAt: TIME,
       certificateSeenAt: TIME,
@@ -256,11 +257,13 @@ describe('what is no token of ours', () => {
     ['has null for the issuer', replaced(2, null)],
     ['has a list for the serial number', replaced(3, ['1'])],
     ['has a number for the name', replaced(4, 1)],
-    ['has null for the host', replaced(5, null)],
-    ['has text for a time', replaced(6, '1')],
-    ['has null for a time', replaced(7, null)],
-    ['has half a second', replaced(8, 1.5)],
-    ['has a time that numbers cannot hold', replaced(9, 2 ** 53)],
+    ['has text for the distribution points', replaced(5, 'a')],
+    ['has a number among the distribution points', replaced(5, ['a', 1])],
+    ['has null for the host', replaced(6, null)],
+    ['has text for a time', replaced(7, '1')],
+    ['has null for a time', replaced(8, null)],
+    ['has half a second', replaced(9, 1.5)],
+    ['has a time that numbers cannot hold', replaced(10, 2 ** 53)],
   ]
   for (const [name, content] of PAYLOADS) {
     test(`a payload under our own MAC that ${name} is malformed`, () => {

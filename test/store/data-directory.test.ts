@@ -284,3 +284,22 @@ test('A staged file that cannot be read throws the error of the system, and noth
   await assert.rejects(prepare(dataDir), (error) => errorCode(error) === 'EISDIR')
   assert.ok((await readdir(staged)).includes('ca.crt'))
 })
+
+test('A user who is not root makes a first start in every folder that it may write', async () => {
+  const folder = await temporaryFolder()
+  const isRoot = process.geteuid?.() === 0
+  // The folder is the user's, its group is another's: what is made can't be given that group.
+  if (isRoot) await chown(folder, 65_534, 33)
+  if (isRoot) process.setegid?.(65_534)
+  if (isRoot) process.seteuid?.(65_534)
+  try {
+    for (const dataDir of [join(folder, 'data'), join(folder, 'a/b/data')]) {
+      assert.ok((await prepare(dataDir)).ok)
+      assert.deepEqual(Object.keys(await contents(dataDir)).length, 4)
+      assert.equal(await modeOf(join(dataDir, 'private')), '700')
+    }
+  } finally {
+    if (isRoot) process.seteuid?.(0)
+    if (isRoot) process.setegid?.(0)
+  }
+})

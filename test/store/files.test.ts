@@ -66,7 +66,7 @@ test('Errors of files are told in words that follow a path', async () => {
   await symlink(loop, loop)
   const told = async (path: string) => describeFileError(await failureOf(readFile(path)))
   assert.equal(await told(join(folder, 'missing')), 'does not exist')
-  assert.equal(await told(folder), 'is a folder, not a file')
+  assert.equal(await told(folder), 'is not a file')
   assert.equal(await told(join(file, 'below')), 'has something in its path that is not a folder')
   assert.equal(await told(loop), 'is a symbolic link that leads nowhere')
   const coded = (code: string) => Object.assign(new Error(code), { code })

@@ -213,7 +213,7 @@ const BREAKING: readonly {
     how: 'made a folder',
     file: 'keys',
     breakIt: (path) => rm(path).then(() => mkdir(path)),
-    problem: /^session\.keys is a folder, not a file$/,
+    problem: /^session\.keys is not a file$/,
   },
   {
     how: 'a link to nowhere',

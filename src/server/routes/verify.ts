@@ -8,7 +8,7 @@ import type { Dialect } from '../../proxy/dialects.ts'
 import { containsAddress, type Networks } from '../../proxy/networks.ts'
 import { createHeaderReader, type RequestHeaders } from '../../proxy/request-headers.ts'
 import { sessionCookie, withoutCookie } from '../../session/cookie.ts'
-import { type KeyRing, signingKey } from '../../session/key-ring.ts'
+import { type KeyRing, type SessionKey, signingKey } from '../../session/key-ring.ts'
 import { mintToken } from '../../session/token.ts'
 import { type LoggedRefusal, loggedPath } from '../log.ts'
 import { createRefusals } from '../refusal.ts'
@@ -46,15 +46,17 @@ export function verifyRoute(service: VerifyService): Middleware {
     const headers = headerReader.read(req.rawHeaders)
     const nowSeconds = service.nowSeconds()
     const question = { fromTrustedAddress: isTrusted(req.socket), headers }
-    const decision = decide(question, service.grounds(), nowSeconds)
-    if (service.dialect.asksForPage && headers.page === '1') {
-      // nginx shows the page of a question that was answered and counted before; it must never
-      // turn into a 200, nor set a cookie.
-      end(service, res, 403, decision.allow ? refusals.reloadPage : refusals.page)
+    const decided = decide(question, service.grounds(), nowSeconds)
+    if (isPageQuestion(service, headers, decided)) {
+      const refusal = decided.allow ? refusals.forLatecomer(headers) : refusals.forRequest(headers)
+      end(service, res, 403, refusal)
       return
     }
+    const key = signingKey(service.keyRing(), nowSeconds)
+    const decision =
+      key === undefined && decided.allow ? { ...decided, setSession: undefined } : decided
     const allowed = decision.allow && {
-      headers: allowHeaders(service, decision, headers, nowSeconds),
+      headers: allowHeaders(service, decision, headers, key, nowSeconds),
     }
     service.countDecision(decision, (performance.now() - startedAt) / 1000)
     if (!decision.allow) {
@@ -74,11 +76,20 @@ export function verifyRoute(service: VerifyService): Middleware {
       // A bug must neither open the door nor answer 500, which some proxies would retry.
       service.logError(error)
       service.countDecision(INTERNAL_ERROR, 0)
-      if (!res.headersSent) end(service, res, 403, refusals.page)
+      if (!res.headersSent) end(service, res, 403, refusals.fallback)
       else res.destroy()
     }
     return undefined
   }
+}
+
+/**
+ * Whether nginx fetches the page of a question that was answered and counted before: it must never
+ * turn into a 200, nor set a cookie. From anybody else the mark means nothing.
+ */
+function isPageQuestion(service: VerifyService, { page }: RequestHeaders, decision: Decision) {
+  if (!service.dialect.asksForPage || page !== '1') return false
+  return decision.allow || decision.reason !== 'untrusted-proxy'
 }
 
 /** Asked once for each connection: its address does not change. */
@@ -107,6 +118,7 @@ function allowHeaders(
   service: VerifyService,
   { identity, via, setSession }: Allow,
   { cookie }: RequestHeaders,
+  key: SessionKey | undefined,
   nowSeconds: number,
 ): readonly string[] {
   const raw = [
@@ -126,7 +138,6 @@ function allowHeaders(
     const rest = withoutCookie(cookie, service.cookieName)
     if (rest !== '') raw.push('Cookie', rest)
   }
-  const key = setSession && signingKey(service.keyRing(), nowSeconds)
   if (setSession !== undefined && key !== undefined) {
     const attributes = { name: service.cookieName, domain: service.cookieDomain }
     const { claims } = setSession

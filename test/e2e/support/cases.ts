@@ -772,7 +772,10 @@ const bodies: readonly Case[] = [
       assertRefused(await gate.send({ protocol, method, body }))
       // One that another site makes the browser send: as a GET it would be let in.
       const cookie = await gate.session('ada')
-      const headers: readonly HeaderLine[] = [['Sec-Fetch-Site', 'cross-site']]
+      const headers: readonly HeaderLine[] = [
+        ['Sec-Fetch-Site', 'cross-site'],
+        ['Accept', 'text/html'],
+      ]
       for (const shown of [{ cookie }, { credential: 'ada' }] as const) {
         const answer = await gate.send({ protocol, method, body, headers, ...shown })
         assertRefused(answer)

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import type { DialectName } from '../../../src/proxy/dialects.ts'
@@ -133,8 +133,8 @@ export async function startGate(
 ): Promise<Gate> {
   const { kind, pki, backend, relay } = world
   const port = await freePort()
-  const folder = join(world.folder, `proxy-${port}`)
-  mkdirSync(folder)
+  const folder = mkdtempSync(join(world.folder, 'proxy-'))
+  chmodSync(folder, 0o755)
   const places: Places = {
     folder,
     port,
