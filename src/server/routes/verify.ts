@@ -52,9 +52,9 @@ export function verifyRoute(service: VerifyService): Middleware {
       end(service, res, 403, refusal)
       return
     }
-    const key = signingKey(service.keyRing(), nowSeconds)
-    const decision =
-      key === undefined && decided.allow ? { ...decided, setSession: undefined } : decided
+    const mints = decided.allow && decided.setSession !== undefined
+    const key = mints ? signingKey(service.keyRing(), nowSeconds) : undefined
+    const decision = mints && key === undefined ? { ...decided, setSession: undefined } : decided
     const allowed = decision.allow && {
       headers: allowHeaders(service, decision, headers, key, nowSeconds),
     }
