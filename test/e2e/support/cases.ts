@@ -796,8 +796,8 @@ const bodies: readonly Case[] = [
   },
   {
     name: 'an event stream passes, event by event',
-    run: async (gate, protocol) => {
-      if (protocol === 'HTTP/2') return
+    protocols: ONCE,
+    run: async (gate) => {
       const cookie = await gate.session('ada')
       const events = await readEvents(gate, cookie)
       assert.deepEqual(events, ['first', 'second'], 'event by event')
