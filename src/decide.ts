@@ -33,7 +33,10 @@ export type Recognised =
       /** What a session must remember of it; `undefined` where the registry is asked again. */
       readonly name: string | undefined
     }
-  | { readonly ok: false; readonly reason: 'unknown-device' | 'no-identity' }
+  | {
+      readonly ok: false
+      readonly reason: 'unknown-device' | 'no-identity' | 'certificate-superseded'
+    }
 
 /** Everything that the decision rests on; the two verifying functions may remember what they said. */
 export interface Grounds {
@@ -47,13 +50,19 @@ export interface Grounds {
   /** Reads and verifies a certificate header: dates and revocation are judged here, each time. */
   verifyCertificate(headerValue: string): CertificateVerdict | 'absent'
   verifyToken(token: string): VerifiedToken
-  recognise(certificate: CertificateReference): Recognised
+  recognise(certificate: CertificateReference, nowSeconds: number): Recognised
+  /** Unix seconds at which all sessions of this name were ended; `undefined`: never. */
+  signedOutAt(device: string): number | undefined
 }
 
-interface CertificateReference {
+/** Of a certificate, what tells whose it is; shown now, or remembered by a session. */
+export interface CertificateReference {
   readonly issuerKeyHash: string
   readonly serial: string
   readonly name: string | undefined
+  /** Known where the certificate itself was shown. */
+  readonly sha256?: string
+  readonly notAfter?: number
 }
 
 /**
@@ -116,13 +125,13 @@ function decideByCertificate(
   const { verified } = verdict
   const problem = certificateStandingProblem(verified, grounds.trust, nowSeconds)
   if (problem !== undefined) return deny(problem, 'certificate')
-  const recognised = grounds.recognise(verified)
+  const recognised = grounds.recognise(verified, nowSeconds)
   if (!recognised.ok) return deny(recognised.reason, 'certificate')
   return {
     allow: true,
     via: 'certificate',
     identity: recognised.identity,
-    setSession: sessionFor(verified, recognised.name, headers, host, grounds, nowSeconds),
+    setSession: sessionFor(verified, recognised, headers, host, grounds, nowSeconds),
   }
 }
 
@@ -133,7 +142,7 @@ function decideByCertificate(
  */
 function sessionFor(
   verified: VerifiedCertificate,
-  name: string | undefined,
+  { identity, name }: Extract<Recognised, { ok: true }>,
   headers: RequestHeaders,
   host: string,
   grounds: Grounds,
@@ -145,7 +154,8 @@ function sessionFor(
     (session) =>
       session.ok &&
       session.claims.issuerKeyHash === verified.issuerKeyHash &&
-      session.claims.serial === verified.serial,
+      session.claims.serial === verified.serial &&
+      !isSignedOut(session.claims, identity, grounds),
   )
   const lastSeen = own?.ok ? own.claims.certificateSeenAt : undefined
   if (lastSeen !== undefined && nowSeconds - lastSeen <= grounds.lifetime.ttlSeconds / 2) {
@@ -190,8 +200,11 @@ function decideByClaims(claims: SessionClaims, grounds: Grounds, nowSeconds: num
   if (problem !== undefined) {
     return deny(problem === 'certificate-revoked' ? 'session-revoked' : problem, 'session')
   }
-  const recognised = grounds.recognise(claims)
+  const recognised = grounds.recognise(claims, nowSeconds)
   if (!recognised.ok) return deny(recognised.reason, 'session')
+  if (isSignedOut(claims, recognised.identity, grounds)) {
+    return deny('session-signed-out', 'session')
+  }
   const renewed = renewSession(claims, grounds.lifetime, nowSeconds)
   return {
     allow: true,
@@ -199,6 +212,12 @@ function decideByClaims(claims: SessionClaims, grounds: Grounds, nowSeconds: num
     identity: recognised.identity,
     setSession: renewed && { claims: renewed, cause: 'renewed' },
   }
+}
+
+/** Renewing does not help a session that was ended: when its certificate was seen stays the same. */
+function isSignedOut(claims: SessionClaims, { device }: Identity, grounds: Grounds): boolean {
+  const signedOutAt = grounds.signedOutAt(device)
+  return signedOutAt !== undefined && claims.certificateSeenAt <= signedOutAt
 }
 
 type ReadSession =

@@ -81,6 +81,10 @@ describe('every way out', () => {
 
   const OTHER_CA = { authorities: ['ca-foreign'], revocationLists: ['crl-of-foreign'] } as const
 
+  const { issuerKeyHash, serial } = claimsOf()
+  const BLOCKED = { blocked: [`${issuerKeyHash}/${serial}`] }
+  const ENDED = { endsAt: new Map([['leaf-good', NOW_SECONDS]]) }
+
   const ROWS: readonly Row[] = [
     [
       'who asks from an address that is no proxy of ours is not answered',
@@ -282,6 +286,36 @@ describe('every way out', () => {
       'session',
       { fields: GOOD_SESSION, grounds: { policy: policyOf('certificate') } },
     ],
+    [
+      'a blocked certificate closes',
+      'certificate-blocked',
+      'certificate',
+      { fields: shown('leaf-good'), grounds: BLOCKED },
+    ],
+    [
+      'a session of a blocked certificate closes',
+      'certificate-blocked',
+      'session',
+      { fields: GOOD_SESSION, grounds: BLOCKED },
+    ],
+    [
+      'a certificate closes at the end that its renewal has set',
+      'certificate-superseded',
+      'certificate',
+      { fields: shown('leaf-good'), grounds: ENDED },
+    ],
+    [
+      'a session closes with the certificate that a renewal has ended',
+      'certificate-superseded',
+      'session',
+      { fields: GOOD_SESSION, grounds: ENDED },
+    ],
+    [
+      'a session from before its device was signed out closes',
+      'session-signed-out',
+      'session',
+      { fields: GOOD_SESSION, grounds: { signOuts: new Map([[ADA.device, NOW_SECONDS]]) } },
+    ],
     ['who shows nothing stays outside', 'nothing-shown', 'none', {}],
   ]
 
@@ -309,17 +343,10 @@ describe('every way out', () => {
     })
   })
 
-  test('the list of reasons is the list of ways out, but for those that nothing leads to yet', () => {
+  test('the list of reasons is the list of ways out, but for the server’s own', () => {
     const reached = new Set(ROWS.map(([, reason, via]) => `${reason} ${via}`))
     reached.add('session-key-retired session')
-    // The server's own, and what blocking, renewing and signing out devices will bring.
-    const elsewhere = new Set<DenyReason>([
-      'malformed-http',
-      'internal-error',
-      'certificate-blocked',
-      'certificate-superseded',
-      'session-signed-out',
-    ])
+    const elsewhere = new Set<DenyReason>(['malformed-http', 'internal-error'])
     const declared = Object.entries(DENY_REASONS)
       .filter(([reason]) => !elsewhere.has(reason as DenyReason))
       .flatMap(([reason, ways]) => ways.map((via) => `${reason} ${via}`))
@@ -1241,4 +1268,36 @@ test('no mutation of a good request’s certificate or cookie opens', () => {
     ),
     { numRuns: 1500 },
   )
+})
+
+describe('signing a device out', () => {
+  const signOuts = new Map([[ADA.device, NOW_SECONDS - 10]])
+
+  test('ends the sessions of that device alone', () => {
+    const before = sessionPair(claimsOf('leaf-good', { certificateSeenAt: NOW_SECONDS - 10 }))
+    const after = sessionPair(claimsOf('leaf-good', { certificateSeenAt: NOW_SECONDS - 9 }))
+    const grace = sessionPair(claimsOf('leaf-second', { certificateSeenAt: NOW_SECONDS - 10 }))
+    const told = (pair: string) => answer({ fields: cookies(pair), grounds: { signOuts } })
+    assert.equal(told(before), 'deny via session: session-signed-out')
+    assert.equal(told(after), 'allow via session')
+    assert.equal(told(grace), 'allow via session')
+  })
+
+  test('leaves the certificate, which opens a new session at once', () => {
+    const seen = { certificateSeenAt: NOW_SECONDS - 10, issuedAt: NOW_SECONDS - 10 }
+    const old = cookies(sessionPair(claimsOf('leaf-good', seen)))
+    const decision = allowed({ fields: { ...shown('leaf-good'), ...old }, grounds: { signOuts } })
+    assert.equal(decision.setSession?.cause, 'opened')
+    assert.equal(decision.setSession?.claims.certificateSeenAt, NOW_SECONDS)
+  })
+
+  test('cannot be outlived by renewing: a renewed session keeps when its certificate was seen', () => {
+    const nearEnd = { certificateSeenAt: NOW_SECONDS - 3000, expiresAt: NOW_SECONDS + 600 }
+    const renewed = allowed({ fields: cookies(sessionPair(claimsOf('leaf-good', nearEnd))) })
+    const { claims } = renewed.setSession ?? assert.fail('was not renewed')
+    assert.equal(
+      answer({ fields: cookies(sessionPair(claims)), grounds: { signOuts } }),
+      'deny via session: session-signed-out',
+    )
+  })
 })

@@ -12,6 +12,8 @@ export interface TrustSet {
   readonly revocationListRequired: boolean
   /** What a CRL past its nextUpdate means. */
   readonly staleRevocationList: 'deny' | 'allow'
+  /** Certificates that do not open whatever the CRLs say: `<issuer key hash>/<serial>`. */
+  readonly blocked: ReadonlySet<string>
 }
 
 /** A CA's clock may run this far ahead of ours before its CRL counts as one from the future. */
@@ -49,6 +51,9 @@ export function standingProblem(
   if (issuers === undefined) return 'certificate-untrusted'
   const list = trust.revocationLists.get(issuerKeyHash)
   if (list?.serials.has(serial)) return 'certificate-revoked'
+  if (trust.blocked.size > 0 && trust.blocked.has(`${issuerKeyHash}/${serial}`)) {
+    return 'certificate-blocked'
+  }
   const notEnded = issuers.filter(({ certificate }) => nowSeconds <= certificate.notAfter)
   if (notEnded.length === 0) return 'certificate-issuer-expired'
   if (!notEnded.some(({ certificate }) => nowSeconds >= certificate.notBefore)) {

@@ -1,34 +1,30 @@
 import type { Config } from '../config/config.ts'
-import type { Grounds, Recognised } from '../decide.ts'
+import type { CertificateReference, Grounds, Recognised } from '../decide.ts'
+import type { Identity } from '../decision.ts'
 import { CLOSED_POLICY } from '../policy/policy.ts'
 import { deviceKey } from '../store/device-registry.ts'
 import type { Snapshot } from '../store/snapshot.ts'
+import type { LastSeen, Seen } from './last-seen.ts'
 import { type CacheTally, createVerdictCache, type VerdictCache } from './verdict-cache.ts'
 
 /** What one snapshot judges by; its memory ends with it. */
 export interface Judge {
   readonly grounds: Grounds
   readonly cache: VerdictCache
+  /** Where to note when somebody whom `recognise` has named was let in. */
+  seenOf(identity: Identity): Seen | undefined
 }
 
-export function createJudge(config: Config, snapshot: Snapshot, tally: CacheTally): Judge {
-  const { trust, keyRing, registry } = snapshot
+export function createJudge(
+  config: Config,
+  snapshot: Snapshot,
+  tally: CacheTally,
+  lastSeen: LastSeen,
+): Judge {
+  const { trust, keyRing } = snapshot
   const cache = createVerdictCache(trust.issuers, keyRing, config.dialect.encoding, tally)
-  const recognise: Grounds['recognise'] = ({ issuerKeyHash, serial, name }): Recognised => {
-    if (registry === undefined) {
-      return name === undefined
-        ? { ok: false, reason: 'no-identity' }
-        : { ok: true, identity: { device: name, user: name }, name }
-    }
-    const device = registry.get(deviceKey(issuerKeyHash, serial))
-    return device === undefined
-      ? { ok: false, reason: 'unknown-device' }
-      : {
-          ok: true,
-          identity: { device: device.name, user: device.owner ?? device.name },
-          name: undefined,
-        }
-  }
+  const seen = new WeakMap<Identity, Seen>()
+  const signOuts = new Map(snapshot.blocks.signOuts.map(({ name, at }) => [name, at]))
   const grounds: Grounds = {
     proxySecret:
       config.proxySecret === undefined ? undefined : Buffer.from(config.proxySecret, 'latin1'),
@@ -42,7 +38,42 @@ export function createJudge(config: Config, snapshot: Snapshot, tally: CacheTall
     },
     verifyCertificate: cache.verifyCertificate,
     verifyToken: cache.verifyToken,
-    recognise,
+    recognise: createRecognise(snapshot, lastSeen, seen),
+    signedOutAt: (device) => signOuts.get(device),
   }
-  return { grounds, cache }
+  return { grounds, cache, seenOf: (identity) => seen.get(identity) }
+}
+
+type Known = { readonly recognised: Recognised & { ok: true }; readonly endsAt: number }
+
+/** Whose a certificate is: by the registry, or by its own words where its CA is asked no entry of. */
+function createRecognise(
+  { registry, unlistedIssuers }: Snapshot,
+  lastSeen: LastSeen,
+  seen: WeakMap<Identity, Seen>,
+): Grounds['recognise'] {
+  const known = new Map<string, Known>()
+  for (const [key, { device, certificate }] of registry?.byCertificate ?? []) {
+    const identity = { device: device.name, user: device.owner ?? device.name }
+    const endsAt = certificate.endsAt ?? Number.POSITIVE_INFINITY
+    seen.set(identity, lastSeen.ofDevice({ ...certificate, name: undefined }, device.name))
+    known.set(key, { recognised: { ok: true, identity, name: undefined }, endsAt })
+  }
+  const byItsName = (certificate: CertificateReference): Recognised => {
+    const { name } = certificate
+    if (name === undefined) return { ok: false, reason: 'no-identity' }
+    const identity = { device: name, user: name }
+    seen.set(identity, lastSeen.ofOther(certificate, name))
+    return { ok: true, identity, name }
+  }
+  return (certificate, nowSeconds) => {
+    const found = known.get(deviceKey(certificate.issuerKeyHash, certificate.serial))
+    if (found !== undefined) {
+      const hasEnded = nowSeconds >= found.endsAt
+      return hasEnded ? { ok: false, reason: 'certificate-superseded' } : found.recognised
+    }
+    return registry === undefined || unlistedIssuers.has(certificate.issuerKeyHash)
+      ? byItsName(certificate)
+      : { ok: false, reason: 'unknown-device' }
+  }
 }

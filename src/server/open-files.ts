@@ -58,7 +58,7 @@ function trustFiles(config: Config): TrustFiles {
     name: isSet ? `${setting} ${path}` : path,
   })
   const { crlFile } = config
-  const { devices } = dataPaths(config.dataDir)
+  const { devices, adopted, blocks } = dataPaths(config.dataDir)
   return {
     authorities: named(config.caFile, 'CERTLATCH_CA_FILE', config.externalCa),
     revocationLists:
@@ -69,6 +69,8 @@ function trustFiles(config: Config): TrustFiles {
       config.sessionKeysFileNamed,
     ),
     devices: config.externalCa ? undefined : { path: devices, name: devices },
+    adopted: { path: adopted, name: adopted },
+    blocks: { path: blocks, name: blocks },
     // Our own CRL is valid as long as the CA: what is stale there is broken.
     staleRevocationList: config.externalCa ? config.staleCrl : 'deny',
   }
@@ -107,7 +109,7 @@ function describeSnapshot({ trust, keyRing, registry }: Snapshot) {
       0,
     ),
     sessionKeys: keyRing.keys.length,
-    ...(registry && { certificates: registry.size }),
+    ...(registry && { certificates: registry.byCertificate.size }),
   }
 }
 

@@ -6,6 +6,7 @@ import { errorCode } from '../store/files.ts'
 import type { TrustStore } from '../store/trust-store.ts'
 import { createAdminApp, createVerifyApp } from './app.ts'
 import { createJudge } from './judge.ts'
+import { createLastSeen } from './last-seen.ts'
 import { closeNow, createHttpServer, createVerifyServer, drain, listen } from './lifecycle.ts'
 import { createLog, createRefusalLog, type Log } from './log.ts'
 import { countDecision, createRegistry, createTally } from './metrics.ts'
@@ -46,11 +47,12 @@ export async function startService(options: StartOptions): Promise<RunningServic
   await makeFirstFiles(config, nowSeconds(), log)
 
   const tally = createTally()
+  const lastSeen = createLastSeen()
   const state = { draining: false }
   const trust = await openFiles(config, tally, log, (snapshot) => {
-    current = createJudge(config, snapshot, tally.cache)
+    current = createJudge(config, snapshot, tally.cache, lastSeen)
   })
-  let current = createJudge(config, trust.current, tally.cache)
+  let current = createJudge(config, trust.current, tally.cache, lastSeen)
   warnOfFiles(config, trust.current, nowSeconds(), log)
 
   const stopWatchingAge = watchAge(trust, nowSeconds, log)
@@ -65,6 +67,7 @@ export async function startService(options: StartOptions): Promise<RunningServic
     nowSeconds,
     isDraining: () => state.draining,
     countDecision: (decision, seconds) => countDecision(tally, decision, seconds),
+    seenOf: (identity) => current.seenOf(identity),
     logRefusal: createRefusalLog(log, () => performance.now()),
     logError,
   }

@@ -19,6 +19,9 @@ export interface DataPaths {
   readonly authorityKey: string
   readonly sessionKeys: string
   readonly devices: string
+  readonly adopted: string
+  readonly blocks: string
+  readonly running: string
 }
 
 export function dataPaths(dataDir: string): DataPaths {
@@ -32,6 +35,9 @@ export function dataPaths(dataDir: string): DataPaths {
     authorityKey: join(privateFolder, 'ca.key'),
     sessionKeys: join(privateFolder, 'session.keys'),
     devices: join(privateFolder, 'devices'),
+    adopted: join(privateFolder, 'adopted.json'),
+    blocks: join(privateFolder, 'blocks.json'),
+    running: join(privateFolder, 'running'),
   }
 }
 

@@ -2,33 +2,49 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isPrintableName } from '../certificate/identity.ts'
 import { errorCode, MODE, makeFolder, replaceFile } from './files.ts'
+import { isKeyHash, isSerial, isTime, parseObject } from './json-file.ts'
 
 /** A device that our own CA has given certificates to. */
 export interface Device {
+  /** The entry's file name without `.json`. */
+  readonly id: string
   readonly name: string
   readonly owner: string | undefined
+  /** In the order in which they were issued; empty where the first one was never handed out. */
   readonly certificates: readonly DeviceCertificate[]
 }
 
-interface DeviceCertificate {
+/** What is recorded of a certificate; all times in Unix seconds. */
+export interface DeviceCertificate {
   /** As in `Issuer.keyHash` and `Certificate.serial`. */
   readonly issuerKeyHash: string
   readonly serial: string
-  /** Unix seconds. */
   readonly notBefore: number
   readonly notAfter: number
+  /** Set at a renewal: it no longer opens from then on. */
+  readonly endsAt?: number | undefined
+  /** Set once the CRL says so, which alone decides. */
+  readonly revokedAt?: number | undefined
+  /** A reason of RFC 5280 §5.3.1. */
+  readonly reason?: string | undefined
 }
 
-/** Devices by what their certificates are: `<issuer key hash>/<serial>`. */
-export type DeviceRegistry = ReadonlyMap<string, Device>
+export interface RegisteredCertificate {
+  readonly device: Device
+  readonly certificate: DeviceCertificate
+}
+
+export interface DeviceRegistry {
+  readonly devices: readonly Device[]
+  /** By `deviceKey`. */
+  readonly byCertificate: ReadonlyMap<string, RegisteredCertificate>
+}
 
 export const deviceKey = (issuerKeyHash: string, serial: string): string =>
   `${issuerKeyHash}/${serial}`
 
 const SCHEMA_VERSION = 1
 const ENTRY = /^[0-9a-f-]{1,64}\.json$/
-const SERIAL = /^-?(?:[0-9a-f]{2}){1,21}$/
-const KEY_HASH = /^[A-Za-z0-9_-]{43}$/
 
 export type ReadRegistry =
   | { readonly ok: true; readonly registry: DeviceRegistry }
@@ -36,36 +52,36 @@ export type ReadRegistry =
 
 /** Joins the entries of the folder; names of devices and their certificates are unique. */
 export function readRegistry(files: ReadonlyMap<string, string>): ReadRegistry {
-  const registry = new Map<string, Device>()
+  const byCertificate = new Map<string, RegisteredCertificate>()
+  const devices: Device[] = []
   const names = new Map<string, string>()
-  const owned: Device[] = []
   for (const [file, text] of files) {
-    const device = readDevice(text)
+    const device = readDevice(file.replace(/\.json$/, ''), text)
     if (device === undefined) return { ok: false, problem: `${file} is not a device entry` }
     if (names.has(device.name)) {
       return { ok: false, problem: `${file} repeats the device name "${device.name}"` }
     }
     names.set(device.name, file)
-    if (device.owner !== undefined && device.owner !== device.name) owned.push(device)
-    for (const { issuerKeyHash, serial } of device.certificates) {
-      const key = deviceKey(issuerKeyHash, serial)
-      if (registry.has(key)) {
+    devices.push(device)
+    for (const certificate of device.certificates) {
+      const key = deviceKey(certificate.issuerKeyHash, certificate.serial)
+      if (byCertificate.has(key)) {
         return { ok: false, problem: `${file} repeats the certificate of another device` }
       }
-      registry.set(key, device)
+      byCertificate.set(key, { device, certificate })
     }
   }
-  for (const { owner = '' } of owned) {
+  for (const { name, owner } of devices) {
     // The application could not tell the one from the other.
-    const file = names.get(owner)
+    const file = owner === undefined || owner === name ? undefined : names.get(owner)
     if (file !== undefined) {
       return { ok: false, problem: `${file} has the name of another device's owner, "${owner}"` }
     }
   }
-  return { ok: true, registry }
+  return { ok: true, registry: { devices, byCertificate } }
 }
 
-function readDevice(text: string): Device | undefined {
+function readDevice(id: string, text: string): Device | undefined {
   const entry = parseObject(text)
   if (entry === undefined || entry['schemaVersion'] !== SCHEMA_VERSION) return undefined
   const { name, owner, certificates } = entry
@@ -74,28 +90,19 @@ function readDevice(text: string): Device | undefined {
     return undefined
   }
   if (!Array.isArray(certificates) || !certificates.every(isDeviceCertificate)) return undefined
-  return { name, owner, certificates }
-}
-
-function parseObject(text: string): { [field: string]: unknown } | undefined {
-  try {
-    const value: unknown = JSON.parse(text)
-    return typeof value === 'object' && value !== null ? { ...value } : undefined
-  } catch {
-    return undefined
-  }
+  return { id, name, owner, certificates }
 }
 
 function isDeviceCertificate(value: unknown): value is DeviceCertificate {
   if (typeof value !== 'object' || value === null) return false
-  const { issuerKeyHash, serial, notBefore, notAfter } = value as Record<string, unknown>
+  const fields = value as Record<string, unknown>
   return (
-    typeof issuerKeyHash === 'string' &&
-    KEY_HASH.test(issuerKeyHash) &&
-    typeof serial === 'string' &&
-    SERIAL.test(serial) &&
-    Number.isSafeInteger(notBefore) &&
-    Number.isSafeInteger(notAfter)
+    isKeyHash(fields['issuerKeyHash']) &&
+    isSerial(fields['serial']) &&
+    isTime(fields['notBefore']) &&
+    isTime(fields['notAfter']) &&
+    [fields['endsAt'], fields['revokedAt']].every((time) => time === undefined || isTime(time)) &&
+    ['undefined', 'string'].includes(typeof fields['reason'])
   )
 }
 
@@ -104,11 +111,17 @@ export async function listRegistryFolder(folder: string): Promise<readonly strin
   return (await listFolder(folder)).filter((entry) => ENTRY.test(entry)).sort()
 }
 
+/** Enough to keep the disk busy, and few enough open files. */
+const READ_AT_ONCE = 64
+
 /** The texts of a registry folder by file name. */
 export async function readRegistryFolder(folder: string): Promise<ReadonlyMap<string, string>> {
+  const names = await listRegistryFolder(folder)
   const files = new Map<string, string>()
-  for (const name of await listRegistryFolder(folder)) {
-    files.set(name, await readFile(join(folder, name), 'utf8'))
+  for (let start = 0; start < names.length; start += READ_AT_ONCE) {
+    const some = names.slice(start, start + READ_AT_ONCE)
+    const texts = await Promise.all(some.map((name) => readFile(join(folder, name), 'utf8')))
+    for (const [index, name] of some.entries()) files.set(name, texts[index] ?? '')
   }
   return files
 }
@@ -123,12 +136,13 @@ async function listFolder(folder: string): Promise<readonly string[]> {
 }
 
 /** Adds or replaces the entry `<id>.json`, atomically. */
-export async function writeDevice(folder: string, id: string, device: Device): Promise<void> {
+export async function writeDevice(
+  folder: string,
+  id: string,
+  { name, owner, certificates }: Omit<Device, 'id'>,
+): Promise<void> {
   await makeFolder(folder, MODE.secretFolder)
-  const entry = { schemaVersion: SCHEMA_VERSION, ...device }
-  await replaceFile(
-    join(folder, `${id}.json`),
-    `${JSON.stringify(entry, undefined, 2)}\n`,
-    MODE.secret,
-  )
+  const entry = { schemaVersion: SCHEMA_VERSION, name, owner, certificates }
+  const text = `${JSON.stringify(entry, undefined, 2)}\n`
+  await replaceFile(join(folder, `${id}.json`), text, MODE.secret)
 }

@@ -4,7 +4,9 @@ import { type RevocationList, readRevocationList } from '../certificate/revocati
 import { groupByKeyHash, type TrustSet } from '../certificate/trust.ts'
 import { type Issuer, readIssuer } from '../certificate/verify.ts'
 import { type KeyRing, readKeyRing } from '../session/key-ring.ts'
-import { type DeviceRegistry, readRegistry } from './device-registry.ts'
+import { readAdopted, type UnlistedIssuers } from './adopted.ts'
+import { type Blocks, NO_BLOCKS, readBlocks } from './blocks.ts'
+import { type DeviceRegistry, deviceKey, readRegistry } from './device-registry.ts'
 
 /** What the files say, whole and checked; never changed, only replaced. */
 export interface Snapshot {
@@ -12,6 +14,8 @@ export interface Snapshot {
   readonly keyRing: KeyRing
   /** `undefined` with an external CA, whose certificates name their holders themselves. */
   readonly registry: DeviceRegistry | undefined
+  readonly unlistedIssuers: UnlistedIssuers
+  readonly blocks: Blocks
   readonly warnings: readonly string[]
   /** The newest CRL ever in force, by issuer, also of those that are not trusted any more. */
   readonly newestLists: ReadonlyMap<string, ListAge>
@@ -30,6 +34,9 @@ export interface Sources {
   readonly devices:
     | { readonly name: string; readonly files: ReadonlyMap<string, string> }
     | undefined
+  /** `undefined`: there is no such file. */
+  readonly adopted: Source | undefined
+  readonly blocks: Source | undefined
 }
 
 export interface Source {
@@ -56,11 +63,14 @@ export function compileSnapshot(
   const lists = readRevocationLists(sources.revocationLists, issuers.value, previous)
   const keys = readKeyRing(sources.sessionKeys.content.toString('utf8'))
   const registry = sources.devices && readRegistry(sources.devices.files)
-  const problems = [...issuers.problems, ...lists.problems]
+  const blocks = readBlocksSource(sources.blocks, previous)
+  const adopted = readAdoptedSource(sources.adopted)
+  const problems = [issuers, lists, blocks, adopted].flatMap((part) => part.problems)
   if (!keys.ok) problems.push(`${sources.sessionKeys.name} ${keys.problem}`)
   if (registry?.ok === false) problems.push(`${sources.devices?.name}: ${registry.problem}`)
   // Devices are revoked, never removed: a registry that is empty all at once has lost its folder.
-  if (registry?.ok && registry.registry.size === 0 && (previous?.registry?.size ?? 0) > 0) {
+  const before = previous?.registry?.devices.length ?? 0
+  if (registry?.ok && registry.registry.devices.length === 0 && before > 0) {
     problems.push(`${sources.devices?.name} has lost all its device entries`)
   }
   if (problems.length > 0 || !keys.ok || registry?.ok === false) return { ok: false, problems }
@@ -70,6 +80,11 @@ export function compileSnapshot(
     revocationLists: lists.value.byIssuer,
     revocationListRequired: sources.revocationLists !== undefined,
     staleRevocationList,
+    blocked: new Set(
+      blocks.value.certificates.map(({ issuerKeyHash, serial }) =>
+        deviceKey(issuerKeyHash, serial),
+      ),
+    ),
   }
   return {
     ok: true,
@@ -77,10 +92,39 @@ export function compileSnapshot(
       trust,
       keyRing: keys.ring,
       registry: registry?.registry,
+      unlistedIssuers: adopted.value,
+      blocks: blocks.value,
       warnings: lists.value.warnings,
       newestLists: newest(lists.value.byIssuer, previous),
     },
   }
+}
+
+/** Blocks are lifted, never lost: a file that is gone or older than the one in force is refused. */
+function readBlocksSource(
+  source: Source | undefined,
+  previous: Snapshot | undefined,
+): Part<Blocks> {
+  const blocks = source === undefined ? NO_BLOCKS : readBlocks(source.content.toString('utf8'))
+  if (blocks === undefined) {
+    return { value: NO_BLOCKS, problems: [`${source?.name} is not a list of blocks`] }
+  }
+  if (previous === undefined || blocks.number >= previous.blocks.number) {
+    return { value: blocks, problems: [] }
+  }
+  const problem =
+    source === undefined
+      ? 'the list of blocks is gone'
+      : `${source.name} is older than the one in force`
+  return { value: NO_BLOCKS, problems: [problem] }
+}
+
+function readAdoptedSource(source: Source | undefined): Part<UnlistedIssuers> {
+  const value =
+    source === undefined ? new Set<string>() : readAdopted(source.content.toString('utf8'))
+  return value === undefined
+    ? { value: new Set(), problems: [`${source?.name} is not a list of adopted CAs`] }
+    : { value, problems: [] }
 }
 
 function newest(

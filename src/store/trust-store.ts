@@ -19,6 +19,9 @@ export interface TrustFiles {
   readonly sessionKeys: NamedPath
   /** `undefined` with an external CA. */
   readonly devices: NamedPath | undefined
+  /** Files that need not be there. */
+  readonly adopted: NamedPath
+  readonly blocks: NamedPath
   readonly staleRevocationList: 'deny' | 'allow'
 }
 
@@ -79,8 +82,10 @@ interface Look {
 const MAX_ENTRIES_ASKED = 1_000
 
 async function look(files: TrustFiles, previous: Look | undefined): Promise<Look> {
-  const { authorities, revocationLists, sessionKeys, devices } = files
-  const paths = [authorities, revocationLists, sessionKeys, devices].map((file) => file?.path)
+  const { authorities, revocationLists, sessionKeys, devices, adopted, blocks } = files
+  const paths = [authorities, revocationLists, sessionKeys, devices, adopted, blocks].map(
+    (file) => file?.path,
+  )
   const entries = devices === undefined ? [] : await entryPaths(devices.path)
   const stamps = await Promise.all([...paths, ...entries].map(lookAt))
   const signature = stamps.map(({ text }) => text).join(' ')
@@ -136,21 +141,39 @@ async function readSources(files: TrustFiles): Promise<ReadSources> {
     const content = await attempt(file, readRegularFile)
     return file && content && { name: file.name, content }
   }
+  const optional = async (file: NamedPath): Promise<Source | undefined> => {
+    const content = await attempt(file, readIfThere)
+    return content && { name: file.name, content }
+  }
   const authorities = await source(files.authorities)
   const revocationLists = await source(files.revocationLists)
   const sessionKeys = await source(files.sessionKeys)
+  const adopted = await optional(files.adopted)
+  const blocks = await optional(files.blocks)
   const entries = await attempt(files.devices, readRegistryFolder)
   if (problems.length > 0 || authorities === undefined || sessionKeys === undefined) {
     return { ok: false, problems }
   }
   const devices = files.devices && entries && { name: files.devices.name, files: entries }
-  return { ok: true, sources: { authorities, revocationLists, sessionKeys, devices } }
+  return {
+    ok: true,
+    sources: { authorities, revocationLists, sessionKeys, devices, adopted, blocks },
+  }
 }
 
 /** What is no regular file (a pipe) might never end. */
 async function readRegularFile(path: string): Promise<Buffer> {
   if (!(await stat(path)).isFile()) throw Object.assign(new Error(path), { code: 'EISDIR' })
   return await readFile(path)
+}
+
+async function readIfThere(path: string): Promise<Buffer | undefined> {
+  try {
+    return await readRegularFile(path)
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return undefined
+    throw error
+  }
 }
 
 /** Equal for two readings exactly if they found the same. */
@@ -162,10 +185,13 @@ function digest(read: ReadSources): string {
 }
 
 function contents(sources: Sources): readonly (Buffer | string)[] {
-  const { authorities, revocationLists, sessionKeys, devices } = sources
-  const lists = revocationLists === undefined ? [] : [revocationLists.content]
+  const { authorities, revocationLists, sessionKeys, devices, adopted, blocks } = sources
   const entries = devices === undefined ? [] : [...devices.files].flat()
-  return [authorities.content, sessionKeys.content, ...lists, ...entries]
+  // What is missing must differ from what is empty, and each from its neighbour.
+  const optional = [revocationLists, adopted, blocks].flatMap((source) =>
+    source === undefined ? ['-'] : ['+', source.content],
+  )
+  return [authorities.content, sessionKeys.content, ...optional, ...entries]
 }
 
 function watch(

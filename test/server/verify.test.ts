@@ -517,6 +517,7 @@ async function routeOn(context: TestContext, parts: Partial<VerifyService>) {
       keyRing: () => keys.ring,
       nowSeconds: () => NOON_SECONDS,
       isDraining: () => false,
+      seenOf: () => undefined,
       countDecision: (decision) => {
         counted.push(decision.allow ? 'allow' : decision.reason)
       },
@@ -544,6 +545,7 @@ const grounds = (more: Partial<Grounds>): Grounds => ({
     revocationLists: new Map(),
     revocationListRequired: false,
     staleRevocationList: 'deny',
+    blocked: new Set(),
   },
   cookieName: '__Host-certlatch',
   cookieDomain: undefined,
@@ -551,6 +553,7 @@ const grounds = (more: Partial<Grounds>): Grounds => ({
   verifyCertificate: () => 'absent',
   verifyToken: () => ({ ok: false, problem: 'session-forged' }),
   recognise: () => ({ ok: false, reason: 'unknown-device' }),
+  signedOutAt: () => undefined,
   ...more,
 })
 

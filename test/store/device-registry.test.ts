@@ -14,8 +14,14 @@ import { temporaryFolder } from '../support/service.ts'
 
 const KEY_HASH = 'A'.repeat(43)
 const certificate = { issuerKeyHash: KEY_HASH, serial: '4a01', notBefore: 1, notAfter: 2 }
-const device: Device = { name: 'Phone of Ada', owner: 'ada', certificates: [certificate] }
-const entry = { schemaVersion: 1, ...device }
+const device: Device = {
+  id: '0a1b',
+  name: 'Phone of Ada',
+  owner: 'ada',
+  certificates: [certificate],
+}
+const { id: _, ...fields } = device
+const entry = { schemaVersion: 1, ...fields }
 
 const read = (...entries: readonly unknown[]) =>
   readRegistry(new Map(entries.map((value, index) => [`${index}.json`, JSON.stringify(value)])))
@@ -27,8 +33,15 @@ test('A device that was written is read back by what each of its certificates is
   await writeDevice(folder, '0a1b', written)
   const registry = readRegistry(await readRegistryFolder(folder))
   assert.ok(registry.ok)
-  assert.deepEqual([...registry.registry.keys()], [`${KEY_HASH}/4a01`, `${KEY_HASH}/4a02`])
-  assert.deepEqual(registry.registry.get(deviceKey(KEY_HASH, '4a02')), written)
+  assert.deepEqual(
+    [...registry.registry.byCertificate.keys()],
+    [`${KEY_HASH}/4a01`, `${KEY_HASH}/4a02`],
+  )
+  assert.deepEqual(registry.registry.byCertificate.get(deviceKey(KEY_HASH, '4a02')), {
+    device: written,
+    certificate: second,
+  })
+  assert.deepEqual(registry.registry.devices, [written])
   assert.equal((await stat(folder)).mode & 0o777, 0o700)
   assert.equal((await stat(join(folder, '0a1b.json'))).mode & 0o777, 0o600)
 })
@@ -40,7 +53,7 @@ test('A device without owner and one without certificates are entries as well', 
   assert.deepEqual(JSON.parse(text), { schemaVersion: 1, name: 'One', certificates: [] })
   const registry = readRegistry(await readRegistryFolder(folder))
   assert.ok(registry.ok)
-  assert.equal(registry.registry.size, 0)
+  assert.equal(registry.registry.byCertificate.size, 0)
 })
 
 test('Writing a device again replaces it', async () => {
@@ -50,7 +63,10 @@ test('Writing a device again replaces it', async () => {
   assert.deepEqual(await readdir(folder), ['a.json'])
   const registry = readRegistry(await readRegistryFolder(folder))
   assert.ok(registry.ok)
-  assert.equal(registry.registry.get(deviceKey(KEY_HASH, '4a01'))?.name, 'Tablet of Ada')
+  assert.equal(
+    registry.registry.byCertificate.get(deviceKey(KEY_HASH, '4a01'))?.device.name,
+    'Tablet of Ada',
+  )
 })
 
 test('The folder of the devices belongs to the owner of the folder that it lies in', async () => {

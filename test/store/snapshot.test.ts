@@ -3,6 +3,8 @@ import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import { readPemBlocks } from '../../src/certificate/pem.ts'
 import { writeKey } from '../../src/session/key-ring.ts'
+import { writeAdopted } from '../../src/store/adopted.ts'
+import { writeBlocks } from '../../src/store/blocks.ts'
 import { type CompiledSnapshot, compileSnapshot, type Snapshot } from '../../src/store/snapshot.ts'
 import {
   makeAuthority,
@@ -22,6 +24,8 @@ interface Texts {
   readonly lists?: string | Buffer | undefined
   readonly keys?: string
   readonly devices?: Readonly<Record<string, string>> | undefined
+  readonly adopted?: string
+  readonly blocks?: string
 }
 
 function compile(texts: Texts, previous?: Snapshot): CompiledSnapshot {
@@ -36,6 +40,8 @@ function compile(texts: Texts, previous?: Snapshot): CompiledSnapshot {
       revocationLists: all.lists === undefined ? undefined : source('ca.crl', all.lists),
       sessionKeys: source('session.keys', all.keys),
       devices: texts.devices && { name: 'devices', files: new Map(Object.entries(texts.devices)) },
+      adopted: texts.adopted === undefined ? undefined : source('adopted.json', texts.adopted),
+      blocks: texts.blocks === undefined ? undefined : source('blocks.json', texts.blocks),
     },
     'deny',
     previous,
@@ -155,12 +161,68 @@ test('The CRL of a CA goes with the CA, and only then', () => {
 })
 
 test('The devices of our own CA are a registry, which may be empty', () => {
-  assert.equal(snapshotOf(compile({ devices: {} })).registry?.size, 0)
+  assert.equal(snapshotOf(compile({ devices: {} })).registry?.byCertificate.size, 0)
   const device = {
     schemaVersion: 1,
     name: 'Phone',
     certificates: [{ issuerKeyHash: household.keyHash, serial: '4a', notBefore: 1, notAfter: 2 }],
   }
   const { registry } = snapshotOf(compile({ devices: { 'a.json': JSON.stringify(device) } }))
-  assert.equal(registry?.get(`${household.keyHash}/4a`)?.name, 'Phone')
+  assert.equal(registry?.byCertificate.get(`${household.keyHash}/4a`)?.device.name, 'Phone')
+})
+
+const blocked = { issuerKeyHash: household.keyHash, serial: '4a', blockedAt: NOON_SECONDS }
+const blocksText = (number: number) =>
+  writeBlocks({
+    number,
+    certificates: [blocked],
+    signOuts: [{ name: 'Phone', at: NOON_SECONDS }],
+  })
+
+test('Blocks and adopted CAs are part of the snapshot, and both files may be missing', () => {
+  const without = snapshotOf(compile({}))
+  assert.equal(without.trust.blocked.size, 0)
+  assert.equal(without.blocks.number, 0)
+  assert.equal(without.unlistedIssuers.size, 0)
+  const adopted = writeAdopted(new Set([household.keyHash]))
+  const { trust, blocks, unlistedIssuers } = snapshotOf(compile({ blocks: blocksText(3), adopted }))
+  assert.deepEqual([...trust.blocked], [`${household.keyHash}/4a`])
+  assert.deepEqual(blocks.signOuts, [{ name: 'Phone', at: NOON_SECONDS }])
+  assert.deepEqual([...unlistedIssuers], [household.keyHash])
+})
+
+test('What is no list of blocks or of adopted CAs is refused', () => {
+  const whole = JSON.parse(blocksText(3))
+  const broken: readonly unknown[] = [
+    null,
+    [],
+    { ...whole, schemaVersion: 2 },
+    { ...whole, number: 0 },
+    { ...whole, number: '3' },
+    { ...whole, certificates: {} },
+    { ...whole, certificates: [null] },
+    { ...whole, certificates: [{ ...blocked, serial: '4A' }] },
+    { ...whole, signOuts: [{ name: '', at: 1 }] },
+    { ...whole, signOuts: [null] },
+    { ...whole, signOuts: undefined },
+  ]
+  for (const value of broken) {
+    assert.deepEqual(problemsOf(compile({ blocks: JSON.stringify(value) })), [
+      'blocks.json is not a list of blocks',
+    ])
+  }
+  for (const adopted of ['', '{}', '{"schemaVersion":1,"unlisted":["x"]}', '{"unlisted":[]}']) {
+    assert.deepEqual(problemsOf(compile({ adopted })), [
+      'adopted.json is not a list of adopted CAs',
+    ])
+  }
+})
+
+test('Blocks never go back: an older list and a missing one are refused', () => {
+  const first = snapshotOf(compile({ blocks: blocksText(3) }))
+  assert.equal(snapshotOf(compile({ blocks: blocksText(3) }, first)).blocks.number, 3)
+  assert.deepEqual(problemsOf(compile({ blocks: blocksText(2) }, first)), [
+    'blocks.json is older than the one in force',
+  ])
+  assert.deepEqual(problemsOf(compile({}, first)), ['the list of blocks is gone'])
 })

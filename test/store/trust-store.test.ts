@@ -40,6 +40,8 @@ async function writeAll() {
     revocationLists: named(paths.crl),
     sessionKeys: named(paths.keys),
     devices: named(devices),
+    adopted: named(join(folder, 'adopted.json')),
+    blocks: named(join(folder, 'blocks.json')),
     staleRevocationList: 'deny',
   }
   return { paths, devices, files, folder }
@@ -158,7 +160,8 @@ test('A device added or replaced is known after the next look', async (context) 
   const certificates = [
     { issuerKeyHash: authority.keyHash, serial: '4a', notBefore: 1, notAfter: 2 },
   ]
-  const known = () => opened.store.current.registry?.get(`${authority.keyHash}/4a`)?.name
+  const known = () =>
+    opened.store.current.registry?.byCertificate.get(`${authority.keyHash}/4a`)?.device.name
   letSettle(context)
   await opened.refresh()
   await writeDevice(opened.devices, 'a', { name: 'One', owner: undefined, certificates })
@@ -185,7 +188,7 @@ test('A device entry rewritten in place is seen too, as a restore by cp writes i
   await writeFile(path, entry('Two'))
   await opened.refresh()
   const { registry } = opened.store.current
-  assert.equal(registry?.get(`${authority.keyHash}/4a`)?.name, 'Two')
+  assert.equal(registry?.byCertificate.get(`${authority.keyHash}/4a`)?.device.name, 'Two')
 })
 
 /** Ways to break each file, by what the problem says of it. */

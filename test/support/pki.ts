@@ -70,13 +70,15 @@ export function revocationListOf(name: string, issuers: readonly Issuer[]): Revo
 export interface TrustOptions {
   readonly revocationListRequired?: boolean
   readonly staleRevocationList?: 'deny' | 'allow'
+  /** `<issuer key hash>/<serial>` */
+  readonly blocked?: readonly string[]
 }
 
 /** A trust set of issuers and lists, strict unless the options say otherwise. */
 export function trustSetOf(
   issuers: readonly Issuer[],
   lists: readonly RevocationList[],
-  { revocationListRequired = true, staleRevocationList = 'deny' }: TrustOptions = {},
+  { revocationListRequired = true, staleRevocationList = 'deny', blocked = [] }: TrustOptions = {},
 ): TrustSet {
   return {
     issuers,
@@ -84,6 +86,7 @@ export function trustSetOf(
     revocationLists: new Map(lists.map((list) => [list.issuerKeyHash, list])),
     revocationListRequired,
     staleRevocationList,
+    blocked: new Set(blocked),
   }
 }
 

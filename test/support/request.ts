@@ -110,6 +110,10 @@ export interface GroundsOptions extends TrustOptions {
   readonly cookieDomain?: string
   /** Fixtures in the registry; `undefined`: an external CA, whose certificates name themselves. */
   readonly registry?: ReadonlyMap<string, Identity> | undefined
+  /** Unix seconds by the device's name. */
+  readonly signOuts?: ReadonlyMap<string, number>
+  /** Unix seconds by the fixture. */
+  readonly endsAt?: ReadonlyMap<string, number>
 }
 
 const REGISTRY: ReadonlyMap<string, Identity> = new Map([
@@ -141,11 +145,15 @@ export function groundsOf(options: GroundsOptions = {}): Grounds {
         : verifyCertificate(shown.der, trust.issuers)
     },
     verifyToken: (token) => verifyToken(token, keyRing),
-    recognise: recogniserOf('registry' in options ? options.registry : REGISTRY),
+    recognise: recogniserOf('registry' in options ? options.registry : REGISTRY, options.endsAt),
+    signedOutAt: (device) => options.signOuts?.get(device),
   }
 }
 
-function recogniserOf(registry: ReadonlyMap<string, Identity> | undefined): Grounds['recognise'] {
+function recogniserOf(
+  registry: ReadonlyMap<string, Identity> | undefined,
+  endsAt: ReadonlyMap<string, number> = new Map(),
+): Grounds['recognise'] {
   if (registry === undefined) {
     return ({ name }): Recognised =>
       name === undefined
@@ -155,13 +163,15 @@ function recogniserOf(registry: ReadonlyMap<string, Identity> | undefined): Grou
   const devices = new Map(
     [...registry].map(([leaf, identity]) => {
       const { issuerKeyHash, serial } = claimsOf(leaf)
-      return [`${issuerKeyHash} ${serial}`, identity] as const
+      return [`${issuerKeyHash} ${serial}`, { identity, end: endsAt.get(leaf) }] as const
     }),
   )
-  return ({ issuerKeyHash, serial }): Recognised => {
-    const identity = devices.get(`${issuerKeyHash} ${serial}`)
-    return identity === undefined
-      ? { ok: false, reason: 'unknown-device' }
+  return ({ issuerKeyHash, serial }, nowSeconds): Recognised => {
+    const device = devices.get(`${issuerKeyHash} ${serial}`)
+    if (device === undefined) return { ok: false, reason: 'unknown-device' }
+    const { identity, end = Number.POSITIVE_INFINITY } = device
+    return nowSeconds >= end
+      ? { ok: false, reason: 'certificate-superseded' }
       : { ok: true, identity, name: undefined }
   }
 }

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Middleware } from 'koa'
 import { decide, type Grounds } from '../../decide.ts'
-import type { Allow, Decision, Deny } from '../../decision.ts'
+import type { Allow, Decision, Deny, Identity } from '../../decision.ts'
 import { clientAddress } from '../../proxy/client-address.ts'
 import type { Dialect } from '../../proxy/dialects.ts'
 import { containsAddress, type Networks } from '../../proxy/networks.ts'
@@ -10,6 +10,7 @@ import { createHeaderReader, type RequestHeaders } from '../../proxy/request-hea
 import { sessionCookie, withoutCookie } from '../../session/cookie.ts'
 import { type KeyRing, type SessionKey, signingKey } from '../../session/key-ring.ts'
 import { mintToken } from '../../session/token.ts'
+import type { Seen } from '../last-seen.ts'
 import { type LoggedRefusal, loggedPath } from '../log.ts'
 import { createRefusals } from '../refusal.ts'
 
@@ -25,6 +26,8 @@ export interface VerifyService {
   /** Whether answers end their connection, because the service is stopping. */
   isDraining(): boolean
   countDecision(decision: Decision, seconds: number): void
+  /** Where to note that somebody was let in; `undefined` if nobody keeps that. */
+  seenOf(identity: Identity): Seen | undefined
   logRefusal(reason: Deny['reason'], describe: () => LoggedRefusal): void
   logError(error: unknown): void
 }
@@ -62,6 +65,7 @@ export function verifyRoute(service: VerifyService): Middleware {
     if (!decision.allow) {
       service.logRefusal(decision.reason, () => describeRefusal(service, decision, headers))
     }
+    if (decision.allow) noteSeen(service, decision, nowSeconds)
     if (allowed) end(service, res, 200, allowed)
     else end(service, res, 403, refusals.forRequest(headers))
   }
@@ -102,6 +106,13 @@ function rememberTrust(trustedProxies: Networks): (socket: Socket) => boolean {
     known.set(socket, trusted)
     return trusted
   }
+}
+
+function noteSeen(service: VerifyService, { identity, via }: Allow, nowSeconds: number): void {
+  const seen = identity && service.seenOf(identity)
+  if (seen === undefined) return
+  if (via === 'certificate') seen.certificateAt = nowSeconds
+  else seen.sessionAt = nowSeconds
 }
 
 function end(

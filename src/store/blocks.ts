@@ -1,0 +1,54 @@
+import { isPrintableName } from '../certificate/identity.ts'
+import { isKeyHash, isSerial, isTime, parseObject } from './json-file.ts'
+
+/** A certificate that does not open though no CRL says so. */
+export interface BlockedCertificate {
+  /** As in `Issuer.keyHash` and `Certificate.serial`. */
+  readonly issuerKeyHash: string
+  readonly serial: string
+  /** Unix seconds. */
+  readonly blockedAt: number
+}
+
+/** Whose sessions have ended: those of certificates last seen at that time or before. */
+export interface SignOut {
+  /** A device's name, or whom an external CA's certificate names. */
+  readonly name: string
+  /** Unix seconds. */
+  readonly at: number
+}
+
+/** What is closed here beyond the CRLs. */
+export interface Blocks {
+  /** Grows with every change, so that a service can say which one it has. */
+  readonly number: number
+  readonly certificates: readonly BlockedCertificate[]
+  readonly signOuts: readonly SignOut[]
+}
+
+export const NO_BLOCKS: Blocks = { number: 0, certificates: [], signOuts: [] }
+
+const SCHEMA_VERSION = 1
+
+/** The content of `blocks.json`; `undefined` if it is anything else. */
+export function readBlocks(text: string): Blocks | undefined {
+  const { schemaVersion, number, certificates, signOuts } = parseObject(text) ?? {}
+  if (schemaVersion !== SCHEMA_VERSION || !isTime(number) || number < 1) return undefined
+  if (!Array.isArray(certificates) || !certificates.every(isBlockedCertificate)) return undefined
+  if (!Array.isArray(signOuts) || !signOuts.every(isSignOut)) return undefined
+  return { number, certificates, signOuts }
+}
+
+function isBlockedCertificate(value: unknown): value is BlockedCertificate {
+  const { issuerKeyHash, serial, blockedAt } = (value ?? {}) as Record<string, unknown>
+  return isKeyHash(issuerKeyHash) && isSerial(serial) && isTime(blockedAt)
+}
+
+function isSignOut(value: unknown): value is SignOut {
+  const { name, at } = (value ?? {}) as Record<string, unknown>
+  return typeof name === 'string' && isPrintableName(name) && isTime(at)
+}
+
+export function writeBlocks(blocks: Blocks): string {
+  return `${JSON.stringify({ schemaVersion: SCHEMA_VERSION, ...blocks }, undefined, 2)}\n`
+}

@@ -1,0 +1,25 @@
+/** What our own JSON files have in common; they may be old, foreign, or edited by hand. */
+
+/** The fields of the object that the text is, or `undefined` if it is none. */
+export function parseObject(text: string): { readonly [field: string]: unknown } | undefined {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null ? { ...value } : undefined
+  } catch {
+    return undefined
+  }
+}
+
+const SERIAL = /^-?(?:[0-9a-f]{2}){1,21}$/
+const KEY_HASH = /^[A-Za-z0-9_-]{43}$/
+
+/** As in `Certificate.serial`. */
+export const isSerial = (value: unknown): value is string =>
+  typeof value === 'string' && SERIAL.test(value)
+
+/** As in `Issuer.keyHash`: SHA-256, base64url. */
+export const isKeyHash = (value: unknown): value is string =>
+  typeof value === 'string' && KEY_HASH.test(value)
+
+/** Unix seconds, or any other count. */
+export const isTime = (value: unknown): value is number => Number.isSafeInteger(value)
