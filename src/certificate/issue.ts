@@ -119,7 +119,16 @@ export function issueCertificate(request: CertificateRequest, authority: Signing
   })
 }
 
+export const REVOCATION_REASONS = [
+  'unspecified',
+  'keyCompromise',
+  'affiliationChanged',
+  'superseded',
+  'cessationOfOperation',
+] as const
+export type RevocationReason = (typeof REVOCATION_REASONS)[number]
 export interface RevokedCertificate {
+  readonly reason?: string
   /** As in `Certificate.serial`. */
   readonly serial: string
   /** Unix seconds. */
@@ -127,7 +136,7 @@ export interface RevokedCertificate {
 }
 
 export interface RevocationListRequest {
-  readonly number: number
+  readonly number: number | bigint
   /** Unix seconds. */
   readonly thisUpdate: number
   readonly nextUpdate: number
@@ -155,7 +164,7 @@ export function issueRevocationList(
       contextTag(0, true),
       writeSequence(
         authorityKeyIdentifierOf(authority),
-        writeExtension(EXTENSION.crlNumber, false, writeSmallInteger(request.number)),
+        writeExtension(EXTENSION.crlNumber, false, writeSmallInteger(Number(request.number))),
       ),
     ),
   )

@@ -193,3 +193,18 @@ export function coversCertificate(
   if (list.distributionPoints === undefined) return true
   return list.distributionPoints.some((name) => distributionPoints?.includes(name))
 }
+
+export interface RevokedEntry {
+  readonly serial: string
+  readonly revokedAt: number
+  readonly reason: string
+}
+export function readRevokedEntries(der: Buffer): readonly RevokedEntry[] | undefined {
+  const signed = readSigned(der)
+  const fields = signed && readListFields(signed.tbs, signed.algorithmDer)
+  const serials = fields && readSerials(fields.entries)
+  return (
+    serials &&
+    [...serials].map((serial) => ({ serial, revokedAt: fields.thisUpdate, reason: 'unspecified' }))
+  )
+}

@@ -2,6 +2,7 @@ import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { DestinationStream } from 'pino'
 import type { Config, ListenAddress } from '../config/config.ts'
+import { dataPaths } from '../store/data-directory.ts'
 import { errorCode } from '../store/files.ts'
 import type { TrustStore } from '../store/trust-store.ts'
 import { createAdminApp, createVerifyApp } from './app.ts'
@@ -13,6 +14,7 @@ import { countDecision, createRegistry, createTally } from './metrics.ts'
 import { makeFirstFiles, openFiles, warnOfFiles } from './open-files.ts'
 import { agingProblems, readiness } from './readiness.ts'
 import type { VerifyService } from './routes/verify.ts'
+import { openRunningFile, type RunningFile } from './running-file.ts'
 import { StartError } from './start-error.ts'
 
 /** How often CRLs, CAs and keys are asked whether they have aged. */
@@ -48,9 +50,11 @@ export async function startService(options: StartOptions): Promise<RunningServic
 
   const tally = createTally()
   const lastSeen = createLastSeen()
+  let running: RunningFile | undefined
   const state = { draining: false }
   const trust = await openFiles(config, tally, log, (snapshot) => {
     current = createJudge(config, snapshot, tally.cache, lastSeen)
+    void running?.write()
   })
   let current = createJudge(config, trust.current, tally.cache, lastSeen)
   warnOfFiles(config, trust.current, nowSeconds(), log)
@@ -58,10 +62,7 @@ export async function startService(options: StartOptions): Promise<RunningServic
   const stopWatchingAge = watchAge(trust, nowSeconds, log)
   const logError = (error: unknown) => log.error({ error: describeError(error) }, 'internal error')
   const service: VerifyService = {
-    dialect: config.dialect,
-    trustedProxies: config.trustedProxies,
-    cookieName: config.cookieName,
-    cookieDomain: config.cookieDomain,
+    ...verifyConfigOf(config),
     grounds: () => current.grounds,
     keyRing: () => trust.current.keyRing,
     nowSeconds,
@@ -80,20 +81,26 @@ export async function startService(options: StartOptions): Promise<RunningServic
   const operations = {
     metrics,
     metricsToken: config.metricsToken,
-    readiness: () => readiness(trust, nowSeconds(), state.draining),
+    readiness: () => readiness(trust, running?.problem, nowSeconds(), state.draining),
   }
-  const malformed = { allow: false, via: 'none', reason: 'malformed-http' } as const
   const listeners = {
     verify: createVerifyServer(createVerifyApp(service).callback(), () =>
-      countDecision(tally, malformed, 0),
+      countDecision(tally, MALFORMED, 0),
     ),
     admin: createHttpServer(createAdminApp(operations, logError).callback()),
   }
   const { address, adminAddress } = await openListeners(listeners, config, trust)
-  log.info(
-    { listen: describeAddress(address), admin: describeAddress(adminAddress), version },
-    'ready',
-  )
+  running = await openRunningFile({
+    folder: dataPaths(config.dataDir).running,
+    listen: describeAddress(address),
+    version,
+    lastSeen,
+    log,
+    snapshot: () => trust.current,
+    nowSeconds,
+  })
+  const admin = describeAddress(adminAddress)
+  log.info({ listen: describeAddress(address), admin, version }, 'ready')
   return {
     address,
     adminAddress,
@@ -104,11 +111,21 @@ export async function startService(options: StartOptions): Promise<RunningServic
       await drain(listeners.verify)
       trust.close()
       stopWatchingAge()
+      await running?.close()
       await closeNow(listeners.admin)
       log.info('stopped')
     },
   }
 }
+
+const MALFORMED = { allow: false, via: 'none', reason: 'malformed-http' } as const
+
+const verifyConfigOf = ({ dialect, trustedProxies, cookieName, cookieDomain }: Config) => ({
+  dialect,
+  trustedProxies,
+  cookieName,
+  cookieDomain,
+})
 
 /** Warns of each thing that has aged, once; answers what ends the watching. */
 function watchAge(trust: TrustStore, nowSeconds: () => number, log: Log): () => void {

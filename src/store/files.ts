@@ -33,7 +33,11 @@ export async function replaceFile(
 }
 
 /** Writes a file that must not exist yet, flushed to the disk, with its folder's owner. */
-async function writeDurably(path: string, content: string | Buffer, mode: number): Promise<void> {
+export async function writeDurably(
+  path: string,
+  content: string | Buffer,
+  mode: number,
+): Promise<void> {
   const handle = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, mode)
   try {
     await handle.writeFile(content)
@@ -80,7 +84,7 @@ async function adoptOwner(path: string, folder: string): Promise<void> {
 }
 
 /** Makes renames and new entries of a folder survive a power cut. */
-async function syncFolder(path: string): Promise<void> {
+export async function syncFolder(path: string): Promise<void> {
   const handle = await open(path, constants.O_RDONLY)
   try {
     await handle.sync()
