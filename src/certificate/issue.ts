@@ -6,6 +6,7 @@ import {
   writeBoolean,
   writeElement,
   writeInteger,
+  writeIntegerHex,
   writeNamedBits,
   writeObjectIdentifier,
   writeOctetString,
@@ -16,6 +17,7 @@ import {
   writeUtf8String,
 } from './der-writer.ts'
 import { CLIENT_AUTH, EXTENSION, KEY_USAGE, subjectKeyIdentifier } from './extensions.ts'
+import { type RevokedCertificate, writeReason } from './revocation-reason.ts'
 
 const COMMON_NAME = '2.5.4.3'
 /** Certificates begin an hour before they are made: the clocks of phones and proxies differ. */
@@ -119,13 +121,6 @@ export function issueCertificate(request: CertificateRequest, authority: Signing
   })
 }
 
-export interface RevokedCertificate {
-  /** As in `Certificate.serial`. */
-  readonly serial: string
-  /** Unix seconds. */
-  readonly revokedAt: number
-}
-
 export interface RevocationListRequest {
   readonly number: number
   /** Unix seconds. */
@@ -134,14 +129,21 @@ export interface RevocationListRequest {
   readonly revoked: readonly RevokedCertificate[]
 }
 
+function writeRevocation({ serial, revokedAt, reason }: RevokedCertificate): Buffer {
+  const fields = [writeIntegerHex(serial), writeTime(revokedAt)]
+  // "unspecified" is not written (RFC 5280 §5.3.1).
+  if (reason !== undefined && reason !== 'unspecified') {
+    fields.push(writeSequence(writeExtension(EXTENSION.reasonCode, false, writeReason(reason))))
+  }
+  return writeSequence(...fields)
+}
+
 /** A CRL, DER, signed by the CA (RFC 5280 §5). */
 export function issueRevocationList(
   request: RevocationListRequest,
   authority: SigningAuthority,
 ): Buffer {
-  const entries = request.revoked.map(({ serial, revokedAt }) =>
-    writeSequence(writeInteger(Buffer.from(serial, 'hex')), writeTime(revokedAt)),
-  )
+  const entries = Buffer.concat(request.revoked.map(writeRevocation))
   const algorithm = signatureAlgorithm(authority.privateKey)
   const tbs = writeSequence(
     writeSmallInteger(1),
@@ -150,7 +152,7 @@ export function issueRevocationList(
     writeTime(request.thisUpdate),
     writeTime(request.nextUpdate),
     // An empty list is left out (RFC 5280 §5.1.2.6).
-    ...(entries.length > 0 ? [writeSequence(...entries)] : []),
+    ...(entries.length > 0 ? [writeSequence(entries)] : []),
     writeElement(
       contextTag(0, true),
       writeSequence(
