@@ -52,9 +52,7 @@ export async function startService(options: StartOptions): Promise<RunningServic
   const lastSeen = createLastSeen()
   let running: RunningFile | undefined
   const state = { draining: false }
-  const { trust, judge } = await openJudge(config, tally, lastSeen, log, () => {
-    void running?.write()
-  })
+  const { trust, judge } = await openJudge(config, tally, lastSeen, log, () => running?.write())
   warnOfFiles(config, trust.current, nowSeconds(), log)
 
   const stopWatchingAge = watchAge(trust, nowSeconds, log)
