@@ -122,7 +122,8 @@ export function issueCertificate(request: CertificateRequest, authority: Signing
 }
 
 export interface RevocationListRequest {
-  readonly number: number
+  /** At most 20 bytes (RFC 5280 §5.2.3). */
+  readonly number: number | bigint
   /** Unix seconds. */
   readonly thisUpdate: number
   readonly nextUpdate: number
@@ -136,6 +137,12 @@ function writeRevocation({ serial, revokedAt, reason }: RevokedCertificate): Buf
     fields.push(writeSequence(writeExtension(EXTENSION.reasonCode, false, writeReason(reason))))
   }
   return writeSequence(...fields)
+}
+
+/** That of a CA which certlatch has adopted may be of any size. */
+function writeNumber(number: number | bigint): Buffer {
+  const hex = number.toString(16)
+  return writeInteger(Buffer.from(hex.padStart(hex.length + (hex.length % 2), '0'), 'hex'))
 }
 
 /** A CRL, DER, signed by the CA (RFC 5280 §5). */
@@ -157,7 +164,7 @@ export function issueRevocationList(
       contextTag(0, true),
       writeSequence(
         authorityKeyIdentifierOf(authority),
-        writeExtension(EXTENSION.crlNumber, false, writeSmallInteger(request.number)),
+        writeExtension(EXTENSION.crlNumber, false, writeNumber(request.number)),
       ),
     ),
   )

@@ -18,6 +18,10 @@ const REASONS = [
 
 export type RevocationReason = NonNullable<(typeof REASONS)[number]>
 
+/** The reason of that name. */
+export const reasonNamed = (name: string | undefined): RevocationReason | undefined =>
+  REASONS.find((reason) => reason !== undefined && reason === name)
+
 /** One entry of a CRL. */
 export interface RevokedCertificate {
   /** As in `Certificate.serial`. */
