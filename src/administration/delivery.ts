@@ -70,7 +70,10 @@ export async function withdrawUndelivered(directory: Directory): Promise<void> {
   const text = await readTextIfThere(paths.undelivered)
   if (text === undefined) return
   const note = parseObject(text) as Undelivered | undefined
-  if (note?.temporary !== undefined) await rm(note.temporary, { force: true })
+  // Its folder may be out of reach by now; nobody has its password, and its certificate opens nothing.
+  if (note?.temporary !== undefined) {
+    await rm(note.temporary, { force: true }).catch(() => undefined)
+  }
   if (note?.before !== undefined) await takeBack(directory, note)
   await directory.remove(paths.undelivered)
 }
