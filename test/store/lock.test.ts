@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
@@ -420,17 +421,64 @@ test('Where the machine cannot be told, a process is judged by its signs of life
   await lock.release()
 })
 
+/** Lets each call of an actor wait for its turn, and lets one turn happen at a time. */
+function stage(actors: number, turns: Iterator<number>) {
+  const parked = new Map<number, () => void>()
+  const current = new AsyncLocalStorage<number>()
+  let playing = actors
+  const next = () => {
+    if (parked.size === 0 || parked.size < playing) return
+    const names = [...parked.keys()].sort()
+    const wanted = Number(turns.next().value ?? 0)
+    const name = names.includes(wanted) ? wanted : present(names[0])
+    const resume = present(parked.get(name))
+    parked.delete(name)
+    resume()
+  }
+  return {
+    turn: () =>
+      new Promise<void>((resolve) => {
+        const name = current.getStore()
+        if (name === undefined) return resolve()
+        parked.set(name, resolve)
+        next()
+      }),
+    play: (work: () => Promise<void>) =>
+      Promise.all(
+        Array.from({ length: actors }, (_, name) =>
+          current.run(name, async () => {
+            try {
+              await work()
+            } finally {
+              playing -= 1
+              next()
+            }
+          }),
+        ),
+      ),
+  }
+}
+
+/** Some turns for one actor, some for another, and so on. */
+function* turnsOf(bursts: readonly (readonly [number, number])[], actors: number) {
+  for (const [actor, length] of bursts) for (let i = 0; i < length; i += 1) yield actor
+  for (let i = 0; ; i += 1) yield i % actors
+}
+
 test('However the calls of several writers interleave, never are two at work', async (t) => {
-  let schedule: (() => Promise<unknown>) | undefined
+  const actors = 3
+  let turn = async (): Promise<void> => undefined
   for (const name of ['readdir', 'readFile', 'stat', 'writeFile', 'rename', 'rm'] as const) {
     around(t, name, async (call, path) => {
-      if (path.includes('lock')) await schedule?.()
+      if (path.includes('lock')) await turn()
       return await call()
     })
   }
+  // One stops after a few calls, another goes all the way.
+  const length = fc.oneof(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 8, max: 20 }))
+  const bursts = fc.array(fc.tuple(fc.nat(actors - 1), length), { maxLength: 20, size: 'max' })
   await fc.assert(
-    fc.asyncProperty(fc.scheduler(), fc.boolean(), async (scheduler, isAfterCrash) => {
-      schedule = undefined
+    fc.asyncProperty(bursts, fc.boolean(), async (bursts, isAfterCrash) => {
       const folder = await temporaryFolder()
       if (isAfterCrash) {
         await acquired(folder)
@@ -439,32 +487,31 @@ test('However the calls of several writers interleave, never are two at work', a
         const content = JSON.parse(await readFile(path, 'utf8'))
         await writeFile(path, JSON.stringify({ ...content, pid: 2 ** 31 - 1 }))
       }
-      schedule = () => scheduler.schedule(Promise.resolve())
+      const theatre = stage(actors, turnsOf(bursts, actors))
+      turn = theatre.turn
       let atWork = 0
       let turns = 0
-      const work = async () => {
-        for (let turn = 0; turn < 2; turn += 1) {
+      await theatre.play(async () => {
+        for (let i = 0; i < 2; i += 1) {
           const result = await acquireLock(folder, {
             who: WHO,
             waitMilliseconds: 60_000,
-            sleep: async () => schedule?.(),
+            sleep: theatre.turn,
           })
           assert.ok(result.ok)
           atWork += 1
           assert.equal(atWork, 1)
           await result.lock.assertHeld()
-          await schedule?.()
+          await theatre.turn()
           assert.equal(atWork, 1)
           atWork -= 1
           turns += 1
           await result.lock.release()
         }
-      }
-      await scheduler.waitFor(Promise.all([work(), work(), work()]))
-      assert.equal(turns, 6)
-      schedule = undefined
+      })
+      assert.equal(turns, actors * 2)
       assert.match((await generations(folder)).at(-1) ?? '', /\.free$/)
     }),
-    { numRuns: 60, endOnFailure: true },
+    { numRuns: 50 },
   )
 })
