@@ -290,7 +290,10 @@ test('Who was stopped while it watched has not watched', async () => {
 })
 
 test('A writer that ended while its last words were read is no writer', async () => {
-  assert.equal(await readHolder(join(await temporaryFolder(), '7')), undefined)
+  const file = join(await temporaryFolder(), '7')
+  assert.equal(await readHolder(file), undefined)
+  await writeFile(file, '')
+  await assert.rejects(readHolder(join(file, '8')), { code: 'ENOTDIR' })
 })
 
 test('A number that was released is free, also if a late one has made it again', async () => {
