@@ -7,10 +7,10 @@ import { errorCode } from '../store/files.ts'
 import type { TrustStore } from '../store/trust-store.ts'
 import { createAdminApp, createVerifyApp } from './app.ts'
 import { createJudge } from './judge.ts'
-import { createLastSeen } from './last-seen.ts'
+import { createLastSeen, type LastSeen } from './last-seen.ts'
 import { closeNow, createHttpServer, createVerifyServer, drain, listen } from './lifecycle.ts'
 import { createLog, createRefusalLog, type Log } from './log.ts'
-import { countDecision, createRegistry, createTally } from './metrics.ts'
+import { countDecision, createRegistry, createTally, type Tally } from './metrics.ts'
 import { makeFirstFiles, openFiles, warnOfFiles } from './open-files.ts'
 import { agingProblems, readiness } from './readiness.ts'
 import type { VerifyService } from './routes/verify.ts'
@@ -52,23 +52,21 @@ export async function startService(options: StartOptions): Promise<RunningServic
   const lastSeen = createLastSeen()
   let running: RunningFile | undefined
   const state = { draining: false }
-  const trust = await openFiles(config, tally, log, (snapshot) => {
-    current = createJudge(config, snapshot, tally.cache, lastSeen)
+  const { trust, judge } = await openJudge(config, tally, lastSeen, log, () => {
     void running?.write()
   })
-  let current = createJudge(config, trust.current, tally.cache, lastSeen)
   warnOfFiles(config, trust.current, nowSeconds(), log)
 
   const stopWatchingAge = watchAge(trust, nowSeconds, log)
   const logError = (error: unknown) => log.error({ error: describeError(error) }, 'internal error')
   const service: VerifyService = {
     ...verifyConfigOf(config),
-    grounds: () => current.grounds,
+    grounds: () => judge().grounds,
     keyRing: () => trust.current.keyRing,
     nowSeconds,
     isDraining: () => state.draining,
     countDecision: (decision, seconds) => countDecision(tally, decision, seconds),
-    seenOf: (identity) => current.seenOf(identity),
+    seenOf: (identity) => judge().seenOf(identity),
     logRefusal: createRefusalLog(log, () => performance.now()),
     logError,
   }
@@ -76,7 +74,7 @@ export async function startService(options: StartOptions): Promise<RunningServic
     tally,
     version,
     snapshot: () => trust.current,
-    cacheEntries: () => current.cache.entries,
+    cacheEntries: () => judge().cache.entries,
   })
   const operations = {
     metrics,
@@ -99,8 +97,7 @@ export async function startService(options: StartOptions): Promise<RunningServic
     snapshot: () => trust.current,
     nowSeconds,
   })
-  const admin = describeAddress(adminAddress)
-  log.info({ listen: describeAddress(address), admin, version }, 'ready')
+  tellReady(log, { address, adminAddress, version })
   return {
     address,
     adminAddress,
@@ -109,13 +106,44 @@ export async function startService(options: StartOptions): Promise<RunningServic
       state.draining = true
       log.info('stopping')
       await drain(listeners.verify)
-      trust.close()
+      await close(listeners, trust, running)
       stopWatchingAge()
-      await running?.close()
-      await closeNow(listeners.admin)
       log.info('stopped')
     },
   }
+}
+
+async function close(
+  listeners: Listeners,
+  trust: TrustStore,
+  running: RunningFile | undefined,
+): Promise<void> {
+  trust.close()
+  await running?.close()
+  await closeNow(listeners.admin)
+}
+
+/** The files, and the judge by what they say now. */
+async function openJudge(
+  config: Config,
+  tally: Tally,
+  lastSeen: LastSeen,
+  log: Log,
+  onReplaced: () => void,
+) {
+  const trust = await openFiles(config, tally, log, (snapshot) => {
+    current = createJudge(config, snapshot, tally.cache, lastSeen)
+    onReplaced()
+  })
+  let current = createJudge(config, trust.current, tally.cache, lastSeen)
+  return { trust, judge: () => current }
+}
+
+type Opened = Pick<RunningService, 'address' | 'adminAddress'> & { readonly version: string }
+
+function tellReady(log: Log, { address, adminAddress, version }: Opened): void {
+  const admin = describeAddress(adminAddress)
+  log.info({ listen: describeAddress(address), admin, version }, 'ready')
 }
 
 const MALFORMED = { allow: false, via: 'none', reason: 'malformed-http' } as const
