@@ -77,7 +77,7 @@ async function isFolder(path: string): Promise<boolean> {
 }
 
 /** Only root can give things away, and only what root makes could lock the service out. */
-async function adoptOwner(path: string, folder: string): Promise<void> {
+export async function adoptOwner(path: string, folder: string): Promise<void> {
   if (process.geteuid?.() !== 0) return
   const { uid, gid } = await stat(folder)
   await chown(path, uid, gid)
