@@ -24,6 +24,6 @@ try {
   const headers = { 'Content-Type': 'application/json', 'Cache-Control': 'must-revalidate' }
   await ask('/load', 'POST', headers, configuration)
 } catch (error) {
-  console.error(`end-streams.mjs: ${admin}: ${error.cause?.code ?? error.message}`)
+  console.error(`end-streams.mjs: ${admin}: ${error.cause?.code ?? error.cause?.message ?? error.message}`)
   process.exitCode = 1
 }
