@@ -96,6 +96,7 @@ export const NGINX: ProxyKind = {
 }
 
 const SOCKET = '/run/haproxy/certlatch.sock'
+const ADMIN_SOCKET = '/run/haproxy/admin.sock'
 
 export const HAPROXY: ProxyKind = {
   dialect: 'haproxy',
@@ -113,6 +114,7 @@ export const HAPROXY: ProxyKind = {
       becomes: places.pki.serverBundleFile,
     },
     { file: 'haproxy.cfg', text: SOCKET, becomes: `${places.folder}/ask.sock` },
+    { file: 'haproxy.cfg', text: ADMIN_SOCKET, becomes: `${places.folder}/admin.sock` },
     ...whereabouts(
       'haproxy.cfg',
       places,
@@ -123,6 +125,7 @@ export const HAPROXY: ProxyKind = {
       ? []
       : [
           { file: 'haproxy.cfg', text: '  group haproxy\n', becomes: '' },
+          { file: 'haproxy.cfg', text: ' group haproxy level', becomes: ' level' },
           { file: 'haproxy.cfg', text: 'user haproxy', becomes: `user ${places.user}` },
         ]),
     { file: 'certlatch.lua', text: SOCKET, becomes: `${places.folder}/ask.sock` },
