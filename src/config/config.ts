@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { DIALECTS, type Dialect } from '../proxy/dialects.ts'
 import { containsAddress, type Networks, parseNetworks } from '../proxy/networks.ts'
 import {
+  DENIALS,
   expectation,
   LOG_LEVELS,
   optionOf,
@@ -49,6 +50,7 @@ export interface Config {
   readonly sessionMaxAgeSeconds: number
   readonly cookieName: string
   readonly cookieDomain: string | undefined
+  readonly denial: (typeof DENIALS)[number]
   readonly metricsToken: string | undefined
   readonly logLevel: (typeof LOG_LEVELS)[number]
 }
@@ -75,6 +77,7 @@ export function parseConfig(values: Values): ParsedConfig {
     // Browsers keep no cookie longer than 400 days (RFC 6265bis §5.5).
     sessionMaxAgeSeconds: settings.read('CERTLATCH_SESSION_MAX_AGE', durationReader('10s', '400d')),
     ...readCookie(settings),
+    denial: settings.read('CERTLATCH_DENIAL', choiceReader(DENIALS)),
     metricsToken: settings.readOptional('CERTLATCH_METRICS_TOKEN', readSecret),
     logLevel: settings.read('CERTLATCH_LOG_LEVEL', choiceReader(LOG_LEVELS)),
   }

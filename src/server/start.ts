@@ -62,6 +62,7 @@ export async function startService(options: StartOptions): Promise<RunningServic
     trustedProxies: config.trustedProxies,
     cookieName: config.cookieName,
     cookieDomain: config.cookieDomain,
+    denial: config.denial,
     grounds: () => current.grounds,
     keyRing: () => trust.current.keyRing,
     nowSeconds,
@@ -83,10 +84,9 @@ export async function startService(options: StartOptions): Promise<RunningServic
     readiness: () => readiness(trust, nowSeconds(), state.draining),
   }
   const malformed = { allow: false, via: 'none', reason: 'malformed-http' } as const
+  const verifyApp = createVerifyApp(service, config.sessionTtlSeconds)
   const listeners = {
-    verify: createVerifyServer(createVerifyApp(service).callback(), () =>
-      countDecision(tally, malformed, 0),
-    ),
+    verify: createVerifyServer(verifyApp.callback(), () => countDecision(tally, malformed, 0)),
     admin: createHttpServer(createAdminApp(operations, logError).callback()),
   }
   const { address, adminAddress } = await openListeners(listeners, config, trust)
