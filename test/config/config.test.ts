@@ -240,6 +240,7 @@ const BAD: readonly (readonly [SettingName, string, string])[] = [
   ['CERTLATCH_COOKIE_DOMAIN', '[::1]', DOMAIN],
   ['CERTLATCH_COOKIE_DOMAIN', '-a.example.org', DOMAIN],
   ['CERTLATCH_COOKIE_DOMAIN', 'bücher.example', DOMAIN],
+  ['CERTLATCH_DENIAL', '401', 'expected 403 or adaptive'],
   ['CERTLATCH_LOG_LEVEL', 'trace', 'expected debug, info, warn or error'],
 ]
 

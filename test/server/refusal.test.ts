@@ -80,7 +80,7 @@ test('A page says what is missing, as coarsely as helps whose device it is', () 
     ['This page is closed', ['policy-deny']],
     ['This request could not be read', ['malformed-request', 'header-alias']],
     [
-      'This server lets nobody in at the moment',
+      'This server cannot check your device now',
       ['untrusted-proxy', 'certificate-crl-stale', 'internal-error'],
     ],
   ]
@@ -104,7 +104,7 @@ test('An expired certificate is told its day, where it is known', () => {
   const ended = Date.UTC(2026, 0, 9, 23, 59) / 1000
   assert.match(
     pageFor('certificate-expired', () => ended),
-    /It was good until 09 Jan 2026\./,
+    /It was good until 9 Jan 2026\./,
   )
   assert.doesNotMatch(pageFor('certificate-expired'), /It was good until/)
 })

@@ -20,12 +20,12 @@ export interface HtmlDocument {
 const STYLE = `
 :root {
   color-scheme: light dark;
-  --page: #eef1f5; --card: #fff; --line: #d7dde5; --text: #1b222b; --quiet: #5a6675;
+  --page: #eef1f5; --card: #fff; --line: #d7dde5; --text: #1b222b;
   --accent: #0b62b8; --on-accent: #fff;
 }
 @media (prefers-color-scheme: dark) {
   :root {
-    --page: #10141a; --card: #1a2029; --line: #2f3845; --text: #e6eaf0; --quiet: #9aa7b7;
+    --page: #10141a; --card: #1a2029; --line: #2f3845; --text: #e6eaf0;
     --accent: #7cbcff; --on-accent: #0c2238;
   }
 }
@@ -34,24 +34,25 @@ main {
   box-sizing: border-box; max-width: 38rem; margin: 10vh auto; padding: 2.25rem 2.5rem;
   background: var(--card); border: 1px solid var(--line); border-radius: 1rem; overflow-wrap: break-word;
 }
-svg { display: block; width: 2.5rem; height: 2.5rem; color: var(--accent) }
+svg { display: block; height: 2.25rem; color: var(--accent) }
 h1 { margin: .9rem 0 .5rem; font-size: 1.5rem; line-height: 1.25 }
 ul { margin: 1rem 0; padding-left: 1.25rem }
 li { margin: .6rem 0 }
+p:last-child { margin: 1.5rem 0 0 }
 .button {
-  display: inline-block; margin: .5rem 0; padding: .65rem 1.4rem; border-radius: .6rem;
+  display: inline-block; padding: .65rem 1.4rem; border-radius: .6rem;
   background: var(--accent); color: var(--on-accent); font-weight: 600; text-decoration: none;
 }
 .button:focus-visible { outline: 3px solid var(--text); outline-offset: 2px }
-.quiet { margin: 1.25rem 0 0; color: var(--quiet); font-size: .9375rem }
 @media (max-width: 40rem) {
-  main { min-height: 100vh; margin: 0; padding: 1.75rem 1.35rem; border: 0; border-radius: 0 }
+  body { background: var(--card) }
+  main { margin: 0; padding: 1.75rem 1.35rem; border: 0 }
   .button { display: block; text-align: center }
 }
 `
 
 const PADLOCK =
-  '<svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="1.8" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true"><rect x="4.5" y="10.5" width="15" height="10" rx="2.2"/><path d="M8 10.5V7a4 4 0 0 1 8 0v3.5M12 14.5v2"/></svg>'
+  '<svg viewBox="3.5 2 17 20" fill="none" stroke="currentColor" stroke-width="1.8" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true"><rect x="4.5" y="10.5" width="15" height="10" rx="2.2"/><path d="M8 10.5V7a4 4 0 0 1 8 0v3.5M12 14.5v2"/></svg>'
 
 const sourceOf = (text: string): string => `'sha256-${hash('sha256', text, 'base64')}'`
 

@@ -72,7 +72,6 @@ const CHOSEN_BEFORE =
 const ASK_FOR_ONE = 'Ask whoever runs this server for a new one, and install it on this device.'
 const INSTALLED_SINCE =
   'Have you installed a new one already? Close the browser entirely and open it again, so that it asks which one to show.'
-const WHO_RUNS_IT = 'Whoever runs this server finds the reason in its log.'
 
 const TEXTS: Readonly<Record<RefusalKind, Text>> = {
   'no-certificate': {
@@ -128,7 +127,7 @@ const TEXTS: Readonly<Record<RefusalKind, Text>> = {
   },
   closed: {
     title: 'This page is closed',
-    lead: 'It opens to no client certificate of this kind. Other pages of this server may.',
+    lead: 'The client certificate of this device does not open it. Other pages of this server may be open to you.',
     steps: ['Do you need it? Ask whoever runs this server.'],
     way: 'start',
   },
@@ -142,9 +141,9 @@ const TEXTS: Readonly<Record<RefusalKind, Text>> = {
     way: 'again',
   },
   'at-the-server': {
-    title: 'This server lets nobody in at the moment',
+    title: 'This server cannot check your device now',
     lead: 'Something has to be put right at the server. Your device and its client certificate may be in order.',
-    steps: [WHO_RUNS_IT],
+    steps: ['Whoever runs this server finds the reason in its log.'],
     way: 'again',
   },
 }
@@ -152,18 +151,19 @@ const TEXTS: Readonly<Record<RefusalKind, Text>> = {
 /** The page for one kind; `detail` is a sentence of its own after the first. */
 export function refusalPage(kind: RefusalKind, detail = ''): HtmlDocument {
   const { title, lead, steps, way } = TEXTS[kind]
-  const list = steps.map((step) => `<li>${step}</li>`).join('\n')
+  const items = steps.map((step) => `<li>${step}</li>`).join('\n')
+  const list = steps.length === 1 ? `<p>${steps[0]}</p>` : `<ul>\n${items}\n</ul>`
   const button =
     way === 'again'
       ? '<a class="button" href="">Try again</a>'
       : '<a class="button" href="/">Go to the start page</a>'
-  const body = `<p>${lead}${detail === '' ? '' : ` ${detail}`}</p>\n<ul>\n${list}\n</ul>\n<p>${button}</p>`
+  const body = `<p>${lead}${detail === '' ? '' : ` ${detail}`}</p>\n${list}\n<p>${button}</p>`
   return htmlDocument({ title, body, ...(way === 'again' && { script: REFUSAL_SCRIPT }) })
 }
 
 /** Says until when the certificate was good; whoever reads it has that date in the certificate. */
 export function expiredPage(notAfterSeconds: number): HtmlDocument {
-  const day = new Date(notAfterSeconds * 1000).toUTCString().slice(5, 16)
+  const day = new Date(notAfterSeconds * 1000).toUTCString().slice(5, 16).replace(/^0/, '')
   return refusalPage('expired-certificate', `It was good until ${day}.`)
 }
 

@@ -21,6 +21,7 @@ export async function startCertlatch(
   folder: string,
   dialect: DialectName,
   pki: Pki,
+  settings: Readonly<Record<string, string>> = {},
 ): Promise<Certlatch> {
   const child = spawn(
     process.execPath,
@@ -34,6 +35,7 @@ export async function startCertlatch(
         CERTLATCH_CA_FILE: pki.authorityFile,
         CERTLATCH_CRL_FILE: pki.revocationListFile,
         CERTLATCH_PROXY_SECRET: PROXY_SECRET,
+        ...settings,
       },
       stdio: ['ignore', 'pipe', 'inherit'],
     },

@@ -64,13 +64,16 @@ export interface World {
   close(): Promise<void>
 }
 
-export async function startWorld(kind: ProxyKind): Promise<World> {
+export async function startWorld(
+  kind: ProxyKind,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<World> {
   const folder = mkdtempSync(join(tmpdir(), 'certlatch-e2e-'))
   // HAProxy and nginx give up root, and have to reach what lies here.
   chmodSync(folder, 0o755)
   const pki = makePki(folder)
   const backend = await startBackend()
-  const certlatch = await startCertlatch(folder, kind.dialect, pki)
+  const certlatch = await startCertlatch(folder, kind.dialect, pki, settings)
   const relay = await startRelay(certlatch.port)
   return {
     kind,
