@@ -46,6 +46,7 @@ test('without any setting, certlatch serves one Traefik on this machine with its
     caPassphrase: undefined,
     onRevoke: undefined,
     composeService: undefined,
+    denial: '403',
     metricsToken: undefined,
     logLevel: 'info',
   })
@@ -115,6 +116,8 @@ const GOOD: readonly (readonly [SettingName, string, Partial<Config>])[] = [
   ['CERTLATCH_CA_PASSPHRASE', 'correct horse', { caPassphrase: 'correct horse' }],
   ['CERTLATCH_ON_REVOKE', '["/bin/x", "", "a b"]', { onRevoke: ['/bin/x', '', 'a b'] }],
   ['CERTLATCH_COMPOSE_SERVICE', 'gate-1.home_x', { composeService: 'gate-1.home_x' }],
+  ['CERTLATCH_DENIAL', '403', { denial: '403' }],
+  ['CERTLATCH_DENIAL', 'adaptive', { denial: 'adaptive' }],
   ['CERTLATCH_METRICS_TOKEN', SECRET, { metricsToken: SECRET }],
   ['CERTLATCH_LOG_LEVEL', 'debug', { logLevel: 'debug' }],
   ['CERTLATCH_LOG_LEVEL', 'error', { logLevel: 'error' }],
@@ -254,6 +257,7 @@ const BAD: readonly (readonly [SettingName, string, string])[] = [
   ['CERTLATCH_ON_REVOKE', '["/bin/restart", "\\u0000"]', COMMAND],
   ['CERTLATCH_COMPOSE_SERVICE', 'gate keeper', SERVICE],
   ['CERTLATCH_COMPOSE_SERVICE', '-gate', SERVICE],
+  ['CERTLATCH_DENIAL', '401', 'expected 403 or adaptive'],
   ['CERTLATCH_LOG_LEVEL', 'trace', 'expected debug, info, warn or error'],
 ]
 
@@ -302,6 +306,7 @@ test('an empty value is a problem for every setting', () => {
     'CERTLATCH_CRL_FILE is empty: remove it or give it a path',
     'CERTLATCH_CRL_STALE is empty: remove it or give it deny or allow',
     'CERTLATCH_DATA_DIR is empty: remove it or give it a path',
+    'CERTLATCH_DENIAL is empty: remove it or give it 403 or adaptive',
     'CERTLATCH_LISTEN is empty: remove it or give it an IP address and a port such as 127.0.0.1:9180, 0.0.0.0:9180 or [::1]:9180',
     'CERTLATCH_LOG_LEVEL is empty: remove it or give it debug, info, warn or error',
     'CERTLATCH_METRICS_TOKEN is empty: remove it or give it at least 16 printable ASCII characters without spaces',
