@@ -49,6 +49,7 @@ export interface Config {
   readonly sessionMaxAgeSeconds: number
   readonly cookieName: string
   readonly cookieDomain: string | undefined
+  readonly policyFile: string | undefined
   readonly metricsToken: string | undefined
   readonly logLevel: (typeof LOG_LEVELS)[number]
 }
@@ -75,6 +76,7 @@ export function parseConfig(values: Values): ParsedConfig {
     // Browsers keep no cookie longer than 400 days (RFC 6265bis §5.5).
     sessionMaxAgeSeconds: settings.read('CERTLATCH_SESSION_MAX_AGE', durationReader('10s', '400d')),
     ...readCookie(settings),
+    policyFile: settings.readOptional('CERTLATCH_POLICY_FILE', readPath),
     metricsToken: settings.readOptional('CERTLATCH_METRICS_TOKEN', readSecret),
     logLevel: settings.read('CERTLATCH_LOG_LEVEL', choiceReader(LOG_LEVELS)),
   }

@@ -87,3 +87,35 @@ export function containsAddress(networks: Networks, address: string): boolean {
   // BlockList compares ::ffff:a.b.c.d with its IPv4 networks by itself.
   return networks.list.check(address, version === 4 ? 'ipv4' : 'ipv6')
 }
+
+/** Whether some address may lie in both. */
+export function overlap(some: Networks, others: Networks): boolean {
+  const ranges = rangesOf(others)
+  return rangesOf(some).some((one) =>
+    ranges.some((other) => one.first <= other.last && other.first <= one.last),
+  )
+}
+
+/** Whether each of the `inner` networks lies in one of the outer ones. */
+export function coversNetworks(outer: Networks, inner: Networks): boolean {
+  const ranges = rangesOf(outer)
+  return rangesOf(inner).every((one) =>
+    ranges.some((other) => other.first <= one.first && one.last <= other.last),
+  )
+}
+
+const IPV4_MAPPED = 0xffffn << 32n
+
+/** First and last address of each network as numbers of 128 bits; IPv4 as IPv4-mapped. */
+function rangesOf({ text }: Networks) {
+  return text
+    .flatMap((item) => (item === 'loopback' ? LOOPBACK : [item]))
+    .map((network) => {
+      const [address = '', prefix] = network.split('/')
+      const isIPv4 = isIP(address) === 4
+      const bits = isIPv4 ? 32n : 128n
+      const size = 1n << (bits - BigInt(prefix ?? bits))
+      const first = addressValue(address, isIPv4 ? 4 : 6) + (isIPv4 ? IPV4_MAPPED : 0n)
+      return { first, last: first + size - 1n }
+    })
+}
