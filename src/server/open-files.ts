@@ -53,7 +53,8 @@ async function requireNamedFiles(config: Config): Promise<void> {
   if (problems.length > 0) throw new StartError(problems)
 }
 
-function trustFiles(config: Config): TrustFiles {
+/** Which files the configuration names, and how messages call them. */
+export function trustFiles(config: Config): TrustFiles {
   const named = (path: string, setting: string, isSet: boolean) => ({
     path,
     name: isSet ? `${setting} ${path}` : path,
