@@ -1,7 +1,6 @@
 import type { Networks } from '../proxy/networks.ts'
 import { orderWarning } from './overlap.ts'
-import { createPolicy, type Policy } from './policy.ts'
-import type { PresetRule } from './presets/preset.ts'
+import { createPolicy, type Policy, type PresetRule } from './policy.ts'
 import { PRESETS } from './presets/presets.ts'
 import { compileRule, type RuleDraft } from './rule.ts'
 import {

@@ -104,14 +104,12 @@ function readMethod(text: string): Reading {
 }
 
 function readFrom(texts: readonly Written[], notes: Notes): Networks | undefined {
-  const known = texts.filter(({ text, at }) => {
+  for (const { text, at } of texts) {
     const parsed = parseNetworks([text])
-    if (!parsed.ok) {
-      for (const problem of parsed.problems) notes.problem(at, `network ${problem}`)
-    }
-    return parsed.ok
-  })
-  const parsed = parseNetworks(known.map(({ text }) => text))
+    if (parsed.ok) continue
+    for (const problem of parsed.problems) notes.problem(at, `network ${problem}`)
+  }
+  const parsed = parseNetworks(texts.map(({ text }) => text))
   return parsed.ok ? parsed.networks : undefined
 }
 
@@ -151,18 +149,17 @@ function pathProblem(text: string): string | undefined {
 }
 
 function readHolders(
-  { device, owner, access: written, at }: RuleDraft,
+  { device = [], owner = [], access: written }: RuleDraft,
   access: Access,
   notes: Notes,
 ): readonly Holders[] {
-  if (device === undefined && owner === undefined) return []
-  if (access === 'open' || (access === 'deny' && written !== undefined)) {
-    notes.problem(
-      (device ?? owner)?.[0]?.at ?? at,
-      `device and owner are not asked where access is ${access}: leave them out`,
-    )
+  const [named] = [...device, ...owner]
+  if (named === undefined) return []
+  if (access === 'open' || (access === 'deny' && written?.text === 'deny')) {
+    const what = `device and owner are not asked where access is ${access}: leave them out`
+    notes.problem(named.at, what)
   }
-  const textsOf = (written: readonly Written[] = []) => new Set(written.map(({ text }) => text))
+  const textsOf = (texts: readonly Written[]) => new Set(texts.map(({ text }) => text))
   return [{ devices: textsOf(device), owners: textsOf(owner) }]
 }
 
@@ -189,14 +186,15 @@ function tellIfItOpensTooMuch(
 
 /** Behind the address translation of a container network every client has the proxy's address. */
 function tellIfItOpensProxies(
-  { from: written, at, name }: RuleDraft,
+  { from: written = [], name }: RuleDraft,
   from: Networks | undefined,
   trustedProxies: Networks,
   notes: Notes,
 ): void {
-  if (from === undefined || !overlap(from, trustedProxies)) return
+  const [first] = written
+  if (first === undefined || from === undefined || !overlap(from, trustedProxies)) return
   notes.problem(
-    written?.[0]?.at ?? at,
+    first.at,
     `${quote(name)} opens to a network that holds an address of CERTLATCH_TRUSTED_PROXIES, where everybody may seem to come from: name a smaller network, or write "dangerous: true" if it is meant`,
   )
 }

@@ -5,8 +5,9 @@ import {
   isScalar,
   isSeq,
   LineCounter,
-  type Node,
+  type ParsedNode,
   parseDocument,
+  type YAMLMap,
 } from 'yaml'
 
 /** A text, and where in the file it stands. */
@@ -33,8 +34,8 @@ export type Fields = ReadonlyMap<string, Value>
 /** Not read yet: what may stand there is said by the function that reads it. */
 export interface Value {
   readonly key: Written
-  readonly node: Node | undefined
-  readonly document: Document
+  readonly node: ParsedNode | null
+  readonly document: Document.Parsed
 }
 
 /** A person's words in a message. */
@@ -61,7 +62,7 @@ export function openFile(text: string, keys: readonly string[], notes: Notes) {
   }
   const whole: Value = {
     key: { text: 'the file', at: 0 },
-    node: document.contents ?? undefined,
+    node: document.contents,
     document,
   }
   const isBroken = document.errors.length + document.warnings.length > 0
@@ -81,20 +82,21 @@ export function fieldsOf(
     return undefined
   }
   const fields = new Map<string, Value>()
-  for (const { key, value: inner } of node.items) {
-    const name = isScalar(key) ? String(key.value) : ''
-    const at = (key as Node).range?.[0] ?? positionOf(value)
-    if (!keys.includes(name)) {
-      notes.problem(at, `unknown key ${quote(name)}: expected ${listOf(keys, 'or')}`)
+  for (const inner of pairsOf(node, value)) {
+    const { text, at } = inner.key
+    if (!keys.includes(text)) {
+      notes.problem(at, `unknown key ${quote(text)}: expected ${listOf(keys, 'or')}`)
     }
-    const { document } = value
-    fields.set(name, {
-      key: { text: name, at },
-      node: (inner as Node | null) ?? undefined,
-      document,
-    })
+    fields.set(text, inner)
   }
   return fields
+}
+
+function pairsOf(map: YAMLMap.Parsed, { document }: Value): readonly Value[] {
+  return map.items.map(({ key, value }) => {
+    const text = isScalar(key) ? String(key.value) : ''
+    return { key: { text, at: key.range[0] }, node: value, document }
+  })
 }
 
 /** The one text that stands there. */
@@ -126,11 +128,8 @@ export function textsOf(value: Value | undefined, notes: Notes): readonly Writte
 export function itemsOf(value: Value): readonly Value[] {
   const node = resolved(value.node, value.document)
   if (!isSeq(node)) return [value]
-  return node.items.map((item) => ({
-    key: value.key,
-    node: item as Node,
-    document: value.document,
-  }))
+  const { key, document } = value
+  return node.items.map((item) => ({ key, node: item, document }))
 }
 
 /** Names, each alone or as the key of values of its own. */
@@ -142,25 +141,22 @@ export function entriesOf(value: Value | undefined, notes: Notes): readonly Entr
       const name = textOf(item, notes)
       return name === undefined ? [] : [{ name, values: undefined }]
     }
-    return node.items.map(({ key, value: inner }) => {
-      const at = (key as Node).range?.[0] ?? positionOf(item)
-      const name = { text: isScalar(key) ? String(key.value) : '', at }
-      const values = textsOf(
-        { key: name, node: (inner as Node | null) ?? undefined, document: item.document },
-        notes,
-      )
-      return { name, values: values ?? [] }
-    })
+    return pairsOf(node, item).map((pair) => ({
+      name: pair.key,
+      values: textsOf(pair, notes) ?? [],
+    }))
   })
 }
 
-export const positionOf = ({ key, node }: Value): number => node?.range?.[0] ?? key.at
+export const positionOf = ({ key, node }: Value): number => node?.range[0] ?? key.at
 
 /** `a, b or c`. */
 export function listOf(words: readonly string[], conjunction: 'and' | 'or'): string {
   return words.join(', ').replace(/, (?=[^,]*$)/, ` ${conjunction} `)
 }
 
-function resolved(node: Node | undefined, document: Document): Node | undefined {
-  return isAlias(node) ? node.resolve(document) : node
+/** What an alias stands for; nothing, if it is none of this file. */
+function resolved(node: ParsedNode | null, document: Document.Parsed): ParsedNode | null {
+  if (!isAlias(node)) return node
+  return (node.resolve(document) as ParsedNode | undefined) ?? null
 }

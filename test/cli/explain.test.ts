@@ -7,13 +7,14 @@ import { text } from 'node:stream/consumers'
 import { after, before, describe, test } from 'node:test'
 import { writePem } from '../../src/certificate/pem.ts'
 import { ADVICE } from '../../src/cli/explain/advice.ts'
+import { stepsOf } from '../../src/cli/explain/explanation.ts'
 import { run } from '../../src/cli/main.ts'
 import { DENY_REASONS } from '../../src/decision.ts'
 import { readKeyRing } from '../../src/session/key-ring.ts'
 import { mintToken, openSession } from '../../src/session/token.ts'
 import { dataPaths } from '../../src/store/data-directory.ts'
 import { type Device, readRegistry, readRegistryFolder } from '../../src/store/device-registry.ts'
-import { LIFETIME, onlyKey } from '../support/request.ts'
+import { LIFETIME, onlyKey, policyFrom } from '../support/request.ts'
 import { makeAuthority, makeLeaf, NOON_SECONDS, present } from '../support/service.ts'
 
 interface Result {
@@ -257,6 +258,36 @@ describe('certlatch explain', () => {
     await writeFile(path, writePem('CERTIFICATE', makeLeaf(office, 'Colleague').der))
     const told = await explained([URL, '--certificate', path], settings)
     assert.equal(finding(told, 'certificate')?.endsWith('is good, and of urn:certlatch:test'), true)
+  })
+
+  test('tells that another site acts', () => {
+    const policy = policyFrom('rules: {path: /a, access: certificate}')
+    const request = { method: 'POST', scheme: 'https', host: 'a.test', port: undefined } as const
+    const steps = stepsOf({
+      decision: { allow: false, via: 'none', reason: 'cross-site' },
+      request: { ...request, path: '/a', isWebSocket: false },
+      rule: policy.rules[0],
+      client: undefined,
+      shownCertificate: undefined,
+      shownCookie: false,
+    })
+    assert.deepEqual(steps.at(-1), { check: 'other sites', finding: 'another site acts' })
+  })
+
+  test('knows of a device that never got a certificate', async () => {
+    const { devices } = dataPaths(dataDir)
+    const path = join(devices, 'ffff.json')
+    const entry = { schemaVersion: 1, name: 'Half', certificates: [] }
+    await writeFile(path, JSON.stringify(entry))
+    try {
+      const { exitCode, stderr } = await command(['explain', URL, '--device', 'Half'])
+      assert.equal(exitCode, 2)
+      assert.match(stderr, /there is no certificate of "Half"; /)
+      const far = await command(['explain', URL, '--device', 'Somebody else entirely'])
+      assert.match(far.stderr, /there is no device .*; certlatch device list shows all/)
+    } finally {
+      await rm(path)
+    }
   })
 
   test('changes nothing, and makes no files', async () => {

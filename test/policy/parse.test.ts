@@ -347,6 +347,26 @@ describe('a mistake', () => {
     })
   }
 
+  test('of many words is told with the first of them', () => {
+    const [problem = ''] = problemsOf(RULE(`path: ${'a'.repeat(200)}, access: deny`))
+    assert.ok(problem.includes(`path "${'a'.repeat(100)}"… does not begin`))
+  })
+
+  test('in a list of presets or switches is told of each', () => {
+    const text = 'version: 1\npreset: [[a], ~x, {b: []}, "", {? [c] : d}]\n'
+    assert.deepEqual(
+      problemsOf(text).map((problem) => problem.slice(problem.indexOf(':') + 2)),
+      [
+        'preset is not a single value: give it one, or leave the key out',
+        'preset "~x" does not exist: expected home-assistant or closed',
+        'preset "b" does not exist: expected home-assistant or closed',
+        'b is an empty list: name what it is for, or leave the key out for any',
+        'preset is empty: give it one, or leave the key out',
+        'preset "" does not exist: expected home-assistant or closed',
+      ],
+    )
+  })
+
   test('does not hide the others: all are told at once, in the order of the file', () => {
     const text = `version: 1
 preset: [nope]

@@ -57,11 +57,7 @@ function shownSteps(told: Told, rule: Rule): readonly Step[] {
   if (!shownCookie) return [certificate, { check: 'session', finding: 'no cookie is shown' }]
   return [
     certificate,
-    {
-      check: 'session',
-      finding:
-        decision.via === 'session' ? `the cookie ${verdict}` : 'the cookie holds none of ours',
-    },
+    { check: 'session', finding: `the cookie ${verdict}` },
     ...holderSteps(decision, rule),
   ]
 }

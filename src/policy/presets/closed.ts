@@ -1,4 +1,4 @@
-import type { Preset } from './preset.ts'
+import type { Preset } from '../policy.ts'
 
 /** No rule, said aloud: everything needs a certificate or a session. */
 export const CLOSED: Preset = {

@@ -1,4 +1,4 @@
-import type { Preset } from './preset.ts'
+import type { Preset } from '../policy.ts'
 
 /**
  * What must reach Home Assistant without a certificate, and nothing more. Facts are from the source
