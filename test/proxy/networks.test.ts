@@ -230,3 +230,32 @@ describe('two sets of networks', () => {
     })
   }
 })
+
+test('an IPv4 address lies in a set exactly if Node says so', () => {
+  const part = fc.integer({ min: 0, max: 255 })
+  const address = fc.tuple(part, part, part, part).map((parts) => parts.join('.'))
+  const sets = fc.constantFrom(
+    ['0.0.0.0/0'],
+    ['::/0'],
+    ['::ffff:0:0/96'],
+    ['::ffff:128.0.0.0/97'],
+    ['fd00::/8'],
+    ['::/64'],
+    ['ffff::/16', '10.0.0.0/8'],
+    ['loopback'],
+    ['128.0.0.0/1', '7.7.7.7'],
+  )
+  fc.assert(
+    fc.property(
+      sets,
+      fc.oneof(
+        address,
+        fc.constantFrom('0.0.0.0', '127.255.255.255', '128.0.0.0', '255.255.255.255'),
+      ),
+      (items, one) => {
+        const { list, ...networks } = networksOf(...items)
+        assert.equal(containsAddress({ list, ...networks }, one), list.check(one, 'ipv4'))
+      },
+    ),
+  )
+})
