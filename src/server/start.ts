@@ -9,7 +9,8 @@ import { createJudge } from './judge.ts'
 import { createLastSeen } from './last-seen.ts'
 import { closeNow, createHttpServer, createVerifyServer, drain, listen } from './lifecycle.ts'
 import { createLog, createRefusalLog, type Log } from './log.ts'
-import { countDecision, createRegistry, createTally } from './metrics.ts'
+import { countDecision, createTally } from './metrics.ts'
+import { observe } from './observe.ts'
 import { makeFirstFiles, openFiles, warnOfFiles } from './open-files.ts'
 import { agingProblems, readiness } from './readiness.ts'
 import type { VerifyService } from './routes/verify.ts'
@@ -17,6 +18,8 @@ import { StartError } from './start-error.ts'
 
 /** How often CRLs, CAs and keys are asked whether they have aged. */
 const AGING_MILLISECONDS = 30_000
+
+const MALFORMED = { allow: false, via: 'none', reason: 'malformed-http' } as const
 
 /** What the process gives the service. */
 export interface StartOptions {
@@ -71,23 +74,21 @@ export async function startService(options: StartOptions): Promise<RunningServic
     logRefusal: createRefusalLog(log, () => performance.now()),
     logError,
   }
-  const metrics = createRegistry({
-    tally,
+  const observation = observe({
+    config,
     version,
-    snapshot: () => trust.current,
+    tally,
+    lastSeen,
+    trust,
+    nowSeconds,
+    readiness: () => readiness(trust, nowSeconds(), state.draining),
     cacheEntries: () => current.cache.entries,
   })
-  const operations = {
-    metrics,
-    metricsToken: config.metricsToken,
-    readiness: () => readiness(trust, nowSeconds(), state.draining),
-  }
-  const malformed = { allow: false, via: 'none', reason: 'malformed-http' } as const
   const listeners = {
     verify: createVerifyServer(createVerifyApp(service).callback(), () =>
-      countDecision(tally, malformed, 0),
+      countDecision(tally, MALFORMED, 0),
     ),
-    admin: createHttpServer(createAdminApp(operations, logError).callback()),
+    admin: createHttpServer(createAdminApp(observation.operations, logError).callback()),
   }
   const { address, adminAddress } = await openListeners(listeners, config, trust)
   log.info(
@@ -104,6 +105,7 @@ export async function startService(options: StartOptions): Promise<RunningServic
       await drain(listeners.verify)
       trust.close()
       stopWatchingAge()
+      observation.close()
       await closeNow(listeners.admin)
       log.info('stopped')
     },
