@@ -197,7 +197,12 @@ for (const kind of await talkingKinds()) {
       home = await startHousehold(kind)
     })
     after(() => home?.close())
-    for (const [name, show] of CASES) test(name, () => show(home))
+    for (const [name, show] of CASES) {
+      // Traefik has no way of its own, and the system's is root's.
+      const needsRoot = show === cutByHook && kind.dialect === 'traefik'
+      const skip = needsRoot && process.getuid?.() !== 0 && 'only root can cut connections'
+      test(name, { skip }, () => show(home))
+    }
   })
   test(`a certificate of another's CA can be blocked [${kind.dialect}]`, async () => {
     const home = await startHousehold(kind, 'external')

