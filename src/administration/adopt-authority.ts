@@ -1,11 +1,7 @@
 import { readFile } from 'node:fs/promises'
-import { REVOCATION_REASONS, type RevocationReason } from '../certificate/issue.ts'
 import { readPemBlocks } from '../certificate/pem.ts'
-import {
-  type RevokedEntry,
-  readRevocationList,
-  readRevokedEntries,
-} from '../certificate/revocation.ts'
+import { readRevocationList, readRevokedEntries } from '../certificate/revocation.ts'
+import { type RevokedCertificate, reasonNamed } from '../certificate/revocation-reason.ts'
 import type { CertificateProblem, Issuer } from '../certificate/verify.ts'
 import { type IndexEntry, readIndex } from '../enrollment/openssl-index.ts'
 import { writeAdopted } from '../store/adopted.ts'
@@ -74,7 +70,7 @@ export async function readAdoption(
       : await readCertificates(files.certificates, issuer)
   const joined = gatherDevices(index, certificates.read, issuer, nowSeconds)
   const revocations = index.flatMap(({ serial, revokedAt, reason }) =>
-    revokedAt === undefined ? [] : [{ serial, revokedAt, reason: reasonOf(reason) }],
+    revokedAt === undefined ? [] : [{ serial, revokedAt, reason: reasonNamed(reason) }],
   )
   const listed = before === undefined ? [] : before.entries
   const revokedAt = new Map([...listed, ...revocations].map((entry) => [entry.serial, entry]))
@@ -144,8 +140,11 @@ async function readAdoptedList(
   const read = readRevocationList(der, [issuer])
   const entries = readRevokedEntries(der)
   if (!read.ok) throw new AdministrationError(`${path}: ${read.problem}`, 2)
+  if (entries === undefined) {
+    throw new AdministrationError(`${path} has an entry that certlatch cannot read`, 2)
+  }
   const { number = 0n, thisUpdate } = read.list
-  return { der, number, thisUpdate, entries: entries ?? [] }
+  return { der, number, thisUpdate, entries }
 }
 
 async function readAdoptedIndex(path: string | undefined): Promise<readonly IndexEntry[]> {
@@ -157,12 +156,9 @@ async function readAdoptedIndex(path: string | undefined): Promise<readonly Inde
 
 function markRevoked(
   certificate: DeviceCertificate,
-  revoked: ReadonlyMap<string, RevokedEntry>,
+  revoked: ReadonlyMap<string, RevokedCertificate>,
 ): DeviceCertificate {
   const entry = revoked.get(certificate.serial)
   if (entry === undefined) return certificate
   return { ...certificate, revokedAt: entry.revokedAt, reason: entry.reason }
 }
-
-const reasonOf = (given: string | undefined): RevocationReason =>
-  REVOCATION_REASONS.find((reason) => reason === given) ?? 'unspecified'

@@ -7,11 +7,8 @@ import {
 } from '../certificate/issue.ts'
 import { describeName } from '../certificate/name.ts'
 import { readPemBlocks, writePem } from '../certificate/pem.ts'
-import {
-  type RevokedEntry,
-  readRevocationList,
-  readRevokedEntries,
-} from '../certificate/revocation.ts'
+import { readRevocationList, readRevokedEntries } from '../certificate/revocation.ts'
+import type { RevokedCertificate } from '../certificate/revocation-reason.ts'
 import { type Issuer, readIssuer } from '../certificate/verify.ts'
 import type { DataPaths } from '../store/data-directory.ts'
 import { describeFileError, errorCode, MODE } from '../store/files.ts'
@@ -30,7 +27,7 @@ export interface WrittenList {
   readonly number: bigint
   /** Unix seconds. */
   readonly thisUpdate: number
-  readonly entries: readonly RevokedEntry[]
+  readonly entries: readonly RevokedCertificate[]
 }
 
 /** Reads ca.crt and ca.crl. Throws an AdministrationError if they are not what a start would take. */
@@ -145,7 +142,7 @@ export function issuerOf(privateKey: KeyObject, issuers: readonly Issuer[]): Iss
 }
 
 /** A revocation of a certificate of one of our CAs. */
-export interface Revocation extends RevokedEntry {
+export interface Revocation extends RevokedCertificate {
   readonly issuerKeyHash: string
 }
 
@@ -201,7 +198,7 @@ export function nextNumber({ lists }: Pick<OwnAuthorities, 'lists'>, nowSeconds:
 export function writeList(
   { issuer, authority }: Signer,
   before: WrittenList | undefined,
-  revocations: readonly RevokedEntry[],
+  revocations: readonly RevokedCertificate[],
   number: bigint,
   nowSeconds: number,
 ): string {

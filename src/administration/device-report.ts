@@ -45,7 +45,10 @@ export async function reportDevices(
   nowSeconds: number,
 ): Promise<readonly DeviceReport[]> {
   const { issuers, lists } = await readOwnAuthorities(paths)
-  const revoked = new Map<string, { readonly revokedAt: number; readonly reason: string }>()
+  const revoked = new Map<
+    string,
+    { readonly revokedAt: number; readonly reason?: string | undefined }
+  >()
   for (const [keyHash, { entries }] of lists) {
     for (const { serial, ...facts } of entries) revoked.set(deviceKey(keyHash, serial), facts)
   }
@@ -76,7 +79,10 @@ export async function findReport(
 
 interface Known {
   readonly issuers: readonly Issuer[]
-  readonly revoked: ReadonlyMap<string, { readonly revokedAt: number; readonly reason: string }>
+  readonly revoked: ReadonlyMap<
+    string,
+    { readonly revokedAt: number; readonly reason?: string | undefined }
+  >
   readonly blocked: ReadonlySet<string>
   readonly seen: ReadonlyMap<string, SeenCertificate>
   readonly nowSeconds: number
@@ -103,7 +109,7 @@ function reportCertificate(certificate: DeviceCertificate, known: Known): Certif
   const seen = known.seen.get(key)
   return {
     ...certificate,
-    ...(listed && { revokedAt: listed.revokedAt, reason: listed.reason }),
+    ...(listed && { revokedAt: listed.revokedAt, reason: listed.reason ?? 'unspecified' }),
     state: stateOf(certificate, key, issuer, known),
     authority: issuer && commonName(issuer.certificate.subject),
     seenByCertificateAt: seen?.certificateAt ?? 0,

@@ -1,4 +1,4 @@
-import type { RevocationReason } from '../certificate/issue.ts'
+import type { RevocationReason } from '../certificate/revocation-reason.ts'
 import type { Device, DeviceCertificate } from '../store/device-registry.ts'
 import { findDevice } from './add-device.ts'
 import { readOwnAuthorities, writeLists } from './authorities.ts'

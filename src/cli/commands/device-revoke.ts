@@ -2,7 +2,7 @@ import { awaitConfirmation } from '../../administration/confirmation.ts'
 import { AdministrationError } from '../../administration/problem.ts'
 import { runHook } from '../../administration/revocation-hook.ts'
 import { type Revoked, type RevokedPart, revokeDevice } from '../../administration/revoke-device.ts'
-import { REVOCATION_REASONS } from '../../certificate/issue.ts'
+import type { RevocationReason } from '../../certificate/revocation-reason.ts'
 import type { Config } from '../../config/config.ts'
 import { dataPaths } from '../../store/data-directory.ts'
 import { choiceFlag, onlyName, textFlag } from '../arguments.ts'
@@ -37,13 +37,22 @@ export const deviceRevoke: Command = {
   run: runDeviceRevoke,
 }
 
+/** Those that a device can have; the others are for CAs, or can be taken back. */
+const REASONS = [
+  'unspecified',
+  'keyCompromise',
+  'affiliationChanged',
+  'superseded',
+  'cessationOfOperation',
+] as const satisfies readonly RevocationReason[]
+
 async function runDeviceRevoke(invocation: Invocation): Promise<ExitCode> {
   const config = ownSettingsOf(
     invocation,
     'revoke them there, or close to one with certlatch device block',
   )
   const name = onlyName(invocation, 'certlatch device revoke "Ada\'s phone"')
-  const reason = choiceFlag(invocation, 'reason', REVOCATION_REASONS, 'unspecified')
+  const reason = choiceFlag(invocation, 'reason', REASONS, 'unspecified')
   const revoked = await revokeDevice(
     changeOf(invocation, config, 'device revoke'),
     name,

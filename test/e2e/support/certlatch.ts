@@ -28,6 +28,7 @@ export async function startCertlatch(
   folder: string,
   dialect: DialectName,
   external: Pki | undefined,
+  settings: Readonly<Record<string, string>> = {},
 ): Promise<Certlatch> {
   const environment = {
     CERTLATCH_DATA_DIR: dataFolder(folder),
@@ -39,6 +40,7 @@ export async function startCertlatch(
       CERTLATCH_CA_FILE: external.authorityFile,
       CERTLATCH_CRL_FILE: external.revocationListFile,
     }),
+    ...settings,
   }
   const child = spawn(process.execPath, [program(), 'serve'], {
     env: environment,

@@ -68,6 +68,7 @@ export interface World {
 export async function startWorld(
   kind: ProxyKind,
   authority: 'external' | 'own' = 'external',
+  settings: Readonly<Record<string, string>> = {},
 ): Promise<World> {
   const folder = mkdtempSync(join(tmpdir(), 'certlatch-e2e-'))
   // HAProxy and nginx give up root, and have to reach what lies here.
@@ -76,7 +77,7 @@ export async function startWorld(
   const isOwn = authority === 'own'
   const pki = isOwn ? { ...made, authorityFile: `${dataFolder(folder)}/public/ca.crt` } : made
   const backend = await startBackend()
-  const certlatch = await startCertlatch(folder, kind.dialect, isOwn ? undefined : pki)
+  const certlatch = await startCertlatch(folder, kind.dialect, isOwn ? undefined : pki, settings)
   const relay = await startRelay(certlatch.port)
   return {
     kind,

@@ -63,7 +63,7 @@ const TEMPORARY_PATHS = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
 
 export const NGINX: ProxyKind = {
   dialect: 'nginx',
-  files: ['nginx.conf', 'ask.conf', 'protect.conf'],
+  files: ['nginx.conf', 'ask.conf', 'protect.conf', 'page.conf'],
   fill: (places) => [
     { file: 'nginx.conf', text: 'listen 443 ', becomes: `listen 127.0.0.1:${places.port} ` },
     { file: 'nginx.conf', text: CERTLATCH, becomes: `127.0.0.1:${places.certlatchPort}` },
