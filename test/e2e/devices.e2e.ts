@@ -34,7 +34,7 @@ async function opened({ gate }: Household, credential: Credential): Promise<stri
 const shows = ({ gate }: Household, shown: Shown): Promise<Answer> => gate.send(shown)
 
 async function revoked(home: Household): Promise<void> {
-  const credential = await home.issue('device', 'add', 'A lost phone', '--owner', 'Ada')
+  const credential = await home.issuePackage('device', 'add', 'A lost phone', '--owner', 'Ada')
   const cookie = await opened(home, credential)
   assertOpens(await shows(home, { cookie }))
   const said = await home.done('device', 'revoke', 'A lost phone', '--reason', 'keyCompromise')
