@@ -70,6 +70,11 @@ const COMMANDS: readonly CommandRow[] = [
     load: async () => (await import('./commands/ca-renew.ts')).caRenew,
   },
   {
+    name: 'explain',
+    summary: 'tell what a request would be answered, and why',
+    load: async () => (await import('./commands/explain.ts')).explain,
+  },
+  {
     name: 'healthcheck',
     summary: 'ask the running service whether it is ready',
     load: async () => (await import('./commands/healthcheck.ts')).healthcheck,

@@ -115,6 +115,7 @@ export async function snapshotOf(dataDir: string): Promise<Snapshot> {
       devices: named(paths.devices),
       adopted: named(paths.adopted),
       blocks: named(paths.blocks),
+      policy: undefined,
       staleRevocationList: 'deny',
     },
     { onReplaced: () => {}, onProblem: () => {} },
