@@ -16,6 +16,7 @@ packages=()
 for program in nginx haproxy openssl; do
   has "$program" || packages+=("$program")
 done
+has ss || packages+=(iproute2)
 # Programs that import certificates and profiles, each with the package that has it.
 importers=(
   certutil:libnss3-tools pk12util:libnss3-tools crlutil:libnss3-tools certtool:gnutls-bin
@@ -65,7 +66,8 @@ if has go; then
     echo "e2e tools: they cannot be built here, and their tests will be skipped" >&2
 fi
 
-for program in nginx haproxy openssl traefik caddy certutil pk12util certtool keytool xmllint plistutil promtool amtool; do
+programs=(nginx haproxy openssl ss traefik caddy certutil pk12util certtool keytool xmllint plistutil)
+for program in "${programs[@]}" promtool amtool; do
   has "$program" || { echo "e2e tools: $program is still missing" >&2; exit 1; }
 done
 echo "e2e tools: $(traefik version | awk '/^Version/ { print "Traefik " $2 }'), Caddy $(caddy version | cut -d' ' -f1)," \
