@@ -1,6 +1,7 @@
 import { DIALECTS, type DialectName } from '../proxy/dialects.ts'
 
 export const STALE_CRL_CHOICES = ['deny', 'allow'] as const
+export const DENIALS = ['403', 'adaptive'] as const
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const
 export const PROXIES: readonly DialectName[] = Object.values(DIALECTS).map(({ name }) => name)
 
@@ -130,11 +131,6 @@ const ROWS = [
     help: 'one session for all hosts under this domain; all of them can act as the device',
   },
   {
-    name: 'CERTLATCH_POLICY_FILE',
-    kind: 'path',
-    help: 'YAML file of rules; without one everything needs a certificate or a session',
-  },
-  {
     name: 'CERTLATCH_CA_PASSPHRASE',
     kind: 'passphrase',
     secret: true,
@@ -149,6 +145,18 @@ const ROWS = [
     name: 'CERTLATCH_COMPOSE_SERVICE',
     kind: 'service',
     help: 'the service of Docker Compose that this is, so that commands can say how to fetch a file; the image sets it',
+  },
+  {
+    name: 'CERTLATCH_POLICY_FILE',
+    kind: 'path',
+    help: 'YAML file of rules; without one everything needs a certificate or a session',
+  },
+  {
+    name: 'CERTLATCH_DENIAL',
+    kind: 'choice',
+    choices: DENIALS,
+    default: '403',
+    help: 'how refusals are answered: always 403, or as phone apps and Safari understand it best',
   },
   {
     name: 'CERTLATCH_METRICS_TOKEN',

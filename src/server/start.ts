@@ -79,10 +79,9 @@ export async function startService(options: StartOptions): Promise<RunningServic
     metricsToken: config.metricsToken,
     readiness: () => readiness(trust, running?.problem, nowSeconds(), state.draining),
   }
+  const verifyApp = createVerifyApp(service, config.sessionTtlSeconds)
   const listeners = {
-    verify: createVerifyServer(createVerifyApp(service).callback(), () =>
-      countDecision(tally, MALFORMED, 0),
-    ),
+    verify: createVerifyServer(verifyApp.callback(), () => countDecision(tally, MALFORMED, 0)),
     admin: createHttpServer(createAdminApp(operations, logError).callback()),
   }
   const { address, adminAddress } = await openListeners(listeners, config, trust)
@@ -146,11 +145,12 @@ function tellReady(log: Log, { address, adminAddress, version }: Opened): void {
 
 const MALFORMED = { allow: false, via: 'none', reason: 'malformed-http' } as const
 
-const verifyConfigOf = ({ dialect, trustedProxies, cookieName, cookieDomain }: Config) => ({
-  dialect,
-  trustedProxies,
-  cookieName,
-  cookieDomain,
+const verifyConfigOf = (config: Config) => ({
+  dialect: config.dialect,
+  trustedProxies: config.trustedProxies,
+  cookieName: config.cookieName,
+  cookieDomain: config.cookieDomain,
+  denial: config.denial,
 })
 
 /** Warns of each thing that has aged, once; answers what ends the watching. */
