@@ -26,7 +26,7 @@ const KINDS: Readonly<Record<DenyReason, RefusalKind>> = {
   'untrusted-proxy': 'at-the-server',
   'malformed-request': 'odd-request',
   'header-alias': 'odd-request',
-  'ambiguous-path': 'odd-request',
+  'ambiguous-path': 'closed',
   'policy-deny': 'closed',
   'not-permitted': 'closed',
   'cross-site': 'another-site',
