@@ -7,7 +7,7 @@ import { repositoryFolder, until } from './tools.ts'
 
 export const PROXY_SECRET = 'only-the-proxy-knows-this'
 
-/** `certlatch serve`, as a process of its own with an external CA. */
+/** `certlatch serve`, as a process of its own. */
 export interface Certlatch {
   readonly port: number
   /** Waits until the CRL with this number is in force. */
@@ -17,23 +17,29 @@ export interface Certlatch {
   close(): Promise<void>
 }
 
-export async function startCertlatch(
+export const startCertlatch = (
   folder: string,
   dialect: DialectName,
   pki: Pki,
-): Promise<Certlatch> {
+): Promise<Certlatch> =>
+  serve({
+    CERTLATCH_DATA_DIR: join(folder, 'data'),
+    CERTLATCH_PROXY: dialect,
+    CERTLATCH_CA_FILE: pki.authorityFile,
+    CERTLATCH_CRL_FILE: pki.revocationListFile,
+  })
+
+/** `certlatch serve` with these settings, on ports of the system's choice. */
+export async function serve(settings: Readonly<Record<string, string>>): Promise<Certlatch> {
   const child = spawn(
     process.execPath,
     [join(repositoryFolder(), 'dist/src/cli/main.js'), 'serve'],
     {
       env: {
-        CERTLATCH_DATA_DIR: join(folder, 'data'),
-        CERTLATCH_PROXY: dialect,
         CERTLATCH_LISTEN: '127.0.0.1:0',
         CERTLATCH_ADMIN_LISTEN: '127.0.0.1:0',
-        CERTLATCH_CA_FILE: pki.authorityFile,
-        CERTLATCH_CRL_FILE: pki.revocationListFile,
         CERTLATCH_PROXY_SECRET: PROXY_SECRET,
+        ...settings,
       },
       stdio: ['ignore', 'pipe', 'inherit'],
     },
