@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type BrowserContext, chromium, type Page } from 'playwright-core'
 import type { Browser, BrowserOptions } from './browser.ts'
-import { findProgram } from './tools.ts'
+import { findProgram, programsMissing } from './tools.ts'
 
 declare global {
   // Playwright's types name these of the browser's, and no program here has them.
@@ -25,6 +25,10 @@ export interface Chromium extends Browser {
   readonly context: BrowserContext
   readonly page: Page
 }
+
+/** What is missing to run it, as a reason to skip a test. */
+export const chromiumMissing = (): string | false =>
+  programsMissing('chromium', 'certutil', 'pk12util')
 
 /** Debian's Chromium reads it at its start; the machine's administrator writes it. */
 const POLICY_FOLDER = '/etc/chromium/policies/managed'

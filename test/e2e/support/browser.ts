@@ -50,7 +50,7 @@ const TEXT = `
   const read = (node) => {
     if (node.nodeType === 3) return node.textContent
     if (['STYLE', 'SCRIPT', 'TEMPLATE'].includes(node.nodeName)) return ''
-    return [...(node.shadowRoot ?? node).childNodes].map(read).join(' ')
+    return [...(node.shadowRoot?.childNodes ?? []), ...node.childNodes].map(read).join(' ')
   }
   return read(root)
 })(document.body).replace(/\\s+/g, ' ')`

@@ -7,7 +7,14 @@ import { DIALECTS } from '../../../src/proxy/dialects.ts'
 import { addDevice } from '../../support/device.ts'
 import { type Certlatch, serve } from './certlatch.ts'
 import { exchange, HOST, type Target } from './client.ts'
-import { type Change, endProxy, launchProxy, type ProxyFiles, type ProxyKind } from './gate.ts'
+import {
+  type Change,
+  endProxy,
+  launchProxy,
+  type ProxyFiles,
+  type ProxyKind,
+  SESSION,
+} from './gate.ts'
 import {
   type HomeAssistant,
   type HomeAssistantOptions,
@@ -135,17 +142,19 @@ async function startIn(
 
 const nowSeconds = () => Math.floor(Date.now() / 1000)
 
+/** A file of Home Assistant's that needs no login there. */
+const QUESTION = {
+  protocol: 'HTTP/1.1',
+  method: 'GET',
+  path: '/manifest.json',
+  host: HOST,
+  headers: [],
+  body: undefined,
+  agent: undefined,
+} as const
+
 const statusOf = (target: Target, credential?: Credential): Promise<number> =>
-  exchange(target, {
-    protocol: 'HTTP/1.1',
-    method: 'GET',
-    path: '/manifest.json',
-    host: HOST,
-    credential,
-    headers: [],
-    body: undefined,
-    agent: undefined,
-  }).then(
+  exchange(target, { ...QUESTION, credential }).then(
     ({ status }) => status,
     () => 0,
   )
@@ -208,4 +217,13 @@ function makeServerFiles(folder: string): ServerFiles {
     serverKeyFile: file('server.key'),
     serverBundleFile: file('server.pem'),
   }
+}
+
+/** The session that a certificate opens, as a Cookie header's value. */
+export async function sessionOf(target: Target, credential: Credential): Promise<string> {
+  const { headers } = await exchange(target, { ...QUESTION, credential })
+  const line = (headers['set-cookie'] ?? []).find((text) => text.startsWith(SESSION))
+  const [pair] = line?.split(';') ?? []
+  if (pair === undefined) throw new Error('no session was opened')
+  return pair
 }

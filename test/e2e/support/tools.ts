@@ -28,6 +28,16 @@ export function findProgram(name: string): string {
   throw new Error(`${name} is missing: run test/e2e/tools.sh`)
 }
 
+/** Why what needs these programs cannot be run here, or false. */
+export function programsMissing(...names: readonly string[]): string | false {
+  try {
+    for (const name of names) findProgram(name)
+    return false
+  } catch (error) {
+    return (error as Error).message
+  }
+}
+
 /** A port of the loopback interface that nobody listens on. */
 export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
