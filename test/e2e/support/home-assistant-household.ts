@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { DIALECTS } from '../../../src/proxy/dialects.ts'
 import { addDevice } from '../../support/device.ts'
 import { type Certlatch, serve } from './certlatch.ts'
-import { exchange, HOST, type Target } from './client.ts'
+import { exchange, HOST, type Received, type Sent, type Target } from './client.ts'
 import {
   type Change,
   endProxy,
@@ -142,19 +142,22 @@ async function startIn(
 
 const nowSeconds = () => Math.floor(Date.now() / 1000)
 
-/** A file of Home Assistant's that needs no login there. */
-const QUESTION = {
-  protocol: 'HTTP/1.1',
-  method: 'GET',
-  path: '/manifest.json',
-  host: HOST,
-  headers: [],
-  body: undefined,
-  agent: undefined,
-} as const
+/** Sends a request through the proxy; left out, it is for a file that needs no login. */
+export const send = (target: Target, given: Partial<Sent> = {}): Promise<Received> =>
+  exchange(target, {
+    protocol: 'HTTP/1.1',
+    method: 'GET',
+    path: '/manifest.json',
+    host: `${HOST}:${target.port}`,
+    credential: undefined,
+    headers: [],
+    body: undefined,
+    agent: undefined,
+    ...given,
+  })
 
 const statusOf = (target: Target, credential?: Credential): Promise<number> =>
-  exchange(target, { ...QUESTION, credential }).then(
+  send(target, { credential }).then(
     ({ status }) => status,
     () => 0,
   )
@@ -221,7 +224,7 @@ function makeServerFiles(folder: string): ServerFiles {
 
 /** The session that a certificate opens, as a Cookie header's value. */
 export async function sessionOf(target: Target, credential: Credential): Promise<string> {
-  const { headers } = await exchange(target, { ...QUESTION, credential })
+  const { headers } = await send(target, { credential })
   const line = (headers['set-cookie'] ?? []).find((text) => text.startsWith(SESSION))
   const [pair] = line?.split(';') ?? []
   if (pair === undefined) throw new Error('no session was opened')

@@ -69,6 +69,7 @@ http:
 ${behindProxy ? proxy : ''}frontend:
 ${extraModule === undefined ? '' : `  extra_module_url: [${extraModule}]\n`}config:
 webhook:
+media_source:
 mobile_app:
 history:
 logbook:
