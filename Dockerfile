@@ -32,7 +32,8 @@ COPY --from=build /app/dist dist
 ENV NODE_ENV=production \
   NODE_OPTIONS=--max-semi-space-size=4 \
   CERTLATCH_DATA_DIR=/data \
-  CERTLATCH_LISTEN=0.0.0.0:9180
+  CERTLATCH_LISTEN=0.0.0.0:9180 \
+  CERTLATCH_COMPOSE_SERVICE=certlatch
 USER certlatch
 EXPOSE 9180
 STOPSIGNAL SIGTERM

@@ -68,6 +68,11 @@ for (const dialect of dialects) {
     assert.ok(configuration.includes('/verify'))
   })
 
+  test(`${name}: the pages that pass the gate are routed by their exact paths`, () => {
+    const paths = new Set(configuration.match(/\/\.certlatch\/[\w/.%*-]*/g))
+    assert.deepEqual([...paths].sort(), ['/.certlatch/auth/rescue.js', '/.certlatch/auth/reset'])
+  })
+
   test(`${name}: the session is taken away where certlatch does not do it`, () => {
     const itself = configuration.includes(`${config.cookieName}=[^;]*`)
     const byAction = configuration.includes(`'${config.cookieName}'`)

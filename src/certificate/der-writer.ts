@@ -31,6 +31,16 @@ export function writeInteger(bigEndian: Uint8Array): Buffer {
   return writeElement(TAG.integer, padding, digits)
 }
 
+/** An INTEGER in the spelling of `readIntegerHex`, a negative one too. */
+export function writeIntegerHex(hex: string): Buffer {
+  if (!hex.startsWith('-')) return writeInteger(Buffer.from(hex, 'hex'))
+  const magnitude = BigInt(`0x${hex.slice(1)}`)
+  // As many bytes as hold it in two's complement, whose lowest number has no positive counterpart.
+  const bytes = Math.ceil(((magnitude - 1n).toString(2).length + 1) / 8)
+  const complement = (1n << BigInt(8 * bytes)) - magnitude
+  return writeElement(TAG.integer, Buffer.from(complement.toString(16), 'hex'))
+}
+
 export function writeSmallInteger(value: number): Buffer {
   const bytes = Buffer.alloc(6)
   bytes.writeUIntBE(value, 0, 6)

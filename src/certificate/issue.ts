@@ -6,6 +6,7 @@ import {
   writeBoolean,
   writeElement,
   writeInteger,
+  writeIntegerHex,
   writeNamedBits,
   writeObjectIdentifier,
   writeOctetString,
@@ -16,6 +17,7 @@ import {
   writeUtf8String,
 } from './der-writer.ts'
 import { CLIENT_AUTH, EXTENSION, KEY_USAGE, subjectKeyIdentifier } from './extensions.ts'
+import { type RevokedCertificate, writeReason } from './revocation-reason.ts'
 
 const COMMON_NAME = '2.5.4.3'
 /** Certificates begin an hour before they are made: the clocks of phones and proxies differ. */
@@ -119,19 +121,28 @@ export function issueCertificate(request: CertificateRequest, authority: Signing
   })
 }
 
-export interface RevokedCertificate {
-  /** As in `Certificate.serial`. */
-  readonly serial: string
-  /** Unix seconds. */
-  readonly revokedAt: number
-}
-
 export interface RevocationListRequest {
-  readonly number: number
+  /** At most 20 bytes (RFC 5280 §5.2.3). */
+  readonly number: number | bigint
   /** Unix seconds. */
   readonly thisUpdate: number
   readonly nextUpdate: number
   readonly revoked: readonly RevokedCertificate[]
+}
+
+function writeRevocation({ serial, revokedAt, reason }: RevokedCertificate): Buffer {
+  const fields = [writeIntegerHex(serial), writeTime(revokedAt)]
+  // "unspecified" is not written (RFC 5280 §5.3.1).
+  if (reason !== undefined && reason !== 'unspecified') {
+    fields.push(writeSequence(writeExtension(EXTENSION.reasonCode, false, writeReason(reason))))
+  }
+  return writeSequence(...fields)
+}
+
+/** That of a CA which certlatch has adopted may be of any size. */
+function writeNumber(number: number | bigint): Buffer {
+  const hex = number.toString(16)
+  return writeInteger(Buffer.from(hex.padStart(hex.length + (hex.length % 2), '0'), 'hex'))
 }
 
 /** A CRL, DER, signed by the CA (RFC 5280 §5). */
@@ -139,9 +150,7 @@ export function issueRevocationList(
   request: RevocationListRequest,
   authority: SigningAuthority,
 ): Buffer {
-  const entries = request.revoked.map(({ serial, revokedAt }) =>
-    writeSequence(writeInteger(Buffer.from(serial, 'hex')), writeTime(revokedAt)),
-  )
+  const entries = Buffer.concat(request.revoked.map(writeRevocation))
   const algorithm = signatureAlgorithm(authority.privateKey)
   const tbs = writeSequence(
     writeSmallInteger(1),
@@ -150,12 +159,12 @@ export function issueRevocationList(
     writeTime(request.thisUpdate),
     writeTime(request.nextUpdate),
     // An empty list is left out (RFC 5280 §5.1.2.6).
-    ...(entries.length > 0 ? [writeSequence(...entries)] : []),
+    ...(entries.length > 0 ? [writeSequence(entries)] : []),
     writeElement(
       contextTag(0, true),
       writeSequence(
         authorityKeyIdentifierOf(authority),
-        writeExtension(EXTENSION.crlNumber, false, writeSmallInteger(request.number)),
+        writeExtension(EXTENSION.crlNumber, false, writeNumber(request.number)),
       ),
     ),
   )

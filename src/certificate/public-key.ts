@@ -1,3 +1,4 @@
+import { createPublicKey, type KeyObject } from 'node:crypto'
 import { readObjectIdentifier, readOctetAlignedBits, readSequence, TAG } from './der.ts'
 
 /** What kind of key a SubjectPublicKeyInfo holds, as far as fitness asks. */
@@ -66,5 +67,14 @@ export function isFitPublicKey(key: PublicKeyKind): boolean {
       return true
     case 'other':
       return false
+  }
+}
+
+/** The key of a SubjectPublicKeyInfo, `undefined` if OpenSSL cannot read it. */
+export function readPublicKey(publicKeyInfo: Buffer): KeyObject | undefined {
+  try {
+    return createPublicKey({ key: publicKeyInfo, format: 'der', type: 'spki' })
+  } catch {
+    return undefined
   }
 }

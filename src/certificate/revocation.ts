@@ -8,6 +8,7 @@ import {
   readIntegerHex,
   readSequence,
   readSmallInteger,
+  readTime,
   SequenceReader,
   TAG,
 } from './der.ts'
@@ -19,6 +20,7 @@ import {
   readExtensions,
 } from './extensions.ts'
 import { describeName, readName } from './name.ts'
+import { type RevokedCertificate, readReason } from './revocation-reason.ts'
 import { isFitSignature, isSignedBy } from './signature.ts'
 import type { Issuer } from './verify.ts'
 
@@ -50,8 +52,14 @@ const UNDERSTOOD_OF_LIST: ReadonlySet<string> = new Set([
 ])
 const UNDERSTOOD_OF_ENTRY: ReadonlySet<string> = new Set([EXTENSION.reasonCode])
 
-const hasUnknownCritical = (extensions: Extensions, understood: ReadonlySet<string>): boolean =>
-  [...extensions].some(([oid, { critical }]) => critical && !understood.has(oid))
+const NO_EXTENSIONS: Extensions = new Map()
+
+function hasUnknownCritical(extensions: Extensions, understood: ReadonlySet<string>): boolean {
+  for (const [oid, { critical }] of extensions) {
+    if (critical && !understood.has(oid)) return true
+  }
+  return false
+}
 
 /** The CRL that fills `der`, signed by one of the issuers, or why it cannot be used. */
 export function readRevocationList(der: Buffer, issuers: readonly Issuer[]): ReadRevocationList {
@@ -153,17 +161,44 @@ function readNumber(extensions: Extensions): bigint | 'absent' | 'malformed' {
 function readSerials(entries: readonly DerElement[]): ReadonlySet<string> | undefined {
   const serials = new Set<string>()
   for (const entry of entries) {
-    const fields = new SequenceReader(readSequence(entry.bytes) ?? [])
-    const serialNumber = fields.take(TAG.integer)
-    const serial = serialNumber && readIntegerHex(serialNumber.content, MAX_SERIAL_BYTES)
-    const date = fields.takeOneOf([TAG.utcTime, TAG.generalizedTime])
-    const extensionsField = fields.take(TAG.sequence)
-    const extensions = extensionsField ? readExtensions(extensionsField.bytes) : new Map()
-    if (serial === undefined || date === undefined || extensions === undefined) return undefined
-    if (!fields.atEnd || hasUnknownCritical(extensions, UNDERSTOOD_OF_ENTRY)) return undefined
-    serials.add(serial)
+    const read = readEntry(entry)
+    if (read === undefined) return undefined
+    serials.add(read.serial)
   }
   return serials
+}
+
+/** What an entry says; when it was revoked decides nothing, and is not looked at. */
+function readEntry(entry: DerElement) {
+  const fields = new SequenceReader(readElements(entry.content) ?? [])
+  const serialNumber = entry.tag === TAG.sequence ? fields.take(TAG.integer) : undefined
+  const serial = serialNumber && readIntegerHex(serialNumber.content, MAX_SERIAL_BYTES)
+  const date = fields.takeOneOf([TAG.utcTime, TAG.generalizedTime])
+  const extensionsField = fields.take(TAG.sequence)
+  const extensions = extensionsField ? readExtensions(extensionsField.bytes) : NO_EXTENSIONS
+  if (serial === undefined || date === undefined || extensions === undefined) return undefined
+  if (!fields.atEnd || hasUnknownCritical(extensions, UNDERSTOOD_OF_ENTRY)) return undefined
+  return { serial, date, extensions }
+}
+
+/**
+ * The entries of a CRL that `readRevocationList` has accepted, so that it can be written anew;
+ * `undefined` if one of them cannot be read whole.
+ */
+export function readRevokedEntries(der: Buffer): readonly RevokedCertificate[] | undefined {
+  const signed = readSigned(der)
+  const fields = signed && readListFields(signed.tbs, signed.algorithmDer)
+  if (fields === undefined) return undefined
+  const revoked: RevokedCertificate[] = []
+  for (const entry of fields.entries) {
+    const read = readEntry(entry)
+    const revokedAt = read && readTime(read.date)
+    if (read === undefined || revokedAt === undefined) return undefined
+    const reasonCode = read.extensions.get(EXTENSION.reasonCode)
+    const reason = reasonCode && readReason(reasonCode.value)
+    revoked.push({ serial: read.serial, revokedAt, reason })
+  }
+  return revoked
 }
 
 /** IssuingDistributionPoint (RFC 5280 §5.2.5): whom the list speaks for. */

@@ -1,4 +1,4 @@
-import { createPublicKey, hash, type KeyObject } from 'node:crypto'
+import { hash, type KeyObject } from 'node:crypto'
 import { type Certificate, readCertificate } from './certificate.ts'
 import {
   authorityKeyIdentifier,
@@ -14,7 +14,7 @@ import {
 } from './extensions.ts'
 import { certificateIdentity } from './identity.ts'
 import { describeName } from './name.ts'
-import { isFitPublicKey } from './public-key.ts'
+import { isFitPublicKey, readPublicKey } from './public-key.ts'
 import { isFitSignature, isSignedBy } from './signature.ts'
 
 /** Why a certificate that was shown does not open. */
@@ -133,14 +133,6 @@ export function readIssuer(der: Buffer): ReadIssuer {
     signsRevocationLists: usage === 'absent' || usage.has(KEY_USAGE.crlSign),
   }
   return { ok: true, issuer }
-}
-
-function readPublicKey(publicKeyInfo: Buffer): KeyObject | undefined {
-  try {
-    return createPublicKey({ key: publicKeyInfo, format: 'der', type: 'spki' })
-  } catch {
-    return undefined
-  }
 }
 
 /**

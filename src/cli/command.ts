@@ -11,6 +11,8 @@ export interface Invocation {
   readonly environment: NodeJS.ProcessEnv
   readonly streams: Streams
   readonly terminal: Terminal
+  /** Unix seconds. */
+  nowSeconds(): number
   /** From the call on, a signal to stop no longer ends the process but fulfils the promise. */
   waitForStop(): Promise<void>
 }

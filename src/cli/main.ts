@@ -2,8 +2,11 @@
 import { existsSync, realpathSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { AdministrationError } from '../administration/problem.ts'
 import { processEnvironment } from '../config/load.ts'
 import { nearest, quote } from '../config/text.ts'
+import { describeFileError, errorCode } from '../store/files.ts'
+import { LockLostError } from '../store/lock.ts'
 import type { Command, CommandRow, Invocation } from './command.ts'
 import { createTerminal, type Streams } from './terminal.ts'
 import { usage } from './usage.ts'
@@ -15,6 +18,56 @@ const COMMANDS: readonly CommandRow[] = [
     name: 'serve',
     summary: 'answer the reverse proxy: may this request pass?',
     load: async () => (await import('./commands/serve.ts')).serve,
+  },
+  {
+    name: 'init',
+    summary: 'make the CA, its CRL and the session keys, or adopt a CA that exists',
+    load: async () => (await import('./commands/init.ts')).init,
+  },
+  {
+    name: 'device add',
+    summary: 'make a certificate for a new device, packed for import',
+    load: async () => (await import('./commands/device-add.ts')).deviceAdd,
+  },
+  {
+    name: 'device list',
+    summary: 'show all devices: until when they may enter, and when they last did',
+    load: async () => (await import('./commands/device-list.ts')).deviceList,
+  },
+  {
+    name: 'device show',
+    summary: 'show everything about one device',
+    load: async () => (await import('./commands/device-show.ts')).deviceShow,
+  },
+  {
+    name: 'device renew',
+    summary: 'make a new certificate for a device before the old one ends',
+    load: async () => (await import('./commands/device-renew.ts')).deviceRenew,
+  },
+  {
+    name: 'device revoke',
+    summary: 'keep a lost device outside, from its next request on',
+    load: async () => (await import('./commands/device-revoke.ts')).deviceRevoke,
+  },
+  {
+    name: 'device sign-out',
+    summary: 'end the sessions of a device, and leave it its certificate',
+    load: async () => (await import('./commands/device-sign-out.ts')).deviceSignOut,
+  },
+  {
+    name: 'device block',
+    summary: 'close to one certificate, whoever issued it',
+    load: async () => (await import('./commands/device-block.ts')).deviceBlock,
+  },
+  {
+    name: 'key rotate',
+    summary: 'begin to sign sessions with a new key',
+    load: async () => (await import('./commands/key-rotate.ts')).keyRotate,
+  },
+  {
+    name: 'ca renew',
+    summary: 'make a successor for the CA',
+    load: async () => (await import('./commands/ca-renew.ts')).caRenew,
   },
   {
     name: 'healthcheck',
@@ -29,6 +82,7 @@ export async function run(
   environment: NodeJS.ProcessEnv,
   streams: Streams,
   waitForStop: Invocation['waitForStop'],
+  nowSeconds: Invocation['nowSeconds'] = () => Math.floor(Date.now() / 1000),
 ): Promise<number> {
   const terminal = createTerminal(streams)
   const [first] = argv
@@ -49,15 +103,36 @@ export async function run(
     terminal.tell(describeUnknown(argv))
     return 2
   }
-  const given = { environment, streams, terminal, waitForStop }
+  const given = { environment, streams, terminal, waitForStop, nowSeconds }
   try {
     const rest = argv.slice(row.name.split(' ').length)
     return await runCommand(row.name, await row.load(), rest, given)
   } catch (error) {
+    if (error instanceof AdministrationError) {
+      for (const problem of error.problems) terminal.tell(problem)
+      return error.exitCode
+    }
+    const fileProblem = describeUnusableFile(error)
+    if (fileProblem !== undefined) {
+      terminal.tell(fileProblem)
+      return 1
+    }
     terminal.tell('internal error; please report it with these lines')
     for (const line of stackOf(error).split('\n')) terminal.tell(line)
     return 1
   }
+}
+
+/** A file that cannot be read or written is no fault of the program. */
+function describeUnusableFile(error: unknown): string | undefined {
+  if (error instanceof LockLostError) return error.message
+  if (errorCode(error) === undefined || !(error instanceof Error)) return undefined
+  const { path, dest, syscall } = error as NodeJS.ErrnoException & { readonly dest?: string }
+  const place = dest ?? path
+  if (place !== undefined) return `${place} ${describeFileError(error)}; nothing was changed`
+  return syscall === undefined
+    ? undefined
+    : `a file ${describeFileError(error)}; nothing was changed`
 }
 
 const startsWith = (argv: readonly string[], words: readonly string[]): boolean =>

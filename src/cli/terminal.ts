@@ -15,6 +15,8 @@ export interface Terminal {
 export interface Streams {
   readonly stdout: NodeJS.WritableStream
   readonly stderr: NodeJS.WritableStream
+  /** Where a person can be asked; `undefined`: nowhere. */
+  readonly stdin?: NodeJS.ReadableStream & { readonly isTTY?: boolean }
 }
 
 export function createTerminal({ stdout, stderr }: Streams): Terminal {

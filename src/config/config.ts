@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { DIALECTS, type Dialect } from '../proxy/dialects.ts'
 import { containsAddress, type Networks, parseNetworks } from '../proxy/networks.ts'
 import {
+  DENIALS,
   expectation,
   LOG_LEVELS,
   optionOf,
@@ -18,10 +19,13 @@ import {
   type ListenAddress,
   type Reading,
   readAddress,
+  readCommand,
   readDomain,
   readNetworks,
+  readPassphrase,
   readPath,
   readSecret,
+  readServiceName,
   writeDuration,
 } from './values.ts'
 
@@ -49,6 +53,12 @@ export interface Config {
   readonly sessionMaxAgeSeconds: number
   readonly cookieName: string
   readonly cookieDomain: string | undefined
+  readonly denial: (typeof DENIALS)[number]
+  readonly caPassphrase: string | undefined
+  /** Program and arguments. */
+  readonly onRevoke: readonly string[] | undefined
+  /** What `docker compose` calls this; `undefined` outside of a container. */
+  readonly composeService: string | undefined
   readonly metricsToken: string | undefined
   readonly logLevel: (typeof LOG_LEVELS)[number]
 }
@@ -75,6 +85,10 @@ export function parseConfig(values: Values): ParsedConfig {
     // Browsers keep no cookie longer than 400 days (RFC 6265bis §5.5).
     sessionMaxAgeSeconds: settings.read('CERTLATCH_SESSION_MAX_AGE', durationReader('10s', '400d')),
     ...readCookie(settings),
+    denial: settings.read('CERTLATCH_DENIAL', choiceReader(DENIALS)),
+    caPassphrase: settings.readOptional('CERTLATCH_CA_PASSPHRASE', readPassphrase),
+    onRevoke: settings.readOptional('CERTLATCH_ON_REVOKE', readCommand),
+    composeService: settings.readOptional('CERTLATCH_COMPOSE_SERVICE', readServiceName),
     metricsToken: settings.readOptional('CERTLATCH_METRICS_TOKEN', readSecret),
     logLevel: settings.read('CERTLATCH_LOG_LEVEL', choiceReader(LOG_LEVELS)),
   }

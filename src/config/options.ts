@@ -1,6 +1,7 @@
 import { DIALECTS, type DialectName } from '../proxy/dialects.ts'
 
 export const STALE_CRL_CHOICES = ['deny', 'allow'] as const
+export const DENIALS = ['403', 'adaptive'] as const
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const
 export const PROXIES: readonly DialectName[] = Object.values(DIALECTS).map(({ name }) => name)
 
@@ -12,6 +13,10 @@ const EXPECTATIONS = {
   networks: 'addresses or networks such as loopback, 192.168.1.10 or 172.18.0.0/16',
   header: 'a header name of letters, digits and "-", such as X-Forwarded-Tls-Client-Cert',
   secret: 'at least 16 printable ASCII characters without spaces',
+  passphrase: 'one line of text',
+  command:
+    'a JSON array of a program and its arguments, such as ["/usr/bin/touch", "/run/revoked"]',
+  service: 'a name of letters, digits, "-", "_" and ".", such as certlatch',
   'cookie-name': 'a cookie name such as __Host-certlatch',
   domain: 'a domain name such as example.org, without a dot before it, port or path',
 } as const
@@ -124,6 +129,29 @@ const ROWS = [
     name: 'CERTLATCH_COOKIE_DOMAIN',
     kind: 'domain',
     help: 'one session for all hosts under this domain; all of them can act as the device',
+  },
+  {
+    name: 'CERTLATCH_DENIAL',
+    kind: 'choice',
+    choices: DENIALS,
+    default: '403',
+    help: 'how refusals are answered: always 403, or as phone apps and Safari understand it best',
+  },
+  {
+    name: 'CERTLATCH_CA_PASSPHRASE',
+    kind: 'passphrase',
+    secret: true,
+    help: 'the passphrase of an encrypted CA key, for commands; certlatch serve needs none',
+  },
+  {
+    name: 'CERTLATCH_ON_REVOKE',
+    kind: 'command',
+    help: 'what device revoke runs once the revocation is in force, without a shell',
+  },
+  {
+    name: 'CERTLATCH_COMPOSE_SERVICE',
+    kind: 'service',
+    help: 'the service of Docker Compose that this is, so that commands can say how to fetch a file; the image sets it',
   },
   {
     name: 'CERTLATCH_METRICS_TOKEN',

@@ -109,6 +109,29 @@ export function readSecret(text: string): Reading<string> {
   return /^[!-~]{16,}$/.test(text) ? { ok: true, value: text } : UNEXPECTED
 }
 
+/** Whatever a person has chosen, on one line. */
+export function readPassphrase(text: string): Reading<string> {
+  return /[\r\n]/.test(text) ? UNEXPECTED : { ok: true, value: text }
+}
+
+/** As Docker Compose spells the names of its services. */
+export function readServiceName(text: string): Reading<string> {
+  return /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/.test(text) ? { ok: true, value: text } : UNEXPECTED
+}
+
+/** Program and arguments; without a shell there is nothing in them to be escaped. */
+export function readCommand(text: string): Reading<readonly string[]> {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    return UNEXPECTED
+  }
+  if (!Array.isArray(value) || value.length === 0 || value[0] === '') return UNEXPECTED
+  const isText = (part: unknown) => typeof part === 'string' && !part.includes('\0')
+  return value.every(isText) ? { ok: true, value } : UNEXPECTED
+}
+
 /**
  * Letters, digits and hyphens only: proxies drop, and applications confuse, names with other
  * characters of an RFC 9110 token (`X_Client_Cert`, `X.Client.Cert`).

@@ -1,23 +1,12 @@
 import { LRUCache } from 'lru-cache'
 import type { CertificateReference } from '../decide.ts'
 import { deviceKey } from '../store/device-registry.ts'
+import type { SeenCertificate } from '../store/running.ts'
 
 /** When a certificate was last let in; Unix seconds, 0: never. */
 export interface Seen {
   certificateAt: number
   sessionAt: number
-}
-
-/** The same with what the certificate is. */
-export interface SeenCertificate extends Readonly<Seen> {
-  readonly issuerKeyHash: string
-  readonly serial: string
-  /** The device's name, or whom an external CA's certificate names. */
-  readonly name: string
-  /** Of the DER, base64url; known of certificates that are in no registry of ours. */
-  readonly sha256: string | undefined
-  /** Unix seconds; as above. */
-  readonly notAfter: number | undefined
 }
 
 interface Slot extends Seen {
@@ -85,7 +74,14 @@ export function createLastSeen(): LastSeen {
     ],
     restore(seen) {
       for (const entry of seen) {
-        restored.set(deviceKey(entry.issuerKeyHash, entry.serial), entry)
+        const key = deviceKey(entry.issuerKeyHash, entry.serial)
+        const slot = devices.get(key) ?? others.peek(key)
+        if (slot === undefined) {
+          restored.set(key, entry)
+        } else {
+          slot.certificateAt = Math.max(slot.certificateAt, entry.certificateAt)
+          slot.sessionAt = Math.max(slot.sessionAt, entry.sessionAt)
+        }
       }
     },
   }

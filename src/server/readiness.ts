@@ -14,7 +14,12 @@ export function isClockWrong({ trust }: Snapshot, nowSeconds: number): boolean {
  * Whether requests should be sent here. A stale CRL or a refused file change is told as a check
  * that is not ok, and does not take the service out: another replica would have the same files.
  */
-export function readiness(trust: TrustStore, nowSeconds: number, draining: boolean): Readiness {
+export function readiness(
+  trust: TrustStore,
+  runningFileProblem: string | undefined,
+  nowSeconds: number,
+  draining: boolean,
+): Readiness {
   const snapshot = trust.current
   const clockIsWrong = isClockWrong(snapshot, nowSeconds)
   const checks: readonly Check[] = [
@@ -34,6 +39,11 @@ export function readiness(trust: TrustStore, nowSeconds: number, draining: boole
     authorityCheck(snapshot, nowSeconds),
     revocationCheck(snapshot, nowSeconds),
     keyCheck(snapshot, nowSeconds),
+    {
+      name: 'commands',
+      ok: runningFileProblem === undefined,
+      detail: runningFileProblem ?? 'can see what is in force here',
+    },
     { name: 'running', ok: !draining, detail: draining ? 'stopping' : 'taking requests' },
   ]
   return {
@@ -88,7 +98,8 @@ function revocationCheck({ trust }: Snapshot, nowSeconds: number): Check {
   }
 }
 
-function lowestNumber({ trust }: Snapshot): string | undefined {
+/** Of the CRLs in force, decimal. */
+export function lowestNumber({ trust }: Snapshot): string | undefined {
   const numbers = [...trust.revocationLists.values()].flatMap(({ number }) => number ?? [])
   return numbers.sort((a, b) => (a < b ? -1 : 1))[0]?.toString()
 }

@@ -2,17 +2,19 @@ import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { DestinationStream } from 'pino'
 import type { Config, ListenAddress } from '../config/config.ts'
+import { dataPaths } from '../store/data-directory.ts'
 import { errorCode } from '../store/files.ts'
 import type { TrustStore } from '../store/trust-store.ts'
 import { createAdminApp, createVerifyApp } from './app.ts'
 import { createJudge } from './judge.ts'
-import { createLastSeen } from './last-seen.ts'
+import { createLastSeen, type LastSeen } from './last-seen.ts'
 import { closeNow, createHttpServer, createVerifyServer, drain, listen } from './lifecycle.ts'
 import { createLog, createRefusalLog, type Log } from './log.ts'
-import { countDecision, createRegistry, createTally } from './metrics.ts'
+import { countDecision, createRegistry, createTally, type Tally } from './metrics.ts'
 import { makeFirstFiles, openFiles, warnOfFiles } from './open-files.ts'
 import { agingProblems, readiness } from './readiness.ts'
 import type { VerifyService } from './routes/verify.ts'
+import { openRunningFile, type RunningFile } from './running-file.ts'
 import { StartError } from './start-error.ts'
 
 /** How often CRLs, CAs and keys are asked whether they have aged. */
@@ -48,26 +50,21 @@ export async function startService(options: StartOptions): Promise<RunningServic
 
   const tally = createTally()
   const lastSeen = createLastSeen()
+  let running: RunningFile | undefined
   const state = { draining: false }
-  const trust = await openFiles(config, tally, log, (snapshot) => {
-    current = createJudge(config, snapshot, tally.cache, lastSeen)
-  })
-  let current = createJudge(config, trust.current, tally.cache, lastSeen)
+  const { trust, judge } = await openJudge(config, tally, lastSeen, log, () => running?.write())
   warnOfFiles(config, trust.current, nowSeconds(), log)
 
   const stopWatchingAge = watchAge(trust, nowSeconds, log)
   const logError = (error: unknown) => log.error({ error: describeError(error) }, 'internal error')
   const service: VerifyService = {
-    dialect: config.dialect,
-    trustedProxies: config.trustedProxies,
-    cookieName: config.cookieName,
-    cookieDomain: config.cookieDomain,
-    grounds: () => current.grounds,
+    ...verifyConfigOf(config),
+    grounds: () => judge().grounds,
     keyRing: () => trust.current.keyRing,
     nowSeconds,
     isDraining: () => state.draining,
     countDecision: (decision, seconds) => countDecision(tally, decision, seconds),
-    seenOf: (identity) => current.seenOf(identity),
+    seenOf: (identity) => judge().seenOf(identity),
     logRefusal: createRefusalLog(log, () => performance.now()),
     logError,
   }
@@ -75,25 +72,29 @@ export async function startService(options: StartOptions): Promise<RunningServic
     tally,
     version,
     snapshot: () => trust.current,
-    cacheEntries: () => current.cache.entries,
+    cacheEntries: () => judge().cache.entries,
   })
   const operations = {
     metrics,
     metricsToken: config.metricsToken,
-    readiness: () => readiness(trust, nowSeconds(), state.draining),
+    readiness: () => readiness(trust, running?.problem, nowSeconds(), state.draining),
   }
-  const malformed = { allow: false, via: 'none', reason: 'malformed-http' } as const
+  const verifyApp = createVerifyApp(service, config.sessionTtlSeconds)
   const listeners = {
-    verify: createVerifyServer(createVerifyApp(service).callback(), () =>
-      countDecision(tally, malformed, 0),
-    ),
+    verify: createVerifyServer(verifyApp.callback(), () => countDecision(tally, MALFORMED, 0)),
     admin: createHttpServer(createAdminApp(operations, logError).callback()),
   }
   const { address, adminAddress } = await openListeners(listeners, config, trust)
-  log.info(
-    { listen: describeAddress(address), admin: describeAddress(adminAddress), version },
-    'ready',
-  )
+  running = await openRunningFile({
+    folder: dataPaths(config.dataDir).running,
+    listen: describeAddress(address),
+    version,
+    lastSeen,
+    log,
+    snapshot: () => trust.current,
+    nowSeconds,
+  })
+  tellReady(log, { address, adminAddress, version })
   return {
     address,
     adminAddress,
@@ -102,13 +103,55 @@ export async function startService(options: StartOptions): Promise<RunningServic
       state.draining = true
       log.info('stopping')
       await drain(listeners.verify)
-      trust.close()
+      await close(listeners, trust, running)
       stopWatchingAge()
-      await closeNow(listeners.admin)
       log.info('stopped')
     },
   }
 }
+
+async function close(
+  listeners: Listeners,
+  trust: TrustStore,
+  running: RunningFile | undefined,
+): Promise<void> {
+  trust.close()
+  await running?.close()
+  await closeNow(listeners.admin)
+}
+
+/** The files, and the judge by what they say now. */
+async function openJudge(
+  config: Config,
+  tally: Tally,
+  lastSeen: LastSeen,
+  log: Log,
+  onReplaced: () => void,
+) {
+  const trust = await openFiles(config, tally, log, (snapshot) => {
+    current = createJudge(config, snapshot, tally.cache, lastSeen)
+    onReplaced()
+  })
+  let current = createJudge(config, trust.current, tally.cache, lastSeen)
+  return { trust, judge: () => current }
+}
+
+type Opened = Pick<RunningService, 'address' | 'adminAddress'> & { readonly version: string }
+
+function tellReady(log: Log, { address, adminAddress, version }: Opened): void {
+  const admin = describeAddress(adminAddress)
+  log.info({ listen: describeAddress(address), admin, version }, 'ready')
+}
+
+const MALFORMED = { allow: false, via: 'none', reason: 'malformed-http' } as const
+
+const verifyConfigOf = (config: Config) => ({
+  dialect: config.dialect,
+  trustedProxies: config.trustedProxies,
+  cookieName: config.cookieName,
+  cookieDomain: config.cookieDomain,
+  denial: config.denial,
+})
 
 /** Warns of each thing that has aged, once; answers what ends the watching. */
 function watchAge(trust: TrustStore, nowSeconds: () => number, log: Log): () => void {

@@ -1,11 +1,12 @@
-import { generateKeyPairSync, randomBytes } from 'node:crypto'
-import { access, mkdir, readFile, rename, rm } from 'node:fs/promises'
+import { generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto'
+import { access, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { readCertificate } from '../certificate/certificate.ts'
 import { BACKDATE_SECONDS, issueAuthority, issueRevocationList } from '../certificate/issue.ts'
 import { writePem } from '../certificate/pem.ts'
 import { writeKey } from '../session/key-ring.ts'
 import { errorCode, MODE, makeFolder, replaceFile } from './files.ts'
+import { acquireLock } from './lock.ts'
 
 const AUTHORITY_DAYS = 3653
 const SECONDS_PER_DAY = 86_400
@@ -22,11 +23,23 @@ export interface DataPaths {
   readonly adopted: string
   readonly blocks: string
   readonly running: string
+  /** CAs that a successor has taken over from: `<key hash>.key`, still signing their CRLs. */
+  readonly previous: string
+  readonly certificates: string
+  /** What commands keep there while they are under way. */
+  readonly nextAuthority: string
+  readonly nextAuthorityKey: string
+  readonly undelivered: string
+  /** The certificate with this serial number, for people and `explain`; nothing is decided by it. */
+  certificateOf(serial: string): string
+  previousKeyOf(keyHash: string): string
 }
 
 export function dataPaths(dataDir: string): DataPaths {
   const publicFolder = join(dataDir, 'public')
   const privateFolder = join(dataDir, 'private')
+  const certificates = join(privateFolder, 'certificates')
+  const previous = join(privateFolder, 'previous')
   return {
     publicFolder,
     privateFolder,
@@ -38,6 +51,13 @@ export function dataPaths(dataDir: string): DataPaths {
     adopted: join(privateFolder, 'adopted.json'),
     blocks: join(privateFolder, 'blocks.json'),
     running: join(privateFolder, 'running'),
+    previous,
+    certificates,
+    nextAuthority: join(privateFolder, 'next-ca.crt'),
+    nextAuthorityKey: join(privateFolder, 'next-ca.key'),
+    undelivered: join(privateFolder, 'undelivered.json'),
+    certificateOf: (serial) => join(certificates, `${serial}.pem`),
+    previousKeyOf: (keyHash) => join(previous, `${keyHash}.key`),
   }
 }
 
@@ -48,9 +68,20 @@ export interface Needed {
   readonly sessionKeys: boolean
 }
 
+/** What a data directory begins with; texts, keys in PEM. */
+export interface FirstFiles {
+  readonly authority?: Omit<MadeAuthority, 'privateKey'>
+  readonly sessionKeys?: string
+  /** Entries of the registry by their id. */
+  readonly devices?: ReadonlyMap<string, string>
+  readonly adopted?: string
+}
+
 export type Prepared =
   | { readonly ok: true; readonly made: readonly string[] }
   | { readonly ok: false; readonly problem: string }
+
+const LOCK_WAIT_MILLISECONDS = 10_000
 
 /**
  * Makes what a first start needs in an empty or missing data directory, and leaves a filled one
@@ -61,13 +92,43 @@ export async function prepareDataDirectory(
   dataDir: string,
   needed: Needed,
   nowSeconds: number,
+  makeFiles: (needed: Needed) => FirstFiles = (what) => makeFirstFiles(what, nowSeconds),
 ): Promise<Prepared> {
   const paths = dataPaths(dataDir)
   await completeStagedFiles(paths)
+  const before = await lookAtFiles(dataDir, needed)
+  if (before !== 'empty') return before
+  await makeFolder(paths.publicFolder, MODE.publicFolder)
+  await makeFolder(paths.privateFolder, MODE.secretFolder)
+  // Two services may start at once; the second one finds what the first has made.
+  const acquired = await acquireLock(paths.privateFolder, {
+    who: 'first start',
+    waitMilliseconds: LOCK_WAIT_MILLISECONDS,
+  })
+  if (!acquired.ok) return { ok: false, problem: acquired.problem }
+  try {
+    await completeStagedFiles(paths)
+    const meanwhile = await lookAtFiles(dataDir, needed)
+    if (meanwhile !== 'empty') return meanwhile
+    await stageFiles(paths, needed, makeFiles(needed))
+    await completeStagedFiles(paths)
+  } finally {
+    await acquired.lock.release()
+  }
+  return { ok: true, made: neededPaths(paths, needed) }
+}
+
+function neededPaths(paths: DataPaths, needed: Needed): readonly string[] {
   const names: string[] = []
   if (needed.authority) names.push(paths.authority)
   if (needed.revocationList) names.push(paths.revocationList)
   if (needed.sessionKeys) names.push(paths.sessionKeys)
+  return names
+}
+
+async function lookAtFiles(dataDir: string, needed: Needed): Promise<Prepared | 'empty'> {
+  const paths = dataPaths(dataDir)
+  const names = neededPaths(paths, needed)
   let there = await Promise.all(names.map(exists))
   if (there.includes(true) && there.includes(false)) {
     // Another service on the same directory may be between its two steps.
@@ -88,48 +149,50 @@ export async function prepareDataDirectory(
       problem: `the data directory ${dataDir} is half-filled: ${paths.authorityKey} is there without its certificate ${paths.authority}; restore that from a backup, or move the key away to start anew`,
     }
   }
-  await makeFolder(paths.publicFolder, MODE.publicFolder)
-  await makeFolder(paths.privateFolder, MODE.secretFolder)
-  await stageFiles(paths, needed, nowSeconds)
-  await completeStagedFiles(paths)
-  return { ok: true, made: missing }
+  return 'empty'
 }
 
 /** A first start writes all files into one folder, whose renaming makes them valid together. */
 const stagedFolder = ({ privateFolder }: DataPaths): string => join(privateFolder, 'first-start')
 
-async function stageFiles(paths: DataPaths, needed: Needed, nowSeconds: number): Promise<void> {
+async function stageFiles(paths: DataPaths, needed: Needed, files: FirstFiles): Promise<void> {
   const temporary = `${stagedFolder(paths)}.${randomBytes(6).toString('hex')}.tmp`
   await mkdir(temporary, { mode: MODE.secretFolder })
   try {
-    const stage = (name: string, text: string) =>
-      replaceFile(join(temporary, name), text, MODE.secret)
-    if (needed.authority) {
-      const { key, certificate, revocationList } = makeAuthority(nowSeconds)
-      await stage('ca.key', key)
-      await stage('ca.crl', revocationList)
-      await stage('ca.crt', certificate)
+    const stage = async (name: string, text: string | undefined) => {
+      if (text !== undefined) await replaceFile(join(temporary, name), text, MODE.secret)
     }
-    if (needed.sessionKeys) await stage('session.keys', `${writeKey(randomBytes(32))}\n`)
+    if (files.devices !== undefined && files.devices.size > 0) {
+      const devices = join(temporary, 'devices')
+      await mkdir(devices, { mode: MODE.secretFolder })
+      for (const [id, text] of files.devices) {
+        await replaceFile(join(devices, `${id}.json`), text, MODE.secret)
+      }
+    }
+    await stage('adopted.json', files.adopted)
+    await stage('ca.key', files.authority?.key)
+    await stage('ca.crl', needed.revocationList ? files.authority?.revocationList : undefined)
+    await stage('ca.crt', files.authority?.certificate)
+    await stage('session.keys', files.sessionKeys)
     await rename(temporary, stagedFolder(paths))
   } catch (error) {
     await rm(temporary, { recursive: true, force: true })
-    // Another service on the same directory was quicker: its files are the ones.
-    const code = errorCode(error)
-    if (code !== 'ENOTEMPTY' && code !== 'EEXIST') throw error
+    throw error
   }
 }
 
 /** Moves staged files to their places; also what a first start that was killed has left to do. */
-async function completeStagedFiles(paths: DataPaths): Promise<void> {
+export async function completeStagedFiles(paths: DataPaths): Promise<void> {
   const folder = stagedFolder(paths)
   if (!(await exists(folder))) return
   const places = [
+    ['adopted.json', paths.adopted, MODE.secret],
     ['ca.key', paths.authorityKey, MODE.secret],
     ['session.keys', paths.sessionKeys, MODE.secret],
     ['ca.crl', paths.revocationList, MODE.public],
     ['ca.crt', paths.authority, MODE.public],
   ] as const
+  await completeStagedDevices(join(folder, 'devices'), paths)
   for (const [name, place, mode] of places) {
     const content = await readIfThere(join(folder, name))
     if (content !== undefined && !(await exists(place))) await replaceFile(place, content, mode)
@@ -137,17 +200,53 @@ async function completeStagedFiles(paths: DataPaths): Promise<void> {
   await rm(folder, { recursive: true, force: true })
 }
 
+async function completeStagedDevices(staged: string, { devices }: DataPaths): Promise<void> {
+  if (!(await exists(staged))) return
+  await makeFolder(devices, MODE.secretFolder)
+  for (const name of await readdir(staged)) {
+    const content = await readIfThere(join(staged, name))
+    const place = join(devices, name)
+    if (content !== undefined && !(await exists(place))) {
+      await replaceFile(place, content, MODE.secret)
+    }
+  }
+}
+
+/** Of a first start that nobody has asked for anything special. */
+function makeFirstFiles(needed: Needed, nowSeconds: number): FirstFiles {
+  return {
+    ...(needed.authority && { authority: makeAuthority({}, nowSeconds) }),
+    ...(needed.sessionKeys && { sessionKeys: firstSessionKeys() }),
+  }
+}
+
+export const firstSessionKeys = (): string => `${writeKey(randomBytes(32))}\n`
+
+export interface AuthorityOptions {
+  readonly commonName?: string | undefined
+  readonly days?: number | undefined
+  /** Encrypts the key. */
+  readonly passphrase?: string | undefined
+}
+
 /** A CA of our own and its empty CRL, in PEM; the CRL is valid as long as the CA. */
-function makeAuthority(nowSeconds: number) {
+export interface MadeAuthority {
+  readonly privateKey: KeyObject
+  readonly key: string
+  readonly certificate: string
+  readonly revocationList: string
+}
+
+export function makeAuthority(options: AuthorityOptions, nowSeconds: number): MadeAuthority {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' })
   const validity = {
     notBefore: nowSeconds - BACKDATE_SECONDS,
-    notAfter: nowSeconds + AUTHORITY_DAYS * SECONDS_PER_DAY,
+    notAfter: nowSeconds + (options.days ?? AUTHORITY_DAYS) * SECONDS_PER_DAY,
   }
   const der = issueAuthority({
     ...validity,
     // Two CAs of one name would be told apart by their keys alone; a person could not.
-    commonName: `Certlatch Device CA ${randomBytes(3).toString('hex')}`,
+    commonName: options.commonName ?? `Certlatch Device CA ${randomBytes(3).toString('hex')}`,
     privateKey,
     serial: randomBytes(16),
   })
@@ -163,10 +262,21 @@ function makeAuthority(nowSeconds: number) {
     { certificate, privateKey },
   )
   return {
-    key: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+    privateKey,
+    key: writeAuthorityKey(privateKey, options.passphrase),
     certificate: writePem('CERTIFICATE', der),
     revocationList: writePem('X509 CRL', list),
   }
+}
+
+/** PKCS #8 in PEM, encrypted if there is a passphrase. */
+export function writeAuthorityKey(privateKey: KeyObject, passphrase: string | undefined): string {
+  const form = { type: 'pkcs8', format: 'pem' } as const
+  const pem =
+    passphrase === undefined
+      ? privateKey.export(form)
+      : privateKey.export({ ...form, cipher: 'aes-256-cbc', passphrase })
+  return pem.toString()
 }
 
 async function exists(path: string): Promise<boolean> {

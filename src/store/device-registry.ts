@@ -21,6 +21,8 @@ export interface DeviceCertificate {
   readonly serial: string
   readonly notBefore: number
   readonly notAfter: number
+  /** When we issued it, which is later than its beginning. */
+  readonly issuedAt?: number | undefined
   /** Set at a renewal: it no longer opens from then on. */
   readonly endsAt?: number | undefined
   /** Set once the CRL says so, which alone decides. */
@@ -101,7 +103,9 @@ function isDeviceCertificate(value: unknown): value is DeviceCertificate {
     isSerial(fields['serial']) &&
     isTime(fields['notBefore']) &&
     isTime(fields['notAfter']) &&
-    [fields['endsAt'], fields['revokedAt']].every((time) => time === undefined || isTime(time)) &&
+    [fields['issuedAt'], fields['endsAt'], fields['revokedAt']].every(
+      (time) => time === undefined || isTime(time),
+    ) &&
     ['undefined', 'string'].includes(typeof fields['reason'])
   )
 }
@@ -139,10 +143,14 @@ async function listFolder(folder: string): Promise<readonly string[]> {
 export async function writeDevice(
   folder: string,
   id: string,
-  { name, owner, certificates }: Omit<Device, 'id'>,
+  device: Omit<Device, 'id'>,
 ): Promise<void> {
   await makeFolder(folder, MODE.secretFolder)
+  await replaceFile(join(folder, `${id}.json`), writeEntry(device), MODE.secret)
+}
+
+/** The text of an entry. */
+export function writeEntry({ name, owner, certificates }: Omit<Device, 'id'>): string {
   const entry = { schemaVersion: SCHEMA_VERSION, name, owner, certificates }
-  const text = `${JSON.stringify(entry, undefined, 2)}\n`
-  await replaceFile(join(folder, `${id}.json`), text, MODE.secret)
+  return `${JSON.stringify(entry, undefined, 2)}\n`
 }

@@ -33,7 +33,11 @@ export async function replaceFile(
 }
 
 /** Writes a file that must not exist yet, flushed to the disk, with its folder's owner. */
-async function writeDurably(path: string, content: string | Buffer, mode: number): Promise<void> {
+export async function writeDurably(
+  path: string,
+  content: string | Buffer,
+  mode: number,
+): Promise<void> {
   const handle = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, mode)
   try {
     await handle.writeFile(content)
@@ -73,14 +77,14 @@ async function isFolder(path: string): Promise<boolean> {
 }
 
 /** Only root can give things away, and only what root makes could lock the service out. */
-async function adoptOwner(path: string, folder: string): Promise<void> {
+export async function adoptOwner(path: string, folder: string): Promise<void> {
   if (process.geteuid?.() !== 0) return
   const { uid, gid } = await stat(folder)
   await chown(path, uid, gid)
 }
 
 /** Makes renames and new entries of a folder survive a power cut. */
-async function syncFolder(path: string): Promise<void> {
+export async function syncFolder(path: string): Promise<void> {
   const handle = await open(path, constants.O_RDONLY)
   try {
     await handle.sync()

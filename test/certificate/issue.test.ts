@@ -12,11 +12,11 @@ import {
   issueCertificate,
   issueRevocationList,
   publicKeyInfoOf,
-  type RevokedCertificate,
   type SigningAuthority,
 } from '../../src/certificate/issue.ts'
 import { writePem } from '../../src/certificate/pem.ts'
 import { readRevocationList } from '../../src/certificate/revocation.ts'
+import type { RevokedCertificate } from '../../src/certificate/revocation-reason.ts'
 import { type Issuer, readIssuer } from '../../src/certificate/verify.ts'
 import { fixture, judge, NOW_SECONDS, trustSetOf } from '../support/pki.ts'
 

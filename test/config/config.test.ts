@@ -43,6 +43,10 @@ test('without any setting, certlatch serves one Traefik on this machine with its
     sessionMaxAgeSeconds: 86_400,
     cookieName: '__Host-certlatch',
     cookieDomain: undefined,
+    caPassphrase: undefined,
+    onRevoke: undefined,
+    composeService: undefined,
+    denial: '403',
     metricsToken: undefined,
     logLevel: 'info',
   })
@@ -109,6 +113,11 @@ const GOOD: readonly (readonly [SettingName, string, Partial<Config>])[] = [
     'Home.Example.ORG',
     { cookieDomain: 'home.example.org', cookieName: '__Secure-certlatch' },
   ],
+  ['CERTLATCH_CA_PASSPHRASE', 'correct horse', { caPassphrase: 'correct horse' }],
+  ['CERTLATCH_ON_REVOKE', '["/bin/x", "", "a b"]', { onRevoke: ['/bin/x', '', 'a b'] }],
+  ['CERTLATCH_COMPOSE_SERVICE', 'gate-1.home_x', { composeService: 'gate-1.home_x' }],
+  ['CERTLATCH_DENIAL', '403', { denial: '403' }],
+  ['CERTLATCH_DENIAL', 'adaptive', { denial: 'adaptive' }],
   ['CERTLATCH_METRICS_TOKEN', SECRET, { metricsToken: SECRET }],
   ['CERTLATCH_LOG_LEVEL', 'debug', { logLevel: 'debug' }],
   ['CERTLATCH_LOG_LEVEL', 'error', { logLevel: 'error' }],
@@ -136,6 +145,9 @@ const ADDRESS =
   'expected an IP address and a port such as 127.0.0.1:9180, 0.0.0.0:9180 or [::1]:9180'
 const DURATION = 'expected a duration such as 90s, 15m or 1h'
 const PATH = 'expected a path without control characters and without white space around it'
+const COMMAND =
+  'expected a JSON array of a program and its arguments, such as ["/usr/bin/touch", "/run/revoked"]'
+const SERVICE = 'expected a name of letters, digits, "-", "_" and ".", such as certlatch'
 const HEADER =
   'expected a header name of letters, digits and "-", such as X-Forwarded-Tls-Client-Cert'
 const TAKEN_HEADER = 'expected a header that carries nothing else'
@@ -237,6 +249,15 @@ const BAD: readonly (readonly [SettingName, string, string])[] = [
   ['CERTLATCH_COOKIE_DOMAIN', '[::1]', DOMAIN],
   ['CERTLATCH_COOKIE_DOMAIN', '-a.example.org', DOMAIN],
   ['CERTLATCH_COOKIE_DOMAIN', 'bücher.example', DOMAIN],
+  ['CERTLATCH_ON_REVOKE', '/bin/restart proxy', COMMAND],
+  ['CERTLATCH_ON_REVOKE', '"/bin/restart"', COMMAND],
+  ['CERTLATCH_ON_REVOKE', '[]', COMMAND],
+  ['CERTLATCH_ON_REVOKE', '[""]', COMMAND],
+  ['CERTLATCH_ON_REVOKE', '["/bin/restart", 1]', COMMAND],
+  ['CERTLATCH_ON_REVOKE', '["/bin/restart", "\\u0000"]', COMMAND],
+  ['CERTLATCH_COMPOSE_SERVICE', 'gate keeper', SERVICE],
+  ['CERTLATCH_COMPOSE_SERVICE', '-gate', SERVICE],
+  ['CERTLATCH_DENIAL', '401', 'expected 403 or adaptive'],
   ['CERTLATCH_LOG_LEVEL', 'trace', 'expected debug, info, warn or error'],
 ]
 
@@ -277,15 +298,19 @@ test('an empty value is a problem for every setting', () => {
   assert.deepEqual(problemsOf(values).toSorted(), [
     'CERTLATCH_ADMIN_LISTEN is empty: remove it or give it an IP address and a port such as 127.0.0.1:9180, 0.0.0.0:9180 or [::1]:9180',
     'CERTLATCH_CA_FILE is empty: remove it or give it a path',
+    'CERTLATCH_CA_PASSPHRASE is empty: remove it or give it one line of text',
     'CERTLATCH_CERTIFICATE_HEADER is empty: remove it or give it a header name of letters, digits and "-", such as X-Forwarded-Tls-Client-Cert',
+    'CERTLATCH_COMPOSE_SERVICE is empty: remove it or give it a name of letters, digits, "-", "_" and ".", such as certlatch',
     'CERTLATCH_COOKIE_DOMAIN is empty: remove it or give it a domain name such as example.org, without a dot before it, port or path',
     'CERTLATCH_COOKIE_NAME is empty: remove it or give it a cookie name such as __Host-certlatch',
     'CERTLATCH_CRL_FILE is empty: remove it or give it a path',
     'CERTLATCH_CRL_STALE is empty: remove it or give it deny or allow',
     'CERTLATCH_DATA_DIR is empty: remove it or give it a path',
+    'CERTLATCH_DENIAL is empty: remove it or give it 403 or adaptive',
     'CERTLATCH_LISTEN is empty: remove it or give it an IP address and a port such as 127.0.0.1:9180, 0.0.0.0:9180 or [::1]:9180',
     'CERTLATCH_LOG_LEVEL is empty: remove it or give it debug, info, warn or error',
     'CERTLATCH_METRICS_TOKEN is empty: remove it or give it at least 16 printable ASCII characters without spaces',
+    'CERTLATCH_ON_REVOKE is empty: remove it or give it a JSON array of a program and its arguments, such as ["/usr/bin/touch", "/run/revoked"]',
     'CERTLATCH_PROXY is empty: remove it or give it traefik, caddy, haproxy or nginx',
     'CERTLATCH_PROXY_SECRET is empty: remove it or give it at least 16 printable ASCII characters without spaces',
     'CERTLATCH_SESSION_KEYS_FILE is empty: remove it or give it a path',

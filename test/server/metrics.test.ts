@@ -193,6 +193,7 @@ test('/readyz tells each check, the key set and the CRL number', async (context)
     'ca',
     'crl',
     'keys',
+    'commands',
     'running',
   ])
   for (const { ok } of Object.values(readiness.checks)) assert.ok(ok)

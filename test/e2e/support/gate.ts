@@ -5,7 +5,7 @@ import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import type { DialectName } from '../../../src/proxy/dialects.ts'
 import { type Backend, type HeaderLine, NUMBER_HEADER, type Seen, startBackend } from './backend.ts'
-import { type Certlatch, PROXY_SECRET, startCertlatch } from './certlatch.ts'
+import { type Certlatch, dataFolder, PROXY_SECRET, startCertlatch } from './certlatch.ts'
 import {
   exchange,
   HOST,
@@ -15,7 +15,7 @@ import {
   type Sent,
   type Target,
 } from './client.ts'
-import { type CredentialName, makePki, type Pki } from './pki.ts'
+import { type Credential, type CredentialName, makePki, type Pki } from './pki.ts'
 import { type AskedQuestion, type Relay, startRelay } from './relay.ts'
 import { findProgram, freePort, repositoryFolder, until } from './tools.ts'
 
@@ -70,13 +70,20 @@ export interface World {
   close(): Promise<void>
 }
 
-export async function startWorld(kind: ProxyKind): Promise<World> {
+/** `own`: certlatch makes its CA itself, and commands issue certificates; else OpenSSL has done both. */
+export async function startWorld(
+  kind: ProxyKind,
+  authority: 'external' | 'own' = 'external',
+  settings: Readonly<Record<string, string>> = {},
+): Promise<World> {
   const folder = mkdtempSync(join(tmpdir(), 'certlatch-e2e-'))
   // HAProxy and nginx give up root, and have to reach what lies here.
   chmodSync(folder, 0o755)
-  const pki = makePki(folder)
+  const made = makePki(folder)
+  const isOwn = authority === 'own'
+  const pki = isOwn ? { ...made, authorityFile: `${dataFolder(folder)}/public/ca.crt` } : made
   const backend = await startBackend()
-  const certlatch = await startCertlatch(folder, kind.dialect, pki)
+  const certlatch = await startCertlatch(folder, kind.dialect, isOwn ? undefined : pki, settings)
   const relay = await startRelay(certlatch.port)
   return {
     kind,
@@ -96,7 +103,7 @@ export async function startWorld(kind: ProxyKind): Promise<World> {
 }
 
 export interface Request extends Partial<Omit<Sent, 'credential' | 'headers'>> {
-  readonly credential?: CredentialName
+  readonly credential?: CredentialName | Credential
   /** The value of the Cookie header. */
   readonly cookie?: string
   readonly headers?: readonly HeaderLine[]
@@ -116,6 +123,8 @@ export interface SocketAnswer extends OpenedSocket {
 /** A running proxy in front of a world. */
 export interface Gate {
   readonly world: World
+  /** Where its configuration lies. */
+  readonly folder: string
   readonly target: Target
   readonly process: ChildProcess
   send(request?: Request): Promise<Answer>
@@ -152,7 +161,7 @@ export async function startGate(
   }
   const { child, log } = launchProxy(kind, places, changes)
   const target = { port, serverCertificate: pki.server.certificate }
-  const gate = makeGate(world, target, child)
+  const gate = makeGate(world, folder, target, child)
   try {
     await until(
       `${kind.dialect} lets a request through to be judged`,
@@ -212,9 +221,10 @@ function replaceText(text: string, change: Change): string {
   return text.replaceAll(change.text, () => change.becomes)
 }
 
-function makeGate(world: World, target: Target, child: ChildProcess): Gate {
+function makeGate(world: World, folder: string, target: Target, child: ChildProcess): Gate {
   const { pki, backend, relay } = world
-  const credentialOf = (name: CredentialName | undefined) => name && pki.credential(name)
+  const credentialOf = (given: CredentialName | Credential | undefined) =>
+    typeof given === 'string' ? pki.credential(given) : given
   const cookieLine = (cookie: string | undefined): readonly HeaderLine[] =>
     cookie === undefined ? [] : [['Cookie', cookie]]
   const send = async (given: Request = {}): Promise<Answer> => {
@@ -233,6 +243,7 @@ function makeGate(world: World, target: Target, child: ChildProcess): Gate {
   }
   return {
     world,
+    folder,
     target,
     process: child,
     send,
@@ -246,10 +257,8 @@ function makeGate(world: World, target: Target, child: ChildProcess): Gate {
     session: async (name) => {
       const before = world.sessions.get(name)
       if (before !== undefined) return before
-      const { headers } = await send({ credential: name })
-      const [line = ''] = (headers['set-cookie'] ?? []).filter((text) => text.includes(SESSION))
-      const [pair = ''] = line.split(';')
-      if (!pair.startsWith(SESSION)) throw new Error(`${name} got no session`)
+      const pair = sessionOf(await send({ credential: name }))
+      if (pair === undefined) throw new Error(`${name} got no session`)
       world.sessions.set(name, pair)
       return pair
     },
@@ -259,11 +268,17 @@ function makeGate(world: World, target: Target, child: ChildProcess): Gate {
 
 export const SESSION = '__Host-certlatch='
 
+/** The session that an answer sets, as a Cookie header's value. */
+export function sessionOf({ headers }: Pick<Answer, 'headers'>): string | undefined {
+  const [line] = (headers['set-cookie'] ?? []).filter((text) => text.startsWith(SESSION))
+  return line?.split(';')[0]
+}
+
 export async function endProxy(child: ChildProcess, { dialect }: ProxyKind): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return
   const ended = once(child, 'exit')
-  // nginx's workers are to end as well.
-  child.kill(dialect === 'nginx' ? 'SIGTERM' : 'SIGKILL')
+  // Workers are to end as well.
+  child.kill(dialect === 'nginx' || dialect === 'haproxy' ? 'SIGTERM' : 'SIGKILL')
   const deadline = setTimeout(() => child.kill('SIGKILL'), 2_000)
   await ended
   clearTimeout(deadline)

@@ -4,8 +4,7 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync 
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { DIALECTS } from '../../../src/proxy/dialects.ts'
-import { addDevice } from '../../support/device.ts'
-import { type Certlatch, serve } from './certlatch.ts'
+import { type Certlatch, dataFolder, runCommand, startCertlatch } from './certlatch.ts'
 import { exchange, HOST, type Received, type Sent, type Target } from './client.ts'
 import {
   type Change,
@@ -80,7 +79,6 @@ async function startIn(
   started: (() => void | Promise<void>)[],
   close: () => Promise<void>,
 ): Promise<Household> {
-  const dataDir = join(folder, 'data')
   const server = makeServerFiles(folder)
   const homeAssistantFolder = join(folder, 'home-assistant')
   const [homeAssistant, certlatch] = await Promise.all([
@@ -88,11 +86,7 @@ async function startIn(
       started.push(it.close)
       return it
     }),
-    serve({
-      CERTLATCH_DATA_DIR: dataDir,
-      CERTLATCH_PROXY: kind.dialect,
-      ...options.settings,
-    }).then((it) => {
+    startCertlatch(folder, kind.dialect, undefined, options.settings).then((it) => {
       started.push(it.close)
       return it
     }),
@@ -110,7 +104,7 @@ async function startIn(
       sparePort: await freePort(),
       certlatchPort: recorder.port,
       applicationPort: homeAssistant.port,
-      pki: { ...server, authorityFile: join(dataDir, 'public', 'ca.crt') },
+      pki: { ...server, authorityFile: join(dataFolder(folder), 'public', 'ca.crt') },
       user: userInfo().username,
     },
     options.changes,
@@ -119,7 +113,6 @@ async function startIn(
   const target = { port, serverCertificate: readFileSync(server.serverAuthorityFile, 'latin1') }
   await untilItAsks(target, child, log)
   recorder.forget()
-  let devices = 0
   return {
     folder,
     address: `https://${HOST}:${port}`,
@@ -129,18 +122,14 @@ async function startIn(
     certlatch,
     recorder,
     addDevice: async (name) => {
-      devices += 1
-      const { certificate, key } = await addDevice(dataDir, name, undefined, nowSeconds())
-      const device = { certificate, key }
+      const device = await addDevice(certlatch, join(folder, 'packages'), name)
       await untilItOpens(target, device)
       recorder.forget()
-      return { ...device, ...packageOf(join(folder, `device-${devices}`), device) }
+      return device
     },
     close,
   }
 }
-
-const nowSeconds = () => Math.floor(Date.now() / 1000)
 
 /** Sends a request through the proxy; left out, it is for a file that needs no login. */
 export const send = (target: Target, given: Partial<Sent> = {}): Promise<Received> =>
@@ -177,16 +166,26 @@ async function untilItAsks(
 const untilItOpens = (target: Target, device: Credential): Promise<void> =>
   until('the device is known', async () => (await statusOf(target, device)) === 200)
 
-const PASSWORD = 'four-short-words-here'
-
-/** The package as a phone or a browser takes it. */
-function packageOf(path: string, { certificate, key }: Credential) {
-  writeFileSync(`${path}.pem`, certificate + key, { mode: 0o600 })
-  execFileSync(findProgram('openssl'), [
-    ...['pkcs12', '-export', '-in', `${path}.pem`, '-out', `${path}.p12`],
-    ...['-name', 'Home', '-passout', `pass:${PASSWORD}`],
-  ])
-  return { package: `${path}.p12`, password: PASSWORD }
+/** Adds a device as a person would, and unpacks what it is given for clients that want PEM. */
+async function addDevice(
+  { environment }: Certlatch,
+  folder: string,
+  name: string,
+): Promise<HouseholdDevice> {
+  const command = ['device', 'add', name, '--json', '--out', folder]
+  const { code, stdout, stderr } = await runCommand(environment, ...command)
+  if (code !== 0) throw new Error(`certlatch ${command.join(' ')}: ${code} ${stderr}`)
+  const made = JSON.parse(stdout) as Pick<HouseholdDevice, 'package' | 'password'>
+  const unpack = (...only: readonly string[]) =>
+    execFileSync(findProgram('openssl'), [
+      ...['pkcs12', '-in', made.package, '-passin', `pass:${made.password}`, ...only],
+    ]).toString('latin1')
+  return {
+    certificate: unpack('-nokeys', '-clcerts'),
+    key: unpack('-nocerts', '-nodes'),
+    package: made.package,
+    password: made.password,
+  }
 }
 
 /** An authority for the server's certificate, as a browser wants one. */

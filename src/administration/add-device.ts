@@ -1,0 +1,151 @@
+import { randomUUID } from 'node:crypto'
+import { dirname } from 'node:path'
+import type { Certificate } from '../certificate/certificate.ts'
+import { writePem } from '../certificate/pem.ts'
+import { deviceNameProblem, normalizeName } from '../enrollment/device-name.ts'
+import type { Device, DeviceCertificate } from '../store/device-registry.ts'
+import { MODE, makeFolder } from '../store/files.ts'
+import { readActiveSigner, readOwnAuthorities } from './authorities.ts'
+import { type Change, changeDirectory } from './change-directory.ts'
+import { deliver } from './delivery.ts'
+import type { Directory } from './directory.ts'
+import { type Issued, type IssueOptions, issueFor } from './issue-certificate.ts'
+import { AdministrationError } from './problem.ts'
+
+export interface NewDevice {
+  readonly name: string
+  readonly owner: string | undefined
+}
+
+/** A device with its new certificate. */
+export interface Added extends Issued {
+  readonly device: Device
+}
+
+/**
+ * Makes a certificate for a new device and enters it. `isHandedOut` says whether the package goes
+ * into the file that its path names, or is the caller's to print.
+ */
+export async function addDevice(
+  change: Change,
+  { name: given, owner: givenOwner }: NewDevice,
+  options: IssueOptions,
+  passphrase: string | undefined,
+  handOut: 'file' | 'print',
+): Promise<Added> {
+  const name = readName(given, 'device')
+  const owner = givenOwner === undefined ? undefined : readName(givenOwner, 'owner')
+  return changeDirectory(change, async (directory) => {
+    const before = newEntry(await directory.readDevices(), name, owner)
+    const authorities = await readOwnAuthorities(directory.paths)
+    const signer = await readActiveSigner(directory.paths, authorities, passphrase)
+    const issued = await issueFor(before, signer, options, change.nowSeconds)
+    const certificate = describe(issued.certificate, signer.issuer.keyHash, change.nowSeconds)
+    const device = { ...before, certificates: [certificate] }
+    await enter(directory, before, device, issued, handOut)
+    return { ...issued, device }
+  })
+}
+
+/** Writes a certificate's entry and its package, together. */
+export async function enter(
+  directory: Directory,
+  before: Device,
+  after: Device,
+  issued: Issued,
+  handOut: 'file' | 'print',
+): Promise<void> {
+  const { certificate } = issued
+  if (handOut === 'file') {
+    await makeFolder(dirname(issued.package.path), MODE.secretFolder)
+  }
+  const parcel = handOut === 'file' ? issued.package : undefined
+  await deliver(directory, { before, after, certificate }, parcel)
+}
+
+/** Enters a certificate that one of our CAs has signed already, as a new device. */
+export async function registerDevice(
+  change: Change,
+  { name: given, owner: givenOwner }: NewDevice,
+  readGiven: (directory: Directory) => Promise<{ certificate: Certificate; issuerKeyHash: string }>,
+): Promise<Device> {
+  const name = readName(given, 'device')
+  const owner = givenOwner === undefined ? undefined : readName(givenOwner, 'owner')
+  return changeDirectory(change, async (directory) => {
+    const devices = await directory.readDevices()
+    const { certificate, issuerKeyHash } = await readGiven(directory)
+    const holder = devices.find((device) =>
+      device.certificates.some(
+        (known) => known.serial === certificate.serial && known.issuerKeyHash === issuerKeyHash,
+      ),
+    )
+    if (holder !== undefined) {
+      throw new AdministrationError(`this certificate is registered already, as "${holder.name}"`)
+    }
+    const entry = newEntry(devices, name, owner)
+    const device = { ...entry, certificates: [describe(certificate, issuerKeyHash)] }
+    const pem = writePem('CERTIFICATE', certificate.der)
+    await directory.replace(directory.paths.certificateOf(certificate.serial), pem, MODE.secret)
+    await directory.writeDevice(device)
+    return device
+  })
+}
+
+export function describe(
+  { serial, notBefore, notAfter }: Certificate,
+  issuerKeyHash: string,
+  issuedAt?: number,
+): DeviceCertificate {
+  return { issuerKeyHash, serial, notBefore, notAfter, issuedAt }
+}
+
+function readName(given: string, what: 'device' | 'owner'): string {
+  const name = normalizeName(given)
+  const problem = deviceNameProblem(name)
+  if (problem !== undefined) throw new AdministrationError(`the ${what}'s name ${problem}`, 2)
+  return name
+}
+
+/** The entry of a new device, without certificates; that of one whose first was never handed out. */
+export function newEntry(
+  devices: readonly Device[],
+  name: string,
+  owner: string | undefined,
+): Device {
+  const same = devices.find((device) => isSameName(device.name, name))
+  if (same !== undefined && same.certificates.length > 0) {
+    const hint =
+      same.name === name
+        ? `certlatch device renew makes it a new certificate; a second device needs a name of its own`
+        : `names have to differ in more than upper and lower case`
+    throw new AdministrationError(`there is a device "${same.name}" already: ${hint}`)
+  }
+  for (const other of devices) {
+    if (other === same) continue
+    if (other.owner === name) {
+      throw new AdministrationError(
+        `"${name}" is the owner of "${other.name}": the application could not tell the two apart; choose another name for the device`,
+      )
+    }
+    if (owner !== undefined && other.name === owner) {
+      throw new AdministrationError(
+        `the owner "${owner}" is also the name of a device: the application could not tell the two apart; choose another owner`,
+      )
+    }
+  }
+  return { id: same?.id ?? randomUUID(), name, owner, certificates: [] }
+}
+
+const isSameName = (one: string, other: string): boolean =>
+  one.toLocaleLowerCase('en') === other.toLocaleLowerCase('en')
+
+export function findDevice(devices: readonly Device[], given: string): Device {
+  const name = normalizeName(given)
+  const found =
+    devices.find((device) => device.name === name) ??
+    devices.find((device) => isSameName(device.name, name))
+  if (found === undefined) {
+    throw new AdministrationError(`there is no device "${name}": certlatch device list shows all`)
+  }
+  return found
+}

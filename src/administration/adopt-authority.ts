@@ -1,0 +1,164 @@
+import { readFile } from 'node:fs/promises'
+import { readPemBlocks } from '../certificate/pem.ts'
+import { readRevocationList, readRevokedEntries } from '../certificate/revocation.ts'
+import { type RevokedCertificate, reasonNamed } from '../certificate/revocation-reason.ts'
+import type { CertificateProblem, Issuer } from '../certificate/verify.ts'
+import { type IndexEntry, readIndex } from '../enrollment/openssl-index.ts'
+import { writeAdopted } from '../store/adopted.ts'
+import { type FirstFiles, firstSessionKeys, writeAuthorityKey } from '../store/data-directory.ts'
+import { type Device, type DeviceCertificate, writeEntry } from '../store/device-registry.ts'
+import { describeFileError } from '../store/files.ts'
+import { gatherDevices, nameOf, readCertificates } from './adopted-devices.ts'
+import {
+  decryptKey,
+  isEncryptedKey,
+  issuerOf,
+  nextNumber,
+  readIssuers,
+  type WrittenList,
+  writeList,
+} from './authorities.ts'
+import { AdministrationError } from './problem.ts'
+
+/** What somebody else's CA consists of; paths. */
+export interface AdoptedFiles {
+  readonly certificate: string
+  readonly key: string
+  readonly revocationList: string | undefined
+  readonly index: string | undefined
+  readonly certificates: string | undefined
+  /** Whether certificates that stand in neither open as well. */
+  readonly allowUnlisted: boolean
+}
+
+export interface Adoption {
+  readonly files: FirstFiles
+  readonly issuer: Issuer
+  readonly devices: readonly Device[]
+  readonly revokedCount: number
+  /** Certificates that will not open, each with the reason: `Ada's phone (4f…): certificate-weak`. */
+  readonly refused: readonly Refused[]
+  /** What was left out, and why. */
+  readonly skipped: readonly string[]
+}
+
+export interface Refused {
+  readonly name: string
+  readonly serial: string
+  readonly problem: CertificateProblem
+}
+
+/** Reads a CA and everything that it is known to have issued; writes nothing. */
+export async function readAdoption(
+  files: AdoptedFiles,
+  encryptWith: string | undefined,
+  passphrase: (path: string) => Promise<string | undefined>,
+  nowSeconds: number,
+): Promise<Adoption> {
+  const issuer = await readAdoptedIssuer(files.certificate, nowSeconds)
+  const keyText = await readGiven(files.key)
+  const secret = isEncryptedKey(keyText) ? await passphrase(files.key) : undefined
+  const privateKey = decryptKey(files.key, keyText, secret)
+  if (issuerOf(privateKey, [issuer]) === undefined) {
+    throw new AdministrationError(`${files.key} is not the key of ${files.certificate}`)
+  }
+  const before = await readAdoptedList(files.revocationList, issuer)
+  const index = await readAdoptedIndex(files.index)
+  const certificates =
+    files.certificates === undefined
+      ? { read: [], skipped: [] }
+      : await readCertificates(files.certificates, issuer)
+  const joined = gatherDevices(index, certificates.read, issuer, nowSeconds)
+  const revocations = index.flatMap(({ serial, revokedAt, reason }) =>
+    revokedAt === undefined ? [] : [{ serial, revokedAt, reason: reasonNamed(reason) }],
+  )
+  const listed = before === undefined ? [] : before.entries
+  const revokedAt = new Map([...listed, ...revocations].map((entry) => [entry.serial, entry]))
+  const devices = joined.devices.map((device) => ({
+    ...device,
+    certificates: device.certificates.map((certificate) => markRevoked(certificate, revokedAt)),
+  }))
+  const lists = new Map(before === undefined ? [] : [[issuer.keyHash, before]])
+  const signer = { issuer, authority: { certificate: issuer.certificate, privateKey } }
+  const number = nextNumber({ lists }, nowSeconds)
+  const authorityPem = await readGiven(files.certificate)
+  return {
+    issuer,
+    devices,
+    revokedCount: revokedAt.size,
+    refused: certificates.read.flatMap(({ certificate, problem }) =>
+      problem === undefined
+        ? []
+        : [{ name: nameOf(certificate) ?? '(no name)', serial: certificate.serial, problem }],
+    ),
+    skipped: [...joined.skipped, ...certificates.skipped],
+    files: {
+      authority: {
+        key: encryptWith === undefined ? keyText : writeAuthorityKey(privateKey, encryptWith),
+        certificate: authorityPem,
+        revocationList: writeList(signer, before, revocations, number, nowSeconds),
+      },
+      sessionKeys: firstSessionKeys(),
+      devices: new Map(devices.map((device) => [device.id, writeEntry(device)])),
+      ...(files.allowUnlisted && { adopted: writeAdopted(new Set([issuer.keyHash])) }),
+    },
+  }
+}
+
+async function readGiven(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'latin1')
+  } catch (error) {
+    throw new AdministrationError(`${path} ${describeFileError(error)}`, 2)
+  }
+}
+
+async function readAdoptedIssuer(path: string, nowSeconds: number): Promise<Issuer> {
+  const [issuer, ...others] = readIssuers(path, await readGiven(path))
+  if (issuer === undefined || others.length > 0) {
+    throw new AdministrationError(`${path} has to hold one certificate, that of the CA`, 2)
+  }
+  if (issuer.certificate.notAfter < nowSeconds) {
+    throw new AdministrationError(`${path}: the CA has ended; there is nothing to adopt`)
+  }
+  if (!issuer.signsRevocationLists) {
+    throw new AdministrationError(
+      `${path}: the CA may not sign CRLs (keyUsage without cRLSign), so nothing could be revoked; certlatch init makes a new one`,
+    )
+  }
+  return issuer
+}
+
+async function readAdoptedList(
+  path: string | undefined,
+  issuer: Issuer,
+): Promise<WrittenList | undefined> {
+  if (path === undefined) return undefined
+  const blocks = readPemBlocks(await readGiven(path), 'X509 CRL', true)
+  const [der] = blocks ?? []
+  if (der === undefined) throw new AdministrationError(`${path} holds no CRL in PEM`, 2)
+  const read = readRevocationList(der, [issuer])
+  const entries = readRevokedEntries(der)
+  if (!read.ok) throw new AdministrationError(`${path}: ${read.problem}`, 2)
+  if (entries === undefined) {
+    throw new AdministrationError(`${path} has an entry that certlatch cannot read`, 2)
+  }
+  const { number = 0n, thisUpdate } = read.list
+  return { der, number, thisUpdate, entries }
+}
+
+async function readAdoptedIndex(path: string | undefined): Promise<readonly IndexEntry[]> {
+  if (path === undefined) return []
+  const read = readIndex(await readGiven(path))
+  if (!read.ok) throw new AdministrationError(`${path} ${read.problem}`, 2)
+  return read.entries
+}
+
+function markRevoked(
+  certificate: DeviceCertificate,
+  revoked: ReadonlyMap<string, RevokedCertificate>,
+): DeviceCertificate {
+  const entry = revoked.get(certificate.serial)
+  if (entry === undefined) return certificate
+  return { ...certificate, revokedAt: entry.revokedAt, reason: entry.reason }
+}

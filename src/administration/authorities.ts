@@ -1,0 +1,231 @@
+import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import {
+  BACKDATE_SECONDS,
+  issueRevocationList,
+  type SigningAuthority,
+} from '../certificate/issue.ts'
+import { describeName } from '../certificate/name.ts'
+import { readPemBlocks, writePem } from '../certificate/pem.ts'
+import { readRevocationList, readRevokedEntries } from '../certificate/revocation.ts'
+import type { RevokedCertificate } from '../certificate/revocation-reason.ts'
+import { type Issuer, readIssuer } from '../certificate/verify.ts'
+import type { DataPaths } from '../store/data-directory.ts'
+import { describeFileError, errorCode, MODE } from '../store/files.ts'
+import type { Directory } from './directory.ts'
+import { AdministrationError } from './problem.ts'
+
+/** Our own CAs and what their CRLs say. */
+export interface OwnAuthorities {
+  readonly issuers: readonly Issuer[]
+  /** By the issuer's key hash. */
+  readonly lists: ReadonlyMap<string, WrittenList>
+}
+
+export interface WrittenList {
+  readonly der: Buffer
+  readonly number: bigint
+  /** Unix seconds. */
+  readonly thisUpdate: number
+  readonly entries: readonly RevokedCertificate[]
+}
+
+/** Reads ca.crt and ca.crl. Throws an AdministrationError if they are not what a start would take. */
+export async function readOwnAuthorities(paths: DataPaths): Promise<OwnAuthorities> {
+  const issuers = readIssuers(paths.authority, await readNeeded(paths.authority))
+  const crl = await readNeeded(paths.revocationList)
+  const lists = new Map<string, WrittenList>()
+  for (const der of readPemBlocks(crl, 'X509 CRL', true) ?? []) {
+    const read = readRevocationList(der, issuers)
+    const entries = readRevokedEntries(der)
+    // One of a CA that is not in ca.crt any more: the next writing leaves it out.
+    if (!read.ok && read.foreign) continue
+    if (!read.ok || entries === undefined) {
+      const problem = read.ok ? 'has an entry that certlatch cannot read' : read.problem
+      throw new AdministrationError(`${paths.revocationList}: ${problem}`)
+    }
+    const { issuerKeyHash, number = 0n, thisUpdate } = read.list
+    lists.set(issuerKeyHash, { der, number, thisUpdate, entries })
+  }
+  for (const { keyHash, certificate } of issuers) {
+    if (lists.has(keyHash)) continue
+    throw new AdministrationError(
+      `${paths.revocationList} has no CRL of the CA "${describeName(certificate.subject)}": restore it from a backup, for without it revoked devices would come back`,
+    )
+  }
+  return { issuers, lists }
+}
+
+export function readIssuers(name: string, text: string): readonly Issuer[] {
+  const blocks = readPemBlocks(text, 'CERTIFICATE', true)
+  if (blocks === undefined) throw new AdministrationError(`${name} holds no PEM certificate`)
+  return blocks.map((der) => {
+    const read = readIssuer(der)
+    if (!read.ok) throw new AdministrationError(`${name}: ${read.problem}`)
+    return read.issuer
+  })
+}
+
+async function readNeeded(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'latin1')
+  } catch (error) {
+    const hint = errorCode(error) === 'ENOENT' ? ': run certlatch init first' : ''
+    throw new AdministrationError(`${path} ${describeFileError(error)}${hint}`)
+  }
+}
+
+/** A CA of ours with its key. */
+export interface Signer {
+  readonly issuer: Issuer
+  readonly authority: SigningAuthority
+}
+
+/** The CA whose key is at `private/ca.key`: it signs new certificates. */
+export async function readActiveSigner(
+  paths: DataPaths,
+  { issuers }: OwnAuthorities,
+  passphrase: string | undefined,
+): Promise<Signer> {
+  const privateKey = await readAuthorityKey(paths.authorityKey, passphrase)
+  const issuer = issuerOf(privateKey, issuers)
+  if (issuer === undefined) {
+    throw new AdministrationError(
+      `${paths.authorityKey} is not the key of a CA in ${paths.authority}: restore the two from one backup`,
+    )
+  }
+  return { issuer, authority: { certificate: issuer.certificate, privateKey } }
+}
+
+/** Reads a private key in PEM, decrypting it if it has to be. */
+export async function readAuthorityKey(
+  path: string,
+  passphrase: string | undefined,
+): Promise<KeyObject> {
+  let text: string
+  try {
+    text = await readFile(path, 'latin1')
+  } catch (error) {
+    const hint =
+      errorCode(error) === 'ENOENT'
+        ? ': bring the key of the CA back to there for this command'
+        : ''
+    throw new AdministrationError(`${path} ${describeFileError(error)}${hint}`)
+  }
+  return decryptKey(path, text, passphrase)
+}
+
+export const isEncryptedKey = (pem: string): boolean =>
+  /-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED/m.test(pem)
+
+export function decryptKey(path: string, pem: string, passphrase: string | undefined): KeyObject {
+  const encrypted = isEncryptedKey(pem)
+  if (encrypted && passphrase === undefined) {
+    throw new AdministrationError(
+      `${path} is encrypted: set CERTLATCH_CA_PASSPHRASE_FILE to a file with its passphrase, or run this in a terminal`,
+    )
+  }
+  try {
+    return createPrivateKey(encrypted ? { key: pem, passphrase: passphrase ?? '' } : pem)
+  } catch {
+    throw new AdministrationError(
+      encrypted
+        ? `${path} cannot be decrypted: the passphrase is wrong`
+        : `${path} is not a private key in PEM`,
+    )
+  }
+}
+
+export function issuerOf(privateKey: KeyObject, issuers: readonly Issuer[]): Issuer | undefined {
+  const publicKey = createPublicKey(privateKey)
+  return issuers.find(({ key }) => key.equals(publicKey))
+}
+
+/** A revocation of a certificate of one of our CAs. */
+export interface Revocation extends RevokedCertificate {
+  readonly issuerKeyHash: string
+}
+
+/**
+ * Writes the CRLs of all our CAs anew, with these revocations, under one number; answers it. A CA that
+ * a successor has taken over from goes on signing its own until it ends; one that is about to take
+ * over gets its first.
+ */
+export async function writeLists(
+  directory: Directory,
+  authorities: OwnAuthorities,
+  revocations: readonly Revocation[],
+  passphrase: string | undefined,
+  successor?: Signer,
+): Promise<bigint> {
+  const { paths, nowSeconds } = directory
+  const active = await readActiveSigner(paths, authorities, passphrase)
+  const number = nextNumber(authorities, nowSeconds)
+  const blocks: string[] = []
+  for (const issuer of onePerKey(authorities.issuers)) {
+    const own = revocations.filter(({ issuerKeyHash }) => issuerKeyHash === issuer.keyHash)
+    const signer =
+      issuer.keyHash === active.issuer.keyHash
+        ? active
+        : await readPreviousSigner(paths, issuer, passphrase)
+    const before = authorities.lists.get(issuer.keyHash)
+    blocks.push(writeList(signer, before, own, number, nowSeconds))
+  }
+  if (successor !== undefined) blocks.push(writeList(successor, undefined, [], number, nowSeconds))
+  await directory.replace(paths.revocationList, blocks.join(''), MODE.public)
+  return number
+}
+
+/** Of CA certificates with one key the one that ends last: they share their CRL. */
+function onePerKey(issuers: readonly Issuer[]): Iterable<Issuer> {
+  const byKey = new Map<string, Issuer>()
+  for (const issuer of issuers) {
+    const other = byKey.get(issuer.keyHash)
+    if (other === undefined || issuer.certificate.notAfter > other.certificate.notAfter) {
+      byKey.set(issuer.keyHash, issuer)
+    }
+  }
+  return byKey.values()
+}
+
+/** Seconds since 1970, so that a list written after a restored backup still counts as the newest. */
+export function nextNumber({ lists }: Pick<OwnAuthorities, 'lists'>, nowSeconds: number): bigint {
+  let number = BigInt(nowSeconds)
+  for (const list of lists.values()) if (list.number >= number) number = list.number + 1n
+  return number
+}
+
+export function writeList(
+  { issuer, authority }: Signer,
+  before: WrittenList | undefined,
+  revocations: readonly RevokedCertificate[],
+  number: bigint,
+  nowSeconds: number,
+): string {
+  const known = new Set(before?.entries.map(({ serial }) => serial))
+  const added = revocations.filter(({ serial }) => !known.has(serial))
+  const der = issueRevocationList(
+    {
+      number,
+      // The clock of a replica may be late; and no list is older than the one before.
+      thisUpdate: Math.max(nowSeconds - BACKDATE_SECONDS, before?.thisUpdate ?? 0),
+      nextUpdate: issuer.certificate.notAfter,
+      revoked: [...(before?.entries ?? []), ...added],
+    },
+    authority,
+  )
+  return writePem('X509 CRL', der)
+}
+
+async function readPreviousSigner(
+  paths: DataPaths,
+  issuer: Issuer,
+  passphrase: string | undefined,
+): Promise<Signer> {
+  const path = paths.previousKeyOf(issuer.keyHash)
+  const privateKey = await readAuthorityKey(path, passphrase)
+  if (issuerOf(privateKey, [issuer]) === undefined) {
+    throw new AdministrationError(`${path} is not the key of the CA that it is named after`)
+  }
+  return { issuer, authority: { certificate: issuer.certificate, privateKey } }
+}

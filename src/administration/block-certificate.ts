@@ -1,0 +1,77 @@
+import { type Blocks, NO_BLOCKS, readBlocks, writeBlocks } from '../store/blocks.ts'
+import type { DataPaths } from '../store/data-directory.ts'
+import { MODE } from '../store/files.ts'
+import { type Change, changeDirectory } from './change-directory.ts'
+import { readTextIfThere } from './directory.ts'
+import { AdministrationError } from './problem.ts'
+
+/** As in `Issuer.keyHash` and `Certificate.serial`. */
+export interface CertificatePair {
+  readonly issuerKeyHash: string
+  readonly serial: string
+}
+
+export interface Blocked {
+  /** Of the list that every service has to have. */
+  readonly blocksNumber: number
+  readonly hasChanged: boolean
+}
+
+const isSame = (one: CertificatePair, other: CertificatePair): boolean =>
+  one.issuerKeyHash === other.issuerKeyHash && one.serial === other.serial
+
+/** Closes to one certificate, whoever issued it. */
+export function blockCertificate(change: Change, pair: CertificatePair): Promise<Blocked> {
+  return changeBlocks(change, (blocks) => {
+    if (blocks.certificates.some((known) => isSame(known, pair))) return undefined
+    const added = { ...pair, blockedAt: change.nowSeconds }
+    return { ...blocks, certificates: [...blocks.certificates, added] }
+  })
+}
+
+/** Takes a block back. Throws an AdministrationError if there is none. */
+export function unblockCertificate(change: Change, pair: CertificatePair): Promise<Blocked> {
+  return changeBlocks(change, (blocks) => {
+    const certificates = blocks.certificates.filter((known) => !isSame(known, pair))
+    if (certificates.length === blocks.certificates.length) {
+      throw new AdministrationError('this certificate is not blocked')
+    }
+    return { ...blocks, certificates }
+  })
+}
+
+/** No cookie outlives that many seconds: browsers keep none longer than 400 days. */
+const LONGEST_SESSION_SECONDS = 400 * 86_400
+
+/** Ends all sessions that this name has now. */
+export function signOut(change: Change, name: string): Promise<Blocked> {
+  const { nowSeconds: at } = change
+  return changeBlocks(change, (blocks) => {
+    const others = blocks.signOuts.filter(
+      (known) => known.name !== name && known.at > at - LONGEST_SESSION_SECONDS,
+    )
+    return { ...blocks, signOuts: [...others, { name, at }] }
+  })
+}
+
+export async function readBlocksFile({ blocks: path }: DataPaths): Promise<Blocks> {
+  const text = await readTextIfThere(path)
+  const blocks = text === undefined ? NO_BLOCKS : readBlocks(text)
+  if (blocks !== undefined) return blocks
+  throw new AdministrationError(`${path} is not a list of blocks: restore it from a backup`)
+}
+
+function changeBlocks(
+  change: Change,
+  next: (blocks: Blocks) => Blocks | undefined,
+): Promise<Blocked> {
+  return changeDirectory(change, async (directory) => {
+    const before = await readBlocksFile(directory.paths)
+    const after = next(before)
+    if (after === undefined) return { blocksNumber: before.number, hasChanged: false }
+    // Also above that of a list which a restored backup has taken the place of.
+    const number = Math.max(before.number + 1, change.nowSeconds)
+    await directory.replace(directory.paths.blocks, writeBlocks({ ...after, number }), MODE.secret)
+    return { blocksNumber: number, hasChanged: true }
+  })
+}

@@ -1,0 +1,79 @@
+import { readFile } from 'node:fs/promises'
+import { readCertificate } from '../certificate/certificate.ts'
+import { sha256Base64Url, verifyCertificate } from '../certificate/verify.ts'
+import type { DataPaths } from '../store/data-directory.ts'
+import { describeFileError } from '../store/files.ts'
+import { readLastSeen } from '../store/running.ts'
+import { readIssuers } from './authorities.ts'
+import type { CertificatePair } from './block-certificate.ts'
+import { AdministrationError } from './problem.ts'
+
+/** A certificate in a file; its CA has to be one that certlatch trusts. */
+export async function pairOfFile(
+  path: string,
+  der: Buffer,
+  caFile: string,
+): Promise<CertificatePair> {
+  let authorities: string
+  try {
+    authorities = await readFile(caFile, 'latin1')
+  } catch (error) {
+    throw new AdministrationError(`${caFile} ${describeFileError(error)}`)
+  }
+  const verdict = verifyCertificate(der, readIssuers(caFile, authorities))
+  if (verdict.ok) return verdict.verified
+  throw new AdministrationError(
+    verdict.problem === 'certificate-untrusted'
+      ? `${path}: no CA in ${caFile} has signed it, so it opens nothing; there is nothing to block`
+      : `${path}: ${verdict.problem}, so it opens nothing; there is nothing to block`,
+  )
+}
+
+const SERIAL = /^(?:[0-9a-f]{2}){1,21}$/
+
+/** A serial number as people write it, `4F:1C:08` or `4f1c08`, and the CA's certificate. */
+export function pairOfSerial(
+  serial: string,
+  issuerPath: string,
+  issuerDer: Buffer,
+): CertificatePair {
+  const hex = plainHex(serial)
+  const whole = hex.length % 2 === 0 ? hex : `0${hex}`
+  if (!SERIAL.test(whole)) {
+    throw new AdministrationError(
+      `--serial is "${serial}": expected hexadecimal digits such as 4f:1c:08`,
+      2,
+    )
+  }
+  const issuer = readCertificate(issuerDer)
+  if (issuer === undefined) {
+    throw new AdministrationError(`${issuerPath} is not a certificate in strict DER`, 2)
+  }
+  return { issuerKeyHash: sha256Base64Url(issuer.publicKeyInfo), serial: shortest(whole) }
+}
+
+const plainHex = (text: string): string => text.replace(/[:\s]/g, '').toLowerCase()
+
+/** As DER has it: no byte in front that says nothing. */
+const shortest = (hex: string): string => hex.replace(/^(?:00)+(?=..)/, '')
+
+/** A fingerprint names a certificate only if that has been seen: it can be rewritten otherwise. */
+export async function pairByFingerprint(
+  { running }: DataPaths,
+  given: string,
+): Promise<CertificatePair> {
+  const hex = plainHex(given)
+  if (!/^[0-9a-f]{64}$/.test(hex)) {
+    throw new AdministrationError(
+      `--fingerprint is "${given}": expected a SHA-256 fingerprint, 64 hexadecimal digits`,
+      2,
+    )
+  }
+  const sha256 = Buffer.from(hex, 'hex').toString('base64url')
+  for (const seen of (await readLastSeen(running)).values()) {
+    if (seen.sha256 === sha256) return seen
+  }
+  throw new AdministrationError(
+    'no certificate with this fingerprint has been let in: name it by --certificate, or by --serial and --issuer',
+  )
+}

@@ -1,0 +1,99 @@
+import { readdir, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { completeStagedFiles, dataPaths } from '../store/data-directory.ts'
+import { errorCode } from '../store/files.ts'
+import { acquireLock } from '../store/lock.ts'
+import { foldDead } from '../store/running.ts'
+import { withdrawUndelivered } from './delivery.ts'
+import { type Directory, directoryOf, exists, readTextIfThere } from './directory.ts'
+import { AdministrationError } from './problem.ts'
+
+/** Who changes a data directory, and when. */
+export interface Change {
+  readonly dataDir: string
+  /** The command, for whoever has to wait for it. */
+  readonly who: string
+  readonly nowSeconds: number
+}
+
+const WAIT_MILLISECONDS = 10_000
+
+/**
+ * Does something to a directory as its only writer, after completing or undoing what a command that
+ * was killed has left. Throws an AdministrationError if there is nothing to change there yet, or
+ * another writer does not end.
+ */
+export async function changeDirectory<T>(
+  change: Change,
+  work: (directory: Directory) => Promise<T>,
+): Promise<T> {
+  const paths = dataPaths(change.dataDir)
+  if (!(await exists(paths.privateFolder))) {
+    throw new AdministrationError(
+      `the data directory ${change.dataDir} does not exist or is empty: run certlatch init first, or set CERTLATCH_DATA_DIR to the one that certlatch serve uses`,
+    )
+  }
+  const acquired = await acquireLock(paths.privateFolder, {
+    who: change.who,
+    waitMilliseconds: WAIT_MILLISECONDS,
+  })
+  if (!acquired.ok) throw new AdministrationError(acquired.problem)
+  const { lock } = acquired
+  try {
+    const directory = directoryOf(paths, lock, change.nowSeconds)
+    await completeInterrupted(directory)
+    return await work(directory)
+  } finally {
+    await lock.release()
+  }
+}
+
+/** What a killed command leaves is completed if it had reached its commit point, else undone. */
+async function completeInterrupted(directory: Directory): Promise<void> {
+  const { paths, lock } = directory
+  await completeStagedFiles(paths)
+  await completeAuthorityRenewal(directory)
+  await withdrawUndelivered(directory)
+  await foldDead(paths.running, lock)
+  for (const folder of [
+    paths.publicFolder,
+    paths.privateFolder,
+    paths.devices,
+    paths.certificates,
+  ]) {
+    await removeTemporaries(folder)
+  }
+}
+
+/** The key of a successor CA belongs in its place exactly if ca.crt has the successor already. */
+async function completeAuthorityRenewal({ paths, lock }: Directory): Promise<void> {
+  const { nextAuthorityKey, nextAuthority, authority, authorityKey } = paths
+  const next = await readTextIfThere(nextAuthority)
+  if (next === undefined) {
+    if (await exists(nextAuthorityKey)) await rm(nextAuthorityKey)
+    return
+  }
+  await lock.assertHeld()
+  const isCommitted = (await readTextIfThere(authority))?.includes(next.trim()) === true
+  if (isCommitted && (await exists(nextAuthorityKey))) await rename(nextAuthorityKey, authorityKey)
+  await rm(nextAuthorityKey, { force: true })
+  await rm(nextAuthority, { force: true })
+}
+
+const TEMPORARY = /\.[0-9a-f]{12}\.tmp$/
+
+/** What a killed writer has begun; nobody else writes here now but services, in their own folder. */
+async function removeTemporaries(folder: string): Promise<void> {
+  for (const name of await listIfThere(folder)) {
+    if (TEMPORARY.test(name)) await rm(join(folder, name), { recursive: true, force: true })
+  }
+}
+
+async function listIfThere(folder: string): Promise<readonly string[]> {
+  try {
+    return await readdir(folder)
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return []
+    throw error
+  }
+}

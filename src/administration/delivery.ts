@@ -1,0 +1,88 @@
+import { rename, rm } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import type { Certificate } from '../certificate/certificate.ts'
+import { writePem } from '../certificate/pem.ts'
+import type { Device } from '../store/device-registry.ts'
+import { MODE, syncFolder, writeDurably } from '../store/files.ts'
+import { parseObject } from '../store/json-file.ts'
+import { type Directory, readTextIfThere } from './directory.ts'
+
+/** A package that is on its way to a person; its path is where it ends. */
+export interface Package {
+  readonly path: string
+  readonly content: Buffer
+}
+
+/** A device as it was and as it will be, with this certificate. */
+interface Entering {
+  readonly before: Device
+  readonly after: Device
+  readonly certificate: Certificate
+}
+
+/** What `undelivered.json` says while a certificate is on its way. */
+interface Undelivered {
+  /** The device's entry as it was before. */
+  readonly before: Device
+  readonly serial: string
+  /** The package under its temporary name, if it goes into a file. */
+  readonly temporary: string | undefined
+}
+
+/**
+ * Enters a new certificate and hands its package out, whole or not at all: while the package is not
+ * at its place, a note says how to take the entry back. Whoever is killed in between has told nobody
+ * the password, so nothing that is taken back was ever of use.
+ */
+export async function deliver(
+  directory: Directory,
+  { before, after, certificate }: Entering,
+  parcel: Package | undefined,
+): Promise<void> {
+  const { paths } = directory
+  const { serial, der } = certificate
+  const temporary = parcel && `${parcel.path}.${serial.slice(-12)}.tmp`
+  const note: Undelivered = { before, serial, temporary }
+  await directory.replace(paths.undelivered, JSON.stringify(note), MODE.secret)
+  try {
+    const pem = writePem('CERTIFICATE', der)
+    await directory.replace(paths.certificateOf(serial), pem, MODE.secret)
+    if (parcel !== undefined && temporary !== undefined) {
+      await rm(temporary, { force: true })
+      await writeDurably(temporary, parcel.content, MODE.secret)
+    }
+    await directory.writeDevice(after)
+    if (parcel !== undefined && temporary !== undefined) {
+      await rename(temporary, parcel.path)
+      await syncFolder(dirname(parcel.path))
+    }
+    await directory.remove(paths.undelivered)
+  } catch (error) {
+    // A disk that is full just now lets nothing be taken back either; the note stays for the next.
+    await withdrawUndelivered(directory).catch(() => undefined)
+    throw error
+  }
+}
+
+/** Takes back what was entered and never handed out. */
+export async function withdrawUndelivered(directory: Directory): Promise<void> {
+  const { paths } = directory
+  const text = await readTextIfThere(paths.undelivered)
+  if (text === undefined) return
+  const note = parseObject(text) as Undelivered | undefined
+  // Its folder may be out of reach by now; nobody has its password, and its certificate opens nothing.
+  if (note?.temporary !== undefined) {
+    await rm(note.temporary, { force: true }).catch(() => undefined)
+  }
+  if (note?.before !== undefined) await takeBack(directory, note)
+  await directory.remove(paths.undelivered)
+}
+
+async function takeBack(directory: Directory, { before, serial }: Undelivered): Promise<void> {
+  const devices = await directory.readDevices()
+  const now = devices.find(({ id }) => id === before.id)
+  if (now?.certificates.some((certificate) => certificate.serial === serial)) {
+    await directory.writeDevice(before)
+  }
+  await directory.remove(directory.paths.certificateOf(serial))
+}

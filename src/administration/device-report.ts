@@ -1,0 +1,133 @@
+import { commonName } from '../certificate/name.ts'
+import type { Issuer } from '../certificate/verify.ts'
+import type { DataPaths } from '../store/data-directory.ts'
+import { type Device, type DeviceCertificate, deviceKey } from '../store/device-registry.ts'
+import { readLastSeen, type SeenCertificate } from '../store/running.ts'
+import { findDevice } from './add-device.ts'
+import { readOwnAuthorities } from './authorities.ts'
+import { readBlocksFile } from './block-certificate.ts'
+import { readDevices } from './directory.ts'
+import { AdministrationError } from './problem.ts'
+
+/** What became of a certificate; only `active` ones open. */
+export type CertificateState =
+  | 'active'
+  | 'revoked'
+  | 'blocked'
+  | 'replaced'
+  | 'expired'
+  | 'not yet valid'
+  | 'CA gone'
+
+export interface CertificateReport extends DeviceCertificate {
+  readonly state: CertificateState
+  /** The CN of its CA; `undefined` if that is not trusted any more. */
+  readonly authority: string | undefined
+  /** Unix seconds, 0: never. */
+  readonly seenByCertificateAt: number
+  readonly seenBySessionAt: number
+}
+
+export interface DeviceReport {
+  readonly name: string
+  readonly owner: string | undefined
+  readonly id: string
+  readonly state: CertificateState | 'no certificate'
+  /** Unix seconds, 0: never. */
+  readonly lastSeenAt: number
+  /** Oldest first. */
+  readonly certificates: readonly CertificateReport[]
+}
+
+/** Everything that is known of every device, by name. */
+export async function reportDevices(
+  paths: DataPaths,
+  nowSeconds: number,
+): Promise<readonly DeviceReport[]> {
+  const { issuers, lists } = await readOwnAuthorities(paths)
+  const revoked = new Map<
+    string,
+    { readonly revokedAt: number; readonly reason?: string | undefined }
+  >()
+  for (const [keyHash, { entries }] of lists) {
+    for (const { serial, ...facts } of entries) revoked.set(deviceKey(keyHash, serial), facts)
+  }
+  const blocks = await readBlocksFile(paths)
+  const blocked = new Set(
+    blocks.certificates.map(({ issuerKeyHash, serial }) => deviceKey(issuerKeyHash, serial)),
+  )
+  const seen = await readLastSeen(paths.running)
+  const devices = await readDevices(paths)
+  const known = { issuers, revoked, blocked, seen, nowSeconds }
+  return devices
+    .map((device) => reportDevice(device, known))
+    .sort((one, other) => one.name.localeCompare(other.name, 'en'))
+}
+
+/** The same of one device. Throws an AdministrationError if there is none of that name. */
+export async function findReport(
+  paths: DataPaths,
+  given: string,
+  nowSeconds: number,
+): Promise<DeviceReport> {
+  const reports = await reportDevices(paths, nowSeconds)
+  const { id } = findDevice(await readDevices(paths), given)
+  const report = reports.find((known) => known.id === id)
+  if (report === undefined) throw new AdministrationError(`"${given}" has just been removed`)
+  return report
+}
+
+interface Known {
+  readonly issuers: readonly Issuer[]
+  readonly revoked: ReadonlyMap<
+    string,
+    { readonly revokedAt: number; readonly reason?: string | undefined }
+  >
+  readonly blocked: ReadonlySet<string>
+  readonly seen: ReadonlyMap<string, SeenCertificate>
+  readonly nowSeconds: number
+}
+
+function reportDevice({ id, name, owner, certificates }: Device, known: Known): DeviceReport {
+  const reports = certificates.map((certificate) => reportCertificate(certificate, known))
+  const best = reports.findLast(({ state }) => state === 'active') ?? reports.at(-1)
+  const times = reports.flatMap((report) => [report.seenByCertificateAt, report.seenBySessionAt])
+  return {
+    id,
+    name,
+    owner,
+    state: best?.state ?? 'no certificate',
+    lastSeenAt: Math.max(0, ...times),
+    certificates: reports,
+  }
+}
+
+function reportCertificate(certificate: DeviceCertificate, known: Known): CertificateReport {
+  const key = deviceKey(certificate.issuerKeyHash, certificate.serial)
+  const issuer = known.issuers.find(({ keyHash }) => keyHash === certificate.issuerKeyHash)
+  const listed = known.revoked.get(key)
+  const seen = known.seen.get(key)
+  return {
+    ...certificate,
+    ...(listed && { revokedAt: listed.revokedAt, reason: listed.reason ?? 'unspecified' }),
+    state: stateOf(certificate, key, issuer, known),
+    authority: issuer && commonName(issuer.certificate.subject),
+    seenByCertificateAt: seen?.certificateAt ?? 0,
+    seenBySessionAt: seen?.sessionAt ?? 0,
+  }
+}
+
+/** In the order in which a request would be refused. */
+function stateOf(
+  { notBefore, notAfter, endsAt, revokedAt }: DeviceCertificate,
+  key: string,
+  issuer: Issuer | undefined,
+  { revoked, blocked, nowSeconds }: Known,
+): CertificateState {
+  if (revoked.has(key) || revokedAt !== undefined) return 'revoked'
+  if (issuer === undefined) return 'CA gone'
+  if (blocked.has(key)) return 'blocked'
+  if (nowSeconds > notAfter || nowSeconds > issuer.certificate.notAfter) return 'expired'
+  if (endsAt !== undefined && nowSeconds >= endsAt) return 'replaced'
+  return nowSeconds < notBefore ? 'not yet valid' : 'active'
+}

@@ -1,0 +1,40 @@
+import {
+  type AuthorityOptions,
+  dataPaths,
+  type FirstFiles,
+  firstSessionKeys,
+  makeAuthority,
+  type Needed,
+  prepareDataDirectory,
+} from '../store/data-directory.ts'
+import { AdministrationError } from './problem.ts'
+
+/** Fills an empty data directory, once; answers the files that it has made. */
+export async function initialise(
+  dataDir: string,
+  needed: Needed,
+  options: AuthorityOptions,
+  nowSeconds: number,
+): Promise<readonly string[]> {
+  return fill(dataDir, needed, nowSeconds, (what) => ({
+    ...(what.authority && { authority: makeAuthority(options, nowSeconds) }),
+    ...(what.sessionKeys && { sessionKeys: firstSessionKeys() }),
+  }))
+}
+
+/** The same with files of another origin. */
+export async function fill(
+  dataDir: string,
+  needed: Needed,
+  nowSeconds: number,
+  makeFiles: (needed: Needed) => FirstFiles,
+): Promise<readonly string[]> {
+  const prepared = await prepareDataDirectory(dataDir, needed, nowSeconds, makeFiles)
+  if (!prepared.ok) throw new AdministrationError(prepared.problem)
+  if (prepared.made.length === 0) {
+    throw new AdministrationError(
+      `the data directory ${dataDir} has been initialised before, and nothing in it is overwritten: certlatch device add makes the next device`,
+    )
+  }
+  return needed.authority ? [...prepared.made, dataPaths(dataDir).authorityKey] : prepared.made
+}

@@ -1,0 +1,76 @@
+import { readFile, rename } from 'node:fs/promises'
+import { writePem } from '../certificate/pem.ts'
+import type { Issuer } from '../certificate/verify.ts'
+import { makeAuthority } from '../store/data-directory.ts'
+import { MODE } from '../store/files.ts'
+import {
+  isEncryptedKey,
+  readActiveSigner,
+  readIssuers,
+  readOwnAuthorities,
+  type Signer,
+  writeLists,
+} from './authorities.ts'
+import { type Change, changeDirectory } from './change-directory.ts'
+
+export interface AuthorityRenewal {
+  readonly commonName: string | undefined
+  readonly days: number
+}
+
+export interface RenewedAuthority {
+  readonly authority: Issuer
+  /** Those that go on beside it until they end. */
+  readonly before: readonly Issuer[]
+  /** Those that had ended, and are gone now. */
+  readonly dropped: readonly Issuer[]
+  readonly crlNumber: bigint
+}
+
+/**
+ * Makes a successor CA. The certificates of the ones before stay good and can be revoked: their keys
+ * go on signing their CRLs. The successor is one of ours from the moment when ca.crt has it; its key
+ * and its CRL are there by then.
+ */
+export async function renewAuthority(
+  change: Change,
+  { commonName, days }: AuthorityRenewal,
+  passphrase: string | undefined,
+): Promise<RenewedAuthority> {
+  const { nowSeconds } = change
+  return changeDirectory(change, async (directory) => {
+    const { paths } = directory
+    const authorities = await readOwnAuthorities(paths)
+    const active = await readActiveSigner(paths, authorities, passphrase)
+    const activeKey = await readFile(paths.authorityKey, 'latin1')
+    const made = makeAuthority(
+      { commonName, days, passphrase: isEncryptedKey(activeKey) ? passphrase : undefined },
+      nowSeconds,
+    )
+    const [issuer] = readIssuers(paths.nextAuthority, made.certificate)
+    if (issuer === undefined) throw new Error('made a CA that cannot be read back')
+    const successor: Signer = {
+      issuer,
+      authority: { certificate: issuer.certificate, privateKey: made.privateKey },
+    }
+    const hasEnded = ({ certificate }: Issuer): boolean => certificate.notAfter < nowSeconds
+    const kept = authorities.issuers.filter((before) => !hasEnded(before))
+    const bundle = [...kept, issuer].map(({ certificate }) =>
+      writePem('CERTIFICATE', certificate.der),
+    )
+    await directory.replace(paths.previousKeyOf(active.issuer.keyHash), activeKey, MODE.secret)
+    await directory.replace(paths.nextAuthorityKey, made.key, MODE.secret)
+    await directory.replace(paths.nextAuthority, made.certificate, MODE.secret)
+    const crlNumber = await writeLists(directory, authorities, [], passphrase, successor)
+    await directory.replace(paths.authority, bundle.join(''), MODE.public)
+    await directory.lock.assertHeld()
+    await rename(paths.nextAuthorityKey, paths.authorityKey)
+    await directory.remove(paths.nextAuthority)
+    return {
+      authority: issuer,
+      before: kept,
+      dropped: authorities.issuers.filter(hasEnded),
+      crlNumber,
+    }
+  })
+}

@@ -1,0 +1,69 @@
+import type { Device, DeviceCertificate } from '../store/device-registry.ts'
+import { type Added, describe, enter, findDevice } from './add-device.ts'
+import { readActiveSigner, readOwnAuthorities } from './authorities.ts'
+import { type Change, changeDirectory } from './change-directory.ts'
+import { type IssueOptions, issueFor } from './issue-certificate.ts'
+import { AdministrationError } from './problem.ts'
+
+/** A new certificate, and when the ones before it end. */
+export interface Renewed extends Added {
+  /** Unix seconds; `undefined` if no other one was still good. */
+  readonly othersEndAt: number | undefined
+}
+
+/**
+ * Makes a new certificate for a device that is the same as before; those that it has open for
+ * `overlapSeconds` more.
+ */
+export async function renewDevice(
+  change: Change,
+  name: string,
+  options: IssueOptions,
+  overlapSeconds: number,
+  passphrase: string | undefined,
+  handOut: 'file' | 'print',
+): Promise<Renewed> {
+  const { nowSeconds } = change
+  return changeDirectory(change, async (directory) => {
+    const before = findDevice(await directory.readDevices(), name)
+    const authorities = await readOwnAuthorities(directory.paths)
+    if (isWhollyRevoked(before)) {
+      throw new AdministrationError(
+        `all certificates of "${before.name}" are revoked: add the device that takes its place under a new name`,
+      )
+    }
+    const signer = await readActiveSigner(directory.paths, authorities, passphrase)
+    const issued = await issueFor(before, signer, options, nowSeconds)
+    const endsAt = nowSeconds + overlapSeconds
+    const others = before.certificates.map((certificate) =>
+      isGood(certificate, nowSeconds) ? endAt(certificate, endsAt) : certificate,
+    )
+    const certificate = describe(issued.certificate, signer.issuer.keyHash, nowSeconds)
+    const device: Device = { ...before, certificates: [...others, certificate] }
+    await enter(directory, before, device, issued, handOut)
+    const ends = others.filter((other) => isGood(other, nowSeconds)).map(endOf)
+    return {
+      ...issued,
+      device,
+      othersEndAt:
+        others.length > 0 && (ends.length > 0 || overlapSeconds === 0)
+          ? Math.max(nowSeconds, ...ends)
+          : undefined,
+    }
+  })
+}
+
+const isWhollyRevoked = ({ certificates }: Device): boolean =>
+  certificates.length > 0 && certificates.every(({ revokedAt }) => revokedAt !== undefined)
+
+const endOf = ({ endsAt, notAfter }: DeviceCertificate): number =>
+  Math.min(endsAt ?? notAfter, notAfter)
+
+export const isGood = (certificate: DeviceCertificate, nowSeconds: number): boolean =>
+  certificate.revokedAt === undefined && nowSeconds < endOf(certificate)
+
+/** An end that was set before stays if it is the earlier one. */
+const endAt = (certificate: DeviceCertificate, endsAt: number): DeviceCertificate => ({
+  ...certificate,
+  endsAt: Math.min(certificate.endsAt ?? endsAt, endsAt),
+})

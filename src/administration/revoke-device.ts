@@ -1,0 +1,100 @@
+import type { RevocationReason } from '../certificate/revocation-reason.ts'
+import type { Device, DeviceCertificate } from '../store/device-registry.ts'
+import { findDevice } from './add-device.ts'
+import { readOwnAuthorities, writeLists } from './authorities.ts'
+import { type Change, changeDirectory } from './change-directory.ts'
+import { AdministrationError } from './problem.ts'
+
+/** Which certificates of a device: all, those that a renewal has replaced, or one by its serial. */
+export type RevokedPart = 'all' | 'replaced' | { readonly serial: string }
+
+export interface Revoked {
+  readonly device: Device
+  readonly certificates: readonly DeviceCertificate[]
+  /** The number of the CRL that every service has to have. */
+  readonly crlNumber: bigint
+  /** Whether the CRL said so before. */
+  readonly wasRevoked: boolean
+}
+
+/** Puts certificates of a device on the CRL, which is what makes it so, and marks them. */
+export async function revokeDevice(
+  change: Change,
+  name: string,
+  part: RevokedPart,
+  reason: RevocationReason,
+  passphrase: string | undefined,
+): Promise<Revoked> {
+  const { nowSeconds } = change
+  return changeDirectory(change, async (directory) => {
+    const device = findDevice(await directory.readDevices(), name)
+    const authorities = await readOwnAuthorities(directory.paths)
+    const chosen = choose(device, part)
+    const isListed = ({ issuerKeyHash, serial }: DeviceCertificate): boolean =>
+      authorities.lists.get(issuerKeyHash)?.entries.some((entry) => entry.serial === serial) ===
+      true
+    for (const { issuerKeyHash, serial } of chosen) {
+      if (authorities.lists.has(issuerKeyHash)) continue
+      throw new AdministrationError(
+        `the certificate ${serial} of "${device.name}" is of a CA that is not in ${directory.paths.authority} any more, so it opens nothing; there is nothing to revoke`,
+      )
+    }
+    const fresh = chosen.filter((certificate) => !isListed(certificate))
+    // The same list again, for a service that has not got it yet, needs no key.
+    const crlNumber =
+      fresh.length === 0
+        ? lowestNumber(authorities.lists)
+        : await writeLists(
+            directory,
+            authorities,
+            fresh.map(({ issuerKeyHash, serial }) => ({
+              issuerKeyHash,
+              serial,
+              revokedAt: nowSeconds,
+              reason,
+            })),
+            passphrase,
+          )
+    const marked = mark(device, chosen, nowSeconds, reason)
+    if (chosen.some(({ revokedAt }) => revokedAt === undefined)) await directory.writeDevice(marked)
+    return { device: marked, certificates: chosen, crlNumber, wasRevoked: fresh.length === 0 }
+  })
+}
+
+function choose(device: Device, part: RevokedPart): readonly DeviceCertificate[] {
+  const { certificates, name } = device
+  if (certificates.length === 0) {
+    throw new AdministrationError(`"${name}" has no certificate: there is nothing to revoke`)
+  }
+  if (part === 'all') return certificates
+  if (part === 'replaced') {
+    const replaced = certificates.slice(0, -1)
+    if (replaced.length > 0) return replaced
+    throw new AdministrationError(`"${name}" has one certificate only: none has been replaced`)
+  }
+  const serial = part.serial.replaceAll(':', '').toLowerCase()
+  const found = certificates.filter((certificate) => certificate.serial === serial)
+  if (found.length > 0) return found
+  throw new AdministrationError(
+    `"${name}" has no certificate ${part.serial}: certlatch device show lists those that it has`,
+  )
+}
+
+function lowestNumber(lists: ReadonlyMap<string, { readonly number: bigint }>): bigint {
+  const numbers = [...lists.values()].map(({ number }) => number)
+  return numbers.sort((one, other) => (one < other ? -1 : 1))[0] ?? 0n
+}
+
+function mark(
+  device: Device,
+  chosen: readonly DeviceCertificate[],
+  revokedAt: number,
+  reason: RevocationReason,
+): Device {
+  const certificates = device.certificates.map((certificate) =>
+    chosen.includes(certificate) && certificate.revokedAt === undefined
+      ? { ...certificate, revokedAt, reason }
+      : certificate,
+  )
+  return { ...device, certificates }
+}

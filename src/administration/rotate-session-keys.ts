@@ -1,0 +1,75 @@
+import { randomBytes } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { type KeyRing, readKeyRing, writeKey } from '../session/key-ring.ts'
+import { describeFileError, MODE } from '../store/files.ts'
+import { type Change, changeDirectory } from './change-directory.ts'
+import { AdministrationError } from './problem.ts'
+
+export interface Rotation {
+  /** Until every replica has the new key it only verifies. */
+  readonly afterSeconds: number
+  /** How long a session lives that the old key has signed last. */
+  readonly ttlSeconds: number
+  /** Whether the old keys, and with them all sessions, end now. */
+  readonly endSessions: boolean
+}
+
+export interface Rotated {
+  /** Of the key ring that every service has to have. */
+  readonly fingerprint: string
+  readonly signsFrom: number
+  /** Unix seconds: the old keys verify until then; `undefined`: they are gone. */
+  readonly oldUntil: number | undefined
+}
+
+/** The clocks of replicas differ, and a session is read a moment after it was looked at. */
+const TOLERANCE_SECONDS = 60
+
+/** Puts a new key at the end of the file. */
+export async function rotateSessionKeys(
+  change: Change,
+  path: string,
+  { afterSeconds, ttlSeconds, endSessions }: Rotation,
+): Promise<Rotated> {
+  const { nowSeconds } = change
+  return changeDirectory(change, async (directory) => {
+    const before = endSessions ? undefined : await readKeys(path)
+    const signsFrom = endSessions ? nowSeconds : nowSeconds + afterSeconds
+    const until = signsFrom + ttlSeconds + TOLERANCE_SECONDS
+    const kept = (before?.keys ?? []).filter(
+      ({ verifiesUntil }) => verifiesUntil === undefined || verifiesUntil > nowSeconds,
+    )
+    const lines = kept.map(({ key, signsFrom: from, verifiesUntil = until }) =>
+      writeKey(key.export(), [
+        ...(from > 0 ? [`signs-from=${from}`] : []),
+        `verifies-until=${Math.min(verifiesUntil, until)}`,
+      ]),
+    )
+    lines.push(writeKey(randomBytes(32), endSessions ? [] : [`signs-from=${signsFrom}`]))
+    const text = `${lines.join('\n')}\n`
+    await directory.replace(path, text, MODE.secret)
+    const after = readKeyRing(text)
+    if (!after.ok) throw new Error('wrote session keys that cannot be read back')
+    return {
+      fingerprint: after.ring.fingerprint,
+      signsFrom,
+      oldUntil: kept.length > 0 ? until : undefined,
+    }
+  })
+}
+
+async function readKeys(path: string): Promise<KeyRing> {
+  let text: string
+  try {
+    text = await readFile(path, 'utf8')
+  } catch (error) {
+    throw new AdministrationError(
+      `${path} ${describeFileError(error)}: certlatch init makes the first session key`,
+    )
+  }
+  const read = readKeyRing(text)
+  if (read.ok) return read.ring
+  throw new AdministrationError(
+    `${path} ${read.problem}; certlatch key rotate --now makes a new file and ends all sessions`,
+  )
+}

@@ -1,0 +1,97 @@
+import {
+  blockCertificate,
+  type CertificatePair,
+  unblockCertificate,
+} from '../../administration/block-certificate.ts'
+import {
+  pairByFingerprint,
+  pairOfFile,
+  pairOfSerial,
+} from '../../administration/certificate-pair.ts'
+import { awaitConfirmation } from '../../administration/confirmation.ts'
+import { AdministrationError } from '../../administration/problem.ts'
+import type { Config } from '../../config/config.ts'
+import { dataPaths } from '../../store/data-directory.ts'
+import { noNames, textFlag } from '../arguments.ts'
+import type { Command, ExitCode, Invocation } from '../command.ts'
+import { tellConfirmation } from '../confirming.ts'
+import { changeOf, settingsOf } from '../own-authority.ts'
+import { readOneCertificate } from './device-add.ts'
+
+const HELP = `Usage: certlatch device block --certificate FILE
+       certlatch device block --serial HEX --issuer CA.CRT
+       certlatch device block --fingerprint HEX
+
+Closes to one certificate and its sessions, whoever has issued it: for a CA whose CRL one cannot get,
+or not soon enough. What is kept is the CA's key and the serial number, since a certificate can be
+given another fingerprint.
+
+Options:
+      --certificate FILE  the certificate, in PEM or DER
+      --serial HEX        its serial number, as certlatch device list shows it
+      --issuer CA.CRT     the certificate of the CA that has issued it
+      --fingerprint HEX   its SHA-256 fingerprint, if it has been let in before
+      --lift              open to it again
+
+Example:
+  $ certlatch device block --serial 4f:1c:08 --issuer intermediate-ca.crt`
+
+export const deviceBlock: Command = {
+  help: () => HELP,
+  options: {
+    certificate: { type: 'string' },
+    serial: { type: 'string' },
+    issuer: { type: 'string' },
+    fingerprint: { type: 'string' },
+    lift: { type: 'boolean' },
+  },
+  takesPositionals: true,
+  run: runDeviceBlock,
+}
+
+async function runDeviceBlock(invocation: Invocation): Promise<ExitCode> {
+  const config = settingsOf(invocation)
+  noNames(invocation)
+  const pair = await pairOf(invocation, config)
+  const change = changeOf(invocation, config, 'device block')
+  const isLifted = invocation.flags['lift'] === true
+  const { blocksNumber, hasChanged } = isLifted
+    ? await unblockCertificate(change, pair)
+    : await blockCertificate(change, pair)
+  const { terminal } = invocation
+  const what = isLifted ? 'not blocked any more' : hasChanged ? 'blocked' : 'blocked (already)'
+  terminal.print(`${what}: the certificate ${pair.serial}`)
+  const confirmation = await awaitConfirmation(
+    dataPaths(config.dataDir),
+    (state) => state.blocksNumber >= blocksNumber,
+  )
+  const isInForce = tellConfirmation(terminal, confirmation)
+  if (!isLifted) {
+    terminal.tell('not ended: a WebSocket or download that is open now')
+  }
+  return isInForce ? 0 : 1
+}
+
+async function pairOf(invocation: Invocation, config: Config): Promise<CertificatePair> {
+  const certificate = textFlag(invocation, 'certificate')
+  const serial = textFlag(invocation, 'serial')
+  const issuer = textFlag(invocation, 'issuer')
+  const fingerprint = textFlag(invocation, 'fingerprint')
+  const ways = [certificate, serial ?? issuer, fingerprint].filter((way) => way !== undefined)
+  if (ways.length !== 1) {
+    throw new AdministrationError(
+      'which certificate? Expected one of --certificate FILE, --serial HEX with --issuer CA.CRT, and --fingerprint HEX',
+      2,
+    )
+  }
+  if (certificate !== undefined) {
+    return pairOfFile(certificate, await readOneCertificate(certificate), config.caFile)
+  }
+  if (fingerprint !== undefined) {
+    return pairByFingerprint(dataPaths(config.dataDir), fingerprint)
+  }
+  if (serial === undefined || issuer === undefined) {
+    throw new AdministrationError('--serial and --issuer go together', 2)
+  }
+  return pairOfSerial(serial, issuer, await readOneCertificate(issuer))
+}

@@ -1,0 +1,88 @@
+import { type DeviceReport, reportDevices } from '../../administration/device-report.ts'
+import type { Config } from '../../config/config.ts'
+import { dataPaths } from '../../store/data-directory.ts'
+import { readLastSeen, type SeenCertificate } from '../../store/running.ts'
+import { noNames } from '../arguments.ts'
+import type { Command, ExitCode, Invocation } from '../command.ts'
+import { settingsOf } from '../own-authority.ts'
+import { day, span, table } from '../words.ts'
+
+const HELP = `Usage: certlatch device list [--json]
+
+Shows all devices with their owners: when their newest certificate was issued, when it expires, when
+the device was last let in, and what became of it. With CERTLATCH_CA_FILE it shows whom the service
+has let in, for the CA alone knows whom it has issued certificates to.
+
+Options:
+      --json  print the same as JSON, with times in seconds since 1970
+
+Example:
+  $ certlatch device list`
+
+export const deviceList: Command = {
+  help: () => HELP,
+  options: { json: { type: 'boolean' } },
+  takesPositionals: true,
+  run: runDeviceList,
+}
+
+async function runDeviceList(invocation: Invocation): Promise<ExitCode> {
+  const config = settingsOf(invocation)
+  noNames(invocation)
+  if (config.externalCa) return listSeen(invocation, config)
+  const { flags, terminal, nowSeconds } = invocation
+  const now = nowSeconds()
+  const reports = await reportDevices(dataPaths(config.dataDir), now)
+  if (flags['json'] === true) {
+    terminal.print(JSON.stringify({ schemaVersion: 1, devices: reports }, undefined, 2))
+  } else if (reports.length === 0) {
+    terminal.tell('no device yet: certlatch device add "Ada\'s phone" makes the first')
+  } else {
+    terminal.print(table([HEAD, ...reports.map((report) => rowOf(report, now))]))
+  }
+  return 0
+}
+
+const HEAD = ['NAME', 'OWNER', 'ISSUED', 'EXPIRES IN', 'LAST SEEN', 'STATE'] as const
+
+function rowOf(report: DeviceReport, now: number): readonly string[] {
+  const { name, owner = '-', certificates, state, lastSeenAt } = report
+  const newest = certificates.at(-1)
+  const issuedAt = newest?.issuedAt ?? newest?.notBefore ?? 0
+  const issued = issuedAt === 0 ? '-' : day(issuedAt)
+  const isOver = newest === undefined || newest.notAfter < now
+  return [
+    name,
+    owner,
+    issued,
+    isOver ? '-' : span(newest.notAfter - now),
+    ago(lastSeenAt, now),
+    state,
+  ]
+}
+
+export const ago = (seconds: number, now: number): string =>
+  seconds === 0 ? 'never' : seconds >= now ? 'just now' : `${span(now - seconds)} ago`
+
+/** Of another's CA: those who came. */
+async function listSeen(invocation: Invocation, config: Config): Promise<ExitCode> {
+  const { flags, terminal, nowSeconds } = invocation
+  const now = nowSeconds()
+  const seen = [...(await readLastSeen(dataPaths(config.dataDir).running)).values()]
+  seen.sort((one, other) => one.name.localeCompare(other.name, 'en'))
+  if (flags['json'] === true) {
+    terminal.print(JSON.stringify({ schemaVersion: 1, seen }, undefined, 2))
+  } else if (seen.length === 0) {
+    terminal.tell('nobody has been let in yet, or certlatch serve does not run on this directory')
+  } else {
+    const head = ['NAME', 'SERIAL', 'EXPIRES IN', 'LAST SEEN']
+    terminal.print(table([head, ...seen.map((entry) => seenRowOf(entry, now))]))
+  }
+  return 0
+}
+
+function seenRowOf(entry: SeenCertificate, now: number): readonly string[] {
+  const { name, serial, notAfter, certificateAt, sessionAt } = entry
+  const end = notAfter === undefined ? '-' : notAfter < now ? 'expired' : span(notAfter - now)
+  return [name, serial, end, ago(Math.max(certificateAt, sessionAt), now)]
+}

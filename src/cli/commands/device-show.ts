@@ -1,0 +1,111 @@
+import type { CertificateReport, DeviceReport } from '../../administration/device-report.ts'
+import { findReport } from '../../administration/device-report.ts'
+import { readTextIfThere } from '../../administration/directory.ts'
+import { fingerprint } from '../../administration/issue-certificate.ts'
+import { readPemBlocks } from '../../certificate/pem.ts'
+import { type DataPaths, dataPaths } from '../../store/data-directory.ts'
+import { onlyName } from '../arguments.ts'
+import type { Command, ExitCode, Invocation } from '../command.ts'
+import { ownSettingsOf } from '../own-authority.ts'
+import { moment, span, table } from '../words.ts'
+import { ago } from './device-list.ts'
+
+const HELP = `Usage: certlatch device show NAME [--json]
+
+Shows everything that is known of a device: each of its certificates with serial number, fingerprints
+as browsers and phones show them, dates, state, and when it was last seen, by certificate and by
+cookie.
+
+Options:
+      --json  print the same as JSON, with times in seconds since 1970
+
+Example:
+  $ certlatch device show "Ada's phone"`
+
+export const deviceShow: Command = {
+  help: () => HELP,
+  options: { json: { type: 'boolean' } },
+  takesPositionals: true,
+  run: runDeviceShow,
+}
+
+async function runDeviceShow(invocation: Invocation): Promise<ExitCode> {
+  const config = ownSettingsOf(invocation, 'certlatch device list shows who came')
+  const name = onlyName(invocation, 'certlatch device show "Ada\'s phone"')
+  const { flags, terminal, nowSeconds } = invocation
+  const paths = dataPaths(config.dataDir)
+  const now = nowSeconds()
+  const report = await findReport(paths, name, now)
+  const shown = await Promise.all(
+    report.certificates.map((certificate) => withFingerprints(certificate, paths)),
+  )
+  if (flags['json'] === true) {
+    const device = { ...report, certificates: shown }
+    terminal.print(JSON.stringify({ schemaVersion: 1, device }, undefined, 2))
+    return 0
+  }
+  terminal.print(table(deviceRows(report, now)))
+  for (const certificate of shown.toReversed()) {
+    terminal.print('')
+    terminal.print(table(certificateRows(certificate, now)))
+  }
+  return 0
+}
+
+interface ShownCertificate extends CertificateReport {
+  /** `undefined` where the certificate itself was never seen: of an index alone. */
+  readonly sha256: string | undefined
+  readonly sha1: string | undefined
+}
+
+async function withFingerprints(
+  certificate: CertificateReport,
+  paths: DataPaths,
+): Promise<ShownCertificate> {
+  const pem = await readTextIfThere(paths.certificateOf(certificate.serial))
+  const [der] = (pem === undefined ? undefined : readPemBlocks(pem, 'CERTIFICATE')) ?? []
+  return {
+    ...certificate,
+    sha256: der && fingerprint(der, 'sha256'),
+    sha1: der && fingerprint(der, 'sha1'),
+  }
+}
+
+function deviceRows(report: DeviceReport, now: number): readonly (readonly string[])[] {
+  return [
+    ['name', report.name],
+    ['owner', report.owner ?? '-'],
+    ['state', report.state],
+    ['last seen', seenAt(report.lastSeenAt, now)],
+    ['id', report.id],
+  ]
+}
+
+function certificateRows(shown: ShownCertificate, now: number): readonly (readonly string[])[] {
+  const { serial, notBefore, notAfter, endsAt, revokedAt, reason } = shown
+  const rows: (readonly string[])[] = [
+    ['certificate', colons(serial)],
+    ['state', shown.state],
+    ['CA', shown.authority ?? '-'],
+    ['valid from', notBefore === 0 ? '-' : moment(notBefore)],
+    [
+      'valid until',
+      notAfter > now ? `${moment(notAfter)}, in ${span(notAfter - now)}` : moment(notAfter),
+    ],
+  ]
+  if (endsAt !== undefined) rows.push(['replaced, ends', moment(endsAt)])
+  if (revokedAt !== undefined)
+    rows.push(['revoked', `${moment(revokedAt)}, ${reason ?? 'unspecified'}`])
+  rows.push(
+    ['seen', seenAt(shown.seenByCertificateAt, now)],
+    ['seen by cookie', seenAt(shown.seenBySessionAt, now)],
+    ['SHA-256', shown.sha256 ?? '-'],
+    ['SHA-1', shown.sha1 ?? '-'],
+  )
+  return rows
+}
+
+const seenAt = (seconds: number, now: number): string =>
+  seconds === 0 ? 'never' : `${moment(seconds)}, ${ago(seconds, now)}`
+
+const colons = (hex: string): string => (hex.toUpperCase().match(/../g) ?? []).join(':')

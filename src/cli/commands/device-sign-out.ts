@@ -1,0 +1,35 @@
+import { signOut } from '../../administration/block-certificate.ts'
+import { awaitConfirmation } from '../../administration/confirmation.ts'
+import { findKnownName } from '../../administration/known-names.ts'
+import { dataPaths } from '../../store/data-directory.ts'
+import { onlyName } from '../arguments.ts'
+import type { Command, ExitCode, Invocation } from '../command.ts'
+import { tellConfirmation } from '../confirming.ts'
+import { changeOf, settingsOf } from '../own-authority.ts'
+
+const HELP = `Usage: certlatch device sign-out NAME
+
+Ends all sessions of a device: its cookie opens nothing any more, on whatever browser it is. The
+certificate stays good, and opens a new session when it is shown. For a browser that was borrowed and
+for a cookie that was stolen; a device that is lost is to be revoked.
+
+Example:
+  $ certlatch device sign-out "Ada's phone"`
+
+export const deviceSignOut: Command = {
+  help: () => HELP,
+  takesPositionals: true,
+  run: runDeviceSignOut,
+}
+
+async function runDeviceSignOut(invocation: Invocation): Promise<ExitCode> {
+  const config = settingsOf(invocation)
+  const given = onlyName(invocation, 'certlatch device sign-out "Ada\'s phone"')
+  const paths = dataPaths(config.dataDir)
+  const name = await findKnownName(paths, given, config.externalCa)
+  const change = changeOf(invocation, config, 'device sign-out')
+  const { blocksNumber } = await signOut(change, name)
+  invocation.terminal.print(`signed out: all sessions of "${name}"`)
+  const hasIt = (state: { readonly blocksNumber: number }) => state.blocksNumber >= blocksNumber
+  return tellConfirmation(invocation.terminal, await awaitConfirmation(paths, hasIt)) ? 0 : 1
+}

@@ -1,0 +1,216 @@
+import {
+  type AdoptedFiles,
+  type Adoption,
+  readAdoption,
+} from '../../administration/adopt-authority.ts'
+import { fill, initialise } from '../../administration/initialise.ts'
+import { AdministrationError } from '../../administration/problem.ts'
+import type { Config } from '../../config/config.ts'
+import { quote } from '../../config/text.ts'
+import { deviceNameProblem, normalizeName } from '../../enrollment/device-name.ts'
+import { choiceFlag, daysFlag, noNames, textFlag } from '../arguments.ts'
+import type { Command, ExitCode, Invocation } from '../command.ts'
+import { askSecret, settingsOf } from '../own-authority.ts'
+import { count, day } from '../words.ts'
+
+const AUTHORITY_DAYS = 3653
+const MOST_DAYS = 36_500
+
+const HELP = `Usage: certlatch init [--name NAME] [--days N] [--encrypt]
+       certlatch init --adopt CA.CRT CA.KEY [options]
+
+Fills the data directory: a CA that signs the certificates of devices, its empty CRL, and the keys of
+the session cookie. Nothing that is there is overwritten. certlatch serve does the same at its first
+start; this command is for a CA with a name, an end or an encrypted key of your choice, and for one
+that exists.
+
+Options:
+      --name NAME    the name of the CA, as phones show it; default: one with a random end
+      --days N       how long the CA lasts, ${AUTHORITY_DAYS} by default (ten years)
+      --encrypt      encrypt the CA's key; each command that signs asks for the passphrase then, or
+                     reads it from CERTLATCH_CA_PASSPHRASE_FILE
+
+      --adopt        take over a CA made with openssl: its certificate and its key, both in PEM
+      --crl FILE     its CRL; what it revoked stays revoked
+      --index FILE   the database of openssl ca (index.txt): each name in it becomes a device
+      --certificates FOLDER
+                     the certificates that it has issued: each becomes a device
+      --unlisted allow|refuse
+                     what a certificate of that CA means which is in neither: refuse is the default
+                     with an index or certificates, and one of the two has to be said without
+      --dry-run      say what would be taken over, and write nothing
+
+Example:
+  $ certlatch init --name "Lovelace family"
+  $ certlatch init --adopt ca.crt ca.key --index demoCA/index.txt --certificates demoCA/newcerts`
+
+export const init: Command = {
+  help: () => HELP,
+  options: {
+    name: { type: 'string' },
+    days: { type: 'string' },
+    encrypt: { type: 'boolean' },
+    adopt: { type: 'boolean' },
+    crl: { type: 'string' },
+    index: { type: 'string' },
+    certificates: { type: 'string' },
+    unlisted: { type: 'string' },
+    'dry-run': { type: 'boolean' },
+  },
+  takesPositionals: true,
+  run: runInit,
+}
+
+async function runInit(invocation: Invocation): Promise<ExitCode> {
+  const config = settingsOf(invocation)
+  checkFlags(invocation)
+  if (invocation.flags['adopt'] === true) return adopt(invocation, config)
+  noNames(invocation)
+  const days = daysFlag(invocation, MOST_DAYS, AUTHORITY_DAYS)
+  const commonName = readAuthorityName(invocation)
+  const passphrase = await newPassphrase(invocation, config)
+  const { terminal, nowSeconds } = invocation
+  const needed = neededOf(config)
+  const options = { commonName, days, passphrase }
+  const made = await initialise(config.dataDir, needed, options, nowSeconds())
+  for (const path of made) terminal.print(`made ${path}`)
+  tellNext(invocation, config)
+  return 0
+}
+
+const ADOPTING = ['crl', 'index', 'certificates', 'unlisted', 'dry-run'] as const
+const MAKING = ['name', 'days'] as const
+
+function checkFlags({ flags }: Invocation): void {
+  const isAdopting = flags['adopt'] === true
+  for (const name of isAdopting ? MAKING : ADOPTING) {
+    if (flags[name] === undefined) continue
+    const why = isAdopting ? 'the CA that is adopted has its own' : 'that goes with --adopt alone'
+    throw new AdministrationError(`--${name} cannot be given here: ${why}`, 2)
+  }
+}
+
+export function readAuthorityName(invocation: Invocation): string | undefined {
+  const given = textFlag(invocation, 'name')
+  if (given === undefined) return undefined
+  const name = normalizeName(given)
+  const problem = deviceNameProblem(name)
+  if (problem === undefined) return name
+  throw new AdministrationError(`--name ${quote(given)} ${problem}`, 2)
+}
+
+/** What a setting names is somebody else's to make. */
+function neededOf(config: Config) {
+  const needed = {
+    authority: !config.externalCa,
+    revocationList: !config.externalCa && !config.crlFileNamed,
+    sessionKeys: !config.sessionKeysFileNamed,
+  }
+  if (Object.values(needed).includes(true)) return needed
+  throw new AdministrationError(
+    'CERTLATCH_CA_FILE and CERTLATCH_SESSION_KEYS_FILE are set: there is nothing for certlatch to make',
+    2,
+  )
+}
+
+async function newPassphrase(
+  invocation: Invocation,
+  { caPassphrase }: Config,
+): Promise<string | undefined> {
+  if (invocation.flags['encrypt'] !== true) return undefined
+  if (caPassphrase !== undefined) return caPassphrase
+  const first = await askSecret(invocation.streams, 'a passphrase for the CA key: ')
+  if (first === undefined) {
+    throw new AdministrationError(
+      '--encrypt needs a passphrase: set CERTLATCH_CA_PASSPHRASE_FILE to a file with one, or run this in a terminal',
+      2,
+    )
+  }
+  if (first === '') throw new AdministrationError('the passphrase is empty', 2)
+  const second = await askSecret(invocation.streams, 'the same again: ')
+  if (first === second) return first
+  throw new AdministrationError('the two passphrases differ; nothing was changed')
+}
+
+function tellNext({ terminal }: Invocation, { externalCa }: Config): void {
+  if (externalCa) {
+    terminal.tell('next: certlatch serve; certificates come from the CA of CERTLATCH_CA_FILE')
+    return
+  }
+  terminal.tell('keep a copy of the private folder: whoever has it can let devices in')
+  terminal.tell(
+    'next: certlatch serve, and certlatch device add "Ada\'s phone" for the first device',
+  )
+}
+
+async function adopt(invocation: Invocation, config: Config): Promise<ExitCode> {
+  const { terminal, streams, nowSeconds } = invocation
+  if (config.externalCa) {
+    throw new AdministrationError(
+      'CERTLATCH_CA_FILE is set: unset it to adopt a CA, or leave the CA where it is and adopt nothing',
+      2,
+    )
+  }
+  const files = adoptedFiles(invocation)
+  const encryptWith = await newPassphrase(invocation, config)
+  const ask = async (path: string) =>
+    config.caPassphrase ?? (await askSecret(streams, `passphrase of ${path}: `))
+  const adoption = await readAdoption(files, encryptWith, ask, nowSeconds())
+  tellAdoption(invocation, adoption, files.allowUnlisted)
+  if (invocation.flags['dry-run'] === true) {
+    terminal.tell('--dry-run: nothing was written')
+    return 0
+  }
+  const needed = { ...neededOf(config), authority: true, revocationList: true }
+  const made = await fill(config.dataDir, needed, nowSeconds(), () => adoption.files)
+  for (const path of made) terminal.print(`made ${path}`)
+  tellNext(invocation, config)
+  return 0
+}
+
+function adoptedFiles(invocation: Invocation): AdoptedFiles {
+  const [certificate, key, ...more] = invocation.positionals
+  if (certificate === undefined || key === undefined || more.length > 0) {
+    throw new AdministrationError(
+      '--adopt expects two files, the certificate and the key of the CA: certlatch init --adopt ca.crt ca.key',
+      2,
+    )
+  }
+  const index = textFlag(invocation, 'index')
+  const certificates = textFlag(invocation, 'certificates')
+  const isListed = index !== undefined || certificates !== undefined
+  const unlisted =
+    textFlag(invocation, 'unlisted') === undefined
+      ? undefined
+      : choiceFlag(invocation, 'unlisted', ['allow', 'refuse'], 'refuse')
+  if (!isListed && unlisted === undefined) {
+    throw new AdministrationError(
+      'what has this CA issued? Give --index index.txt or --certificates FOLDER, or say --unlisted allow (all its certificates open) or --unlisted refuse (none does until it is registered)',
+      2,
+    )
+  }
+  return {
+    certificate,
+    key,
+    revocationList: textFlag(invocation, 'crl'),
+    index,
+    certificates,
+    allowUnlisted: unlisted === 'allow',
+  }
+}
+
+/** Before anything is written: what is taken over, and what of it will be refused at the door. */
+function tellAdoption({ terminal }: Invocation, adoption: Adoption, allowsUnlisted: boolean): void {
+  const { issuer, devices, revokedCount, refused, skipped } = adoption
+  terminal.tell(`the CA lasts until ${day(issuer.certificate.notAfter)}`)
+  terminal.tell(
+    `${count(devices.length, 'device')} of it, ${count(revokedCount, 'revoked certificate')}`,
+  )
+  for (const { name, serial, problem } of refused) {
+    terminal.tell(`will be refused: "${name}" (${serial}): ${problem}`)
+  }
+  for (const reason of skipped) terminal.tell(`left out: ${reason}`)
+  if (allowsUnlisted) {
+    terminal.tell('every other certificate that this CA has signed opens too, under its own name')
+  }
+}

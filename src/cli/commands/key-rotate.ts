@@ -1,0 +1,62 @@
+import { awaitConfirmation } from '../../administration/confirmation.ts'
+import { AdministrationError } from '../../administration/problem.ts'
+import { rotateSessionKeys } from '../../administration/rotate-session-keys.ts'
+import { dataPaths } from '../../store/data-directory.ts'
+import { durationFlag, noNames } from '../arguments.ts'
+import type { Command, ExitCode, Invocation } from '../command.ts'
+import { tellConfirmation } from '../confirming.ts'
+import { changeOf, settingsOf } from '../own-authority.ts'
+import { moment, span } from '../words.ts'
+
+const AFTER_SECONDS = 5
+
+const HELP = `Usage: certlatch key rotate [--after T]
+       certlatch key rotate --now
+
+Adds a key to those of the session cookie. It signs after a short while, when every replica has read
+it; the keys before verify until the last session that they have signed is over. Nobody is logged
+out.
+
+Options:
+      --after T  when the new key begins to sign: 5s by default
+      --now      throw the keys before away: all sessions end, and certificates open new ones. For
+                 keys that somebody else may have seen.
+
+Example:
+  $ certlatch key rotate`
+
+export const keyRotate: Command = {
+  help: () => HELP,
+  options: { after: { type: 'string' }, now: { type: 'boolean' } },
+  takesPositionals: true,
+  run: runKeyRotate,
+}
+
+async function runKeyRotate(invocation: Invocation): Promise<ExitCode> {
+  const config = settingsOf(invocation)
+  noNames(invocation)
+  const { flags, terminal } = invocation
+  const endSessions = flags['now'] === true
+  if (endSessions && flags['after'] !== undefined) {
+    throw new AdministrationError('--now and --after do not go together', 2)
+  }
+  const afterSeconds = durationFlag(invocation, 'after', '1d', AFTER_SECONDS)
+  const rotated = await rotateSessionKeys(
+    changeOf(invocation, config, 'key rotate'),
+    config.sessionKeysFile,
+    { afterSeconds, ttlSeconds: config.sessionTtlSeconds, endSessions },
+  )
+  terminal.print(
+    endSessions
+      ? 'rotated: the keys before are gone, and with them all sessions'
+      : `rotated: the new key signs in ${span(afterSeconds)}`,
+  )
+  if (rotated.oldUntil !== undefined) {
+    terminal.print(`the keys before verify until ${moment(rotated.oldUntil)}`)
+  }
+  const confirmation = await awaitConfirmation(
+    dataPaths(config.dataDir),
+    ({ keySet }) => keySet === rotated.fingerprint,
+  )
+  return tellConfirmation(terminal, confirmation) ? 0 : 1
+}

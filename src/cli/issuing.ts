@@ -1,0 +1,172 @@
+import { access, constants, readFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import type { ParseArgsConfig } from 'node:util'
+import type { Added } from '../administration/add-device.ts'
+import {
+  fingerprint,
+  type IssueOptions,
+  KEY_TYPES,
+  PACKAGE_FORMATS,
+} from '../administration/issue-certificate.ts'
+import { AdministrationError } from '../administration/problem.ts'
+import { readPemBlocks } from '../certificate/pem.ts'
+import { readSigningRequest } from '../certificate/signing-request.ts'
+import type { Config } from '../config/config.ts'
+import { dataPaths } from '../store/data-directory.ts'
+import { describeFileError } from '../store/files.ts'
+import { choiceFlag, daysFlag, textFlag } from './arguments.ts'
+import type { Invocation } from './command.ts'
+import { day } from './words.ts'
+
+const CERTIFICATE_DAYS = 397
+const MOST_DAYS = 3_653
+
+export const ISSUE_OPTIONS = {
+  days: { type: 'string' },
+  key: { type: 'string' },
+  format: { type: 'string' },
+  p12: { type: 'string' },
+  out: { type: 'string' },
+  json: { type: 'boolean' },
+} as const satisfies NonNullable<ParseArgsConfig['options']>
+
+export const ISSUE_HELP = `      --days N       how long the certificate lasts, ${CERTIFICATE_DAYS} by default, ${MOST_DAYS} at most
+      --key p256|rsa2048
+                     the kind of key; rsa2048 for Home Assistant's app on Android
+      --format p12|mobileconfig|pem
+                     p12 (the default) for everything; mobileconfig for Apple's devices; pem for curl
+                     and programs, where the key is not encrypted
+      --p12 compat|modern
+                     compat (the default) is what every system imports; modern is encrypted better,
+                     for Windows 10, Linux, iOS 18, macOS 15, Android 16 and later
+      --out FOLDER   where the package goes, here by default; - for standard output`
+
+/** Where a package goes. */
+export interface Place {
+  readonly handOut: 'file' | 'print'
+  readonly folder: string
+  /** From whose container a person has to fetch it. */
+  readonly composeService: string | undefined
+}
+
+/**
+ * The folder that was named, or this one; where a container has only its volumes to write to, one of
+ * those.
+ */
+export async function placeOf(invocation: Invocation, config: Config): Promise<Place> {
+  const out = textFlag(invocation, 'out')
+  const { composeService } = config
+  if (out === '-') return { handOut: 'print', folder: '.', composeService }
+  if (out !== undefined) {
+    return { handOut: 'file', folder: out.replace(/(?<=.)\/+$/, ''), composeService }
+  }
+  const folder =
+    composeService !== undefined && !(await isWritable('.'))
+      ? join(dataPaths(config.dataDir).privateFolder, 'packages')
+      : '.'
+  return { handOut: 'file', folder, composeService }
+}
+
+async function isWritable(path: string): Promise<boolean> {
+  try {
+    await access(path, constants.W_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+export async function issueOptionsOf(
+  invocation: Invocation,
+  { folder }: Place,
+): Promise<IssueOptions> {
+  const csr = textFlag(invocation, 'csr')
+  const format = choiceFlag(invocation, 'format', PACKAGE_FORMATS, 'p12')
+  for (const flag of csr === undefined ? [] : ['key', 'format', 'p12']) {
+    if (invocation.flags[flag] === undefined) continue
+    throw new AdministrationError(`--${flag} does not go with --csr: the device has its key`, 2)
+  }
+  if (format === 'pem' && invocation.flags['p12'] !== undefined) {
+    throw new AdministrationError('--p12 does not go with --format pem', 2)
+  }
+  return {
+    days: daysFlag(invocation, MOST_DAYS, CERTIFICATE_DAYS),
+    key: choiceFlag(invocation, 'key', KEY_TYPES, 'p256'),
+    format,
+    form: choiceFlag(invocation, 'p12', ['compat', 'modern'], 'compat'),
+    publicKeyInfo: csr === undefined ? undefined : await readRequest(csr),
+    folder,
+  }
+}
+
+async function readRequest(path: string): Promise<Buffer> {
+  let content: Buffer
+  try {
+    content = await readFile(path)
+  } catch (error) {
+    throw new AdministrationError(`--csr ${path} ${describeFileError(error)}`, 2)
+  }
+  const text = content.toString('latin1')
+  const [der = content] =
+    readPemBlocks(text, 'CERTIFICATE REQUEST', true) ??
+    readPemBlocks(text, 'NEW CERTIFICATE REQUEST', true) ??
+    []
+  const read = readSigningRequest(der)
+  if (read.ok) return read.request.publicKeyInfo
+  throw new AdministrationError(`--csr ${path} ${read.problem}`)
+}
+
+/** Says what was made; the password appears here, once, and nowhere else. */
+export function handOut(invocation: Invocation, added: Added, place: Place): void {
+  const { terminal, streams, flags } = invocation
+  const { device, certificate, password } = added
+  const path = added.package.path.replace(/^\.\//, '')
+  if (place.handOut === 'print') {
+    streams.stdout.write(added.package.content)
+    terminal.tell(described(added))
+    if (password !== undefined) terminal.tell(`password: ${password}`)
+    return
+  }
+  if (flags['json'] === true) {
+    const made = {
+      schemaVersion: 1,
+      device: { id: device.id, name: device.name, owner: device.owner },
+      certificate: {
+        serial: certificate.serial,
+        notBefore: certificate.notBefore,
+        notAfter: certificate.notAfter,
+        sha256: fingerprint(certificate.der, 'sha256'),
+      },
+      package: resolve(path),
+      password,
+    }
+    terminal.print(JSON.stringify(made, undefined, 2))
+    return
+  }
+  terminal.print(described(added))
+  terminal.print(`package   ${path}`)
+  if (password !== undefined) terminal.print(`password  ${password}`)
+  tellNext(invocation, path, password, place)
+}
+
+const described = ({ device, certificate }: Added): string =>
+  `"${device.name}" may enter until ${day(certificate.notAfter)}${device.owner === undefined ? '' : ` as ${device.owner}`}`
+
+function tellNext(
+  { terminal }: Invocation,
+  path: string,
+  password: string | undefined,
+  { composeService }: Place,
+): void {
+  if (password !== undefined) {
+    terminal.tell('the password is not kept: type it where the package is imported')
+  }
+  if (composeService !== undefined) {
+    const place = resolve(path)
+    terminal.tell('next, outside of the container: bring the package out, and delete it in there')
+    terminal.print(`docker compose cp ${composeService}:${place} .`)
+    terminal.print(`docker compose exec ${composeService} rm ${place}`)
+    return
+  }
+  terminal.tell('next: bring the package to the device, import it, and delete it here')
+}

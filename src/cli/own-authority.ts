@@ -1,0 +1,66 @@
+import { createInterface } from 'node:readline/promises'
+import { Writable } from 'node:stream'
+import { isEncryptedKey } from '../administration/authorities.ts'
+import type { Change } from '../administration/change-directory.ts'
+import { readTextIfThere } from '../administration/directory.ts'
+import { AdministrationError } from '../administration/problem.ts'
+import type { Config } from '../config/config.ts'
+import { loadConfig } from '../config/load.ts'
+import { dataPaths } from '../store/data-directory.ts'
+import type { Invocation } from './command.ts'
+import type { Streams } from './terminal.ts'
+
+/** The settings of a command. Throws an AdministrationError with everything wrong with them. */
+export function settingsOf({ environment }: Invocation): Config {
+  const loaded = loadConfig(environment)
+  if (loaded.ok) return loaded.config
+  throw new AdministrationError(loaded.problems, 2)
+}
+
+/** The same for what only our own CA can do. */
+export function ownSettingsOf(invocation: Invocation, instead: string): Config {
+  const config = settingsOf(invocation)
+  if (!config.externalCa) return config
+  throw new AdministrationError(
+    `CERTLATCH_CA_FILE is set, so the certificates are of ${config.caFile} and not of certlatch: ${instead}`,
+    2,
+  )
+}
+
+export function changeOf({ nowSeconds }: Invocation, { dataDir }: Config, who: string): Change {
+  return { dataDir, who, nowSeconds: nowSeconds() }
+}
+
+/** The passphrase of the CA's key: of the settings, or asked for where there is somebody to ask. */
+export async function authorityPassphrase(
+  { streams }: Invocation,
+  { caPassphrase, dataDir }: Config,
+): Promise<string | undefined> {
+  if (caPassphrase !== undefined) return caPassphrase
+  const { authorityKey } = dataPaths(dataDir)
+  const key = await readTextIfThere(authorityKey)
+  if (key === undefined || !isEncryptedKey(key)) return undefined
+  return askSecret(streams, `passphrase of ${authorityKey}: `)
+}
+
+/** What a person types without its being shown; `undefined` without a terminal. */
+export async function askSecret(
+  { stdin, stderr }: Streams,
+  question: string,
+): Promise<string | undefined> {
+  if (stdin?.isTTY !== true) return undefined
+  stderr.write(question)
+  const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() })
+  const dialogue = createInterface({ input: stdin, output: nowhere, terminal: true })
+  // Ctrl-C ends the question and, with nobody left to answer, the command.
+  const cancelled = new AbortController()
+  dialogue.once('SIGINT', () => cancelled.abort())
+  try {
+    return await dialogue.question('', { signal: cancelled.signal })
+  } catch {
+    throw new AdministrationError('cancelled; nothing was changed')
+  } finally {
+    dialogue.close()
+    stderr.write('\n')
+  }
+}

@@ -1,0 +1,89 @@
+/** A line of the database that `openssl ca` keeps (`index.txt`). */
+export interface IndexEntry {
+  readonly line: number
+  /** Whether it stands there as revoked. */
+  readonly isRevoked: boolean
+  /** Unix seconds. */
+  readonly notAfter: number
+  readonly revokedAt: number | undefined
+  /** As openssl has it: `keyCompromise`, `superseded` and so on. */
+  readonly reason: string | undefined
+  /** As in `Certificate.serial`. */
+  readonly serial: string
+  readonly commonName: string | undefined
+}
+
+export type ReadIndex =
+  | { readonly ok: true; readonly entries: readonly IndexEntry[] }
+  | { readonly ok: false; readonly problem: string }
+
+/**
+ * Reads the six columns: status, end, revocation with its reason, serial number, file, subject;
+ * separated by tabs. The problem is a sentence that follows the file's name.
+ */
+export function readIndex(text: string): ReadIndex {
+  const entries: IndexEntry[] = []
+  for (const [index, line] of text.split(/\r?\n/).entries()) {
+    if (line === '') continue
+    const entry = readLine(line, index + 1)
+    if (entry === undefined) {
+      return {
+        ok: false,
+        problem: `line ${index + 1} is not one of an openssl index.txt: expected V, R or E, dates, a serial number and a subject, separated by tabs`,
+      }
+    }
+    entries.push(entry)
+  }
+  return { ok: true, entries }
+}
+
+function readLine(text: string, line: number): IndexEntry | undefined {
+  const [status = '', end = '', revocation = '', number = '', file, subject] = text.split('\t')
+  const notAfter = readTime(end)
+  const [date = '', reason] = revocation.split(',')
+  const revokedAt = readTime(date)
+  const isRevoked = status === 'R'
+  if (!/^[VRE]$/.test(status) || notAfter === undefined || file === undefined) return undefined
+  if (subject === undefined || !/^[0-9A-F]{1,42}$/i.test(number)) return undefined
+  if (isRevoked !== (revokedAt !== undefined)) return undefined
+  return {
+    line,
+    isRevoked,
+    notAfter,
+    revokedAt,
+    reason,
+    serial: serialOf(number),
+    commonName: commonNameOf(subject),
+  }
+}
+
+/** Whole bytes, in lower case, as a certificate's own serial number is written here. */
+function serialOf(number: string): string {
+  const digits = number.toLowerCase().replace(/^0+(?=.)/, '')
+  const whole = digits.length % 2 === 0 ? digits : `0${digits}`
+  return whole
+}
+
+const TIME = /^(\d{2}|\d{4})(\d{2})(\d{2})(\d{2})(\d{2})(\d{2})Z$/
+
+/** UTCTime or GeneralizedTime; the former's century is that of RFC 5280 §4.1.2.5.1. */
+function readTime(text: string): number | undefined {
+  const [, years, ...rest] = TIME.exec(text) ?? []
+  if (years === undefined) return undefined
+  const [month = 0, day = 0, hour = 0, minute = 0, second = 0] = rest.map(Number)
+  const short = Number(years) < 50 ? 2000 : 1900
+  const year = years.length === 4 ? Number(years) : short + Number(years)
+  const seconds = Date.UTC(year, month - 1, day, hour, minute, second) / 1000
+  return Number.isSafeInteger(seconds) ? seconds : undefined
+}
+
+/** The last CN of `/C=DE/CN=Ada`; a slash within a value stands there as it is. */
+function commonNameOf(subject: string): string | undefined {
+  const start = subject.lastIndexOf('/CN=')
+  if (start === -1) return undefined
+  const [value = ''] = subject.slice(start + 4).split(/\/(?=[A-Za-z0-9.]+=)/)
+  const bytes = value.replace(/\\x([0-9A-Fa-f]{2})/g, (_, hex: string) =>
+    String.fromCharCode(Number.parseInt(hex, 16)),
+  )
+  return Buffer.from(bytes, 'latin1').toString('utf8')
+}

@@ -1,0 +1,26 @@
+/**
+ * What a person types on a phone, once: lower-case letters and digits without those that are taken
+ * for each other (0 and o, 1 and l).
+ */
+const ALPHABET = 'abcdefghijkmnpqrstuvwxyz23456789'
+const GROUPS = 5
+const GROUP_LENGTH = 4
+
+/** As many random bytes as a password has characters; each gives five bits. */
+export const PASSWORD_RANDOM_BYTES = GROUPS * GROUP_LENGTH
+
+/**
+ * The password of a package, as `k7fm-x2ab-…`: 100 bits, since the old key derivation of the
+ * `compat` form adds next to nothing to them, and plain ASCII, since importers disagree on all else.
+ */
+export function packagePassword(random: Uint8Array): string {
+  if (random.length !== PASSWORD_RANDOM_BYTES) {
+    throw new RangeError(`a password takes ${PASSWORD_RANDOM_BYTES} random bytes`)
+  }
+  // 32 letters divide 256 evenly, so none is likelier than another.
+  const letters = Array.from(random, (byte) => ALPHABET.charAt(byte % ALPHABET.length))
+  const groups = Array.from({ length: GROUPS }, (_, group) =>
+    letters.slice(group * GROUP_LENGTH, (group + 1) * GROUP_LENGTH).join(''),
+  )
+  return groups.join('-')
+}

@@ -1,0 +1,70 @@
+import { hash } from 'node:crypto'
+import { build } from 'plist'
+
+export interface ProfileRequest {
+  readonly deviceName: string
+  /** Stays the same when the device's certificate is renewed. */
+  readonly deviceId: string
+  /** Who says so, as the phone shows it. */
+  readonly organization: string
+  /** Of the package inside. */
+  readonly fileName: string
+  readonly pkcs12: Uint8Array
+  /** Certificates, DER, that the device shall trust: the root of a private *server* certificate. */
+  readonly authorities: readonly Uint8Array[]
+}
+
+/** A UUIDv4 made for certlatch: what it names is unlike anybody else's. */
+const NAMESPACE = Buffer.from('7d2b9c0e51f64a7f9a63c8e4b1750d92', 'hex')
+
+/** A UUIDv5 (RFC 9562 §5.5): the same name gives the same one. */
+function uuidOf(name: string): string {
+  const bytes = hash('sha1', Buffer.concat([NAMESPACE, Buffer.from(name, 'utf8')]), 'buffer')
+  bytes.writeUInt8((bytes.readUInt8(6) & 0x0f) | 0x50, 6)
+  bytes.writeUInt8((bytes.readUInt8(8) & 0x3f) | 0x80, 8)
+  const hex = bytes.toString('hex', 0, 16)
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-').toUpperCase()
+}
+
+/** What XML 1.0 cannot hold, or not keep, becomes the sign for an unreadable character. */
+const asXmlText = (text: string): string =>
+  text.replace(/[^\u0020-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/gu, '\ufffd')
+
+/** The keys that every payload has (Apple's "CommonPayloadKeys"). */
+function payload(type: string, identifier: string, displayName: string) {
+  return {
+    PayloadType: type,
+    PayloadVersion: 1,
+    PayloadIdentifier: identifier,
+    PayloadUUID: uuidOf(identifier),
+    PayloadDisplayName: asXmlText(displayName),
+  }
+}
+
+/**
+ * An Apple configuration profile (.mobileconfig) that installs the package. Its password is not in
+ * it: whoever gets the file would have both, so iOS and macOS ask for it. Identifiers are made of
+ * the device's, so that the profile of a renewed certificate replaces the one before.
+ */
+export function writeProfile(request: ProfileRequest): string {
+  const { deviceName, deviceId, organization, fileName, pkcs12, authorities } = request
+  const identifier = `certlatch.device.${deviceId}`
+  const roots = authorities.map((der, index) => ({
+    ...payload('com.apple.security.root', `${identifier}.root.${index + 1}`, organization),
+    PayloadContent: der,
+    PayloadCertificateFileName: `root-${index + 1}.cer`,
+  }))
+  return build({
+    ...payload('Configuration', identifier, `${organization}: ${deviceName}`),
+    PayloadOrganization: asXmlText(organization),
+    PayloadDescription: 'Installs the certificate that lets this device in.',
+    PayloadContent: [
+      ...roots,
+      {
+        ...payload('com.apple.security.pkcs12', `${identifier}.identity`, deviceName),
+        PayloadCertificateFileName: fileName,
+        PayloadContent: pkcs12,
+      },
+    ],
+  })
+}

@@ -1,0 +1,88 @@
+import { hostname } from 'node:os'
+import { describeFileError } from '../store/files.ts'
+import { type RunningState, readLastSeen, runningId, writeRunning } from '../store/running.ts'
+import type { Snapshot } from '../store/snapshot.ts'
+import type { LastSeen } from './last-seen.ts'
+import type { Log } from './log.ts'
+import { lowestNumber } from './readiness.ts'
+
+/** What this process says of itself to the commands: `private/running/<id>.json`. */
+export interface RunningFile {
+  /** Why it cannot be written, in words; `undefined`: it was, last time. */
+  readonly problem: string | undefined
+  /** Writes it now; never fails. */
+  write(): Promise<void>
+  /** Writes it for the last time. */
+  close(): Promise<void>
+}
+
+export interface RunningFileOptions {
+  readonly folder: string
+  /** Where this service listens, which tells it from others of this machine. */
+  readonly listen: string
+  readonly version: string
+  readonly lastSeen: LastSeen
+  readonly log: Log
+  snapshot(): Snapshot
+  nowSeconds(): number
+}
+
+const WRITE_MILLISECONDS = 10_000
+
+/** Takes over what was last seen before a restart, and keeps the file up to date from then on. */
+export async function openRunningFile(options: RunningFileOptions): Promise<RunningFile> {
+  const { folder, listen, version, lastSeen, log, snapshot, nowSeconds } = options
+  const host = hostname()
+  const id = runningId(host, listen)
+  const startedAt = nowSeconds()
+  let problem: string | undefined
+  let underWay: Promise<void> = Promise.resolve()
+
+  const state = (stoppedAt: number | undefined): RunningState => ({
+    schemaVersion: 1,
+    listen,
+    host,
+    version,
+    startedAt,
+    stoppedAt,
+    crlNumber: lowestNumber(snapshot()),
+    blocksNumber: snapshot().blocks.number,
+    keySet: snapshot().keyRing.fingerprint,
+    lastSeen: lastSeen
+      .all()
+      .filter(({ certificateAt, sessionAt }) => certificateAt + sessionAt > 0),
+  })
+  const write = async (stoppedAt?: number) => {
+    try {
+      await writeRunning(folder, id, state(stoppedAt))
+      problem = undefined
+    } catch (error) {
+      const found = `${folder} ${describeFileError(error)}: when devices were last seen is lost at the end of this process`
+      if (problem !== found) log.warn({ problem: found }, 'cannot write what commands ask for')
+      problem = found
+    }
+  }
+  // One after another, so that an older state never replaces a newer one.
+  const inTurn = (stoppedAt?: number): Promise<void> => {
+    underWay = underWay.then(() => write(stoppedAt))
+    return underWay
+  }
+  try {
+    lastSeen.restore((await readLastSeen(folder)).values())
+  } catch (error) {
+    log.warn({ problem: `${folder} ${describeFileError(error)}` }, 'last seen is not known')
+  }
+  await inTurn()
+  const timer = setInterval(() => void inTurn(), WRITE_MILLISECONDS)
+  timer.unref()
+  return {
+    get problem() {
+      return problem
+    },
+    write: () => inTurn(),
+    close: () => {
+      clearInterval(timer)
+      return inTurn(nowSeconds())
+    },
+  }
+}

@@ -1,0 +1,241 @@
+import { readdir, rename, rm, rmdir, stat, utimes, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
+import { adoptOwner, describeFileError, errorCode, MODE, makeFolder } from './files.ts'
+import {
+  createWatch,
+  describeHolder,
+  type Holder,
+  hasMoved,
+  holderContent,
+  isProcessGone,
+  machineIdentity,
+  readHolder,
+  SILENCE_MILLISECONDS,
+  type Watch,
+} from './lock-holder.ts'
+
+/** The right to change a data directory; it ends with its process. */
+export interface Lock {
+  /** To be called before whatever has an effect; throws a LockLostError if another took over. */
+  assertHeld(): Promise<void>
+  /** Lets the next one in; never fails. */
+  release(): Promise<void>
+}
+
+/** This process stood still for so long that another one writes now. */
+export class LockLostError extends Error {
+  override readonly name = 'LockLostError'
+}
+
+export type AcquiredLock =
+  | { readonly ok: true; readonly lock: Lock }
+  | { readonly ok: false; readonly problem: string }
+
+export interface LockOptions {
+  /** The command, for whoever has to wait for it. */
+  readonly who: string
+  /** How long to wait for another writer to end. */
+  readonly waitMilliseconds: number
+  /** A clock that never jumps, in milliseconds. */
+  readonly now?: () => number
+  readonly sleep?: (milliseconds: number) => Promise<unknown>
+}
+
+const BEAT_MILLISECONDS = 1_000
+const POLL_MILLISECONDS = 20
+
+/**
+ * Becomes the only writer of a folder, among the processes of all machines and containers that share
+ * it.
+ *
+ * In `lock/`, the file `7` says that the seventh writer is at work and `7.free` that it has ended. The
+ * next one makes `8`, which only one can. The highest number counts, and is never removed: so nobody
+ * becomes the writer on the ground of an old look. A writer touches its file each second; if that has
+ * not moved for five seconds of watching (no two clocks are compared), its process is taken for dead.
+ */
+export async function acquireLock(folder: string, options: LockOptions): Promise<AcquiredLock> {
+  const { who, waitMilliseconds, now = () => performance.now(), sleep = wait } = options
+  const identity = await machineIdentity()
+  const content = holderContent(who, identity)
+  const contest = { folder: join(folder, 'lock'), content, identity, watch: createWatch(now) }
+  const until = now() + waitMilliseconds
+  let holder: Holder | undefined
+  let isNewFolder = false
+  try {
+    for (;;) {
+      isNewFolder = (await makeLockFolder(contest.folder)) || isNewFolder
+      const attempt = await attemptClaim(contest)
+      if (attempt.ok) return { ok: true, lock: holdLock(attempt.path, folder) }
+      holder = attempt.holder ?? holder
+      if (now() >= until) return { ok: false, problem: describeHolder(folder, holder) }
+      await sleep(POLL_MILLISECONDS)
+    }
+  } catch (error) {
+    if (errorCode(error) === undefined) throw error
+    // Fails if another has begun to use it, as it should.
+    if (isNewFolder) await rmdir(contest.folder).catch(() => undefined)
+    return { ok: false, problem: describeFailure(folder, error) }
+  }
+}
+
+/** Answers whether it was not there. */
+async function makeLockFolder(path: string): Promise<boolean> {
+  const isThere = await stat(path).then(
+    () => true,
+    () => false,
+  )
+  if (isThere) return false
+  await makeFolder(dirname(path), MODE.secretFolder)
+  await makeFolder(path, MODE.secretFolder)
+  return true
+}
+
+// --- becoming the writer --------------------------------------------------------------------------
+
+interface Contest {
+  readonly folder: string
+  readonly content: string
+  readonly identity: string | undefined
+  readonly watch: Watch
+}
+
+type Attempt =
+  | { readonly ok: true; readonly path: string }
+  | { readonly ok: false; readonly holder: Holder | undefined }
+
+const BEATEN: Attempt = { ok: false, holder: undefined }
+
+async function attemptClaim({ folder, content, identity, watch }: Contest): Promise<Attempt> {
+  const top = await highest(folder)
+  let holder: Holder | undefined
+  if (top.isHeld) {
+    holder = await readHolder(join(folder, String(top.generation)))
+    if (holder === undefined) return BEATEN
+    if (!isProcessGone(holder, identity) && !watch.isStill(holder)) return { ok: false, holder }
+  }
+  const generation = top.generation + 1
+  const path = join(folder, String(generation))
+  if (!(await createClaim(path, content))) return BEATEN
+  try {
+    await adoptOwner(path, folder)
+    // It touches its file before it looks for ours, and we look at its file after making ours: of two
+    // that meet here at least one goes back.
+    const isAlive = holder !== undefined && (await hasMoved(holder))
+    const now = await highest(folder)
+    // Another may have had this very number, and have ended, since the folder was read.
+    if (isAlive || now.generation !== generation || !now.isHeld) {
+      await rm(path, { force: true })
+      return BEATEN
+    }
+  } catch (error) {
+    await rm(path, { force: true })
+    throw error
+  }
+  await removeLower(folder, generation)
+  return { ok: true, path }
+}
+
+/** Answers whether it was us who made it. */
+async function createClaim(path: string, content: string): Promise<boolean> {
+  try {
+    await writeFile(path, content, { flag: 'wx', mode: MODE.secret })
+    return true
+  } catch (error) {
+    const code = errorCode(error)
+    // Without the folder: somebody has tidied up; it is made again.
+    if (code === 'EEXIST' || code === 'ENOENT') return false
+    // Only what could be opened is ours.
+    if ((error as NodeJS.ErrnoException).syscall !== 'open') await rm(path, { force: true })
+    throw error
+  }
+}
+
+/** They mean nothing any more: whatever goes wrong here is no reason to stop. */
+async function removeLower(folder: string, generation: number): Promise<void> {
+  for (const name of await readdir(folder).catch(() => [])) {
+    const read = readName(name)
+    if (read !== undefined && read.generation < generation) {
+      await rm(join(folder, name), { force: true }).catch(() => undefined)
+    }
+  }
+}
+
+// --- being the writer -----------------------------------------------------------------------------
+
+function holdLock(path: string, folder: string): Lock {
+  const beat = (): Promise<void> => utimes(path, new Date(), new Date())
+  const timer = setInterval(() => void beat().catch(() => undefined), BEAT_MILLISECONDS)
+  timer.unref()
+  let isReleased = false
+
+  const isHeld = async (): Promise<boolean> => {
+    if (isReleased) return false
+    try {
+      await beat()
+      const top = await highest(dirname(path))
+      return top.isHeld && join(dirname(path), String(top.generation)) === path
+    } catch (error) {
+      if (errorCode(error) === 'ENOENT') return false
+      throw error
+    }
+  }
+  return {
+    assertHeld: async () => {
+      if (await isHeld()) return
+      throw new LockLostError(
+        `another certlatch command has taken over ${folder}, because this one stood still for more than ${SILENCE_MILLISECONDS / 1000} seconds; it has stopped before changing more: look at what is there, and run it again`,
+      )
+    },
+    release: async () => {
+      if (isReleased) return
+      isReleased = true
+      clearInterval(timer)
+      // If not even this can be written any more, the end of the process releases it.
+      await rename(path, `${path}.free`).catch(() => undefined)
+    },
+  }
+}
+
+// --- what is in the folder ------------------------------------------------------------------------
+
+interface Generation {
+  readonly generation: number
+  readonly isHeld: boolean
+}
+
+const NAME = /^([1-9]\d{0,14})(\.free)?$/
+
+function readName(name: string): Generation | undefined {
+  const match = NAME.exec(name)
+  return match === null
+    ? undefined
+    : { generation: Number(match[1]), isHeld: match[2] === undefined }
+}
+
+async function highest(folder: string): Promise<Generation> {
+  let top: Generation = { generation: 0, isHeld: false }
+  for (const name of await listIfThere(folder)) {
+    const read = readName(name)
+    if (read !== undefined && read.generation >= top.generation) {
+      top = { ...read, isHeld: read.isHeld && (read.generation > top.generation || top.isHeld) }
+    }
+  }
+  return top
+}
+
+async function listIfThere(folder: string): Promise<readonly string[]> {
+  try {
+    return await readdir(folder)
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return []
+    throw error
+  }
+}
+
+function describeFailure(folder: string, error: unknown): string {
+  const code = errorCode(error)
+  return code === 'EACCES' || code === 'EPERM'
+    ? `${folder} may not be written by this user: run the command as the one that the service runs as; nothing was changed`
+    : `${folder} ${describeFileError(error)}; nothing was changed`
+}
