@@ -23,15 +23,24 @@ export interface RunningFileOptions {
   readonly version: string
   readonly lastSeen: LastSeen
   readonly log: Log
-  snapshot(): Snapshot
+  inForce(): InForce
   nowSeconds(): number
 }
+
+/** What commands wait for. */
+export type InForce = Pick<RunningState, 'crlNumber' | 'blocksNumber' | 'keySet'>
+
+export const inForce = (snapshot: Snapshot): InForce => ({
+  crlNumber: lowestNumber(snapshot),
+  blocksNumber: snapshot.blocks.number,
+  keySet: snapshot.keyRing.fingerprint,
+})
 
 const WRITE_MILLISECONDS = 10_000
 
 /** Takes over what was last seen before a restart, and keeps the file up to date from then on. */
 export async function openRunningFile(options: RunningFileOptions): Promise<RunningFile> {
-  const { folder, listen, version, lastSeen, log, snapshot, nowSeconds } = options
+  const { folder, listen, version, lastSeen, log, nowSeconds } = options
   const host = hostname()
   const id = runningId(host, listen)
   const startedAt = nowSeconds()
@@ -45,9 +54,7 @@ export async function openRunningFile(options: RunningFileOptions): Promise<Runn
     version,
     startedAt,
     stoppedAt,
-    crlNumber: lowestNumber(snapshot()),
-    blocksNumber: snapshot().blocks.number,
-    keySet: snapshot().keyRing.fingerprint,
+    ...options.inForce(),
     lastSeen: lastSeen
       .all()
       .filter(({ certificateAt, sessionAt }) => certificateAt + sessionAt > 0),
