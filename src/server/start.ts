@@ -1,6 +1,7 @@
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { DestinationStream } from 'pino'
+import { Registry } from 'prom-client'
 import type { Config } from '../config/config.ts'
 import { dataPaths } from '../store/data-directory.ts'
 import { createAdminApp } from './app.ts'
@@ -9,7 +10,7 @@ import { createLastSeen } from './last-seen.ts'
 import { closeNow, createHttpServer } from './lifecycle.ts'
 import { describeAddress, listenOn } from './listeners.ts'
 import { createLog } from './log.ts'
-import { createTally } from './metrics.ts'
+import { createTally, registerProcess } from './metrics.ts'
 import { observe } from './observe.ts'
 import { makeFirstFiles, warnOfFiles } from './open-files.ts'
 import { readiness } from './readiness.ts'
@@ -56,12 +57,16 @@ export async function startService(options: StartOptions): Promise<RunningServic
   const { trust } = gate
   warnOfFiles(config, trust.current, nowSeconds(), log)
   const stopWatchingAge = watchAge(trust, nowSeconds, log)
+  const processes = new Registry()
+  registerProcess(processes, {})
   const observation = observe({
     ...shared,
     version,
     trust,
     readiness: () => readiness(trust, running?.problem, nowSeconds(), gate.isDraining()),
     cacheEntries: () => gate.cacheEntries(),
+    workers: () => ALONE,
+    gather: () => processes.metrics(),
   })
   const admin = createHttpServer(
     createAdminApp(observation.operations, createErrorLog(log)).callback(),
@@ -94,6 +99,8 @@ export async function startService(options: StartOptions): Promise<RunningServic
     },
   }
 }
+
+const ALONE = { serving: 1, restarts: 0 } as const
 
 /** Opens both or none. */
 async function openListeners({ server, trust }: Gate, admin: Server, config: Config) {
