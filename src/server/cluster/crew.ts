@@ -1,4 +1,5 @@
 import type { AddressInfo } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { DestinationStream } from 'pino'
 import type { ListenAddress, Values } from '../../config/config.ts'
 import type { SeenCertificate } from '../../store/running.ts'
@@ -44,6 +45,12 @@ export function restartDelay(shortLives: number): number {
   return Math.min(doubled, LONGEST_DELAY_MILLISECONDS)
 }
 
+/**
+ * The workers leave one after another within this time: a connection on its way to one that has left
+ * is then given to the next. To the last one happens what happens to a single process.
+ */
+const ROLLING_MILLISECONDS = 1_000
+
 interface Place {
   readonly number: number
   hand: Hand | undefined
@@ -85,7 +92,13 @@ export async function startCrew(options: CrewOptions): Promise<Crew> {
   const stop = async () => {
     stopping = true
     for (const { timer } of places) clearTimeout(timer)
-    await Promise.all(hands().map((hand) => hand.stop()))
+    const all = hands()
+    await Promise.all(
+      all.map(async (hand, index) => {
+        if (index > 0) await delay((index * ROLLING_MILLISECONDS) / all.length)
+        await hand.stop()
+      }),
+    )
   }
 
   try {

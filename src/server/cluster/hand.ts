@@ -1,6 +1,6 @@
 import cluster, { type Worker } from 'node:cluster'
-import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { DestinationStream } from 'pino'
 import type { ListenAddress } from '../../config/config.ts'
@@ -142,12 +142,19 @@ function createQuestions(send: Hand['send']) {
   }
 }
 
-/** Both must have come: the end of the process, and that of what it had written to us. */
+const LAST_WORDS_MILLISECONDS = 500
+
+/** After the end of the process, that of what it had written to us is waited for. */
 async function whenEnded(worker: Worker): Promise<Omit<End, 'problems'>> {
   worker.on('error', () => {})
   const { pid } = worker.process
-  // One that the system would not start has neither.
+  // One that the system would not start never ends.
   if (pid === undefined) return { pid, code: null, signal: null }
-  const [[code, signal]] = await Promise.all([once(worker, 'exit'), once(worker, 'disconnect')])
+  const heard = new Promise((resolve) => worker.once('disconnect', resolve))
+  const { code, signal } = await new Promise<Pick<End, 'code' | 'signal'>>((resolve) =>
+    worker.once('exit', (code, signal) => resolve({ code, signal })),
+  )
+  // Node forgets to tell of it where a connection was on its way to the worker.
+  if (worker.isConnected()) await Promise.race([heard, delay(LAST_WORDS_MILLISECONDS)])
   return { pid, code, signal }
 }
