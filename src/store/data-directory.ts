@@ -5,7 +5,7 @@ import { readCertificate } from '../certificate/certificate.ts'
 import { BACKDATE_SECONDS, issueAuthority, issueRevocationList } from '../certificate/issue.ts'
 import { writePem } from '../certificate/pem.ts'
 import { writeKey } from '../session/key-ring.ts'
-import { errorCode, MODE, makeFolder, replaceFile } from './files.ts'
+import { errorCode, MODE, makeFolder, removeTemporaries, replaceFile } from './files.ts'
 import { acquireLock } from './lock.ts'
 
 const AUTHORITY_DAYS = 3653
@@ -108,6 +108,7 @@ export async function prepareDataDirectory(
   if (!acquired.ok) return { ok: false, problem: acquired.problem }
   try {
     await completeStagedFiles(paths)
+    await removeTemporaries(paths.publicFolder, paths.privateFolder, paths.devices)
     const meanwhile = await lookAtFiles(dataDir, needed)
     if (meanwhile !== 'empty') return meanwhile
     await stageFiles(paths, needed, makeFiles(needed))
