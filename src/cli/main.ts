@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util'
 import { AdministrationError } from '../administration/problem.ts'
 import { processEnvironment } from '../config/load.ts'
 import { nearest, quote } from '../config/text.ts'
-import { describeFileError, errorCode } from '../store/files.ts'
+import { describeFileError, errorCode, placeOf } from '../store/files.ts'
 import { LockLostError } from '../store/lock.ts'
 import type { Command, CommandRow, Invocation } from './command.ts'
 import { createTerminal, type Streams } from './terminal.ts'
@@ -155,10 +155,9 @@ function describeUnusableFile(error: unknown): string | undefined {
   if (isReplaced === true) {
     return `${place} was written, but may not outlive a power cut (${errorCode(error)}); run the command again`
   }
-  if (place !== undefined) return `${place} ${describeFileError(error)}; nothing was changed`
-  return syscall === undefined
-    ? undefined
-    : `a file ${describeFileError(error)}; nothing was changed`
+  const next = 'when that is mended, run it again: what was begun is completed or undone then'
+  if (place !== undefined) return `${placeOf(place)} ${describeFileError(error)}; ${next}`
+  return syscall === undefined ? undefined : `a file ${describeFileError(error)}; ${next}`
 }
 
 const startsWith = (argv: readonly string[], words: readonly string[]): boolean =>

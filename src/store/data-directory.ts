@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { access, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeKey } from '../session/key-ring.ts'
-import { errorCode, MODE, makeFolder, replaceFile } from './files.ts'
+import { errorCode, MODE, makeFolder, removeTemporaries, replaceFile } from './files.ts'
 import { acquireLock } from './lock.ts'
 import { type MadeAuthority, makeAuthority } from './made-authority.ts'
 
@@ -105,6 +105,7 @@ export async function prepareDataDirectory(
   if (!acquired.ok) return { ok: false, problem: acquired.problem }
   try {
     await completeStagedFiles(paths)
+    await removeTemporaries(paths.publicFolder, paths.privateFolder, paths.devices)
     const meanwhile = await lookAtFiles(dataDir, needed)
     if (meanwhile !== 'empty') return meanwhile
     await stageFiles(paths, needed, makeFiles(needed))
