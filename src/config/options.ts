@@ -131,6 +131,18 @@ const ROWS = [
     help: 'one session for all hosts under this domain; all of them can act as the device',
   },
   {
+    name: 'CERTLATCH_POLICY_FILE',
+    kind: 'path',
+    help: 'YAML file of rules; without one everything needs a certificate or a session',
+  },
+  {
+    name: 'CERTLATCH_DENIAL',
+    kind: 'choice',
+    choices: DENIALS,
+    default: '403',
+    help: 'how refusals are answered: always 403, or as phone apps and Safari understand it best',
+  },
+  {
     name: 'CERTLATCH_CA_PASSPHRASE',
     kind: 'passphrase',
     secret: true,
@@ -145,18 +157,6 @@ const ROWS = [
     name: 'CERTLATCH_COMPOSE_SERVICE',
     kind: 'service',
     help: 'the service of Docker Compose that this is, so that commands can say how to fetch a file; the image sets it',
-  },
-  {
-    name: 'CERTLATCH_POLICY_FILE',
-    kind: 'path',
-    help: 'YAML file of rules; without one everything needs a certificate or a session',
-  },
-  {
-    name: 'CERTLATCH_DENIAL',
-    kind: 'choice',
-    choices: DENIALS,
-    default: '403',
-    help: 'how refusals are answered: always 403, or as phone apps and Safari understand it best',
   },
   {
     name: 'CERTLATCH_METRICS_TOKEN',

@@ -28,6 +28,7 @@ const KINDS: Readonly<Record<DenyReason, RefusalKind>> = {
   'header-alias': 'odd-request',
   'ambiguous-path': 'closed',
   'policy-deny': 'closed',
+  'not-permitted': 'closed',
   'cross-site': 'another-site',
   'certificate-malformed': 'unsuitable-certificate',
   'certificate-untrusted': 'unsuitable-certificate',
@@ -45,7 +46,6 @@ const KINDS: Readonly<Record<DenyReason, RefusalKind>> = {
   'certificate-crl-missing': 'at-the-server',
   'unknown-device': 'unsuitable-certificate',
   'no-identity': 'unsuitable-certificate',
-  'not-permitted': 'closed',
   // All alike, so that nobody can try which cookie was once a good one.
   'session-malformed': 'session-over',
   'session-forged': 'session-over',

@@ -26,6 +26,12 @@ export interface Change {
   readonly becomes: string
 }
 
+/** What a proxy reads of a PKI. */
+export type ProxyFiles = Pick<
+  Pki,
+  'authorityFile' | 'serverCertificateFile' | 'serverKeyFile' | 'serverBundleFile'
+>
+
 /** Where the shipped files shall find everything. */
 export interface Places {
   readonly folder: string
@@ -34,7 +40,7 @@ export interface Places {
   readonly sparePort: number
   readonly certlatchPort: number
   readonly applicationPort: number
-  readonly pki: Pki
+  readonly pki: ProxyFiles
   /** Who runs the tests. */
   readonly user: string
 }
@@ -153,6 +159,37 @@ export async function startGate(
     pki,
     user: userInfo().username,
   }
+  const { child, log } = launchProxy(kind, places, changes)
+  const target = { port, serverCertificate: pki.server.certificate }
+  const gate = makeGate(world, folder, target, child)
+  try {
+    await until(
+      `${kind.dialect} lets a request through to be judged`,
+      async () => {
+        if (child.exitCode !== null) throw new Error(`${kind.dialect} ended: ${log.join('')}`)
+        // Traefik listens before it knows its routes, and answers 404.
+        const answer = await gate
+          .send()
+          .catch(() => gate.send({ credential: 'ada' }))
+          .catch(() => undefined)
+        return answer !== undefined && (answer.status !== 404 || kind.dialect !== 'traefik')
+      },
+      startsWithin,
+    )
+  } catch (error) {
+    await gate.close()
+    throw new Error(`${kind.dialect} did not start: ${log.join('').slice(-2000)}`, { cause: error })
+  }
+  return gate
+}
+
+/** Writes the shipped files, filled in and so changed, and starts the proxy on them. */
+export function launchProxy(
+  kind: ProxyKind,
+  places: Places,
+  changes: readonly Change[] = [],
+): { readonly child: ChildProcess; readonly log: readonly string[] } {
+  const { folder } = places
   for (const file of kind.files) {
     const path = join(repositoryFolder(), 'deploy', kind.dialect, file)
     // What a test changes stands in the file as it is shipped; so that goes first.
@@ -174,27 +211,7 @@ export async function startGate(
   for (const stream of [child.stdout, child.stderr]) {
     stream.on('data', (chunk: Buffer) => log.push(chunk.toString('utf8')))
   }
-  const target = { port, serverCertificate: pki.server.certificate }
-  const gate = makeGate(world, folder, target, child)
-  try {
-    await until(
-      `${program} lets a request through to be judged`,
-      async () => {
-        if (child.exitCode !== null) throw new Error(`${program} ended: ${log.join('')}`)
-        // Traefik listens before it knows its routes, and answers 404.
-        const answer = await gate
-          .send()
-          .catch(() => gate.send({ credential: 'ada' }))
-          .catch(() => undefined)
-        return answer !== undefined && (answer.status !== 404 || kind.dialect !== 'traefik')
-      },
-      startsWithin,
-    )
-  } catch (error) {
-    await gate.close()
-    throw new Error(`${program} did not start: ${log.join('').slice(-2000)}`, { cause: error })
-  }
-  return gate
+  return { child, log }
 }
 
 function replaceText(text: string, change: Change): string {
@@ -245,7 +262,7 @@ function makeGate(world: World, folder: string, target: Target, child: ChildProc
       world.sessions.set(name, pair)
       return pair
     },
-    close: () => end(child, world.kind),
+    close: () => endProxy(child, world.kind),
   }
 }
 
@@ -257,7 +274,7 @@ export function sessionOf({ headers }: Pick<Answer, 'headers'>): string | undefi
   return line?.split(';')[0]
 }
 
-async function end(child: ChildProcess, { dialect }: ProxyKind): Promise<void> {
+export async function endProxy(child: ChildProcess, { dialect }: ProxyKind): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return
   const ended = once(child, 'exit')
   // Workers are to end as well.
