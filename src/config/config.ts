@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { DIALECTS, type Dialect } from '../proxy/dialects.ts'
 import { containsAddress, type Networks, parseNetworks } from '../proxy/networks.ts'
 import {
+  DENIALS,
   expectation,
   LOG_LEVELS,
   optionOf,
@@ -52,6 +53,8 @@ export interface Config {
   readonly sessionMaxAgeSeconds: number
   readonly cookieName: string
   readonly cookieDomain: string | undefined
+  readonly policyFile: string | undefined
+  readonly denial: (typeof DENIALS)[number]
   readonly caPassphrase: string | undefined
   /** Program and arguments. */
   readonly onRevoke: readonly string[] | undefined
@@ -83,6 +86,8 @@ export function parseConfig(values: Values): ParsedConfig {
     // Browsers keep no cookie longer than 400 days (RFC 6265bis §5.5).
     sessionMaxAgeSeconds: settings.read('CERTLATCH_SESSION_MAX_AGE', durationReader('10s', '400d')),
     ...readCookie(settings),
+    policyFile: settings.readOptional('CERTLATCH_POLICY_FILE', readPath),
+    denial: settings.read('CERTLATCH_DENIAL', choiceReader(DENIALS)),
     caPassphrase: settings.readOptional('CERTLATCH_CA_PASSPHRASE', readPassphrase),
     onRevoke: settings.readOptional('CERTLATCH_ON_REVOKE', readCommand),
     composeService: settings.readOptional('CERTLATCH_COMPOSE_SERVICE', readServiceName),

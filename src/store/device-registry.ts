@@ -33,7 +33,7 @@ export interface DeviceCertificate {
   readonly reason?: string | undefined
 }
 
-export interface RegisteredCertificate {
+interface RegisteredCertificate {
   readonly device: Device
   readonly certificate: DeviceCertificate
 }
