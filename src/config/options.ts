@@ -131,6 +131,11 @@ const ROWS = [
     help: 'one session for all hosts under this domain; all of them can act as the device',
   },
   {
+    name: 'CERTLATCH_POLICY_FILE',
+    kind: 'path',
+    help: 'YAML file of rules; without one everything needs a certificate or a session',
+  },
+  {
     name: 'CERTLATCH_DENIAL',
     kind: 'choice',
     choices: DENIALS,

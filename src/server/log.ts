@@ -22,6 +22,8 @@ export interface LoggedRefusal extends Pick<Deny, 'reason' | 'via'> {
   readonly method: string | undefined
   readonly host: string | undefined
   readonly path: string | undefined
+  /** The rule that refused, where one did. */
+  readonly rule?: string | undefined
 }
 
 const LONGEST_SEGMENT = 24

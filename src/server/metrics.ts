@@ -1,4 +1,4 @@
-import { Counter, collectDefaultMetrics, Gauge, type Histogram, Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, type Histogram, Registry } from 'prom-client'
 import {
   DENY_REASONS,
   type Decision,
@@ -7,7 +7,7 @@ import {
   type MintCause,
   type Via,
 } from '../decision.ts'
-import type { Snapshot } from '../store/snapshot.ts'
+import { type Measured, registerGauges } from './gauges.ts'
 import type { CacheTally } from './verdict-cache.ts'
 
 /** Upper bounds in seconds: most answers take some ten microseconds, a new certificate some hundred. */
@@ -90,28 +90,13 @@ function registerDuration(registry: Registry, { duration }: Tally): void {
   registry.registerMetric({ name: DURATION, get } as unknown as Histogram)
 }
 
-/** What the metrics look at when they are scraped. */
-export interface Measured {
-  readonly tally: Tally
-  readonly version: string
-  snapshot(): Snapshot
-  cacheEntries(): number
-}
-
 /** Every metric, named once. */
-export function createRegistry(measured: Measured): Registry {
+export function createRegistry(tally: Tally, measured: Measured): Registry {
   const registry = new Registry()
-  const { tally } = measured
   collectDefaultMetrics({ register: registry })
   registerDuration(registry, tally)
   counters(registry, tally)
-  gauges(registry, measured)
-  new Gauge({
-    name: 'certlatch_build_info',
-    help: 'Always 1; the labels say which certlatch runs on which Node',
-    labelNames: ['version', 'node'],
-    registers: [registry],
-  }).set({ version: measured.version, node: process.version }, 1)
+  registerGauges(registry, measured)
   return registry
 }
 
@@ -119,7 +104,7 @@ function counters(registry: Registry, tally: Tally): void {
   const registers = [registry]
   new Counter({
     name: 'certlatch_decisions_total',
-    help: 'Answers by outcome, what they rest on and, for refusals, why; the README says what to do about each reason',
+    help: 'Answers by outcome, what they rest on and, for refusals, why; the README says under Reasons what to do',
     labelNames: ['outcome', 'via', 'reason'],
     registers,
     collect() {
@@ -170,34 +155,4 @@ function counters(registry: Registry, tally: Tally): void {
     'Times that a changed file was refused and the old state kept; the log says what is wrong with it',
     () => tally.reloadFailures,
   )
-}
-
-function gauges(registry: Registry, measured: Measured): void {
-  const registers = [registry]
-  new Gauge({
-    name: 'certlatch_verdict_cache_entries',
-    help: 'Verdicts remembered now',
-    registers,
-    collect() {
-      this.set(measured.cacheEntries())
-    },
-  })
-  new Gauge({
-    name: 'certlatch_ca_not_after_timestamp_seconds',
-    help: 'When the first of the trusted CA certificates ends; renew it before',
-    registers,
-    collect() {
-      const ends = measured.snapshot().trust.issuers.map(({ certificate }) => certificate.notAfter)
-      this.set(Math.min(...ends))
-    },
-  })
-  new Gauge({
-    name: 'certlatch_crl_next_update_timestamp_seconds',
-    help: 'When the first of the CRLs is out of date (0: none is configured); fetch a new one before',
-    registers,
-    collect() {
-      const lists = [...measured.snapshot().trust.revocationLists.values()]
-      this.set(lists.length === 0 ? 0 : Math.min(...lists.map(({ nextUpdate }) => nextUpdate)))
-    },
-  })
 }

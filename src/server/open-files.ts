@@ -39,6 +39,7 @@ async function requireNamedFiles(config: Config): Promise<void> {
     config.externalCa && files.authorities,
     config.crlFileNamed && files.revocationLists,
     config.sessionKeysFileNamed && files.sessionKeys,
+    files.policy,
   ]
   const problems: string[] = []
   for (const file of named) {
@@ -52,12 +53,13 @@ async function requireNamedFiles(config: Config): Promise<void> {
   if (problems.length > 0) throw new StartError(problems)
 }
 
-function trustFiles(config: Config): TrustFiles {
+/** Which files the configuration names, and how messages call them. */
+export function trustFiles(config: Config): TrustFiles {
   const named = (path: string, setting: string, isSet: boolean) => ({
     path,
     name: isSet ? `${setting} ${path}` : path,
   })
-  const { crlFile } = config
+  const { crlFile, policyFile, trustedProxies } = config
   const { devices, adopted, blocks } = dataPaths(config.dataDir)
   return {
     authorities: named(config.caFile, 'CERTLATCH_CA_FILE', config.externalCa),
@@ -71,6 +73,10 @@ function trustFiles(config: Config): TrustFiles {
     devices: config.externalCa ? undefined : { path: devices, name: devices },
     adopted: { path: adopted, name: adopted },
     blocks: { path: blocks, name: blocks },
+    policy:
+      policyFile === undefined
+        ? undefined
+        : { ...named(policyFile, 'CERTLATCH_POLICY_FILE', true), trustedProxies },
     // Our own CRL is valid as long as the CA: what is stale there is broken.
     staleRevocationList: config.externalCa ? config.staleCrl : 'deny',
   }
@@ -101,7 +107,7 @@ export async function openFiles(
   return opened.store
 }
 
-function describeSnapshot({ trust, keyRing, registry }: Snapshot) {
+function describeSnapshot({ trust, keyRing, registry, policy }: Snapshot) {
   return {
     authorities: trust.issuers.length,
     revoked: [...trust.revocationLists.values()].reduce(
@@ -109,6 +115,7 @@ function describeSnapshot({ trust, keyRing, registry }: Snapshot) {
       0,
     ),
     sessionKeys: keyRing.keys.length,
+    rules: policy.rules.length,
     ...(registry && { certificates: registry.byCertificate.size }),
   }
 }

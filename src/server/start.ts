@@ -10,9 +10,11 @@ import { createJudge } from './judge.ts'
 import { createLastSeen, type LastSeen } from './last-seen.ts'
 import { closeNow, createHttpServer, createVerifyServer, drain, listen } from './lifecycle.ts'
 import { createLog, createRefusalLog, type Log } from './log.ts'
-import { countDecision, createRegistry, createTally, type Tally } from './metrics.ts'
+import { countDecision, createTally, type Tally } from './metrics.ts'
+import { observe } from './observe.ts'
 import { makeFirstFiles, openFiles, warnOfFiles } from './open-files.ts'
 import { agingProblems, readiness } from './readiness.ts'
+import type { Operations } from './routes/operations.ts'
 import type { VerifyService } from './routes/verify.ts'
 import { openRunningFile, type RunningFile } from './running-file.ts'
 import { StartError } from './start-error.ts'
@@ -56,7 +58,6 @@ export async function startService(options: StartOptions): Promise<RunningServic
   warnOfFiles(config, trust.current, nowSeconds(), log)
 
   const stopWatchingAge = watchAge(trust, nowSeconds, log)
-  const logError = (error: unknown) => log.error({ error: describeError(error) }, 'internal error')
   const service: VerifyService = {
     ...verifyConfigOf(config),
     grounds: () => judge().grounds,
@@ -66,24 +67,19 @@ export async function startService(options: StartOptions): Promise<RunningServic
     countDecision: (decision, seconds) => countDecision(tally, decision, seconds),
     seenOf: (identity) => judge().seenOf(identity),
     logRefusal: createRefusalLog(log, () => performance.now()),
-    logError,
+    logError: (error) => log.error({ error: describeError(error) }, 'internal error'),
   }
-  const metrics = createRegistry({
-    tally,
+  const observation = observe({
+    config,
     version,
-    snapshot: () => trust.current,
+    tally,
+    lastSeen,
+    trust,
+    nowSeconds,
+    readiness: () => readiness(trust, running?.problem, nowSeconds(), state.draining),
     cacheEntries: () => judge().cache.entries,
   })
-  const operations = {
-    metrics,
-    metricsToken: config.metricsToken,
-    readiness: () => readiness(trust, running?.problem, nowSeconds(), state.draining),
-  }
-  const verifyApp = createVerifyApp(service, config.sessionTtlSeconds)
-  const listeners = {
-    verify: createVerifyServer(verifyApp.callback(), () => countDecision(tally, MALFORMED, 0)),
-    admin: createHttpServer(createAdminApp(operations, logError).callback()),
-  }
+  const listeners = createListeners(service, observation.operations, config)
   const { address, adminAddress } = await openListeners(listeners, config, trust)
   running = await openRunningFile({
     folder: dataPaths(config.dataDir).running,
@@ -105,6 +101,7 @@ export async function startService(options: StartOptions): Promise<RunningServic
       await drain(listeners.verify)
       await close(listeners, trust, running)
       stopWatchingAge()
+      observation.close()
       log.info('stopped')
     },
   }
@@ -172,6 +169,19 @@ function watchAge(trust: TrustStore, nowSeconds: () => number, log: Log): () => 
 interface Listeners {
   readonly verify: Server
   readonly admin: Server
+}
+
+function createListeners(
+  service: VerifyService,
+  operations: Operations,
+  { sessionTtlSeconds }: Config,
+): Listeners {
+  return {
+    verify: createVerifyServer(createVerifyApp(service, sessionTtlSeconds).callback(), () =>
+      service.countDecision(MALFORMED, 0),
+    ),
+    admin: createHttpServer(createAdminApp(operations, service.logError).callback()),
+  }
 }
 
 /** Opens both or none. */

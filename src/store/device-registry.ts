@@ -31,7 +31,7 @@ export interface DeviceCertificate {
   readonly reason?: string | undefined
 }
 
-export interface RegisteredCertificate {
+interface RegisteredCertificate {
   readonly device: Device
   readonly certificate: DeviceCertificate
 }

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
-import { chmod, chown, mkdir, open, rename, rm, stat } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { chmod, chown, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 
 /** Permissions: what a proxy may read, and what is ours alone. */
 export const MODE = {
@@ -14,7 +14,8 @@ export const MODE = {
 /**
  * Replaces `path` by a file with this content: readers see the old one or the new one, also after a
  * power cut. The file gets its folder's owner, so that a command run as root does not lock the
- * service out. Throws the system's error; nothing is left behind then.
+ * service out. Throws the system's error with the file's path; nothing is left behind then, or, if
+ * only the last flush failed, the new file with `isReplaced` in the error.
  */
 export async function replaceFile(
   path: string,
@@ -27,10 +28,41 @@ export async function replaceFile(
     await rename(temporary, path)
   } catch (error) {
     await rm(temporary, { force: true })
+    throw withPath(error, { path })
+  }
+  try {
+    await syncFolder(dirname(path))
+  } catch (error) {
+    throw withPath(error, { path, isReplaced: true })
+  }
+}
+
+/** The system names a temporary file, or for an open one none at all. */
+const withPath = (error: unknown, facts: { path: string; isReplaced?: true }): unknown =>
+  error instanceof Error ? Object.assign(error, { dest: undefined, ...facts }) : error
+
+const TEMPORARY = /\.[0-9a-f]{12}\.tmp$/
+
+/** Removes what a writer that was killed has begun in these folders; there must be no other now. */
+export async function removeTemporaries(...folders: readonly string[]): Promise<void> {
+  for (const folder of folders) {
+    for (const name of await listIfThere(folder)) {
+      if (TEMPORARY.test(name)) await rm(join(folder, name), { recursive: true, force: true })
+    }
+  }
+}
+
+async function listIfThere(folder: string): Promise<readonly string[]> {
+  try {
+    return await readdir(folder)
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return []
     throw error
   }
-  await syncFolder(dirname(path))
 }
+
+/** The path that a file has, or was to have once it was written. */
+export const placeOf = (path: string): string => path.replace(TEMPORARY, '')
 
 /** Writes a file that must not exist yet, flushed to the disk, with its folder's owner. */
 export async function writeDurably(

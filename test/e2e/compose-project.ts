@@ -7,7 +7,7 @@ import { processEnvironment } from '../../src/config/load.ts'
 import { makeServerCertificate } from '../support/server-certificate.ts'
 import type { Credential } from './support/pki.ts'
 
-const REPOSITORY = join(import.meta.dirname, '../../..')
+export const REPOSITORY = join(import.meta.dirname, '../../..')
 const NAME = 'certlatch-e2e'
 const HOME_ASSISTANT = 'ghcr.io/home-assistant/home-assistant:stable'
 /** There is no buildx where Docker comes from Debian. */
@@ -50,6 +50,8 @@ export interface Project {
   /** Runs `docker compose` in it. */
   readonly compose: (...args: readonly string[]) => Promise<string>
   readonly tryCompose: (...args: readonly string[]) => Promise<Ended>
+  /** Runs a line of the documents in a shell, with this project's `docker compose` in it. */
+  readonly shell: (line: string) => Promise<string>
   /** Runs a module's text with Node in the image, with both volumes and in the given network. */
   readonly runInImage: (network: string, module: string) => Promise<string>
   /** As the README has it, in the container of the service. */
@@ -97,9 +99,11 @@ async function prepareIn(folder: string, clear: () => Promise<void>): Promise<Pr
       ...['--volume', `${NAME}_public:/data/public`, '--volume', `${NAME}_private:/data/private`],
       ...['--entrypoint', 'node', 'certlatch', '--input-type=module', '--eval', module],
     )
+  const composeWords = [program, ...first, ...files].map((word) => `'${word}'`).join(' ')
   return {
     compose,
     tryCompose,
+    shell: (line) => succeed('bash', '-euc', line.replaceAll('docker compose', composeWords)),
     runInImage,
     addDevice: async (name) => {
       const add = ['certlatch', 'device', 'add', name, '--format', 'pem', '--out', '-']

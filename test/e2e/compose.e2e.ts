@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { access, appendFile, readFile } from 'node:fs/promises'
+import { access, appendFile, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { request } from 'node:https'
 import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { after, before, describe, it } from 'node:test'
@@ -11,7 +12,14 @@ import { WebSocket } from 'ws'
 import { processEnvironment } from '../../src/config/load.ts'
 import { makeServerCertificate } from '../support/server-certificate.ts'
 import type { Arrived } from './compose-home-assistant.ts'
-import { DOMAIN, type Project, prepareProject, succeed, until } from './compose-project.ts'
+import {
+  DOMAIN,
+  type Project,
+  prepareProject,
+  REPOSITORY,
+  succeed,
+  until,
+} from './compose-project.ts'
 import type { Credential } from './support/pki.ts'
 
 const skip = processEnvironment()['CERTLATCH_E2E_SKIP_COMPOSE'] === '1'
@@ -289,6 +297,23 @@ describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
     assert.match(said, /in force: 1 service confirmed it/)
     assert.equal((await visit({ cookie })).status, 403)
     assert.equal((await visit(device)).status, 403)
+  })
+
+  it('is backed up and restored by the lines of the README', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'certlatch-backup-'))
+    const readme = await readFile(join(REPOSITORY, 'README.md'), 'utf8')
+    const lines = [...readme.matchAll(/^docker compose .*certlatch-backup\.tar/gm)].map(String)
+    assert.equal(lines.length, 2)
+    const [backUp = '', restore = ''] = lines
+    const before = await project.addDevice('A lamp')
+    await until(async () => (await visit(before)).status === 200, 'the device is known')
+    await project.shell(`cd ${folder}; ${backUp}`)
+    await project.compose('down', '--volumes')
+    await project.shell(`cd ${folder}; ${restore}`)
+    await start()
+    assert.equal((await visit(before)).status, 200)
+    assert.equal((await visit(device)).status, 403)
+    await rm(folder, { recursive: true })
   })
 
   it('ends open WebSockets within seconds when Traefik is restarted', async () => {

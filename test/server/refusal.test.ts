@@ -77,7 +77,7 @@ test('A page says what is missing, as coarsely as helps whose device it is', () 
       ['session-expired', 'session-forged', 'session-signed-out', 'session-wrong-host'],
     ],
     ['Another site wanted to change something here', ['cross-site']],
-    ['This page is closed', ['policy-deny']],
+    ['This page is closed', ['policy-deny', 'not-permitted', 'ambiguous-path']],
     ['This request could not be read', ['malformed-request', 'header-alias']],
     [
       'This server cannot check your device now',

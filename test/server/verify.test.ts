@@ -6,11 +6,11 @@ import type { Grounds } from '../../src/decide.ts'
 import type { DenyReason } from '../../src/decision.ts'
 import { CLOSED_POLICY } from '../../src/policy/policy.ts'
 import { DIALECTS, type DialectName } from '../../src/proxy/dialects.ts'
-import { parseNetworks } from '../../src/proxy/networks.ts'
 import { createVerifyApp } from '../../src/server/app.ts'
 import { createVerifyServer, drain, listen } from '../../src/server/lifecycle.ts'
 import type { VerifyService } from '../../src/server/routes/verify.ts'
 import { readKeyRing } from '../../src/session/key-ring.ts'
+import { LOOPBACK } from '../support/request.ts'
 import {
   type Answer,
   addTestDevice,
@@ -490,15 +490,13 @@ for (const proxy of ['traefik', 'caddy', 'haproxy'] as const satisfies DialectNa
 
 /** A route on parts that the test puts in place of the service's own. */
 async function routeOn(context: TestContext, parts: Partial<VerifyService>) {
-  const networks = parseNetworks(['loopback'])
-  assert.ok(networks.ok)
   const keys = readKeyRing(Buffer.alloc(32, 7).toString('base64'))
   assert.ok(keys.ok)
   const counted: string[] = []
   const logged: unknown[] = []
   const service: VerifyService = {
     dialect: DIALECTS.traefik,
-    trustedProxies: networks.networks,
+    trustedProxies: LOOPBACK,
     cookieName: '__Host-certlatch',
     cookieDomain: undefined,
     denial: '403',
@@ -527,6 +525,7 @@ async function routeOn(context: TestContext, parts: Partial<VerifyService>) {
 const grounds = (more: Partial<Grounds>): Grounds => ({
   proxySecret: undefined,
   policy: CLOSED_POLICY,
+  trustedProxies: LOOPBACK,
   trust: {
     issuers: [],
     issuersByKeyHash: new Map(),
@@ -618,7 +617,9 @@ test('A fault after the answer has begun ends the connection without one', async
 test('Under a rule that opens, nobody is named and nothing is minted, but the Cookie is ours no more', async (context) => {
   const { ask } = await routeOn(context, {
     grounds: () =>
-      grounds({ policy: { ...CLOSED_POLICY, defaultRule: { name: 'open', access: 'open' } } }),
+      grounds({
+        policy: { ...CLOSED_POLICY, defaultRule: { name: 'open', access: 'open', holders: [] } },
+      }),
   })
   const answer = await ask([['Cookie', 'a=b; __Host-certlatch=x']])
   assertAllowed(answer)

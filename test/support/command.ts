@@ -7,8 +7,8 @@ import { initialise } from '../../src/administration/initialise.ts'
 import type { IssueOptions } from '../../src/administration/issue-certificate.ts'
 import { AdministrationError } from '../../src/administration/problem.ts'
 import { run } from '../../src/cli/main.ts'
-import type { AuthorityOptions, DataPaths } from '../../src/store/data-directory.ts'
-import { dataPaths } from '../../src/store/data-directory.ts'
+import { type DataPaths, dataPaths } from '../../src/store/data-directory.ts'
+import type { AuthorityOptions } from '../../src/store/made-authority.ts'
 import type { Snapshot } from '../../src/store/snapshot.ts'
 import { openTrustStore } from '../../src/store/trust-store.ts'
 import { NOON_SECONDS, temporaryFolder } from './service.ts'
@@ -115,6 +115,7 @@ export async function snapshotOf(dataDir: string): Promise<Snapshot> {
       devices: named(paths.devices),
       adopted: named(paths.adopted),
       blocks: named(paths.blocks),
+      policy: undefined,
       staleRevocationList: 'deny',
     },
     { onReplaced: () => {}, onProblem: () => {} },

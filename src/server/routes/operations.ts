@@ -1,7 +1,8 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import Router from '@koa/router'
-import type { Context } from 'koa'
-import type { Registry } from 'prom-client'
+import type { Context, Middleware } from 'koa'
+import { Registry } from 'prom-client'
+import { asOpenMetrics, prefersOpenMetrics } from '../open-metrics.ts'
 
 export interface Check {
   readonly name: string
@@ -23,10 +24,13 @@ export interface Operations {
   readonly metrics: Registry
   readonly metricsToken: string | undefined
   readiness(): Readiness
+  /** What `/status` tells, as JSON. */
+  status(): object
 }
 
 /** The pages of the admin listener. */
 export function operationsRouter(operations: Operations): Router {
+  const { metrics, metricsToken } = operations
   const router = new Router()
   router.get('/healthz', (context) => {
     context.body = 'ok'
@@ -36,17 +40,27 @@ export function operationsRouter(operations: Operations): Router {
     context.status = readiness.ready ? 200 : 503
     context.body = readiness
   })
-  router.get('/metrics', async (context) => {
-    if (!isAuthorised(context, operations.metricsToken)) {
-      context.status = 401
-      context.set('WWW-Authenticate', 'Bearer realm="certlatch"')
-      context.body = 'this needs the bearer token of CERTLATCH_METRICS_TOKEN\n'
-      return
-    }
-    context.type = operations.metrics.contentType
-    context.body = await operations.metrics.metrics()
+  router.get('/metrics', withToken(metricsToken), async (context) => {
+    const text = await metrics.metrics()
+    const isOpen = prefersOpenMetrics(context.get('accept'))
+    context.type = isOpen ? Registry.OPENMETRICS_CONTENT_TYPE : metrics.contentType
+    context.body = isOpen ? asOpenMetrics(text) : text
+  })
+  router.get('/status', withToken(metricsToken), (context) => {
+    context.body = operations.status()
   })
   return router
+}
+
+/** For what tells who came when: with a token set, nobody else is answered. */
+function withToken(token: string | undefined): Middleware {
+  return (context, next) => {
+    if (isAuthorised(context, token)) return next()
+    context.status = 401
+    context.set('WWW-Authenticate', 'Bearer realm="certlatch"')
+    context.body = 'this needs the bearer token of CERTLATCH_METRICS_TOKEN\n'
+    return undefined
+  }
 }
 
 /** Hashes have one length, so that the comparison takes the same time whatever was sent. */

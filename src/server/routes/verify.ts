@@ -4,9 +4,11 @@ import type { Middleware } from 'koa'
 import type { Config } from '../../config/config.ts'
 import { decide, type Grounds } from '../../decide.ts'
 import type { Allow, Decision, Deny, Identity } from '../../decision.ts'
+import { ruleFor } from '../../policy/policy.ts'
 import { clientAddress } from '../../proxy/client-address.ts'
 import type { Dialect } from '../../proxy/dialects.ts'
 import { containsAddress, type Networks } from '../../proxy/networks.ts'
+import { readOriginalRequest } from '../../proxy/original-request.ts'
 import { createHeaderReader, type RequestHeaders } from '../../proxy/request-headers.ts'
 import { sessionCookie, withoutCookie } from '../../session/cookie.ts'
 import { type KeyRing, type SessionKey, signingKey } from '../../session/key-ring.ts'
@@ -198,5 +200,20 @@ function describeRefusal(
     method: headers.method?.slice(0, 32),
     host: headers.host?.slice(0, 255),
     path: headers.uri === undefined ? undefined : loggedPath(headers.uri),
+    ...(OF_A_RULE.has(reason) && { rule: ruleOf(service, headers) }),
   }
+}
+
+/** Refusals that somebody's rule can have made. */
+const OF_A_RULE: ReadonlySet<Deny['reason']> = new Set([
+  'ambiguous-path',
+  'policy-deny',
+  'not-permitted',
+  'session-not-accepted',
+])
+
+function ruleOf(service: VerifyService, headers: RequestHeaders): string | undefined {
+  const { policy, trustedProxies } = service.grounds()
+  const request = readOriginalRequest(headers)
+  return request && ruleFor(policy, request, headers.forwardedFor, trustedProxies).name
 }

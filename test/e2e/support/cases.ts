@@ -644,7 +644,10 @@ const endings: readonly Case[] = [
 ]
 
 /** An event stream that is left open. */
-async function openEvents(gate: Gate, cookie: string): Promise<{ readonly closed: Promise<void> }> {
+export async function openEvents(
+  gate: Gate,
+  cookie: string,
+): Promise<{ readonly closed: Promise<void>; close(): void }> {
   const head = rawHead('GET /events', 'home.example', `Cookie: ${cookie}\r\n`)
   const socket = await openTls(gate.target, undefined)
   const closed = new Promise<void>((resolve) => socket.on('close', () => resolve()))
@@ -653,7 +656,7 @@ async function openEvents(gate: Gate, cookie: string): Promise<{ readonly closed
   await new Promise<void>((resolve) => {
     socket.on('data', (chunk: Buffer) => chunk.includes('first') && resolve())
   })
-  return { closed }
+  return { closed, close: () => socket.destroy() }
 }
 
 const PAGES = {

@@ -89,6 +89,8 @@ export interface Household {
   withHook(...args: readonly string[]): Promise<Ended>
   /** `device add`, or another command that makes a certificate. */
   issue(...args: readonly string[]): Promise<Credential>
+  /** The same with the package that phones get, opened with the password that was shown. */
+  issuePackage(...args: readonly string[]): Promise<Credential>
   /** The subjects of the CAs whose certificates the proxy asks for. */
   askedFor(): Promise<string>
   close(): Promise<void>
@@ -121,6 +123,15 @@ export async function startHousehold(
     issue: async (...args) => {
       const pem = await done(...args, '--format', 'pem', '--out', '-')
       return { certificate: pem, key: pem }
+    },
+    issuePackage: async (...args) => {
+      const said = await done(...args, '--out', world.folder)
+      const [, path = ''] = /^package +(.+)$/m.exec(said) ?? []
+      const [, password = ''] = /^password +(.+)$/m.exec(said) ?? []
+      const { stdout } = await runProgram('openssl', [
+        ...['pkcs12', '-in', path, '-nodes', '-passin', `pass:${password}`],
+      ])
+      return { certificate: stdout, key: stdout }
     },
     askedFor: () => namesAskedFor(gate),
     close: async () => {
