@@ -87,3 +87,11 @@ export function containsAddress(networks: Networks, address: string): boolean {
   // BlockList compares ::ffff:a.b.c.d with its IPv4 networks by itself.
   return networks.list.check(address, version === 4 ? 'ipv4' : 'ipv6')
 }
+
+/** The network that an address lies in, for records that need not name the person: /24 or /48. */
+export function shortenAddress(address: string): string {
+  if (isIP(address) === 4) return `${address.split('.').slice(0, 3).join('.')}.0`
+  const network = addressValue(address, 6) >> 80n
+  const words = [32n, 16n, 0n].map((shift) => ((network >> shift) & 0xffffn).toString(16))
+  return `${words.join(':')}::`
+}
