@@ -2,9 +2,10 @@ import { timingSafeEqual } from 'node:crypto'
 import { certificateStandingProblem, standingProblem, type TrustSet } from './certificate/trust.ts'
 import type { CertificateVerdict, VerifiedCertificate } from './certificate/verify.ts'
 import type { Allow, Decision, Deny, DenyReason, Identity } from './decision.ts'
-import type { Policy, Rule } from './policy/policy.ts'
+import { isPermitted, type Policy, type Rule, ruleFor } from './policy/policy.ts'
 import { isAllowedPreflight, isCrossSite } from './proxy/cross-site.ts'
-import { readOriginalRequest } from './proxy/original-request.ts'
+import type { Networks } from './proxy/networks.ts'
+import { type OriginalRequest, readOriginalRequest } from './proxy/original-request.ts'
 import type { RequestHeaders } from './proxy/request-headers.ts'
 import { cookieValues } from './session/cookie.ts'
 import { verifiesAt } from './session/key-ring.ts'
@@ -42,6 +43,8 @@ export type Recognised =
 export interface Grounds {
   readonly proxySecret: Buffer | undefined
   readonly policy: Policy
+  /** Whose addresses in X-Forwarded-For are not the client's. */
+  readonly trustedProxies: Networks
   readonly trust: TrustSet
   readonly cookieName: string
   /** With it, a session holds for the whole domain. */
@@ -78,7 +81,22 @@ export function decide(question: Question, grounds: Grounds, nowSeconds: number)
   if (request === undefined) return deny('malformed-request')
   if (headers.alias) return deny('header-alias')
 
-  const { allowedOrigins, defaultRule: rule } = grounds.policy
+  const rule = ruleFor(grounds.policy, request, headers.forwardedFor, grounds.trustedProxies)
+  const decision = decideByRule(rule, request, headers, grounds, nowSeconds)
+  if (decision.allow || rule.insteadOf === undefined) return decision
+  // Only what the path's several readings have closed is said to be their fault.
+  const literally = decideByRule(rule.insteadOf, request, headers, grounds, nowSeconds)
+  return literally.allow ? deny('ambiguous-path') : decision
+}
+
+function decideByRule(
+  rule: Rule,
+  request: OriginalRequest,
+  headers: RequestHeaders,
+  grounds: Grounds,
+  nowSeconds: number,
+): Decision {
+  const { allowedOrigins } = grounds.policy
   if (rule.access === 'deny') return deny('policy-deny')
   if (rule.access === 'open' || isAllowedPreflight(headers, request, allowedOrigins)) return OPEN
   if (isCrossSite(headers, request, allowedOrigins)) return deny('cross-site')
@@ -86,7 +104,8 @@ export function decide(question: Question, grounds: Grounds, nowSeconds: number)
   const host = sessionScope(request.host, grounds.cookieDomain)
   const shown =
     headers.certificate === undefined ? 'absent' : grounds.verifyCertificate(headers.certificate)
-  if (shown !== 'absent') return decideByCertificate(shown, headers, host, grounds, nowSeconds)
+  if (shown !== 'absent')
+    return decideByCertificate(shown, rule, headers, host, grounds, nowSeconds)
   return decideBySession(rule, headers, host, grounds, nowSeconds)
 }
 
@@ -116,6 +135,7 @@ function hasProxySecret({ proxySecret }: RequestHeaders, grounds: Grounds): bool
 /** A certificate that was shown decides alone: a bad one closes whatever the cookie says. */
 function decideByCertificate(
   verdict: CertificateVerdict,
+  rule: Rule,
   headers: RequestHeaders,
   host: string,
   grounds: Grounds,
@@ -127,6 +147,7 @@ function decideByCertificate(
   if (problem !== undefined) return deny(problem, 'certificate')
   const recognised = grounds.recognise(verified, nowSeconds)
   if (!recognised.ok) return deny(recognised.reason, 'certificate')
+  if (!isPermitted(rule, recognised.identity)) return deny('not-permitted', 'certificate')
   return {
     allow: true,
     via: 'certificate',
@@ -186,7 +207,7 @@ function decideBySession(
   let first: Decision | undefined
   for (const session of sessions) {
     const decision = session.ok
-      ? decideByClaims(session.claims, grounds, nowSeconds)
+      ? decideByClaims(session.claims, rule, grounds, nowSeconds)
       : deny(session.problem, 'session')
     if (decision.allow) return decision
     first ??= decision
@@ -195,7 +216,12 @@ function decideBySession(
 }
 
 /** A session dies with its certificate: what speaks against that one is asked on every request. */
-function decideByClaims(claims: SessionClaims, grounds: Grounds, nowSeconds: number): Decision {
+function decideByClaims(
+  claims: SessionClaims,
+  rule: Rule,
+  grounds: Grounds,
+  nowSeconds: number,
+): Decision {
   const problem = standingProblem(claims, grounds.trust, nowSeconds)
   if (problem !== undefined) {
     return deny(problem === 'certificate-revoked' ? 'session-revoked' : problem, 'session')
@@ -205,6 +231,7 @@ function decideByClaims(claims: SessionClaims, grounds: Grounds, nowSeconds: num
   if (isSignedOut(claims, recognised.identity, grounds)) {
     return deny('session-signed-out', 'session')
   }
+  if (!isPermitted(rule, recognised.identity)) return deny('not-permitted', 'session')
   const renewed = renewSession(claims, grounds.lifetime, nowSeconds)
   return {
     allow: true,

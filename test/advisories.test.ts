@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { decide } from '../src/decide.ts'
-import type { Access } from '../src/policy/policy.ts'
+import { type Access, CLOSED_POLICY } from '../src/policy/policy.ts'
 import { DIALECTS, type DialectName } from '../src/proxy/dialects.ts'
 import { readOriginalRequest } from '../src/proxy/original-request.ts'
 import { certificateHeader, NOW_SECONDS } from './support/pki.ts'
@@ -44,7 +44,7 @@ const shown = (dialect: DialectName, ...leaves: readonly string[]): HeaderFields
 const CERTIFICATE = shown('traefik', 'leaf-good')
 const SESSION: HeaderFields = { Cookie: sessionPair(claimsOf()) }
 const ruleOf = (access: Access): GroundsOptions => ({
-  policy: { defaultRule: { name: 'test', access }, allowedOrigins: new Set() },
+  policy: { ...CLOSED_POLICY, defaultRule: { name: 'test', access, holders: [] } },
 })
 
 describe('a header that goes missing means less access, never more', () => {

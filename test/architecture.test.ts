@@ -92,17 +92,23 @@ test('no file imports itself, directly or by others', () => {
   assert.deepEqual(cycles, [])
 })
 
-/** Libraries that only compute: values in, values out. */
-const PURE_LIBRARIES: ReadonlySet<string> = new Set(['plist'])
+/** Functions of texts and bytes, and libraries that only compute: values in, values out. */
+const PURE_MODULES: ReadonlySet<string> = new Set([
+  'node:buffer',
+  'node:crypto',
+  'node:url',
+  'plist',
+  'yaml',
+])
 
-test('the core knows of Node only its cryptography and its address functions, and pure libraries', () => {
+test('the core knows of Node only its cryptography, address and text functions, and pure libraries', () => {
   const core = files.filter((file) => levelOf(roomOf(file)) <= 2 || file === 'decide.ts')
   const foreign = core.flatMap((file) => {
     const text = readFileSync(join(SRC, file), 'utf8')
     const imports = [...text.matchAll(/import ([^']*?) from '([^.'][^']*)'/g)]
     return imports
       .filter(([, names = '', module = '']) => {
-        if (module === 'node:crypto' || PURE_LIBRARIES.has(module)) return false
+        if (PURE_MODULES.has(module)) return false
         return module !== 'node:net' || /[^\s{},]/.test(names.replace(/BlockList|isIP/g, ''))
       })
       .map(([, , module]) => `${file} imports ${module}`)

@@ -28,6 +28,7 @@ import {
   KEY_RING,
   keyRingOf,
   onlyKey,
+  policyFrom,
   question,
   rawHeaders,
   sessionPair,
@@ -72,7 +73,8 @@ const FORGED = sessionPair(claimsOf(), FOREIGN_KEY)
 const EXPIRED = sessionPair(claimsOf('leaf-good', { expiresAt: NOW_SECONDS - 1 }))
 
 const policyOf = (access: Access, ...allowedOrigins: readonly string[]): Policy => ({
-  defaultRule: { name: 'test', access },
+  ...CLOSED_POLICY,
+  defaultRule: { name: 'test', access, holders: [] },
   allowedOrigins: new Set(allowedOrigins),
 })
 
@@ -83,6 +85,7 @@ describe('every way out', () => {
 
   const { issuerKeyHash, serial } = claimsOf()
   const BLOCKED = { blocked: [`${issuerKeyHash}/${serial}`] }
+  const OF_GRACE = ['rules: {owner: grace, access: certificate-or-session}']
   const ENDED = { endsAt: new Map([['leaf-good', NOW_SECONDS]]) }
 
   const ROWS: readonly Row[] = [
@@ -315,6 +318,27 @@ describe('every way out', () => {
       'session-signed-out',
       'session',
       { fields: GOOD_SESSION, grounds: { signOuts: new Map([[ADA.device, NOW_SECONDS]]) } },
+    ],
+    [
+      'a certificate closes where the rule names others',
+      'not-permitted',
+      'certificate',
+      { fields: shown('leaf-good'), grounds: { policy: policyFrom(...OF_GRACE) } },
+    ],
+    [
+      'a session closes where the rule names others',
+      'not-permitted',
+      'session',
+      { fields: GOOD_SESSION, grounds: { policy: policyFrom(...OF_GRACE) } },
+    ],
+    [
+      'a path that could be meant for something closed closes',
+      'ambiguous-path',
+      'none',
+      {
+        fields: { 'X-Forwarded-Uri': '/open/..%2fclosed' },
+        grounds: { policy: policyFrom('rules: {path: /open/*, access: open}') },
+      },
     ],
     ['who shows nothing stays outside', 'nothing-shown', 'none', {}],
   ]
@@ -908,6 +932,44 @@ describe('the rule', () => {
       answer({ fields: cookies(FORGED), grounds }),
       'deny via session: session-not-accepted',
     )
+  })
+
+  test('names who may pass, by device or owner; the others are not handed to the next one', () => {
+    const policy = policyFrom(
+      'rules:',
+      '  - {path: /private/*, owner: [ada, emmy], device: Old phone, access: certificate-or-session}',
+      '  - {path: /private/*, access: certificate-or-session}',
+    )
+    const at = (path: string, fields: HeaderFields) =>
+      answer({ fields: { ...fields, 'X-Forwarded-Uri': path }, grounds: { policy } })
+    assert.equal(at('/private/a', shown('leaf-good')), 'allow via certificate')
+    assert.equal(at('/private/a', GOOD_SESSION), 'allow via session')
+    assert.equal(at('/private/a', shown('leaf-second')), 'deny via certificate: not-permitted')
+    assert.equal(at('/other', shown('leaf-second')), 'allow via certificate')
+  })
+
+  test('that names others does not let a bad certificate be told from theirs', () => {
+    const grounds = { policy: policyFrom('rules: {owner: grace, access: certificate}') }
+    const fields = shown('leaf-expired')
+    assert.equal(answer({ fields, grounds }), 'deny via certificate: certificate-expired')
+    assert.equal(answer({ grounds }), 'deny via none: nothing-shown')
+  })
+
+  test('of the one among several sessions that may pass opens', () => {
+    const grace = sessionPair(claimsOf('leaf-second'))
+    const grounds = { policy: policyFrom('rules: {owner: grace, access: certificate-or-session}') }
+    const fields = cookies(sessionPair(claimsOf()), grace)
+    assert.equal(answer({ fields, grounds }), 'allow via session')
+  })
+
+  test('for an ambiguous path is the strictest, and blames the path only for what it closes', () => {
+    const policy = policyFrom('rules: {path: /a/*, access: certificate}')
+    const at = (path: string, fields: HeaderFields) =>
+      answer({ fields: { ...fields, 'X-Forwarded-Uri': path }, grounds: { policy } })
+    assert.equal(at('/b/..%2fa', GOOD_SESSION), 'deny via none: ambiguous-path')
+    assert.equal(at('/b/..%2fa', shown('leaf-good')), 'allow via certificate')
+    assert.equal(at('/b/..%2fa', {}), 'deny via none: nothing-shown')
+    assert.equal(at('/b/x%2fa', GOOD_SESSION), 'allow via session')
   })
 
   test('without a policy everything needs a certificate or a session', () => {

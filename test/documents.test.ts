@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
+import { loadConfig } from '../src/config/load.ts'
 import { DENY_REASONS } from '../src/decision.ts'
 import { createRegistry, createTally } from '../src/server/metrics.ts'
 import { repository, withSettingsTable } from './support/readme.ts'
@@ -70,6 +71,25 @@ function anchorsOf(markdown: string): readonly string[] {
       .replaceAll(' ', '-'),
   )
 }
+
+test('what the texts of the proxies have for CERTLATCH_ON_REVOKE can be set, and is there', () => {
+  const texts = readdirSync(join(ROOT, 'deploy'), { withFileTypes: true })
+    .map(({ name }) => join('deploy', name, 'README.md'))
+    .filter((name) => existsSync(join(ROOT, name)))
+  const hooks = texts.flatMap((name) => {
+    const found = /^CERTLATCH_ON_REVOKE='(.*)'$/m.exec(read(name)) ?? []
+    return [{ name, value: found[1] ?? '' }]
+  })
+  assert.equal(hooks.length, 4)
+  for (const { name, value } of hooks) {
+    const loaded = loadConfig({ CERTLATCH_ON_REVOKE: value })
+    assert.ok(loaded.ok, `${name}: ${value}`)
+    for (const word of loaded.config.onRevoke ?? assert.fail(name)) {
+      const [, file] = /^\/opt\/certlatch\/(.*)$/.exec(word) ?? []
+      assert.ok(file === undefined || existsSync(join(ROOT, file)), `${name}: ${file}`)
+    }
+  }
+})
 
 test('every npm script that a document names is in package.json', () => {
   const { scripts }: { scripts: Readonly<Record<string, string>> } = JSON.parse(

@@ -68,6 +68,11 @@ for (const dialect of dialects) {
     assert.ok(configuration.includes('/verify'))
   })
 
+  test(`${name}: the pages that pass the gate are routed by their exact paths`, () => {
+    const paths = new Set(configuration.match(/\/\.certlatch\/[\w/.%*-]*/g))
+    assert.deepEqual([...paths].sort(), ['/.certlatch/auth/rescue.js', '/.certlatch/auth/reset'])
+  })
+
   test(`${name}: the session is taken away where certlatch does not do it`, () => {
     const itself = configuration.includes(`${config.cookieName}=[^;]*`)
     const byAction = configuration.includes(`'${config.cookieName}'`)
@@ -115,8 +120,8 @@ test('every setting that the shipped files and documents name exists', () => {
   const names = new Set<string>(
     OPTIONS.flatMap(({ name, secret }) => (secret ? [name, `${name}_FILE`] : [name])),
   )
-  // Those of the tests themselves.
-  const ours = /\bCERTLATCH_(?!E2E_)[A-Z][A-Z_]*[A-Z]\b/g
+  // Neither those of the tests themselves nor what the hook is told.
+  const ours = /\bCERTLATCH_(?!E2E_|REVOKED_)[A-Z][A-Z_]*[A-Z]\b/g
   for (const [path, name] of found([...SHIPPED, ...DOCUMENTS], ours)) {
     assert.ok(names.has(name), `${path}: ${name}`)
   }
@@ -124,10 +129,10 @@ test('every setting that the shipped files and documents name exists', () => {
 
 /** `certlatch word` where it is a command: in code, at a prompt, in a container's command. */
 const COMMANDS = [
-  /`certlatch ([a-z]+)/g,
-  /^(?:\$ )?(?:[A-Z_]+=\S+ )*certlatch ([a-z]+)/gm,
-  /exec certlatch certlatch ([a-z]+)/g,
-  /main\.js ([a-z]+)/g,
+  /`certlatch ((?:device |key |ca )?[a-z-]+)/g,
+  /^(?:\$ )?(?:[A-Z_]+=\S+ )*certlatch ((?:device |key |ca )?[a-z-]+)/gm,
+  /exec certlatch certlatch ((?:device |key |ca )?[a-z-]+)/g,
+  /main\.js ((?:device |key |ca )?[a-z-]+)/g,
   /"certlatch", ?"([a-z]+)"/g,
   /^CMD \["([a-z]+)"/gm,
 ]
@@ -136,7 +141,7 @@ const COMMANDS = [
 async function isCommand(word: string): Promise<boolean> {
   const streams = { stdout: new PassThrough(), stderr: new PassThrough() }
   const never = () => new Promise<void>(() => undefined)
-  return (await run([word, '--help'], {}, streams, never)) === 0
+  return (await run([...word.split(' '), '--help'], {}, streams, never)) === 0
 }
 
 test('every certlatch command that the shipped files and documents show exists', async () => {

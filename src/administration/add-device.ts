@@ -55,20 +55,12 @@ export async function enter(
   issued: Issued,
   handOut: 'file' | 'print',
 ): Promise<void> {
-  const { serial, der } = issued.certificate
+  const { certificate } = issued
   if (handOut === 'file') {
     await makeFolder(dirname(issued.package.path), MODE.secretFolder)
   }
-  await directory.replace(
-    directory.paths.certificateOf(serial),
-    writePem('CERTIFICATE', der),
-    MODE.secret,
-  )
-  await deliver(
-    directory,
-    { before, after, serial },
-    handOut === 'file' ? issued.package : undefined,
-  )
+  const parcel = handOut === 'file' ? issued.package : undefined
+  await deliver(directory, { before, after, certificate }, parcel)
 }
 
 /** Enters a certificate that one of our CAs has signed already, as a new device. */

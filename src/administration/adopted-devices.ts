@@ -66,7 +66,9 @@ export function gatherDevices(
     }
     devices.set(key, { ...device, certificates: [...device.certificates, certificate] })
   }
-  if (ended > 0) skipped.push(`${ended} certificates that have ended`)
+  if (ended > 0) {
+    skipped.push(`${ended} certificate${ended === 1 ? ' that has' : 's that have'} ended`)
+  }
   return { devices: [...devices.values()], skipped }
 }
 

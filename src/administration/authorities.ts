@@ -138,7 +138,15 @@ export function decryptKey(path: string, pem: string, passphrase: string | undef
 
 export function issuerOf(privateKey: KeyObject, issuers: readonly Issuer[]): Issuer | undefined {
   const publicKey = createPublicKey(privateKey)
-  return issuers.find(({ key }) => key.equals(publicKey))
+  return issuers.find(({ key }) => isSameKey(key, publicKey))
+}
+
+/**
+ * Keys of two kinds are never given to `equals`: OpenSSL then leaves an error behind, which Node takes
+ * for one of the next key that is read.
+ */
+function isSameKey(one: KeyObject, other: KeyObject): boolean {
+  return one.asymmetricKeyType === other.asymmetricKeyType && one.equals(other)
 }
 
 /** A revocation of a certificate of one of our CAs. */

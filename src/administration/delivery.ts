@@ -1,5 +1,7 @@
 import { rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import type { Certificate } from '../certificate/certificate.ts'
+import { writePem } from '../certificate/pem.ts'
 import type { Device } from '../store/device-registry.ts'
 import { MODE, syncFolder, writeDurably } from '../store/files.ts'
 import { parseObject } from '../store/json-file.ts'
@@ -9,6 +11,13 @@ import { type Directory, readTextIfThere } from './directory.ts'
 export interface Package {
   readonly path: string
   readonly content: Buffer
+}
+
+/** A device as it was and as it will be, with this certificate. */
+interface Entering {
+  readonly before: Device
+  readonly after: Device
+  readonly certificate: Certificate
 }
 
 /** What `undelivered.json` says while a certificate is on its way. */
@@ -27,18 +36,17 @@ interface Undelivered {
  */
 export async function deliver(
   directory: Directory,
-  {
-    before,
-    after,
-    serial,
-  }: { readonly before: Device; readonly after: Device; readonly serial: string },
+  { before, after, certificate }: Entering,
   parcel: Package | undefined,
 ): Promise<void> {
   const { paths } = directory
+  const { serial, der } = certificate
   const temporary = parcel && `${parcel.path}.${serial.slice(-12)}.tmp`
   const note: Undelivered = { before, serial, temporary }
   await directory.replace(paths.undelivered, JSON.stringify(note), MODE.secret)
   try {
+    const pem = writePem('CERTIFICATE', der)
+    await directory.replace(paths.certificateOf(serial), pem, MODE.secret)
     if (parcel !== undefined && temporary !== undefined) {
       await rm(temporary, { force: true })
       await writeDurably(temporary, parcel.content, MODE.secret)
@@ -62,7 +70,10 @@ export async function withdrawUndelivered(directory: Directory): Promise<void> {
   const text = await readTextIfThere(paths.undelivered)
   if (text === undefined) return
   const note = parseObject(text) as Undelivered | undefined
-  if (note?.temporary !== undefined) await rm(note.temporary, { force: true })
+  // Its folder may be out of reach by now; nobody has its password, and its certificate opens nothing.
+  if (note?.temporary !== undefined) {
+    await rm(note.temporary, { force: true }).catch(() => undefined)
+  }
   if (note?.before !== undefined) await takeBack(directory, note)
   await directory.remove(paths.undelivered)
 }

@@ -2,7 +2,7 @@ import { readFile, rename } from 'node:fs/promises'
 import { writePem } from '../certificate/pem.ts'
 import type { Issuer } from '../certificate/verify.ts'
 import { makeAuthority } from '../store/data-directory.ts'
-import { MODE } from '../store/files.ts'
+import { describeFileError, MODE } from '../store/files.ts'
 import {
   isEncryptedKey,
   readActiveSigner,
@@ -12,6 +12,8 @@ import {
   writeLists,
 } from './authorities.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
+import type { Directory } from './directory.ts'
+import { AdministrationError } from './problem.ts'
 
 export interface AuthorityRenewal {
   readonly commonName: string | undefined
@@ -63,9 +65,7 @@ export async function renewAuthority(
     await directory.replace(paths.nextAuthority, made.certificate, MODE.secret)
     const crlNumber = await writeLists(directory, authorities, [], passphrase, successor)
     await directory.replace(paths.authority, bundle.join(''), MODE.public)
-    await directory.lock.assertHeld()
-    await rename(paths.nextAuthorityKey, paths.authorityKey)
-    await directory.remove(paths.nextAuthority)
+    await completeRenewal(directory)
     return {
       authority: issuer,
       before: kept,
@@ -73,4 +73,17 @@ export async function renewAuthority(
       crlNumber,
     }
   })
+}
+
+/** Behind the commit point: the next command does the same where this one fails. */
+async function completeRenewal({ paths, lock, remove }: Directory): Promise<void> {
+  try {
+    await lock.assertHeld()
+    await rename(paths.nextAuthorityKey, paths.authorityKey)
+    await remove(paths.nextAuthority)
+  } catch (error) {
+    throw new AdministrationError(
+      `the new CA is in ${paths.authority}, but ${paths.authorityKey} ${describeFileError(error)}: the next command completes it`,
+    )
+  }
 }

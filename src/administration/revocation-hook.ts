@@ -22,8 +22,6 @@ export async function runHook(
 ): Promise<string | undefined> {
   const child = spawn(program, args, {
     stdio: ['ignore', 'inherit', 'inherit'],
-    timeout: timeoutMilliseconds,
-    killSignal: 'SIGKILL',
     env: {
       ...(path !== undefined && { PATH: path }),
       CERTLATCH_REVOKED_DEVICE: device,
@@ -31,6 +29,8 @@ export async function runHook(
       CERTLATCH_REVOKED_REASON: reason,
     },
   })
+  // The timeout of spawn would go on, and keep the command, where the program is not even there.
+  const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMilliseconds)
   try {
     const [exitCode, signal] = await once(child, 'exit')
     if (exitCode === 0) return undefined
@@ -39,5 +39,7 @@ export async function runHook(
       : `was ended by ${signal}, after ${timeoutMilliseconds / 1000} seconds at most`
   } catch (error) {
     return `could not be started (${(error as NodeJS.ErrnoException).code})`
+  } finally {
+    clearTimeout(timer)
   }
 }

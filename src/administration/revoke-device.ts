@@ -3,6 +3,7 @@ import type { Device, DeviceCertificate } from '../store/device-registry.ts'
 import { findDevice } from './add-device.ts'
 import { readOwnAuthorities, writeLists } from './authorities.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
+import type { Directory } from './directory.ts'
 import { AdministrationError } from './problem.ts'
 
 /** Which certificates of a device: all, those that a renewal has replaced, or one by its serial. */
@@ -15,6 +16,8 @@ export interface Revoked {
   readonly crlNumber: bigint
   /** Whether the CRL said so before. */
   readonly wasRevoked: boolean
+  /** Whether the device's own entry says so too. */
+  readonly isMarked: boolean
 }
 
 /** Puts certificates of a device on the CRL, which is what makes it so, and marks them. */
@@ -56,9 +59,25 @@ export async function revokeDevice(
             passphrase,
           )
     const marked = mark(device, chosen, nowSeconds, reason)
-    if (chosen.some(({ revokedAt }) => revokedAt === undefined)) await directory.writeDevice(marked)
-    return { device: marked, certificates: chosen, crlNumber, wasRevoked: fresh.length === 0 }
+    const isMarked = await tryMarking(directory, marked, chosen)
+    const wasRevoked = fresh.length === 0
+    return { device: marked, certificates: chosen, crlNumber, wasRevoked, isMarked }
   })
+}
+
+/** The CRL is what counts: nothing that goes wrong behind it may keep the rest from being done. */
+async function tryMarking(
+  directory: Directory,
+  marked: Device,
+  chosen: readonly DeviceCertificate[],
+): Promise<boolean> {
+  if (chosen.every(({ revokedAt }) => revokedAt !== undefined)) return true
+  try {
+    await directory.writeDevice(marked)
+    return true
+  } catch {
+    return false
+  }
 }
 
 function choose(device: Device, part: RevokedPart): readonly DeviceCertificate[] {

@@ -27,7 +27,7 @@ import {
 import { isFitSignature, isSignedBy } from './signature.ts'
 
 /** What certlatch takes from a PKCS #10 request: the key, and a name to propose. */
-export interface SigningRequest {
+interface SigningRequest {
   /** SubjectPublicKeyInfo, DER. */
   readonly publicKeyInfo: Buffer
   readonly publicKey: PublicKeyKind

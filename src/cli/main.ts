@@ -70,6 +70,11 @@ const COMMANDS: readonly CommandRow[] = [
     load: async () => (await import('./commands/ca-renew.ts')).caRenew,
   },
   {
+    name: 'explain',
+    summary: 'tell what a request would be answered, and why',
+    load: async () => (await import('./commands/explain.ts')).explain,
+  },
+  {
     name: 'healthcheck',
     summary: 'ask the running service whether it is ready',
     load: async () => (await import('./commands/healthcheck.ts')).healthcheck,
@@ -123,12 +128,21 @@ export async function run(
   }
 }
 
+interface FileError extends NodeJS.ErrnoException {
+  readonly dest?: string
+  /** Of `replaceFile`. */
+  readonly isReplaced?: true
+}
+
 /** A file that cannot be read or written is no fault of the program. */
 function describeUnusableFile(error: unknown): string | undefined {
   if (error instanceof LockLostError) return error.message
   if (errorCode(error) === undefined || !(error instanceof Error)) return undefined
-  const { path, dest, syscall } = error as NodeJS.ErrnoException & { readonly dest?: string }
+  const { path, dest, syscall, isReplaced } = error as FileError
   const place = dest ?? path
+  if (isReplaced === true) {
+    return `${place} was written, but may not outlive a power cut (${errorCode(error)}); run the command again`
+  }
   if (place !== undefined) return `${place} ${describeFileError(error)}; nothing was changed`
   return syscall === undefined
     ? undefined

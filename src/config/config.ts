@@ -3,6 +3,7 @@ import { DIALECTS, type Dialect } from '../proxy/dialects.ts'
 import { containsAddress, type Networks, parseNetworks } from '../proxy/networks.ts'
 import { exposedAdminListener } from './exposure.ts'
 import {
+  DENIALS,
   expectation,
   LOG_CLIENTS,
   LOG_FORMATS,
@@ -55,6 +56,8 @@ export interface Config {
   readonly sessionMaxAgeSeconds: number
   readonly cookieName: string
   readonly cookieDomain: string | undefined
+  readonly policyFile: string | undefined
+  readonly denial: (typeof DENIALS)[number]
   readonly caPassphrase: string | undefined
   /** Program and arguments. */
   readonly onRevoke: readonly string[] | undefined
@@ -88,6 +91,8 @@ export function parseConfig(values: Values): ParsedConfig {
     // Browsers keep no cookie longer than 400 days (RFC 6265bis §5.5).
     sessionMaxAgeSeconds: settings.read('CERTLATCH_SESSION_MAX_AGE', durationReader('10s', '400d')),
     ...readCookie(settings),
+    policyFile: settings.readOptional('CERTLATCH_POLICY_FILE', readPath),
+    denial: settings.read('CERTLATCH_DENIAL', choiceReader(DENIALS)),
     caPassphrase: settings.readOptional('CERTLATCH_CA_PASSPHRASE', readPassphrase),
     onRevoke: settings.readOptional('CERTLATCH_ON_REVOKE', readCommand),
     composeService: settings.readOptional('CERTLATCH_COMPOSE_SERVICE', readServiceName),

@@ -1,6 +1,7 @@
 import { DIALECTS, type DialectName } from '../proxy/dialects.ts'
 
 export const STALE_CRL_CHOICES = ['deny', 'allow'] as const
+export const DENIALS = ['403', 'adaptive'] as const
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const
 export const LOG_FORMATS = ['json', 'text'] as const
 export const LOG_CLIENTS = ['full', 'shortened', 'none'] as const
@@ -130,6 +131,18 @@ const ROWS = [
     name: 'CERTLATCH_COOKIE_DOMAIN',
     kind: 'domain',
     help: 'one session for all hosts under this domain; all of them can act as the device',
+  },
+  {
+    name: 'CERTLATCH_POLICY_FILE',
+    kind: 'path',
+    help: 'YAML file of rules; without one everything needs a certificate or a session',
+  },
+  {
+    name: 'CERTLATCH_DENIAL',
+    kind: 'choice',
+    choices: DENIALS,
+    default: '403',
+    help: 'how refusals are answered: always 403, or as phone apps and Safari understand it best',
   },
   {
     name: 'CERTLATCH_CA_PASSPHRASE',

@@ -26,9 +26,9 @@ function uuidOf(name: string): string {
   return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-').toUpperCase()
 }
 
-/** What XML 1.0 cannot hold, as the sign for an unreadable character. */
+/** What XML 1.0 cannot hold, or not keep, becomes the sign for an unreadable character. */
 const asXmlText = (text: string): string =>
-  text.replace(/[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/gu, '\ufffd')
+  text.replace(/[^\u0020-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/gu, '\ufffd')
 
 /** The keys that every payload has (Apple's "CommonPayloadKeys"). */
 function payload(type: string, identifier: string, displayName: string) {

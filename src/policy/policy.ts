@@ -1,12 +1,58 @@
-/** What a rule asks for, from the most to the least generous. */
-export type Access = 'open' | 'certificate-or-session' | 'certificate' | 'deny'
+import { clientAddress } from '../proxy/client-address.ts'
+import { containsAddress, type Networks } from '../proxy/networks.ts'
+import type { OriginalRequest } from '../proxy/original-request.ts'
+import { readRequestPath } from '../proxy/request-path.ts'
 
+/** What a rule asks for, from the most to the least generous. */
+export const ACCESS = ['open', 'certificate-or-session', 'certificate', 'deny'] as const
+export type Access = (typeof ACCESS)[number]
+
+/** Who may pass a rule: who is among either. */
+export interface Holders {
+  readonly devices: ReadonlySet<string>
+  /** As the application gets them in Remote-User. */
+  readonly owners: ReadonlySet<string>
+}
+
+/** What is asked of a request. */
 export interface Rule {
   readonly name: string
   readonly access: Access
+  /** Each must be satisfied; none: everybody whom certlatch knows may pass. */
+  readonly holders: readonly Holders[]
+  /**
+   * For a path that could be read in several ways: the rule of its literal reading, in whose place
+   * this one stands.
+   */
+  readonly insteadOf?: Rule
+}
+
+/** Which requests a rule is for; `undefined` means any. */
+export interface Conditions {
+  readonly hosts: ReadonlySet<string> | undefined
+  readonly paths: Paths | undefined
+  readonly methods: ReadonlySet<string> | undefined
+  readonly from: Networks | undefined
+}
+
+/** As in `RequestPath.literal`. */
+export interface Paths {
+  readonly exact: ReadonlySet<string>
+  /** `/a/`: itself, and all that begins with it. */
+  readonly below: readonly string[]
+}
+
+export interface ConditionalRule extends Rule {
+  readonly conditions: Conditions
 }
 
 export interface Policy {
+  /** In the order in which they count: the first that matches. */
+  readonly rules: readonly ConditionalRule[]
+  /** The same, for each host that any of them names. */
+  readonly rulesByHost: ReadonlyMap<string, readonly ConditionalRule[]>
+  /** The same, for all other hosts. */
+  readonly rulesOfAnyHost: readonly ConditionalRule[]
   /** What holds where no other rule does. */
   readonly defaultRule: Rule
   /** Lower case; other sites whose pages may act here. */
@@ -14,7 +60,118 @@ export interface Policy {
 }
 
 /** Everything needs a certificate or a session, and no other site may act. */
-export const CLOSED_POLICY: Policy = {
-  defaultRule: { name: 'default', access: 'certificate-or-session' },
-  allowedOrigins: new Set(),
+export const CLOSED_POLICY: Policy = createPolicy([], [])
+
+export function createPolicy(
+  rules: readonly ConditionalRule[],
+  allowedOrigins: readonly string[],
+): Policy {
+  const hosts = new Set(rules.flatMap(({ conditions }) => [...(conditions.hosts ?? [])]))
+  const rulesOf = (host: string) =>
+    rules.filter(({ conditions }) => conditions.hosts === undefined || conditions.hosts.has(host))
+  return {
+    rules,
+    rulesByHost: new Map([...hosts].map((host) => [host, rulesOf(host)])),
+    rulesOfAnyHost: rules.filter(({ conditions }) => conditions.hosts === undefined),
+    defaultRule: { name: 'default', access: 'certificate-or-session', holders: [] },
+    allowedOrigins: new Set(allowedOrigins),
+  }
+}
+
+/**
+ * The rule for this request: the first that matches, or the default. A path that a proxy and an
+ * application could read differently gets the strictest of all that it could be meant to reach.
+ */
+export function ruleFor(
+  policy: Policy,
+  request: OriginalRequest,
+  forwardedFor: string | undefined,
+  trustedProxies: Networks,
+): Rule {
+  const candidates = policy.rulesByHost.get(request.host) ?? policy.rulesOfAnyHost
+  if (candidates.length === 0) return policy.defaultRule
+  const path = readRequestPath(request.path)
+  const asked = { method: request.method, forwardedFor, trustedProxies, client: undefined }
+  const literal =
+    candidates.find((rule) => matchesPath(rule, path.literal) && isFor(rule, asked)) ??
+    policy.defaultRule
+  const { certain } = path
+  if (certain === undefined) return literal
+  const counted = candidates.filter((rule) => reachesBelow(rule, certain) && isFor(rule, asked))
+  return strictest([...counted, policy.defaultRule], literal)
+}
+
+function matchesPath({ conditions: { paths } }: ConditionalRule, literal: string): boolean {
+  if (paths === undefined || paths.exact.has(literal)) return true
+  return paths.below.some((folder) => literal.startsWith(folder))
+}
+
+/** Whether some path that begins with `start` is one of the rule's. */
+function reachesBelow({ conditions: { paths } }: ConditionalRule, start: string): boolean {
+  if (paths === undefined) return true
+  if (paths.below.some((folder) => folder.startsWith(start) || start.startsWith(folder))) {
+    return true
+  }
+  return [...paths.exact].some((path) => path.startsWith(start))
+}
+
+interface Asked {
+  readonly method: string
+  readonly forwardedFor: string | undefined
+  readonly trustedProxies: Networks
+  /** Found out when the first rule asks for it. */
+  client: { readonly address: string | undefined } | undefined
+}
+
+/** Whether method and client's network are those of the rule. */
+function isFor({ access, conditions }: ConditionalRule, asked: Asked): boolean {
+  const { methods, from } = conditions
+  if (methods !== undefined && !methods.has(asked.method)) return false
+  if (from === undefined) return true
+  asked.client ??= { address: clientAddress(asked.forwardedFor, asked.trustedProxies) }
+  const { address } = asked.client
+  // Nobody gets round a rule that denies, or into another one, by hiding where he comes from.
+  return address === undefined ? access === 'deny' : containsAddress(from, address)
+}
+
+function strictest(counted: readonly Rule[], literal: Rule): Rule {
+  const strict = counted.reduce((before, rule) =>
+    ACCESS.indexOf(rule.access) > ACCESS.indexOf(before.access) ? rule : before,
+  )
+  const holders = counted.flatMap((rule) => rule.holders)
+  // The literal reading's own rule is always among them.
+  const isNoStricter = strict.access === literal.access && holders.length === literal.holders.length
+  return isNoStricter
+    ? literal
+    : { name: strict.name, access: strict.access, holders, insteadOf: literal }
+}
+
+/** Whether the rule lets this device pass, or its owner with any device. */
+export function isPermitted(
+  { holders }: Rule,
+  { device, user }: { readonly device: string; readonly user: string },
+): boolean {
+  return holders.every(({ devices, owners }) => devices.has(device) || owners.has(user))
+}
+
+/** A rule as data; its name is told with the preset's before it. */
+export interface PresetRule {
+  readonly name: string
+  readonly path?: readonly string[]
+  readonly methods?: readonly string[]
+  readonly access: Access
+}
+
+/** Rules that hold only where the policy file names them. */
+interface Switch {
+  readonly rules: readonly PresetRule[]
+  /** Whether the networks for which they hold must be named with it. */
+  readonly needsNetworks: boolean
+}
+
+/** Rules for one kind of application, to be named in the policy file. */
+export interface Preset {
+  readonly name: string
+  readonly rules: readonly PresetRule[]
+  readonly switches: Readonly<Record<string, Switch>>
 }

@@ -3,8 +3,15 @@ import { BlockList, isIP } from 'node:net'
 /** A set of client networks, asked with `containsAddress`. */
 export interface Networks {
   readonly list: BlockList
+  /** The part of them that is IPv4, as numbers: Node's BlockList takes a microsecond to look. */
+  readonly ipv4: readonly Range<number>[]
   /** As written by the person, for messages. */
   readonly text: readonly string[]
+}
+
+interface Range<T> {
+  readonly first: T
+  readonly last: T
 }
 
 /** `ok` or a sentence that says what is wrong and what would be right. */
@@ -29,7 +36,7 @@ export function parseNetworks(items: readonly string[]): ParsedNetworks {
     }
   }
   if (problems.length > 0) return { ok: false, problems }
-  return { ok: true, networks: { list, text: [...items] } }
+  return { ok: true, networks: { list, ipv4: ipv4Of(rangesOf(items)), text: [...items] } }
 }
 
 function addNetwork(list: BlockList, network: string): string | undefined {
@@ -60,11 +67,26 @@ function hasHostBits(address: string, version: number, prefixLength: number): bo
   return (addressValue(address, version) & ((1n << hostBits) - 1n)) !== 0n
 }
 
+function ipv4Value(address: string): number {
+  let value = 0
+  let part = 0
+  for (let index = 0; index < address.length; index += 1) {
+    const digit = address.charCodeAt(index) - ZERO
+    if (digit < 0) {
+      value = value * 256 + part
+      part = 0
+    } else {
+      part = part * 10 + digit
+    }
+  }
+  return value * 256 + part
+}
+
+const ZERO = 48
+
 /** The address as one number; `address` has passed `isIP`. */
 function addressValue(address: string, version: number): bigint {
-  if (version === 4) {
-    return address.split('.').reduce((value, part) => (value << 8n) | BigInt(part), 0n)
-  }
+  if (version === 4) return BigInt(ipv4Value(address))
   const withoutDotted = address.replace(/(\d+)\.(\d+)\.(\d+)\.(\d+)$/, (_, a, b, c, d) => {
     const word = (high: string, low: string) => (Number(high) * 256 + Number(low)).toString(16)
     return `${word(a, b)}:${word(c, d)}`
@@ -83,9 +105,52 @@ function addressValue(address: string, version: number): bigint {
 /** Whether the address lies in one of the networks; an IPv4-mapped IPv6 address counts as IPv4. */
 export function containsAddress(networks: Networks, address: string): boolean {
   const version = isIP(address)
-  if (version === 0) return false
+  if (version === 4) {
+    const value = ipv4Value(address)
+    return networks.ipv4.some(({ first, last }) => first <= value && value <= last)
+  }
   // BlockList compares ::ffff:a.b.c.d with its IPv4 networks by itself.
-  return networks.list.check(address, version === 4 ? 'ipv4' : 'ipv6')
+  return version === 6 && networks.list.check(address, 'ipv6')
+}
+
+/** Whether some address may lie in both. */
+export function overlap(some: Networks, others: Networks): boolean {
+  const ranges = rangesOf(others.text)
+  return rangesOf(some.text).some((one) =>
+    ranges.some((other) => one.first <= other.last && other.first <= one.last),
+  )
+}
+
+/** Whether each of the `inner` networks lies in one of the outer ones. */
+export function coversNetworks(outer: Networks, inner: Networks): boolean {
+  const ranges = rangesOf(outer.text)
+  return rangesOf(inner.text).every((one) =>
+    ranges.some((other) => other.first <= one.first && one.last <= other.last),
+  )
+}
+
+const IPV4_MAPPED = 0xffffn << 32n
+
+/** First and last address of each network as numbers of 128 bits; IPv4 as IPv4-mapped. */
+function rangesOf(text: readonly string[]): readonly Range<bigint>[] {
+  return text
+    .flatMap((item) => (item === 'loopback' ? LOOPBACK : [item]))
+    .map((network) => {
+      const [address = '', prefix] = network.split('/')
+      const isIPv4 = isIP(address) === 4
+      const bits = isIPv4 ? 32n : 128n
+      const size = 1n << (bits - BigInt(prefix ?? bits))
+      const first = addressValue(address, isIPv4 ? 4 : 6) + (isIPv4 ? IPV4_MAPPED : 0n)
+      return { first, last: first + size - 1n }
+    })
+}
+
+function ipv4Of(ranges: readonly Range<bigint>[]): readonly Range<number>[] {
+  const lowest = (value: bigint) => (value < IPV4_MAPPED ? 0 : Number(value - IPV4_MAPPED))
+  const end = IPV4_MAPPED + (1n << 32n) - 1n
+  return ranges
+    .filter(({ first, last }) => first <= end && last >= IPV4_MAPPED)
+    .map(({ first, last }) => ({ first: lowest(first), last: lowest(last < end ? last : end) }))
 }
 
 /** The network that an address lies in, for records that need not name the person: /24 or /48. */

@@ -44,7 +44,8 @@ export function readOriginalRequest(headers: RequestHeaders): OriginalRequest | 
   return { method, scheme, ...host, path, isWebSocket: headers.webSocketKey !== undefined }
 }
 
-function readHost(
+/** The name in lower case, without final dot, and the port apart; `undefined` if it is none. */
+export function readHost(
   value: string | undefined,
 ): { host: string; port: string | undefined } | undefined {
   if (value === undefined || value.length > MAX_HOST_LENGTH) return undefined

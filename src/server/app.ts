@@ -1,13 +1,15 @@
 import Koa from 'koa'
 import { type Operations, operationsRouter } from './routes/operations.ts'
+import { pagesRoute } from './routes/pages.ts'
 import { type VerifyService, verifyRoute } from './routes/verify.ts'
 
 type OnError = (error: unknown) => void
 
-/** What the proxy asks: `/verify`, first, and nothing else. */
-export function createVerifyApp(service: VerifyService): Koa {
+/** What the proxy asks: `/verify`, first, and the few pages that pass the gate. */
+export function createVerifyApp(service: VerifyService, sessionTtlSeconds: number): Koa {
   const app = createApp((error) => service.logError(error))
   app.use(verifyRoute(service))
+  app.use(pagesRoute(sessionTtlSeconds))
   return app
 }
 

@@ -1,7 +1,6 @@
 import type { Config } from '../config/config.ts'
 import type { CertificateReference, Grounds, Recognised } from '../decide.ts'
 import type { Identity } from '../decision.ts'
-import { CLOSED_POLICY } from '../policy/policy.ts'
 import type { RequestHeaders } from '../proxy/request-headers.ts'
 import { cookieValues } from '../session/cookie.ts'
 import { deviceKey } from '../store/device-registry.ts'
@@ -32,7 +31,8 @@ export function createJudge(
   const grounds: Grounds = {
     proxySecret:
       config.proxySecret === undefined ? undefined : Buffer.from(config.proxySecret, 'latin1'),
-    policy: CLOSED_POLICY,
+    policy: snapshot.policy,
+    trustedProxies: config.trustedProxies,
     trust,
     cookieName: config.cookieName,
     cookieDomain: config.cookieDomain,

@@ -40,6 +40,7 @@ async function requireNamedFiles(config: Config): Promise<void> {
     config.externalCa && files.authorities,
     config.crlFileNamed && files.revocationLists,
     config.sessionKeysFileNamed && files.sessionKeys,
+    files.policy,
   ]
   const problems: string[] = []
   for (const file of named) {
@@ -53,12 +54,13 @@ async function requireNamedFiles(config: Config): Promise<void> {
   if (problems.length > 0) throw new StartError(problems)
 }
 
-function trustFiles(config: Config): TrustFiles {
+/** Which files the configuration names, and how messages call them. */
+export function trustFiles(config: Config): TrustFiles {
   const named = (path: string, setting: string, isSet: boolean) => ({
     path,
     name: isSet ? `${setting} ${path}` : path,
   })
-  const { crlFile } = config
+  const { crlFile, policyFile, trustedProxies } = config
   const { devices, adopted, blocks } = dataPaths(config.dataDir)
   return {
     authorities: named(config.caFile, 'CERTLATCH_CA_FILE', config.externalCa),
@@ -72,6 +74,10 @@ function trustFiles(config: Config): TrustFiles {
     devices: config.externalCa ? undefined : { path: devices, name: devices },
     adopted: { path: adopted, name: adopted },
     blocks: { path: blocks, name: blocks },
+    policy:
+      policyFile === undefined
+        ? undefined
+        : { ...named(policyFile, 'CERTLATCH_POLICY_FILE', true), trustedProxies },
     // Our own CRL is valid as long as the CA: what is stale there is broken.
     staleRevocationList: config.externalCa ? config.staleCrl : 'deny',
   }
@@ -116,7 +122,7 @@ function tellChanges(log: Log, before: Snapshot, after: Snapshot): void {
   if (leftOut > 0) log.info({ leftOut }, 'changes left out of the log')
 }
 
-function describeSnapshot({ trust, keyRing, registry }: Snapshot) {
+function describeSnapshot({ trust, keyRing, registry, policy }: Snapshot) {
   return {
     authorities: trust.issuers.length,
     revoked: [...trust.revocationLists.values()].reduce(
@@ -124,6 +130,7 @@ function describeSnapshot({ trust, keyRing, registry }: Snapshot) {
       0,
     ),
     sessionKeys: keyRing.keys.length,
+    rules: policy.rules.length,
     ...(registry && { certificates: registry.byCertificate.size }),
   }
 }

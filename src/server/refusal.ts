@@ -1,104 +1,115 @@
-import { hash } from 'node:crypto'
+import type { Config } from '../config/config.ts'
+import type { Deny } from '../decision.ts'
 import type { RequestHeaders } from '../proxy/request-headers.ts'
+import type { HtmlDocument } from './pages/document.ts'
+import {
+  expiredPage,
+  latecomerPage,
+  REFUSAL_KINDS,
+  type RefusalKind,
+  refusalKind,
+  refusalPage,
+} from './pages/refusal-pages.ts'
 
-/** A body for those who are refused, with the headers that describe it. */
-interface Refusal {
+/** An answer for those who are refused. */
+export interface Refusal {
+  readonly status: 400 | 401 | 403
   readonly body: Buffer
   /** Names and values one after another, as `writeHead` takes them. */
   readonly headers: readonly string[]
 }
 
 export interface Refusals {
-  /** A page for a person, JSON for a script that asks for it, a line of text for all others. */
-  forRequest(headers: RequestHeaders): Refusal
+  /**
+   * A page for a person, which says in plain words what is missing; JSON for a script that asks for
+   * it, a line of text for all others, which say nothing about why. `endedAt` is asked only where a
+   * page can tell when a certificate has ended.
+   */
+  forRequest(
+    headers: RequestHeaders,
+    reason: Deny['reason'],
+    endedAt: () => number | undefined,
+  ): Refusal
   /** The same for nginx's second question, where the answer would be another by now. */
   forLatecomer(headers: RequestHeaders): Refusal
   /** For a request that could not be read to its end. */
   readonly fallback: Refusal
 }
 
-const STYLE = `
-:root { color-scheme: light dark; font: 1.0625rem/1.5 system-ui, sans-serif }
-body { max-width: 34rem; margin: 12vh auto; padding: 0 1.25rem }
-h1 { font-size: 1.5rem; line-height: 1.25 }
-`
-
-const page = (title: string, body: string, head = '') => `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${title}</title>${head}
-<style>${STYLE}</style>
-</head>
-<body>
-<h1>${title}</h1>
-${body}
-</body>
-</html>
-`
-
-const REFUSED_PAGE = page(
-  'This device is not let in',
-  `<p>This address opens only to devices with a client certificate of this household, and your browser has not shown one that is good.</p>
-<ul>
-<li>Is the certificate installed on this device? Ask whoever runs this server for one.</li>
-<li>Did you cancel when the browser asked for a certificate? It asks again only after you have closed it entirely.</li>
-<li>Has it worked before? The certificate may have ended, or been revoked.</li>
-</ul>`,
-)
-const RELOAD_PAGE = page(
-  'One moment',
-  '<p>This device is let in by now. If the page does not appear, reload it.</p>',
-  '\n<meta http-equiv="refresh" content="1">',
-)
 const REFUSED_TEXT = 'refused: no valid client certificate or session was shown\n'
 const REFUSED_JSON = `${JSON.stringify({ error: 'refused', message: 'no valid client certificate or session was shown' })}\n`
 
-/** The bodies never change: they are made once, and say nothing about why. */
-export function createRefusals(): Refusals {
-  const styleHash = hash('sha256', STYLE, 'base64')
-  const policy = `default-src 'none'; style-src 'sha256-${styleHash}'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'`
-  const html = (text: string) =>
-    refusal(text, 'text/html; charset=utf-8', ['Content-Security-Policy', policy])
-  const forPerson = html(REFUSED_PAGE)
-  const forScript = refusal(REFUSED_JSON, 'application/json; charset=utf-8', [])
-  const forOthers = refusal(REFUSED_TEXT, 'text/plain; charset=utf-8', [])
-  const reload = html(RELOAD_PAGE)
-  const choose = (headers: RequestHeaders, forNavigation: Refusal): Refusal => {
-    if (isNavigation(headers)) return forNavigation
-    return headers.accept?.includes('application/json') ? forScript : forOthers
+/** The bodies but one never change: they are made once. */
+export function createRefusals(denial: Config['denial']): Refusals {
+  // Both apps of Home Assistant know what to do about a 400 with "client certificate" in it; Safari
+  // takes a 403 on such a connection for a refused certificate, and hides the page.
+  const html = (page: HtmlDocument) => htmlRefusal(denial === 'adaptive' ? 400 : 403, page)
+  const pages = Object.fromEntries(
+    REFUSAL_KINDS.map((kind) => [kind, html(refusalPage(kind))]),
+  ) as Readonly<Record<RefusalKind, Refusal>>
+  const latecomer = html(latecomerPage())
+  const plain = programRefusals(403, [])
+  // Home Assistant's page takes a 403 here for the end of its login, and logs the person out.
+  const challenge = ['WWW-Authenticate', 'Certlatch realm="client certificate"']
+  const atTokens = denial === 'adaptive' ? programRefusals(401, challenge) : plain
+  const forProgram = (headers: RequestHeaders): Refusal => {
+    const { json, text } = isTokenRequest(headers) ? atTokens : plain
+    return headers.accept?.includes('application/json') ? json : text
   }
   return {
-    forRequest: (headers) => choose(headers, forPerson),
-    forLatecomer: (headers) => choose(headers, reload),
-    fallback: forPerson,
+    forRequest: (headers, reason, endedAt) => {
+      if (!isNavigation(headers)) return forProgram(headers)
+      const at = reason === 'certificate-expired' ? endedAt() : undefined
+      return at === undefined ? pages[refusalKind(reason)] : html(expiredPage(at))
+    },
+    forLatecomer: (headers) => (isNavigation(headers) ? latecomer : forProgram(headers)),
+    fallback: htmlRefusal(403, refusalPage(refusalKind('internal-error'))),
   }
 }
 
-function refusal(text: string, type: string, more: readonly string[]): Refusal {
+function htmlRefusal(status: Refusal['status'], page: HtmlDocument): Refusal {
+  const policy = ['Content-Security-Policy', page.contentSecurityPolicy]
+  return refusal(status, page.html, 'text/html; charset=utf-8', policy)
+}
+
+function programRefusals(status: Refusal['status'], more: readonly string[]) {
+  return {
+    json: refusal(status, REFUSED_JSON, 'application/json; charset=utf-8', more),
+    text: refusal(status, REFUSED_TEXT, 'text/plain; charset=utf-8', more),
+  }
+}
+
+function refusal(
+  status: Refusal['status'],
+  text: string,
+  type: string,
+  more: readonly string[],
+): Refusal {
   const body = Buffer.from(text, 'utf8')
-  return {
-    body,
-    headers: [
-      'Cache-Control',
-      'no-store',
-      'X-Certlatch',
-      'refused',
-      'Content-Type',
-      type,
-      'Content-Length',
-      String(body.length),
-      'X-Content-Type-Options',
-      'nosniff',
-      ...more,
-    ],
-  }
+  const headers = [
+    'Cache-Control',
+    'no-store',
+    'X-Certlatch',
+    'refused',
+    'Content-Type',
+    type,
+    'Content-Length',
+    String(body.length),
+    'X-Content-Type-Options',
+    'nosniff',
+    ...more,
+  ]
+  return { status, body, headers }
 }
 
+/** A page that is about to be shown; where a browser does not say so, one that asks for HTML. */
 function isNavigation({ method, secFetchMode, accept }: RequestHeaders): boolean {
+  if (secFetchMode !== undefined) return secFetchMode === 'navigate'
   if (method !== 'GET' && method !== 'HEAD') return false
-  return secFetchMode === undefined
-    ? accept?.includes('text/html') === true
-    : secFetchMode === 'navigate'
+  return accept?.includes('text/html') === true
+}
+
+function isTokenRequest({ method, uri }: RequestHeaders): boolean {
+  if (method !== 'POST' || uri === undefined) return false
+  return uri === '/auth/token' || uri.startsWith('/auth/token?')
 }

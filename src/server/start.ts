@@ -81,7 +81,7 @@ export async function startService(options: StartOptions): Promise<RunningServic
     readiness: () => readiness(trust, running?.problem, nowSeconds(), state.draining),
     cacheEntries: () => judge().cache.entries,
   })
-  const listeners = createListeners(service, observation.operations)
+  const listeners = createListeners(service, observation.operations, config)
   const { address, adminAddress } = await openListeners(listeners, config, trust)
   running = await openRunningFile({
     folder: dataPaths(config.dataDir).running,
@@ -150,6 +150,7 @@ const verifyConfigOf = (config: Config) => ({
   cookieName: config.cookieName,
   cookieDomain: config.cookieDomain,
   logClient: config.logClient,
+  denial: config.denial,
 })
 
 /** Warns of each thing that has aged, once; answers what ends the watching. */
@@ -173,9 +174,13 @@ interface Listeners {
   readonly admin: Server
 }
 
-function createListeners(service: VerifyService, operations: Operations): Listeners {
+function createListeners(
+  service: VerifyService,
+  operations: Operations,
+  { sessionTtlSeconds }: Config,
+): Listeners {
   return {
-    verify: createVerifyServer(createVerifyApp(service).callback(), () =>
+    verify: createVerifyServer(createVerifyApp(service, sessionTtlSeconds).callback(), () =>
       service.countDecision(MALFORMED, 0),
     ),
     admin: createHttpServer(createAdminApp(operations, service.logError).callback()),

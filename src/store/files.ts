@@ -14,7 +14,8 @@ export const MODE = {
 /**
  * Replaces `path` by a file with this content: readers see the old one or the new one, also after a
  * power cut. The file gets its folder's owner, so that a command run as root does not lock the
- * service out. Throws the system's error; nothing is left behind then.
+ * service out. Throws the system's error with the file's path; nothing is left behind then, or, if
+ * only the last flush failed, the new file with `isReplaced` in the error.
  */
 export async function replaceFile(
   path: string,
@@ -27,10 +28,18 @@ export async function replaceFile(
     await rename(temporary, path)
   } catch (error) {
     await rm(temporary, { force: true })
-    throw error
+    throw withPath(error, { path })
   }
-  await syncFolder(dirname(path))
+  try {
+    await syncFolder(dirname(path))
+  } catch (error) {
+    throw withPath(error, { path, isReplaced: true })
+  }
 }
+
+/** The system names a temporary file, or for an open one none at all. */
+const withPath = (error: unknown, facts: { path: string; isReplaced?: true }): unknown =>
+  error instanceof Error ? Object.assign(error, { dest: undefined, ...facts }) : error
 
 /** Writes a file that must not exist yet, flushed to the disk, with its folder's owner. */
 export async function writeDurably(

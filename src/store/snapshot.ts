@@ -3,10 +3,12 @@ import { readPemBlocks } from '../certificate/pem.ts'
 import { type RevocationList, readRevocationList } from '../certificate/revocation.ts'
 import { groupByKeyHash, type TrustSet } from '../certificate/trust.ts'
 import { type Issuer, readIssuer } from '../certificate/verify.ts'
+import type { Policy } from '../policy/policy.ts'
 import { type KeyRing, readKeyRing } from '../session/key-ring.ts'
 import { readAdopted, type UnlistedIssuers } from './adopted.ts'
 import { type Blocks, NO_BLOCKS, readBlocks } from './blocks.ts'
 import { type DeviceRegistry, deviceKey, readRegistry } from './device-registry.ts'
+import { type PolicySource, readPolicySource, unknownHolders } from './rules.ts'
 
 /** What the files say, whole and checked; never changed, only replaced. */
 export interface Snapshot {
@@ -16,6 +18,7 @@ export interface Snapshot {
   readonly registry: DeviceRegistry | undefined
   readonly unlistedIssuers: UnlistedIssuers
   readonly blocks: Blocks
+  readonly policy: Policy
   readonly warnings: readonly string[]
   /** The newest CRL ever in force, by issuer, also of those that are not trusted any more. */
   readonly newestLists: ReadonlyMap<string, ListAge>
@@ -37,6 +40,8 @@ export interface Sources {
   /** `undefined`: there is no such file. */
   readonly adopted: Source | undefined
   readonly blocks: Source | undefined
+  /** `undefined`: none is configured. */
+  readonly policy: PolicySource | undefined
 }
 
 export interface Source {
@@ -65,7 +70,8 @@ export function compileSnapshot(
   const registry = sources.devices && readRegistry(sources.devices.files)
   const blocks = readBlocksSource(sources.blocks, previous)
   const adopted = readAdoptedSource(sources.adopted)
-  const problems = [issuers, lists, blocks, adopted].flatMap((part) => part.problems)
+  const policy = readPolicySource(sources.policy)
+  const problems = [issuers, lists, blocks, adopted, policy].flatMap((part) => part.problems)
   if (!keys.ok) problems.push(`${sources.sessionKeys.name} ${keys.problem}`)
   if (registry?.ok === false) problems.push(`${sources.devices?.name}: ${registry.problem}`)
   // Devices are revoked, never removed: a registry that is empty all at once has lost its folder.
@@ -94,7 +100,13 @@ export function compileSnapshot(
       registry: registry?.registry,
       unlistedIssuers: adopted.value,
       blocks: blocks.value,
-      warnings: lists.value.warnings,
+      policy: policy.value.policy,
+      warnings: [
+        ...lists.value.warnings,
+        ...policy.value.warnings,
+        // Holders of another CA's certificates are in no registry.
+        ...(adopted.value.size > 0 ? [] : unknownHolders(policy.value.policy, registry?.registry)),
+      ],
       newestLists: newest(lists.value.byIssuer, previous),
     },
   }

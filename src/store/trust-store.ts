@@ -3,6 +3,7 @@ import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { listRegistryFolder, readRegistryFolder } from './device-registry.ts'
 import { describeFileError, errorCode } from './files.ts'
+import type { PolicySource } from './rules.ts'
 import { compileSnapshot, type Snapshot, type Source, type Sources } from './snapshot.ts'
 
 /** A file or folder, and how messages call it: with the setting that names it, if one does. */
@@ -22,6 +23,8 @@ export interface TrustFiles {
   /** Files that need not be there. */
   readonly adopted: NamedPath
   readonly blocks: NamedPath
+  /** `undefined`: none is configured. */
+  readonly policy: (NamedPath & Pick<PolicySource, 'trustedProxies'>) | undefined
   readonly staleRevocationList: 'deny' | 'allow'
 }
 
@@ -82,8 +85,8 @@ interface Look {
 const MAX_ENTRIES_ASKED = 1_000
 
 async function look(files: TrustFiles, previous: Look | undefined): Promise<Look> {
-  const { authorities, revocationLists, sessionKeys, devices, adopted, blocks } = files
-  const paths = [authorities, revocationLists, sessionKeys, devices, adopted, blocks].map(
+  const { authorities, revocationLists, sessionKeys, devices, adopted, blocks, policy } = files
+  const paths = [authorities, revocationLists, sessionKeys, devices, adopted, blocks, policy].map(
     (file) => file?.path,
   )
   const entries = devices === undefined ? [] : await entryPaths(devices.path)
@@ -150,14 +153,16 @@ async function readSources(files: TrustFiles): Promise<ReadSources> {
   const sessionKeys = await source(files.sessionKeys)
   const adopted = await optional(files.adopted)
   const blocks = await optional(files.blocks)
+  const rules = await source(files.policy)
   const entries = await attempt(files.devices, readRegistryFolder)
   if (problems.length > 0 || authorities === undefined || sessionKeys === undefined) {
     return { ok: false, problems }
   }
   const devices = files.devices && entries && { name: files.devices.name, files: entries }
+  const policy = files.policy && rules && { ...files.policy, ...rules }
   return {
     ok: true,
-    sources: { authorities, revocationLists, sessionKeys, devices, adopted, blocks },
+    sources: { authorities, revocationLists, sessionKeys, devices, adopted, blocks, policy },
   }
 }
 
@@ -185,10 +190,10 @@ function digest(read: ReadSources): string {
 }
 
 function contents(sources: Sources): readonly (Buffer | string)[] {
-  const { authorities, revocationLists, sessionKeys, devices, adopted, blocks } = sources
+  const { authorities, revocationLists, sessionKeys, devices, adopted, blocks, policy } = sources
   const entries = devices === undefined ? [] : [...devices.files].flat()
   // What is missing must differ from what is empty, and each from its neighbour.
-  const optional = [revocationLists, adopted, blocks].flatMap((source) =>
+  const optional = [revocationLists, adopted, blocks, policy].flatMap((source) =>
     source === undefined ? ['-'] : ['+', source.content],
   )
   return [authorities.content, sessionKeys.content, ...optional, ...entries]

@@ -43,8 +43,15 @@ test('without any setting, certlatch serves one Traefik on this machine with its
     sessionMaxAgeSeconds: 86_400,
     cookieName: '__Host-certlatch',
     cookieDomain: undefined,
+    caPassphrase: undefined,
+    onRevoke: undefined,
+    composeService: undefined,
+    denial: '403',
+    policyFile: undefined,
     metricsToken: undefined,
     logLevel: 'info',
+    logFormat: 'json',
+    logClient: 'full',
   })
   assert.deepEqual(trustedProxies.text, ['loopback'])
   assert.deepEqual(warningsOf({}), [])
@@ -109,9 +116,22 @@ const GOOD: readonly (readonly [SettingName, string, Partial<Config>])[] = [
     'Home.Example.ORG',
     { cookieDomain: 'home.example.org', cookieName: '__Secure-certlatch' },
   ],
+  ['CERTLATCH_CA_PASSPHRASE', 'correct horse', { caPassphrase: 'correct horse' }],
+  ['CERTLATCH_ON_REVOKE', '["/bin/x", "", "a b"]', { onRevoke: ['/bin/x', '', 'a b'] }],
+  ['CERTLATCH_COMPOSE_SERVICE', 'gate-1.home_x', { composeService: 'gate-1.home_x' }],
+  ['CERTLATCH_DENIAL', '403', { denial: '403' }],
+  ['CERTLATCH_DENIAL', 'adaptive', { denial: 'adaptive' }],
+  [
+    'CERTLATCH_POLICY_FILE',
+    '/etc/certlatch/policy.yaml',
+    { policyFile: '/etc/certlatch/policy.yaml' },
+  ],
   ['CERTLATCH_METRICS_TOKEN', SECRET, { metricsToken: SECRET }],
   ['CERTLATCH_LOG_LEVEL', 'debug', { logLevel: 'debug' }],
   ['CERTLATCH_LOG_LEVEL', 'error', { logLevel: 'error' }],
+  ['CERTLATCH_LOG_FORMAT', 'text', { logFormat: 'text' }],
+  ['CERTLATCH_LOG_CLIENT', 'shortened', { logClient: 'shortened' }],
+  ['CERTLATCH_LOG_CLIENT', 'none', { logClient: 'none' }],
 ]
 
 describe('a good value', () => {
@@ -136,6 +156,9 @@ const ADDRESS =
   'expected an IP address and a port such as 127.0.0.1:9180, 0.0.0.0:9180 or [::1]:9180'
 const DURATION = 'expected a duration such as 90s, 15m or 1h'
 const PATH = 'expected a path without control characters and without white space around it'
+const COMMAND =
+  'expected a JSON array of a program and its arguments, such as ["/usr/bin/touch", "/run/revoked"]'
+const SERVICE = 'expected a name of letters, digits, "-", "_" and ".", such as certlatch'
 const HEADER =
   'expected a header name of letters, digits and "-", such as X-Forwarded-Tls-Client-Cert'
 const TAKEN_HEADER = 'expected a header that carries nothing else'
@@ -178,6 +201,7 @@ const BAD: readonly (readonly [SettingName, string, string])[] = [
   ['CERTLATCH_CA_FILE', 'ca.pem ', PATH],
   ['CERTLATCH_CRL_FILE', ' ', PATH],
   ['CERTLATCH_SESSION_KEYS_FILE', '\t', PATH],
+  ['CERTLATCH_POLICY_FILE', ' rules.yaml', PATH],
   ['CERTLATCH_CRL_STALE', 'ignore', 'expected deny or allow'],
   ['CERTLATCH_PROXY', 'envoy', 'expected traefik, caddy, haproxy or nginx'],
   ['CERTLATCH_PROXY', 'Traefik', 'expected traefik, caddy, haproxy or nginx'],
@@ -237,7 +261,18 @@ const BAD: readonly (readonly [SettingName, string, string])[] = [
   ['CERTLATCH_COOKIE_DOMAIN', '[::1]', DOMAIN],
   ['CERTLATCH_COOKIE_DOMAIN', '-a.example.org', DOMAIN],
   ['CERTLATCH_COOKIE_DOMAIN', 'bücher.example', DOMAIN],
+  ['CERTLATCH_ON_REVOKE', '/bin/restart proxy', COMMAND],
+  ['CERTLATCH_ON_REVOKE', '"/bin/restart"', COMMAND],
+  ['CERTLATCH_ON_REVOKE', '[]', COMMAND],
+  ['CERTLATCH_ON_REVOKE', '[""]', COMMAND],
+  ['CERTLATCH_ON_REVOKE', '["/bin/restart", 1]', COMMAND],
+  ['CERTLATCH_ON_REVOKE', '["/bin/restart", "\\u0000"]', COMMAND],
+  ['CERTLATCH_COMPOSE_SERVICE', 'gate keeper', SERVICE],
+  ['CERTLATCH_COMPOSE_SERVICE', '-gate', SERVICE],
+  ['CERTLATCH_DENIAL', '401', 'expected 403 or adaptive'],
   ['CERTLATCH_LOG_LEVEL', 'trace', 'expected debug, info, warn or error'],
+  ['CERTLATCH_LOG_FORMAT', 'pretty', 'expected json or text'],
+  ['CERTLATCH_LOG_CLIENT', 'short', 'expected full, shortened or none'],
 ]
 
 describe('a bad value', () => {
@@ -277,15 +312,22 @@ test('an empty value is a problem for every setting', () => {
   assert.deepEqual(problemsOf(values).toSorted(), [
     'CERTLATCH_ADMIN_LISTEN is empty: remove it or give it an IP address and a port such as 127.0.0.1:9180, 0.0.0.0:9180 or [::1]:9180',
     'CERTLATCH_CA_FILE is empty: remove it or give it a path',
+    'CERTLATCH_CA_PASSPHRASE is empty: remove it or give it one line of text',
     'CERTLATCH_CERTIFICATE_HEADER is empty: remove it or give it a header name of letters, digits and "-", such as X-Forwarded-Tls-Client-Cert',
+    'CERTLATCH_COMPOSE_SERVICE is empty: remove it or give it a name of letters, digits, "-", "_" and ".", such as certlatch',
     'CERTLATCH_COOKIE_DOMAIN is empty: remove it or give it a domain name such as example.org, without a dot before it, port or path',
     'CERTLATCH_COOKIE_NAME is empty: remove it or give it a cookie name such as __Host-certlatch',
     'CERTLATCH_CRL_FILE is empty: remove it or give it a path',
     'CERTLATCH_CRL_STALE is empty: remove it or give it deny or allow',
     'CERTLATCH_DATA_DIR is empty: remove it or give it a path',
+    'CERTLATCH_DENIAL is empty: remove it or give it 403 or adaptive',
     'CERTLATCH_LISTEN is empty: remove it or give it an IP address and a port such as 127.0.0.1:9180, 0.0.0.0:9180 or [::1]:9180',
+    'CERTLATCH_LOG_CLIENT is empty: remove it or give it full, shortened or none',
+    'CERTLATCH_LOG_FORMAT is empty: remove it or give it json or text',
     'CERTLATCH_LOG_LEVEL is empty: remove it or give it debug, info, warn or error',
     'CERTLATCH_METRICS_TOKEN is empty: remove it or give it at least 16 printable ASCII characters without spaces',
+    'CERTLATCH_ON_REVOKE is empty: remove it or give it a JSON array of a program and its arguments, such as ["/usr/bin/touch", "/run/revoked"]',
+    'CERTLATCH_POLICY_FILE is empty: remove it or give it a path',
     'CERTLATCH_PROXY is empty: remove it or give it traefik, caddy, haproxy or nginx',
     'CERTLATCH_PROXY_SECRET is empty: remove it or give it at least 16 printable ASCII characters without spaces',
     'CERTLATCH_SESSION_KEYS_FILE is empty: remove it or give it a path',
@@ -371,6 +413,26 @@ describe('trusted proxies', () => {
       ],
     )
   })
+})
+
+test('an admin listener that others can reach is warned of', () => {
+  const warned = (values: Values) => warningsOf(values)
+  assert.deepEqual(warned({ CERTLATCH_ADMIN_LISTEN: '0.0.0.0:9181' }), [
+    'CERTLATCH_ADMIN_LISTEN is on 0.0.0.0: set CERTLATCH_METRICS_TOKEN, and let only your monitoring reach it',
+  ])
+  assert.deepEqual(
+    warned({ CERTLATCH_LISTEN: '10.0.0.2:9180', CERTLATCH_ADMIN_LISTEN: '10.0.0.2:9181' }),
+    [
+      'CERTLATCH_ADMIN_LISTEN is on 10.0.0.2, where the proxy asks too: set CERTLATCH_METRICS_TOKEN, and let only your monitoring reach it',
+    ],
+  )
+  assert.deepEqual(
+    warned({ CERTLATCH_ADMIN_LISTEN: '[fd00::1]:9181', CERTLATCH_METRICS_TOKEN: SECRET }),
+    ['CERTLATCH_ADMIN_LISTEN is on fd00::1: let only your monitoring reach it'],
+  )
+  for (const loopback of ['127.0.0.1', '127.9.9.9', '[::1]']) {
+    assert.deepEqual(warned({ CERTLATCH_ADMIN_LISTEN: `${loopback}:9181` }), [])
+  }
 })
 
 test('a cookie domain is warned of', () => {

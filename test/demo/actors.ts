@@ -1,10 +1,9 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { get } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import type { DialectName } from '../../src/proxy/dialects.ts'
-import { PROXY_SECRET } from '../e2e/support/certlatch.ts'
+import { PROXY_SECRET, runCommand } from '../e2e/support/certlatch.ts'
 import { createApplication } from './application.ts'
 
 const CERTLATCH = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
@@ -23,23 +22,26 @@ export async function startApplication() {
   }
 }
 
+export type Certlatch = Awaited<ReturnType<typeof startCertlatch>>
+
 /** Starts `certlatch serve` as a process of its own, on ports that the system chooses. */
 export async function startCertlatch(dataDir: string, dialect: DialectName) {
+  const environment = {
+    PATH: process.env['PATH'],
+    CERTLATCH_DATA_DIR: dataDir,
+    CERTLATCH_PROXY: dialect,
+    CERTLATCH_PROXY_SECRET: PROXY_SECRET,
+    CERTLATCH_LISTEN: '127.0.0.1:0',
+    CERTLATCH_ADMIN_LISTEN: '127.0.0.1:0',
+  }
   const child = spawn(process.execPath, [CERTLATCH, 'serve'], {
-    env: {
-      PATH: process.env['PATH'],
-      CERTLATCH_DATA_DIR: dataDir,
-      CERTLATCH_PROXY: dialect,
-      CERTLATCH_PROXY_SECRET: PROXY_SECRET,
-      CERTLATCH_LISTEN: '127.0.0.1:0',
-      CERTLATCH_ADMIN_LISTEN: '127.0.0.1:0',
-    },
+    env: environment,
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   process.once('exit', () => child.kill())
   const lines: string[] = []
   let partial = ''
-  const ready = new Promise<{ listen: string; admin: string }>((resolve, reject) => {
+  const ready = new Promise<{ listen: string }>((resolve, reject) => {
     child.stdout.on('data', (chunk: Buffer) => {
       partial += chunk.toString('utf8')
       const whole = partial.split('\n')
@@ -52,12 +54,11 @@ export async function startCertlatch(dataDir: string, dialect: DialectName) {
     })
     child.once('exit', (code) => reject(new Error(`certlatch ended with code ${code}`)))
   })
-  const { listen, admin } = await ready
-  const portOf = (address: string) => Number(address.slice(address.lastIndexOf(':') + 1))
-  const adminPort = portOf(admin)
+  const { listen } = await ready
   return {
-    port: portOf(listen),
-    adminPort,
+    port: Number(listen.slice(listen.lastIndexOf(':') + 1)),
+    /** Runs another command of certlatch on the same directory. */
+    command: (...args: readonly string[]) => runCommand(environment, ...args),
     /** Waits until certlatch has taken this many certificates into its registry. */
     refreshed: (certificates: number) =>
       poll(async () => lines.some((line) => JSON.parse(line).certificates === certificates)),
@@ -70,10 +71,6 @@ export async function startCertlatch(dataDir: string, dialect: DialectName) {
   }
 }
 
-/** Waits until the CRL with this number is in force. */
-export const waitForRevocationList = (adminPort: number, number: string): Promise<void> =>
-  poll(async () => (await getJson(adminPort, '/readyz'))['crlNumber'] === number)
-
 const TRIES = 100
 const PAUSE_MILLISECONDS = 50
 
@@ -83,17 +80,4 @@ async function poll(isDone: () => Promise<boolean>): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, PAUSE_MILLISECONDS))
   }
   throw new Error('certlatch did not take the new files within five seconds')
-}
-
-function getJson(port: number, path: string): Promise<Record<string, unknown>> {
-  return new Promise((resolve, reject) => {
-    const sent = get({ host: '127.0.0.1', port, path, agent: false }, (answer) => {
-      let text = ''
-      answer.on('data', (chunk) => {
-        text += chunk
-      })
-      answer.on('end', () => resolve(JSON.parse(text)))
-    })
-    sent.on('error', reject)
-  })
 }

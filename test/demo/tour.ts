@@ -3,15 +3,14 @@
  * and a TLS front; each step is the request that a person could repeat with curl, and its answer.
  */
 import { rmSync } from 'node:fs'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { addDevice, revoke } from '../support/device.ts'
 import { makeServerCertificate } from '../support/server-certificate.ts'
-import { startApplication, startCertlatch, waitForRevocationList } from './actors.ts'
+import { type Certlatch, startApplication, startCertlatch } from './actors.ts'
 import { chooseFront, FrontError, STAND_IN_NAME } from './fronts.ts'
-import { openWebSocket, type Shown, sendRequest } from './visitor.ts'
+import { openWebSocket, type Shown, sendRequest, type Target } from './visitor.ts'
 
 const HOST = 'localhost'
 const DEVICE = "Ada's phone"
@@ -78,12 +77,24 @@ async function tourOnce(options: Options): Promise<boolean> {
   }
 }
 
+/** A command of certlatch, as a step; its sentences on standard error belong to the answer. */
+async function tellCommand(
+  { command }: Pick<Certlatch, 'command'>,
+  title: string,
+  ...args: readonly string[]
+): Promise<{ readonly good: boolean; readonly stdout: string }> {
+  const { code, stdout, stderr } = await command(...args)
+  const words = args.map((word) => (/^[\w./-]+$/.test(word) ? word : `"${word}"`))
+  const answer = `${stdout}${stderr}`.trimEnd()
+  const good = tell({ title, command: `certlatch ${words.join(' ')}`, answer, good: code === 0 })
+  return { good, stdout }
+}
+
 async function tour(
   folder: string,
   options: Options,
   closers: (() => Promise<void>)[],
 ): Promise<boolean> {
-  const nowSeconds = () => Math.floor(Date.now() / 1000)
   const dataDir = join(folder, 'data')
   const front = chooseFront(options.front)
   if (front === undefined) {
@@ -99,14 +110,8 @@ async function tour(
   closers.push(application.close)
   const certlatch = await startCertlatch(dataDir, front.dialect)
   closers.push(certlatch.close)
-  const device = await addDevice(dataDir, DEVICE, 'Ada', nowSeconds())
-  await certlatch.refreshed(1)
-
-  const server = makeServerCertificate(HOST, nowSeconds())
-  const files = { ca: 'server.crt', certificate: 'device.crt', key: 'device.key' }
-  await writeFile(join(folder, files.ca), server.certificate)
-  await writeFile(join(folder, files.certificate), device.certificate)
-  await writeFile(join(folder, files.key), device.key, { mode: 0o600 })
+  const server = makeServerCertificate(HOST, Math.floor(Date.now() / 1000))
+  await writeFile(join(folder, 'server.crt'), server.certificate)
   const running = await front.start({
     folder,
     host: HOST,
@@ -117,27 +122,63 @@ async function tour(
   })
   closers.push(running.close)
 
-  const target = { host: HOST, port: running.port, serverCertificate: server.certificate }
-  const url = `https://${HOST}:${running.port}`
-  const curl = `curl --cacert ${files.ca}`
-  const shown: Shown = { certificate: device.certificate, key: device.key }
   const results: boolean[] = []
+  const added = await tellCommand(
+    certlatch,
+    'a device gets a certificate (as PEM here, for curl)',
+    ...['device', 'add', DEVICE, '--owner', 'Ada', '--format', 'pem', '--out', folder],
+  )
+  results.push(added.good)
+  const [, path = ''] = /^package +(.+)$/m.exec(added.stdout) ?? []
+  await certlatch.refreshed(1)
+  const pem = await readFile(path, 'latin1')
+  const visitor: Visitor = {
+    target: { host: HOST, port: running.port, serverCertificate: server.certificate },
+    url: `https://${HOST}:${running.port}`,
+    shown: { certificate: pem, key: pem },
+    file: basename(path),
+  }
+  const { cookie, results: opened } = await visitWithCertificate(visitor)
+  results.push(...opened)
+  if (options.stay) results.push(await stay(visitor.url, folder, certlatch))
+  const revoked = await tellCommand(
+    certlatch,
+    `"${DEVICE}" is lost`,
+    ...['device', 'revoke', DEVICE, '--reason', 'keyCompromise'],
+  )
+  results.push(revoked.good, ...(await visitAfterwards(visitor, cookie)))
+  const good = results.every(Boolean)
+  say()
+  say(good ? `all ${results.length} answers were right` : 'some answers were wrong: see above')
+  return good
+}
 
+interface Visitor {
+  readonly target: Target
+  readonly url: string
+  readonly shown: Shown
+  /** The name of the file with key and certificate. */
+  readonly file: string
+}
+
+const CURL = 'curl --cacert server.crt'
+
+async function visitWithCertificate({ target, url, shown, file }: Visitor) {
   const refused = await sendRequest(target, '/', {})
-  results.push(
+  const results = [
     tell({
       title: 'no certificate: stays outside',
-      command: `${curl} ${url}/`,
+      command: `${CURL} ${url}/`,
       answer: refused.summary,
       good: refused.status === 403,
     }),
-  )
+  ]
   const opened = await sendRequest(target, '/', shown)
   const cookie = opened.cookie ?? ''
   results.push(
     tell({
       title: `the certificate of "${DEVICE}": opens, and is remembered in a cookie`,
-      command: `${curl} --cert ${files.certificate} --key ${files.key} -c jar ${url}/`,
+      command: `${CURL} --cert ${file} -c jar ${url}/`,
       answer: `${opened.summary}\nSet-Cookie: ${cookie.slice(0, 36)}…`,
       good: opened.status === 200 && cookie !== '',
     }),
@@ -146,7 +187,7 @@ async function tour(
   results.push(
     tell({
       title: 'the cookie alone: the page opens',
-      command: `${curl} -b jar ${url}/`,
+      command: `${CURL} -b jar ${url}/`,
       answer: byCookie.summary,
       good: byCookie.status === 200,
     }),
@@ -155,52 +196,44 @@ async function tour(
   results.push(
     tell({
       title: 'the cookie alone: the WebSocket opens, which Safari needs',
-      command: `${curl} -b jar --http1.1 -H 'Connection: Upgrade' -H 'Upgrade: websocket' … ${url}/`,
+      command: `${CURL} -b jar --http1.1 -H 'Connection: Upgrade' -H 'Upgrade: websocket' … ${url}/`,
       answer: echo.summary,
       good: echo.open,
     }),
   )
-  if (options.stay) {
-    results.push(await stay(url, folder, files))
-  }
-  const number = await revoke(dataDir, [device.serial], nowSeconds())
-  await waitForRevocationList(certlatch.adminPort, number)
-  say()
-  say(`# "${DEVICE}" is lost: its certificate is revoked (public/ca.crl written anew)`)
-  const afterwards = await sendRequest(target, '/', shown)
-  results.push(
-    tell({
-      title: 'revoked: the certificate stays outside',
-      command: `${curl} --cert ${files.certificate} --key ${files.key} ${url}/`,
-      answer: afterwards.summary,
-      good: afterwards.status === 403,
-    }),
-  )
-  const cookieAfterwards = await sendRequest(target, '/', { cookie })
-  results.push(
-    tell({
-      title: 'revoked: its cookie too',
-      command: `${curl} -b jar ${url}/`,
-      answer: cookieAfterwards.summary,
-      good: cookieAfterwards.status === 403,
-    }),
-  )
-  const good = results.every(Boolean)
-  say()
-  say(good ? `all ${results.length} answers were right` : 'some answers were wrong: see above')
-  return good
+  return { cookie, results }
 }
 
-async function stay(
-  url: string,
-  folder: string,
-  files: { readonly certificate: string; readonly key: string },
-): Promise<boolean> {
-  const p12 = `openssl pkcs12 -export -certpbe PBE-SHA1-3DES -keypbe PBE-SHA1-3DES -macalg sha1 -inkey ${files.key} -in ${files.certificate} -out device.p12`
+async function visitAfterwards(
+  { target, url, shown, file }: Visitor,
+  cookie: string,
+): Promise<readonly boolean[]> {
+  const byCertificate = await sendRequest(target, '/', shown)
+  const byCookie = await sendRequest(target, '/', { cookie })
+  return [
+    tell({
+      title: 'revoked: the certificate stays outside',
+      command: `${CURL} --cert ${file} ${url}/`,
+      answer: byCertificate.summary,
+      good: byCertificate.status === 403,
+    }),
+    tell({
+      title: 'revoked: its cookie too',
+      command: `${CURL} -b jar ${url}/`,
+      answer: byCookie.summary,
+      good: byCookie.status === 403,
+    }),
+  ]
+}
+
+async function stay(url: string, folder: string, certlatch: Certlatch): Promise<boolean> {
+  const { good } = await tellCommand(
+    certlatch,
+    'a package for a browser: import it under this password',
+    ...['device', 'renew', DEVICE, '--out', folder],
+  )
   say()
   say(`# staying up: ${url}/`)
-  say(`to open it in a browser, make a package of the device's certificate and import it:`)
-  say(`  cd ${folder} && ${p12}`)
   say('the server certificate is a throw-away one: the browser will warn about it once')
   say('Ctrl-C revokes the device, shows that it is refused, and ends the demo')
   const forever = setInterval(() => undefined, 60_000)
@@ -209,7 +242,7 @@ async function stay(
     process.once('SIGINT', resolve)
   })
   clearInterval(forever)
-  return true
+  return good
 }
 
 // Ended from outside it leaves nothing behind either: see the 'exit' listeners.

@@ -35,7 +35,8 @@ const MUTATIONS: readonly Mutation[] = [
     because: /offered/,
   },
   {
-    ...without(FILE, 'method GET'),
+    ...without(FILE, 'method GET\n\t\t\trewrite'),
+    becomes: 'rewrite',
     shows: 'an upload of 20 MB',
     because: /every byte of it|opens|socket|reset/i,
   },
@@ -87,7 +88,7 @@ const MUTATIONS: readonly Mutation[] = [
     because: /set once, not 0/,
   },
   {
-    ...without(FILE, 'header_up -Client-Cert*'),
+    ...without(FILE, 'header_up -Client-Cert*\n\t\t\t# The application'),
     shows: 'a certificate header of a client is not handed',
     because: /no certificate for the application/,
   },
@@ -104,11 +105,41 @@ const MUTATIONS: readonly Mutation[] = [
   { ...without(FILE, 'header_up Remote-User'), shows: IDENTITY, because: /the user/ },
   { ...without(FILE, 'header_up X-Certlatch-Device'), shows: IDENTITY, because: /the device/ },
   { ...without(FILE, 'header_up X-Certlatch-Via'), shows: IDENTITY, because: /certificate/ },
+  {
+    ...without(FILE, 'method GET HEAD'),
+    shows: 'at the address of a page any other method',
+    because: /refused: expected 403, got 405/,
+  },
+  {
+    file: FILE,
+    text: '/.certlatch/auth/reset /.certlatch/auth/rescue.js',
+    becomes: '/.certlatch/auth/reset',
+    shows: "certlatch's own pages pass",
+    because: /rescue\.js: expected 200, got 403/,
+  },
+  {
+    ...without(FILE, 'header_up -Client-Cert*\n\t\t\theader_up -X-Certlatch-*'),
+    becomes: '',
+    shows: 'a page is asked for without',
+    because: /no certificate goes with it/,
+  },
+  {
+    ...without(FILE, 'header_up -X-Certlatch-*'),
+    shows: 'a page is asked for without',
+    because: /no mark goes with it/,
+  },
+  {
+    ...without(FILE, 'header_up -Cookie'),
+    shows: 'a page is asked for without',
+    because: /no session goes with it/,
+  },
 ]
 
 const STRUCTURE = 'What stands in it is shown.'
 
 const UNSHOWN: readonly Unshown[] = [
+  { file: FILE, text: '@pages {', reason: STRUCTURE },
+  { file: FILE, text: 'reverse_proxy @pages 127.0.0.1:9180 {', reason: STRUCTURE },
   { file: FILE, text: 'servers {', reason: STRUCTURE },
   { file: FILE, text: 'home.example {', reason: 'Without an address there is no site.' },
   { file: FILE, text: 'tls {\n\t\tclient_auth {', reason: STRUCTURE },

@@ -13,11 +13,11 @@ const lines = (text: string): readonly string[] =>
     .map((line) => line.replace(/(^|\s)#.*$/, '').trimEnd())
     .filter((line) => line !== '')
 
-/** Replaces parts of a text, each of which has to be there exactly once. */
+/** Replaces parts of a text, each of which has to be there. */
 function replaced(text: string, replacements: readonly (readonly [string, string])[]): string {
   return replacements.reduce((before, [part, replacement]) => {
-    assert.equal(before.split(part).length, 2, part)
-    return before.replace(part, replacement)
+    assert.ok(before.includes(part), part)
+    return before.replaceAll(part, () => replacement)
   }, text)
 }
 
@@ -37,7 +37,7 @@ describe('the files of docker compose', () => {
         '',
       ],
       ['/var/lib/certlatch/public/ca.crt', '/certlatch/ca.crt'],
-      ['http://127.0.0.1:9180/', 'http://10.157.90.3:9180/'],
+      ['http://127.0.0.1:9180', 'http://10.157.90.3:9180'],
       ['http://127.0.0.1:8123', 'http://10.157.91.3:8123'],
       ['home.example', '{{ env "DOMAIN" }}'],
     ])

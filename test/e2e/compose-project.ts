@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { processEnvironment } from '../../src/config/load.ts'
-import type { AddedDevice } from '../support/device.ts'
 import { makeServerCertificate } from '../support/server-certificate.ts'
+import type { Credential } from './support/pki.ts'
 
-const REPOSITORY = join(import.meta.dirname, '../../..')
+export const REPOSITORY = join(import.meta.dirname, '../../..')
 const NAME = 'certlatch-e2e'
 const HOME_ASSISTANT = 'ghcr.io/home-assistant/home-assistant:stable'
 /** There is no buildx where Docker comes from Debian. */
@@ -50,9 +50,12 @@ export interface Project {
   /** Runs `docker compose` in it. */
   readonly compose: (...args: readonly string[]) => Promise<string>
   readonly tryCompose: (...args: readonly string[]) => Promise<Ended>
+  /** Runs a line of the documents in a shell, with this project's `docker compose` in it. */
+  readonly shell: (line: string) => Promise<string>
   /** Runs a module's text with Node in the image, with both volumes and in the given network. */
   readonly runInImage: (network: string, module: string) => Promise<string>
-  readonly addDevice: (name: string) => Promise<AddedDevice>
+  /** As the README has it, in the container of the service. */
+  readonly addDevice: (name: string) => Promise<Credential>
   /** The id of a service's container. */
   readonly container: (service: string) => Promise<string>
   readonly serverCertificate: string
@@ -94,14 +97,19 @@ async function prepareIn(folder: string, clear: () => Promise<void>): Promise<Pr
     succeed(
       ...(['docker', 'run', '--rm', '--network', network] as const),
       ...['--volume', `${NAME}_public:/data/public`, '--volume', `${NAME}_private:/data/private`],
-      ...['--volume', `${join(REPOSITORY, 'dist', 'test')}:/app/dist/test:ro`],
       ...['--entrypoint', 'node', 'certlatch', '--input-type=module', '--eval', module],
     )
+  const composeWords = [program, ...first, ...files].map((word) => `'${word}'`).join(' ')
   return {
     compose,
     tryCompose,
+    shell: (line) => succeed('bash', '-euc', line.replaceAll('docker compose', composeWords)),
     runInImage,
-    addDevice: async (name) => JSON.parse(await runInImage('none', addDeviceModule(name))),
+    addDevice: async (name) => {
+      const add = ['certlatch', 'device', 'add', name, '--format', 'pem', '--out', '-']
+      const pem = await compose('exec', '-T', 'certlatch', ...add)
+      return { certificate: pem.slice(pem.indexOf('-----BEGIN CERTIFICATE')), key: pem }
+    },
     container: async (service) => (await compose('ps', '--quiet', service)).trim(),
     serverCertificate: certificate,
     homeAssistantConfig: join(folder, 'home-assistant'),
@@ -114,11 +122,6 @@ async function prepareIn(folder: string, clear: () => Promise<void>): Promise<Pr
     },
   }
 }
-
-const addDeviceModule = (name: string): string => `
-  const { addDevice } = await import('/app/dist/test/support/device.js')
-  const added = await addDevice('/data', ${JSON.stringify(name)}, undefined, Date.now() / 1000 | 0)
-  console.log(JSON.stringify(added))`
 
 /** Engine, compose and base images; what they say is worth seeing, for it can take two minutes. */
 async function makeTools(): Promise<void> {

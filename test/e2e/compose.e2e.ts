@@ -1,18 +1,26 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { access, appendFile, readFile } from 'node:fs/promises'
+import { access, appendFile, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { request } from 'node:https'
 import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
 import { WebSocket } from 'ws'
 import { processEnvironment } from '../../src/config/load.ts'
-import type { AddedDevice } from '../support/device.ts'
 import { makeServerCertificate } from '../support/server-certificate.ts'
 import type { Arrived } from './compose-home-assistant.ts'
-import { DOMAIN, type Project, prepareProject, succeed, until } from './compose-project.ts'
+import {
+  DOMAIN,
+  type Project,
+  prepareProject,
+  REPOSITORY,
+  succeed,
+  until,
+} from './compose-project.ts'
+import type { Credential } from './support/pki.ts'
 
 const skip = processEnvironment()['CERTLATCH_E2E_SKIP_COMPOSE'] === '1'
 
@@ -34,7 +42,7 @@ interface Answer {
 describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
   let project: Project
   let port: number
-  let device: AddedDevice
+  let device: Credential
   let cookie: string
 
   const connection = (shown: Shown) => ({
@@ -269,6 +277,54 @@ describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
     assert.equal((await visit(device)).status, 200)
     assert.match(await readFile(configuration, 'utf8'), /# my own line\n$/)
     await access(join(project.homeAssistantConfig, 'automations.yaml'))
+  })
+
+  it('hands a package out of the container by the two lines that device add ends with', async () => {
+    const add = ['certlatch', 'device', 'add', "Grace's tablet", '--owner', 'Grace']
+    const said = await project.compose('exec', '-T', 'certlatch', ...add)
+    const [, place = ''] = /^docker compose cp certlatch:(\S+) \.$/m.exec(said) ?? []
+    assert.match(place, /^\/data\/private\/packages\/[a-z0-9-]+\.p12$/, said)
+    assert.match(said, new RegExp(`^docker compose exec certlatch rm ${place}$`, 'm'))
+    const copy = join(project.homeAssistantConfig, 'package.p12')
+    await project.compose('cp', `certlatch:${place}`, copy)
+    assert.ok((await readFile(copy)).length > 0)
+    await project.compose('exec', '-T', 'certlatch', 'rm', place)
+  })
+
+  it('keeps a revoked device outside from its next request on', async () => {
+    const revoke = ['certlatch', 'device', 'revoke', "Ada's phone 📱"]
+    const said = await project.compose('exec', '-T', 'certlatch', ...revoke)
+    assert.match(said, /in force: 1 service confirmed it/)
+    assert.equal((await visit({ cookie })).status, 403)
+    assert.equal((await visit(device)).status, 403)
+  })
+
+  it('is backed up and restored by the lines of the README', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'certlatch-backup-'))
+    const readme = await readFile(join(REPOSITORY, 'README.md'), 'utf8')
+    const lines = [...readme.matchAll(/^docker compose .*certlatch-backup\.tar/gm)].map(String)
+    assert.equal(lines.length, 2)
+    const [backUp = '', restore = ''] = lines
+    const before = await project.addDevice('A lamp')
+    await until(async () => (await visit(before)).status === 200, 'the device is known')
+    await project.shell(`cd ${folder}; ${backUp}`)
+    await project.compose('down', '--volumes')
+    await project.shell(`cd ${folder}; ${restore}`)
+    await start()
+    assert.equal((await visit(before)).status, 200)
+    assert.equal((await visit(device)).status, 403)
+    await rm(folder, { recursive: true })
+  })
+
+  it('ends open WebSockets within seconds when Traefik is restarted', async () => {
+    const other = await project.addDevice('A display')
+    await until(async () => (await visit(other)).status === 200, 'the device is known')
+    const { headers, ...options } = connection(other)
+    const socket = new WebSocket(`wss://127.0.0.1:${port}/api/websocket`, { ...options, headers })
+    await once(socket, 'open')
+    const closed = once(socket, 'close')
+    await project.compose('restart', 'traefik')
+    await Promise.race([closed, setTimeout(5_000).then(() => assert.fail('it is still open'))])
   })
 
   it('asks nobody for a server certificate when a file gives one', async () => {

@@ -8,6 +8,7 @@ const OPENS = 'a good certificate opens'
 const NOT_OPEN = /opens: expected 200, got/
 const LEAKS = 'certificate, secret and session stay out'
 const IDENTITY = 'the application learns who it is, whatever'
+const PAGES_PASS = "certlatch's own pages pass"
 const FORGED = 'what a client says in X-Forwarded-Method'
 const FORGED_ORIGIN = 'what a client says in X-Forwarded-Host'
 const HANDSHAKE_FAILS = /alert|reset|hang up|disconnected/i
@@ -94,6 +95,32 @@ const MUTATIONS: readonly Mutation[] = [
   },
   { ...without(FILE, 'http-request lua.certlatch'), shows: OPENS, because: NOT_OPEN },
   {
+    file: FILE,
+    text: '/.certlatch/auth/reset /.certlatch/auth/rescue.js',
+    becomes: '/.certlatch/auth/reset',
+    shows: PAGES_PASS,
+    because: /rescue\.js: expected 200, got 403/,
+  },
+  {
+    file: FILE,
+    text: 'lua.certlatch unless page METH_GET',
+    becomes: 'lua.certlatch',
+    shows: PAGES_PASS,
+    because: /reset: expected 200, got 403/,
+  },
+  {
+    file: FILE,
+    text: ' || page METH_GET   # also: no answer',
+    becomes: '',
+    shows: PAGES_PASS,
+    because: /reset: expected 200, got 503/,
+  },
+  {
+    ...without(FILE, 'use_backend certlatch if page METH_GET'),
+    shows: PAGES_PASS,
+    because: /the application saw nothing/,
+  },
+  {
     ...without(FILE, 'http-request deny deny_status 503'),
     shows: 'certlatch down',
     because: /closed: the application saw nothing/,
@@ -145,6 +172,11 @@ const STRUCTURE = 'Without it HAProxy does not start, or serves nothing.'
 
 const UNSHOWN: readonly Unshown[] = [
   { file: FILE, text: 'global\n  user haproxy\n  group haproxy\n  lua-load', reason: STRUCTURE },
+  {
+    file: FILE,
+    text: 'stats socket',
+    reason: 'For what ends open streams after a revocation: devices.e2e.ts shows it.',
+  },
   {
     file: FILE,
     text: 'defaults\n  mode http\n  timeout connect 2s\n  timeout client 60s\n  timeout server 60s\n  timeout http-request 10s\n',

@@ -4,6 +4,7 @@ import { type Mutation, testProxy, type Unshown, without } from './support/run.t
 const MAIN = 'nginx.conf'
 const ASK = 'ask.conf'
 const PROTECT = 'protect.conf'
+const PAGE = 'page.conf'
 
 const OPENS = 'a good certificate opens'
 const NOT_OPEN = /opens: expected 200, got/
@@ -26,7 +27,39 @@ const DEFAULT_SERVER = `  server {
   }
 `
 
+const PAGES_PASS = "certlatch's own pages pass"
+
 const MUTATIONS: readonly Mutation[] = [
+  {
+    ...without(MAIN, '/.certlatch/auth/reset      @page;'),
+    shows: PAGES_PASS,
+    because: /reset: expected 200, got 403/,
+  },
+  {
+    ...without(MAIN, '/.certlatch/auth/rescue.js  @page;'),
+    shows: PAGES_PASS,
+    because: /rescue\.js: expected 200, got 403/,
+  },
+  {
+    ...without(MAIN, 'location = /.certlatch/auth/reset {'),
+    shows: PAGES_PASS,
+    because: /reset: expected 200, got 403/,
+  },
+  {
+    ...without(MAIN, 'location = /.certlatch/auth/rescue.js {'),
+    shows: PAGES_PASS,
+    because: /rescue\.js: expected 200, got 403/,
+  },
+  {
+    ...without(PAGE, 'limit_except GET { deny all; }'),
+    shows: 'at the address of a page any other method',
+    because: /refused: expected 403, got 405/,
+  },
+  {
+    ...without(PAGE, 'proxy_pass_request_headers off;'),
+    shows: 'a page is asked for without',
+    because: /no certificate goes with it/,
+  },
   {
     ...without(MAIN, 'worker_shutdown_timeout 5s;'),
     shows: 'a restart or reload ends',
@@ -53,7 +86,7 @@ const MUTATIONS: readonly Mutation[] = [
     because: /in certlatch's words/,
   },
   {
-    ...without(MAIN, 'error_page 495 = @unverified;'),
+    ...without(MAIN, 'error_page 495 = $certlatch_unverified;'),
     shows: 'a certificate that is bad (expired)',
     because: /refused: expected 403, got 400/,
   },
@@ -259,6 +292,23 @@ const REFUSED_TO_START = 'Without it nginx does not start.'
 const SHOWN_BY_HEADER = 'Without it the variable is unknown, and nginx does not start.'
 
 const UNSHOWN: readonly Unshown[] = [
+  {
+    file: MAIN,
+    text: 'map $uri $certlatch_unverified {\n    default ',
+    reason: 'As error_page 495.',
+  },
+  { file: MAIN, text: 'location @page {', reason: 'As the two lines of the map.' },
+  { file: PAGE, text: 'proxy_pass http://certlatch$uri;', reason: 'Without it there is no page.' },
+  {
+    file: PAGE,
+    text: 'proxy_http_version 1.1;\nproxy_set_header Connection "";',
+    reason: 'A connection of its own for a page is no loss; here so that all go one way.',
+  },
+  {
+    file: PAGE,
+    text: 'proxy_pass_request_body off;\nproxy_set_header Content-Length "";',
+    reason: 'certlatch reads no body; a GET has one only from who means ill.',
+  },
   { file: MAIN, text: 'events {}\n\nhttp {\n  map $http_upgrade', reason: REFUSED_TO_START },
   {
     file: MAIN,

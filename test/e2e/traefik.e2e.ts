@@ -18,6 +18,7 @@ const BELIEVING = [
 const OPENS = 'a good certificate opens'
 const NOT_OPEN = /opens: expected 200, got 403/
 const LEAKS = 'certificate, secret and session stay out'
+const PAGES_PASS = "certlatch's own pages pass"
 const IDENTITY = 'the application learns who it is, whatever'
 
 const MUTATIONS: readonly Mutation[] = [
@@ -136,8 +137,8 @@ const MUTATIONS: readonly Mutation[] = [
   },
   {
     file: DYNAMIC,
-    text: 'rule: Host(`home.example`)',
-    becomes: 'rule: HostRegexp(`.+`)',
+    text: 'rule: Host(`home.example`) ',
+    becomes: 'rule: HostRegexp(`.+`) ',
     shows: 'another host name',
     because: /closed/,
   },
@@ -162,7 +163,32 @@ const MUTATIONS: readonly Mutation[] = [
     shows: 'without certificate and session',
     because: /refused: expected 403, got 200/,
   },
+  {
+    file: DYNAMIC,
+    text: '(Path(`/.certlatch/auth/reset`) || Path(`/.certlatch/auth/rescue.js`))',
+    becomes: 'Path(`/.certlatch/auth/reset`)',
+    shows: PAGES_PASS,
+    because: /rescue\.js: expected 200, got 403/,
+  },
+  {
+    file: DYNAMIC,
+    text: ' && (Method(`GET`) || Method(`HEAD`))',
+    becomes: '',
+    shows: 'at the address of a page any other method',
+    because: /refused: expected 403, got 405/,
+  },
+  {
+    file: DYNAMIC,
+    text: 'middlewares: [from-client]\n      service: certlatch',
+    becomes: 'service: certlatch',
+    under: BELIEVING,
+    shows: 'a page is asked for without',
+    because: /no certificate goes with it/,
+  },
 ]
+
+const PAGE_ROUTE = `certlatch-pages:
+      rule: Host(\`home.example\`) && (Path(\`/.certlatch/auth/reset\`) || Path(\`/.certlatch/auth/rescue.js\`)) && (Method(\`GET\`) || Method(\`HEAD\`))`
 
 const STRUCTURE = 'Without it there is no route, and Traefik answers 404 or nothing.'
 
@@ -210,14 +236,31 @@ const UNSHOWN: readonly Unshown[] = [
     reason: "Only a warning in Traefik's log tells that it is missing.",
   },
   { file: DYNAMIC, text: 'routers:\n    homeassistant:', reason: STRUCTURE },
+  { file: DYNAMIC, text: PAGE_ROUTE, reason: 'Its parts are shown.' },
+  {
+    file: DYNAMIC,
+    text: `      entryPoints: [websecure]
+      middlewares: [from-client]
+      service: certlatch`,
+    reason: 'As at the other route.',
+  },
+  {
+    file: DYNAMIC,
+    text: `    certlatch:
+      loadBalancer:
+        servers:
+          - url: http://127.0.0.1:9180`,
+    reason: STRUCTURE,
+  },
   {
     file: DYNAMIC,
     text: 'entryPoints: [websecure]',
     reason: 'The only entry point; it keeps the route off any that is added.',
   },
+  { file: DYNAMIC, text: '      service: homeassistant\n', reason: STRUCTURE },
   {
     file: DYNAMIC,
-    text: 'service: homeassistant\n  services:\n    homeassistant:\n      loadBalancer:\n        servers:\n          - url:',
+    text: '  services:\n    homeassistant:\n      loadBalancer:\n        servers:\n          - url:',
     reason: STRUCTURE,
   },
 ]

@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import { containsAddress, type Networks, parseNetworks } from '../../src/proxy/networks.ts'
+import {
+  containsAddress,
+  coversNetworks,
+  type Networks,
+  overlap,
+  parseNetworks,
+  shortenAddress,
+} from '../../src/proxy/networks.ts'
 
 function networksOf(...items: readonly string[]): Networks {
   const parsed = parseNetworks(items)
@@ -195,4 +202,67 @@ test('an IPv6 network is read exactly if no bit is set beyond its prefix', () =>
       assert.equal(parsed.ok, !binary.slice(bits).includes('1'))
     }),
   )
+})
+
+describe('two sets of networks', () => {
+  const ROWS: readonly (readonly [
+    one: readonly string[],
+    other: readonly string[],
+    meets: boolean,
+    covers: boolean,
+  ])[] = [
+    [['10.0.0.0/8'], ['10.1.2.3'], true, true],
+    [['10.1.2.3'], ['10.0.0.0/8'], true, false],
+    [['10.0.0.0/8'], ['11.0.0.0/8'], false, false],
+    [['10.0.0.0/8', '11.0.0.0/8'], ['11.0.0.0/9', '10.0.0.0/8'], true, true],
+    [['10.0.0.0/8'], ['10.0.0.0/9', '11.0.0.0/9'], true, false],
+    [['::/0'], ['10.0.0.0/8'], true, true],
+    [['::ffff:10.0.0.0/104'], ['10.0.0.0/8'], true, true],
+    [['fd00::/8'], ['10.0.0.0/8'], false, false],
+    [['loopback'], ['127.0.0.1', '::1'], true, true],
+    [['127.0.0.0/8'], ['loopback'], true, false],
+    [['0.0.0.0/0'], ['255.255.255.255'], true, true],
+  ]
+  for (const [one, other, meets, covers] of ROWS) {
+    test(`[${one}] ${meets ? 'meets' : 'does not meet'} [${other}], ${covers ? 'and covers it' : 'and does not cover it'}`, () => {
+      assert.equal(overlap(networksOf(...one), networksOf(...other)), meets)
+      assert.equal(overlap(networksOf(...other), networksOf(...one)), meets)
+      assert.equal(coversNetworks(networksOf(...one), networksOf(...other)), covers)
+    })
+  }
+})
+
+test('an IPv4 address lies in a set exactly if Node says so', () => {
+  const part = fc.integer({ min: 0, max: 255 })
+  const address = fc.tuple(part, part, part, part).map((parts) => parts.join('.'))
+  const sets = fc.constantFrom(
+    ['0.0.0.0/0'],
+    ['::/0'],
+    ['::ffff:0:0/96'],
+    ['::ffff:128.0.0.0/97'],
+    ['fd00::/8'],
+    ['::/64'],
+    ['ffff::/16', '10.0.0.0/8'],
+    ['loopback'],
+    ['128.0.0.0/1', '7.7.7.7'],
+  )
+  fc.assert(
+    fc.property(
+      sets,
+      fc.oneof(
+        address,
+        fc.constantFrom('0.0.0.0', '127.255.255.255', '128.0.0.0', '255.255.255.255'),
+      ),
+      (items, one) => {
+        const { list, ...networks } = networksOf(...items)
+        assert.equal(containsAddress({ list, ...networks }, one), list.check(one, 'ipv4'))
+      },
+    ),
+  )
+})
+
+test('An address is shortened to its network: /24, or /48', () => {
+  assert.equal(shortenAddress('203.0.113.77'), '203.0.113.0')
+  assert.equal(shortenAddress('2001:db8:9:a:b::77'), '2001:db8:9::')
+  assert.equal(shortenAddress('::1'), '0:0:0::')
 })

@@ -83,6 +83,8 @@ for (const proxy of ['traefik', 'nginx', 'caddy'] as const) {
       [['Cookie', '__Host-certlatch=a; '.repeat(6)]],
       [['Accept', 'application/json']],
       [['Accept', 'text/html']],
+      [...certificateHeader(certificate, proxy), ['Accept', 'text/html']],
+      [['Sec-Fetch-Mode', 'navigate']],
       ...[...malformed, ...escaped].map((value): Headers => [[name, value]]),
     ]
     const connection = await openConnection(service.port)

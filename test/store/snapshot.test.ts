@@ -6,6 +6,7 @@ import { writeKey } from '../../src/session/key-ring.ts'
 import { writeAdopted } from '../../src/store/adopted.ts'
 import { writeBlocks } from '../../src/store/blocks.ts'
 import { type CompiledSnapshot, compileSnapshot, type Snapshot } from '../../src/store/snapshot.ts'
+import { LOOPBACK } from '../support/request.ts'
 import {
   makeAuthority,
   makeLeaf,
@@ -26,6 +27,7 @@ interface Texts {
   readonly devices?: Readonly<Record<string, string>> | undefined
   readonly adopted?: string
   readonly blocks?: string
+  readonly policy?: string
 }
 
 function compile(texts: Texts, previous?: Snapshot): CompiledSnapshot {
@@ -42,6 +44,10 @@ function compile(texts: Texts, previous?: Snapshot): CompiledSnapshot {
       devices: texts.devices && { name: 'devices', files: new Map(Object.entries(texts.devices)) },
       adopted: texts.adopted === undefined ? undefined : source('adopted.json', texts.adopted),
       blocks: texts.blocks === undefined ? undefined : source('blocks.json', texts.blocks),
+      policy:
+        texts.policy === undefined
+          ? undefined
+          : { ...source('policy.yaml', texts.policy), trustedProxies: LOOPBACK },
     },
     'deny',
     previous,
@@ -225,4 +231,47 @@ test('Blocks never go back: an older list and a missing one are refused', () => 
     'blocks.json is older than the one in force',
   ])
   assert.deepEqual(problemsOf(compile({}, first)), ['the list of blocks is gone'])
+})
+
+test('Without a policy file the policy is the closed one', () => {
+  const { policy } = snapshotOf(compile({}))
+  assert.deepEqual(policy.rules, [])
+  assert.equal(policy.defaultRule.access, 'certificate-or-session')
+})
+
+test('Rules are part of the snapshot; their problems and warnings have the file and the place', () => {
+  const { policy, warnings } = snapshotOf(
+    compile({
+      policy: 'version: 1\nrules:\n  - {access: deny}\n  - {path: /a, access: certificate}\n',
+    }),
+  )
+  assert.deepEqual(
+    policy.rules.map(({ access }) => access),
+    ['deny', 'certificate'],
+  )
+  assert.deepEqual(warnings, [
+    'policy.yaml, line 4, column 5: "rule 2" is never reached: "rule 1" comes before it and matches all of it',
+  ])
+  const refused = compile({ policy: 'version: 2\n' })
+  assert.ok(!refused.ok)
+  assert.deepEqual(refused.problems, [
+    'policy.yaml, line 1, column 10: version "2": expected "version: 1"',
+  ])
+})
+
+test('A rule that names a device or owner whom no entry has is a warning', () => {
+  const policy = `version: 1
+rules:
+  - {path: /a, device: [Phone, Phnoe], owner: [ada, Tablet, dada], access: certificate}
+`
+  const entry = (name: string, owner?: string) =>
+    JSON.stringify({ schemaVersion: 1, name, owner, certificates: [] })
+  const devices = { 'a.json': entry('Phone', 'ada'), 'b.json': entry('Tablet') }
+  assert.deepEqual(snapshotOf(compile({ policy, devices })).warnings, [
+    'the rule "rule 1" names the device "Phnoe", which no device entry has',
+    'the rule "rule 1" names the owner "dada", which no device entry has',
+  ])
+  assert.deepEqual(snapshotOf(compile({ policy })).warnings, [])
+  const adopted = writeAdopted(new Set(['A'.repeat(43)]))
+  assert.deepEqual(snapshotOf(compile({ policy, devices, adopted })).warnings, [])
 })

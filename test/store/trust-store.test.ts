@@ -8,6 +8,7 @@ import { writeDevice } from '../../src/store/device-registry.ts'
 import { MODE, replaceFile } from '../../src/store/files.ts'
 import type { Snapshot } from '../../src/store/snapshot.ts'
 import { openTrustStore, type TrustFiles, type TrustStore } from '../../src/store/trust-store.ts'
+import { LOOPBACK } from '../support/request.ts'
 import { makeAuthority, makeList, temporaryFolder } from '../support/service.ts'
 
 const authority = makeAuthority('Household')
@@ -15,7 +16,7 @@ const authority = makeAuthority('Household')
 interface Opened {
   readonly store: TrustStore
   readonly files: TrustFiles
-  readonly paths: { readonly ca: string; readonly crl: string; readonly keys: string }
+  readonly paths: Readonly<Record<'ca' | 'crl' | 'keys' | 'policy', string>>
   readonly devices: string
   readonly replaced: readonly Snapshot[]
   readonly told: readonly (readonly string[])[]
@@ -28,11 +29,13 @@ async function writeAll() {
     ca: join(folder, 'ca.crt'),
     crl: join(folder, 'ca.crl'),
     keys: join(folder, 'session.keys'),
+    policy: join(folder, 'policy.yaml'),
   }
   const devices = join(folder, 'devices')
   await writeFile(paths.ca, authority.pem)
   await writeFile(paths.crl, makeList(authority, { number: 10 }))
   await writeFile(paths.keys, `${writeKey(randomBytes(32))}\n`)
+  await writeFile(paths.policy, 'version: 1\n')
   await mkdir(devices)
   const named = (path: string) => ({ path, name: path.slice(folder.length + 1) })
   const files: TrustFiles = {
@@ -42,6 +45,7 @@ async function writeAll() {
     devices: named(devices),
     adopted: named(join(folder, 'adopted.json')),
     blocks: named(join(folder, 'blocks.json')),
+    policy: { ...named(paths.policy), trustedProxies: LOOPBACK },
     staleRevocationList: 'deny',
   }
   return { paths, devices, files, folder }
@@ -194,7 +198,7 @@ test('A device entry rewritten in place is seen too, as a restore by cp writes i
 /** Ways to break each file, by what the problem says of it. */
 const BREAKING: readonly {
   readonly how: string
-  readonly file: 'ca' | 'crl' | 'keys'
+  readonly file: keyof Opened['paths']
   readonly breakIt: (path: string) => Promise<unknown>
   readonly problem: RegExp
 }[] = [
@@ -237,6 +241,18 @@ const BREAKING: readonly {
     problem: /^ca\.crl has no CRL of the CA "CN=Household"$/,
   },
   {
+    how: 'not what a rule may be',
+    file: 'policy',
+    breakIt: (path) => writeFile(path, 'version: 1\nrules: [{access: opne}]\n'),
+    problem: /^policy\.yaml, line 2, column 18: access "opne" does not exist: expected open, /,
+  },
+  {
+    how: 'gone',
+    file: 'policy',
+    breakIt: (path) => rm(path),
+    problem: /^policy\.yaml does not exist$/,
+  },
+  {
     how: 'another CA without its CRL',
     file: 'ca',
     breakIt: (path) => writeFile(path, authority.pem + makeAuthority('Office').pem),
@@ -272,6 +288,15 @@ test('What was broken and is whole again is fine again', async (context) => {
   assert.deepEqual(opened.store.problems, [])
   assert.equal(opened.replaced.length, 1)
   assert.equal(numberInForce(opened), 10n)
+})
+
+test('Changed rules are in force after the next look', async (context) => {
+  const { store, paths, replaced, refresh } = await open(context)
+  assert.deepEqual(store.current.policy.rules, [])
+  await writeFile(paths.policy, 'version: 1\npreset: home-assistant\n')
+  await refresh()
+  assert.deepEqual(store.problems, [])
+  assert.equal(replaced[0]?.policy.rules[0]?.name, 'home-assistant: webhooks')
 })
 
 test('A broken device entry leaves the old devices in force', async (context) => {

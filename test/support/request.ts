@@ -1,9 +1,11 @@
 import { verifyCertificate } from '../../src/certificate/verify.ts'
 import type { Grounds, Question, Recognised } from '../../src/decide.ts'
 import type { Identity } from '../../src/decision.ts'
+import { parsePolicy } from '../../src/policy/parse.ts'
 import { CLOSED_POLICY, type Policy } from '../../src/policy/policy.ts'
 import { DIALECTS, type DialectName } from '../../src/proxy/dialects.ts'
 import { readCertificateHeader } from '../../src/proxy/encodings.ts'
+import { type Networks, parseNetworks } from '../../src/proxy/networks.ts'
 import { createHeaderReader, type RequestHeaders } from '../../src/proxy/request-headers.ts'
 import { type KeyRing, readKeyRing, type SessionKey, writeKey } from '../../src/session/key-ring.ts'
 import {
@@ -95,6 +97,21 @@ export const sessionPair = (
   name = COOKIE_NAME,
 ): string => `${name}=${mintToken(claims, key)}`
 
+export const LOOPBACK: Networks = networksOf('loopback')
+
+export function networksOf(...items: readonly string[]): Networks {
+  const parsed = parseNetworks(items)
+  if (!parsed.ok) throw new Error(parsed.problems.join('; '))
+  return parsed.networks
+}
+
+/** The rules that a policy file of these lines makes. */
+export function policyFrom(...lines: readonly string[]): Policy {
+  const parsed = parsePolicy(Buffer.from(['version: 1', ...lines].join('\n')), LOOPBACK)
+  if (!parsed.ok) throw new Error(parsed.problems.join('; '))
+  return parsed.policy
+}
+
 export const ADA: Identity = { device: 'Phone of Ada', user: 'ada' }
 export const GRACE: Identity = { device: 'Phone of Grace', user: 'grace' }
 
@@ -105,6 +122,7 @@ export interface GroundsOptions extends TrustOptions {
   readonly keyRing?: KeyRing
   readonly lifetime?: SessionLifetime
   readonly policy?: Policy
+  readonly trustedProxies?: Networks
   readonly proxySecret?: string
   readonly cookieName?: string
   readonly cookieDomain?: string
@@ -133,6 +151,7 @@ export function groundsOf(options: GroundsOptions = {}): Grounds {
   return {
     proxySecret: options.proxySecret === undefined ? undefined : Buffer.from(options.proxySecret),
     policy: options.policy ?? CLOSED_POLICY,
+    trustedProxies: options.trustedProxies ?? LOOPBACK,
     trust,
     cookieName: options.cookieName ?? COOKIE_NAME,
     cookieDomain: options.cookieDomain,

@@ -33,8 +33,11 @@ export function present<T>(value: T | undefined | null): T {
 
 // Stopping takes a second of draining: all services of a file end together, after its last test.
 const endings: Promise<unknown>[] = []
+const folders: string[] = []
 after(async () => {
   await Promise.all(endings)
+  // A service writes into its folder to the last.
+  for (const folder of folders) await rm(folder, { recursive: true, force: true })
 })
 
 /** Ends something without keeping the next test waiting. */
@@ -46,7 +49,7 @@ export function endLater(ending: Promise<unknown>): void {
 /** A folder that is removed when the test file is through. */
 export async function temporaryFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'certlatch-test-'))
-  after(() => rm(folder, { recursive: true, force: true }))
+  folders.push(folder)
   return folder
 }
 

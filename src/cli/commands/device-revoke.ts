@@ -69,9 +69,14 @@ async function runDeviceRevoke(invocation: Invocation): Promise<ExitCode> {
     ({ crlNumber }) => crlNumber !== undefined && BigInt(crlNumber) >= revoked.crlNumber,
   )
   const isInForce = tellConfirmation(terminal, confirmation)
+  if (!revoked.isMarked) {
+    terminal.tell(
+      'the revocation stands, but the entry of the device could not be marked: run the command again',
+    )
+  }
   const hookWorked = await callHook(invocation, config, revoked, reason)
   tellWhatIsLeft(invocation, config)
-  return isInForce && hookWorked ? 0 : 1
+  return isInForce && hookWorked && revoked.isMarked ? 0 : 1
 }
 
 function partOf(invocation: Invocation): RevokedPart {

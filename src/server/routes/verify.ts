@@ -1,23 +1,27 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Middleware } from 'koa'
+import type { Config } from '../../config/config.ts'
 import { decide, type Grounds } from '../../decide.ts'
 import type { Allow, Decision, Deny, Identity } from '../../decision.ts'
+import { ruleFor } from '../../policy/policy.ts'
 import type { Dialect } from '../../proxy/dialects.ts'
 import { containsAddress, type Networks } from '../../proxy/networks.ts'
+import { readOriginalRequest } from '../../proxy/original-request.ts'
 import { createHeaderReader, type RequestHeaders } from '../../proxy/request-headers.ts'
 import { sessionCookie, withoutCookie } from '../../session/cookie.ts'
 import { type KeyRing, type SessionKey, signingKey } from '../../session/key-ring.ts'
 import { mintToken } from '../../session/token.ts'
 import { type Audit, type Discretion, describeRequest } from '../audit.ts'
 import type { Seen } from '../last-seen.ts'
-import { createRefusals } from '../refusal.ts'
+import { createRefusals, type Refusals } from '../refusal.ts'
 
 /** What the answers are made from; `grounds` and `keyRing` change with the files. */
 export interface VerifyService extends Discretion {
   readonly dialect: Dialect
   readonly cookieName: string
   readonly cookieDomain: string | undefined
+  readonly denial: Config['denial']
   grounds(): Grounds
   keyRing(): KeyRing
   nowSeconds(): number
@@ -41,30 +45,37 @@ const INTERNAL_ERROR: Deny = { allow: false, via: 'none', reason: 'internal-erro
  */
 export function verifyRoute(service: VerifyService): Middleware {
   const headerReader = createHeaderReader(service.dialect)
-  const refusals = createRefusals()
+  const pages = createRefusals(service.denial)
+  // nginx makes a 500 of any other refusal than 401 and 403, and asks for the page afterwards.
+  const refusals = service.dialect.asksForPage ? createRefusals('403') : pages
   const isTrusted = rememberTrust(service.trustedProxies)
 
-  const answer = (req: IncomingMessage, res: ServerResponse): void => {
+  const respond = (req: IncomingMessage, res: ServerResponse): void => {
     const startedAt = performance.now()
     const headers = headerReader.read(req.rawHeaders)
     const nowSeconds = service.nowSeconds()
     const question = { fromTrustedAddress: isTrusted(req.socket), headers }
-    const decided = decide(question, service.grounds(), nowSeconds)
+    const grounds = service.grounds()
+    const decided = decide(question, grounds, nowSeconds)
     if (isPageQuestion(service, headers, decided)) {
-      const refusal = decided.allow ? refusals.forLatecomer(headers) : refusals.forRequest(headers)
-      end(service, res, 403, refusal)
+      end(
+        service,
+        res,
+        decided.allow
+          ? pages.forLatecomer(headers)
+          : refusalOf(pages, decided.reason, headers, grounds),
+      )
       return
     }
     const mints = decided.allow && decided.setSession !== undefined
     const key = mints ? signingKey(service.keyRing(), nowSeconds) : undefined
     const decision = mints && key === undefined ? { ...decided, setSession: undefined } : decided
-    const allowed = decision.allow && {
-      headers: allowHeaders(service, decision, headers, key, nowSeconds),
-    }
+    const answer = decision.allow
+      ? { status: 200, headers: allowHeaders(service, decision, headers, key, nowSeconds) }
+      : refusalOf(refusals, decision.reason, headers, grounds)
     service.countDecision(decision, (performance.now() - startedAt) / 1000)
     tell(service, decision, headers, req.rawHeaders, nowSeconds)
-    if (allowed) end(service, res, 200, allowed)
-    else end(service, res, 403, refusals.forRequest(headers))
+    end(service, res, answer)
   }
 
   return (context, next) => {
@@ -72,12 +83,12 @@ export function verifyRoute(service: VerifyService): Middleware {
     if (req.url !== '/verify' && !req.url?.startsWith('/verify?')) return next()
     context.respond = false
     try {
-      answer(req, res)
+      respond(req, res)
     } catch (error) {
       // A bug must neither open the door nor answer 500, which some proxies would retry.
       service.logError(error)
       service.countDecision(INTERNAL_ERROR, 0)
-      if (!res.headersSent) end(service, res, 403, refusals.fallback)
+      if (!res.headersSent) end(service, res, refusals.fallback)
       else res.destroy()
     }
     return undefined
@@ -115,7 +126,11 @@ function tell(
 ): void {
   const describe = () => describeRequest(service, headers, rawHeaders)
   if (!decision.allow) {
-    service.audit.refused(decision, () => ({ ...describe(), device: service.deviceOf(headers) }))
+    service.audit.refused(decision, () => ({
+      ...describe(),
+      device: service.deviceOf(headers),
+      ...(OF_A_RULE.has(decision.reason) && { rule: ruleOf(service, headers) }),
+    }))
     return
   }
   const isFirstToday = noteSeen(service, decision, nowSeconds)
@@ -137,14 +152,28 @@ function noteSeen(service: VerifyService, { identity, via }: Allow, nowSeconds: 
   return isFirstToday
 }
 
-function end(
-  service: VerifyService,
-  res: ServerResponse,
-  status: number,
-  { headers, body }: { readonly headers: readonly string[]; readonly body?: Buffer },
-): void {
+interface Answer {
+  readonly status: number
+  readonly headers: readonly string[]
+  readonly body?: Buffer
+}
+
+function end(service: VerifyService, res: ServerResponse, { status, headers, body }: Answer): void {
   res.writeHead(status, service.isDraining() ? [...headers, 'Connection', 'close'] : [...headers])
   res.end(body)
+}
+
+/** For the page of an expired certificate it looks up, in what is remembered, when it ended. */
+function refusalOf(
+  refusals: Refusals,
+  reason: Deny['reason'],
+  headers: RequestHeaders,
+  grounds: Grounds,
+): Answer {
+  return refusals.forRequest(headers, reason, () => {
+    const verdict = grounds.verifyCertificate(headers.certificate ?? '')
+    return verdict !== 'absent' && verdict.ok ? verdict.verified.notAfter : undefined
+  })
 }
 
 function allowHeaders(
@@ -185,4 +214,17 @@ const ONLY_ASCII = /^[ -~]*$/
 /** UTF-8 bytes in the only kind of string that Node writes into a header: one char, one byte. */
 function headerBytes(text: string): string {
   return ONLY_ASCII.test(text) ? text : Buffer.from(text, 'utf8').toString('latin1')
+}
+/** Refusals that somebody's rule can have made. */
+const OF_A_RULE: ReadonlySet<Deny['reason']> = new Set([
+  'ambiguous-path',
+  'policy-deny',
+  'not-permitted',
+  'session-not-accepted',
+])
+
+function ruleOf(service: VerifyService, headers: RequestHeaders): string | undefined {
+  const { policy, trustedProxies } = service.grounds()
+  const request = readOriginalRequest(headers)
+  return request && ruleFor(policy, request, headers.forwardedFor, trustedProxies).name
 }

@@ -1,14 +1,17 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import type { DialectName } from '../../../src/proxy/dialects.ts'
 import type { Pki } from './pki.ts'
 import { repositoryFolder, until } from './tools.ts'
 
 export const PROXY_SECRET = 'only-the-proxy-knows-this'
 
-/** `certlatch serve`, as a process of its own with an external CA. */
+/** `certlatch serve`, as a process of its own. */
 export interface Certlatch {
+  /** Its settings, for commands on the same directory. */
+  readonly environment: Readonly<Record<string, string>>
   readonly port: number
   /** Waits until the CRL with this number is in force. */
   hasRevocationList(number: string): Promise<void>
@@ -17,30 +20,36 @@ export interface Certlatch {
   close(): Promise<void>
 }
 
+export const dataFolder = (folder: string): string => join(folder, 'data')
+const program = (): string => join(repositoryFolder(), 'dist/src/cli/main.js')
+
+/** With an external CA, or with its own if there is none. */
 export async function startCertlatch(
   folder: string,
   dialect: DialectName,
-  pki: Pki,
+  external: Pki | undefined,
+  settings: Readonly<Record<string, string>> = {},
 ): Promise<Certlatch> {
-  const child = spawn(
-    process.execPath,
-    [join(repositoryFolder(), 'dist/src/cli/main.js'), 'serve'],
-    {
-      env: {
-        CERTLATCH_DATA_DIR: join(folder, 'data'),
-        CERTLATCH_PROXY: dialect,
-        CERTLATCH_LISTEN: '127.0.0.1:0',
-        CERTLATCH_ADMIN_LISTEN: '127.0.0.1:0',
-        CERTLATCH_CA_FILE: pki.authorityFile,
-        CERTLATCH_CRL_FILE: pki.revocationListFile,
-        CERTLATCH_PROXY_SECRET: PROXY_SECRET,
-      },
-      stdio: ['ignore', 'pipe', 'inherit'],
-    },
-  )
+  const environment = {
+    CERTLATCH_DATA_DIR: dataFolder(folder),
+    CERTLATCH_PROXY: dialect,
+    CERTLATCH_LISTEN: '127.0.0.1:0',
+    CERTLATCH_ADMIN_LISTEN: '127.0.0.1:0',
+    CERTLATCH_PROXY_SECRET: PROXY_SECRET,
+    ...(external && {
+      CERTLATCH_CA_FILE: external.authorityFile,
+      CERTLATCH_CRL_FILE: external.revocationListFile,
+    }),
+    ...settings,
+  }
+  const child = spawn(process.execPath, [program(), 'serve'], {
+    env: environment,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   const { listen, admin } = await whenReady(child)
   const operations = `http://${admin}`
   return {
+    environment,
     port: Number(listen.slice(listen.lastIndexOf(':') + 1)),
     hasRevocationList: (number) =>
       until(`CRL ${number} is in force`, async () => {
@@ -48,8 +57,8 @@ export async function startCertlatch(
         return ((await answer.json()) as { crlNumber?: string }).crlNumber === number
       }),
     refusals: async () => {
-      const text = await (await fetch(`${operations}/metrics`)).text()
-      const lines = text.matchAll(/^certlatch_decisions_total\{.*outcome="deny".*\} (\d+)$/gm)
+      const metrics = await (await fetch(`${operations}/metrics`)).text()
+      const lines = metrics.matchAll(/^certlatch_decisions_total\{.*outcome="deny".*\} (\d+)$/gm)
       return [...lines].reduce((sum, [, value]) => sum + Number(value), 0)
     },
     close: async () => {
@@ -61,17 +70,40 @@ export async function startCertlatch(
   }
 }
 
+export interface Ended {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** A command of certlatch, as a person would type it beside the service. */
+export async function runCommand(
+  environment: Readonly<Record<string, string | undefined>>,
+  ...args: readonly string[]
+): Promise<Ended> {
+  const child = spawn(process.execPath, [program(), ...args], {
+    env: environment,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const [stdout, stderr, [code]] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    once(child, 'close'),
+  ])
+  return { code, stdout, stderr }
+}
+
 function whenReady(child: ReturnType<typeof spawn>): Promise<{ listen: string; admin: string }> {
   return new Promise((resolve, reject) => {
-    let text = ''
+    let output = ''
     child.stdout?.on('data', (chunk: Buffer) => {
-      text += chunk.toString('utf8')
-      for (const line of text.split('\n').slice(0, -1)) {
+      output += chunk.toString('utf8')
+      for (const line of output.split('\n').slice(0, -1)) {
         const entry = JSON.parse(line)
         if (entry.msg === 'ready') resolve(entry)
       }
-      text = text.slice(text.lastIndexOf('\n') + 1)
+      output = output.slice(output.lastIndexOf('\n') + 1)
     })
-    child.once('exit', (code) => reject(new Error(`certlatch ended with code ${code}: ${text}`)))
+    child.once('exit', (code) => reject(new Error(`certlatch ended with code ${code}: ${output}`)))
   })
 }

@@ -5,7 +5,7 @@ import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import type { DialectName } from '../../../src/proxy/dialects.ts'
 import { type Backend, type HeaderLine, NUMBER_HEADER, type Seen, startBackend } from './backend.ts'
-import { type Certlatch, PROXY_SECRET, startCertlatch } from './certlatch.ts'
+import { type Certlatch, dataFolder, PROXY_SECRET, startCertlatch } from './certlatch.ts'
 import {
   exchange,
   HOST,
@@ -15,7 +15,7 @@ import {
   type Sent,
   type Target,
 } from './client.ts'
-import { type CredentialName, makePki, type Pki } from './pki.ts'
+import { type Credential, type CredentialName, makePki, type Pki } from './pki.ts'
 import { type AskedQuestion, type Relay, startRelay } from './relay.ts'
 import { findProgram, freePort, repositoryFolder, until } from './tools.ts'
 
@@ -26,6 +26,12 @@ export interface Change {
   readonly becomes: string
 }
 
+/** What a proxy reads of a PKI. */
+export type ProxyFiles = Pick<
+  Pki,
+  'authorityFile' | 'serverCertificateFile' | 'serverKeyFile' | 'serverBundleFile'
+>
+
 /** Where the shipped files shall find everything. */
 export interface Places {
   readonly folder: string
@@ -34,7 +40,7 @@ export interface Places {
   readonly sparePort: number
   readonly certlatchPort: number
   readonly applicationPort: number
-  readonly pki: Pki
+  readonly pki: ProxyFiles
   /** Who runs the tests. */
   readonly user: string
 }
@@ -64,13 +70,20 @@ export interface World {
   close(): Promise<void>
 }
 
-export async function startWorld(kind: ProxyKind): Promise<World> {
+/** `own`: certlatch makes its CA itself, and commands issue certificates; else OpenSSL has done both. */
+export async function startWorld(
+  kind: ProxyKind,
+  authority: 'external' | 'own' = 'external',
+  settings: Readonly<Record<string, string>> = {},
+): Promise<World> {
   const folder = mkdtempSync(join(tmpdir(), 'certlatch-e2e-'))
   // HAProxy and nginx give up root, and have to reach what lies here.
   chmodSync(folder, 0o755)
-  const pki = makePki(folder)
+  const made = makePki(folder)
+  const isOwn = authority === 'own'
+  const pki = isOwn ? { ...made, authorityFile: `${dataFolder(folder)}/public/ca.crt` } : made
   const backend = await startBackend()
-  const certlatch = await startCertlatch(folder, kind.dialect, pki)
+  const certlatch = await startCertlatch(folder, kind.dialect, isOwn ? undefined : pki, settings)
   const relay = await startRelay(certlatch.port)
   return {
     kind,
@@ -90,7 +103,7 @@ export async function startWorld(kind: ProxyKind): Promise<World> {
 }
 
 export interface Request extends Partial<Omit<Sent, 'credential' | 'headers'>> {
-  readonly credential?: CredentialName
+  readonly credential?: CredentialName | Credential
   /** The value of the Cookie header. */
   readonly cookie?: string
   readonly headers?: readonly HeaderLine[]
@@ -110,6 +123,8 @@ export interface SocketAnswer extends OpenedSocket {
 /** A running proxy in front of a world. */
 export interface Gate {
   readonly world: World
+  /** Where its configuration lies. */
+  readonly folder: string
   readonly target: Target
   readonly process: ChildProcess
   send(request?: Request): Promise<Answer>
@@ -144,6 +159,37 @@ export async function startGate(
     pki,
     user: userInfo().username,
   }
+  const { child, log } = launchProxy(kind, places, changes)
+  const target = { port, serverCertificate: pki.server.certificate }
+  const gate = makeGate(world, folder, target, child)
+  try {
+    await until(
+      `${kind.dialect} lets a request through to be judged`,
+      async () => {
+        if (child.exitCode !== null) throw new Error(`${kind.dialect} ended: ${log.join('')}`)
+        // Traefik listens before it knows its routes, and answers 404.
+        const answer = await gate
+          .send()
+          .catch(() => gate.send({ credential: 'ada' }))
+          .catch(() => undefined)
+        return answer !== undefined && (answer.status !== 404 || kind.dialect !== 'traefik')
+      },
+      startsWithin,
+    )
+  } catch (error) {
+    await gate.close()
+    throw new Error(`${kind.dialect} did not start: ${log.join('').slice(-2000)}`, { cause: error })
+  }
+  return gate
+}
+
+/** Writes the shipped files, filled in and so changed, and starts the proxy on them. */
+export function launchProxy(
+  kind: ProxyKind,
+  places: Places,
+  changes: readonly Change[] = [],
+): { readonly child: ChildProcess; readonly log: readonly string[] } {
+  const { folder } = places
   for (const file of kind.files) {
     const path = join(repositoryFolder(), 'deploy', kind.dialect, file)
     // What a test changes stands in the file as it is shipped; so that goes first.
@@ -165,27 +211,7 @@ export async function startGate(
   for (const stream of [child.stdout, child.stderr]) {
     stream.on('data', (chunk: Buffer) => log.push(chunk.toString('utf8')))
   }
-  const target = { port, serverCertificate: pki.server.certificate }
-  const gate = makeGate(world, target, child)
-  try {
-    await until(
-      `${program} lets a request through to be judged`,
-      async () => {
-        if (child.exitCode !== null) throw new Error(`${program} ended: ${log.join('')}`)
-        // Traefik listens before it knows its routes, and answers 404.
-        const answer = await gate
-          .send()
-          .catch(() => gate.send({ credential: 'ada' }))
-          .catch(() => undefined)
-        return answer !== undefined && (answer.status !== 404 || kind.dialect !== 'traefik')
-      },
-      startsWithin,
-    )
-  } catch (error) {
-    await gate.close()
-    throw new Error(`${program} did not start: ${log.join('').slice(-2000)}`, { cause: error })
-  }
-  return gate
+  return { child, log }
 }
 
 function replaceText(text: string, change: Change): string {
@@ -195,9 +221,10 @@ function replaceText(text: string, change: Change): string {
   return text.replaceAll(change.text, () => change.becomes)
 }
 
-function makeGate(world: World, target: Target, child: ChildProcess): Gate {
+function makeGate(world: World, folder: string, target: Target, child: ChildProcess): Gate {
   const { pki, backend, relay } = world
-  const credentialOf = (name: CredentialName | undefined) => name && pki.credential(name)
+  const credentialOf = (given: CredentialName | Credential | undefined) =>
+    typeof given === 'string' ? pki.credential(given) : given
   const cookieLine = (cookie: string | undefined): readonly HeaderLine[] =>
     cookie === undefined ? [] : [['Cookie', cookie]]
   const send = async (given: Request = {}): Promise<Answer> => {
@@ -216,6 +243,7 @@ function makeGate(world: World, target: Target, child: ChildProcess): Gate {
   }
   return {
     world,
+    folder,
     target,
     process: child,
     send,
@@ -229,24 +257,28 @@ function makeGate(world: World, target: Target, child: ChildProcess): Gate {
     session: async (name) => {
       const before = world.sessions.get(name)
       if (before !== undefined) return before
-      const { headers } = await send({ credential: name })
-      const [line = ''] = (headers['set-cookie'] ?? []).filter((text) => text.includes(SESSION))
-      const [pair = ''] = line.split(';')
-      if (!pair.startsWith(SESSION)) throw new Error(`${name} got no session`)
+      const pair = sessionOf(await send({ credential: name }))
+      if (pair === undefined) throw new Error(`${name} got no session`)
       world.sessions.set(name, pair)
       return pair
     },
-    close: () => end(child, world.kind),
+    close: () => endProxy(child, world.kind),
   }
 }
 
 export const SESSION = '__Host-certlatch='
 
-async function end(child: ChildProcess, { dialect }: ProxyKind): Promise<void> {
+/** The session that an answer sets, as a Cookie header's value. */
+export function sessionOf({ headers }: Pick<Answer, 'headers'>): string | undefined {
+  const [line] = (headers['set-cookie'] ?? []).filter((text) => text.startsWith(SESSION))
+  return line?.split(';')[0]
+}
+
+export async function endProxy(child: ChildProcess, { dialect }: ProxyKind): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return
   const ended = once(child, 'exit')
-  // nginx's workers are to end as well.
-  child.kill(dialect === 'nginx' ? 'SIGTERM' : 'SIGKILL')
+  // Workers are to end as well.
+  child.kill(dialect === 'nginx' || dialect === 'haproxy' ? 'SIGTERM' : 'SIGKILL')
   const deadline = setTimeout(() => child.kill('SIGKILL'), 2_000)
   await ended
   clearTimeout(deadline)

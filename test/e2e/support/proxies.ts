@@ -63,7 +63,7 @@ const TEMPORARY_PATHS = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
 
 export const NGINX: ProxyKind = {
   dialect: 'nginx',
-  files: ['nginx.conf', 'ask.conf', 'protect.conf'],
+  files: ['nginx.conf', 'ask.conf', 'protect.conf', 'page.conf'],
   fill: (places) => [
     { file: 'nginx.conf', text: 'listen 443 ', becomes: `listen 127.0.0.1:${places.port} ` },
     { file: 'nginx.conf', text: CERTLATCH, becomes: `127.0.0.1:${places.certlatchPort}` },
@@ -96,6 +96,7 @@ export const NGINX: ProxyKind = {
 }
 
 const SOCKET = '/run/haproxy/certlatch.sock'
+const ADMIN_SOCKET = '/run/haproxy/admin.sock'
 
 export const HAPROXY: ProxyKind = {
   dialect: 'haproxy',
@@ -113,6 +114,7 @@ export const HAPROXY: ProxyKind = {
       becomes: places.pki.serverBundleFile,
     },
     { file: 'haproxy.cfg', text: SOCKET, becomes: `${places.folder}/ask.sock` },
+    { file: 'haproxy.cfg', text: ADMIN_SOCKET, becomes: `${places.folder}/admin.sock` },
     ...whereabouts(
       'haproxy.cfg',
       places,
@@ -123,6 +125,7 @@ export const HAPROXY: ProxyKind = {
       ? []
       : [
           { file: 'haproxy.cfg', text: '  group haproxy\n', becomes: '' },
+          { file: 'haproxy.cfg', text: ' group haproxy level', becomes: ' level' },
           { file: 'haproxy.cfg', text: 'user haproxy', becomes: `user ${places.user}` },
         ]),
     { file: 'certlatch.lua', text: SOCKET, becomes: `${places.folder}/ask.sock` },

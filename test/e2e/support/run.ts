@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { CASES, type Case } from './cases.ts'
+import { ADAPTIVE_CASES, CASES, type Case } from './cases.ts'
 import type { Protocol } from './client.ts'
 import {
   type Change,
@@ -64,6 +64,7 @@ export function testProxy(
         endsProxy ? withGate(world, [], (own) => run(own, protocol)) : run(gate, protocol))
     }
   }
+  for (const { name, run } of ADAPTIVE_CASES) test(name, () => showAdaptive(kind, run))
   for (const mutation of mutations) {
     const { file, text, becomes } = mutation
     const [first = ''] = text.trim().split('\n')
@@ -79,6 +80,17 @@ export function testProxy(
     }
   })
   return () => world
+}
+
+async function showAdaptive(kind: ProxyKind, run: Case['run']): Promise<void> {
+  const world = await startWorld(kind, 'external', { CERTLATCH_DENIAL: 'adaptive' })
+  try {
+    await withGate(world, [], async (gate) => {
+      for (const protocol of PROTOCOLS) await run(gate, protocol)
+    })
+  } finally {
+    await world.close()
+  }
 }
 
 async function showMutation(world: World, mutation: Mutation): Promise<void> {

@@ -9,11 +9,14 @@ export const repositoryFolder = (): string => {
   return folder
 }
 
+/** Where `tools.sh` installs. */
+export const toolsFolder = (): string =>
+  process.env['CERTLATCH_E2E_TOOLS'] ?? join(repositoryFolder(), 'test/e2e/.tools')
+
 /** The path of a program: what `tools.sh` installed, or what this machine has. */
 export function findProgram(name: string): string {
-  const own = process.env['CERTLATCH_E2E_TOOLS'] ?? join(repositoryFolder(), 'test/e2e/.tools')
   const path = (process.env['PATH'] ?? '').split(delimiter)
-  for (const folder of [join(own, 'bin'), ...path, '/usr/sbin', '/sbin']) {
+  for (const folder of [join(toolsFolder(), 'bin'), ...path, '/usr/sbin', '/sbin']) {
     const file = join(folder, name)
     try {
       accessSync(file, constants.X_OK)
@@ -23,6 +26,16 @@ export function findProgram(name: string): string {
     }
   }
   throw new Error(`${name} is missing: run test/e2e/tools.sh`)
+}
+
+/** Why what needs these programs cannot be run here, or false. */
+export function programsMissing(...names: readonly string[]): string | false {
+  try {
+    for (const name of names) findProgram(name)
+    return false
+  } catch (error) {
+    return (error as Error).message
+  }
 }
 
 /** A port of the loopback interface that nobody listens on. */

@@ -1,0 +1,176 @@
+import { text as textOfStream } from 'node:stream/consumers'
+import { AdministrationError } from '../../administration/problem.ts'
+import type { Config } from '../../config/config.ts'
+import { PROXIES } from '../../config/options.ts'
+import { quote } from '../../config/text.ts'
+import { decide, type Grounds } from '../../decide.ts'
+import { ruleFor } from '../../policy/policy.ts'
+import { clientAddress } from '../../proxy/client-address.ts'
+import { DIALECTS } from '../../proxy/dialects.ts'
+import { readOriginalRequest } from '../../proxy/original-request.ts'
+import { createJudge } from '../../server/judge.ts'
+import { createLastSeen } from '../../server/last-seen.ts'
+import { createTally } from '../../server/metrics.ts'
+import { trustFiles } from '../../server/open-files.ts'
+import { cookieValues } from '../../session/cookie.ts'
+import type { Snapshot } from '../../store/snapshot.ts'
+import { openTrustStore } from '../../store/trust-store.ts'
+import { choiceFlag, textFlag } from '../arguments.ts'
+import type { Command, ExitCode, Invocation } from '../command.ts'
+import { adviceOf, conclusionOf, stepsOf, type Told } from '../explain/explanation.ts'
+import { type Described, questionHeaders } from '../explain/question.ts'
+import { readCertificateFile, type Shown, shownByDevice } from '../explain/shown.ts'
+import { settingsOf } from '../own-authority.ts'
+import { table } from '../words.ts'
+
+const HELP = `Usage: certlatch explain URL [--method M] [--from ADDRESS]
+         [--certificate FILE | --device NAME] [--cookie -] [--proxy NAME] [--json]
+
+Tells what certlatch would answer to this request and why, step by step, by the same rules and files
+as certlatch serve. Nothing is changed. Exit code 0: allowed. 1: denied. 2: wrong use.
+
+Options:
+      --method M          the request's method, GET without it
+      --from ADDRESS      the client's address; without it rules with "from" do not match
+      --certificate FILE  as if the client showed this certificate, in PEM or DER
+      --device NAME       as if it showed the newest certificate of this device
+      --cookie -          as if it sent the cookie on standard input: its value, or a Cookie header
+      --proxy NAME        as if this proxy asked: ${PROXIES.join(', ')}
+      --json              print the same as JSON
+
+Example:
+  $ certlatch explain https://home.example.org/api/states --device "Ada's phone"`
+
+export const explain: Command = {
+  help: () => HELP,
+  options: {
+    method: { type: 'string' },
+    from: { type: 'string' },
+    certificate: { type: 'string' },
+    device: { type: 'string' },
+    cookie: { type: 'string' },
+    proxy: { type: 'string' },
+    json: { type: 'boolean' },
+  },
+  takesPositionals: true,
+  run: runExplain,
+}
+
+async function runExplain(invocation: Invocation): Promise<ExitCode> {
+  const [url = '', ...more] = invocation.positionals
+  if (url === '' || more.length > 0) {
+    throw new AdministrationError(
+      'expected one URL: certlatch explain https://home.example.org/',
+      2,
+    )
+  }
+  const set = settingsOf(invocation)
+  const proxy = choiceFlag(invocation, 'proxy', PROXIES, set.dialect.name)
+  const config = proxy === set.dialect.name ? set : { ...set, dialect: DIALECTS[proxy] }
+  const snapshot = await currentSnapshot(config)
+  const shown = await shownCertificate(invocation, config, snapshot)
+  const described: Described = {
+    url,
+    method: textFlag(invocation, 'method') ?? 'GET',
+    from: textFlag(invocation, 'from'),
+    certificate: shown?.certificate,
+    cookie: await givenCookie(invocation, config),
+  }
+  const { grounds } = createJudge(config, snapshot, createTally().cache, createLastSeen())
+  const told = judge(described, shown, config, grounds, invocation.nowSeconds())
+  print(invocation, described, told)
+  return told.decision.allow ? 0 : 1
+}
+
+/** The files as they are now, checked as the service checks them. */
+async function currentSnapshot(config: Config): Promise<Snapshot> {
+  const ignore = () => undefined
+  const opened = await openTrustStore(trustFiles(config), {
+    onReplaced: ignore,
+    onProblem: ignore,
+  })
+  if (!opened.ok) throw new AdministrationError(opened.problems, 2)
+  opened.store.close()
+  return opened.store.current
+}
+
+async function shownCertificate(
+  invocation: Invocation,
+  config: Config,
+  snapshot: Snapshot,
+): Promise<Shown | undefined> {
+  const file = textFlag(invocation, 'certificate')
+  const device = textFlag(invocation, 'device')
+  if (file !== undefined && device !== undefined) {
+    throw new AdministrationError('expected --certificate or --device, not both', 2)
+  }
+  if (file !== undefined) return readCertificateFile(file)
+  return device === undefined ? undefined : shownByDevice(device, snapshot, config)
+}
+
+/** A cookie is a key to the house: it comes on standard input, where no list of processes shows it. */
+async function givenCookie(
+  invocation: Invocation,
+  { cookieName }: Config,
+): Promise<string | undefined> {
+  const flag = textFlag(invocation, 'cookie')
+  if (flag === undefined) return undefined
+  const { stdin } = invocation.streams
+  if (flag !== '-' || stdin === undefined) {
+    throw new AdministrationError(
+      `--cookie is ${quote(flag.slice(0, 8))}: expected -, and the cookie on standard input`,
+      2,
+    )
+  }
+  const given = (await textOfStream(stdin)).trim().replace(/^cookie: */i, '')
+  return given.includes(`${cookieName}=`) ? given : `${cookieName}=${given}`
+}
+
+function judge(
+  described: Described,
+  shown: Shown | undefined,
+  config: Config,
+  grounds: Grounds,
+  nowSeconds: number,
+): Told {
+  const headers = questionHeaders(described, config)
+  const { forwardedFor, cookie } = headers
+  const byEntry = shown?.verdict
+  const judging: Grounds =
+    byEntry === undefined ? grounds : { ...grounds, verifyCertificate: () => byEntry }
+  const request = readOriginalRequest(headers)
+  return {
+    decision: decide({ fromTrustedAddress: true, headers }, judging, nowSeconds),
+    request,
+    rule: request && ruleFor(grounds.policy, request, forwardedFor, config.trustedProxies),
+    client: clientAddress(forwardedFor, config.trustedProxies),
+    shownCertificate: shown?.name,
+    shownCookie: cookie !== undefined && cookieValues(cookie, config.cookieName)?.length !== 0,
+  }
+}
+
+function print({ flags, terminal }: Invocation, { method, url }: Described, told: Told): void {
+  const { decision, rule, client } = told
+  const steps = stepsOf(told)
+  const advice = adviceOf(decision)
+  if (flags['json'] === true) {
+    const explanation = {
+      request: { method, url, client },
+      outcome: decision.allow ? 'allow' : 'deny',
+      via: decision.via,
+      reason: decision.allow ? undefined : decision.reason,
+      device: decision.allow ? decision.identity?.device : undefined,
+      user: decision.allow ? decision.identity?.user : undefined,
+      rule: rule && { name: rule.name, access: rule.access, insteadOf: rule.insteadOf?.name },
+      setsCookie: decision.allow && decision.setSession !== undefined,
+      steps,
+      advice,
+    }
+    terminal.print(JSON.stringify({ schemaVersion: 1, explanation }, undefined, 2))
+    return
+  }
+  terminal.print(table(steps.map(({ check, finding }, index) => [`${index + 1}.`, check, finding])))
+  terminal.print('')
+  terminal.print(conclusionOf(decision))
+  if (advice !== undefined) terminal.print(`what would change it: ${advice}`)
+}

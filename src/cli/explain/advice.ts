@@ -1,0 +1,47 @@
+import type { DenyReason } from '../../decision.ts'
+
+const NEW_CERTIFICATE = 'give the device a new certificate'
+const SHOW_AGAIN = 'show the certificate again: it opens a new session'
+const PROXY_FILES = "compare the proxy's configuration with the one in deploy/"
+
+/** What would turn a refusal into an answer of 200, if it should be one. */
+export const ADVICE: Readonly<Record<DenyReason, string>> = {
+  'malformed-http': PROXY_FILES,
+  'untrusted-proxy': 'name the address of the proxy in CERTLATCH_TRUSTED_PROXIES',
+  'malformed-request':
+    'the URL or method is broken: look for a "%" without two hex digits, or for white space',
+  'header-alias': 'send no header that looks like a trusted one',
+  'ambiguous-path':
+    'use a path without "//", ".", "..", "\\", ";" and encoded separators, or satisfy the stricter rule',
+  'policy-deny': 'change that rule, or put one that lets it pass before it',
+  'cross-site': 'list the site in allow_origins of the policy file, if it may act here',
+  'certificate-malformed': 'the certificate breaks the standard: have it issued anew',
+  'certificate-untrusted':
+    'use a certificate that a CA of the trusted file has signed itself, or add that CA',
+  'certificate-expired': NEW_CERTIFICATE,
+  'certificate-not-yet-valid': 'look at the clock of this machine and of the CA',
+  'certificate-issuer-expired': 'renew the CA',
+  'certificate-revoked': `nothing, if it was revoked on purpose; else ${NEW_CERTIFICATE}`,
+  'certificate-blocked': 'lift the block: certlatch device block --remove',
+  'certificate-superseded': 'use the newer certificate of this device',
+  'certificate-wrong-usage': 'have it issued anew for client authentication',
+  'certificate-old-version': 'have it issued anew as X.509 version 3',
+  'certificate-unknown-extension': 'have it issued anew without that critical extension',
+  'certificate-weak': 'have it issued anew with a stronger key and SHA-256 or better',
+  'certificate-crl-stale': 'bring a new CRL of its CA',
+  'certificate-crl-missing': 'bring a CRL of its CA that speaks for it',
+  'unknown-device': `bring back its entry in private/devices, or ${NEW_CERTIFICATE}`,
+  'no-identity': 'have it issued anew with a name',
+  'not-permitted': 'add the device or its owner to the rule',
+  'session-malformed': 'delete the cookie in the browser',
+  'session-forged': SHOW_AGAIN,
+  'session-expired': SHOW_AGAIN,
+  'session-wrong-host': 'show the certificate at this host: it opens a session of its own',
+  'session-key-retired': SHOW_AGAIN,
+  'session-revoked': `nothing, if it was revoked on purpose; else ${NEW_CERTIFICATE}`,
+  'session-signed-out': SHOW_AGAIN,
+  'session-not-accepted': 'show the certificate itself: this rule takes no session',
+  'nothing-shown':
+    'show a certificate (--certificate FILE, --device NAME) or the cookie of a session (--cookie -)',
+  'internal-error': 'report it: this is a bug of certlatch',
+}

@@ -1,0 +1,215 @@
+import type { Networks } from '../proxy/networks.ts'
+import { orderWarning } from './overlap.ts'
+import { createPolicy, type Policy, type PresetRule } from './policy.ts'
+import { PRESETS } from './presets/presets.ts'
+import { compileRule, type RuleDraft } from './rule.ts'
+import {
+  type Entry,
+  entriesOf,
+  type Fields,
+  fieldsOf,
+  itemsOf,
+  listOf,
+  type Notes,
+  openFile,
+  positionOf,
+  quote,
+  textOf,
+  textsOf,
+  type Value,
+  type Written,
+} from './written.ts'
+
+export type ParsedPolicy =
+  | { readonly ok: true; readonly policy: Policy; readonly warnings: readonly string[] }
+  | { readonly ok: false; readonly problems: readonly string[] }
+
+const VERSION = '1'
+const KEYS = ['version', 'preset', 'enable', 'allow_origins', 'rules'] as const
+const RULE_KEYS = [
+  'name',
+  'host',
+  'path',
+  'methods',
+  'from',
+  'device',
+  'owner',
+  'access',
+  'dangerous',
+] as const
+/** More would be a machine's work, and each is compared with all others for the warnings. */
+const MAX_RULES = 500
+
+/**
+ * The rules that a policy file makes, with what is likely not meant in it; or everything that is
+ * wrong with it, each with its place: `line 3, column 9: …`.
+ */
+export function parsePolicy(content: Buffer, trustedProxies: Networks): ParsedPolicy {
+  const text = decode(content)
+  if (text === undefined) return { ok: false, problems: ['is not UTF-8 text'] }
+  const problems: { readonly at: number; readonly sentence: string }[] = []
+  const warnings: typeof problems = []
+  const notes: Notes = {
+    problem: (at, sentence) => void problems.push({ at, sentence }),
+    warning: (at, sentence) => void warnings.push({ at, sentence }),
+  }
+  const { fields, place } = openFile(text, KEYS, notes)
+  const policy = fields && readPolicy(fields, trustedProxies, notes)
+  const told = (noted: typeof problems): readonly string[] =>
+    [...noted]
+      .sort((one, other) => one.at - other.at)
+      .map(({ at, sentence }) => `${place(at)}: ${sentence}`)
+  return problems.length > 0 || policy === undefined
+    ? { ok: false, problems: told(problems) }
+    : { ok: true, policy, warnings: told(warnings) }
+}
+
+function decode(content: Buffer): string | undefined {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(content)
+  } catch {
+    return undefined
+  }
+}
+
+function readPolicy(fields: Fields, trustedProxies: Networks, notes: Notes): Policy {
+  const version = textOf(fields.get('version'), notes)
+  if (version?.text !== VERSION && !(fields.has('version') && version === undefined)) {
+    const found = version === undefined ? 'there is no version' : `version ${quote(version.text)}`
+    notes.problem(version?.at ?? 0, `${found}: expected "version: ${VERSION}"`)
+  }
+  const own = readRules(fields.get('rules'), notes)
+  const drafts = [...own, ...readPresets(fields, notes)]
+  const rules = drafts.map((draft) => compileRule(draft, trustedProxies, notes))
+  for (const [index, { at }] of own.entries()) {
+    const rule = rules[index]
+    const warning = rule && orderWarning(rule, rules.slice(0, index))
+    if (warning !== undefined) notes.warning(at, warning)
+  }
+  return createPolicy(rules, readOrigins(fields.get('allow_origins'), notes))
+}
+
+function readRules(value: Value | undefined, notes: Notes): readonly RuleDraft[] {
+  if (value === undefined) return []
+  const items = itemsOf(value)
+  if (items.length > MAX_RULES) {
+    notes.problem(positionOf(value), `has ${items.length} rules: expected ${MAX_RULES} at most`)
+    return []
+  }
+  const drafts = items.flatMap((item, index) => readRule(item, `rule ${index + 1}`, notes) ?? [])
+  for (const [index, { name, at }] of drafts.entries()) {
+    const first = drafts.findIndex((draft) => draft.name === name)
+    if (first < index) notes.problem(at, `${quote(name)} is the name of another rule too`)
+  }
+  return drafts
+}
+
+function readRule(item: Value, numbered: string, notes: Notes): RuleDraft | undefined {
+  const fields = fieldsOf(item, numbered, RULE_KEYS, notes)
+  if (fields === undefined) return undefined
+  const list = (key: (typeof RULE_KEYS)[number]) => textsOf(fields.get(key), notes)
+  const isDangerous = readSwitch(fields.get('dangerous'), notes)
+  return {
+    name: textOf(fields.get('name'), notes)?.text ?? numbered,
+    at: positionOf(item),
+    host: list('host'),
+    path: list('path'),
+    methods: list('methods'),
+    from: list('from'),
+    device: list('device'),
+    owner: list('owner'),
+    access: textOf(fields.get('access'), notes),
+    opensAnything: isDangerous,
+    opensProxies: isDangerous,
+  }
+}
+
+function readSwitch(value: Value | undefined, notes: Notes): boolean {
+  const written = textOf(value, notes)
+  if (written === undefined || written.text === 'false') return false
+  if (written.text === 'true') return true
+  notes.problem(written.at, `dangerous ${quote(written.text)}: expected true or false`)
+  return false
+}
+
+/** The rules of the presets that are named, and of what is enabled in them. */
+function readPresets(fields: Fields, notes: Notes): readonly RuleDraft[] {
+  const named = entriesOf(fields.get('preset'), notes).flatMap((entry) => {
+    const preset = PRESETS.find(({ name }) => name === entry.name.text)
+    if (preset !== undefined) return [{ preset, entry }]
+    const names = listOf(
+      PRESETS.map(({ name }) => name),
+      'or',
+    )
+    notes.problem(
+      entry.name.at,
+      `preset ${quote(entry.name.text)} does not exist: expected ${names}`,
+    )
+    return []
+  })
+  const enabled = entriesOf(fields.get('enable'), notes)
+  const known = named.flatMap(({ preset }) => Object.keys(preset.switches))
+  for (const { name } of enabled) {
+    if (known.includes(name.text)) continue
+    const expected = known.length === 0 ? 'no preset here has switches' : listOf(known, 'or')
+    notes.problem(name.at, `${quote(name.text)} cannot be enabled: expected ${expected}`)
+  }
+  return named.flatMap(({ preset, entry }) => {
+    const draft = (rule: PresetRule, from: readonly Written[] | undefined) =>
+      presetDraft(preset.name, rule, entry, from)
+    const switched = enabled.flatMap((choice) => {
+      const { rules = [], needsNetworks = false } = preset.switches[choice.name.text] ?? {}
+      tellOfNetworks(choice, needsNetworks, notes)
+      return rules.map((rule) => draft(rule, choice.values))
+    })
+    return [...preset.rules.map((rule) => draft(rule, undefined)), ...switched]
+  })
+}
+
+function tellOfNetworks({ name, values }: Entry, needed: boolean, notes: Notes): void {
+  if (needed && values === undefined) {
+    const example = `"${name.text}: 192.168.1.0/24"`
+    notes.problem(name.at, `${quote(name.text)} needs your network: write ${example}`)
+  }
+}
+
+function presetDraft(
+  preset: string,
+  { name, path, methods, access }: PresetRule,
+  { name: { at }, values: host }: Entry,
+  from: readonly Written[] | undefined,
+): RuleDraft {
+  const written = (texts: readonly string[] | undefined) => texts?.map((text) => ({ text, at }))
+  return {
+    name: `${preset}: ${name}`,
+    at,
+    host,
+    path: written(path),
+    methods: written(methods),
+    from,
+    device: undefined,
+    owner: undefined,
+    access: { text: access, at },
+    // What a preset opens was weighed; which networks it opens to was not.
+    opensAnything: true,
+    opensProxies: false,
+  }
+}
+
+const ORIGIN = /^[a-z][a-z0-9+.-]*:\/\/(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?$/
+const DEFAULT_PORT = /^(?:https:.*:443|http:.*:80)$/
+
+function readOrigins(value: Value | undefined, notes: Notes): readonly string[] {
+  return (textsOf(value, notes) ?? []).map(({ text, at }) => {
+    const origin = text.toLowerCase()
+    if (!ORIGIN.test(origin)) {
+      notes.problem(
+        at,
+        `origin ${quote(text)} is not one: expected scheme and host such as https://cast.example.org, without path`,
+      )
+    } else if (DEFAULT_PORT.test(origin)) {
+      notes.problem(at, `origin ${quote(text)} has the port that browsers leave out: so must it`)
+    }
+    return origin
+  })
+}

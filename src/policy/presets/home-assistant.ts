@@ -1,0 +1,82 @@
+import type { Preset } from '../policy.ts'
+
+/**
+ * What must reach Home Assistant without a certificate, and nothing more. Facts are from the source
+ * of Home Assistant 2026.2 (`requires_auth` of each view) and from recorded requests of its page.
+ *
+ * Closed on purpose, though other advice opens it: `/api/websocket` (the page reaches it by cookie),
+ * `/auth/*` (the login, which passwords are guessed at), `/api/*` (every service and state), and
+ * what the page itself is made of: the cookie opens all of it, the service worker's requests too.
+ */
+export const HOME_ASSISTANT: Preset = {
+  name: 'home-assistant',
+  rules: [
+    // The companion app sends location, sensors and notification actions to the webhook that it got
+    // at its registration, by a client without certificate and cookie; automations with a webhook
+    // are called by other people's machines. The id of 64 hex digits is the secret: the view asks for
+    // no login and answers 200 to unknown ids as well. Whoever knows the app's id can call services
+    // until the device is deleted in Home Assistant. The view has these four methods.
+    {
+      name: 'webhooks',
+      path: ['/api/webhook/*'],
+      methods: ['GET', 'HEAD', 'POST', 'PUT'],
+      access: 'open',
+    },
+  ],
+  switches: {
+    'google-assistant': {
+      needsNetworks: false,
+      rules: [
+        // Google's servers post intents there, with a token of Home Assistant as bearer; the view
+        // requires it.
+        {
+          name: 'google-assistant',
+          path: ['/api/google_assistant'],
+          methods: ['POST'],
+          access: 'open',
+        },
+        // They fetch and renew that token there. Its page, /auth/authorize, is opened by the person
+        // who links the account, on a device that has a certificate.
+        { name: 'google-token', path: ['/auth/token'], methods: ['POST'], access: 'open' },
+      ],
+    },
+    alexa: {
+      needsNetworks: false,
+      rules: [
+        // The skill's Lambda function posts directives there, with a token of Home Assistant as
+        // bearer; the view requires it.
+        { name: 'alexa', path: ['/api/alexa/smart_home'], methods: ['POST'], access: 'open' },
+        // Amazon fetches and renews that token there; /auth/authorize stays closed, as above.
+        { name: 'alexa-token', path: ['/auth/token'], methods: ['POST'], access: 'open' },
+      ],
+    },
+    'cast-media': {
+      needsNetworks: false,
+      rules: [
+        // A Cast device plays a camera's stream from here. The path holds a random token, which is
+        // all that the view asks for; it answers the preflight of any origin.
+        {
+          name: 'streams',
+          path: ['/api/hls/*'],
+          methods: ['GET', 'HEAD', 'OPTIONS'],
+          access: 'open',
+        },
+        // Speech: the file's name is the token, and the view asks for nothing else.
+        { name: 'speech', path: ['/api/tts_proxy/*'], methods: ['GET', 'HEAD'], access: 'open' },
+        // Files of the local media folders: the view requires a login, or the signature (authSig)
+        // that Home Assistant puts into the address it hands to the Cast device.
+        { name: 'media-files', path: ['/media/*'], methods: ['GET', 'HEAD'], access: 'open' },
+        // A dashboard that is cast needs the page, /auth/token and the WebSocket, from a device that
+        // can have no certificate: that does not pass the gate.
+      ],
+    },
+    'local-network': {
+      needsNetworks: true,
+      rules: [
+        // The household's own network, by the client's address as the trusted proxy reports it:
+        // Home Assistant's login is the only lock there, as it is without certlatch.
+        { name: 'local-network', access: 'open' },
+      ],
+    },
+  },
+}

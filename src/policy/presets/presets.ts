@@ -1,0 +1,6 @@
+import type { Preset } from '../policy.ts'
+import { CLOSED } from './closed.ts'
+import { HOME_ASSISTANT } from './home-assistant.ts'
+
+/** Every preset; a file beside this one and its name here make a new one. */
+export const PRESETS: readonly Preset[] = [HOME_ASSISTANT, CLOSED]

@@ -1,0 +1,200 @@
+import { domainToASCII } from 'node:url'
+import { type Networks, overlap, parseNetworks } from '../proxy/networks.ts'
+import { readHost } from '../proxy/original-request.ts'
+import { readRequestPath } from '../proxy/request-path.ts'
+import { ACCESS, type Access, type ConditionalRule, type Holders, type Paths } from './policy.ts'
+import { listOf, type Notes, quote, type Written } from './written.ts'
+
+/** A rule as it is written, in the policy file or in a preset; `undefined`: not written at all. */
+export interface RuleDraft {
+  readonly name: string
+  readonly at: number
+  readonly host: readonly Written[] | undefined
+  readonly path: readonly Written[] | undefined
+  readonly methods: readonly Written[] | undefined
+  readonly from: readonly Written[] | undefined
+  readonly device: readonly Written[] | undefined
+  readonly owner: readonly Written[] | undefined
+  readonly access: Written | undefined
+  /** Whether it may open what a slip should not open. */
+  readonly opensAnything: boolean
+  readonly opensProxies: boolean
+}
+
+/** Makes the rule, or tells everything that is wrong with it. */
+export function compileRule(
+  draft: RuleDraft,
+  trustedProxies: Networks,
+  notes: Notes,
+): ConditionalRule {
+  const access = readAccess(draft, notes)
+  const from = draft.from && readFrom(draft.from, notes)
+  const paths = draft.path && readPaths(draft.path, notes)
+  if (access === 'open') {
+    if (!draft.opensAnything) tellIfItOpensTooMuch(draft, paths, notes)
+    if (!draft.opensProxies) tellIfItOpensProxies(draft, from, trustedProxies, notes)
+  }
+  return {
+    name: draft.name,
+    access,
+    holders: readHolders(draft, access, notes),
+    conditions: {
+      hosts: draft.host && readEach(draft.host, readHostName, notes),
+      paths,
+      methods: draft.methods && readEach(draft.methods, readMethod, notes),
+      from,
+    },
+  }
+}
+
+type Reading = { readonly value: string } | { readonly problem: string }
+
+function readEach(
+  texts: readonly Written[],
+  read: (text: string) => Reading,
+  notes: Notes,
+): ReadonlySet<string> {
+  const values = new Set<string>()
+  for (const { text, at } of texts) {
+    const reading = read(text)
+    if ('value' in reading) values.add(reading.value)
+    else notes.problem(at, reading.problem)
+  }
+  return values
+}
+
+/** A rule that is refused anyway counts as the strictest one. */
+function readAccess({ access, at, name }: RuleDraft, notes: Notes): Access {
+  const found = ACCESS.find((word) => word === access?.text)
+  if (found !== undefined) return found
+  const expected = `expected ${listOf(ACCESS, 'or')}`
+  if (access === undefined) notes.problem(at, `${quote(name)} has no access: ${expected}`)
+  else notes.problem(access.at, `access ${quote(access.text)} does not exist: ${expected}`)
+  return 'deny'
+}
+
+function readHostName(text: string): Reading {
+  const told = `host ${quote(text)}`
+  if (text.includes('/')) return { problem: `${told} is more than a name: write the host alone` }
+  if (text.includes('*')) {
+    return { problem: `${told} has a "*": name each host, or leave host out for any` }
+  }
+  if (/[^ -~]/.test(text)) {
+    const ascii = domainToASCII(text)
+    const hint = ascii === '' ? '' : `: write it as browsers send it, ${quote(ascii)}`
+    return { problem: `${told} has characters that no browser sends${hint}` }
+  }
+  const read = readHost(text)
+  if (read === undefined) return { problem: `${told} is not a host name` }
+  if (read.port === undefined) return { value: read.host }
+  return { problem: `${told} has a port: rules are for all ports, write ${quote(read.host)}` }
+}
+
+const METHOD = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
+
+function readMethod(text: string): Reading {
+  const told = `method ${quote(text)}`
+  if (!METHOD.test(text) || text.includes('*')) {
+    return { problem: `${told} is not a method such as GET; leave methods out for any` }
+  }
+  const upper = text.toUpperCase()
+  return upper === text
+    ? { value: text }
+    : { problem: `${told} is not in capitals: write ${quote(upper)}` }
+}
+
+function readFrom(texts: readonly Written[], notes: Notes): Networks | undefined {
+  for (const { text, at } of texts) {
+    const parsed = parseNetworks([text])
+    if (parsed.ok) continue
+    for (const problem of parsed.problems) notes.problem(at, `network ${problem}`)
+  }
+  const parsed = parseNetworks(texts.map(({ text }) => text))
+  return parsed.ok ? parsed.networks : undefined
+}
+
+function readPaths(texts: readonly Written[], notes: Notes): Paths {
+  const exact = new Set<string>()
+  const below: string[] = []
+  for (const { text, at } of texts) {
+    const problem = pathProblem(text)
+    if (problem !== undefined) {
+      notes.problem(at, `path ${quote(text)} ${problem}`)
+      continue
+    }
+    const literal = readRequestPath(bytesOf(text.replace(/\*$/, ''))).literal
+    if (text.endsWith('*')) below.push(literal)
+    else exact.add(literal)
+  }
+  return { exact, below }
+}
+
+/** As Node has header values: one char for each byte. */
+const bytesOf = (text: string): string => Buffer.from(text, 'utf8').toString('latin1')
+
+const LIKE_A_REGULAR_EXPRESSION = /\.\*|\.\+|[\\^[\]{}|]|\$$/
+const FORM = 'write an exact path such as /a, or one such as /a/* for everything below it'
+
+function pathProblem(text: string): string | undefined {
+  if (LIKE_A_REGULAR_EXPRESSION.test(text)) return `looks like a regular expression: ${FORM}`
+  if (!text.startsWith('/')) return `does not begin with "/": ${FORM}`
+  if (/[?#]/.test(text)) return 'has a query or fragment: rules are for the path before it'
+  if (/\*(?!$)|[^/]\*$/.test(text)) return `has a "*" that is not its end, after a "/": ${FORM}`
+  if (/\p{Cc}/u.test(text)) return 'has control characters'
+  if (/%(?![0-9A-Fa-f]{2})/.test(text)) return 'has a "%" without two hex digits'
+  const { certain } = readRequestPath(bytesOf(text.replace(/\*$/, '')))
+  return certain === undefined
+    ? undefined
+    : 'can be read in several ways: write it without "//", ".", "..", ";" and encoded separators'
+}
+
+function readHolders(
+  { device = [], owner = [], access: written }: RuleDraft,
+  access: Access,
+  notes: Notes,
+): readonly Holders[] {
+  const [named] = [...device, ...owner]
+  if (named === undefined) return []
+  if (access === 'open' || (access === 'deny' && written?.text === 'deny')) {
+    const what = `device and owner are not asked where access is ${access}: leave them out`
+    notes.problem(named.at, what)
+  }
+  const textsOf = (texts: readonly Written[]) => new Set(texts.map(({ text }) => text))
+  return [{ devices: textsOf(device), owners: textsOf(owner) }]
+}
+
+/** What nobody opens by intention: the whole application, its interface, its login. */
+const SENSITIVE = ['/', '/api/', '/api/websocket', '/auth/'] as const
+
+function tellIfItOpensTooMuch(
+  { path: written, at, name }: RuleDraft,
+  paths: Paths | undefined,
+  notes: Notes,
+): void {
+  const opened = SENSITIVE.find(
+    (path) =>
+      paths === undefined ||
+      paths.exact.has(path) ||
+      paths.below.some((folder) => path.startsWith(folder)),
+  )
+  if (opened === undefined) return
+  notes.problem(
+    written?.[0]?.at ?? at,
+    `${quote(name)} opens ${opened} without certificate or session: name a narrower path, or write "dangerous: true" if it is meant`,
+  )
+}
+
+/** Behind the address translation of a container network every client has the proxy's address. */
+function tellIfItOpensProxies(
+  { from: written = [], name }: RuleDraft,
+  from: Networks | undefined,
+  trustedProxies: Networks,
+  notes: Notes,
+): void {
+  const [first] = written
+  if (first === undefined || from === undefined || !overlap(from, trustedProxies)) return
+  notes.problem(
+    first.at,
+    `${quote(name)} opens to a network that holds an address of CERTLATCH_TRUSTED_PROXIES, where everybody may seem to come from: name a smaller network, or write "dangerous: true" if it is meant`,
+  )
+}

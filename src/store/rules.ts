@@ -1,0 +1,45 @@
+import { parsePolicy } from '../policy/parse.ts'
+import { CLOSED_POLICY, type Policy } from '../policy/policy.ts'
+import type { Networks } from '../proxy/networks.ts'
+import type { DeviceRegistry } from './device-registry.ts'
+
+/** The policy file, with what its rules are held against. */
+export interface PolicySource {
+  readonly name: string
+  readonly content: Buffer
+  readonly trustedProxies: Networks
+}
+
+interface Rules {
+  readonly value: { readonly policy: Policy; readonly warnings: readonly string[] }
+  readonly problems: readonly string[]
+}
+
+/** The rules of the file; without one everything is closed. */
+export function readPolicySource(source: PolicySource | undefined): Rules {
+  const none = { policy: CLOSED_POLICY, warnings: [] }
+  if (source === undefined) return { value: none, problems: [] }
+  const parsed = parsePolicy(source.content, source.trustedProxies)
+  const named = (lines: readonly string[]) => lines.map((line) => `${source.name}, ${line}`)
+  return parsed.ok
+    ? { value: { policy: parsed.policy, warnings: named(parsed.warnings) }, problems: [] }
+    : { value: none, problems: named(parsed.problems) }
+}
+
+/** A slip in a name would keep its bearer out, or wait for another who takes it. */
+export function unknownHolders(
+  { rules }: Policy,
+  registry: DeviceRegistry | undefined,
+): readonly string[] {
+  if (registry === undefined) return []
+  const names = new Set(registry.devices.map(({ name }) => name))
+  const users = new Set(registry.devices.map(({ name, owner }) => owner ?? name))
+  const told = (rule: string, kind: string, name: string) =>
+    `the rule ${JSON.stringify(rule)} names the ${kind} ${JSON.stringify(name)}, which no device entry has`
+  return rules.flatMap(({ name: rule, holders }) =>
+    holders.flatMap(({ devices, owners }) => [
+      ...[...devices].filter((name) => !names.has(name)).map((name) => told(rule, 'device', name)),
+      ...[...owners].filter((name) => !users.has(name)).map((name) => told(rule, 'owner', name)),
+    ]),
+  )
+}

@@ -1,0 +1,307 @@
+import assert from 'node:assert/strict'
+import { createPrivateKey, generateKeyPairSync, X509Certificate } from 'node:crypto'
+import { chmod, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { addDevice, registerDevice } from '../../src/administration/add-device.ts'
+import { renewAuthority } from '../../src/administration/renew-authority.ts'
+import { publicKeyInfoOf } from '../../src/certificate/issue.ts'
+import { describeFileError, errorCode, MODE } from '../../src/store/files.ts'
+import {
+  initialised,
+  lettingIn,
+  problemOf,
+  snapshotOf,
+  type TestDirectory,
+  treeOf,
+} from '../support/command.ts'
+import { makeAuthority, makeLeaf, NOON_SECONDS, ownAuthority, present } from '../support/service.ts'
+
+const DAY = 86_400
+
+const add = (directory: TestDirectory, name: string, owner?: string, later = 0) =>
+  addDevice(directory.change(later), { name, owner }, directory.issue(), undefined, 'file')
+
+test('A new device has an entry, its certificate is kept, and its package is for the owner alone', async () => {
+  const directory = await initialised()
+  const { device, certificate, package: parcel } = await add(directory, "Ada's phone", 'Ada')
+  assert.deepEqual(await readdir(directory.paths.devices), [`${device.id}.json`])
+  assert.equal((await stat(parcel.path)).mode & 0o777, 0o600)
+  assert.match(parcel.path, /\/adas-phone-[0-9a-f]{8}\.pem$/)
+  const text = await readFile(parcel.path, 'latin1')
+  assert.ok(new X509Certificate(text).checkPrivateKey(createPrivateKey(text)))
+  const kept = await readFile(directory.paths.certificateOf(certificate.serial), 'latin1')
+  assert.deepEqual(new X509Certificate(kept).raw, certificate.der)
+  const { registry } = await snapshotOf(directory.dataDir)
+  assert.deepEqual(present(registry).devices, [device])
+  assert.deepEqual(await lettingIn(directory.dataDir), ["Ada's phone"])
+  assert.equal(device.certificates[0]?.issuedAt, NOON_SECONDS)
+})
+
+test('The certificate names the device, lasts as long as asked, and begins an hour ago', async () => {
+  const directory = await initialised()
+  const { certificate, device } = await addDevice(
+    directory.change(2 * DAY),
+    { name: 'Büro-Rechner 日本', owner: undefined },
+    directory.issue({ days: 30 }),
+    undefined,
+    'file',
+  )
+  assert.equal(certificate.notBefore, NOON_SECONDS + 2 * DAY - 3600)
+  assert.equal(certificate.notAfter, NOON_SECONDS + 32 * DAY)
+  const read = new X509Certificate(certificate.der)
+  assert.equal(read.subject, 'CN=Büro-Rechner 日本')
+  assert.equal(read.subjectAltName, `URI:urn:uuid:${device.id}`)
+})
+
+test('A certificate lies within the life of its CA', async () => {
+  const directory = await initialised({ days: 5 })
+  const { certificate } = await add(directory, 'Phone', undefined, -1800)
+  const authority = await ownAuthority(directory.dataDir)
+  assert.equal(certificate.notBefore, authority.certificate.notBefore)
+  assert.equal(certificate.notAfter, authority.certificate.notAfter)
+})
+
+test('A CA that has ended issues nothing', async () => {
+  const directory = await initialised({ days: 5 })
+  const problem = await problemOf(add(directory, 'Phone', undefined, 5 * DAY))
+  assert.equal(problem, 'the CA has ended: run certlatch ca renew first')
+})
+
+test('Names are kept in one spelling, and are unique whatever their case', async () => {
+  const directory = await initialised()
+  const { device } = await add(directory, '  Ju\u0308rgens  Phone ')
+  assert.equal(device.name, 'Jürgens Phone')
+  assert.match(
+    await problemOf(add(directory, 'Jürgens Phone')),
+    /^there is a device "Jürgens Phone" already: certlatch device renew /,
+  )
+  assert.match(
+    await problemOf(add(directory, 'JÜRGENS PHONE')),
+    /^there is a device "Jürgens Phone" already: names have to differ in more than upper and lower/,
+  )
+})
+
+test('A device may be called as its owner, and not as that of another device', async () => {
+  const directory = await initialised()
+  await add(directory, 'Ada', 'Ada')
+  await add(directory, "Ada's phone", 'Ada').then(
+    () => assert.fail('the owner is the name of another device'),
+    () => undefined,
+  )
+  await add(directory, 'Phone', 'Bob')
+  assert.match(await problemOf(add(directory, 'Bob')), /^"Bob" is the owner of "Phone": /)
+  assert.match(
+    await problemOf(add(directory, 'Tablet', 'Phone')),
+    /^the owner "Phone" is also the name of a device: /,
+  )
+  assert.deepEqual(await lettingIn(directory.dataDir), ['Ada', 'Phone'])
+})
+
+test('A name that no certificate can have is a wrong use, for device and owner', async () => {
+  const directory = await initialised()
+  for (const name of ['', ' ', 'a\u0000b', 'a\u202eb', 'x'.repeat(65)]) {
+    await assert.rejects(add(directory, name), { name: 'AdministrationError', exitCode: 2 })
+    await assert.rejects(add(directory, 'Phone', name), {
+      name: 'AdministrationError',
+      exitCode: 2,
+    })
+  }
+  assert.match(await problemOf(add(directory, '')), /^the device's name is empty/)
+  assert.match(await problemOf(add(directory, 'Phone', '')), /^the owner's name is empty/)
+})
+
+test('A package that is printed goes into no file', async () => {
+  const directory = await initialised()
+  const issue = directory.issue({ format: 'p12', form: 'compat' })
+  const added = await addDevice(
+    directory.change(),
+    { name: 'Phone', owner: undefined },
+    issue,
+    undefined,
+    'print',
+  )
+  await assert.rejects(readdir(directory.packages), { code: 'ENOENT' })
+  assert.match(present(added.password), /^([a-z2-9]{4}-){4}[a-z2-9]{4}$/)
+  assert.equal(added.package.content[0], 0x30)
+  assert.deepEqual(await lettingIn(directory.dataDir), ['Phone'])
+})
+
+test('A profile is for Apple, holds the package, and does not hold its password', async () => {
+  const directory = await initialised()
+  const issue = directory.issue({ format: 'mobileconfig', form: 'compat' })
+  const added = await addDevice(
+    directory.change(),
+    { name: 'Phone', owner: undefined },
+    issue,
+    undefined,
+    'file',
+  )
+  const text = await readFile(added.package.path, 'utf8')
+  assert.match(added.package.path, /\.mobileconfig$/)
+  assert.match(text, /com\.apple\.security\.pkcs12/)
+  assert.ok(!text.includes(present(added.password)))
+})
+
+test('An RSA key is one of 2048 bits', async () => {
+  const directory = await initialised()
+  const added = await addDevice(
+    directory.change(),
+    { name: 'Phone', owner: undefined },
+    directory.issue({ key: 'rsa2048' }),
+    undefined,
+    'file',
+  )
+  const { publicKey } = new X509Certificate(added.certificate.der)
+  assert.equal(publicKey.asymmetricKeyDetails?.modulusLength, 2048)
+})
+
+test('For a key that never left the device the package is the certificate alone', async () => {
+  const directory = await initialised()
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' })
+  const added = await addDevice(
+    directory.change(),
+    { name: 'Phone', owner: undefined },
+    directory.issue({ publicKeyInfo: publicKeyInfoOf(privateKey) }),
+    undefined,
+    'file',
+  )
+  assert.equal(added.password, undefined)
+  assert.match(added.package.path, /\.crt$/)
+  const text = await readFile(added.package.path, 'latin1')
+  assert.ok(!text.includes('PRIVATE'))
+  assert.ok(new X509Certificate(text).checkPrivateKey(privateKey))
+})
+
+test('Without the key of the CA, or with another one, nothing is made', async () => {
+  const directory = await initialised()
+  const { authorityKey } = directory.paths
+  const whole = await readFile(authorityKey)
+  await rm(authorityKey)
+  assert.match(await problemOf(add(directory, 'Phone')), /ca\.key does not exist: bring the key/)
+  await writeFile(authorityKey, 'nonsense')
+  assert.match(await problemOf(add(directory, 'Phone')), /ca\.key is not a private key in PEM$/)
+  const { privateKey } = makeAuthority('Other')
+  await writeFile(authorityKey, privateKey.export({ type: 'pkcs8', format: 'pem' }))
+  assert.match(
+    await problemOf(add(directory, 'Phone')),
+    /ca\.key is not the key of a CA in .*ca\.crt: restore the two from one backup$/,
+  )
+  await writeFile(authorityKey, whole)
+  assert.deepEqual(await lettingIn(directory.dataDir), [])
+  await add(directory, 'Phone')
+})
+
+test('An encrypted key needs its passphrase', async () => {
+  const directory = await initialised({ passphrase: 'correct horse' })
+  const adding = (passphrase: string | undefined) =>
+    addDevice(
+      directory.change(),
+      { name: 'Phone', owner: undefined },
+      directory.issue(),
+      passphrase,
+      'file',
+    )
+  assert.match(
+    await problemOf(adding(undefined)),
+    /ca\.key is encrypted: set CERTLATCH_CA_PASSPHRASE_FILE/,
+  )
+  assert.match(
+    await problemOf(adding('battery staple')),
+    /ca\.key cannot be decrypted: the passphrase is wrong$/,
+  )
+  await adding('correct horse')
+})
+
+test('Without a CRL of each CA nothing is issued: revoked devices would come back', async () => {
+  const directory = await initialised()
+  const { revocationList } = directory.paths
+  await rm(revocationList)
+  assert.match(await problemOf(add(directory, 'Phone')), /ca\.crl does not exist/)
+  await writeFile(revocationList, makeAuthority('Other').pem)
+  assert.match(await problemOf(add(directory, 'Phone')), /ca\.crl has no CRL of the CA /)
+})
+
+test('A broken registry stops the command and is named', async () => {
+  const directory = await initialised()
+  const { device } = await add(directory, 'Phone')
+  await writeFile(join(directory.paths.devices, `${device.id}.json`), '{}')
+  assert.match(
+    await problemOf(add(directory, 'Tablet')),
+    /devices: .*\.json is not a device entry; restore that file from a backup$/,
+  )
+})
+
+test('Where the package cannot be written nothing is entered, and nothing is left', async () => {
+  const directory = await initialised()
+  await add(directory, 'Tablet')
+  const before = await treeOf(directory.dataDir)
+  const folder = join(directory.packages, 'file')
+  await writeFile(folder, '')
+  const failed = addDevice(
+    directory.change(),
+    { name: 'Phone', owner: undefined },
+    directory.issue({ folder }),
+    undefined,
+    'file',
+  )
+  await assert.rejects(failed, (error) => describeFileError(error) !== undefined)
+  assert.deepEqual(await treeOf(directory.dataDir), before)
+})
+
+test('A device whose certificate is of a CA before is added beside it', async () => {
+  const directory = await initialised()
+  await add(directory, 'Phone')
+  await renewAuthority(directory.change(), { commonName: undefined, days: 30 }, undefined)
+  const { certificate, device } = await add(directory, 'Tablet')
+  const { trust } = await snapshotOf(directory.dataDir)
+  assert.equal(trust.issuers.length, 2)
+  assert.equal(device.certificates[0]?.issuerKeyHash, trust.issuers[1]?.keyHash)
+  assert.ok(certificate.issuer.comparable === trust.issuers[1]?.certificate.subject.comparable)
+  assert.deepEqual(await lettingIn(directory.dataDir), ['Phone', 'Tablet'])
+})
+
+test('A certificate that exists is entered once', async () => {
+  const directory = await initialised()
+  const authority = await ownAuthority(directory.dataDir)
+  const certificate = makeLeaf(authority, 'Restored')
+  const register = (name: string) =>
+    registerDevice(directory.change(), { name, owner: 'Ada' }, async () => ({
+      certificate,
+      issuerKeyHash: authority.keyHash,
+    }))
+  await register('Phone')
+  assert.deepEqual(await lettingIn(directory.dataDir), ['Phone'])
+  assert.equal(
+    await problemOf(register('Tablet')),
+    'this certificate is registered already, as "Phone"',
+  )
+})
+
+test('What root adds belongs to the owner of the directory', async (context) => {
+  if (process.geteuid?.() !== 0) return context.skip('only root gives files away')
+  const directory = await initialised()
+  const { chown } = await import('node:fs/promises')
+  await chown(directory.paths.privateFolder, 12_345, 12_345)
+  await add(directory, 'Phone')
+  const names = await readdir(directory.paths.devices)
+  const { uid } = await stat(join(directory.paths.devices, present(names[0])))
+  assert.equal(uid, 12_345)
+})
+
+test('A directory that may not be written says so, and nothing changes', async (context) => {
+  const directory = await initialised()
+  const before = await treeOf(directory.dataDir)
+  await chmod(directory.paths.privateFolder, MODE.secretFolder & 0o500)
+  if (process.geteuid?.() === 0) {
+    // Root may write everywhere, so it becomes somebody else for a moment.
+    process.seteuid?.(12_345)
+    context.after(() => process.seteuid?.(0))
+  }
+  await assert.rejects(add(directory, 'Phone'), (error) => {
+    return error instanceof Error && (errorCode(error) ?? error.name) !== 'Error'
+  })
+  if (process.getuid?.() === 0) process.seteuid?.(0)
+  await chmod(directory.paths.privateFolder, MODE.secretFolder)
+  assert.deepEqual(await treeOf(directory.dataDir), before)
+})

@@ -1,0 +1,268 @@
+import assert from 'node:assert/strict'
+import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { addDevice } from '../../src/administration/add-device.ts'
+import { type AdoptedFiles, readAdoption } from '../../src/administration/adopt-authority.ts'
+import { isEncryptedKey } from '../../src/administration/authorities.ts'
+import { findReport, reportDevices } from '../../src/administration/device-report.ts'
+import { fill } from '../../src/administration/initialise.ts'
+import { renewAuthority } from '../../src/administration/renew-authority.ts'
+import { revokeDevice } from '../../src/administration/revoke-device.ts'
+import { empty, lettingIn, problemOf, snapshotOf } from '../support/command.ts'
+import { fixturePath } from '../support/pki.ts'
+import { makeAuthority, makeList, NOON_SECONDS, temporaryFolder } from '../support/service.ts'
+
+const FOLDER = join(fixturePath('x'), '../../adopted')
+const file = (name: string): string => join(FOLDER, name)
+
+const FILES: AdoptedFiles = {
+  certificate: file('ca.crt'),
+  key: file('ca.key'),
+  revocationList: file('ca.crl'),
+  index: file('index.txt'),
+  certificates: file('newcerts'),
+  allowUnlisted: false,
+}
+
+const nobody = async () => undefined
+const read = (
+  files: Partial<AdoptedFiles> = {},
+  passphrase: () => Promise<string | undefined> = nobody,
+  encryptWith?: string,
+  nowSeconds = NOON_SECONDS,
+) => readAdoption({ ...FILES, ...files }, encryptWith, passphrase, nowSeconds)
+
+/** A data directory with the CA of the fixtures in it. */
+async function adopted(files: Partial<AdoptedFiles> = {}) {
+  const directory = await empty()
+  const adoption = await read(files)
+  const needed = { authority: true, revocationList: true, sessionKeys: true }
+  await fill(directory.dataDir, needed, NOON_SECONDS, () => adoption.files)
+  return { directory, adoption }
+}
+
+test('Each name becomes a device with all its certificates, and what was revoked stays so', async () => {
+  const { directory, adoption } = await adopted()
+  assert.deepEqual(
+    adoption.devices.map(({ name, certificates }) => [name, certificates.map((c) => c.serial)]),
+    [
+      ['Adas Telefon', ['0f', '10']],
+      ['Jürgens Büro-Rechner', ['11']],
+      ['Lost phone', ['12']],
+      ['Version 1', ['14']],
+      ['Weak key', ['15']],
+      ['Web server', ['16']],
+      ['Only in the CRL', ['17']],
+    ],
+  )
+  assert.equal(adoption.revokedCount, 3)
+  const { trust } = await snapshotOf(directory.dataDir)
+  const [list] = [...trust.revocationLists.values()]
+  assert.deepEqual([...(list?.serials ?? [])].sort(), ['0f', '12', '17'])
+  const lost = await findReport(directory.paths, 'Lost phone', NOON_SECONDS)
+  assert.equal(lost.state, 'revoked')
+  assert.equal(lost.certificates[0]?.reason, 'keyCompromise')
+  const adas = await findReport(directory.paths, 'Adas Telefon', NOON_SECONDS)
+  assert.deepEqual(
+    adas.certificates.map(({ state, reason }) => [state, reason]),
+    [
+      ['revoked', 'superseded'],
+      ['active', undefined],
+    ],
+  )
+})
+
+test('It is told before which certificates will be refused and why, and what is left out', async () => {
+  const { refused, skipped } = await read()
+  assert.deepEqual(
+    refused.map(({ name, serial, problem }) => `${name} ${serial} ${problem}`),
+    [
+      'Version 1 14 certificate-old-version',
+      'Weak key 15 certificate-weak',
+      'Web server 16 certificate-wrong-usage',
+    ],
+  )
+  assert.deepEqual(skipped, ['1 certificate that has ended'])
+})
+
+test('With the index alone, and with the certificates alone, the devices are the same', async () => {
+  const namesOf = async (files: Partial<AdoptedFiles>) =>
+    (await read(files)).devices.map(({ name }) => name).sort()
+  const both = await namesOf({})
+  assert.deepEqual(await namesOf({ certificates: undefined }), both)
+  assert.deepEqual(await namesOf({ index: undefined }), both)
+})
+
+test('Without a CRL the index says what was revoked', async () => {
+  const { directory } = await adopted({ revocationList: undefined })
+  const { trust } = await snapshotOf(directory.dataDir)
+  const [list] = [...trust.revocationLists.values()]
+  assert.deepEqual([...(list?.serials ?? [])].sort(), ['0f', '12'])
+})
+
+test('The adopted CA goes on: it issues, and revokes what it had issued before', async () => {
+  const { directory } = await adopted()
+  await addDevice(
+    directory.change(),
+    { name: 'New phone', owner: undefined },
+    directory.issue(),
+    undefined,
+    'file',
+  )
+  await revokeDevice(directory.change(), 'jürgens büro-rechner', 'all', 'superseded', undefined)
+  assert.deepEqual(await lettingIn(directory.dataDir), [
+    'Adas Telefon',
+    'New phone',
+    'Version 1',
+    'Weak key',
+    'Web server',
+  ])
+  const { trust } = await snapshotOf(directory.dataDir)
+  assert.equal(trust.issuers.length, 1)
+})
+
+test('A successor of another kind of key stands beside it, and both revoke', async () => {
+  const { directory } = await adopted()
+  await renewAuthority(directory.change(), { commonName: 'Next', days: 30 }, undefined)
+  await addDevice(
+    directory.change(),
+    { name: 'New phone', owner: undefined },
+    directory.issue(),
+    undefined,
+    'file',
+  )
+  for (const name of ['Adas Telefon', 'New phone']) {
+    await revokeDevice(directory.change(), name, 'all', 'unspecified', undefined)
+  }
+  const letIn = await lettingIn(directory.dataDir)
+  assert.ok(!letIn.includes('Adas Telefon') && !letIn.includes('New phone'))
+})
+
+test('The new CRL is above the old one, whatever its number', async () => {
+  const authority = makeAuthority('Household')
+  const folder = await temporaryFolder()
+  const number = 2 ** 45
+  await writeFile(join(folder, 'ca.crt'), authority.pem)
+  await writeFile(join(folder, 'ca.crl'), makeList(authority, { number, revoked: ['4f'] }))
+  await writeFile(
+    join(folder, 'ca.key'),
+    authority.privateKey.export({ type: 'pkcs8', format: 'pem' }),
+  )
+  const { directory } = await adopted({
+    certificate: join(folder, 'ca.crt'),
+    key: join(folder, 'ca.key'),
+    revocationList: join(folder, 'ca.crl'),
+    index: undefined,
+    certificates: undefined,
+    allowUnlisted: true,
+  })
+  const { trust, unlistedIssuers } = await snapshotOf(directory.dataDir)
+  const [list] = [...trust.revocationLists.values()]
+  assert.equal(list?.number, BigInt(number) + 1n)
+  assert.ok(list?.serials.has('4f'))
+  assert.ok(unlistedIssuers.has(authority.keyHash))
+})
+
+test('Without leave, nobody who is in neither list is let in', async () => {
+  const { directory } = await adopted()
+  assert.equal((await snapshotOf(directory.dataDir)).unlistedIssuers.size, 0)
+})
+
+test('An encrypted key of either form needs its passphrase, and can be kept encrypted', async () => {
+  for (const name of ['ca-encrypted.key', 'ca-traditional.key']) {
+    const key = file(name)
+    assert.match(
+      await problemOf(read({ key })),
+      new RegExp(`${name} is encrypted: set CERTLATCH_CA_PASSPHRASE_FILE`),
+    )
+    assert.match(
+      await problemOf(read({ key }, async () => 'wrong')),
+      new RegExp(`${name} cannot be decrypted: the passphrase is wrong$`),
+    )
+    const { files } = await read({ key }, async () => 'correct-horse')
+    assert.ok(isEncryptedKey(files.authority?.key ?? ''))
+  }
+  const { files } = await read({}, nobody, 'battery staple')
+  assert.match(files.authority?.key ?? '', /^-----BEGIN ENCRYPTED PRIVATE KEY-----/)
+})
+
+test('Each file that is not what it should be is named', async () => {
+  const folder = await temporaryFolder()
+  const made = async (name: string, content: string) => {
+    await writeFile(join(folder, name), content)
+    return join(folder, name)
+  }
+  const other = makeAuthority('Other')
+  const pem = await readFile(file('ca.crt'), 'latin1')
+  const otherKey = other.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
+  const cases: readonly (readonly [Partial<AdoptedFiles>, RegExp])[] = [
+    [{ certificate: '/no/ca.crt' }, /^\/no\/ca\.crt does not exist$/],
+    [{ certificate: await made('not.crt', 'x') }, /not\.crt holds no PEM certificate$/],
+    [
+      { certificate: await made('two.crt', pem + other.pem) },
+      /two\.crt has to hold one certificate, that of the CA$/,
+    ],
+    [{ certificate: file('newcerts/10.pem') }, /newcerts\/10\.pem: /],
+    [{ certificate: fixturePath('ca-no-crl-sign') }, /the CA may not sign CRLs/],
+    [{ certificate: fixturePath('ca-expired') }, /the CA has ended; there is nothing to adopt$/],
+    [{ key: '/no/ca.key' }, /^\/no\/ca\.key does not exist$/],
+    [{ key: await made('not.key', 'x') }, /not\.key is not a private key in PEM$/],
+    [{ key: await made('other.key', otherKey) }, /other\.key is not the key of .*ca\.crt$/],
+    [{ revocationList: '/no/ca.crl' }, /^\/no\/ca\.crl does not exist$/],
+    [{ revocationList: await made('not.crl', 'x') }, /not\.crl holds no CRL in PEM$/],
+    [
+      { revocationList: await made('other.crl', makeList(other)) },
+      /other\.crl: the CRL of "CN=Other"/,
+    ],
+    [{ index: '/no/index.txt' }, /^\/no\/index\.txt does not exist$/],
+    [{ index: await made('not.txt', 'V\t1\n') }, /not\.txt line 1 is not one of an openssl/],
+    [{ certificates: '/no/newcerts' }, /^\/no\/newcerts does not exist$/],
+  ]
+  for (const [files, expected] of cases) assert.match(await problemOf(read(files)), expected)
+})
+
+test('What is no certificate of the CA in the folder is passed over, what is unreadable is told', async () => {
+  const folder = join(await temporaryFolder(), 'certs')
+  await mkdir(folder)
+  await copyFile(file('newcerts/10.pem'), join(folder, '10.pem'))
+  // Not of this CA, not a certificate, not of a name that certificates have.
+  await copyFile(fixturePath('leaf-good'), join(folder, 'other.pem'))
+  await copyFile(file('ca.crt'), join(folder, 'ca.crt'))
+  await copyFile(file('ca.key'), join(folder, 'ca.key'))
+  await copyFile(file('newcerts/11.pem'), join(folder, 'README'))
+  const broken = '-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n'
+  await writeFile(join(folder, 'broken.crt'), broken)
+  const { devices, skipped } = await read({ index: undefined, certificates: folder })
+  assert.deepEqual(
+    devices.map(({ name }) => name),
+    ['Adas Telefon'],
+  )
+  assert.deepEqual(skipped, [
+    `${join(folder, 'broken.crt')} holds a certificate that is not in strict DER`,
+  ])
+})
+
+test('A name that no device can have is left out, with the way to register it', async () => {
+  const folder = await temporaryFolder()
+  const index = join(folder, 'index.txt')
+  await writeFile(index, 'V\t360101000000Z\t\t20\tunknown\t/O=Nobody\n')
+  const { devices, skipped } = await read({ index, certificates: undefined })
+  assert.deepEqual(devices, [])
+  assert.match(
+    skipped.join('\n'),
+    /^line 1 of the index: its name is empty; .*certlatch device add NAME --certificate FILE$/,
+  )
+})
+
+test('What is adopted is whole or not at all, in a directory that was empty', async () => {
+  const { directory } = await adopted()
+  const reports = await reportDevices(directory.paths, NOON_SECONDS)
+  assert.equal(reports.length, 7)
+  const adoption = await read()
+  const needed = { authority: true, revocationList: true, sessionKeys: true }
+  assert.match(
+    await problemOf(fill(directory.dataDir, needed, NOON_SECONDS, () => adoption.files)),
+    /has been initialised before/,
+  )
+})

@@ -1,0 +1,204 @@
+import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import { readFile, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { addDevice } from '../../src/administration/add-device.ts'
+import {
+  blockCertificate,
+  readBlocksFile,
+  signOut,
+  unblockCertificate,
+} from '../../src/administration/block-certificate.ts'
+import {
+  pairByFingerprint,
+  pairOfFile,
+  pairOfSerial,
+} from '../../src/administration/certificate-pair.ts'
+import { findKnownName } from '../../src/administration/known-names.ts'
+import { runningId, writeRunning } from '../../src/store/running.ts'
+import type { SeenCertificate } from '../../src/store/running-state.ts'
+import { initialised, lettingIn, problemOf, type TestDirectory } from '../support/command.ts'
+import { makeAuthority, makeLeaf, NOON_SECONDS, ownAuthority } from '../support/service.ts'
+
+const DAY = 86_400
+
+const add = (directory: TestDirectory, name: string) =>
+  addDevice(directory.change(), { name, owner: undefined }, directory.issue(), undefined, 'file')
+
+const PAIR = { issuerKeyHash: 'A'.repeat(43), serial: '4f1c08' }
+
+/** What a service that runs has seen. */
+const writeSeen = (directory: TestDirectory, lastSeen: readonly SeenCertificate[]) =>
+  writeRunning(directory.paths.running, runningId('host', '127.0.0.1:9180'), {
+    schemaVersion: 1,
+    listen: '127.0.0.1:9180',
+    host: 'host',
+    version: '0.0.0',
+    startedAt: NOON_SECONDS,
+    stoppedAt: undefined,
+    crlNumber: undefined,
+    blocksNumber: 0,
+    keySet: '0',
+    lastSeen,
+  })
+
+const SEEN: SeenCertificate = {
+  ...PAIR,
+  name: 'ada@example.org',
+  sha256: createHash('sha256').update('certificate').digest('base64url'),
+  notAfter: undefined,
+  certificateAt: NOON_SECONDS,
+  sessionAt: 0,
+}
+
+test('A blocked certificate does not open, and is for the eyes of the service alone', async () => {
+  const directory = await initialised()
+  const { device } = await add(directory, 'Phone')
+  const { issuerKeyHash = '', serial = '' } = device.certificates[0] ?? {}
+  const blocked = await blockCertificate(directory.change(), { issuerKeyHash, serial })
+  assert.deepEqual(blocked, { blocksNumber: NOON_SECONDS, hasChanged: true })
+  assert.equal((await stat(directory.paths.blocks)).mode & 0o777, 0o600)
+  assert.deepEqual(await lettingIn(directory.dataDir), [])
+  await unblockCertificate(directory.change(), { issuerKeyHash, serial })
+  assert.deepEqual(await lettingIn(directory.dataDir), ['Phone'])
+})
+
+test('Each change of the blocks has a number of its own; the same again is none', async () => {
+  const directory = await initialised()
+  const first = await blockCertificate(directory.change(), PAIR)
+  assert.deepEqual(await blockCertificate(directory.change(10), PAIR), {
+    blocksNumber: first.blocksNumber,
+    hasChanged: false,
+  })
+  const other = { ...PAIR, serial: '4f1c09' }
+  assert.deepEqual(await blockCertificate(directory.change(), other), {
+    blocksNumber: first.blocksNumber + 1,
+    hasChanged: true,
+  })
+  assert.deepEqual(
+    (await unblockCertificate(directory.change(60), PAIR)).blocksNumber,
+    NOON_SECONDS + 60,
+  )
+  const { certificates } = await readBlocksFile(directory.paths)
+  assert.deepEqual(certificates, [{ ...other, blockedAt: NOON_SECONDS }])
+  assert.equal(
+    await problemOf(unblockCertificate(directory.change(), PAIR)),
+    'this certificate is not blocked',
+  )
+})
+
+test('Of one name the last signing out counts, and those of sessions long over are forgotten', async () => {
+  const directory = await initialised()
+  await signOut(directory.change(), 'Phone')
+  await signOut(directory.change(10), 'Tablet')
+  await signOut(directory.change(20), 'Phone')
+  assert.deepEqual((await readBlocksFile(directory.paths)).signOuts, [
+    { name: 'Tablet', at: NOON_SECONDS + 10 },
+    { name: 'Phone', at: NOON_SECONDS + 20 },
+  ])
+  await signOut(directory.change(401 * DAY), 'Watch')
+  assert.deepEqual((await readBlocksFile(directory.paths)).signOuts, [
+    { name: 'Watch', at: NOON_SECONDS + 401 * DAY },
+  ])
+})
+
+test('A list of blocks that is broken is not written over', async () => {
+  const directory = await initialised()
+  await writeFile(directory.paths.blocks, '{}')
+  assert.match(
+    await problemOf(signOut(directory.change(), 'Phone')),
+    /blocks\.json is not a list of blocks: restore it from a backup$/,
+  )
+  assert.equal(await readFile(directory.paths.blocks, 'utf8'), '{}')
+})
+
+test('A certificate in a file is named by the CA that has signed it', async () => {
+  const directory = await initialised()
+  const authority = await ownAuthority(directory.dataDir)
+  const { der, serial } = makeLeaf(authority)
+  const { authority: caFile } = directory.paths
+  const pair = await pairOfFile('leaf.pem', der, caFile)
+  assert.equal(pair.issuerKeyHash, authority.keyHash)
+  assert.equal(pair.serial, serial)
+})
+
+test('A certificate that opens nothing need not be blocked', async () => {
+  const directory = await initialised()
+  const { authority: caFile } = directory.paths
+  const { der } = makeLeaf(makeAuthority('Other'))
+  assert.match(
+    await problemOf(pairOfFile('leaf.pem', der, caFile)),
+    /^leaf\.pem: no CA in .*ca\.crt has signed it, so it opens nothing; there is nothing to block$/,
+  )
+  assert.match(
+    await problemOf(pairOfFile('leaf.pem', Buffer.from('0'), caFile)),
+    /^leaf\.pem: certificate-malformed, so it opens nothing; there is nothing to block$/,
+  )
+  assert.match(
+    await problemOf(pairOfFile('x', der, '/no/ca.pem')),
+    /^\/no\/ca\.pem does not exist$/,
+  )
+})
+
+test('A serial number is read as people write it', () => {
+  const { certificate, keyHash } = makeAuthority('Household')
+  for (const spelled of ['4F:1C:08', '4f1c08', '004F1C08', ' 4f 1c 08 ', '0:4f1c08']) {
+    assert.deepEqual(pairOfSerial(spelled, 'ca.crt', certificate.der), {
+      issuerKeyHash: keyHash,
+      serial: '4f1c08',
+    })
+  }
+  // One with a high first bit has a zero in front in DER, which is no part of the number.
+  assert.equal(pairOfSerial('ff', 'ca.crt', certificate.der).serial, 'ff')
+  assert.equal(pairOfSerial('0', 'ca.crt', certificate.der).serial, '00')
+})
+
+test('What is no serial number, or no CA, is a wrong use', async () => {
+  const { certificate } = makeAuthority('Household')
+  for (const text of ['', 'xyz', '4f:1g', 'f'.repeat(44)]) {
+    const read = async () => pairOfSerial(text, 'ca.crt', certificate.der)
+    assert.match(await problemOf(read()), /^--serial is ".*": expected hexadecimal digits such as/)
+  }
+  const read = async () => pairOfSerial('4f', 'ca.crt', Buffer.from('0'))
+  assert.match(await problemOf(read()), /^ca\.crt is not a certificate in strict DER$/)
+})
+
+test('A fingerprint names a certificate that was let in, and no other', async () => {
+  const directory = await initialised()
+  await writeSeen(directory, [SEEN])
+  const hex = createHash('sha256').update('certificate').digest('hex')
+  const colons = (hex.toUpperCase().match(/../g) ?? []).join(':')
+  const { issuerKeyHash, serial } = await pairByFingerprint(directory.paths, colons)
+  assert.deepEqual({ issuerKeyHash, serial }, PAIR)
+  assert.match(
+    await problemOf(pairByFingerprint(directory.paths, '0'.repeat(64))),
+    /^no certificate with this fingerprint has been let in: name it by --certificate/,
+  )
+  assert.match(
+    await problemOf(pairByFingerprint(directory.paths, 'abc')),
+    /^--fingerprint is "abc": expected a SHA-256 fingerprint, 64 hexadecimal digits$/,
+  )
+})
+
+test('Signed out is who is a device, or has been let in with a certificate of another CA', async () => {
+  const directory = await initialised()
+  const { paths } = directory
+  await add(directory, "Ada's phone")
+  await writeSeen(directory, [SEEN])
+  assert.equal(await findKnownName(paths, "ada's phone", false), "Ada's phone")
+  assert.equal(await findKnownName(paths, 'ada@example.org', true), 'ada@example.org')
+  assert.match(await problemOf(findKnownName(paths, 'Bob', false)), /^there is no device "Bob"/)
+  assert.match(
+    await problemOf(findKnownName(paths, "Ada's phone", true)),
+    /^nobody named "Ada's phone" has been let in: certlatch device list shows who has$/,
+  )
+  // An adopted CA has both.
+  assert.equal(await findKnownName(paths, 'ada@example.org', false), 'ada@example.org')
+})
+
+test('A folder of packages is made where it is missing', async () => {
+  const directory = await initialised()
+  const { package: parcel } = await add(directory, 'Phone')
+  assert.equal((await stat(join(parcel.path, '..'))).mode & 0o777, 0o700)
+})

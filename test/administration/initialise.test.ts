@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict'
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { test } from 'node:test'
+import { decryptKey, isEncryptedKey } from '../../src/administration/authorities.ts'
+import { changeDirectory } from '../../src/administration/change-directory.ts'
+import { initialise } from '../../src/administration/initialise.ts'
+import { commonName } from '../../src/certificate/name.ts'
+import { acquireLock } from '../../src/store/lock.ts'
+import { empty, initialised, problemOf, snapshotOf, treeOf } from '../support/command.ts'
+import { NOON_SECONDS, present } from '../support/service.ts'
+
+const EVERYTHING = { authority: true, revocationList: true, sessionKeys: true }
+
+test('An empty directory gets a CA with the name, the life and the encryption asked for', async () => {
+  const directory = await empty()
+  const { paths, dataDir } = directory
+  const options = { commonName: 'Lovelace', days: 10, passphrase: 'correct horse' }
+  const made = await initialise(dataDir, EVERYTHING, options, NOON_SECONDS)
+  assert.deepEqual(made, [
+    paths.authority,
+    paths.revocationList,
+    paths.sessionKeys,
+    paths.authorityKey,
+  ])
+  const { trust } = await snapshotOf(dataDir)
+  const { certificate } = present(trust.issuers[0])
+  assert.equal(commonName(certificate.subject), 'Lovelace')
+  assert.equal(certificate.notAfter, NOON_SECONDS + 10 * 86_400)
+  const key = await readFile(paths.authorityKey, 'utf8')
+  assert.ok(isEncryptedKey(key))
+  assert.equal(decryptKey('ca.key', key, 'correct horse').asymmetricKeyType, 'ec')
+})
+
+test('A directory is initialised once', async () => {
+  const { dataDir } = await initialised()
+  const before = await treeOf(dataDir)
+  assert.match(
+    await problemOf(initialise(dataDir, EVERYTHING, {}, NOON_SECONDS)),
+    /has been initialised before, and nothing in it is overwritten: certlatch device add makes/,
+  )
+  assert.deepEqual(await treeOf(dataDir), before)
+})
+
+test('A half-filled directory is not completed', async () => {
+  const { dataDir, paths } = await initialised()
+  await rm(paths.revocationList)
+  const before = await treeOf(dataDir)
+  assert.match(
+    await problemOf(initialise(dataDir, EVERYTHING, {}, NOON_SECONDS)),
+    /is half-filled: .*ca\.crl is missing; restore it from a backup/,
+  )
+  assert.deepEqual(await treeOf(dataDir), before)
+})
+
+test('With an external CA only session keys are made', async () => {
+  const { dataDir, paths } = await empty()
+  const needed = { authority: false, revocationList: false, sessionKeys: true }
+  assert.deepEqual(await initialise(dataDir, needed, {}, NOON_SECONDS), [paths.sessionKeys])
+})
+
+test('There is nothing to change before a directory is initialised', async () => {
+  const directory = await empty()
+  assert.match(
+    await problemOf(changeDirectory(directory.change(), async () => undefined)),
+    /does not exist or is empty: run certlatch init first, or set CERTLATCH_DATA_DIR/,
+  )
+})
+
+test('What a killed writer has begun is removed by the next', async () => {
+  const directory = await initialised()
+  const { privateFolder, publicFolder } = directory.paths
+  await writeFile(`${publicFolder}/ca.crl.0123456789ab.tmp`, 'half')
+  await writeFile(`${privateFolder}/session.keys.0123456789ab.tmp`, 'half')
+  await writeFile(`${privateFolder}/notes.tmp`, 'of somebody else')
+  await changeDirectory(directory.change(), async () => undefined)
+  assert.deepEqual(await readdir(publicFolder), ['ca.crl', 'ca.crt'])
+  assert.ok((await readdir(privateFolder)).includes('notes.tmp'))
+  assert.ok(!(await readdir(privateFolder)).includes('session.keys.0123456789ab.tmp'))
+})
+
+test('Who has lost the lock changes nothing more', async () => {
+  const directory = await initialised()
+  const { paths } = directory
+  const before = await treeOf(directory.dataDir)
+  const lost = changeDirectory(directory.change(), async (open) => {
+    await open.lock.release()
+    const other = await acquireLock(paths.privateFolder, { who: 'other', waitMilliseconds: 0 })
+    assert.ok(other.ok)
+    try {
+      await open.replace(paths.sessionKeys, '', 0o600)
+    } finally {
+      await other.lock.release()
+    }
+  })
+  await assert.rejects(lost, { name: 'LockLostError' })
+  assert.deepEqual(await treeOf(directory.dataDir), before)
+})

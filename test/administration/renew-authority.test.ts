@@ -1,0 +1,82 @@
+import assert from 'node:assert/strict'
+import { readdir, readFile, stat } from 'node:fs/promises'
+import { test } from 'node:test'
+import { addDevice } from '../../src/administration/add-device.ts'
+import { isEncryptedKey, readAuthorityKey } from '../../src/administration/authorities.ts'
+import { renewAuthority } from '../../src/administration/renew-authority.ts'
+import { commonName } from '../../src/certificate/name.ts'
+import { initialised, lettingIn, problemOf, snapshotOf } from '../support/command.ts'
+import { NOON_SECONDS, present } from '../support/service.ts'
+
+const DAY = 86_400
+
+test('A successor signs from now on, beside the CA before, whose certificates stay good', async () => {
+  const directory = await initialised({ commonName: 'One', days: 100 })
+  await addDevice(
+    directory.change(),
+    { name: 'Phone', owner: undefined },
+    directory.issue(),
+    undefined,
+    'file',
+  )
+  const renewed = await renewAuthority(
+    directory.change(60),
+    { commonName: 'Two', days: 30 },
+    undefined,
+  )
+  assert.equal(commonName(renewed.authority.certificate.subject), 'Two')
+  assert.equal(renewed.authority.certificate.notAfter, NOON_SECONDS + 60 + 30 * DAY)
+  const { trust } = await snapshotOf(directory.dataDir)
+  assert.deepEqual(
+    trust.issuers.map(({ certificate }) => commonName(certificate.subject)),
+    ['One', 'Two'],
+  )
+  assert.equal(trust.revocationLists.size, 2)
+  for (const { number } of trust.revocationLists.values()) assert.equal(number, renewed.crlNumber)
+  assert.deepEqual(await lettingIn(directory.dataDir), ['Phone'])
+})
+
+test('The key before is kept, for its owner alone; nothing else is left lying about', async () => {
+  const directory = await initialised()
+  const { paths } = directory
+  const before = await readFile(paths.authorityKey, 'utf8')
+  const { before: issuers } = await renewAuthority(
+    directory.change(),
+    { commonName: undefined, days: 30 },
+    undefined,
+  )
+  const path = paths.previousKeyOf(present(issuers[0]).keyHash)
+  assert.equal(await readFile(path, 'utf8'), before)
+  assert.equal((await stat(path)).mode & 0o777, 0o600)
+  assert.equal((await stat(paths.previous)).mode & 0o777, 0o700)
+  assert.deepEqual((await readdir(paths.privateFolder)).sort(), [
+    'ca.key',
+    'lock',
+    'previous',
+    'session.keys',
+  ])
+})
+
+test('The successor of a CA whose key is encrypted is encrypted as well', async () => {
+  const directory = await initialised({ passphrase: 'correct horse' })
+  const renew = (passphrase: string | undefined) =>
+    renewAuthority(directory.change(), { commonName: undefined, days: 30 }, passphrase)
+  assert.match(await problemOf(renew('wrong')), /the passphrase is wrong$/)
+  await renew('correct horse')
+  const { authorityKey } = directory.paths
+  assert.ok(isEncryptedKey(await readFile(authorityKey, 'utf8')))
+  await readAuthorityKey(authorityKey, 'correct horse')
+})
+
+test('A CA that has ended goes, and a third one signs beside the second', async () => {
+  const directory = await initialised({ days: 5 })
+  const renew = (later: number) =>
+    renewAuthority(directory.change(later), { commonName: undefined, days: 30 }, undefined)
+  assert.equal((await renew(DAY)).dropped.length, 0)
+  const third = await renew(6 * DAY)
+  assert.equal(third.dropped.length, 1)
+  assert.equal(third.before.length, 1)
+  const { trust } = await snapshotOf(directory.dataDir)
+  assert.equal(trust.issuers.length, 2)
+  assert.equal(trust.revocationLists.size, 2)
+})

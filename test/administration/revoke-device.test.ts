@@ -1,0 +1,205 @@
+import assert from 'node:assert/strict'
+import { readFile, rm, writeFile } from 'node:fs/promises'
+import { test } from 'node:test'
+import { addDevice } from '../../src/administration/add-device.ts'
+import { readOwnAuthorities } from '../../src/administration/authorities.ts'
+import { renewAuthority } from '../../src/administration/renew-authority.ts'
+import { renewDevice } from '../../src/administration/renew-device.ts'
+import { type RevokedPart, revokeDevice } from '../../src/administration/revoke-device.ts'
+import type { RevocationReason } from '../../src/certificate/revocation-reason.ts'
+import {
+  initialised,
+  lettingIn,
+  problemOf,
+  snapshotOf,
+  type TestDirectory,
+  treeOf,
+} from '../support/command.ts'
+import { makeList, NOON_SECONDS, ownAuthority, present } from '../support/service.ts'
+
+const DAY = 86_400
+
+const add = (directory: TestDirectory, name: string) =>
+  addDevice(directory.change(), { name, owner: undefined }, directory.issue(), undefined, 'file')
+
+const renew = (directory: TestDirectory, name: string, later = 0, overlap = DAY) =>
+  renewDevice(directory.change(later), name, directory.issue(), overlap, undefined, 'file')
+
+interface Revoking {
+  readonly part?: RevokedPart
+  readonly reason?: RevocationReason
+  readonly later?: number
+}
+
+const revoke = (
+  directory: TestDirectory,
+  name: string,
+  { part = 'all', reason = 'unspecified', later = 60 }: Revoking = {},
+) => revokeDevice(directory.change(later), name, part, reason, undefined)
+
+test('A revoked device is on the CRL with date and reason, and is marked', async () => {
+  const directory = await initialised()
+  const { certificate } = await add(directory, 'Phone')
+  await add(directory, 'Tablet')
+  const revoked = await revoke(directory, 'phone', { reason: 'keyCompromise' })
+  assert.ok(!revoked.wasRevoked)
+  assert.equal(revoked.device.certificates[0]?.revokedAt, NOON_SECONDS + 60)
+  assert.equal(revoked.device.certificates[0]?.reason, 'keyCompromise')
+  const { lists } = await readOwnAuthorities(directory.paths)
+  const [list] = [...lists.values()]
+  assert.deepEqual(list?.entries, [
+    { serial: certificate.serial, revokedAt: NOON_SECONDS + 60, reason: 'keyCompromise' },
+  ])
+  assert.equal(list?.number, revoked.crlNumber)
+  assert.deepEqual(await lettingIn(directory.dataDir), ['Tablet'])
+  const { registry } = await snapshotOf(directory.dataDir)
+  assert.ok(present(registry).devices.some(({ certificates }) => certificates[0]?.revokedAt))
+})
+
+test('Each CRL has a number above the one before, in whatever second it is written', async () => {
+  const directory = await initialised()
+  const numbers: bigint[] = []
+  for (const name of ['A', 'B', 'C']) {
+    await add(directory, name)
+    numbers.push((await revoke(directory, name, { later: 0 })).crlNumber)
+  }
+  const noon = BigInt(NOON_SECONDS)
+  assert.deepEqual(numbers, [noon + 1n, noon + 2n, noon + 3n])
+  await add(directory, 'D')
+  const { crlNumber } = await revoke(directory, 'D', { later: DAY })
+  assert.equal(crlNumber, BigInt(NOON_SECONDS + DAY))
+})
+
+test('A CRL is never dated before the one that it replaces, also when the clock goes back', async () => {
+  const directory = await initialised()
+  for (const name of ['A', 'B']) await add(directory, name)
+  await revoke(directory, 'A', { later: DAY })
+  const before = [...(await readOwnAuthorities(directory.paths)).lists.values()][0]
+  await revoke(directory, 'B', { later: 0 })
+  const after = [...(await readOwnAuthorities(directory.paths)).lists.values()][0]
+  assert.equal(present(after).thisUpdate, present(before).thisUpdate)
+  assert.ok(present(after).number > present(before).number)
+})
+
+test('What is revoked already is told so, without the key of the CA, with the number to wait for', async () => {
+  const directory = await initialised()
+  await add(directory, 'Phone')
+  const first = await revoke(directory, 'Phone', { reason: 'superseded' })
+  await rm(directory.paths.authorityKey)
+  const before = await treeOf(directory.dataDir)
+  const second = await revoke(directory, 'Phone', { later: 120 })
+  assert.ok(second.wasRevoked)
+  assert.equal(second.crlNumber, first.crlNumber)
+  assert.equal(second.device.certificates[0]?.reason, 'superseded')
+  assert.deepEqual(await treeOf(directory.dataDir), before)
+})
+
+test('A CRL that came without its mark is completed by the next call', async () => {
+  const directory = await initialised()
+  const { certificate } = await add(directory, 'Phone')
+  const authority = await ownAuthority(directory.dataDir)
+  await writeFile(
+    directory.paths.revocationList,
+    makeList(authority, { revoked: [certificate.serial] }),
+  )
+  const revoked = await revoke(directory, 'Phone', { later: 120 })
+  assert.ok(revoked.wasRevoked)
+  const { registry } = await snapshotOf(directory.dataDir)
+  assert.equal(registry?.devices[0]?.certificates[0]?.revokedAt, NOON_SECONDS + 120)
+})
+
+test('Only what a renewal has replaced is revoked where that is asked for', async () => {
+  const directory = await initialised()
+  const old = await add(directory, 'Phone')
+  assert.match(
+    await problemOf(revoke(directory, 'Phone', { part: 'replaced' })),
+    /^"Phone" has one certificate only: none has been replaced$/,
+  )
+  await renew(directory, 'Phone', 10)
+  const { certificates } = await revoke(directory, 'Phone', { part: 'replaced' })
+  assert.deepEqual(
+    certificates.map(({ serial }) => serial),
+    [old.certificate.serial],
+  )
+  assert.deepEqual(await lettingIn(directory.dataDir), ['Phone'])
+})
+
+test('One certificate is named by its serial number, as it is shown', async () => {
+  const directory = await initialised()
+  const { certificate } = await add(directory, 'Phone')
+  await renew(directory, 'Phone', 10)
+  const colons = (certificate.serial.toUpperCase().match(/../g) ?? []).join(':')
+  const { certificates } = await revoke(directory, 'Phone', { part: { serial: colons } })
+  assert.deepEqual(
+    certificates.map(({ serial }) => serial),
+    [certificate.serial],
+  )
+  assert.match(
+    await problemOf(revoke(directory, 'Phone', { part: { serial: '4f1c' } })),
+    /^"Phone" has no certificate 4f1c: certlatch device show lists those that it has$/,
+  )
+})
+
+test('An unknown device is told with where to look, and nothing changes', async () => {
+  const directory = await initialised()
+  await add(directory, 'Phone')
+  const before = await treeOf(directory.dataDir)
+  assert.equal(
+    await problemOf(revoke(directory, 'Fone')),
+    'there is no device "Fone": certlatch device list shows all',
+  )
+  assert.deepEqual(await treeOf(directory.dataDir), before)
+})
+
+test('Certificates of a CA before are revoked by its own key, under the same number', async () => {
+  const directory = await initialised()
+  await add(directory, 'Old')
+  await renewAuthority(directory.change(10), { commonName: undefined, days: 30 }, undefined)
+  await add(directory, 'New')
+  const { crlNumber } = await revoke(directory, 'Old')
+  const { lists } = await readOwnAuthorities(directory.paths)
+  assert.deepEqual(
+    [...lists.values()].map(({ number, entries }) => [number, entries.length]),
+    [
+      [crlNumber, 1],
+      [crlNumber, 0],
+    ],
+  )
+  assert.deepEqual(await lettingIn(directory.dataDir), ['New'])
+})
+
+test('Without the key of a CA before its CRL cannot be written, and nothing changes', async () => {
+  const directory = await initialised()
+  const { device } = await add(directory, 'Old')
+  await renewAuthority(directory.change(10), { commonName: undefined, days: 30 }, undefined)
+  const keyHash = present(device.certificates[0]).issuerKeyHash
+  const path = directory.paths.previousKeyOf(keyHash)
+  await writeFile(path, await readFile(directory.paths.authorityKey))
+  assert.match(
+    await problemOf(revoke(directory, 'Old')),
+    /is not the key of the CA that it is named after$/,
+  )
+  await rm(path)
+  const before = await treeOf(directory.dataDir)
+  assert.match(await problemOf(revoke(directory, 'Old')), /\.key does not exist: bring the key/)
+  assert.deepEqual(await treeOf(directory.dataDir), before)
+})
+
+test('What has no certificate, or one of a CA that is gone, has nothing to revoke', async () => {
+  const directory = await initialised({ days: 5 })
+  const { device } = await add(directory, 'Old')
+  const change = directory.change(6 * DAY)
+  const renewed = await renewAuthority(change, { commonName: undefined, days: 30 }, undefined)
+  assert.equal(renewed.dropped.length, 1)
+  assert.match(
+    await problemOf(revoke(directory, 'Old', { later: 6 * DAY })),
+    /is of a CA that is not in .*ca\.crt any more, so it opens nothing; there is nothing to revoke$/,
+  )
+  const empty = { schemaVersion: 1, name: 'Never', certificates: [] }
+  await writeFile(`${directory.paths.devices}/0a.json`, JSON.stringify(empty))
+  assert.match(
+    await problemOf(revoke(directory, 'Never')),
+    /^"Never" has no certificate: there is nothing to revoke$/,
+  )
+  assert.ok(device.id)
+})

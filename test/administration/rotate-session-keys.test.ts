@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict'
+import { readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { test } from 'node:test'
+import { rotateSessionKeys } from '../../src/administration/rotate-session-keys.ts'
+import { readKeyRing, signingKey } from '../../src/session/key-ring.ts'
+import { initialised, problemOf, type TestDirectory } from '../support/command.ts'
+import { NOON_SECONDS, present } from '../support/service.ts'
+
+const rotate = (directory: TestDirectory, later = 0, endSessions = false) =>
+  rotateSessionKeys(directory.change(later), directory.paths.sessionKeys, {
+    afterSeconds: 5,
+    ttlSeconds: 3600,
+    endSessions,
+  })
+
+async function ringOf({ paths }: TestDirectory) {
+  const read = readKeyRing(await readFile(paths.sessionKeys, 'utf8'))
+  assert.ok(read.ok)
+  return read.ring
+}
+
+test('A new key signs after a while; the one before verifies until its last session is over', async () => {
+  const directory = await initialised()
+  const [before] = (await ringOf(directory)).keys
+  const rotated = await rotate(directory)
+  const ring = await ringOf(directory)
+  assert.equal(ring.fingerprint, rotated.fingerprint)
+  assert.equal(ring.keys.length, 2)
+  assert.equal(signingKey(ring, NOON_SECONDS + 4)?.id, present(before).id)
+  assert.equal(signingKey(ring, NOON_SECONDS + 5)?.id, ring.keys[1]?.id)
+  assert.equal(rotated.signsFrom, NOON_SECONDS + 5)
+  assert.equal(rotated.oldUntil, NOON_SECONDS + 5 + 3600 + 60)
+  assert.equal(ring.keys[0]?.verifiesUntil, rotated.oldUntil)
+  assert.equal((await stat(directory.paths.sessionKeys)).mode & 0o777, 0o600)
+})
+
+test('An end that was set before stays, and keys past theirs are dropped', async () => {
+  const directory = await initialised()
+  const first = await rotate(directory)
+  await rotate(directory, 60)
+  const two = await ringOf(directory)
+  assert.equal(two.keys.length, 3)
+  assert.equal(two.keys[0]?.verifiesUntil, first.oldUntil)
+  await rotate(directory, 2 * 3600)
+  const later = await ringOf(directory)
+  assert.equal(later.keys.length, 2)
+  assert.equal(later.keys[0]?.id, two.keys[2]?.id)
+})
+
+test('A key that others may have seen goes at once, and signs anew at once', async () => {
+  const directory = await initialised()
+  const before = await ringOf(directory)
+  const { oldUntil } = await rotate(directory, 10, true)
+  const after = await ringOf(directory)
+  assert.equal(oldUntil, undefined)
+  assert.equal(after.keys.length, 1)
+  assert.notEqual(after.keys[0]?.id, before.keys[0]?.id)
+  assert.ok(signingKey(after, NOON_SECONDS + 10))
+})
+
+test('A file of keys that is broken or gone is told, and made anew only by ending all sessions', async () => {
+  const directory = await initialised()
+  const { sessionKeys } = directory.paths
+  await writeFile(sessionKeys, 'short\n')
+  assert.match(
+    await problemOf(rotate(directory)),
+    /session\.keys .*; certlatch key rotate --now makes a new file and ends all sessions$/,
+  )
+  assert.equal(await readFile(sessionKeys, 'utf8'), 'short\n')
+  await rm(sessionKeys)
+  assert.match(
+    await problemOf(rotate(directory)),
+    /session\.keys does not exist: certlatch init makes the first session key$/,
+  )
+  await rotate(directory, 0, true)
+  assert.equal((await ringOf(directory)).keys.length, 1)
+})

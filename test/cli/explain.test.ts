@@ -1,0 +1,305 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
+import { text } from 'node:stream/consumers'
+import { after, before, describe, test } from 'node:test'
+import { writePem } from '../../src/certificate/pem.ts'
+import { ADVICE } from '../../src/cli/explain/advice.ts'
+import { stepsOf } from '../../src/cli/explain/explanation.ts'
+import { run } from '../../src/cli/main.ts'
+import { DENY_REASONS } from '../../src/decision.ts'
+import { readKeyRing } from '../../src/session/key-ring.ts'
+import { mintToken, openSession } from '../../src/session/token.ts'
+import { dataPaths } from '../../src/store/data-directory.ts'
+import { type Device, readRegistry, readRegistryFolder } from '../../src/store/device-registry.ts'
+import { LIFETIME, onlyKey, policyFrom } from '../support/request.ts'
+import { makeAuthority, makeLeaf, NOON_SECONDS, present } from '../support/service.ts'
+
+interface Result {
+  readonly exitCode: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+interface Explanation {
+  readonly outcome: string
+  readonly via: string
+  readonly reason?: string
+  readonly device?: string
+  readonly user?: string
+  readonly rule?: { readonly name: string; readonly access: string; readonly insteadOf?: string }
+  readonly setsCookie: boolean
+  readonly steps: readonly { readonly check: string; readonly finding: string }[]
+  readonly advice?: string
+}
+
+let folder = ''
+let dataDir = ''
+let device: Device | undefined
+let certificatePem = ''
+
+async function command(
+  argv: readonly string[],
+  settings: NodeJS.ProcessEnv = {},
+  input?: string,
+): Promise<Result> {
+  const stdin = new PassThrough()
+  stdin.end(input)
+  const streams = { stdin, stdout: new PassThrough(), stderr: new PassThrough() }
+  const never = () => new Promise<void>(() => undefined)
+  const environment = { CERTLATCH_DATA_DIR: dataDir, ...settings }
+  const exitCode = await run(argv, environment, streams, never, () => NOON_SECONDS)
+  streams.stdout.end()
+  streams.stderr.end()
+  return { exitCode, stdout: await text(streams.stdout), stderr: await text(streams.stderr) }
+}
+
+async function explained(
+  argv: readonly string[],
+  settings: NodeJS.ProcessEnv = {},
+  input?: string,
+): Promise<Explanation> {
+  const told = await command(['explain', ...argv, '--json'], settings, input)
+  assert.equal(told.stderr, '')
+  const { schemaVersion, explanation } = JSON.parse(told.stdout)
+  assert.equal(schemaVersion, 1)
+  assert.equal(told.exitCode, explanation.outcome === 'allow' ? 0 : 1)
+  return explanation
+}
+
+const finding = ({ steps }: Explanation, check: string): string | undefined =>
+  steps.find((step) => step.check === check)?.finding
+
+async function policyFile(name: string, ...lines: readonly string[]): Promise<NodeJS.ProcessEnv> {
+  const path = join(folder, name)
+  await writeFile(path, ['version: 1', ...lines].join('\n'))
+  return { CERTLATCH_POLICY_FILE: path }
+}
+
+/** The value of a cookie that the newest certificate of the device has opened. */
+async function session(host: string): Promise<string> {
+  const ring = readKeyRing(await readFile(dataPaths(dataDir).sessionKeys, 'utf8'))
+  assert.ok(ring.ok)
+  const entry = present(device?.certificates.at(-1))
+  const certificate = {
+    ...entry,
+    certificateSha256: 'A'.repeat(43),
+    distributionPoints: undefined,
+    name: undefined,
+  }
+  const claims = openSession(certificate, host, LIFETIME, NOON_SECONDS)
+  return mintToken(claims, onlyKey(ring.ring))
+}
+
+const URL = 'https://home.example.org/a'
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'certlatch-explain-'))
+  dataDir = join(folder, 'data')
+  const add = ['device', 'add', 'Phone', '--owner', 'ada', '--key', 'p256', '--out', folder]
+  for (const argv of [['init'], add]) assert.equal((await command(argv)).exitCode, 0)
+  const registry = readRegistry(await readRegistryFolder(dataPaths(dataDir).devices))
+  assert.ok(registry.ok)
+  device = registry.registry.devices[0]
+  const { serial } = present(device?.certificates[0])
+  certificatePem = await readFile(dataPaths(dataDir).certificateOf(serial), 'utf8')
+})
+after(() => rm(folder, { recursive: true }))
+
+describe('certlatch explain', () => {
+  for (const proxy of ['traefik', 'caddy', 'haproxy', 'nginx']) {
+    test(`shows the certificate as ${proxy} would`, async () => {
+      const told = await explained([URL, '--device', 'Phone', '--proxy', proxy])
+      assert.equal(told.via, 'certificate')
+      assert.deepEqual([told.device, told.user, told.setsCookie], ['Phone', 'ada', true])
+    })
+  }
+
+  test('reads a certificate in PEM, with other things around it, or in DER', async () => {
+    const base64 = certificatePem.replace(/-----.*?-----|\s/g, '')
+    const files = {
+      'only.pem': certificatePem,
+      'with-key.pem': `subject=Phone\n${certificatePem}-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n`,
+      'phone.der': Buffer.from(base64, 'base64'),
+    }
+    for (const [name, content] of Object.entries(files)) {
+      const path = join(folder, name)
+      await writeFile(path, content)
+      assert.equal((await explained([URL, '--certificate', path])).device, 'Phone', name)
+    }
+  })
+
+  test('tells why a certificate does not open', async () => {
+    const path = join(folder, 'other.pem')
+    await writeFile(
+      path,
+      writePem('CERTIFICATE', makeLeaf(makeAuthority('Office'), 'Stranger').der),
+    )
+    const told = await explained([URL, '--certificate', path])
+    assert.equal(told.reason, 'certificate-untrusted')
+    assert.equal(told.advice, ADVICE['certificate-untrusted'])
+    assert.match(finding(told, 'certificate') ?? '', /does not open: certificate-untrusted$/)
+  })
+
+  test('judges a device by its entry, and says so, where its certificate is not kept', async () => {
+    const path = dataPaths(dataDir).certificateOf(present(device?.certificates[0]).serial)
+    await rm(path)
+    try {
+      const told = await explained([URL, '--device', 'Phone'])
+      assert.equal(told.via, 'certificate')
+      assert.match(finding(told, 'certificate') ?? '', /judged by issuer, serial number and dates/)
+    } finally {
+      await writeFile(path, certificatePem)
+    }
+  })
+
+  test('takes a cookie from standard input: its value or the whole header', async () => {
+    const token = await session('home.example.org')
+    for (const input of [
+      token,
+      `${token}\n`,
+      `__Host-certlatch=${token}`,
+      `Cookie: a=b; __Host-certlatch=${token}`,
+    ]) {
+      const told = await explained([URL, '--cookie', '-'], {}, input)
+      assert.equal(told.via, 'session')
+      assert.equal(finding(told, 'session'), 'the cookie is good, and of Phone, owned by ada')
+    }
+    const elsewhere = await explained(['https://other.example.org/', '--cookie', '-'], {}, token)
+    assert.equal(elsewhere.reason, 'session-wrong-host')
+  })
+
+  test('says that a rule wants the certificate itself', async () => {
+    const policy = await policyFile('strict.yaml', 'rules: {path: /a, access: certificate}')
+    const token = await session('home.example.org')
+    const told = await explained([URL, '--cookie', '-'], policy, token)
+    assert.equal(told.reason, 'session-not-accepted')
+    assert.deepEqual(told.rule, { name: 'rule 1', access: 'certificate' })
+  })
+
+  test('says who is among those whom a rule lets pass', async () => {
+    const policy = await policyFile('ada.yaml', 'rules: {owner: ada, access: certificate}')
+    const told = await explained([URL, '--device', 'Phone'], policy)
+    assert.equal(told.outcome, 'allow')
+    assert.equal(
+      finding(told, 'holder'),
+      'is among those whom the rule lets pass: devices of "ada"',
+    )
+  })
+
+  test('says which reading of a path has closed it', async () => {
+    const policy = await policyFile(
+      'paths.yaml',
+      'rules: [{name: a, path: /a/*, access: open}, {name: b, path: /b, access: certificate}]',
+    )
+    const told = await explained(['https://home.example.org/a/..%2fb'], policy)
+    assert.equal(told.reason, 'ambiguous-path')
+    assert.deepEqual(told.rule, { name: 'b', access: 'certificate', insteadOf: 'a' })
+    assert.deepEqual(
+      told.steps.map(({ check }) => check),
+      ['request', 'rule'],
+    )
+  })
+
+  test('asks for the address of the client only where a rule does', async () => {
+    const policy = await policyFile(
+      'home.yaml',
+      'preset: home-assistant',
+      'enable: {local-network: 192.168.1.0/24}',
+    )
+    assert.equal((await explained([URL, '--from', '192.168.1.7'], policy)).via, 'rule')
+    assert.equal((await explained([URL, '--from', '192.0.2.7'], policy)).reason, 'nothing-shown')
+    assert.equal((await explained([URL], policy)).reason, 'nothing-shown')
+  })
+
+  test('keeps the path as it is written, and encodes what a browser would', async () => {
+    const policy = await policyFile('names.yaml', 'rules: {name: café, path: /café, access: open}')
+    assert.equal((await explained(['https://a.test/café?x=é'], policy)).rule?.name, 'café')
+    assert.equal((await explained(['https://a.test/caf%C3%A9'], policy)).rule?.name, 'café')
+    assert.equal((await explained(['https://a.test'], policy)).rule?.name, 'default')
+    assert.equal((await explained(['https://a.test?/café'], policy)).rule?.name, 'default')
+  })
+
+  test('sends the secret that the proxy would send', async () => {
+    const settings = { CERTLATCH_PROXY_SECRET: 'correct-horse-battery' }
+    assert.equal((await explained([URL], settings)).reason, 'nothing-shown')
+  })
+
+  test('tells of a request that is not whole', async () => {
+    const told = await explained(['https://home.example.org/a%2'])
+    assert.equal(told.reason, 'malformed-request')
+    assert.deepEqual(told.steps, [
+      { check: 'request', finding: 'is not whole, or not what a proxy reports' },
+    ])
+    assert.equal(told.rule, undefined)
+  })
+
+  test('tells of a cookie header without a cookie of ours as of none', async () => {
+    const told = await explained(
+      [URL, '--cookie', '-'],
+      {},
+      'Cookie: __Host-certlatch2=x; a=__Host-certlatch=',
+    )
+    assert.equal(told.reason, 'nothing-shown')
+    assert.equal(finding(told, 'session'), 'no cookie is shown')
+  })
+
+  test('needs the certificate itself where another CA issues them', async () => {
+    const office = makeAuthority('Office')
+    const ca = join(folder, 'office.pem')
+    await writeFile(ca, office.pem)
+    const settings = { CERTLATCH_CA_FILE: ca }
+    const refused = await command(['explain', URL, '--device', 'Phone'], settings)
+    assert.equal(refused.exitCode, 2)
+    assert.match(refused.stderr, /keeps no list of devices for the CA of .*: give --certificate/)
+    const path = join(folder, 'colleague.pem')
+    await writeFile(path, writePem('CERTIFICATE', makeLeaf(office, 'Colleague').der))
+    const told = await explained([URL, '--certificate', path], settings)
+    assert.equal(finding(told, 'certificate')?.endsWith('is good, and of urn:certlatch:test'), true)
+  })
+
+  test('tells that another site acts', () => {
+    const policy = policyFrom('rules: {path: /a, access: certificate}')
+    const request = { method: 'POST', scheme: 'https', host: 'a.test', port: undefined } as const
+    const steps = stepsOf({
+      decision: { allow: false, via: 'none', reason: 'cross-site' },
+      request: { ...request, path: '/a', isWebSocket: false },
+      rule: policy.rules[0],
+      client: undefined,
+      shownCertificate: undefined,
+      shownCookie: false,
+    })
+    assert.deepEqual(steps.at(-1), { check: 'other sites', finding: 'another site acts' })
+  })
+
+  test('knows of a device that never got a certificate', async () => {
+    const { devices } = dataPaths(dataDir)
+    const path = join(devices, 'ffff.json')
+    const entry = { schemaVersion: 1, name: 'Half', certificates: [] }
+    await writeFile(path, JSON.stringify(entry))
+    try {
+      const { exitCode, stderr } = await command(['explain', URL, '--device', 'Half'])
+      assert.equal(exitCode, 2)
+      assert.match(stderr, /there is no certificate of "Half"; /)
+      const far = await command(['explain', URL, '--device', 'Somebody else entirely'])
+      assert.match(far.stderr, /there is no device .*; certlatch device list shows all/)
+    } finally {
+      await rm(path)
+    }
+  })
+
+  test('changes nothing, and makes no files', async () => {
+    const { exitCode, stderr } = await command(['explain', URL], {
+      CERTLATCH_DATA_DIR: join(folder, 'empty'),
+    })
+    assert.equal(exitCode, 2)
+    assert.match(stderr, /ca\.crt does not exist/)
+    await assert.rejects(readFile(join(folder, 'empty', 'public', 'ca.crt')))
+  })
+})
+
+test('there is advice for every reason', () => {
+  assert.deepEqual(Object.keys(ADVICE), Object.keys(DENY_REASONS))
+})

@@ -1,0 +1,144 @@
+// Home Assistant for real: its own page in a real browser, its own client library, and a phone app's
+// requests, behind each proxy with its shipped files.
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import {
+  type Browser,
+  keepPicture,
+  signIn,
+  untilConnected,
+  untilShown,
+  untilWorkerIsActive,
+} from './support/browser.ts'
+import { chromiumMissing, startChromium } from './support/browser-chromium.ts'
+import { homeAssistantMissing, type Person } from './support/home-assistant.ts'
+import { connectAs } from './support/home-assistant-client.ts'
+import {
+  type Household,
+  type HouseholdDevice,
+  sessionOf,
+  startHousehold,
+} from './support/home-assistant-household.ts'
+import {
+  CERTIFICATE_ON_NAVIGATIONS_ONLY,
+  NO_VEIL,
+  type Question,
+} from './support/home-assistant-recorder.ts'
+import { CADDY, HAPROXY, NGINX, TRAEFIK } from './support/proxies.ts'
+
+const missing = homeAssistantMissing()
+
+/** What certlatch was asked about WebSockets. */
+const socketsOf = (questions: readonly Question[]) =>
+  questions.filter(({ headers }) => headers['upgrade'] === 'websocket')
+
+for (const kind of [TRAEFIK, CADDY, NGINX, HAPROXY]) {
+  describe(`Home Assistant behind ${kind.dialect}`, { skip: missing, timeout: 180_000 }, () => {
+    let household: Household
+    let person: Person
+    let device: HouseholdDevice
+
+    before(async () => {
+      household = await startHousehold(kind)
+      person = await household.homeAssistant.onboard()
+      device = await household.addDevice("Ada's laptop")
+    })
+    after(() => household?.close())
+
+    test('its client library connects with a certificate', async () => {
+      const states = await connectAs(household.target, person, { credential: device })
+      assert.ok(states.length > 10, `${states.length} states`)
+    })
+
+    test('its client library connects with the session alone', async () => {
+      const session = await sessionOf(household.target, device)
+      const states = await connectAs(household.target, person, { session })
+      assert.ok(states.length > 10, `${states.length} states`)
+    })
+
+    test('its client library is kept outside with nothing, and with a session that was changed', async () => {
+      await assert.rejects(connectAs(household.target, person, {}), /cannot connect/)
+      const session = await sessionOf(household.target, device)
+      const changed = session.slice(0, -2) + (session.endsWith('AA') ? 'BB' : 'AA')
+      await assert.rejects(
+        connectAs(household.target, person, { session: changed }),
+        /cannot connect/,
+      )
+    })
+
+    const skip =
+      chromiumMissing() || (kind === TRAEFIK || kind === CADDY ? false : 'one of the two')
+    describe('in Chromium', { skip }, () => {
+      let browser: Browser | undefined
+      const stop = async () => {
+        await browser?.close()
+        browser = undefined
+      }
+      const start = async (name: string, more: { device?: HouseholdDevice; width?: number }) => {
+        const folder = join(household.folder, name)
+        await stop()
+        browser = await startChromium({ folder, server: household.server, ...more })
+        household.recorder.forget()
+        return browser
+      }
+      after(stop)
+
+      test('with a certificate: sign-in, dashboard, WebSocket, service worker', async () => {
+        const page = await start('laptop', { device })
+        await signIn(page, household.address)
+        await untilShown(page, DASHBOARD)
+        await keepPicture(page, `${kind.dialect}-dashboard`)
+        await untilWorkerIsActive(page)
+        const questions = household.recorder.questions()
+        const [socket] = socketsOf(questions)
+        assert.ok(socket?.shown.includes('certificate'), 'the WebSocket came with the certificate')
+        assert.deepEqual(refusedOf(questions), [])
+        assert.ok(questions.length > 500, 'the worker has asked for its files')
+      })
+
+      test('started again without the certificate: page and WebSocket by the session alone', async () => {
+        const page = await start('laptop', {})
+        await page.open(`${household.address}/`)
+        await untilConnected(page)
+        await untilShown(page, DASHBOARD)
+        // Past the worker's cache, too.
+        await page.evaluate(
+          `navigator.serviceWorker.getRegistration().then((it) => it.unregister())`,
+        )
+        await page.reload()
+        await untilConnected(page)
+        await untilWorkerIsActive(page)
+        const questions = household.recorder.questions()
+        assert.ok(socketsOf(questions).length > 1)
+        assert.deepEqual(refusedOf(questions), [])
+        assert.deepEqual(withCertificate(questions), [])
+      })
+
+      test('a phone that shows its certificate on navigations only signs in and connects', async () => {
+        household.recorder.veil(CERTIFICATE_ON_NAVIGATIONS_ONLY)
+        try {
+          const page = await start('phone', { device, width: 390 })
+          await signIn(page, household.address)
+          await untilShown(page, DASHBOARD)
+          await keepPicture(page, `${kind.dialect}-phone`)
+          await untilWorkerIsActive(page)
+          const questions = household.recorder.questions()
+          assert.deepEqual(socketsOf(questions)[0]?.shown, ['session'])
+          assert.deepEqual(refusedOf(questions), [])
+        } finally {
+          household.recorder.veil(NO_VEIL)
+        }
+      })
+    })
+  })
+}
+
+/** What the page shows when its WebSocket has brought the demonstration's devices. */
+const DASHBOARD = /Living Room|Kitchen/i
+
+const refusedOf = (questions: readonly Question[]) =>
+  questions.filter(({ status }) => status !== 200)
+
+const withCertificate = (questions: readonly Question[]) =>
+  questions.filter(({ shown }) => shown.includes('certificate'))

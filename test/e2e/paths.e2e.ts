@@ -1,0 +1,251 @@
+// What proxies make of a path before they ask, and what they hand on, against what the rules promise:
+// whatever an application may read in the bytes that it gets, no closed rule was got round.
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, posix } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { readRequestPath } from '../../src/proxy/request-path.ts'
+import { NUMBER_HEADER, valuesOf } from './support/backend.ts'
+import { HOST, openTls, statusOf } from './support/client.ts'
+import {
+  type Gate,
+  nextNumber,
+  type ProxyKind,
+  startGate,
+  startWorld,
+  type World,
+} from './support/gate.ts'
+import { CADDY, HAPROXY, NGINX, TRAEFIK } from './support/proxies.ts'
+import type { AskedQuestion } from './support/relay.ts'
+
+const RULES = `version: 1
+rules:
+  - {name: closed, path: [/closed, /closed/*], access: deny}
+  - {name: graces, path: [/graces, /graces/*], owner: grace, access: certificate-or-session}
+  - {name: open, path: [/open, /open/*], access: open}
+`
+
+/** Ways to write a path below /open/ that some application takes for one somewhere else. */
+const climbing = (place: string): readonly string[] => [
+  `/open/../${place}`,
+  `/open/./../${place}`,
+  `/open/x/../../${place}`,
+  `/open/%2e%2e/${place}`,
+  `/open/%2E%2E/${place}`,
+  `/open/.%2e/${place}`,
+  `/open/%252e%252e/${place}`,
+  `/open/%25252e%25252e/${place}`,
+  `/open/..%2f${place}`,
+  `/open/..%2F${place}`,
+  `/open/..%252f${place}`,
+  `/open/..%5c${place}`,
+  `/open/..\\${place}`,
+  `/open\\..\\${place}`,
+  `/open/%2e%2e%2f${place}`,
+  `/open/x%2f..%2f..%2f${place}`,
+  `/open/..;/${place}`,
+  `/open/..;a=b/${place}`,
+  `/open/..%3b/${place}`,
+  `/open/..%00/${place}`,
+  `/open/%2e%2e%00/${place}`,
+  `/open//../${place}`,
+  `/open//..//../${place}`,
+  `/open/.//../${place}`,
+  `/open/%c0%ae%c0%ae/${place}`,
+  `/open/%e0%80%ae./${place}`,
+  `/open/..%c0%af${place}`,
+  `/open/%uff0e%uff0e/${place}`,
+  `/open/..%20/${place}`,
+  `/open/..%09/${place}`,
+  `/open/..?/../${place}`,
+  `/open/..#/${place}`,
+  `/open/../${place}?x=/open/`,
+]
+
+/** Ways to write /closed/x that a comparison of texts takes for another path. */
+const spelled = (place: string): readonly string[] => [
+  `/${place}`,
+  `/${place}/x`,
+  `/${place}/`,
+  `//${place}/x`,
+  `///${place}/x`,
+  `/./${place}/x`,
+  `/../${place}/x`,
+  `/%2e/${place}/x`,
+  `/%${place.charCodeAt(0).toString(16)}${place.slice(1)}/x`,
+  `/%25${place.charCodeAt(0).toString(16)}${place.slice(1)}/x`,
+  `/${place}%2fx`,
+  `/${place}%2Fx`,
+  `/${place}%5cx`,
+  `/${place}\\x`,
+  `\\${place}/x`,
+  `/\\${place}/x`,
+  `/${place};x`,
+  `/${place};a=b/x`,
+  `/;/${place}/x`,
+  `/;a/${place}/x`,
+  `/x/../${place}/x`,
+  `/x/..;/${place}/x`,
+  `/x%2f..%2f${place}/x`,
+  `/${place}%00/x`,
+  `/${place}%3fx`,
+  `/${place}%23x`,
+  `/${place}//x`,
+  `/${place}/%2e/x`,
+  `/${place}?x`,
+  `/${place}/x?/open/`,
+  `/${place}/x#/open/`,
+  `https://${HOST}/${place}/x`,
+  `http://${HOST}/open/../${place}/x`,
+]
+
+/** What an application may do to a path, in any order, before it looks where it leads. */
+const READINGS: readonly ((path: string) => string)[] = [
+  (path) => path.replace(/%([0-9A-Fa-f]{2})/g, (_, hex) => String.fromCharCode(Number(`0x${hex}`))),
+  (path) => path.replaceAll('\\', '/'),
+  (path) => path.replace(/;[^/]*/g, ''),
+  (path) => path.replace(/\/{2,}/g, '/'),
+  (path) => path.replace(/[?#].*$/s, ''),
+  (path) => path.replace(/\0.*$/s, ''),
+  (path) => posix.normalize(path),
+  (path) =>
+    path
+      .split('/')
+      .map((segment) => segment.trim())
+      .join('/'),
+  (path) => path.replace(/^https?:\/\/[^/]*/i, ''),
+  (path) => path.replace(/\xc0\xae|\xe0\x80\xae/g, '.').replace(/\xc0\xaf/g, '/'),
+]
+
+/** Everything that an application may take this path for. */
+function readingsOf(url: string): ReadonlySet<string> {
+  const [path = ''] = url.split('?')
+  const found = new Set([path])
+  for (const reading of found) {
+    for (const read of READINGS) if (found.size < 20_000) found.add(read(reading))
+  }
+  return found
+}
+
+const leadsTo = (url: string, place: string): boolean =>
+  [...readingsOf(url)].some((path) => path === `/${place}` || path.startsWith(`/${place}/`))
+
+/** What is neither `/open` nor below it opens to nobody without a certificate. */
+const leadsOut = (url: string): boolean =>
+  [...readingsOf(url)].some((path) => path !== '/open' && !path.startsWith('/open/'))
+
+interface Sent {
+  readonly status: number
+  /** As the application got it; `undefined`: it got nothing. */
+  readonly handedOn: string | undefined
+  readonly asked: readonly string[]
+}
+
+type Send = (gate: Gate, target: string, credential?: 'ada') => Promise<Sent>
+
+/** The bytes of the target as they are, which no proper client would send. */
+const sendBytes: Send = async (gate, target, credential) => {
+  const { backend, relay, pki } = gate.world
+  const number = nextNumber()
+  const socket = await openTls(gate.target, credential && pki.credential(credential))
+  const lines = [`GET ${target} HTTP/1.1`, `Host: ${HOST}`, `${NUMBER_HEADER}: ${number}`]
+  const status = await statusOf(socket, `${[...lines, 'Connection: close'].join('\r\n')}\r\n\r\n`)
+  const asked = relay.questions(number).map(uriOf)
+  return { status, handedOn: backend.find(number)?.url, asked }
+}
+
+/** A proxy may end the stream over a path that it does not like. */
+const sendHttp2: Send = async (gate, path, credential) => {
+  const request = { protocol: 'HTTP/2', path, ...(credential && { credential }) } as const
+  const answer = await gate.send(request).catch(() => undefined)
+  const { status = 0, seen, questions = [] } = answer ?? {}
+  return { status, handedOn: seen?.url, asked: questions.map(uriOf) }
+}
+
+const uriOf = ({ headers }: AskedQuestion): string =>
+  valuesOf(headers, 'x-forwarded-uri').join(', ')
+
+const WAYS: Readonly<Record<string, Send>> = { 'HTTP/1.1': sendBytes, 'HTTP/2': sendHttp2 }
+
+for (const kind of [TRAEFIK, CADDY, NGINX, HAPROXY] satisfies readonly ProxyKind[]) {
+  describe(`behind ${kind.dialect}`, () => {
+    let world: World
+    let gate: Gate
+    const folder = mkdtempSync(join(tmpdir(), 'certlatch-paths-'))
+    before(async () => {
+      const policy = join(folder, 'policy.yaml')
+      writeFileSync(policy, RULES)
+      world = await startWorld(kind, 'external', { CERTLATCH_POLICY_FILE: policy })
+      gate = await startGate(world)
+    })
+    after(async () => {
+      await gate?.close()
+      await world?.close()
+      rmSync(folder, { recursive: true })
+    })
+
+    test('an open rule opens, also where its path is written in another plain way', async () => {
+      for (const target of ['/open/x', '/%6fpen/x', '/open/%78?y', '/open/a%20b', '/open/é']) {
+        const { status, handedOn } = await sendBytes(gate, encodeURI(target).replaceAll('%25', '%'))
+        assert.equal(status, 200, target)
+        assert.ok(handedOn, target)
+      }
+    })
+
+    for (const [protocol, send] of Object.entries(WAYS)) {
+      test(`without a certificate nothing is handed on that could be read as anything not open [${protocol}]`, async () => {
+        const places = ['closed', 'graces', 'x']
+        const targets = [
+          ...places.flatMap((place) => climbing(`${place}/x`)),
+          ...places.flatMap(spelled),
+        ]
+        let refused = 0
+        for (const target of targets) {
+          const { handedOn, status } = await send(gate, target)
+          if (status === 403) refused += 1
+          if (handedOn === undefined) assert.notEqual(status, 200, target)
+          else assert.ok(!leadsOut(handedOn), `${target} was handed on as ${handedOn}`)
+        }
+        assert.ok(refused > targets.length / 2, `${refused} of ${targets.length} refused`)
+      })
+
+      test(`with a certificate nothing is handed on that could be read as closed to it [${protocol}]`, async () => {
+        for (const place of ['closed', 'graces']) {
+          const targets = [...climbing(`${place}/x`), ...spelled(place)]
+          let refused = 0
+          for (const target of targets) {
+            const { handedOn, status } = await send(gate, target, 'ada')
+            if (status === 403) refused += 1
+            if (handedOn === undefined) continue
+            assert.ok(!leadsTo(handedOn, place), `${target} was handed on as ${handedOn}`)
+          }
+          assert.ok(refused > targets.length / 2, `${refused} of ${targets.length} refused`)
+        }
+      })
+
+      test(`paths with an encoded slash work beside rules for other paths [${protocol}]`, async () => {
+        const path = '/media-browser/browser/app%2Cmedia-source%3A%2F%2F'
+        const { status, handedOn } = await send(gate, path, 'ada')
+        assert.equal(status, 200)
+        assert.equal(handedOn, path)
+      })
+
+      test(`what the application gets is what certlatch was asked about [${protocol}]`, async () => {
+        const targets = ['/open/x', '/elsewhere', ...climbing('x'), ...spelled('elsewhere')]
+        let handed = 0
+        for (const target of targets) {
+          const { handedOn, asked } = await send(gate, target, 'ada')
+          if (handedOn === undefined) continue
+          handed += 1
+          assert.equal(literalOf(handedOn), literalOf(asked[0] ?? ''), target)
+        }
+        assert.ok(handed > 5, `${handed} handed on`)
+      })
+    }
+  })
+}
+
+/** HAProxy hands on a URL as it came (RFC 9112 §3.2.2), and asks about its path. */
+const literalOf = (url: string): string =>
+  readRequestPath(url.replace(/^https?:\/\/[^/]*/i, '').split('?')[0] ?? '').literal

@@ -1,0 +1,104 @@
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type BrowserContext, chromium, type Page } from 'playwright-core'
+import type { Browser, BrowserOptions } from './browser.ts'
+import { findProgram, programsMissing } from './tools.ts'
+
+declare global {
+  // Playwright's types name these of the browser's, and no program here has them.
+  interface Node {
+    readonly nodeType: number
+  }
+  interface HTMLElement extends Node {
+    readonly hidden: boolean
+  }
+  interface SVGElement extends Node {
+    readonly id: string
+  }
+  interface HTMLElementTagNameMap {
+    readonly div: HTMLElement
+  }
+}
+
+export interface Chromium extends Browser {
+  readonly context: BrowserContext
+  readonly page: Page
+}
+
+/** What is missing to run it, as a reason to skip a test. */
+export const chromiumMissing = (): string | false =>
+  programsMissing('chromium', 'certutil', 'pk12util')
+
+/** Debian's Chromium reads it at its start; the machine's administrator writes it. */
+const POLICY_FOLDER = '/etc/chromium/policies/managed'
+const CHOOSES_BY_ITSELF = {
+  AutoSelectCertificateForUrls: [JSON.stringify({ pattern: 'https://[*.]example', filter: {} })],
+}
+
+/** Chromium with the certificate in its own store, which it shows without asking. */
+export async function startChromium(options: BrowserOptions): Promise<Chromium> {
+  const { folder, server, device, width = 1280, height = 800 } = options
+  mkdirSync(folder, { recursive: true })
+  const home = mkdtempSync(join(folder, 'home-'))
+  makeCertificateStore(join(home, '.pki', 'nssdb'), server.serverAuthorityFile, device)
+  const policy = join(POLICY_FOLDER, `zz-certlatch-e2e-${process.pid}.json`)
+  mkdirSync(POLICY_FOLDER, { recursive: true })
+  writeFileSync(policy, JSON.stringify(CHOOSES_BY_ITSELF))
+  const removePolicy = () => rmSync(policy, { force: true })
+  process.once('exit', removePolicy)
+  const context = await chromium.launchPersistentContext(join(folder, 'profile'), {
+    executablePath: findProgram('chromium'),
+    headless: true,
+    viewport: { width, height },
+    env: { PATH: process.env['PATH'] ?? '', HOME: home, LANG: 'C.UTF-8' },
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+      '--host-resolver-rules=MAP *.example 127.0.0.1',
+    ],
+  })
+  const page = context.pages()[0] ?? (await context.newPage())
+  return {
+    name: 'chromium',
+    context,
+    page,
+    open: async (address) => {
+      await page.goto(address, { waitUntil: 'domcontentloaded' })
+    },
+    reload: async () => {
+      await page.reload({ waitUntil: 'domcontentloaded' })
+    },
+    evaluate: (expression) => page.evaluate(expression),
+    fill: (selector, text) => page.fill(selector, text),
+    click: (selector) => page.click(selector),
+    picture: () => page.screenshot(),
+    close: async () => {
+      await context.close()
+      removePolicy()
+      process.off('exit', removePolicy)
+    },
+  }
+}
+
+/** What Chromium and Firefox keep certificates in. */
+export function makeCertificateStore(
+  folder: string,
+  authorityFile: string,
+  device: BrowserOptions['device'],
+): void {
+  mkdirSync(folder, { recursive: true })
+  const store = `sql:${folder}`
+  const run = (program: string, ...args: readonly string[]) =>
+    execFileSync(findProgram(program), args, { stdio: ['ignore', 'pipe', 'pipe'] })
+  run('certutil', '-N', '-d', store, '--empty-password')
+  run('certutil', '-A', '-d', store, '-n', 'web', '-t', 'C,,', '-i', authorityFile)
+  if (device !== undefined) {
+    run('pk12util', '-i', device.package, '-d', store, '-W', device.password)
+  }
+}

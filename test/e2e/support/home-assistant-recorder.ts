@@ -1,0 +1,146 @@
+import { once } from 'node:events'
+import { Agent, createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { type HeaderLine, pairs, valuesOf } from './backend.ts'
+import { SESSION } from './gate.ts'
+
+export type Shown = 'certificate' | 'session'
+
+/** What the gate was asked about a browser's request, and what it answered. */
+export interface Question {
+  readonly method: string
+  /** As the client sent it; of a query the names only. */
+  readonly uri: string
+  /** Those of the client's headers that say what kind of request it is. */
+  readonly headers: Readonly<Record<string, string>>
+  /** What reached certlatch. */
+  readonly shown: readonly Shown[]
+  readonly status: number
+  /** True: the answer set the session's cookie. */
+  readonly minted: boolean
+}
+
+/** What of a request is kept from certlatch, as if the browser had not shown it. */
+export type Veil = (
+  asked: Pick<Question, 'method' | 'uri' | 'headers' | 'shown'>,
+) => readonly Shown[]
+
+/** Stands between proxy and certlatch, writes everything down, and can play a browser that shows less. */
+export interface Recorder {
+  readonly port: number
+  /** All since the last `forget`, in order. */
+  questions(): readonly Question[]
+  forget(): void
+  veil(veil: Veil): void
+  close(): void
+}
+
+export const NO_VEIL: Veil = () => []
+export const REFUSE_ALL: Veil = () => ['certificate', 'session']
+/** A browser that shows its certificate on its own navigations, and on nothing else. */
+export const CERTIFICATE_ON_NAVIGATIONS_ONLY: Veil = ({ headers }) =>
+  headers['sec-fetch-dest'] === 'document' ? [] : ['certificate']
+
+const KEPT = [
+  'sec-fetch-site',
+  'sec-fetch-mode',
+  'sec-fetch-dest',
+  'sec-fetch-user',
+  'origin',
+  'upgrade',
+  'service-worker',
+]
+
+export async function startRecorder(target: number, certificateHeader: string): Promise<Recorder> {
+  let questions: Question[] = []
+  let veil = NO_VEIL
+  const agent = new Agent({ keepAlive: true })
+  const server = createServer((req, res) => {
+    const headers = pairs(req.rawHeaders)
+    const asked = describe(req, headers, certificateHeader)
+    const hidden = asked.shown.length === 0 ? [] : veil(asked)
+    const onward = request({
+      agent,
+      port: target,
+      method: req.method,
+      path: req.url,
+      headers: headersWithout(headers, hidden, certificateHeader).flat(),
+      setHost: false,
+      // As one flat list, so that a header can come twice.
+    } as unknown as Parameters<typeof request>[0])
+    onward.on('response', (answer) => {
+      questions.push({
+        ...asked,
+        shown: asked.shown.filter((kind) => !hidden.includes(kind)),
+        status: answer.statusCode ?? 0,
+        minted: (answer.headers['set-cookie'] ?? []).some((line) => line.startsWith(SESSION)),
+      })
+      pass(answer, res)
+    })
+    onward.on('error', () => res.destroy())
+    req.pipe(onward)
+  })
+  server.keepAliveTimeout = 160_000
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    port: (server.address() as AddressInfo).port,
+    questions: () => questions,
+    forget: () => {
+      questions = []
+    },
+    veil: (wanted) => {
+      veil = wanted
+    },
+    close: () => {
+      agent.destroy()
+      server.closeAllConnections()
+      server.close()
+    },
+  }
+}
+
+function pass(answer: IncomingMessage, res: ServerResponse): void {
+  res.writeHead(answer.statusCode ?? 502, answer.rawHeaders)
+  answer.pipe(res)
+}
+
+function describe(req: IncomingMessage, headers: readonly HeaderLine[], certificateHeader: string) {
+  const first = (name: string): string | undefined => valuesOf(headers, name)[0]
+  const kept = KEPT.flatMap((name): HeaderLine[] => {
+    const value = first(name)
+    return value === undefined ? [] : [[name, value]]
+  })
+  if (first('sec-websocket-key') !== undefined) kept.push(['upgrade', 'websocket'])
+  const shown: Shown[] = []
+  // Caddy sends the two colons of an empty value where there is none.
+  if ((first(certificateHeader)?.length ?? 0) > 2) shown.push('certificate')
+  if (first('cookie')?.includes(SESSION)) shown.push('session')
+  return {
+    method: first('x-forwarded-method') ?? req.method ?? '',
+    uri: withoutValues(first('x-forwarded-uri') ?? req.url ?? ''),
+    headers: Object.fromEntries(kept),
+    shown,
+  }
+}
+
+const withoutValues = (uri: string): string => {
+  const at = uri.indexOf('?')
+  return at === -1 ? uri : uri.slice(0, at) + uri.slice(at).replace(/=[^&]*/g, '=')
+}
+
+function headersWithout(
+  headers: readonly HeaderLine[],
+  hidden: readonly Shown[],
+  certificateHeader: string,
+): readonly HeaderLine[] {
+  return headers.flatMap(([name, value]): HeaderLine[] => {
+    const lower = name.toLowerCase()
+    if (lower === certificateHeader && hidden.includes('certificate')) return []
+    if (lower === 'cookie' && hidden.includes('session')) {
+      const rest = value.split('; ').filter((pair) => !pair.startsWith(SESSION))
+      return rest.length === 0 ? [] : [[name, rest.join('; ')]]
+    }
+    return [[name, value]]
+  })
+}

@@ -1,0 +1,431 @@
+import assert from 'node:assert/strict'
+import { hash } from 'node:crypto'
+import { type TestContext, test } from 'node:test'
+import { createContext, runInContext } from 'node:vm'
+import { REFUSAL_SCRIPT, RESET_SCRIPT, rescueModule } from '../../src/server/pages/scripts.ts'
+import {
+  addTestDevice,
+  allHeaders,
+  certificateHeader,
+  exchange,
+  type Headers,
+  header,
+  startTestService,
+} from '../support/service.ts'
+
+const RESET = '/.certlatch/auth/reset'
+const RESCUE = '/.certlatch/auth/rescue.js'
+
+async function serviceWithDevice(context: TestContext) {
+  const service = await startTestService(context, { settings: { CERTLATCH_SESSION_TTL: '20m' } })
+  const { certificate } = await addTestDevice(service.dataDir)
+  await service.refresh()
+  const shown = certificateHeader(certificate, 'traefik')
+  const get = (target: string, method = 'GET', headers: Headers = []) =>
+    exchange(service.port, { target, method, headers: [['Host', 'ha.test'], ...headers] })
+  return { service, shown, get }
+}
+
+test('Reset page and rescue module pass the gate, for everybody alike, by GET and HEAD', async (context) => {
+  const { service, shown, get } = await serviceWithDevice(context)
+  const decided = () => service.metric('certlatch_decision_duration_seconds_count')
+  const before = await decided()
+  for (const [path, type] of [
+    [RESET, 'text/html; charset=utf-8'],
+    [RESCUE, 'text/javascript; charset=utf-8'],
+  ] as const) {
+    const answers = [
+      await get(path),
+      await get(path, 'GET', shown),
+      await get(`${path}?v=2`),
+      await get(path, 'GET', [['Cookie', '__Host-certlatch=x']]),
+    ]
+    for (const answer of answers) {
+      assert.equal(answer.status, 200)
+      assert.equal(header(answer, 'Content-Type'), type)
+      assert.equal(header(answer, 'Cache-Control'), 'no-store')
+      assert.equal(header(answer, 'X-Content-Type-Options'), 'nosniff')
+      assert.equal(header(answer, 'Cross-Origin-Resource-Policy'), 'same-origin')
+      assert.deepEqual(allHeaders(answer, 'Set-Cookie'), [])
+      assert.deepEqual(allHeaders(answer, 'Remote-User'), [])
+      assert.deepEqual(answer.body, answers[0]?.body)
+    }
+    const head = await get(path, 'HEAD')
+    assert.equal(head.status, 200)
+    assert.equal(header(head, 'Content-Length'), String(answers[0]?.body.length))
+  }
+  assert.equal(await decided(), before)
+})
+
+test('Other methods are not answered there', async (context) => {
+  const { get, shown } = await serviceWithDevice(context)
+  for (const path of [RESET, RESCUE]) {
+    for (const method of ['POST', 'PUT', 'DELETE', 'OPTIONS', 'get']) {
+      const answer = await get(path, method, shown).catch(() => undefined)
+      if (method === 'get') continue
+      assert.equal(answer?.status, 405)
+      assert.equal(answer && header(answer, 'Allow'), 'GET, HEAD')
+    }
+  }
+})
+
+test('Only the exact raw path is one of ours: no detour sets a cookie, nor opens', async (context) => {
+  const { get, shown } = await serviceWithDevice(context)
+  const asked: Headers = [
+    ['X-Forwarded-Method', 'GET'],
+    ['X-Forwarded-Proto', 'https'],
+    ['X-Forwarded-Host', 'ha.test'],
+    ['X-Forwarded-Uri', '/'],
+    ...shown,
+  ]
+  for (const target of [
+    '/.certlatch/auth/',
+    '/.certlatch/auth',
+    '/.certlatch/auth/reset/',
+    '/.certlatch/auth/Reset',
+    '/.certlatch/auth/rescue.js/',
+    '/.certlatch/auth/rescue',
+    '/.certlatch/auth/..%2F..%2Fverify',
+    '/.certlatch/auth/../../verify',
+    '/.certlatch/auth/reset/../../../verify',
+    '/.certlatch/auth/reset%3f/../../../verify',
+    '/.certlatch/auth/reset;/verify',
+    '/.certlatch/auth/reset%00',
+    '/.certlatch/auth/%72eset',
+    '/%2ecertlatch/auth/reset',
+    '//.certlatch/auth/reset',
+    '/x/../.certlatch/auth/reset',
+    '/.certlatch\\auth\\reset',
+    'http://ha.test/.certlatch/auth/reset',
+  ]) {
+    const answer = await get(target, 'GET', asked)
+    assert.equal(answer.status, 404, target)
+    assert.deepEqual(allHeaders(answer, 'Set-Cookie'), [], target)
+  }
+})
+
+test('The reset page allows its own style and its one script, and says what to do without', async (context) => {
+  const { get } = await serviceWithDevice(context)
+  const answer = await get(RESET)
+  const page = answer.body.toString()
+  const policy = header(answer, 'Content-Security-Policy') ?? ''
+  assert.ok(policy.startsWith("default-src 'none'; frame-ancestors 'none'; base-uri 'none'; "))
+  assert.ok(policy.includes(`script-src 'sha256-${hash('sha256', RESET_SCRIPT, 'base64')}'`))
+  assert.ok(page.includes(`<script>${RESET_SCRIPT}</script>`))
+  assert.match(page, /<noscript>/)
+  assert.doesNotMatch(RESET_SCRIPT + REFUSAL_SCRIPT + rescueModule(60), /localStorage|caches\b/)
+})
+
+test('The rescue module is served with the time after which the session wants renewal', async (context) => {
+  const { get } = await serviceWithDevice(context)
+  assert.match((await get(RESCUE)).body.toString(), /^const ASK_EVERY = 300000 /)
+})
+
+// --- the scripts, in a browser as small as they need it ------------------------------------------
+
+interface Browser {
+  /** What has been done, in order. */
+  readonly done: string[]
+  now: number
+  /** What the page's own memory has, `undefined` if it may not be used. */
+  storage: Map<string, string> | undefined
+  visible: boolean
+  /** Of Home Assistant; `undefined` where it has not come up. */
+  connected: boolean | undefined
+  /** What the gate says to a fetch. */
+  gate: 'refuses' | 'opens' | 'unreachable' | 'silent'
+  /** Whether the page is Home Assistant's. */
+  hasApp: boolean
+  click(): boolean
+  becomeVisible(): void
+  /** Lets time pass, in steps as fine as the timers. */
+  pass(milliseconds: number): Promise<void>
+}
+
+const settle = async () => {
+  for (let turn = 0; turn < 20; turn += 1) await Promise.resolve()
+}
+
+interface FetchOptions {
+  readonly cache: string
+  readonly signal: AbortSignal
+}
+
+interface Setting {
+  readonly workers?: readonly ('willing' | 'stuck')[] | 'none' | 'broken'
+  readonly controlled?: boolean
+  readonly storage?: Map<string, string> | undefined
+  readonly connected?: boolean | undefined
+  readonly gate?: Browser['gate']
+  readonly visible?: boolean
+  readonly hasApp?: boolean
+  readonly now?: number
+}
+
+/** Runs a script as a page that has just been loaded would. */
+async function load(script: string, setting: Setting = {}): Promise<Browser> {
+  const { workers = ['willing'], controlled = false } = setting
+  const listeners = new Map<string, (event: object) => void>()
+  const timers: { at: number; every: number | undefined; run: () => void; id: number }[] = []
+  const browser: Browser = {
+    done: [],
+    now: setting.now ?? 1_800_000_000_000,
+    storage: 'storage' in setting ? setting.storage : new Map(),
+    visible: setting.visible ?? true,
+    connected: setting.connected,
+    gate: setting.gate ?? 'refuses',
+    hasApp: setting.hasApp ?? true,
+    click: () => {
+      let isPrevented = false
+      const preventDefault = () => {
+        isPrevented = true
+      }
+      listeners.get('click')?.({ preventDefault })
+      return isPrevented
+    },
+    becomeVisible: () => {
+      browser.visible = true
+      listeners.get('visibilitychange')?.({})
+    },
+    pass: async (milliseconds) => {
+      const until = browser.now + milliseconds
+      for (;;) {
+        await settle()
+        const [next] = [...timers].sort((one, other) => one.at - other.at)
+        if (next === undefined || next.at > until) break
+        browser.now = Math.max(browser.now, next.at)
+        if (next.every === undefined) timers.splice(timers.indexOf(next), 1)
+        else next.at += next.every
+        next.run()
+      }
+      browser.now = until
+      await settle()
+    },
+  }
+  const registration = (kind: 'willing' | 'stuck') => ({
+    unregister: async () => {
+      browser.done.push('unregister')
+      if (kind === 'stuck') throw new Error('stuck')
+      return true
+    },
+  })
+  const serviceWorker = {
+    controller: controlled ? {} : null,
+    getRegistrations: async () => {
+      if (workers === 'broken') throw new Error('broken')
+      return Array.isArray(workers) ? workers.map(registration) : []
+    },
+  }
+  const addEventListener = (name: string, listener: (event: object) => void) =>
+    listeners.set(name, listener)
+  let nextId = 0
+  const addTimer = (run: () => void, after: number, every?: number) => {
+    nextId += 1
+    timers.push({ at: browser.now + after, every, run, id: nextId })
+    return nextId
+  }
+  const fetchFromGate = (path: string, { cache, signal }: FetchOptions) => {
+    browser.done.push(`fetch ${path} ${cache}`)
+    if (browser.gate === 'unreachable') return Promise.reject(new TypeError('unreachable'))
+    if (browser.gate === 'silent') {
+      return new Promise((_, reject) =>
+        signal.addEventListener('abort', () => reject(new Error('aborted'))),
+      )
+    }
+    const refused = browser.gate === 'refuses' ? 'refused' : null
+    return Promise.resolve({
+      headers: { get: (name: string) => (name === 'X-Certlatch' ? refused : null) },
+    })
+  }
+  const page = {
+    navigator: workers === 'none' ? {} : { serviceWorker },
+    location: {
+      reload: () => browser.done.push('reload'),
+      replace: (url: string) => browser.done.push(`replace ${url}`),
+    },
+    document: {
+      get visibilityState() {
+        return browser.visible ? 'visible' : 'hidden'
+      },
+      addEventListener,
+      querySelector: (selector: string) => {
+        if (selector === '.button') return { addEventListener }
+        if (!browser.hasApp) return null
+        const { connected } = browser
+        return connected === undefined ? {} : { hass: { connected } }
+      },
+    },
+    get sessionStorage() {
+      const { storage } = browser
+      if (storage === undefined) throw new Error('not allowed')
+      return {
+        getItem: (key: string) => storage.get(key) ?? null,
+        setItem: (key: string, value: string) => storage.set(key, value),
+        removeItem: (key: string) => storage.delete(key),
+      }
+    },
+    Date: { now: () => browser.now },
+    AbortController,
+    fetch: fetchFromGate,
+    setInterval: (run: () => void, every: number) => addTimer(run, every, every),
+    setTimeout: (run: () => void, after: number) => addTimer(run, after),
+    clearTimeout: (id: number) => {
+      const at = timers.findIndex((timer) => timer.id === id)
+      if (at !== -1) timers.splice(at, 1)
+    },
+  }
+  runInContext(`'use strict'; ${script}`, createContext(page))
+  await settle()
+  return browser
+}
+
+test('The refusal page waits for the button, which unregisters the workers and loads anew', async () => {
+  for (const [workers, expected] of [
+    [
+      ['willing', 'willing'],
+      ['unregister', 'unregister', 'reload'],
+    ],
+    [['stuck'], ['unregister', 'reload']],
+    ['none', ['reload']],
+    ['broken', ['reload']],
+  ] as const) {
+    const browser = await load(REFUSAL_SCRIPT, { workers })
+    assert.deepEqual(browser.done, [])
+    assert.equal(browser.click(), true)
+    await settle()
+    assert.deepEqual(browser.done, expected)
+  }
+})
+
+test('Behind a service worker the refusal page loads anew by itself, once in 60 s', async () => {
+  const storage = new Map<string, string>()
+  const show = async (now: number) =>
+    (await load(REFUSAL_SCRIPT, { controlled: true, storage, now })).done.includes('reload')
+  const noon = 1_800_000_000_000
+  assert.equal(await show(noon), true)
+  assert.equal(await show(noon + 1_000), false)
+  assert.equal(await show(noon + 59_000), false)
+  assert.equal(await show(noon + 60_000), true)
+  assert.equal(await show(noon + 61_000), false)
+  // A clock that was put back does not keep it waiting.
+  assert.equal(await show(noon - 86_400_000), true)
+})
+
+test('Where it could not remember that, the refusal page waits for the button', async () => {
+  const browser = await load(REFUSAL_SCRIPT, { controlled: true, storage: undefined })
+  assert.deepEqual(browser.done, [])
+  browser.click()
+  await settle()
+  assert.deepEqual(browser.done, ['unregister', 'reload'])
+})
+
+test('The reset page unregisters the workers and goes to the start page', async () => {
+  assert.deepEqual((await load(RESET_SCRIPT)).done, ['unregister', 'replace /'])
+  assert.deepEqual((await load(RESET_SCRIPT, { workers: 'none' })).done, ['replace /'])
+})
+
+const MODULE = rescueModule(3600)
+const FETCH = 'fetch /manifest.json no-store'
+const count = ({ done }: Browser, what: string) => done.filter((entry) => entry === what).length
+
+test('Not connected and refused, the rescue module loads the page anew, past the worker', async () => {
+  const browser = await load(MODULE)
+  assert.deepEqual(browser.done, [FETCH, 'unregister', 'reload'])
+})
+
+test('Not connected, but not refused by the gate, it only goes on looking', async () => {
+  for (const gate of ['opens', 'unreachable'] as const) {
+    const browser = await load(MODULE, { gate })
+    await browser.pass(10_000)
+    assert.equal(count(browser, FETCH), 6)
+    assert.equal(count(browser, 'reload'), 0)
+  }
+})
+
+test('A fetch without an answer is given up after ten seconds, and never doubled', async () => {
+  const browser = await load(MODULE, { gate: 'silent' })
+  await browser.pass(9_000)
+  assert.equal(count(browser, FETCH), 1)
+  await browser.pass(3_000)
+  assert.equal(count(browser, FETCH), 2)
+})
+
+test('Connected, it asks each quarter of the TTL, and leaves the page alone', async () => {
+  const browser = await load(MODULE, { connected: true })
+  assert.equal(count(browser, FETCH), 1)
+  await browser.pass(899_000)
+  assert.equal(count(browser, FETCH), 1)
+  await browser.pass(2_000)
+  assert.equal(count(browser, FETCH), 2)
+  await browser.pass(3_600_000)
+  assert.equal(count(browser, FETCH), 6)
+  assert.equal(count(browser, 'reload'), 0)
+  browser.connected = false
+  await browser.pass(2_000)
+  assert.equal(count(browser, 'reload'), 1)
+})
+
+test('It asks when the page becomes visible, and not while it is hidden', async () => {
+  const browser = await load(MODULE, { connected: true, visible: false })
+  await browser.pass(7_200_000)
+  assert.deepEqual(browser.done, [])
+  browser.becomeVisible()
+  await settle()
+  assert.deepEqual(browser.done, [FETCH])
+  browser.becomeVisible()
+  await settle()
+  assert.deepEqual(browser.done, [FETCH, FETCH])
+  browser.visible = false
+  browser.connected = false
+  await browser.pass(600_000)
+  assert.equal(count(browser, 'reload'), 0)
+})
+
+test('It loads at most once a minute, and after three loads without a connection waits 15 minutes', async () => {
+  const storage = new Map<string, string>()
+  const noon = 1_800_000_000_000
+  const minute = 60_000
+  const loads = async (now: number) => count(await load(MODULE, { storage, now }), 'reload') === 1
+  assert.equal(await loads(noon), true)
+  assert.equal(await loads(noon + 59_000), false)
+  assert.equal(await loads(noon + minute), true)
+  assert.equal(await loads(noon + 2 * minute), true)
+  for (const later of [3, 10, 16.9]) assert.equal(await loads(noon + later * minute), false)
+  assert.equal(await loads(noon + 17 * minute), true)
+  assert.equal(await loads(noon + 18 * minute), true)
+})
+
+test('A connection makes it forget the loads before', async () => {
+  const storage = new Map<string, string>()
+  const noon = 1_800_000_000_000
+  for (const minutes of [0, 1, 2]) await load(MODULE, { storage, now: noon + minutes * 60_000 })
+  const connected = await load(MODULE, { storage, now: noon + 180_000, connected: true })
+  assert.equal(storage.size, 0)
+  connected.connected = false
+  await connected.pass(2_000)
+  assert.equal(count(connected, 'reload'), 1)
+})
+
+test('Where it could not remember its loads, or finds them spoiled, it loads nothing', async () => {
+  const browser = await load(MODULE, { storage: undefined })
+  assert.deepEqual(browser.done, [FETCH])
+  browser.connected = true
+  await browser.pass(2_000)
+  const spoiled = new Map([['certlatch-rescue', '{']])
+  assert.equal(count(await load(MODULE, { storage: spoiled }), 'reload'), 0)
+})
+
+test('In a page that is not of Home Assistant it only keeps the session alive', async () => {
+  const browser = await load(MODULE, { hasApp: false })
+  await browser.pass(901_000)
+  assert.deepEqual(browser.done, [FETCH, FETCH])
+})
+
+test('A connection that comes while it asks is left alone', async () => {
+  const browser = await load(MODULE, { gate: 'opens' })
+  browser.gate = 'refuses'
+  const passing = browser.pass(2_000)
+  browser.connected = true
+  await passing
+  assert.equal(count(browser, 'reload'), 0)
+})
