@@ -956,7 +956,7 @@ describe('the rule', () => {
     const name = identity?.device
     assert.ok(name !== undefined && setSession !== undefined)
     for (const key of ['device', 'owner']) {
-      const grounds = {
+      const grounds: GroundsOptions = {
         registry: undefined,
         policy: policyFrom(`rules: {${key}: "${name}", access: certificate-or-session}`),
       }
