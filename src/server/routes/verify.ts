@@ -25,6 +25,8 @@ export interface VerifyService extends Discretion {
   grounds(): Grounds
   keyRing(): KeyRing
   nowSeconds(): number
+  /** To be waited for if this process has stood still, and may not know what was changed meanwhile. */
+  catchUp(): Promise<unknown> | undefined
   /** Whether answers end their connection, because the service is stopping. */
   isDraining(): boolean
   countDecision(decision: Decision, seconds: number): void
@@ -78,10 +80,7 @@ export function verifyRoute(service: VerifyService): Middleware {
     end(service, res, answer)
   }
 
-  return (context, next) => {
-    const { req, res } = context
-    if (req.url !== '/verify' && !req.url?.startsWith('/verify?')) return next()
-    context.respond = false
+  const respondSafely = (req: IncomingMessage, res: ServerResponse): undefined => {
     try {
       respond(req, res)
     } catch (error) {
@@ -92,6 +91,15 @@ export function verifyRoute(service: VerifyService): Middleware {
       else res.destroy()
     }
     return undefined
+  }
+
+  return (context, next) => {
+    const { req, res } = context
+    if (req.url !== '/verify' && !req.url?.startsWith('/verify?')) return next()
+    context.respond = false
+    const caughtUp = service.catchUp()
+    const now = () => respondSafely(req, res)
+    return caughtUp === undefined ? now() : caughtUp.then(now, now)
   }
 }
 
