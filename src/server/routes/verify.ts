@@ -124,10 +124,9 @@ function tell(
   rawHeaders: readonly string[],
   nowSeconds: number,
 ): void {
-  const describe = () => describeRequest(service, headers, rawHeaders)
   if (!decision.allow) {
     service.audit.refused(decision, () => ({
-      ...describe(),
+      ...describeRequest(service, headers, rawHeaders),
       device: service.deviceOf(headers),
       ...(OF_A_RULE.has(decision.reason) && { rule: ruleOf(service, headers) }),
     }))
@@ -135,7 +134,9 @@ function tell(
   }
   const isFirstToday = noteSeen(service, decision, nowSeconds)
   if (isFirstToday || decision.setSession !== undefined) {
-    service.audit.allowed(decision, isFirstToday, describe)
+    service.audit.allowed(decision, isFirstToday, () =>
+      describeRequest(service, headers, rawHeaders),
+    )
   }
 }
 
