@@ -85,15 +85,22 @@ export function matchesLine(expected: string, actual: string): boolean {
   return new RegExp(`^${parts.join('.*')}$`, 's').test(actual)
 }
 
+const { NODE_V8_COVERAGE } = process.env
+/** What has been run of the program counts for its coverage. */
+const COVERAGE = NODE_V8_COVERAGE === undefined ? {} : { NODE_V8_COVERAGE }
+
 const WORD = /(?:'[^']*'|[^\s'])+/g
 
 function runCertlatch(command: string, directory: string): Promise<Outcome> {
   const words = [...command.matchAll(WORD)].map(([word]) => word.replaceAll("'", ''))
   const program = words.indexOf('certlatch')
   if (program === -1) throw new Error(`not a call of certlatch: ${command}`)
-  const environment = Object.fromEntries(
-    words.slice(0, program).map((assignment) => assignment.split(/=(.*)/s, 2)),
-  )
+  const environment = {
+    ...Object.fromEntries(
+      words.slice(0, program).map((assignment) => assignment.split(/=(.*)/s, 2)),
+    ),
+    ...COVERAGE,
+  }
   return new Promise((resolve) => {
     const child = execFile(
       process.execPath,
