@@ -53,7 +53,7 @@ async function startSite(household: Household, port: number): Promise<Site> {
 }
 
 for (const kind of [TRAEFIK, CADDY]) {
-  describe(`another site, the household behind ${kind.dialect}`, { skip, timeout: 120_000 }, () => {
+  describe(`another site, the household behind ${kind.dialect}`, { skip, timeout: 300_000 }, () => {
     let household: Household
     let site: Site
     let browser: Chromium

@@ -43,7 +43,7 @@ const BROWSERS = [
 
 for (const { title, start, missing } of BROWSERS) {
   const skip = homeAssistantMissing() || missing()
-  describe(`Home Assistant in ${title}`, { skip, timeout: 180_000 }, () => {
+  describe(`Home Assistant in ${title}`, { skip, timeout: 300_000 }, () => {
     let household: Household
     let device: HouseholdDevice
     let browser: Browser

@@ -12,6 +12,7 @@ tools=${CERTLATCH_E2E_TOOLS:-$here/.tools}
 compose_version=v2.32.4
 node_image=node:24-bookworm-slim
 traefik_image=traefik:v3.7
+prometheus_image=prom/prometheus:v3.5.0
 
 say() { echo "compose-tools: $*" >&2; }
 fail() { say "$@"; exit 1; }
@@ -23,6 +24,7 @@ install_packages() {
   has docker && has dockerd || missing+=(docker.io)
   has iptables || missing+=(iptables)
   has debootstrap || missing+=(debootstrap)
+  has prometheus && has promtool || missing+=(prometheus)
   [[ ${#missing[@]} == 0 ]] && return
   [[ $(id -u) == 0 ]] || fail "missing: ${missing[*]}; install them, or run this as root"
   say "installing ${missing[*]}"
@@ -128,6 +130,25 @@ make_traefik_image() {
   build_image "$traefik_image" "$folder"
 }
 
+# Debian's is older than the image of that name: what the shipped files use, it knows too.
+make_prometheus_image() {
+  image_missing "$prometheus_image" || return 0
+  make_debian_image
+  say "making $prometheus_image"
+  local folder=$work/prometheus
+  mkdir -p "$folder"
+  cp "$(command -v prometheus)" "$folder/prometheus"
+  cp "$(command -v promtool)" "$folder/promtool"
+  cat > "$folder/Dockerfile" << 'DOCKERFILE'
+FROM certlatch-e2e/debian:12
+COPY prometheus promtool /bin/
+RUN mkdir /prometheus && chown nobody:nogroup /prometheus
+USER nobody
+ENTRYPOINT ["/bin/prometheus"]
+DOCKERFILE
+  build_image "$prometheus_image" "$folder"
+}
+
 mkdir -p "$tools"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -138,4 +159,5 @@ build_compose &
 compose=$!
 make_node_image
 make_traefik_image
+make_prometheus_image
 wait $compose

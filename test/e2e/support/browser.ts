@@ -140,7 +140,7 @@ export const untilWorkerIsActive = (browser: Browser): Promise<void> =>
           `navigator.serviceWorker.getRegistration().then((it) => it?.active != null && !it.installing)`,
         )
         .catch(() => false)) === true,
-    60_000,
+    150_000,
   )
 
 /** A picture for a person to look at, where CERTLATCH_E2E_PICTURES names a folder. */

@@ -180,7 +180,7 @@ async function untilItAsks(
 }
 
 const untilItOpens = (target: Target, device: Credential): Promise<void> =>
-  until('the device is known', async () => (await statusOf(target, device)) === 200)
+  until('the device is known', async () => ![0, 403].includes(await statusOf(target, device)))
 
 /** Adds a device as a person would, and unpacks what it is given for clients that want PEM. */
 async function addDevice(
