@@ -354,6 +354,29 @@ describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
     assert.doesNotMatch(log, /acme|ERR/i)
   })
 
+  it("opens with Caddy in Traefik's place to the same devices and cookies", async () => {
+    const other = await project.addDevice('A tablet')
+    await until(async () => (await visit(other)).status === 200, 'the device is known')
+    const [cookieOfTraefik = ''] = (await visit(other)).cookies
+    // Both have the same addresses.
+    await project.compose('down', '--timeout', '5')
+    await project.composeWithCaddy('up', '--detach', '--wait', '--wait-timeout', '120')
+    try {
+      const address = await project.composeWithCaddy('port', 'caddy', '443')
+      port = Number(address.trim().split(':').at(-1))
+      assert.equal((await visit({})).status, 403)
+      const answer = await visit(other)
+      assert.equal(answer.status, 200)
+      const shown = { cookie: cookieOfTraefik }
+      assert.equal((await visit(shown)).status, 200)
+      assert.deepEqual(await openWebSocket(shown), { status: 101, echo: 'hello' })
+      const { headers } = JSON.parse((await visit(other)).body) as Arrived
+      assert.equal(headers['x-certlatch-device'], 'A tablet')
+    } finally {
+      await project.composeWithCaddy('down', '--timeout', '5')
+    }
+  })
+
   async function addressOf(service: string, network: string): Promise<string> {
     const format = `{{ (index .NetworkSettings.Networks "certlatch-e2e_${network}").IPAddress }}`
     const id = await project.container(service)
