@@ -25,6 +25,11 @@ async function addressesIn(path: string): Promise<readonly string[]> {
   return [...new Set((await read(path)).match(/10\.157\.\d+\.\d+/g))].sort()
 }
 
+const fixedAddresses = (compose: string): readonly string[] =>
+  [...compose.matchAll(/(\w+): \{ ipv4_address: (\S+) \}/g)].map(
+    ([, network, address]) => `${network} ${address}`,
+  )
+
 describe('the files of docker compose', () => {
   it('give Traefik the shipped dynamic file but for certificate, addresses and paths', async () => {
     const shipped = lines(await read('deploy/traefik/dynamic.yml')).join('\n')
@@ -68,19 +73,57 @@ certificatesResolvers:
     assert.equal(own, expected + added)
   })
 
+  it('give Caddy the shipped file but for addresses, name and path', async () => {
+    const expected = replaced(await read('deploy/caddy/Caddyfile'), [
+      ['127.0.0.1:9180', '10.157.90.3:9180'],
+      ['127.0.0.1:8123', '10.157.91.3:8123'],
+      ['\nhome.example {', '\n{$DOMAIN} {'],
+      ['/var/lib/certlatch/public/ca.crt', '/certlatch/ca.crt'],
+    ])
+    assert.deepEqual(lines(await read('deploy/caddy/compose/Caddyfile')), lines(expected))
+  })
+
+  it('give Prometheus the shipped file but for the address, and without Alertmanager', async () => {
+    const shipped = lines(await read('deploy/prometheus/prometheus.yml'))
+    const from = shipped.indexOf('alerting:')
+    const expected = shipped.toSpliced(from, shipped.indexOf('scrape_configs:') - from).join('\n')
+    assert.equal(
+      lines(await read('deploy/prometheus/compose/prometheus.yml')).join('\n'),
+      replaced(expected, [
+        ['127.0.0.1:9181', '10.157.93.3:9181'],
+        ['- certlatch.rules.yml', '- ../certlatch.rules.yml'],
+      ]),
+    )
+  })
+
+  it('give Grafana the shipped files but for the address', async () => {
+    const shipped = lines(await read('deploy/grafana/provisioning/datasources/certlatch.yml'))
+    assert.equal(
+      lines(await read('deploy/grafana/compose/certlatch.yml')).join('\n'),
+      replaced(shipped.join('\n'), [['http://127.0.0.1:9090', 'http://10.157.94.2:9090']]),
+    )
+    const provider = await read('deploy/grafana/provisioning/dashboards/certlatch.yml')
+    const [, folder = ''] = /^ +path: (\S+)$/m.exec(provider) ?? []
+    assert.ok(
+      (await read('docker-compose.yml')).includes(`./deploy/grafana/dashboards:${folder}:ro`),
+    )
+  })
+
   it('agree on every fixed address', async () => {
     const compose = await read('docker-compose.yml')
-    const fixed = Object.fromEntries(
-      [...compose.matchAll(/(gate|home): \{ ipv4_address: (\S+) \}/g)].map(
-        ([, network, address], index) => [`${network} ${index}`, address],
-      ),
-    )
-    assert.deepEqual(fixed, {
-      'gate 0': '10.157.90.2',
-      'home 1': '10.157.91.2',
-      'gate 2': '10.157.90.3',
-      'home 3': '10.157.91.3',
-    })
+    assert.deepEqual(fixedAddresses(compose), [
+      'gate 10.157.90.2',
+      'home 10.157.91.2',
+      'gate 10.157.90.3',
+      'watch 10.157.93.3',
+      'home 10.157.91.3',
+      'watch 10.157.93.2',
+      'graphs 10.157.94.2',
+      'graphs 10.157.94.3',
+    ])
+    const caddy = fixedAddresses(await read('deploy/compose/caddy.yml'))
+    assert.deepEqual(caddy, ['gate 10.157.90.2', 'home 10.157.91.2'])
+    assert.match(compose, /^ {6}CERTLATCH_ADMIN_LISTEN: 10\.157\.93\.3:9181$/m)
     assert.match(compose, /^ {6}CERTLATCH_TRUSTED_PROXIES: 10\.157\.90\.2$/m)
     const configuration = 'deploy/compose/homeassistant/configuration.yaml'
     assert.deepEqual(await addressesIn(configuration), ['10.157.91.2'])

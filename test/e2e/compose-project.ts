@@ -9,6 +9,7 @@ import type { Credential } from './support/pki.ts'
 
 export const REPOSITORY = join(import.meta.dirname, '../../..')
 const NAME = 'certlatch-e2e'
+const GRAFANA = 'grafana/grafana:13.2.3'
 const HOME_ASSISTANT = 'ghcr.io/home-assistant/home-assistant:stable'
 /** There is no buildx where Docker comes from Debian. */
 const ENVIRONMENT = { ...processEnvironment(), DOCKER_BUILDKIT: '0' }
@@ -50,6 +51,8 @@ export interface Project {
   /** Runs `docker compose` in it. */
   readonly compose: (...args: readonly string[]) => Promise<string>
   readonly tryCompose: (...args: readonly string[]) => Promise<Ended>
+  /** The same with Caddy in Traefik's place. */
+  readonly composeWithCaddy: (...args: readonly string[]) => Promise<string>
   /** Runs a line of the documents in a shell, with this project's `docker compose` in it. */
   readonly shell: (line: string) => Promise<string>
   /** Runs a module's text with Node in the image, with both volumes and in the given network. */
@@ -82,11 +85,16 @@ export async function prepareProject(): Promise<Project> {
 async function prepareIn(folder: string, clear: () => Promise<void>): Promise<Project> {
   const { certificate } = await writeFilledIn(folder)
   const [program, ...first] = await composeCommand()
-  const files = ['--project-name', NAME, '--project-directory', REPOSITORY]
-  for (const file of [join(REPOSITORY, 'docker-compose.yml'), join(folder, 'override.yml')]) {
-    files.push('--file', file)
-  }
-  files.push('--env-file', join(folder, '.env'))
+  const filesOf = (...paths: readonly string[]): readonly string[] => [
+    ...['--project-name', NAME, '--project-directory', REPOSITORY],
+    ...['--env-file', join(folder, '.env'), '--file', join(REPOSITORY, 'docker-compose.yml')],
+    ...paths.flatMap((path) => ['--file', path]),
+  ]
+  const files = filesOf(join(folder, 'override.yml'))
+  const withCaddy = filesOf(
+    join(REPOSITORY, 'deploy', 'compose', 'caddy.yml'),
+    join(folder, 'override-caddy.yml'),
+  )
   const tryCompose = (...args: readonly string[]) => run(program, ...first, ...files, ...args)
   const compose = (...args: readonly string[]) => succeed(program, ...first, ...files, ...args)
   const remove = () => compose('down', '--volumes', '--remove-orphans', '--timeout', '5')
@@ -103,6 +111,7 @@ async function prepareIn(folder: string, clear: () => Promise<void>): Promise<Pr
   return {
     compose,
     tryCompose,
+    composeWithCaddy: (...args) => succeed(program, ...first, ...withCaddy, ...args),
     shell: (line) => succeed('bash', '-euc', line.replaceAll('docker compose', composeWords)),
     runInImage,
     addDevice: async (name) => {
@@ -175,6 +184,12 @@ async function writeFilledIn(folder: string) {
     - { certFile: ${mounted}/server.crt, keyFile: ${mounted}/server.key }
 `,
   )
+  // Its image can't be made of packages: where it is not there already, the rest is run without.
+  const there = await run('docker', 'image', 'inspect', '--format', '{{ .Id }}', GRAFANA)
+  const grafana =
+    there.code === 0
+      ? '  grafana:\n    ports: !override ["127.0.0.1::3000"]\n'
+      : '  grafana: !reset null\n'
   await writeFile(
     join(folder, 'override.yml'),
     `services:
@@ -184,13 +199,35 @@ async function writeFilledIn(folder: string) {
     volumes: ["${dynamic}:${mounted}:ro"]
   certlatch:
     build: { network: host }
-`,
+${grafana}`,
   )
+  await writeCaddyOverride(folder, grafana)
   return server
 }
 
+/** The server certificate from a file for Caddy, too. */
+async function writeCaddyOverride(folder: string, grafana: string): Promise<void> {
+  const caddy = join(folder, 'caddy')
+  await mkdir(caddy)
+  for (const name of ['server.crt', 'server.key']) {
+    await cp(join(folder, 'dynamic', name), join(caddy, name))
+  }
+  const shipped = await readFile(join(REPOSITORY, 'deploy/caddy/compose/Caddyfile'), 'utf8')
+  const files = '/etc/caddy/server.crt /etc/caddy/server.key'
+  await writeFile(join(caddy, 'Caddyfile'), replaceLine(shipped, '\ttls {', `\ttls ${files} {`))
+  await writeFile(
+    join(folder, 'override-caddy.yml'),
+    `services:
+  caddy:
+    dns: 127.0.0.1
+    ports: !override ["127.0.0.1::443"]
+    volumes: ["${caddy}:/etc/caddy:ro"]
+${grafana}`,
+  )
+}
+
 function replaceLine(text: string, line: string, replacement: string): string {
-  if (!text.split('\n').includes(line)) throw new Error(`.env.example has no line ${line}`)
+  if (!text.split('\n').includes(line)) throw new Error(`there is no line ${line}`)
   return text.replace(line, replacement)
 }
 

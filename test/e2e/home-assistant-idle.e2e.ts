@@ -1,10 +1,13 @@
-// What becomes of Home Assistant's page while it is only open, and where the rescue module is not
-// part of it.
+// What becomes of Home Assistant's page while it is only open, where the rescue module is not part of
+// it, and where Home Assistant is not told of its proxy.
 import assert from 'node:assert/strict'
-import { describe, test } from 'node:test'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
 import { isConnected, keepPicture, untilConnected, untilShown } from './support/browser.ts'
 import { chromiumMissing } from './support/browser-chromium.ts'
 import { homeAssistantMissing } from './support/home-assistant.ts'
+import { type Household, send, startHousehold } from './support/home-assistant-household.ts'
 import {
   CERTIFICATE_ON_NAVIGATIONS_ONLY,
   NO_CERTIFICATE,
@@ -20,11 +23,11 @@ import {
   useHousehold,
 } from './support/home-assistant-used.ts'
 import { TRAEFIK } from './support/proxies.ts'
-import { pause, until } from './support/tools.ts'
+import { pause, repositoryFolder, until } from './support/tools.ts'
 
 const skip = homeAssistantMissing() || chromiumMissing()
 
-describe('a page of Home Assistant without the rescue module', { skip, timeout: 120_000 }, () => {
+describe('a page of Home Assistant without the rescue module', { skip, timeout: 300_000 }, () => {
   const home = useHousehold(TRAEFIK, {})
 
   test('spins where certlatch refuses, and the reset page ends that', async () => {
@@ -41,7 +44,7 @@ describe('a page of Home Assistant without the rescue module', { skip, timeout: 
   })
 })
 
-describe('a session under an open page of Home Assistant', { skip, timeout: 180_000 }, () => {
+describe('a session under an open page of Home Assistant', { skip, timeout: 300_000 }, () => {
   const home = useHousehold(TRAEFIK, {
     settings: { CERTLATCH_SESSION_TTL: '20s', CERTLATCH_SESSION_MAX_AGE: '60s' },
     homeAssistant: { extraModule: RESCUE },
@@ -71,3 +74,25 @@ describe('a session under an open page of Home Assistant', { skip, timeout: 180_
     await untilConnected(home.page)
   })
 })
+
+describe('Home Assistant that is not told of its proxy', { skip, timeout: 60_000 }, () => {
+  let household: Household
+  before(async () => {
+    household = await startHousehold(TRAEFIK, { homeAssistant: { behindProxy: false } })
+  })
+  after(() => household?.close())
+
+  test('answers 400 by itself, and names the reason in its log, as the README says', async () => {
+    const device = await household.addDevice("Ada's phone")
+    const { status, headers } = await send(household.target, { credential: device })
+    assert.equal(status, 400)
+    // Not a refusal of ours.
+    assert.equal(headers['x-certlatch'], undefined)
+    const [, sentence = ''] = /`(A request from a reverse proxy[^`]*)`/.exec(readme()) ?? []
+    assert.ok(sentence.length > 20)
+    await until('its log says so', () => household.homeAssistant.log().includes(sentence))
+  })
+})
+
+const readme = () =>
+  readFileSync(join(repositoryFolder(), 'README.md'), 'utf8').replace(/\s+/g, ' ')

@@ -35,7 +35,7 @@ const isOurs = ({ headers }: Received): boolean => headers['x-certlatch'] !== un
 
 for (const kind of [TRAEFIK, CADDY, NGINX]) {
   const skip = homeAssistantMissing()
-  describe(`Home Assistant behind ${kind.dialect}, with rules`, { skip, timeout: 180_000 }, () => {
+  describe(`Home Assistant behind ${kind.dialect}, with rules`, { skip, timeout: 300_000 }, () => {
     const folder = mkdtempSync(join(tmpdir(), 'certlatch-rules-'))
     let household: Household
     let person: Person

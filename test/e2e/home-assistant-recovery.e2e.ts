@@ -33,7 +33,7 @@ const VARIANTS = [
 
 for (const { kind, settings, width, status } of VARIANTS) {
   const title = `a refused page of Home Assistant behind ${kind.dialect}, refusals with ${status}`
-  describe(title, { skip, timeout: 240_000 }, () => {
+  describe(title, { skip, timeout: 300_000 }, () => {
     const options = { settings, homeAssistant: { extraModule: RESCUE } }
     const home = useHousehold(kind, options, width)
     const picture = (name: string) => keepPicture(home.page, `${kind.dialect}-${name}`)

@@ -42,7 +42,7 @@ const socketsOf = (questions: readonly Question[]) =>
   questions.filter(({ headers }) => headers['upgrade'] === 'websocket')
 
 for (const kind of [TRAEFIK, CADDY, NGINX, HAPROXY]) {
-  describe(`Home Assistant behind ${kind.dialect}`, { skip: missing, timeout: 180_000 }, () => {
+  describe(`Home Assistant behind ${kind.dialect}`, { skip: missing, timeout: 300_000 }, () => {
     let household: Household
     let person: Person
     let device: HouseholdDevice

@@ -23,8 +23,9 @@ import { type Recorder, startRecorder } from './home-assistant-recorder.ts'
 import type { Credential } from './pki.ts'
 import { findProgram, freePort, until } from './tools.ts'
 
-/** Another site, with a certificate of the same authority. */
+/** Other sites, with certificates of the same authority. */
 export const OTHER_HOST = 'elsewhere.example'
+export const FRIENDLY_HOST = 'friend.example'
 
 /** What a person carries to a device: certificate and key, as PEM and as one file with a password. */
 export interface HouseholdDevice extends Credential {
@@ -43,6 +44,8 @@ export interface Household {
   readonly certlatch: Certlatch
   readonly recorder: Recorder
   addDevice(name: string): Promise<HouseholdDevice>
+  /** Ends all sessions of a device; its certificate opens others. */
+  signOut(name: string): Promise<void>
   close(): Promise<void>
 }
 
@@ -129,6 +132,10 @@ async function startIn(
       recorder.forget()
       return device
     },
+    signOut: async (name) => {
+      const ended = await runCommand(certlatch.environment, 'device', 'sign-out', name)
+      if (ended.code !== 0) throw new Error(`certlatch device sign-out: ${ended.stderr}`)
+    },
     close,
   }
 }
@@ -173,7 +180,7 @@ async function untilItAsks(
 }
 
 const untilItOpens = (target: Target, device: Credential): Promise<void> =>
-  until('the device is known', async () => (await statusOf(target, device)) === 200)
+  until('the device is known', async () => ![0, 403].includes(await statusOf(target, device)))
 
 /** Adds a device as a person would, and unpacks what it is given for clients that want PEM. */
 async function addDevice(
@@ -215,7 +222,7 @@ function makeServerFiles(folder: string): ServerFiles {
   openssl(
     ...['req', '-x509', ...key, '-subj', `/CN=${HOST}`],
     ...['-CA', file('web.crt'), '-CAkey', file('web.key')],
-    ...['-addext', `subjectAltName=DNS:${HOST},DNS:${OTHER_HOST}`],
+    ...['-addext', `subjectAltName=DNS:${HOST},DNS:${OTHER_HOST},DNS:${FRIENDLY_HOST}`],
     ...['-addext', 'basicConstraints=critical,CA:FALSE'],
     ...['-addext', 'extendedKeyUsage=serverAuth'],
     ...['-keyout', file('server.key'), '-out', file('server.crt')],
