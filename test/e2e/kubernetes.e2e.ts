@@ -373,11 +373,8 @@ describe('Traefik, told by the manifests', { skip: programsMissing('traefik', 'o
   }
 
   it('is refused without the secret of certlatch-proxy', async () => {
-    const change = {
-      file: 'middlewares.yml',
-      text: SECRET_PLACE,
-      becomes: 'something-else-entirely',
-    }
+    const text = 'X-Certlatch-Proxy-Secret: the'
+    const change = { file: 'middlewares.yml', text, becomes: 'X-Another: the' }
     await withGate(world, [change], async (own) => {
       assert.equal((await own.send({ credential: 'ada' })).status, 403)
     })
