@@ -107,18 +107,12 @@ function readName(given: string, what: 'device' | 'owner'): string {
 }
 
 /** The entry of a new device, without certificates; that of one whose first was never handed out. */
-export function newEntry(
-  devices: readonly Device[],
-  name: string,
-  owner: string | undefined,
-): Device {
+function newEntry(devices: readonly Device[], name: string, owner: string | undefined): Device {
   const same = devices.find((device) => isSameName(device.name, name))
   if (same !== undefined && same.certificates.length > 0) {
-    const hint =
-      same.name === name
-        ? `certlatch device renew makes it a new certificate; a second device needs a name of its own`
-        : `names have to differ in more than upper and lower case`
-    throw new AdministrationError(`there is a device "${same.name}" already: ${hint}`)
+    throw new AdministrationError(
+      `there is a device "${same.name}" already: ${hintFor(same, name)}`,
+    )
   }
   for (const other of devices) {
     if (other === same) continue
@@ -134,6 +128,13 @@ export function newEntry(
     }
   }
   return { id: same?.id ?? randomUUID(), name, owner, certificates: [] }
+}
+
+function hintFor({ name, certificates }: Device, given: string): string {
+  if (name !== given) return 'names have to differ in more than upper and lower case'
+  return certificates.every(({ revokedAt }) => revokedAt !== undefined)
+    ? 'it is revoked for good; give the device that takes its place another name'
+    : 'certlatch device renew makes it a new certificate; a second device needs a name of its own'
 }
 
 const isSameName = (one: string, other: string): boolean =>

@@ -1,7 +1,6 @@
-import { readdir, rename, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { rename, rm } from 'node:fs/promises'
 import { completeStagedFiles, dataPaths } from '../store/data-directory.ts'
-import { errorCode } from '../store/files.ts'
+import { removeTemporaries } from '../store/files.ts'
 import { acquireLock } from '../store/lock.ts'
 import { foldDead } from '../store/running.ts'
 import { withdrawUndelivered } from './delivery.ts'
@@ -55,14 +54,8 @@ async function completeInterrupted(directory: Directory): Promise<void> {
   await completeAuthorityRenewal(directory)
   await withdrawUndelivered(directory)
   await foldDead(paths.running, lock)
-  for (const folder of [
-    paths.publicFolder,
-    paths.privateFolder,
-    paths.devices,
-    paths.certificates,
-  ]) {
-    await removeTemporaries(folder)
-  }
+  const { publicFolder, privateFolder, devices, certificates, previous } = paths
+  await removeTemporaries(publicFolder, privateFolder, devices, certificates, previous)
 }
 
 /** The key of a successor CA belongs in its place exactly if ca.crt has the successor already. */
@@ -78,22 +71,4 @@ async function completeAuthorityRenewal({ paths, lock }: Directory): Promise<voi
   if (isCommitted && (await exists(nextAuthorityKey))) await rename(nextAuthorityKey, authorityKey)
   await rm(nextAuthorityKey, { force: true })
   await rm(nextAuthority, { force: true })
-}
-
-const TEMPORARY = /\.[0-9a-f]{12}\.tmp$/
-
-/** What a killed writer has begun; nobody else writes here now but services, in their own folder. */
-async function removeTemporaries(folder: string): Promise<void> {
-  for (const name of await listIfThere(folder)) {
-    if (TEMPORARY.test(name)) await rm(join(folder, name), { recursive: true, force: true })
-  }
-}
-
-async function listIfThere(folder: string): Promise<readonly string[]> {
-  try {
-    return await readdir(folder)
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return []
-    throw error
-  }
 }

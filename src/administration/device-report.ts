@@ -10,7 +10,7 @@ import { readDevices } from './directory.ts'
 import { AdministrationError } from './problem.ts'
 
 /** What became of a certificate; only `active` ones open. */
-export type CertificateState =
+type CertificateState =
   | 'active'
   | 'revoked'
   | 'blocked'

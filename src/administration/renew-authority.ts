@@ -1,8 +1,8 @@
 import { readFile, rename } from 'node:fs/promises'
 import { writePem } from '../certificate/pem.ts'
 import type { Issuer } from '../certificate/verify.ts'
-import { makeAuthority } from '../store/data-directory.ts'
 import { describeFileError, MODE } from '../store/files.ts'
+import { makeAuthority } from '../store/made-authority.ts'
 import {
   isEncryptedKey,
   readActiveSigner,

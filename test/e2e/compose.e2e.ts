@@ -56,8 +56,8 @@ describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
     headers: { Host: DOMAIN, ...(shown.cookie !== undefined && { Cookie: shown.cookie }) },
   })
 
-  async function visit(shown: Shown): Promise<Answer> {
-    const sent = request({ ...connection(shown), path: '/lovelace' }).end()
+  async function visit(shown: Shown, path = '/lovelace'): Promise<Answer> {
+    const sent = request({ ...connection(shown), path }).end()
     const [response] = await once(sent, 'response')
     const lines: readonly string[] = response.headers['set-cookie'] ?? []
     return {
@@ -117,6 +117,13 @@ describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
     const answer = await visit({})
     assert.deepEqual([answer.status, answer.refused, answer.cookies], [403, true, []])
     assert.equal((await openWebSocket({})).status, 403)
+  })
+
+  it('lets a webhook reach Home Assistant without a certificate, and nothing beside it', async () => {
+    const { status, cookies } = await visit({}, '/api/webhook/0123456789abcdef')
+    assert.deepEqual([status, cookies], [200, []])
+    assert.equal((await visit({}, '/api/states')).status, 403)
+    assert.equal((await visit({}, '/api/webhook/..%2Fstates')).status, 403)
   })
 
   it('opens to a certificate and answers it with one cookie', async () => {

@@ -508,7 +508,9 @@ async function routeOn(context: TestContext, parts: Partial<VerifyService>) {
     countDecision: (decision) => {
       counted.push(decision.allow ? 'allow' : decision.reason)
     },
-    logRefusal: () => {},
+    logClient: 'full',
+    deviceOf: () => undefined,
+    audit: { refused: () => {}, allowed: () => {} },
     logError: (error) => logged.push(error),
     ...parts,
   }
@@ -599,7 +601,7 @@ test('A fault of the files or while minting closes too', async (context) => {
 test('A fault in a counter or in the log closes too', async (context) => {
   const { ask, logged } = await routeOn(context, {
     grounds: () => grounds({}),
-    logRefusal: bug,
+    audit: { refused: bug, allowed: bug },
   })
   assertRefused(await ask())
   assert.equal(logged.length, 1)

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import { readPemBlocks } from '../../src/certificate/pem.ts'
+import { parsePolicy } from '../../src/policy/parse.ts'
 import { writeKey } from '../../src/session/key-ring.ts'
 import { writeAdopted } from '../../src/store/adopted.ts'
 import { writeBlocks } from '../../src/store/blocks.ts'
@@ -47,7 +48,11 @@ function compile(texts: Texts, previous?: Snapshot): CompiledSnapshot {
       policy:
         texts.policy === undefined
           ? undefined
-          : { ...source('policy.yaml', texts.policy), trustedProxies: LOOPBACK },
+          : {
+              ...source('policy.yaml', texts.policy),
+              trustedProxies: LOOPBACK,
+              parse: parsePolicy,
+            },
     },
     'deny',
     previous,

@@ -49,6 +49,8 @@ export interface Household {
 export interface HouseholdOptions {
   readonly homeAssistant?: HomeAssistantOptions
   readonly settings?: Readonly<Record<string, string>>
+  /** The text of the policy file. */
+  readonly policy?: string
   readonly changes?: readonly Change[]
 }
 
@@ -86,7 +88,7 @@ async function startIn(
       started.push(it.close)
       return it
     }),
-    startCertlatch(folder, kind.dialect, undefined, options.settings).then((it) => {
+    startCertlatch(folder, kind.dialect, undefined, settingsOf(folder, options)).then((it) => {
       started.push(it.close)
       return it
     }),
@@ -150,6 +152,13 @@ const statusOf = (target: Target, credential?: Credential): Promise<number> =>
     ({ status }) => status,
     () => 0,
   )
+
+function settingsOf(folder: string, { settings, policy }: HouseholdOptions) {
+  if (policy === undefined) return settings
+  const file = join(folder, 'policy.yaml')
+  writeFileSync(file, policy)
+  return { ...settings, CERTLATCH_POLICY_FILE: file }
+}
 
 /** Traefik listens before it knows its routes; 403 says that certlatch was asked. */
 async function untilItAsks(
