@@ -71,16 +71,24 @@ describe('the manifests for Kubernetes', () => {
   it('set what certlatch understands, and listen where Service and probes go', () => {
     const set: [string, string][] = container.env.map(({ name, value }: Resource) => [name, value])
     const environment = Object.fromEntries(set)
-    const { CERTLATCH_PROXY_SECRET_FILE: secretFile, ...rest } = environment
+    const { CERTLATCH_PROXY_SECRET_FILE: secretFile, ...others } = environment
+    const { CERTLATCH_METRICS_TOKEN_FILE: tokenFile, ...rest } = others
     // As load.ts does with the file; the image sets the first of these.
     const parsed = parseConfig({
       CERTLATCH_LISTEN: '0.0.0.0:9180',
       CERTLATCH_PROXY_SECRET: 'a-secret-of-sixteen-or-more',
+      CERTLATCH_METRICS_TOKEN: 'another-of-sixteen-or-more',
       ...rest,
     })
     assert.ok(parsed.ok)
+    // The network policy does what this asks for.
+    for (const warning of parsed.warnings)
+      assert.match(warning, /let only your monitoring reach it$/)
     const { listen, adminListen, proxySecret } = parsed.config
     assert.ok(proxySecret !== undefined && secretFile?.startsWith('/run/certlatch/proxy/'))
+    assert.ok(tokenFile?.startsWith('/run/certlatch/metrics/'))
+    const { credentials } = only('ServiceMonitor').spec.endpoints[0].authorization
+    assert.deepEqual(credentials, { name: 'certlatch-metrics', key: 'token' })
     assert.deepEqual(container.ports, [
       { name: 'verify', containerPort: listen.port },
       { name: 'admin', containerPort: adminListen.port },
@@ -105,7 +113,10 @@ describe('the manifests for Kubernetes', () => {
     const writable = container.volumeMounts.filter(({ readOnly }: Resource) => readOnly !== true)
     assert.deepEqual(writable, [{ name: 'running', mountPath: paths.running }])
     const mounted = container.volumeMounts.map(({ mountPath }: Resource) => mountPath)
-    assert.deepEqual(mounted, [...places, paths.running, '/run/certlatch/proxy'])
+    assert.deepEqual(mounted, [
+      ...[...places, paths.running],
+      ...['/run/certlatch/proxy', '/run/certlatch/metrics'],
+    ])
     for (const mount of container.volumeMounts) assert.equal(mount.subPath, undefined)
     const volumes = new Map<string, Resource>(pod.volumes.map((one: Resource) => [one.name, one]))
     assert.equal(volumes.size, mounted.length)
@@ -262,7 +273,7 @@ echo "name: $4"
     const names = [...objects.matchAll(/name: (.*)/g)].map(([, name]) => name)
     const secrets = RESOURCES.find(({ kind }) => kind === 'Deployment')
       .spec.template.spec.volumes.flatMap(({ secret }: Resource) => secret?.secretName ?? [])
-      .filter((name: string) => name !== 'certlatch-proxy')
+      .filter((name: string) => !['certlatch-proxy', 'certlatch-metrics'].includes(name))
     assert.deepEqual(names, secrets)
   })
 
