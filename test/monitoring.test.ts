@@ -142,7 +142,7 @@ test("the dashboard is what Grafana's published types say", { timeout: 120_000 }
     .replace('"displayMode": "basic"', '"displayMode": "plain"')
     .replace('"drawStyle": "line"', '"drawStile": "line"')
   const found = typeErrors(spoiled)
-  for (const name of ['graphTooltip', 'displayMode', 'drawStile'])
+  for (const name of ['DashboardCursorSync', '"plain"', 'drawStile'])
     assert.ok(found.includes(name), name)
 })
 

@@ -58,6 +58,8 @@ export async function deliver(
       await syncFolder(dirname(parcel.path))
     }
     await directory.remove(paths.undelivered)
+    // A note that came back after a power cut would take back what somebody uses by then.
+    await syncFolder(paths.privateFolder)
   } catch (error) {
     // A disk that is full just now lets nothing be taken back either; the note stays for the next.
     await withdrawUndelivered(directory).catch(() => undefined)

@@ -75,6 +75,11 @@ const COMMANDS: readonly CommandRow[] = [
     load: async () => (await import('./commands/explain.ts')).explain,
   },
   {
+    name: 'status',
+    summary: 'ask the running service who came, who was refused, and what ends next',
+    load: async () => (await import('./commands/status.ts')).status,
+  },
+  {
     name: 'healthcheck',
     summary: 'ask the running service whether it is ready',
     load: async () => (await import('./commands/healthcheck.ts')).healthcheck,

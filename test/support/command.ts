@@ -87,13 +87,21 @@ export interface CommandOutcome {
   readonly stderr: string
 }
 
-/** Runs `certlatch` in this process, at noon or so many seconds later. */
+/** Runs `certlatch` in this process, at noon or so many seconds later, with what a person types. */
 export async function certlatch(
   argv: readonly string[],
   environment: Readonly<Record<string, string>>,
   laterSeconds = 0,
+  typed?: readonly string[],
 ): Promise<CommandOutcome> {
-  const streams = { stdout: new PassThrough(), stderr: new PassThrough() }
+  const stdin = typed && Object.assign(new PassThrough(), { isTTY: true })
+  const streams = { stdout: new PassThrough(), stderr: new PassThrough(), ...(stdin && { stdin }) }
+  const lines = [...(typed ?? [])]
+  // A person types once there is a question.
+  streams.stderr.on('data', (chunk: Buffer) => {
+    const line = /: $/.test(chunk.toString()) ? lines.shift() : undefined
+    if (line !== undefined) setImmediate(() => stdin?.write(line))
+  })
   const outputs = Promise.all([text(streams.stdout), text(streams.stderr)])
   const nowSeconds = () => NOON_SECONDS + laterSeconds
   const exitCode = await run(argv, environment, streams, () => Promise.resolve(), nowSeconds)
