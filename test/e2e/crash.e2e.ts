@@ -231,6 +231,8 @@ function assertOneLine(exitCode: number | undefined, stderr: string): void {
   assert.equal(exitCode, 1, stderr)
   assert.doesNotMatch(stderr, /internal error/)
   // What an adoption is going to do is told before it does it.
-  const lines = stderr.split('\n').filter((line) => /disk is full|read-only|cannot/.test(line))
+  const lines = stderr
+    .split('\n')
+    .filter((line) => /disk is full|read-only|cannot|power cut/.test(line))
   assert.equal(lines.length, 1, stderr)
 }
