@@ -97,7 +97,7 @@ test('what the texts of the proxies have for CERTLATCH_ON_REVOKE can be set, and
     const found = /^CERTLATCH_ON_REVOKE='(.*)'$/m.exec(read(name)) ?? []
     return [{ name, value: found[1] ?? '' }]
   })
-  assert.equal(hooks.length, 4)
+  assert.equal(hooks.length, 5)
   for (const { name, value } of hooks) {
     const loaded = loadConfig({ CERTLATCH_ON_REVOKE: value })
     assert.ok(loaded.ok, `${name}: ${value}`)
