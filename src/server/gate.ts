@@ -2,10 +2,11 @@ import type { Server } from 'node:http'
 import type { Config } from '../config/config.ts'
 import type { TrustStore } from '../store/trust-store.ts'
 import { createVerifyApp } from './app.ts'
+import { createAudit } from './audit.ts'
 import { createJudge } from './judge.ts'
 import type { LastSeen } from './last-seen.ts'
 import { createVerifyServer, drain } from './lifecycle.ts'
-import { createRefusalLog, type Log } from './log.ts'
+import type { Log } from './log.ts'
 import { countDecision, type Tally } from './metrics.ts'
 import { openFiles } from './open-files.ts'
 import type { VerifyService } from './routes/verify.ts'
@@ -46,10 +47,12 @@ export async function openGate(options: GateOptions): Promise<Gate> {
     grounds: () => judge.grounds,
     keyRing: () => trust.current.keyRing,
     nowSeconds,
+    catchUp: () => trust.catchUp(performance.now()),
     isDraining: () => draining,
     countDecision: (decision, seconds) => countDecision(tally, decision, seconds),
     seenOf: (identity) => judge.seenOf(identity),
-    logRefusal: createRefusalLog(log, () => performance.now()),
+    deviceOf: (headers) => judge.deviceOf(headers),
+    audit: createAudit(log, () => performance.now()),
     logError: createErrorLog(log),
   }
   const app = createVerifyApp(service, config.sessionTtlSeconds)
@@ -73,6 +76,7 @@ const verifyConfigOf = (config: Config) => ({
   trustedProxies: config.trustedProxies,
   cookieName: config.cookieName,
   cookieDomain: config.cookieDomain,
+  logClient: config.logClient,
   denial: config.denial,
 })
 

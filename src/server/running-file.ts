@@ -21,6 +21,7 @@ export interface RunningFileOptions {
   /** Where this service listens, which tells it from others of this machine. */
   readonly listen: string
   readonly version: string
+  readonly sessionTtlSeconds: number
   readonly lastSeen: LastSeen
   readonly log: Log
   inForce(): InForce
@@ -55,6 +56,7 @@ export async function openRunningFile(options: RunningFileOptions): Promise<Runn
     startedAt,
     stoppedAt,
     ...options.inForce(),
+    sessionTtlSeconds: options.sessionTtlSeconds,
     lastSeen: lastSeen
       .all()
       .filter(({ certificateAt, sessionAt }) => certificateAt + sessionAt > 0),

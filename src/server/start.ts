@@ -7,7 +7,7 @@ import { dataPaths } from '../store/data-directory.ts'
 import { createAdminApp } from './app.ts'
 import { createErrorLog, type Gate, openGate } from './gate.ts'
 import { createLastSeen } from './last-seen.ts'
-import { closeNow, createHttpServer } from './lifecycle.ts'
+import { closeSoon, createHttpServer } from './lifecycle.ts'
 import { describeAddress, listenOn } from './listeners.ts'
 import { createLog } from './log.ts'
 import { createTally, registerProcess } from './metrics.ts'
@@ -43,7 +43,7 @@ export interface RunningService {
  */
 export async function startService(options: StartOptions): Promise<RunningService> {
   const { config, version, now = Date.now } = options
-  const log = createLog(config.logLevel, options.logDestination)
+  const log = createLog(config.logLevel, options.logDestination, config.logFormat)
   const nowSeconds = () => Math.floor(now() / 1000)
   for (const warning of options.warnings) log.warn(warning)
   await makeFirstFiles(config, nowSeconds(), log)
@@ -76,6 +76,7 @@ export async function startService(options: StartOptions): Promise<RunningServic
     folder: dataPaths(config.dataDir).running,
     listen: describeAddress(address),
     version,
+    sessionTtlSeconds: config.sessionTtlSeconds,
     lastSeen,
     log,
     inForce: () => inForce(trust.current),
@@ -92,7 +93,7 @@ export async function startService(options: StartOptions): Promise<RunningServic
       await gate.drain()
       trust.close()
       await running?.close()
-      await closeNow(admin)
+      await closeSoon(admin)
       stopWatchingAge()
       observation.close()
       log.info('stopped')

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import { type CertificateVerdict, type Issuer, verifyCertificate } from '../certificate/verify.ts'
+import type { CertificateReference } from '../decide.ts'
 import type { CertificateEncoding } from '../proxy/dialects.ts'
 import { readCertificateHeader } from '../proxy/encodings.ts'
 import type { KeyRing } from '../session/key-ring.ts'
@@ -24,6 +25,9 @@ export interface CacheTally {
 export interface VerdictCache {
   verifyCertificate(headerValue: string): CertificateVerdict | 'absent'
   verifyToken(token: string): VerifiedToken
+  /** Whose these are, if they were verified before; asked for the log, so it counts nothing. */
+  knownCertificate(headerValue: string): CertificateReference | undefined
+  knownToken(token: string): CertificateReference | undefined
   readonly entries: number
 }
 
@@ -70,6 +74,14 @@ export function createVerdictCache(
       // Forged ones are not remembered: whoever sends them could push the good ones out.
       if (verdict.ok) sessions.set(key, verdict)
       return verdict
+    },
+    knownCertificate(headerValue) {
+      const verdict = good.peek(keyOf(headerValue))
+      return verdict?.ok ? verdict.verified : undefined
+    },
+    knownToken(token) {
+      const verdict = sessions.peek(keyOf(token))
+      return verdict?.ok ? verdict.claims : undefined
     },
     get entries() {
       return good.size + bad.size + sessions.size

@@ -7,6 +7,7 @@ import {
   type Networks,
   overlap,
   parseNetworks,
+  shortenAddress,
 } from '../../src/proxy/networks.ts'
 
 function networksOf(...items: readonly string[]): Networks {
@@ -258,4 +259,10 @@ test('an IPv4 address lies in a set exactly if Node says so', () => {
       },
     ),
   )
+})
+
+test('An address is shortened to its network: /24, or /48', () => {
+  assert.equal(shortenAddress('203.0.113.77'), '203.0.113.0')
+  assert.equal(shortenAddress('2001:db8:9:a:b::77'), '2001:db8:9::')
+  assert.equal(shortenAddress('::1'), '0:0:0::')
 })

@@ -5,7 +5,7 @@ import type { TrustStore } from '../../store/trust-store.ts'
 import { createAdminApp } from '../app.ts'
 import { createErrorLog } from '../gate.ts'
 import { createLastSeen, type LastSeen } from '../last-seen.ts'
-import { closeNow, createHttpServer } from '../lifecycle.ts'
+import { closeSoon, createHttpServer } from '../lifecycle.ts'
 import { describeAddress, listenOn } from '../listeners.ts'
 import { createLog, type Log } from '../log.ts'
 import { createTally, registerProcess, type Tally } from '../metrics.ts'
@@ -32,7 +32,7 @@ export interface ClusterOptions extends Omit<StartOptions, 'now'> {
  */
 export async function startCluster(options: ClusterOptions): Promise<RunningService> {
   const { config, version } = options
-  const log = createLog(config.logLevel, options.logDestination)
+  const log = createLog(config.logLevel, options.logDestination, config.logFormat)
   for (const warning of options.warnings) log.warn(warning)
   await makeFirstFiles(config, nowSeconds(), log)
 
@@ -60,7 +60,8 @@ export async function startCluster(options: ClusterOptions): Promise<RunningServ
     const adminAddress = await listenOn(admin, 'CERTLATCH_ADMIN_LISTEN', config.adminListen)
     const { address } = crew
     const listen = describeAddress(address)
-    const told = { ...shared, version, listen, nowSeconds }
+    const { sessionTtlSeconds } = config
+    const told = { ...shared, version, listen, nowSeconds, sessionTtlSeconds }
     state.running = await openRunningFile({
       ...told,
       folder: dataPaths(config.dataDir).running,
@@ -77,7 +78,7 @@ export async function startCluster(options: ClusterOptions): Promise<RunningServ
         state.draining = true
         log.info('stopping')
         await close()
-        await closeNow(admin)
+        await closeSoon(admin)
         log.info('stopped')
       },
     }

@@ -58,7 +58,7 @@ interface Opened {
 async function open({ number, values, seen }: StartOrder, channel: Channel): Promise<Opened> {
   const config = configOf(values)
   const destination = { write: (line: string) => void channel.send({ kind: 'log', line }) }
-  const log = createLog(config.logLevel, destination).child({ worker: number })
+  const log = createLog(config.logLevel, destination, config.logFormat).child({ worker: number })
   const nowSeconds = () => Math.floor(Date.now() / 1000)
   const tally = createTally()
   const lastSeen = createLastSeen()
