@@ -84,6 +84,7 @@ test('A session of one worker opens at all, and last seen is the latest of them'
   })
   const seen = (via: string) =>
     service.metric('certlatch_device_last_seen_timestamp_seconds', { device: 'Phone of Ada', via })
+  await until('the primary knows it', async () => (await seen('session')) !== undefined)
   const now = Date.now() / 1000
   for (const via of ['certificate', 'session']) {
     const at = present(await seen(via))
