@@ -290,6 +290,12 @@ describe('every way out', () => {
       { fields: GOOD_SESSION, grounds: { policy: policyOf('certificate') } },
     ],
     [
+      'a certificate that our own records call revoked closes without a CRL that says so',
+      'certificate-revoked',
+      'certificate',
+      { fields: shown('leaf-good'), grounds: { revoked: BLOCKED.blocked } },
+    ],
+    [
       'a blocked certificate closes',
       'certificate-blocked',
       'certificate',

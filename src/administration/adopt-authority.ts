@@ -81,7 +81,7 @@ export async function readAdoption(
   }))
   const lists = new Map(before === undefined ? [] : [[issuer.keyHash, before]])
   const signer = { issuer, authority: { certificate: issuer.certificate, privateKey } }
-  const number = nextNumber({ lists }, nowSeconds)
+  const number = nextNumber({ lists }, nowSeconds, 0n)
   const authorityPem = await readGiven(files.certificate)
   return {
     issuer,

@@ -1,5 +1,5 @@
 import { rename, rm } from 'node:fs/promises'
-import { completeStagedFiles, dataPaths } from '../store/data-directory.ts'
+import { completeStagedFiles, type DataPaths, dataPaths } from '../store/data-directory.ts'
 import { removeTemporaries } from '../store/files.ts'
 import { acquireLock } from '../store/lock.ts'
 import { foldDead } from '../store/running.ts'
@@ -10,9 +10,20 @@ import { AdministrationError } from './problem.ts'
 /** Who changes a data directory, and when. */
 export interface Change {
   readonly dataDir: string
+  /** Where our CRL lies, if not at its place in there. */
+  readonly revocationList?: string | undefined
   /** The command, for whoever has to wait for it. */
   readonly who: string
   readonly nowSeconds: number
+}
+
+/** The places of a data directory, as the settings have them. */
+export function pathsOf({
+  dataDir,
+  revocationList,
+}: Omit<Change, 'who' | 'nowSeconds'>): DataPaths {
+  const paths = dataPaths(dataDir)
+  return revocationList === undefined ? paths : { ...paths, revocationList }
 }
 
 const WAIT_MILLISECONDS = 10_000
@@ -26,7 +37,7 @@ export async function changeDirectory<T>(
   change: Change,
   work: (directory: Directory) => Promise<T>,
 ): Promise<T> {
-  const paths = dataPaths(change.dataDir)
+  const paths = pathsOf(change)
   if (!(await exists(paths.privateFolder))) {
     throw new AdministrationError(
       `the data directory ${change.dataDir} does not exist or is empty: run certlatch init first, or set CERTLATCH_DATA_DIR to the one that certlatch serve uses`,

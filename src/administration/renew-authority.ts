@@ -43,7 +43,7 @@ export async function renewAuthority(
   return changeDirectory(change, async (directory) => {
     const { paths } = directory
     const authorities = await readOwnAuthorities(paths)
-    const active = await readActiveSigner(paths, authorities, passphrase)
+    const active = await readActiveSigner(paths, authorities, passphrase, directory.nowSeconds)
     const activeKey = await readFile(paths.authorityKey, 'latin1')
     const made = makeAuthority(
       { commonName, days, passphrase: isEncryptedKey(activeKey) ? passphrase : undefined },

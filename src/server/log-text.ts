@@ -10,7 +10,7 @@ const PLAIN = /^[^\s"=\p{C}]+$/u
 export function asText(line: string): string {
   const { time, level, msg, ...fields } = JSON.parse(line) as Record<string, unknown>
   const told = Object.entries(fields).map(([name, value]) => `${name}=${spell(value)}`)
-  const head = [String(time), String(level).padEnd(5), printable(String(msg ?? ''))]
+  const head = [String(time), String(level).padEnd(5), printable(String(msg))]
   return `${[...head, ...told].join(' ')}\n`
 }
 

@@ -61,7 +61,7 @@ export function trustFiles(config: Config): TrustFiles {
     name: isSet ? `${setting} ${path}` : path,
   })
   const { crlFile, policyFile, trustedProxies } = config
-  const { devices, adopted, blocks } = dataPaths(config.dataDir)
+  const { devices, adopted, blocks, undelivered } = dataPaths(config.dataDir)
   return {
     authorities: named(config.caFile, 'CERTLATCH_CA_FILE', config.externalCa),
     revocationLists:
@@ -74,12 +74,13 @@ export function trustFiles(config: Config): TrustFiles {
     devices: config.externalCa ? undefined : { path: devices, name: devices },
     adopted: { path: adopted, name: adopted },
     blocks: { path: blocks, name: blocks },
+    undelivered: { path: undelivered, name: undelivered },
     policy:
       policyFile === undefined
         ? undefined
         : { ...named(policyFile, 'CERTLATCH_POLICY_FILE', true), trustedProxies },
-    // Our own CRL is valid as long as the CA: what is stale there is broken.
-    staleRevocationList: config.externalCa ? config.staleCrl : 'deny',
+    // Our own CRL is valid as long as the CA, whatever the clock of the machine was that wrote it.
+    staleRevocationList: config.externalCa ? config.staleCrl : 'allow',
   }
 }
 

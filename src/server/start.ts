@@ -9,7 +9,7 @@ import { createAdminApp, createVerifyApp } from './app.ts'
 import { createAudit } from './audit.ts'
 import { createJudge } from './judge.ts'
 import { createLastSeen, type LastSeen } from './last-seen.ts'
-import { closeNow, createHttpServer, createVerifyServer, drain, listen } from './lifecycle.ts'
+import { closeSoon, createHttpServer, createVerifyServer, drain, listen } from './lifecycle.ts'
 import { createLog, type Log } from './log.ts'
 import { countDecision, createTally, type Tally } from './metrics.ts'
 import { observe } from './observe.ts'
@@ -64,6 +64,7 @@ export async function startService(options: StartOptions): Promise<RunningServic
     grounds: () => judge().grounds,
     keyRing: () => trust.current.keyRing,
     nowSeconds,
+    catchUp: () => trust.catchUp(performance.now()),
     isDraining: () => state.draining,
     countDecision: (decision, seconds) => countDecision(tally, decision, seconds),
     seenOf: (identity) => judge().seenOf(identity),
@@ -87,6 +88,7 @@ export async function startService(options: StartOptions): Promise<RunningServic
     folder: dataPaths(config.dataDir).running,
     listen: describeAddress(address),
     version,
+    sessionTtlSeconds: config.sessionTtlSeconds,
     lastSeen,
     log,
     snapshot: () => trust.current,
@@ -116,7 +118,7 @@ async function close(
 ): Promise<void> {
   trust.close()
   await running?.close()
-  await closeNow(listeners.admin)
+  await closeSoon(listeners.admin)
 }
 
 /** The files, and the judge by what they say now. */

@@ -12,6 +12,7 @@ import {
   empty,
   initialised,
   lettingIn,
+  snapshotOf,
   type TestDirectory,
 } from '../support/command.ts'
 import {
@@ -81,8 +82,11 @@ test('A certificate that would be refused is not entered', async () => {
 test('Services that have it are counted; one long silent is named, and not waited for', async () => {
   const directory = await initialised()
   await call(directory, ['device', 'add', 'Phone', '--out', directory.packages])
-  await writeService(directory, '127.0.0.1:1')
-  await writeService(directory, '127.0.0.1:2')
+  await call(directory, ['device', 'revoke', 'Phone'])
+  const { trust } = await snapshotOf(directory.dataDir)
+  const crlNumber = String([...trust.revocationLists.values()][0]?.number)
+  await writeService(directory, '127.0.0.1:1', { crlNumber })
+  await writeService(directory, '127.0.0.1:2', { crlNumber })
   const silent = join(directory.paths.running, `${runningId('box', '127.0.0.1:2')}.json`)
   const before = Date.now() / 1000 - 60
   await utimes(silent, before, before)

@@ -66,8 +66,11 @@ export interface Project {
   readonly end: () => Promise<void>
 }
 
+/** Which of the shipped sets of files: one certlatch, or several. */
+type Shape = 'compose' | 'scale'
+
 /** Makes what the run needs and a project that is not started yet. */
-export async function prepareProject(): Promise<Project> {
+export async function prepareProject(shape: Shape = 'compose'): Promise<Project> {
   const folder = await mkdtemp(join(tmpdir(), 'certlatch-compose-'))
   const clear = async () => {
     await rm(folder, { recursive: true, force: true })
@@ -75,26 +78,29 @@ export async function prepareProject(): Promise<Project> {
   }
   try {
     await makeTools()
-    return await prepareIn(folder, clear)
+    return await prepareIn(folder, shape, clear)
   } catch (error) {
     await clear()
     throw error
   }
 }
 
-async function prepareIn(folder: string, clear: () => Promise<void>): Promise<Project> {
-  const { certificate } = await writeFilledIn(folder)
+async function prepareIn(
+  folder: string,
+  shape: Shape,
+  clear: () => Promise<void>,
+): Promise<Project> {
+  const { certificate } = await writeFilledIn(folder, shape)
   const [program, ...first] = await composeCommand()
   const filesOf = (...paths: readonly string[]): readonly string[] => [
     ...['--project-name', NAME, '--project-directory', REPOSITORY],
     ...['--env-file', join(folder, '.env'), '--file', join(REPOSITORY, 'docker-compose.yml')],
     ...paths.flatMap((path) => ['--file', path]),
   ]
-  const files = filesOf(join(folder, 'override.yml'))
-  const withCaddy = filesOf(
-    join(REPOSITORY, 'deploy', 'compose', 'caddy.yml'),
-    join(folder, 'override-caddy.yml'),
-  )
+  const shipped = (name: string) => join(REPOSITORY, 'deploy', 'compose', name)
+  const own = shape === 'scale' ? [shipped('scale.yml')] : []
+  const files = filesOf(...own, join(folder, 'override.yml'))
+  const withCaddy = filesOf(shipped('caddy.yml'), join(folder, 'override-caddy.yml'))
   const tryCompose = (...args: readonly string[]) => run(program, ...first, ...files, ...args)
   const compose = (...args: readonly string[]) => succeed(program, ...first, ...files, ...args)
   const remove = () => compose('down', '--volumes', '--remove-orphans', '--timeout', '5')
@@ -159,7 +165,7 @@ async function composeCommand(): Promise<readonly [string, ...string[]]> {
  * a server certificate from a file, and the network of the machine to build with. Traefik finds no
  * name server: nothing of this run goes out to Let's Encrypt.
  */
-async function writeFilledIn(folder: string) {
+async function writeFilledIn(folder: string, shape: Shape) {
   const config = join(folder, 'home-assistant')
   await mkdir(config)
   const example = await readFile(join(REPOSITORY, '.env.example'), 'utf8')
@@ -170,7 +176,7 @@ async function writeFilledIn(folder: string) {
     replaceLine(domain, folderLine, `HOME_ASSISTANT_CONFIG=${config}`),
   )
   const dynamic = join(folder, 'dynamic')
-  await cp(join(REPOSITORY, 'deploy', 'traefik', 'compose', 'dynamic'), dynamic, {
+  await cp(join(REPOSITORY, 'deploy', 'traefik', shape, 'dynamic'), dynamic, {
     recursive: true,
   })
   const server = makeServerCertificate(DOMAIN, Math.floor(Date.now() / 1000))

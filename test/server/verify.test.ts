@@ -503,6 +503,7 @@ async function routeOn(context: TestContext, parts: Partial<VerifyService>) {
     grounds: () => assert.fail('no grounds'),
     keyRing: () => keys.ring,
     nowSeconds: () => NOON_SECONDS,
+    catchUp: () => undefined,
     isDraining: () => false,
     seenOf: () => undefined,
     countDecision: (decision) => {
@@ -535,6 +536,7 @@ const grounds = (more: Partial<Grounds>): Grounds => ({
     revocationListRequired: false,
     staleRevocationList: 'deny',
     blocked: new Set(),
+    revoked: new Set(),
   },
   cookieName: '__Host-certlatch',
   cookieDomain: undefined,

@@ -123,6 +123,7 @@ export async function snapshotOf(dataDir: string): Promise<Snapshot> {
       devices: named(paths.devices),
       adopted: named(paths.adopted),
       blocks: named(paths.blocks),
+      undelivered: named(paths.undelivered),
       policy: undefined,
       staleRevocationList: 'deny',
     },
@@ -140,7 +141,7 @@ export async function lettingIn(dataDir: string): Promise<readonly string[]> {
   for (const [key, { device, certificate }] of registry?.byCertificate ?? []) {
     const list = trust.revocationLists.get(certificate.issuerKeyHash)
     const isRevoked = list === undefined || list.serials.has(certificate.serial)
-    if (!isRevoked && !trust.blocked.has(key)) names.push(device.name)
+    if (!isRevoked && !trust.blocked.has(key) && !trust.revoked.has(key)) names.push(device.name)
   }
   return names.sort()
 }

@@ -25,6 +25,8 @@ export interface VerifyService extends Discretion {
   grounds(): Grounds
   keyRing(): KeyRing
   nowSeconds(): number
+  /** To be waited for if this process has stood still, and may not know what was changed meanwhile. */
+  catchUp(): Promise<unknown> | undefined
   /** Whether answers end their connection, because the service is stopping. */
   isDraining(): boolean
   countDecision(decision: Decision, seconds: number): void
@@ -78,10 +80,7 @@ export function verifyRoute(service: VerifyService): Middleware {
     end(service, res, answer)
   }
 
-  return (context, next) => {
-    const { req, res } = context
-    if (req.url !== '/verify' && !req.url?.startsWith('/verify?')) return next()
-    context.respond = false
+  const respondSafely = (req: IncomingMessage, res: ServerResponse): undefined => {
     try {
       respond(req, res)
     } catch (error) {
@@ -92,6 +91,15 @@ export function verifyRoute(service: VerifyService): Middleware {
       else res.destroy()
     }
     return undefined
+  }
+
+  return (context, next) => {
+    const { req, res } = context
+    if (req.url !== '/verify' && !req.url?.startsWith('/verify?')) return next()
+    context.respond = false
+    const caughtUp = service.catchUp()
+    const now = () => respondSafely(req, res)
+    return caughtUp === undefined ? now() : caughtUp.then(now, now)
   }
 }
 
@@ -116,7 +124,7 @@ function rememberTrust(trustedProxies: Networks): (socket: Socket) => boolean {
   }
 }
 
-/** What the log and the metrics of devices are told of a decision. */
+/** What the log and the metrics of devices are told of a decision; of most of them nothing. */
 function tell(
   service: VerifyService,
   decision: Decision,
@@ -124,19 +132,33 @@ function tell(
   rawHeaders: readonly string[],
   nowSeconds: number,
 ): void {
-  const describe = () => describeRequest(service, headers, rawHeaders)
   if (!decision.allow) {
-    service.audit.refused(decision, () => ({
-      ...describe(),
-      device: service.deviceOf(headers),
-      ...(OF_A_RULE.has(decision.reason) && { rule: ruleOf(service, headers) }),
-    }))
+    tellRefusal(service, decision, headers, rawHeaders)
     return
   }
   const isFirstToday = noteSeen(service, decision, nowSeconds)
   if (isFirstToday || decision.setSession !== undefined) {
+    const describe = describer(service, headers, rawHeaders)
     service.audit.allowed(decision, isFirstToday, describe)
   }
+}
+
+/** Apart from `tell`, which would else make room for what a closure holds on each request. */
+const describer =
+  (service: VerifyService, headers: RequestHeaders, rawHeaders: readonly string[]) => () =>
+    describeRequest(service, headers, rawHeaders)
+
+function tellRefusal(
+  service: VerifyService,
+  deny: Deny,
+  headers: RequestHeaders,
+  rawHeaders: readonly string[],
+): void {
+  service.audit.refused(deny, () => ({
+    ...describeRequest(service, headers, rawHeaders),
+    device: service.deviceOf(headers),
+    ...(OF_A_RULE.has(deny.reason) && { rule: ruleOf(service, headers) }),
+  }))
 }
 
 const DAY_SECONDS = 86_400
