@@ -105,6 +105,31 @@ test('Good tokens are remembered, forged and malformed ones are not', () => {
   assert.equal(cache.entries, 1)
 })
 
+test('A token that ends like a known one is another: it is verified, and pushes nothing out', () => {
+  const { cache, tally, ring } = cacheOf()
+  const good = token(ring)
+  const mac = good.slice(good.lastIndexOf('.'))
+  const known = cache.verifyToken(good)
+  assert.ok(known.ok)
+  const other = token(ring, '4b')
+  for (const alike of [
+    `${other.slice(0, other.lastIndexOf('.'))}${mac}`,
+    `${good.slice(0, good.lastIndexOf('.'))}A${mac}`,
+    `v2${good.slice(2)}`,
+    good.slice(1),
+    mac,
+    mac.slice(1),
+    mac.slice(2),
+    '',
+  ]) {
+    assert.ok(!cache.verifyToken(alike).ok, alike)
+  }
+  const { misses } = tally
+  assert.equal(cache.verifyToken(good), known)
+  assert.equal(tally.misses, misses)
+  assert.equal(cache.entries, 1)
+})
+
 test('Ten thousand sessions are remembered, no more', () => {
   const { cache, tally, ring } = cacheOf()
   const serial = (index: number) => index.toString(16).padStart(8, '0')
