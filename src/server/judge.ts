@@ -3,6 +3,7 @@ import type { CertificateReference, Grounds, Recognised } from '../decide.ts'
 import type { Identity } from '../decision.ts'
 import { deviceKey } from '../store/device-registry.ts'
 import type { Snapshot } from '../store/snapshot.ts'
+import type { CheckBudget } from './check-budget.ts'
 import type { LastSeen, Seen } from './last-seen.ts'
 import { type CacheTally, createVerdictCache, type VerdictCache } from './verdict-cache.ts'
 
@@ -19,9 +20,10 @@ export function createJudge(
   snapshot: Snapshot,
   tally: CacheTally,
   lastSeen: LastSeen,
+  budget: CheckBudget,
 ): Judge {
   const { trust, keyRing } = snapshot
-  const cache = createVerdictCache(trust.issuers, keyRing, config.dialect.encoding, tally)
+  const cache = createVerdictCache(trust.issuers, keyRing, config.dialect.encoding, tally, budget)
   const seen = new WeakMap<Identity, Seen>()
   const signOuts = new Map(snapshot.blocks.signOuts.map(({ name, at }) => [name, at]))
   const grounds: Grounds = {

@@ -5,6 +5,7 @@ import type { CertificateEncoding } from '../proxy/dialects.ts'
 import { readCertificateHeader } from '../proxy/encodings.ts'
 import type { KeyRing } from '../session/key-ring.ts'
 import { MAC_LENGTH, type VerifiedToken, verifyToken } from '../session/token.ts'
+import type { CheckBudget } from './check-budget.ts'
 
 /** Remembered verdicts: good and bad certificates apart, so that bad ones push no good one out. */
 const GOOD_CERTIFICATES = 2_000
@@ -22,7 +23,8 @@ export interface CacheTally {
  * only what neither time nor revocation can change; those are judged on every request.
  */
 export interface VerdictCache {
-  verifyCertificate(headerValue: string): CertificateVerdict | 'absent'
+  /** `forwardedFor` tells whose time a check takes. */
+  verifyCertificate(headerValue: string, forwardedFor?: string): CertificateVerdict | 'absent'
   verifyToken(token: string): VerifiedToken
   readonly entries: number
 }
@@ -45,11 +47,14 @@ interface KnownSession {
   readonly verdict: VerifiedToken
 }
 
+const NOT_CHECKED: CertificateVerdict = { ok: false, problem: 'certificate-not-checked' }
+
 export function createVerdictCache(
   issuers: readonly Issuer[],
   keyRing: KeyRing,
   encoding: CertificateEncoding,
   tally: CacheTally,
+  budget: CheckBudget,
 ): VerdictCache {
   const good = new LRUCache<string, CertificateVerdict>({ max: GOOD_CERTIFICATES })
   const bad = new LRUCache<string, CertificateVerdict | 'absent'>({ max: BAD_CERTIFICATES })
@@ -61,7 +66,7 @@ export function createVerdictCache(
   }
 
   return {
-    verifyCertificate(headerValue) {
+    verifyCertificate(headerValue, forwardedFor) {
       if (headerValue === '') return 'absent'
       const key = keyOf(headerValue)
       const known = good.get(key) ?? bad.get(key)
@@ -69,8 +74,11 @@ export function createVerdictCache(
         tally.hits += 1
         return known
       }
+      const check = () => verifyHeader(headerValue, encoding, issuers)
+      const verdict = budget.spend(forwardedFor, key, check)
+      // Not remembered: there will be time for it.
+      if (verdict === undefined) return NOT_CHECKED
       tally.misses += 1
-      const verdict = verifyHeader(headerValue, encoding, issuers)
       if (verdict !== 'absent' && verdict.ok) good.set(key, verdict)
       else bad.set(key, verdict)
       return verdict
