@@ -63,7 +63,7 @@ export async function measureBehind(
       }
       passages.push(...ways.map(summarise))
     } catch (error) {
-      tell(`left out: ${front.name} (${error instanceof Error ? error.message : error})`)
+      tell(`left out: ${front.name} (${String(error).split('\n')[0]})`)
     } finally {
       for (const server of started) await server.stop()
     }

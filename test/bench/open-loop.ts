@@ -7,6 +7,8 @@ import { connect, type Socket } from 'node:net'
 const [, , port, file = '', rate, seconds] = process.argv
 
 const requests = readFileSync(file, 'latin1').split('\0')
+/** Near a request no timer: that is a millisecond late, as much as is measured. */
+const TIMER_IS_LATE = 2
 const latencies: number[] = []
 const idle: Socket[] = []
 const [interval, total] = [1000 / Number(rate), Number(rate) * Number(seconds)]
@@ -17,14 +19,23 @@ let broken = 0
 const startedAt = performance.now() + 50
 tick()
 
-/** Without pause between looks at the clock: a timer is a millisecond late, as much as is measured. */
 function tick(): void {
   while (sent < total && performance.now() >= startedAt + sent * interval) {
     ask(requests[sent % requests.length] ?? '', startedAt + sent * interval)
     sent += 1
   }
   if (latencies.length + broken >= total) report()
-  else setImmediate(tick)
+  else rest(startedAt + sent * interval - performance.now())
+}
+
+/** Awake all the time, it would take its core from a second one of its kind. */
+function rest(milliseconds: number): void {
+  const isAllSent = sent >= total
+  if (isAllSent || milliseconds > TIMER_IS_LATE) {
+    setTimeout(tick, isAllSent ? 1 : milliseconds - TIMER_IS_LATE)
+  } else {
+    setImmediate(tick)
+  }
 }
 
 /** On a connection that waits for nothing, or on a new one. */
