@@ -290,6 +290,12 @@ describe('every way out', () => {
       { fields: GOOD_SESSION, grounds: { policy: policyOf('certificate') } },
     ],
     [
+      'a certificate that our own records call revoked closes without a CRL that says so',
+      'certificate-revoked',
+      'certificate',
+      { fields: shown('leaf-good'), grounds: { revoked: BLOCKED.blocked } },
+    ],
+    [
       'a blocked certificate closes',
       'certificate-blocked',
       'certificate',
@@ -950,6 +956,28 @@ describe('the rule', () => {
     assert.equal(at('/private/a', GOOD_SESSION), 'allow via session')
     assert.equal(at('/private/a', shown('leaf-second')), 'deny via certificate: not-permitted')
     assert.equal(at('/other', shown('leaf-second')), 'allow via certificate')
+  })
+
+  test('knows the holders of another CA’s certificates by the name in these, as device and as owner', () => {
+    const { identity, setSession } = allowed({
+      fields: shown('leaf-san-email'),
+      grounds: { registry: undefined },
+    })
+    const name = identity?.device
+    assert.ok(name !== undefined && setSession !== undefined)
+    for (const key of ['device', 'owner']) {
+      const grounds: GroundsOptions = {
+        registry: undefined,
+        policy: policyFrom(`rules: {${key}: "${name}", access: certificate-or-session}`),
+      }
+      const session = cookies(sessionPair(setSession.claims))
+      assert.equal(answer({ fields: shown('leaf-san-email'), grounds }), 'allow via certificate')
+      assert.equal(answer({ fields: session, grounds }), 'allow via session')
+      assert.equal(
+        answer({ fields: shown('leaf-good'), grounds }),
+        'deny via certificate: not-permitted',
+      )
+    }
   })
 
   test('that names others does not let a bad certificate be told from theirs', () => {

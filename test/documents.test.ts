@@ -43,6 +43,23 @@ test('the README explains every metric of ours, and no other', () => {
   assert.deepEqual([...explained].sort(), ours.sort())
 })
 
+test('every message of the log that the README explains is one that certlatch writes', () => {
+  const sources = readdirSync(join(ROOT, 'src/server'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => read(join('src/server', name)))
+    .join('\n')
+  const [, section = ''] = /\n## The log\n(.*?)(?=\n## )/s.exec(read('README.md')) ?? []
+  const rows = [...section.matchAll(/^\| (`[^|]*) \|/gm)].map(([, cell = '']) => cell)
+  const explained = rows.flatMap((cell) => [...cell.matchAll(/`([^`]+)`/g)].map(([, text]) => text))
+  assert.ok(explained.length > 15)
+  for (const message of explained) {
+    if (message !== 'msg') assert.ok(sources.includes(`'${message}'`), message)
+  }
+  const written = [...sources.matchAll(/log\.info\((?:[^()]|\([^()]*\))*?'([^']+)'\)/g)]
+  const unexplained = written.map(([, message]) => message).filter((m) => !explained.includes(m))
+  assert.deepEqual(unexplained, [])
+})
+
 test('every link within the repository leads somewhere', () => {
   const broken = documents.flatMap((name) => {
     const text = read(name)
@@ -75,12 +92,12 @@ function anchorsOf(markdown: string): readonly string[] {
 test('what the texts of the proxies have for CERTLATCH_ON_REVOKE can be set, and is there', () => {
   const texts = readdirSync(join(ROOT, 'deploy'), { withFileTypes: true })
     .map(({ name }) => join('deploy', name, 'README.md'))
-    .filter((name) => existsSync(join(ROOT, name)))
+    .filter((name) => existsSync(join(ROOT, name)) && /^CERTLATCH_PROXY=/m.test(read(name)))
   const hooks = texts.flatMap((name) => {
     const found = /^CERTLATCH_ON_REVOKE='(.*)'$/m.exec(read(name)) ?? []
     return [{ name, value: found[1] ?? '' }]
   })
-  assert.equal(hooks.length, 4)
+  assert.equal(hooks.length, 5)
   for (const { name, value } of hooks) {
     const loaded = loadConfig({ CERTLATCH_ON_REVOKE: value })
     assert.ok(loaded.ok, `${name}: ${value}`)

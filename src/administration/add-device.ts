@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Certificate } from '../certificate/certificate.ts'
 import { writePem } from '../certificate/pem.ts'
@@ -20,6 +21,8 @@ export interface NewDevice {
 /** A device with its new certificate. */
 export interface Added extends Issued {
   readonly device: Device
+  /** Its entry before. */
+  readonly before: Device
 }
 
 /**
@@ -38,12 +41,17 @@ export async function addDevice(
   return changeDirectory(change, async (directory) => {
     const before = newEntry(await directory.readDevices(), name, owner)
     const authorities = await readOwnAuthorities(directory.paths)
-    const signer = await readActiveSigner(directory.paths, authorities, passphrase)
+    const signer = await readActiveSigner(
+      directory.paths,
+      authorities,
+      passphrase,
+      directory.nowSeconds,
+    )
     const issued = await issueFor(before, signer, options, change.nowSeconds)
     const certificate = describe(issued.certificate, signer.issuer.keyHash, change.nowSeconds)
     const device = { ...before, certificates: [certificate] }
     await enter(directory, before, device, issued, handOut)
-    return { ...issued, device }
+    return { ...issued, device, before }
   })
 }
 
@@ -63,32 +71,72 @@ export async function enter(
   await deliver(directory, { before, after, certificate }, parcel)
 }
 
-/** Enters a certificate that one of our CAs has signed already, as a new device. */
-export async function registerDevice(
+/** Takes back a certificate whose package and password nobody has got. */
+export async function takeBackAdded(
+  change: Change,
+  { before, certificate, package: parcel }: Added,
+): Promise<void> {
+  await changeDirectory(change, async (directory) => {
+    const devices = await directory.readDevices()
+    const now = devices.find(({ id }) => id === before.id)
+    if (now?.certificates.some(({ serial }) => serial === certificate.serial)) {
+      await directory.writeDevice(before)
+    }
+    await directory.remove(directory.paths.certificateOf(certificate.serial))
+    await rm(parcel.path, { force: true })
+  })
+}
+
+/** A certificate that one of our CAs has signed before. */
+export interface OwnCertificate {
+  readonly certificate: Certificate
+  readonly issuerKeyHash: string
+}
+
+/**
+ * Enters a certificate that one of our CAs has signed already: as that of a new device, or as another
+ * one of a device that is there.
+ */
+export async function registerCertificate(
   change: Change,
   { name: given, owner: givenOwner }: NewDevice,
-  readGiven: (directory: Directory) => Promise<{ certificate: Certificate; issuerKeyHash: string }>,
+  kind: 'new' | 'another',
+  readGiven: (directory: Directory) => Promise<OwnCertificate>,
 ): Promise<Device> {
   const name = readName(given, 'device')
   const owner = givenOwner === undefined ? undefined : readName(givenOwner, 'owner')
   return changeDirectory(change, async (directory) => {
     const devices = await directory.readDevices()
     const { certificate, issuerKeyHash } = await readGiven(directory)
-    const holder = devices.find((device) =>
-      device.certificates.some(
-        (known) => known.serial === certificate.serial && known.issuerKeyHash === issuerKeyHash,
-      ),
-    )
-    if (holder !== undefined) {
-      throw new AdministrationError(`this certificate is registered already, as "${holder.name}"`)
-    }
-    const entry = newEntry(devices, name, owner)
-    const device = { ...entry, certificates: [describe(certificate, issuerKeyHash)] }
+    await requireOpening(directory, devices, { certificate, issuerKeyHash })
+    const entry = kind === 'new' ? newEntry(devices, name, owner) : findDevice(devices, name)
+    const certificates = [...entry.certificates, describe(certificate, issuerKeyHash)]
     const pem = writePem('CERTIFICATE', certificate.der)
     await directory.replace(directory.paths.certificateOf(certificate.serial), pem, MODE.secret)
-    await directory.writeDevice(device)
-    return device
+    await directory.writeDevice({ ...entry, certificates })
+    return { ...entry, certificates }
   })
+}
+
+/** To enter what does not open anything would promise too much. */
+async function requireOpening(
+  { paths, nowSeconds }: Directory,
+  devices: readonly Device[],
+  { certificate: { serial, notAfter }, issuerKeyHash }: OwnCertificate,
+): Promise<void> {
+  const holder = devices.find(({ certificates }) =>
+    certificates.some((known) => known.serial === serial && known.issuerKeyHash === issuerKeyHash),
+  )
+  if (holder !== undefined) {
+    throw new AdministrationError(`this certificate is registered already, as "${holder.name}"`)
+  }
+  if (notAfter < nowSeconds) {
+    throw new AdministrationError('this certificate has ended: make the device a new one')
+  }
+  const { lists } = await readOwnAuthorities(paths)
+  if (lists.get(issuerKeyHash)?.entries.some((entry) => entry.serial === serial)) {
+    throw new AdministrationError('this certificate is revoked: make the device a new one')
+  }
 }
 
 export function describe(
@@ -107,18 +155,12 @@ function readName(given: string, what: 'device' | 'owner'): string {
 }
 
 /** The entry of a new device, without certificates; that of one whose first was never handed out. */
-export function newEntry(
-  devices: readonly Device[],
-  name: string,
-  owner: string | undefined,
-): Device {
+function newEntry(devices: readonly Device[], name: string, owner: string | undefined): Device {
   const same = devices.find((device) => isSameName(device.name, name))
   if (same !== undefined && same.certificates.length > 0) {
-    const hint =
-      same.name === name
-        ? `certlatch device renew makes it a new certificate; a second device needs a name of its own`
-        : `names have to differ in more than upper and lower case`
-    throw new AdministrationError(`there is a device "${same.name}" already: ${hint}`)
+    throw new AdministrationError(
+      `there is a device "${same.name}" already: ${hintFor(same, name)}`,
+    )
   }
   for (const other of devices) {
     if (other === same) continue
@@ -134,6 +176,13 @@ export function newEntry(
     }
   }
   return { id: same?.id ?? randomUUID(), name, owner, certificates: [] }
+}
+
+function hintFor({ name, certificates }: Device, given: string): string {
+  if (name !== given) return 'names have to differ in more than upper and lower case'
+  return certificates.every(({ revokedAt }) => revokedAt !== undefined)
+    ? 'it is revoked for good; give the device that takes its place another name'
+    : 'certlatch device renew makes it a new certificate; a second device needs a name of its own'
 }
 
 const isSameName = (one: string, other: string): boolean =>

@@ -1,13 +1,14 @@
 import { readFile } from 'node:fs/promises'
-import { readPemBlocks } from '../certificate/pem.ts'
+import { readPemBlocks, writePem } from '../certificate/pem.ts'
 import { readRevocationList, readRevokedEntries } from '../certificate/revocation.ts'
 import { type RevokedCertificate, reasonNamed } from '../certificate/revocation-reason.ts'
 import type { CertificateProblem, Issuer } from '../certificate/verify.ts'
 import { type IndexEntry, readIndex } from '../enrollment/openssl-index.ts'
 import { writeAdopted } from '../store/adopted.ts'
-import { type FirstFiles, firstSessionKeys, writeAuthorityKey } from '../store/data-directory.ts'
+import { type FirstFiles, firstSessionKeys } from '../store/data-directory.ts'
 import { type Device, type DeviceCertificate, writeEntry } from '../store/device-registry.ts'
 import { describeFileError } from '../store/files.ts'
+import { writeAuthorityKey } from '../store/made-authority.ts'
 import { gatherDevices, nameOf, readCertificates } from './adopted-devices.ts'
 import {
   decryptKey,
@@ -42,7 +43,7 @@ export interface Adoption {
   readonly skipped: readonly string[]
 }
 
-export interface Refused {
+interface Refused {
   readonly name: string
   readonly serial: string
   readonly problem: CertificateProblem
@@ -80,7 +81,7 @@ export async function readAdoption(
   }))
   const lists = new Map(before === undefined ? [] : [[issuer.keyHash, before]])
   const signer = { issuer, authority: { certificate: issuer.certificate, privateKey } }
-  const number = nextNumber({ lists }, nowSeconds)
+  const number = nextNumber({ lists }, nowSeconds, 0n)
   const authorityPem = await readGiven(files.certificate)
   return {
     issuer,
@@ -100,6 +101,12 @@ export async function readAdoption(
       },
       sessionKeys: firstSessionKeys(),
       devices: new Map(devices.map((device) => [device.id, writeEntry(device)])),
+      certificates: new Map(
+        certificates.read.map(({ certificate: { serial, der } }) => [
+          serial,
+          writePem('CERTIFICATE', der),
+        ]),
+      ),
       ...(files.allowUnlisted && { adopted: writeAdopted(new Set([issuer.keyHash])) }),
     },
   }

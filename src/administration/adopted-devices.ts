@@ -82,11 +82,11 @@ function joinBySerial(
     const origin = `line ${line} of the index`
     issued.set(serial, { issuerKeyHash, serial, notBefore: 0, notAfter, name, origin })
   }
-  for (const { certificate } of certificates) {
+  for (const { certificate, problem: unfit } of certificates) {
     const { serial, notBefore, notAfter } = certificate
     const name = nameOf(certificate) ?? issued.get(serial)?.name
     const origin = `the certificate ${serial}`
-    issued.set(serial, { issuerKeyHash, serial, notBefore, notAfter, name, origin })
+    issued.set(serial, { issuerKeyHash, serial, notBefore, notAfter, unfit, name, origin })
   }
   return [...issued.values()].sort((one, other) => one.notAfter - other.notAfter)
 }

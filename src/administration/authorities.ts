@@ -8,10 +8,11 @@ import {
 import { describeName } from '../certificate/name.ts'
 import { readPemBlocks, writePem } from '../certificate/pem.ts'
 import { readRevocationList, readRevokedEntries } from '../certificate/revocation.ts'
-import type { RevokedCertificate } from '../certificate/revocation-reason.ts'
+import { type RevokedCertificate, reasonNamed } from '../certificate/revocation-reason.ts'
 import { type Issuer, readIssuer } from '../certificate/verify.ts'
 import type { DataPaths } from '../store/data-directory.ts'
 import { describeFileError, errorCode, MODE } from '../store/files.ts'
+import { readRunning } from '../store/running.ts'
 import type { Directory } from './directory.ts'
 import { AdministrationError } from './problem.ts'
 
@@ -86,6 +87,7 @@ export async function readActiveSigner(
   paths: DataPaths,
   { issuers }: OwnAuthorities,
   passphrase: string | undefined,
+  nowSeconds: number,
 ): Promise<Signer> {
   const privateKey = await readAuthorityKey(paths.authorityKey, passphrase)
   const issuer = issuerOf(privateKey, issuers)
@@ -94,7 +96,17 @@ export async function readActiveSigner(
       `${paths.authorityKey} is not the key of a CA in ${paths.authority}: restore the two from one backup`,
     )
   }
+  requirePlausibleClock(issuer, nowSeconds)
   return { issuer, authority: { certificate: issuer.certificate, privateKey } }
+}
+
+/** A machine that has booted in the past, or lives in the future, would sign what helps nobody. */
+function requirePlausibleClock({ certificate }: Issuer, nowSeconds: number): void {
+  if (nowSeconds < certificate.notBefore) {
+    throw new AdministrationError(
+      'the clock is wrong: it is earlier than the beginning of the CA; set it, and run this again',
+    )
+  }
 }
 
 /** Reads a private key in PEM, decrypting it if it has to be. */
@@ -167,11 +179,13 @@ export async function writeLists(
   successor?: Signer,
 ): Promise<bigint> {
   const { paths, nowSeconds } = directory
-  const active = await readActiveSigner(paths, authorities, passphrase)
-  const number = nextNumber(authorities, nowSeconds)
+  const active = await readActiveSigner(paths, authorities, passphrase, nowSeconds)
+  const number = nextNumber(authorities, nowSeconds, await highestInForce(paths))
+  // A list that a restored backup has brought back may lack what the devices' entries still know.
+  const all = [...revocations, ...(await markedRevocations(directory))]
   const blocks: string[] = []
   for (const issuer of onePerKey(authorities.issuers)) {
-    const own = revocations.filter(({ issuerKeyHash }) => issuerKeyHash === issuer.keyHash)
+    const own = all.filter(({ issuerKeyHash }) => issuerKeyHash === issuer.keyHash)
     const signer =
       issuer.keyHash === active.issuer.keyHash
         ? active
@@ -196,11 +210,41 @@ function onePerKey(issuers: readonly Issuer[]): Iterable<Issuer> {
   return byKey.values()
 }
 
-/** Seconds since 1970, so that a list written after a restored backup still counts as the newest. */
-export function nextNumber({ lists }: Pick<OwnAuthorities, 'lists'>, nowSeconds: number): bigint {
+/**
+ * Seconds since 1970, so that a list written after a restored backup still counts as the newest; above
+ * every number that is known, whatever the clock says.
+ */
+export function nextNumber(
+  { lists }: Pick<OwnAuthorities, 'lists'>,
+  nowSeconds: number,
+  inForce: bigint,
+): bigint {
   let number = BigInt(nowSeconds)
-  for (const list of lists.values()) if (list.number >= number) number = list.number + 1n
+  const known = [inForce, ...[...lists.values()].map((list) => list.number)]
+  for (const other of known) if (other >= number) number = other + 1n
   return number
+}
+
+/** The highest CRL number that a service has told of. */
+async function highestInForce({ running }: DataPaths): Promise<bigint> {
+  let highest = 0n
+  for (const { state } of await readRunning(running)) {
+    const { crlNumber = '' } = state
+    const number = /^\d{1,60}$/.test(crlNumber) ? BigInt(crlNumber) : 0n
+    if (number > highest) highest = number
+  }
+  return highest
+}
+
+async function markedRevocations(directory: Directory): Promise<readonly Revocation[]> {
+  const devices = await directory.readDevices()
+  return devices.flatMap(({ certificates }) =>
+    certificates.flatMap(({ issuerKeyHash, serial, revokedAt, reason }) =>
+      revokedAt === undefined
+        ? []
+        : [{ issuerKeyHash, serial, revokedAt, reason: reasonNamed(reason) }],
+    ),
+  )
 }
 
 export function writeList(
@@ -215,8 +259,8 @@ export function writeList(
   const der = issueRevocationList(
     {
       number,
-      // The clock of a replica may be late; and no list is older than the one before.
-      thisUpdate: Math.max(nowSeconds - BACKDATE_SECONDS, before?.thisUpdate ?? 0),
+      // Who reads our lists elsewhere may have a clock that is late.
+      thisUpdate: Math.min(nowSeconds - BACKDATE_SECONDS, issuer.certificate.notAfter),
       nextUpdate: issuer.certificate.notAfter,
       revoked: [...(before?.entries ?? []), ...added],
     },

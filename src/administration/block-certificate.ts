@@ -1,6 +1,7 @@
 import { type Blocks, NO_BLOCKS, readBlocks, writeBlocks } from '../store/blocks.ts'
-import type { DataPaths } from '../store/data-directory.ts'
+import { type DataPaths, dataPaths } from '../store/data-directory.ts'
 import { MODE } from '../store/files.ts'
+import { readLastSeen } from '../store/running.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
 import { readTextIfThere } from './directory.ts'
 import { AdministrationError } from './problem.ts'
@@ -43,10 +44,18 @@ export function unblockCertificate(change: Change, pair: CertificatePair): Promi
 /** No cookie outlives that many seconds: browsers keep none longer than 400 days. */
 const LONGEST_SESSION_SECONDS = 400 * 86_400
 
-/** Ends all sessions that this name has now. */
-export function signOut(change: Change, name: string): Promise<Blocked> {
-  const { nowSeconds: at } = change
+/**
+ * Ends all sessions that this name has now: those of certificates seen until now, or until later if
+ * the clock of a service says so.
+ */
+export async function signOut(change: Change, name: string): Promise<Blocked> {
+  const seen = await readLastSeen(dataPaths(change.dataDir).running)
+  const times = [...seen.values()]
+    .filter((entry) => entry.name === name)
+    .map(({ certificateAt }) => certificateAt)
   return changeBlocks(change, (blocks) => {
+    const before = blocks.signOuts.find((known) => known.name === name)
+    const at = Math.max(change.nowSeconds, before?.at ?? 0, ...times)
     const others = blocks.signOuts.filter(
       (known) => known.name !== name && known.at > at - LONGEST_SESSION_SECONDS,
     )

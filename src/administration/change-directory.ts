@@ -1,7 +1,6 @@
-import { readdir, rename, rm } from 'node:fs/promises'
-import { join } from 'node:path'
-import { completeStagedFiles, dataPaths } from '../store/data-directory.ts'
-import { errorCode } from '../store/files.ts'
+import { rename, rm } from 'node:fs/promises'
+import { completeStagedFiles, type DataPaths, dataPaths } from '../store/data-directory.ts'
+import { removeTemporaries } from '../store/files.ts'
 import { acquireLock } from '../store/lock.ts'
 import { foldDead } from '../store/running.ts'
 import { withdrawUndelivered } from './delivery.ts'
@@ -11,9 +10,20 @@ import { AdministrationError } from './problem.ts'
 /** Who changes a data directory, and when. */
 export interface Change {
   readonly dataDir: string
+  /** Where our CRL lies, if not at its place in there. */
+  readonly revocationList?: string | undefined
   /** The command, for whoever has to wait for it. */
   readonly who: string
   readonly nowSeconds: number
+}
+
+/** The places of a data directory, as the settings have them. */
+export function pathsOf({
+  dataDir,
+  revocationList,
+}: Omit<Change, 'who' | 'nowSeconds'>): DataPaths {
+  const paths = dataPaths(dataDir)
+  return revocationList === undefined ? paths : { ...paths, revocationList }
 }
 
 const WAIT_MILLISECONDS = 10_000
@@ -27,7 +37,7 @@ export async function changeDirectory<T>(
   change: Change,
   work: (directory: Directory) => Promise<T>,
 ): Promise<T> {
-  const paths = dataPaths(change.dataDir)
+  const paths = pathsOf(change)
   if (!(await exists(paths.privateFolder))) {
     throw new AdministrationError(
       `the data directory ${change.dataDir} does not exist or is empty: run certlatch init first, or set CERTLATCH_DATA_DIR to the one that certlatch serve uses`,
@@ -55,14 +65,8 @@ async function completeInterrupted(directory: Directory): Promise<void> {
   await completeAuthorityRenewal(directory)
   await withdrawUndelivered(directory)
   await foldDead(paths.running, lock)
-  for (const folder of [
-    paths.publicFolder,
-    paths.privateFolder,
-    paths.devices,
-    paths.certificates,
-  ]) {
-    await removeTemporaries(folder)
-  }
+  const { publicFolder, privateFolder, devices, certificates, previous } = paths
+  await removeTemporaries(publicFolder, privateFolder, devices, certificates, previous)
 }
 
 /** The key of a successor CA belongs in its place exactly if ca.crt has the successor already. */
@@ -78,22 +82,4 @@ async function completeAuthorityRenewal({ paths, lock }: Directory): Promise<voi
   if (isCommitted && (await exists(nextAuthorityKey))) await rename(nextAuthorityKey, authorityKey)
   await rm(nextAuthorityKey, { force: true })
   await rm(nextAuthority, { force: true })
-}
-
-const TEMPORARY = /\.[0-9a-f]{12}\.tmp$/
-
-/** What a killed writer has begun; nobody else writes here now but services, in their own folder. */
-async function removeTemporaries(folder: string): Promise<void> {
-  for (const name of await listIfThere(folder)) {
-    if (TEMPORARY.test(name)) await rm(join(folder, name), { recursive: true, force: true })
-  }
-}
-
-async function listIfThere(folder: string): Promise<readonly string[]> {
-  try {
-    return await readdir(folder)
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return []
-    throw error
-  }
 }

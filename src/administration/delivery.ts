@@ -1,5 +1,5 @@
 import { rename, rm } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import type { Certificate } from '../certificate/certificate.ts'
 import { writePem } from '../certificate/pem.ts'
 import type { Device } from '../store/device-registry.ts'
@@ -25,8 +25,8 @@ interface Undelivered {
   /** The device's entry as it was before. */
   readonly before: Device
   readonly serial: string
-  /** The package under its temporary name, if it goes into a file. */
-  readonly temporary: string | undefined
+  /** The package under its temporary name and at its place, if it goes into a file. */
+  readonly files: readonly string[]
 }
 
 /**
@@ -42,7 +42,8 @@ export async function deliver(
   const { paths } = directory
   const { serial, der } = certificate
   const temporary = parcel && `${parcel.path}.${serial.slice(-12)}.tmp`
-  const note: Undelivered = { before, serial, temporary }
+  const files = parcel && temporary ? [temporary, parcel.path].map((path) => resolve(path)) : []
+  const note: Undelivered = { before, serial, files }
   await directory.replace(paths.undelivered, JSON.stringify(note), MODE.secret)
   try {
     const pem = writePem('CERTIFICATE', der)
@@ -57,6 +58,8 @@ export async function deliver(
       await syncFolder(dirname(parcel.path))
     }
     await directory.remove(paths.undelivered)
+    // A note that came back after a power cut would take back what somebody uses by then.
+    await syncFolder(paths.privateFolder)
   } catch (error) {
     // A disk that is full just now lets nothing be taken back either; the note stays for the next.
     await withdrawUndelivered(directory).catch(() => undefined)
@@ -70,9 +73,9 @@ export async function withdrawUndelivered(directory: Directory): Promise<void> {
   const text = await readTextIfThere(paths.undelivered)
   if (text === undefined) return
   const note = parseObject(text) as Undelivered | undefined
-  // Its folder may be out of reach by now; nobody has its password, and its certificate opens nothing.
-  if (note?.temporary !== undefined) {
-    await rm(note.temporary, { force: true }).catch(() => undefined)
+  for (const file of note?.files ?? []) {
+    // Its folder may be out of reach by now; what lies there opens nothing.
+    await rm(file, { force: true }).catch(() => undefined)
   }
   if (note?.before !== undefined) await takeBack(directory, note)
   await directory.remove(paths.undelivered)

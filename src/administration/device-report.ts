@@ -10,11 +10,12 @@ import { readDevices } from './directory.ts'
 import { AdministrationError } from './problem.ts'
 
 /** What became of a certificate; only `active` ones open. */
-export type CertificateState =
+type CertificateState =
   | 'active'
   | 'revoked'
   | 'blocked'
   | 'replaced'
+  | 'unfit'
   | 'expired'
   | 'not yet valid'
   | 'CA gone'
@@ -119,7 +120,7 @@ function reportCertificate(certificate: DeviceCertificate, known: Known): Certif
 
 /** In the order in which a request would be refused. */
 function stateOf(
-  { notBefore, notAfter, endsAt, revokedAt }: DeviceCertificate,
+  { notBefore, notAfter, endsAt, revokedAt, unfit }: DeviceCertificate,
   key: string,
   issuer: Issuer | undefined,
   { revoked, blocked, nowSeconds }: Known,
@@ -128,6 +129,7 @@ function stateOf(
   if (issuer === undefined) return 'CA gone'
   if (blocked.has(key)) return 'blocked'
   if (nowSeconds > notAfter || nowSeconds > issuer.certificate.notAfter) return 'expired'
+  if (unfit !== undefined) return 'unfit'
   if (endsAt !== undefined && nowSeconds >= endsAt) return 'replaced'
   return nowSeconds < notBefore ? 'not yet valid' : 'active'
 }

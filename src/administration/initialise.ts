@@ -1,12 +1,11 @@
 import {
-  type AuthorityOptions,
   dataPaths,
   type FirstFiles,
   firstSessionKeys,
-  makeAuthority,
   type Needed,
   prepareDataDirectory,
 } from '../store/data-directory.ts'
+import { type AuthorityOptions, makeAuthority } from '../store/made-authority.ts'
 import { AdministrationError } from './problem.ts'
 
 /** Fills an empty data directory, once; answers the files that it has made. */

@@ -12,9 +12,9 @@ import type { Package } from './delivery.ts'
 import { AdministrationError } from './problem.ts'
 
 export const KEY_TYPES = ['p256', 'rsa2048'] as const
-export type KeyType = (typeof KEY_TYPES)[number]
+type KeyType = (typeof KEY_TYPES)[number]
 export const PACKAGE_FORMATS = ['p12', 'mobileconfig', 'pem'] as const
-export type PackageFormat = (typeof PACKAGE_FORMATS)[number]
+type PackageFormat = (typeof PACKAGE_FORMATS)[number]
 
 /** How a certificate is made and packed. */
 export interface IssueOptions {

@@ -1,8 +1,8 @@
 import { readFile, rename } from 'node:fs/promises'
 import { writePem } from '../certificate/pem.ts'
 import type { Issuer } from '../certificate/verify.ts'
-import { makeAuthority } from '../store/data-directory.ts'
 import { describeFileError, MODE } from '../store/files.ts'
+import { makeAuthority } from '../store/made-authority.ts'
 import {
   isEncryptedKey,
   readActiveSigner,
@@ -43,7 +43,7 @@ export async function renewAuthority(
   return changeDirectory(change, async (directory) => {
     const { paths } = directory
     const authorities = await readOwnAuthorities(paths)
-    const active = await readActiveSigner(paths, authorities, passphrase)
+    const active = await readActiveSigner(paths, authorities, passphrase, directory.nowSeconds)
     const activeKey = await readFile(paths.authorityKey, 'latin1')
     const made = makeAuthority(
       { commonName, days, passphrase: isEncryptedKey(activeKey) ? passphrase : undefined },

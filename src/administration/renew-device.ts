@@ -32,19 +32,28 @@ export async function renewDevice(
         `all certificates of "${before.name}" are revoked: add the device that takes its place under a new name`,
       )
     }
-    const signer = await readActiveSigner(directory.paths, authorities, passphrase)
-    const issued = await issueFor(before, signer, options, nowSeconds)
-    const endsAt = nowSeconds + overlapSeconds
-    const others = before.certificates.map((certificate) =>
-      isGood(certificate, nowSeconds) ? endAt(certificate, endsAt) : certificate,
+    const signer = await readActiveSigner(
+      directory.paths,
+      authorities,
+      passphrase,
+      directory.nowSeconds,
     )
+    const issued = await issueFor(before, signer, options, nowSeconds)
     const certificate = describe(issued.certificate, signer.issuer.keyHash, nowSeconds)
+    const both: Device = { ...before, certificates: [...before.certificates, certificate] }
+    await enter(directory, before, both, issued, handOut)
+    // Not before the new one is in somebody's hands: else a command that is killed ends the old one.
+    const endsAt = nowSeconds + overlapSeconds
+    const others = before.certificates.map((other) =>
+      isGood(other, nowSeconds) ? endAt(other, endsAt) : other,
+    )
     const device: Device = { ...before, certificates: [...others, certificate] }
-    await enter(directory, before, device, issued, handOut)
+    await directory.writeDevice(device)
     const ends = others.filter((other) => isGood(other, nowSeconds)).map(endOf)
     return {
       ...issued,
       device,
+      before,
       othersEndAt:
         others.length > 0 && (ends.length > 0 || overlapSeconds === 0)
           ? Math.max(nowSeconds, ...ends)
@@ -59,7 +68,7 @@ const isWhollyRevoked = ({ certificates }: Device): boolean =>
 const endOf = ({ endsAt, notAfter }: DeviceCertificate): number =>
   Math.min(endsAt ?? notAfter, notAfter)
 
-export const isGood = (certificate: DeviceCertificate, nowSeconds: number): boolean =>
+const isGood = (certificate: DeviceCertificate, nowSeconds: number): boolean =>
   certificate.revokedAt === undefined && nowSeconds < endOf(certificate)
 
 /** An end that was set before stays if it is the earlier one. */

@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { type KeyRing, readKeyRing, writeKey } from '../session/key-ring.ts'
+import type { DataPaths } from '../store/data-directory.ts'
 import { describeFileError, MODE } from '../store/files.ts'
+import { readRunning } from '../store/running.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
 import { AdministrationError } from './problem.ts'
 
@@ -35,7 +37,7 @@ export async function rotateSessionKeys(
   return changeDirectory(change, async (directory) => {
     const before = endSessions ? undefined : await readKeys(path)
     const signsFrom = endSessions ? nowSeconds : nowSeconds + afterSeconds
-    const until = signsFrom + ttlSeconds + TOLERANCE_SECONDS
+    const until = signsFrom + (await longestTtl(directory.paths, ttlSeconds)) + TOLERANCE_SECONDS
     const kept = (before?.keys ?? []).filter(
       ({ verifiesUntil }) => verifiesUntil === undefined || verifiesUntil > nowSeconds,
     )
@@ -56,6 +58,12 @@ export async function rotateSessionKeys(
       oldUntil: kept.length > 0 ? until : undefined,
     }
   })
+}
+
+/** A service may have been told another one than this command. */
+async function longestTtl({ running }: DataPaths, ttlSeconds: number): Promise<number> {
+  const services = await readRunning(running)
+  return Math.max(ttlSeconds, ...services.map(({ state }) => state.sessionTtlSeconds ?? 0))
 }
 
 async function readKeys(path: string): Promise<KeyRing> {

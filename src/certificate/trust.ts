@@ -14,6 +14,8 @@ export interface TrustSet {
   readonly staleRevocationList: 'deny' | 'allow'
   /** Certificates that do not open whatever the CRLs say: `<issuer key hash>/<serial>`. */
   readonly blocked: ReadonlySet<string>
+  /** What our own records call revoked, even where a CRL from a restored backup does not. */
+  readonly revoked: ReadonlySet<string>
 }
 
 /** A CA's clock may run this far ahead of ours before its CRL counts as one from the future. */
@@ -51,8 +53,10 @@ export function standingProblem(
   if (issuers === undefined) return 'certificate-untrusted'
   const list = trust.revocationLists.get(issuerKeyHash)
   if (list?.serials.has(serial)) return 'certificate-revoked'
-  if (trust.blocked.size > 0 && trust.blocked.has(`${issuerKeyHash}/${serial}`)) {
-    return 'certificate-blocked'
+  if (trust.revoked.size > 0 || trust.blocked.size > 0) {
+    const key = `${issuerKeyHash}/${serial}`
+    if (trust.revoked.has(key)) return 'certificate-revoked'
+    if (trust.blocked.has(key)) return 'certificate-blocked'
   }
   const notEnded = issuers.filter(({ certificate }) => nowSeconds <= certificate.notAfter)
   if (notEnded.length === 0) return 'certificate-issuer-expired'

@@ -1,7 +1,8 @@
 import { access, constants, readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import type { ParseArgsConfig } from 'node:util'
-import type { Added } from '../administration/add-device.ts'
+import { type Added, takeBackAdded } from '../administration/add-device.ts'
+import type { Change } from '../administration/change-directory.ts'
 import {
   fingerprint,
   type IssueOptions,
@@ -116,16 +117,23 @@ async function readRequest(path: string): Promise<Buffer> {
   throw new AdministrationError(`--csr ${path} ${read.problem}`)
 }
 
-/** Says what was made; the password appears here, once, and nowhere else. */
-export function handOut(invocation: Invocation, added: Added, place: Place): void {
+/**
+ * Says what was made; the password appears here, once, and nowhere else. Answers whether it could be
+ * written.
+ */
+export async function handOut(
+  invocation: Invocation,
+  added: Added,
+  place: Place,
+): Promise<boolean> {
   const { terminal, streams, flags } = invocation
   const { device, certificate, password } = added
   const path = added.package.path.replace(/^\.\//, '')
   if (place.handOut === 'print') {
-    streams.stdout.write(added.package.content)
+    if (!(await isWritten(streams.stdout, added.package.content))) return false
+    const secret = password === undefined ? '' : `certlatch: password: ${password}\n`
     terminal.tell(described(added))
-    if (password !== undefined) terminal.tell(`password: ${password}`)
-    return
+    return isWritten(streams.stderr, secret)
   }
   if (flags['json'] === true) {
     const made = {
@@ -140,13 +148,26 @@ export function handOut(invocation: Invocation, added: Added, place: Place): voi
       package: resolve(path),
       password,
     }
-    terminal.print(JSON.stringify(made, undefined, 2))
-    return
+    return isWritten(streams.stdout, `${JSON.stringify(made, undefined, 2)}\n`)
   }
-  terminal.print(described(added))
-  terminal.print(`package   ${path}`)
-  if (password !== undefined) terminal.print(`password  ${password}`)
+  const lines = [described(added), `package   ${path}`]
+  if (password !== undefined) lines.push(`password  ${password}`)
+  if (!(await isWritten(streams.stdout, `${lines.join('\n')}\n`))) return false
   tellNext(invocation, path, password, place)
+  return true
+}
+
+const isWritten = (stream: NodeJS.WritableStream, content: string | Buffer): Promise<boolean> =>
+  new Promise((resolve) => {
+    stream.write(content, (error) => resolve(error === undefined || error === null))
+  })
+
+/** Takes back what nobody can have read. Always fails, for that is what happened. */
+export async function undelivered(change: Change, added: Added): Promise<never> {
+  await takeBackAdded(change, added)
+  throw new AdministrationError(
+    'the result could not be written to standard output, so nobody has the password: what was made is taken back',
+  )
 }
 
 const described = ({ device, certificate }: Added): string =>

@@ -5,11 +5,11 @@ import { parseArgs } from 'node:util'
 import { AdministrationError } from '../administration/problem.ts'
 import { processEnvironment } from '../config/load.ts'
 import { nearest, quote } from '../config/text.ts'
-import { describeFileError, errorCode } from '../store/files.ts'
+import { describeFileError, errorCode, placeOf } from '../store/files.ts'
 import { LockLostError } from '../store/lock.ts'
 import type { Command, CommandRow, Invocation } from './command.ts'
 import { createTerminal, type Streams } from './terminal.ts'
-import { usage } from './usage.ts'
+import { groupUsage, usage } from './usage.ts'
 import { packageVersion } from './version.ts'
 
 /** Every command; a row here and a module make a new one. */
@@ -75,6 +75,11 @@ const COMMANDS: readonly CommandRow[] = [
     load: async () => (await import('./commands/explain.ts')).explain,
   },
   {
+    name: 'status',
+    summary: 'ask the running service who came, who was refused, and what ends next',
+    load: async () => (await import('./commands/status.ts')).status,
+  },
+  {
     name: 'healthcheck',
     summary: 'ask the running service whether it is ready',
     load: async () => (await import('./commands/healthcheck.ts')).healthcheck,
@@ -104,6 +109,18 @@ export async function run(
     return 0
   }
   const row = COMMANDS.find(({ name }) => startsWith(argv, name.split(' ')))
+  const group = COMMANDS.filter(({ name }) => name.startsWith(`${first} `))
+  if (row === undefined && group.length > 0) {
+    const [, second = ''] = argv
+    if (second === '--help' || second === '-h') {
+      terminal.print(groupUsage(first, group))
+      return 0
+    }
+    if (second === '') {
+      streams.stderr.write(`${groupUsage(first, group)}\n`)
+      return 2
+    }
+  }
   if (row === undefined) {
     terminal.tell(describeUnknown(argv))
     return 2
@@ -143,10 +160,9 @@ function describeUnusableFile(error: unknown): string | undefined {
   if (isReplaced === true) {
     return `${place} was written, but may not outlive a power cut (${errorCode(error)}); run the command again`
   }
-  if (place !== undefined) return `${place} ${describeFileError(error)}; nothing was changed`
-  return syscall === undefined
-    ? undefined
-    : `a file ${describeFileError(error)}; nothing was changed`
+  const next = 'when that is mended, run it again: what was begun is completed or undone then'
+  if (place !== undefined) return `${placeOf(place)} ${describeFileError(error)}; ${next}`
+  return syscall === undefined ? undefined : `a file ${describeFileError(error)}; ${next}`
 }
 
 const startsWith = (argv: readonly string[], words: readonly string[]): boolean =>
@@ -158,7 +174,9 @@ function describeUnknown(argv: readonly string[]): string {
   const names = COMMANDS.map(({ name }) => name)
   const near = nearest(first, names) ?? nearest(argv.slice(0, 2).join(' '), names)
   const hint = near === undefined ? 'see certlatch --help' : `did you mean certlatch ${near}?`
-  return `unknown command ${quote(first)}; ${hint}`
+  const isGroup = names.some((name) => name.startsWith(`${first} `))
+  const shown = isGroup ? argv.slice(0, 2).join(' ') : first
+  return `unknown command ${quote(shown)}; ${hint}`
 }
 
 async function runCommand(

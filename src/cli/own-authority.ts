@@ -1,12 +1,12 @@
 import { createInterface } from 'node:readline/promises'
 import { Writable } from 'node:stream'
 import { isEncryptedKey } from '../administration/authorities.ts'
-import type { Change } from '../administration/change-directory.ts'
+import { type Change, pathsOf } from '../administration/change-directory.ts'
 import { readTextIfThere } from '../administration/directory.ts'
 import { AdministrationError } from '../administration/problem.ts'
 import type { Config } from '../config/config.ts'
 import { loadConfig } from '../config/load.ts'
-import { dataPaths } from '../store/data-directory.ts'
+import { type DataPaths, dataPaths } from '../store/data-directory.ts'
 import type { Invocation } from './command.ts'
 import type { Streams } from './terminal.ts'
 
@@ -27,9 +27,17 @@ export function ownSettingsOf(invocation: Invocation, instead: string): Config {
   )
 }
 
-export function changeOf({ nowSeconds }: Invocation, { dataDir }: Config, who: string): Change {
-  return { dataDir, who, nowSeconds: nowSeconds() }
+export function changeOf({ nowSeconds }: Invocation, config: Config, who: string): Change {
+  return { ...directoryOf(config), who, nowSeconds: nowSeconds() }
 }
+
+/** The service reads our CRL from where the settings say; so commands have to write it there. */
+const directoryOf = ({ dataDir, externalCa, crlFile }: Config) => ({
+  dataDir,
+  revocationList: externalCa ? undefined : crlFile,
+})
+
+export const pathsOfConfig = (config: Config): DataPaths => pathsOf(directoryOf(config))
 
 /** The passphrase of the CA's key: of the settings, or asked for where there is somebody to ask. */
 export async function authorityPassphrase(

@@ -3,14 +3,12 @@ import type { CommandRow } from './command.ts'
 
 /** What `certlatch --help` says. */
 export function usage(commands: readonly CommandRow[]): string {
-  const width = Math.max(...commands.map(({ name }) => name.length))
-  const rows = commands.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`)
   return `Usage: certlatch <command> [options]
 
 Opens an application behind a reverse proxy to devices with a TLS client certificate.
 
 Commands:
-${rows.join('\n')}
+${rowsOf(commands)}
 
 Options:
   -h, --help  show this text, or after a command what it does
@@ -18,6 +16,20 @@ Options:
 
 Example:
   $ CERTLATCH_PROXY=caddy certlatch serve`
+}
+
+/** What `certlatch device --help` says: of the commands that begin with this word. */
+export const groupUsage = (word: string, commands: readonly CommandRow[]): string =>
+  `Usage: certlatch ${word} <command> [options]
+
+Commands:
+${rowsOf(commands)}
+
+certlatch ${commands[0]?.name} --help, and the same for the others, says more.`
+
+function rowsOf(commands: readonly CommandRow[]): string {
+  const width = Math.max(...commands.map(({ name }) => name.length))
+  return commands.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`).join('\n')
 }
 
 /** Every setting, as `certlatch serve --help` lists them. */

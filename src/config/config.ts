@@ -1,9 +1,12 @@
 import { join } from 'node:path'
 import { DIALECTS, type Dialect } from '../proxy/dialects.ts'
 import { containsAddress, type Networks, parseNetworks } from '../proxy/networks.ts'
+import { exposedAdminListener } from './exposure.ts'
 import {
   DENIALS,
   expectation,
+  LOG_CLIENTS,
+  LOG_FORMATS,
   LOG_LEVELS,
   optionOf,
   PROXIES,
@@ -62,6 +65,8 @@ export interface Config {
   readonly composeService: string | undefined
   readonly metricsToken: string | undefined
   readonly logLevel: (typeof LOG_LEVELS)[number]
+  readonly logFormat: (typeof LOG_FORMATS)[number]
+  readonly logClient: (typeof LOG_CLIENTS)[number]
 }
 
 export type Values = Readonly<Record<string, string | undefined>>
@@ -93,6 +98,8 @@ export function parseConfig(values: Values): ParsedConfig {
     composeService: settings.readOptional('CERTLATCH_COMPOSE_SERVICE', readServiceName),
     metricsToken: settings.readOptional('CERTLATCH_METRICS_TOKEN', readSecret),
     logLevel: settings.read('CERTLATCH_LOG_LEVEL', choiceReader(LOG_LEVELS)),
+    logFormat: settings.read('CERTLATCH_LOG_FORMAT', choiceReader(LOG_FORMATS)),
+    logClient: settings.read('CERTLATCH_LOG_CLIENT', choiceReader(LOG_CLIENTS)),
   }
   checkAddresses(settings, config)
   checkDurations(settings, config)
@@ -261,6 +268,8 @@ function warningsOf(config: Config): readonly string[] {
       `CERTLATCH_TRUSTED_PROXIES has ${network}: anybody who reaches the port${condition} is believed; name the address of the proxy`,
     )
   }
+  const exposed = exposedAdminListener(config)
+  if (exposed !== undefined) warnings.push(exposed)
   if (config.cookieDomain !== undefined) {
     warnings.push(
       `CERTLATCH_COOKIE_DOMAIN is "${config.cookieDomain}": any application under it can act as the device`,

@@ -3,6 +3,8 @@ import { DIALECTS, type DialectName } from '../proxy/dialects.ts'
 export const STALE_CRL_CHOICES = ['deny', 'allow'] as const
 export const DENIALS = ['403', 'adaptive'] as const
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const
+export const LOG_FORMATS = ['json', 'text'] as const
+export const LOG_CLIENTS = ['full', 'shortened', 'none'] as const
 export const PROXIES: readonly DialectName[] = Object.values(DIALECTS).map(({ name }) => name)
 
 /** What a wrong value is answered with, by the kind of the setting: `expected …`. */
@@ -49,7 +51,7 @@ const ROWS = [
     name: 'CERTLATCH_ADMIN_LISTEN',
     kind: 'address',
     default: '127.0.0.1:9181',
-    help: 'where /metrics, /healthz and /readyz are answered',
+    help: 'where /metrics, /status, /healthz and /readyz are answered',
   },
   {
     name: 'CERTLATCH_DATA_DIR',
@@ -162,7 +164,7 @@ const ROWS = [
     name: 'CERTLATCH_METRICS_TOKEN',
     kind: 'secret',
     secret: true,
-    help: 'if set, /metrics wants it as bearer token',
+    help: 'if set, /metrics and /status want it as bearer token',
   },
   {
     name: 'CERTLATCH_LOG_LEVEL',
@@ -170,6 +172,20 @@ const ROWS = [
     choices: LOG_LEVELS,
     default: 'info',
     help: 'the least important lines that are logged',
+  },
+  {
+    name: 'CERTLATCH_LOG_FORMAT',
+    kind: 'choice',
+    choices: LOG_FORMATS,
+    default: 'json',
+    help: 'how lines are written: for programs, or for a person at a terminal',
+  },
+  {
+    name: 'CERTLATCH_LOG_CLIENT',
+    kind: 'choice',
+    choices: LOG_CLIENTS,
+    default: 'full',
+    help: "what is logged of clients' addresses; shortened is the network alone, /24 or /48",
   },
 ] as const
 

@@ -73,8 +73,7 @@ function readTime(text: string): number | undefined {
   const [month = 0, day = 0, hour = 0, minute = 0, second = 0] = rest.map(Number)
   const short = Number(years) < 50 ? 2000 : 1900
   const year = years.length === 4 ? Number(years) : short + Number(years)
-  const seconds = Date.UTC(year, month - 1, day, hour, minute, second) / 1000
-  return Number.isSafeInteger(seconds) ? seconds : undefined
+  return Date.UTC(year, month - 1, day, hour, minute, second) / 1000
 }
 
 /** The last CN of `/C=DE/CN=Ada`; a slash within a value stands there as it is. */

@@ -158,3 +158,11 @@ function ipv4Of(ranges: readonly Range<bigint>[]): readonly Range<number>[] {
     .filter(({ first, last }) => first <= end && last >= IPV4_MAPPED)
     .map(({ first, last }) => ({ first: lowest(first), last: lowest(last < end ? last : end) }))
 }
+
+/** The network that an address lies in, for records that need not name the person: /24 or /48. */
+export function shortenAddress(address: string): string {
+  if (isIP(address) === 4) return `${address.split('.').slice(0, 3).join('.')}.0`
+  const network = addressValue(address, 6) >> 80n
+  const words = [32n, 16n, 0n].map((shift) => ((network >> shift) & 0xffffn).toString(16))
+  return `${words.join(':')}::`
+}

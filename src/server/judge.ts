@@ -1,6 +1,8 @@
 import type { Config } from '../config/config.ts'
 import type { CertificateReference, Grounds, Recognised } from '../decide.ts'
 import type { Identity } from '../decision.ts'
+import type { RequestHeaders } from '../proxy/request-headers.ts'
+import { cookieValues } from '../session/cookie.ts'
 import { deviceKey } from '../store/device-registry.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import type { CheckBudget } from './check-budget.ts'
@@ -13,6 +15,8 @@ export interface Judge {
   readonly cache: VerdictCache
   /** Where to note when somebody whom `recognise` has named was let in. */
   seenOf(identity: Identity): Seen | undefined
+  /** Whose certificate or session a request carries, if a trusted key has signed it; for the log. */
+  deviceOf(headers: RequestHeaders): string | undefined
 }
 
 export function createJudge(
@@ -43,7 +47,12 @@ export function createJudge(
     recognise: createRecognise(snapshot, lastSeen, seen),
     signedOutAt: (device) => signOuts.get(device),
   }
-  return { grounds, cache, seenOf: (identity) => seen.get(identity) }
+  return {
+    grounds,
+    cache,
+    seenOf: (identity) => seen.get(identity),
+    deviceOf: (headers) => deviceOf(headers, config.cookieName, cache, snapshot),
+  }
 }
 
 type Known = { readonly recognised: Recognised & { ok: true }; readonly endsAt: number }
@@ -86,4 +95,20 @@ function createRecognise(
       ? byItsName(certificate)
       : { ok: false, reason: 'unknown-device' }
   }
+}
+
+function deviceOf(
+  { certificate, cookie }: RequestHeaders,
+  cookieName: string,
+  cache: VerdictCache,
+  { registry }: Snapshot,
+): string | undefined {
+  const [token] = (cookie !== undefined && cookieValues(cookie, cookieName)) || []
+  const shown =
+    (certificate !== undefined && cache.knownCertificate(certificate)) ||
+    (token !== undefined && cache.knownToken(token)) ||
+    undefined
+  if (shown === undefined) return undefined
+  const entry = registry?.byCertificate.get(deviceKey(shown.issuerKeyHash, shown.serial))
+  return entry?.device.name ?? shown.name
 }

@@ -93,12 +93,16 @@ export async function drain(server: Server): Promise<void> {
 const connectionCount = (server: Server): Promise<number> =>
   new Promise((resolve) => server.getConnections((error, count) => resolve(error ? 1 : count)))
 
-/** For a listener whose clients lose nothing by it. */
-export async function closeNow(server: Server): Promise<void> {
+const LAST_ANSWERS_MILLISECONDS = 1_000
+
+/** For a listener whose clients come again: nothing new is taken, and a scrape under way ends. */
+export async function closeSoon(server: Server): Promise<void> {
+  const deadline = setTimeout(() => server.closeAllConnections(), LAST_ANSWERS_MILLISECONDS)
   await new Promise<void>((resolve) => {
     server.close(() => resolve())
-    server.closeAllConnections()
+    server.closeIdleConnections()
   })
+  clearTimeout(deadline)
 }
 
 const delay = (milliseconds: number): Promise<void> =>

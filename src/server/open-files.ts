@@ -5,6 +5,7 @@ import { dataPaths, prepareDataDirectory } from '../store/data-directory.ts'
 import { describeFileError } from '../store/files.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { openTrustStore, type TrustFiles, type TrustStore } from '../store/trust-store.ts'
+import { describeChanges } from './changes.ts'
 import type { Log } from './log.ts'
 import type { Tally } from './metrics.ts'
 import { isClockWrong } from './readiness.ts'
@@ -60,7 +61,7 @@ export function trustFiles(config: Config): TrustFiles {
     name: isSet ? `${setting} ${path}` : path,
   })
   const { crlFile, policyFile, trustedProxies } = config
-  const { devices, adopted, blocks } = dataPaths(config.dataDir)
+  const { devices, adopted, blocks, undelivered } = dataPaths(config.dataDir)
   return {
     authorities: named(config.caFile, 'CERTLATCH_CA_FILE', config.externalCa),
     revocationLists:
@@ -73,12 +74,13 @@ export function trustFiles(config: Config): TrustFiles {
     devices: config.externalCa ? undefined : { path: devices, name: devices },
     adopted: { path: adopted, name: adopted },
     blocks: { path: blocks, name: blocks },
+    undelivered: { path: undelivered, name: undelivered },
     policy:
       policyFile === undefined
         ? undefined
         : { ...named(policyFile, 'CERTLATCH_POLICY_FILE', true), trustedProxies },
-    // Our own CRL is valid as long as the CA: what is stale there is broken.
-    staleRevocationList: config.externalCa ? config.staleCrl : 'deny',
+    // Our own CRL is valid as long as the CA, whatever the clock of the machine was that wrote it.
+    staleRevocationList: config.externalCa ? config.staleCrl : 'allow',
   }
 }
 
@@ -89,11 +91,14 @@ export async function openFiles(
   log: Log,
   onReplaced: (snapshot: Snapshot) => void,
 ): Promise<TrustStore> {
+  let before: Snapshot | undefined
   const opened = await openTrustStore(trustFiles(config), {
     onReplaced: (snapshot) => {
       tally.reloads += 1
       onReplaced(snapshot)
       log.info(describeSnapshot(snapshot), 'changed files are in force')
+      if (before !== undefined) tellChanges(log, before, snapshot)
+      before = snapshot
       for (const warning of snapshot.warnings) log.warn(warning)
     },
     onProblem: (problems) => {
@@ -104,7 +109,18 @@ export async function openFiles(
     },
   })
   if (!opened.ok) throw new StartError(opened.problems)
+  before = opened.store.current
   return opened.store
+}
+
+/** Somebody who restores a whole registry gets a line about how many more there were. */
+const MOST_CHANGES_TOLD = 100
+
+function tellChanges(log: Log, before: Snapshot, after: Snapshot): void {
+  const changes = describeChanges(before, after)
+  for (const { what, fields } of changes.slice(0, MOST_CHANGES_TOLD)) log.info(fields, what)
+  const leftOut = changes.length - MOST_CHANGES_TOLD
+  if (leftOut > 0) log.info({ leftOut }, 'changes left out of the log')
 }
 
 function describeSnapshot({ trust, keyRing, registry, policy }: Snapshot) {

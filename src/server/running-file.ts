@@ -21,6 +21,7 @@ export interface RunningFileOptions {
   /** Where this service listens, which tells it from others of this machine. */
   readonly listen: string
   readonly version: string
+  readonly sessionTtlSeconds: number
   readonly lastSeen: LastSeen
   readonly log: Log
   snapshot(): Snapshot
@@ -48,6 +49,7 @@ export async function openRunningFile(options: RunningFileOptions): Promise<Runn
     crlNumber: lowestNumber(snapshot()),
     blocksNumber: snapshot().blocks.number,
     keySet: snapshot().keyRing.fingerprint,
+    sessionTtlSeconds: options.sessionTtlSeconds,
     lastSeen: lastSeen
       .all()
       .filter(({ certificateAt, sessionAt }) => certificateAt + sessionAt > 0),

@@ -6,11 +6,12 @@ import { dataPaths } from '../store/data-directory.ts'
 import { errorCode } from '../store/files.ts'
 import type { TrustStore } from '../store/trust-store.ts'
 import { createAdminApp, createVerifyApp } from './app.ts'
+import { createAudit } from './audit.ts'
 import { createCheckBudget } from './check-budget.ts'
 import { createJudge } from './judge.ts'
 import { createLastSeen, type LastSeen } from './last-seen.ts'
-import { closeNow, createHttpServer, createVerifyServer, drain, listen } from './lifecycle.ts'
-import { createLog, createRefusalLog, type Log } from './log.ts'
+import { closeSoon, createHttpServer, createVerifyServer, drain, listen } from './lifecycle.ts'
+import { createLog, type Log } from './log.ts'
 import { countDecision, createTally, type Tally } from './metrics.ts'
 import { observe } from './observe.ts'
 import { makeFirstFiles, openFiles, warnOfFiles } from './open-files.ts'
@@ -46,7 +47,7 @@ export interface RunningService {
 /** The one place that builds things: configuration → files → applications → listeners. */
 export async function startService(options: StartOptions): Promise<RunningService> {
   const { config, version, now = Date.now } = options
-  const log = createLog(config.logLevel, options.logDestination)
+  const log = createLog(config.logLevel, options.logDestination, config.logFormat)
   const nowSeconds = () => Math.floor(now() / 1000)
   for (const warning of options.warnings) log.warn(warning)
   await makeFirstFiles(config, nowSeconds(), log)
@@ -64,10 +65,12 @@ export async function startService(options: StartOptions): Promise<RunningServic
     grounds: () => judge().grounds,
     keyRing: () => trust.current.keyRing,
     nowSeconds,
+    catchUp: () => trust.catchUp(performance.now()),
     isDraining: () => state.draining,
     countDecision: (decision, seconds) => countDecision(tally, decision, seconds),
     seenOf: (identity) => judge().seenOf(identity),
-    logRefusal: createRefusalLog(log, () => performance.now()),
+    deviceOf: (headers) => judge().deviceOf(headers),
+    audit: createAudit(log, () => performance.now()),
     logError: (error) => log.error({ error: describeError(error) }, 'internal error'),
   }
   const observation = observe({
@@ -86,6 +89,7 @@ export async function startService(options: StartOptions): Promise<RunningServic
     folder: dataPaths(config.dataDir).running,
     listen: describeAddress(address),
     version,
+    sessionTtlSeconds: config.sessionTtlSeconds,
     lastSeen,
     log,
     snapshot: () => trust.current,
@@ -115,7 +119,7 @@ async function close(
 ): Promise<void> {
   trust.close()
   await running?.close()
-  await closeNow(listeners.admin)
+  await closeSoon(listeners.admin)
 }
 
 /** The files, and the judge by what they say now. */
@@ -150,6 +154,7 @@ const verifyConfigOf = (config: Config) => ({
   trustedProxies: config.trustedProxies,
   cookieName: config.cookieName,
   cookieDomain: config.cookieDomain,
+  logClient: config.logClient,
   denial: config.denial,
 })
 

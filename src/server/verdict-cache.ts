@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import { type CertificateVerdict, type Issuer, verifyCertificate } from '../certificate/verify.ts'
+import type { CertificateReference } from '../decide.ts'
 import type { CertificateEncoding } from '../proxy/dialects.ts'
 import { readCertificateHeader } from '../proxy/encodings.ts'
 import type { KeyRing } from '../session/key-ring.ts'
@@ -26,6 +27,9 @@ export interface VerdictCache {
   /** `forwardedFor` tells whose time a check takes. */
   verifyCertificate(headerValue: string, forwardedFor?: string): CertificateVerdict | 'absent'
   verifyToken(token: string): VerifiedToken
+  /** Whose these are, if they were verified before; asked for the log, so it counts nothing. */
+  knownCertificate(headerValue: string): CertificateReference | undefined
+  knownToken(token: string): CertificateReference | undefined
   readonly entries: number
 }
 
@@ -44,8 +48,10 @@ const detached = (token: string): string => Buffer.from(token, 'latin1').toStrin
 /** What was verified under a MAC: another token that ends alike is another token. */
 interface KnownSession {
   readonly token: string
-  readonly verdict: VerifiedToken
+  readonly verdict: GoodToken
 }
+
+type GoodToken = Extract<VerifiedToken, { ok: true }>
 
 const NOT_CHECKED: CertificateVerdict = { ok: false, problem: 'certificate-not-checked' }
 
@@ -60,7 +66,7 @@ export function createVerdictCache(
   const bad = new LRUCache<string, CertificateVerdict | 'absent'>({ max: BAD_CERTIFICATES })
   const sessions = new LRUCache<string, KnownSession>({ max: SESSIONS })
 
-  const rememberSession = (shown: string, verdict: VerifiedToken): void => {
+  const rememberSession = (shown: string, verdict: GoodToken): void => {
     const token = detached(shown)
     sessions.set(macOf(token), { token, verdict })
   }
@@ -94,6 +100,14 @@ export function createVerdictCache(
       // Forged ones are not remembered: whoever sends them could push the good ones out.
       if (verdict.ok) rememberSession(token, verdict)
       return verdict
+    },
+    knownCertificate(headerValue) {
+      const verdict = good.peek(keyOf(headerValue))
+      return verdict?.ok ? verdict.verified : undefined
+    },
+    knownToken(token) {
+      const known = sessions.peek(macOf(token))
+      return known?.token === token ? known.verdict.claims : undefined
     },
     get entries() {
       return good.size + bad.size + sessions.size

@@ -2,7 +2,7 @@ import { isPrintableName } from '../certificate/identity.ts'
 import { isKeyHash, isSerial, isTime, parseObject } from './json-file.ts'
 
 /** A certificate that does not open though no CRL says so. */
-export interface BlockedCertificate {
+interface BlockedCertificate {
   /** As in `Issuer.keyHash` and `Certificate.serial`. */
   readonly issuerKeyHash: string
   readonly serial: string
@@ -11,7 +11,7 @@ export interface BlockedCertificate {
 }
 
 /** Whose sessions have ended: those of certificates last seen at that time or before. */
-export interface SignOut {
+interface SignOut {
   /** A device's name, or whom an external CA's certificate names. */
   readonly name: string
   /** Unix seconds. */

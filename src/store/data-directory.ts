@@ -1,15 +1,10 @@
-import { generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { access, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { readCertificate } from '../certificate/certificate.ts'
-import { BACKDATE_SECONDS, issueAuthority, issueRevocationList } from '../certificate/issue.ts'
-import { writePem } from '../certificate/pem.ts'
 import { writeKey } from '../session/key-ring.ts'
-import { errorCode, MODE, makeFolder, replaceFile } from './files.ts'
+import { errorCode, MODE, makeFolder, removeTemporaries, replaceFile } from './files.ts'
 import { acquireLock } from './lock.ts'
-
-const AUTHORITY_DAYS = 3653
-const SECONDS_PER_DAY = 86_400
+import { type MadeAuthority, makeAuthority } from './made-authority.ts'
 
 /** Where things lie below the data directory. */
 export interface DataPaths {
@@ -74,6 +69,8 @@ export interface FirstFiles {
   readonly sessionKeys?: string
   /** Entries of the registry by their id. */
   readonly devices?: ReadonlyMap<string, string>
+  /** Certificates that were issued before, in PEM, by their serial number. */
+  readonly certificates?: ReadonlyMap<string, string>
   readonly adopted?: string
 }
 
@@ -108,6 +105,7 @@ export async function prepareDataDirectory(
   if (!acquired.ok) return { ok: false, problem: acquired.problem }
   try {
     await completeStagedFiles(paths)
+    await removeTemporaries(paths.publicFolder, paths.privateFolder, paths.devices)
     const meanwhile = await lookAtFiles(dataDir, needed)
     if (meanwhile !== 'empty') return meanwhile
     await stageFiles(paths, needed, makeFiles(needed))
@@ -162,13 +160,8 @@ async function stageFiles(paths: DataPaths, needed: Needed, files: FirstFiles): 
     const stage = async (name: string, text: string | undefined) => {
       if (text !== undefined) await replaceFile(join(temporary, name), text, MODE.secret)
     }
-    if (files.devices !== undefined && files.devices.size > 0) {
-      const devices = join(temporary, 'devices')
-      await mkdir(devices, { mode: MODE.secretFolder })
-      for (const [id, text] of files.devices) {
-        await replaceFile(join(devices, `${id}.json`), text, MODE.secret)
-      }
-    }
+    await stageFolder(join(temporary, 'devices'), 'json', files.devices)
+    await stageFolder(join(temporary, 'certificates'), 'pem', files.certificates)
     await stage('adopted.json', files.adopted)
     await stage('ca.key', files.authority?.key)
     await stage('ca.crl', needed.revocationList ? files.authority?.revocationList : undefined)
@@ -178,6 +171,18 @@ async function stageFiles(paths: DataPaths, needed: Needed, files: FirstFiles): 
   } catch (error) {
     await rm(temporary, { recursive: true, force: true })
     throw error
+  }
+}
+
+async function stageFolder(
+  folder: string,
+  extension: string,
+  texts: ReadonlyMap<string, string> | undefined,
+): Promise<void> {
+  if (texts === undefined || texts.size === 0) return
+  await mkdir(folder, { mode: MODE.secretFolder })
+  for (const [name, text] of texts) {
+    await replaceFile(join(folder, `${name}.${extension}`), text, MODE.secret)
   }
 }
 
@@ -192,7 +197,8 @@ export async function completeStagedFiles(paths: DataPaths): Promise<void> {
     ['ca.crl', paths.revocationList, MODE.public],
     ['ca.crt', paths.authority, MODE.public],
   ] as const
-  await completeStagedDevices(join(folder, 'devices'), paths)
+  await completeStagedFolder(join(folder, 'certificates'), paths.certificates)
+  await completeStagedFolder(join(folder, 'devices'), paths.devices)
   for (const [name, place, mode] of places) {
     const content = await readIfThere(join(folder, name))
     if (content !== undefined && !(await exists(place))) await replaceFile(place, content, mode)
@@ -200,12 +206,12 @@ export async function completeStagedFiles(paths: DataPaths): Promise<void> {
   await rm(folder, { recursive: true, force: true })
 }
 
-async function completeStagedDevices(staged: string, { devices }: DataPaths): Promise<void> {
+async function completeStagedFolder(staged: string, folder: string): Promise<void> {
   if (!(await exists(staged))) return
-  await makeFolder(devices, MODE.secretFolder)
+  await makeFolder(folder, MODE.secretFolder)
   for (const name of await readdir(staged)) {
     const content = await readIfThere(join(staged, name))
-    const place = join(devices, name)
+    const place = join(folder, name)
     if (content !== undefined && !(await exists(place))) {
       await replaceFile(place, content, MODE.secret)
     }
@@ -221,63 +227,6 @@ function makeFirstFiles(needed: Needed, nowSeconds: number): FirstFiles {
 }
 
 export const firstSessionKeys = (): string => `${writeKey(randomBytes(32))}\n`
-
-export interface AuthorityOptions {
-  readonly commonName?: string | undefined
-  readonly days?: number | undefined
-  /** Encrypts the key. */
-  readonly passphrase?: string | undefined
-}
-
-/** A CA of our own and its empty CRL, in PEM; the CRL is valid as long as the CA. */
-export interface MadeAuthority {
-  readonly privateKey: KeyObject
-  readonly key: string
-  readonly certificate: string
-  readonly revocationList: string
-}
-
-export function makeAuthority(options: AuthorityOptions, nowSeconds: number): MadeAuthority {
-  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' })
-  const validity = {
-    notBefore: nowSeconds - BACKDATE_SECONDS,
-    notAfter: nowSeconds + (options.days ?? AUTHORITY_DAYS) * SECONDS_PER_DAY,
-  }
-  const der = issueAuthority({
-    ...validity,
-    // Two CAs of one name would be told apart by their keys alone; a person could not.
-    commonName: options.commonName ?? `Certlatch Device CA ${randomBytes(3).toString('hex')}`,
-    privateKey,
-    serial: randomBytes(16),
-  })
-  const certificate = readCertificate(der)
-  if (certificate === undefined) throw new Error('made a CA certificate that cannot be read back')
-  const list = issueRevocationList(
-    {
-      number: nowSeconds,
-      thisUpdate: validity.notBefore,
-      nextUpdate: validity.notAfter,
-      revoked: [],
-    },
-    { certificate, privateKey },
-  )
-  return {
-    privateKey,
-    key: writeAuthorityKey(privateKey, options.passphrase),
-    certificate: writePem('CERTIFICATE', der),
-    revocationList: writePem('X509 CRL', list),
-  }
-}
-
-/** PKCS #8 in PEM, encrypted if there is a passphrase. */
-export function writeAuthorityKey(privateKey: KeyObject, passphrase: string | undefined): string {
-  const form = { type: 'pkcs8', format: 'pem' } as const
-  const pem =
-    passphrase === undefined
-      ? privateKey.export(form)
-      : privateKey.export({ ...form, cipher: 'aes-256-cbc', passphrase })
-  return pem.toString()
-}
 
 async function exists(path: string): Promise<boolean> {
   try {

@@ -1,5 +1,7 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { readFile as readFileCallback } from 'node:fs'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { isPrintableName } from '../certificate/identity.ts'
 import { errorCode, MODE, makeFolder, replaceFile } from './files.ts'
 import { isKeyHash, isSerial, isTime, parseObject } from './json-file.ts'
@@ -25,13 +27,15 @@ export interface DeviceCertificate {
   readonly issuedAt?: number | undefined
   /** Set at a renewal: it no longer opens from then on. */
   readonly endsAt?: number | undefined
+  /** Why it does not open though our CA has signed it, which only an adopted one does. */
+  readonly unfit?: string | undefined
   /** Set once the CRL says so, which alone decides. */
   readonly revokedAt?: number | undefined
   /** A reason of RFC 5280 §5.3.1. */
   readonly reason?: string | undefined
 }
 
-export interface RegisteredCertificate {
+interface RegisteredCertificate {
   readonly device: Device
   readonly certificate: DeviceCertificate
 }
@@ -52,8 +56,14 @@ export type ReadRegistry =
   | { readonly ok: true; readonly registry: DeviceRegistry }
   | { readonly ok: false; readonly problem: string }
 
-/** Joins the entries of the folder; names of devices and their certificates are unique. */
-export function readRegistry(files: ReadonlyMap<string, string>): ReadRegistry {
+/**
+ * Joins the entries of the folder; names of devices and their certificates are unique. A certificate
+ * with the serial number `undelivered` is not one of theirs yet.
+ */
+export function readRegistry(
+  files: ReadonlyMap<string, string>,
+  undelivered?: string,
+): ReadRegistry {
   const byCertificate = new Map<string, RegisteredCertificate>()
   const devices: Device[] = []
   const names = new Map<string, string>()
@@ -70,7 +80,7 @@ export function readRegistry(files: ReadonlyMap<string, string>): ReadRegistry {
       if (byCertificate.has(key)) {
         return { ok: false, problem: `${file} repeats the certificate of another device` }
       }
-      byCertificate.set(key, { device, certificate })
+      if (certificate.serial !== undelivered) byCertificate.set(key, { device, certificate })
     }
   }
   for (const { name, owner } of devices) {
@@ -106,7 +116,8 @@ function isDeviceCertificate(value: unknown): value is DeviceCertificate {
     [fields['issuedAt'], fields['endsAt'], fields['revokedAt']].every(
       (time) => time === undefined || isTime(time),
     ) &&
-    ['undefined', 'string'].includes(typeof fields['reason'])
+    ['undefined', 'string'].includes(typeof fields['reason']) &&
+    ['undefined', 'string'].includes(typeof fields['unfit'])
   )
 }
 
@@ -114,6 +125,9 @@ function isDeviceCertificate(value: unknown): value is DeviceCertificate {
 export async function listRegistryFolder(folder: string): Promise<readonly string[]> {
   return (await listFolder(folder)).filter((entry) => ENTRY.test(entry)).sort()
 }
+
+/** Of ten thousand small files it takes two thirds of the time that its namesake with promises does. */
+const readFile = promisify(readFileCallback)
 
 /** Enough to keep the disk busy, and few enough open files. */
 const READ_AT_ONCE = 64

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
-import { chmod, chown, mkdir, open, rename, rm, stat } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { chmod, chown, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 
 /** Permissions: what a proxy may read, and what is ours alone. */
 export const MODE = {
@@ -40,6 +40,29 @@ export async function replaceFile(
 /** The system names a temporary file, or for an open one none at all. */
 const withPath = (error: unknown, facts: { path: string; isReplaced?: true }): unknown =>
   error instanceof Error ? Object.assign(error, { dest: undefined, ...facts }) : error
+
+const TEMPORARY = /\.[0-9a-f]{12}\.tmp$/
+
+/** Removes what a writer that was killed has begun in these folders; there must be no other now. */
+export async function removeTemporaries(...folders: readonly string[]): Promise<void> {
+  for (const folder of folders) {
+    for (const name of await listIfThere(folder)) {
+      if (TEMPORARY.test(name)) await rm(join(folder, name), { recursive: true, force: true })
+    }
+  }
+}
+
+async function listIfThere(folder: string): Promise<readonly string[]> {
+  try {
+    return await readdir(folder)
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return []
+    throw error
+  }
+}
+
+/** The path that a file has, or was to have once it was written. */
+export const placeOf = (path: string): string => path.replace(TEMPORARY, '')
 
 /** Writes a file that must not exist yet, flushed to the disk, with its folder's owner. */
 export async function writeDurably(

@@ -130,6 +130,8 @@ async function attemptClaim({ folder, content, identity, watch }: Contest): Prom
     }
   } catch (error) {
     await rm(path, { force: true })
+    // Whoever has a higher number has removed ours already.
+    if (errorCode(error) === 'ENOENT') return BEATEN
     throw error
   }
   await removeLower(folder, generation)

@@ -1,4 +1,4 @@
-import { parsePolicy } from '../policy/parse.ts'
+import type { parsePolicy } from '../policy/parse.ts'
 import { CLOSED_POLICY, type Policy } from '../policy/policy.ts'
 import type { Networks } from '../proxy/networks.ts'
 import type { DeviceRegistry } from './device-registry.ts'
@@ -8,6 +8,8 @@ export interface PolicySource {
   readonly name: string
   readonly content: Buffer
   readonly trustedProxies: Networks
+  /** Loaded with the file: who has none need not wait for a YAML parser at the start. */
+  readonly parse: typeof parsePolicy
 }
 
 interface Rules {
@@ -19,7 +21,7 @@ interface Rules {
 export function readPolicySource(source: PolicySource | undefined): Rules {
   const none = { policy: CLOSED_POLICY, warnings: [] }
   if (source === undefined) return { value: none, problems: [] }
-  const parsed = parsePolicy(source.content, source.trustedProxies)
+  const parsed = source.parse(source.content, source.trustedProxies)
   const named = (lines: readonly string[]) => lines.map((line) => `${source.name}, ${line}`)
   return parsed.ok
     ? { value: { policy: parsed.policy, warnings: named(parsed.warnings) }, problems: [] }

@@ -27,6 +27,8 @@ export interface RunningState {
   readonly crlNumber: string | undefined
   readonly blocksNumber: number
   readonly keySet: string
+  /** How long its sessions live; `undefined`: it has not said. */
+  readonly sessionTtlSeconds?: number
   readonly lastSeen: readonly SeenCertificate[]
 }
 
@@ -35,6 +37,7 @@ export function parseRunningState(text: string): RunningState | undefined {
   const fields = parseObject(text)
   if (fields?.['schemaVersion'] !== 1) return undefined
   const { listen, host, version, startedAt, stoppedAt, crlNumber, blocksNumber, keySet } = fields
+  const ttl = fields['sessionTtlSeconds']
   return isText(listen) &&
     isText(host) &&
     isText(version) &&
@@ -46,6 +49,7 @@ export function parseRunningState(text: string): RunningState | undefined {
     ? {
         ...{ schemaVersion: 1, listen, host, version, startedAt, stoppedAt, crlNumber },
         ...{ blocksNumber, keySet, lastSeen: readSeen(fields['lastSeen']) },
+        ...(isTime(ttl) && { sessionTtlSeconds: ttl }),
       }
     : undefined
 }

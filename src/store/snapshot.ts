@@ -8,6 +8,7 @@ import { type KeyRing, readKeyRing } from '../session/key-ring.ts'
 import { readAdopted, type UnlistedIssuers } from './adopted.ts'
 import { type Blocks, NO_BLOCKS, readBlocks } from './blocks.ts'
 import { type DeviceRegistry, deviceKey, readRegistry } from './device-registry.ts'
+import { isSerial, parseObject } from './json-file.ts'
 import { type PolicySource, readPolicySource, unknownHolders } from './rules.ts'
 
 /** What the files say, whole and checked; never changed, only replaced. */
@@ -40,6 +41,8 @@ export interface Sources {
   /** `undefined`: there is no such file. */
   readonly adopted: Source | undefined
   readonly blocks: Source | undefined
+  /** What a command that hands out a certificate leaves while it is under way. */
+  readonly undelivered: Source | undefined
   /** `undefined`: none is configured. */
   readonly policy: PolicySource | undefined
 }
@@ -65,13 +68,16 @@ export function compileSnapshot(
   previous: Snapshot | undefined,
 ): CompiledSnapshot {
   const issuers = readAuthorities(sources.authorities)
-  const lists = readRevocationLists(sources.revocationLists, issuers.value, previous)
+  const isOwn = sources.devices !== undefined
+  const lists = readRevocationLists(sources.revocationLists, issuers.value, previous, isOwn)
   const keys = readKeyRing(sources.sessionKeys.content.toString('utf8'))
-  const registry = sources.devices && readRegistry(sources.devices.files)
+  const undelivered = readUndelivered(sources.undelivered)
+  const registry = sources.devices && readRegistry(sources.devices.files, undelivered.value)
   const blocks = readBlocksSource(sources.blocks, previous)
   const adopted = readAdoptedSource(sources.adopted)
   const policy = readPolicySource(sources.policy)
-  const problems = [issuers, lists, blocks, adopted, policy].flatMap((part) => part.problems)
+  const parts = [issuers, lists, blocks, adopted, undelivered, policy]
+  const problems = parts.flatMap((part) => part.problems)
   if (!keys.ok) problems.push(`${sources.sessionKeys.name} ${keys.problem}`)
   if (registry?.ok === false) problems.push(`${sources.devices?.name}: ${registry.problem}`)
   // Devices are revoked, never removed: a registry that is empty all at once has lost its folder.
@@ -86,6 +92,7 @@ export function compileSnapshot(
     revocationLists: lists.value.byIssuer,
     revocationListRequired: sources.revocationLists !== undefined,
     staleRevocationList,
+    revoked: new Set(registry === undefined ? [] : markedAsRevoked(registry.registry)),
     blocked: new Set(
       blocks.value.certificates.map(({ issuerKeyHash, serial }) =>
         deviceKey(issuerKeyHash, serial),
@@ -129,6 +136,21 @@ function readBlocksSource(
       ? 'the list of blocks is gone'
       : `${source.name} is older than the one in force`
   return { value: NO_BLOCKS, problems: [problem] }
+}
+
+function* markedAsRevoked({ byCertificate }: DeviceRegistry): Iterable<string> {
+  for (const [key, { certificate }] of byCertificate) {
+    if (certificate.revokedAt !== undefined) yield key
+  }
+}
+
+/** The serial number of a certificate that does not open yet: nobody has got it. */
+function readUndelivered(source: Source | undefined): Part<string | undefined> {
+  if (source === undefined) return { value: undefined, problems: [] }
+  const serial = parseObject(source.content.toString('utf8'))?.['serial']
+  return isSerial(serial)
+    ? { value: serial, problems: [] }
+    : { value: undefined, problems: [`${source.name} is not the note of a command`] }
 }
 
 function readAdoptedSource(source: Source | undefined): Part<UnlistedIssuers> {
@@ -175,6 +197,7 @@ function readRevocationLists(
   source: Source | undefined,
   issuers: readonly Issuer[],
   previous: Snapshot | undefined,
+  isOwn: boolean,
 ): Part<Lists> {
   const byIssuer = new Map<string, RevocationList>()
   const warnings: string[] = []
@@ -194,13 +217,13 @@ function readRevocationLists(
       continue
     }
     const other = byIssuer.get(read.list.issuerKeyHash)
-    if (other === undefined || !isOlder(read.list, other)) {
+    if (other === undefined || !isOlder(read.list, other, isOwn)) {
       byIssuer.set(read.list.issuerKeyHash, read.list)
     }
   }
   if (problems.length === 0) {
     for (const issuer of issuers) {
-      const problem = listProblem(issuer, byIssuer, previous)
+      const problem = listProblem(issuer, byIssuer, previous, isOwn)
       if (problem !== undefined) problems.push(`${name} ${problem}`)
     }
   }
@@ -216,18 +239,22 @@ function listProblem(
   { keyHash, certificate }: Issuer,
   byIssuer: ReadonlyMap<string, RevocationList>,
   previous: Snapshot | undefined,
+  isOwn: boolean,
 ): string | undefined {
   const list = byIssuer.get(keyHash)
   const authority = `"${describeName(certificate.subject)}"`
   if (list === undefined) return `has no CRL of the CA ${authority}`
   const before = previous?.newestLists.get(keyHash)
-  return before !== undefined && isOlder(list, before)
+  return before !== undefined && isOlder(list, before, isOwn)
     ? `has an older CRL of the CA ${authority} than the one in force`
     : undefined
 }
 
-/** By cRLNumber and by thisUpdate; a number, once seen, must stay. */
-function isOlder(list: ListAge, than: ListAge): boolean {
-  if (list.thisUpdate < than.thisUpdate) return true
+/**
+ * By cRLNumber and by thisUpdate; a number, once seen, must stay. Our own lists always have one, and
+ * go by it alone: their dates are those of a machine whose clock may have been wrong.
+ */
+function isOlder(list: ListAge, than: ListAge, isOwn: boolean): boolean {
+  if (!isOwn && list.thisUpdate < than.thisUpdate) return true
   return than.number !== undefined && (list.number === undefined || list.number < than.number)
 }

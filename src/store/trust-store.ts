@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
-import { join } from 'node:path'
-import { listRegistryFolder, readRegistryFolder } from './device-registry.ts'
+import { setTimeout as wait } from 'node:timers/promises'
+import { readRegistryFolder } from './device-registry.ts'
+import { type Look, lookAtFiles } from './file-look.ts'
 import { describeFileError, errorCode } from './files.ts'
 import type { PolicySource } from './rules.ts'
 import { compileSnapshot, type Snapshot, type Source, type Sources } from './snapshot.ts'
@@ -23,6 +24,7 @@ export interface TrustFiles {
   /** Files that need not be there. */
   readonly adopted: NamedPath
   readonly blocks: NamedPath
+  readonly undelivered: NamedPath
   /** `undefined`: none is configured. */
   readonly policy: (NamedPath & Pick<PolicySource, 'trustedProxies'>) | undefined
   readonly staleRevocationList: 'deny' | 'allow'
@@ -41,16 +43,19 @@ export interface TrustStore {
   readonly problems: readonly string[]
   /** Looks at the files at once, and answers when that is done. */
   refresh(): Promise<void>
+  /**
+   * A look at the files, if the last one is so long ago that this process must have stood still
+   * (a paused container, a sleeping laptop); `undefined` as long as it has not. Takes a second at most.
+   */
+  catchUp(nowMilliseconds: number): Promise<unknown> | undefined
   close(): void
 }
 
 /** Bind mounts and Kubernetes' swapped links give no file events, so the files are asked. */
 const POLL_MILLISECONDS = 400
-/**
- * Two writes within one tick of the file system's clock leave the same time stamps. A file younger
- * than this is therefore read again until it has grown older.
- */
-const SETTLED_MILLISECONDS = 1500
+/** After that long without a look what is known may be old. */
+const STANDSTILL_MILLISECONDS = 2_000
+const CATCH_UP_MILLISECONDS = 1_000
 /** A look that takes longer hangs: a dead network file system, most likely. */
 const HANGING_MILLISECONDS = 5_000
 
@@ -63,7 +68,7 @@ export async function openTrustStore(
   files: TrustFiles,
   events: TrustEvents,
 ): Promise<OpenedTrustStore> {
-  const seen = await look(files, undefined)
+  const seen = await lookAtFiles(filePaths(files), files.devices?.path, undefined)
   const read = await readSources(files)
   if (!read.ok) return read
   const compiled = compileSnapshot(read.sources, files.staleRevocationList, undefined)
@@ -71,57 +76,11 @@ export async function openTrustStore(
   return { ok: true, store: watch(files, events, compiled.snapshot, seen, digest(read)) }
 }
 
-/** How the files look from outside. */
-interface Look {
-  readonly signature: string
-  /** Whether every time stamp is old enough to be told from the next one. */
-  readonly settled: boolean
-}
-
-/**
- * Entries of a folder that are asked one by one, for the rewriting of one in place does not show in
- * the folder. Beyond that many it would cost too much; certlatch itself only ever replaces them.
- */
-const MAX_ENTRIES_ASKED = 1_000
-
-async function look(files: TrustFiles, previous: Look | undefined): Promise<Look> {
-  const { authorities, revocationLists, sessionKeys, devices, adopted, blocks, policy } = files
-  const paths = [authorities, revocationLists, sessionKeys, devices, adopted, blocks, policy].map(
-    (file) => file?.path,
-  )
-  const entries = devices === undefined ? [] : await entryPaths(devices.path)
-  const stamps = await Promise.all([...paths, ...entries].map(lookAt))
-  const signature = stamps.map(({ text }) => text).join(' ')
-  if (previous?.settled && previous.signature === signature) return previous
-  const youngest = Math.max(...stamps.map(({ changedMilliseconds }) => changedMilliseconds))
-  return { signature, settled: Date.now() - youngest > SETTLED_MILLISECONDS }
-}
-
-async function entryPaths(folder: string): Promise<readonly string[]> {
-  try {
-    const names = await listRegistryFolder(folder)
-    return names.length > MAX_ENTRIES_ASKED ? [] : names.map((name) => join(folder, name))
-  } catch {
-    // What is wrong with the folder shows when it is read.
-    return []
-  }
-}
-
-const milliseconds = (nanoseconds: bigint): number => Number(nanoseconds / 1_000_000n)
-
-async function lookAt(path: string | undefined) {
-  if (path === undefined) return { text: '-', changedMilliseconds: 0 }
-  try {
-    // Through links: what counts is the file that they lead to.
-    const { dev, ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true })
-    return {
-      text: [dev, ino, size, mtimeNs, ctimeNs].join(':'),
-      changedMilliseconds: Math.max(milliseconds(mtimeNs), milliseconds(ctimeNs)),
-    }
-  } catch (error) {
-    return { text: errorCode(error) ?? 'unknown', changedMilliseconds: 0 }
-  }
-}
+const filePaths = (files: TrustFiles): readonly (string | undefined)[] =>
+  [
+    ...[files.authorities, files.revocationLists, files.sessionKeys, files.devices],
+    ...[files.adopted, files.blocks, files.undelivered, files.policy],
+  ].map((file) => file?.path)
 
 type ReadSources =
   | { readonly ok: true; readonly sources: Sources }
@@ -153,17 +112,25 @@ async function readSources(files: TrustFiles): Promise<ReadSources> {
   const sessionKeys = await source(files.sessionKeys)
   const adopted = await optional(files.adopted)
   const blocks = await optional(files.blocks)
+  const undelivered = await optional(files.undelivered)
   const rules = await source(files.policy)
   const entries = await attempt(files.devices, readRegistryFolder)
   if (problems.length > 0 || authorities === undefined || sessionKeys === undefined) {
     return { ok: false, problems }
   }
   const devices = files.devices && entries && { name: files.devices.name, files: entries }
-  const policy = files.policy && rules && { ...files.policy, ...rules }
+  const policy = files.policy && rules && { ...files.policy, ...rules, parse: await policyParser() }
   return {
     ok: true,
-    sources: { authorities, revocationLists, sessionKeys, devices, adopted, blocks, policy },
+    sources: {
+      ...{ authorities, revocationLists, sessionKeys, devices },
+      ...{ adopted, blocks, undelivered, policy },
+    },
   }
+}
+
+async function policyParser(): Promise<PolicySource['parse']> {
+  return (await import('../policy/parse.ts')).parsePolicy
 }
 
 /** What is no regular file (a pipe) might never end. */
@@ -190,10 +157,11 @@ function digest(read: ReadSources): string {
 }
 
 function contents(sources: Sources): readonly (Buffer | string)[] {
-  const { authorities, revocationLists, sessionKeys, devices, adopted, blocks, policy } = sources
+  const { authorities, revocationLists, sessionKeys, devices, policy } = sources
+  const { adopted, blocks, undelivered } = sources
   const entries = devices === undefined ? [] : [...devices.files].flat()
   // What is missing must differ from what is empty, and each from its neighbour.
-  const optional = [revocationLists, adopted, blocks, policy].flatMap((source) =>
+  const optional = [revocationLists, adopted, blocks, undelivered, policy].flatMap((source) =>
     source === undefined ? ['-'] : ['+', source.content],
   )
   return [authorities.content, sessionKeys.content, ...optional, ...entries]
@@ -212,6 +180,7 @@ function watch(
   let readDigest = firstDigest
   let underWay: Promise<void> = Promise.resolve()
   let lookingSince: number | undefined
+  let lookedAt = performance.now()
   let hanging = false
 
   const report = (found: readonly string[]) => {
@@ -219,7 +188,7 @@ function watch(
     events.onProblem(found)
   }
   const lookAgain = async () => {
-    const now = await look(files, seen)
+    const now = await lookAtFiles(filePaths(files), files.devices?.path, seen)
     if (now === seen) return
     const read = await readSources(files)
     seen = now
@@ -238,14 +207,15 @@ function watch(
     events.onReplaced(current)
   }
   const safely = () =>
-    lookAgain().catch((error: unknown) =>
-      report([`the files could not be read again: ${String(error)}`]),
-    )
+    lookAgain().catch((error) => report([`the files could not be read again: ${String(error)}`]))
   // One look after another: one that is under way may have read before the caller's change.
   const refresh = (): Promise<void> => {
-    underWay = underWay.then(safely)
+    underWay = underWay.then(safely).then(() => {
+      lookedAt = performance.now()
+    })
     return underWay
   }
+  const catchUp = sharing(() => Promise.race([refresh(), aMoment()]))
   const timer = setInterval(() => {
     const now = performance.now()
     if (lookingSince === undefined) {
@@ -270,6 +240,22 @@ function watch(
       return problems
     },
     refresh,
+    // Files that do not answer must not stop the service too; that is told elsewhere.
+    catchUp: (nowMilliseconds) =>
+      nowMilliseconds - lookedAt < STANDSTILL_MILLISECONDS || hanging ? undefined : catchUp(),
     close: () => clearInterval(timer),
+  }
+}
+
+const aMoment = (): Promise<unknown> => wait(CATCH_UP_MILLISECONDS, undefined, { ref: false })
+
+/** One for all who ask while it is under way. */
+function sharing(work: () => Promise<unknown>): () => Promise<unknown> {
+  let underWay: Promise<unknown> | undefined
+  return () => {
+    underWay ??= work().finally(() => {
+      underWay = undefined
+    })
+    return underWay
   }
 }

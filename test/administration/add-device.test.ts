@@ -3,8 +3,13 @@ import { createPrivateKey, generateKeyPairSync, X509Certificate } from 'node:cry
 import { chmod, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { addDevice, registerDevice } from '../../src/administration/add-device.ts'
+import {
+  addDevice,
+  registerCertificate,
+  takeBackAdded,
+} from '../../src/administration/add-device.ts'
 import { renewAuthority } from '../../src/administration/renew-authority.ts'
+import type { Certificate } from '../../src/certificate/certificate.ts'
 import { publicKeyInfoOf } from '../../src/certificate/issue.ts'
 import { describeFileError, errorCode, MODE } from '../../src/store/files.ts'
 import {
@@ -15,7 +20,14 @@ import {
   type TestDirectory,
   treeOf,
 } from '../support/command.ts'
-import { makeAuthority, makeLeaf, NOON_SECONDS, ownAuthority, present } from '../support/service.ts'
+import {
+  makeAuthority,
+  makeLeaf,
+  makeList,
+  NOON_SECONDS,
+  ownAuthority,
+  present,
+} from '../support/service.ts'
 
 const DAY = 86_400
 
@@ -266,7 +278,7 @@ test('A certificate that exists is entered once', async () => {
   const authority = await ownAuthority(directory.dataDir)
   const certificate = makeLeaf(authority, 'Restored')
   const register = (name: string) =>
-    registerDevice(directory.change(), { name, owner: 'Ada' }, async () => ({
+    registerCertificate(directory.change(), { name, owner: 'Ada' }, 'new', async () => ({
       certificate,
       issuerKeyHash: authority.keyHash,
     }))
@@ -276,6 +288,51 @@ test('A certificate that exists is entered once', async () => {
     await problemOf(register('Tablet')),
     'this certificate is registered already, as "Phone"',
   )
+})
+
+test('A certificate of a device that is there already is entered beside the others', async () => {
+  const directory = await initialised()
+  const authority = await ownAuthority(directory.dataDir)
+  await add(directory, 'Phone')
+  const certificate = makeLeaf(authority, 'Renewed before the backup')
+  const read = async () => ({ certificate, issuerKeyHash: authority.keyHash })
+  const given = { name: 'phone', owner: undefined }
+  const device = await registerCertificate(directory.change(), given, 'another', read)
+  assert.equal(device.certificates.length, 2)
+  assert.deepEqual(await lettingIn(directory.dataDir), ['Phone', 'Phone'])
+})
+
+test('A certificate that has ended or is revoked is not entered', async () => {
+  const directory = await initialised()
+  const authority = await ownAuthority(directory.dataDir)
+  const register = (certificate: Certificate) =>
+    registerCertificate(
+      directory.change(),
+      { name: 'Phone', owner: undefined },
+      'new',
+      async () => ({
+        certificate,
+        issuerKeyHash: authority.keyHash,
+      }),
+    )
+  const ended = makeLeaf(authority, 'Ended', { notAfter: NOON_SECONDS - 1 })
+  assert.match(await problemOf(register(ended)), /has ended/)
+  const revoked = makeLeaf(authority, 'Revoked')
+  await writeFile(
+    directory.paths.revocationList,
+    makeList(authority, { revoked: [revoked.serial] }),
+  )
+  assert.match(await problemOf(register(revoked)), /is revoked/)
+})
+
+test('What nobody has got is taken back, with its package', async () => {
+  const directory = await initialised()
+  const added = await add(directory, 'Phone')
+  await takeBackAdded(directory.change(), added)
+  assert.deepEqual(await lettingIn(directory.dataDir), [])
+  assert.deepEqual(await readdir(directory.packages), [])
+  const again = await add(directory, 'Phone')
+  assert.equal(again.device.id, added.device.id)
 })
 
 test('What root adds belongs to the owner of the directory', async (context) => {

@@ -202,3 +202,14 @@ test('A folder of packages is made where it is missing', async () => {
   const { package: parcel } = await add(directory, 'Phone')
   assert.equal((await stat(join(parcel.path, '..'))).mode & 0o777, 0o700)
 })
+
+test('A sign-out reaches sessions that a service with a clock ahead has opened', async () => {
+  const directory = await initialised()
+  await writeSeen(directory, [{ ...SEEN, name: 'Phone', certificateAt: NOON_SECONDS + 600 }])
+  await signOut(directory.change(), 'Phone')
+  const at = async () => (await readBlocksFile(directory.paths)).signOuts[0]?.at
+  assert.equal(await at(), NOON_SECONDS + 600)
+  // The clock of the command was set back since.
+  await signOut(directory.change(-600), 'Phone')
+  assert.equal(await at(), NOON_SECONDS + 600)
+})

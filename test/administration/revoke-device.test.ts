@@ -7,6 +7,8 @@ import { renewAuthority } from '../../src/administration/renew-authority.ts'
 import { renewDevice } from '../../src/administration/renew-device.ts'
 import { type RevokedPart, revokeDevice } from '../../src/administration/revoke-device.ts'
 import type { RevocationReason } from '../../src/certificate/revocation-reason.ts'
+import { runningId, writeRunning } from '../../src/store/running.ts'
+import type { Snapshot } from '../../src/store/snapshot.ts'
 import {
   initialised,
   lettingIn,
@@ -70,15 +72,47 @@ test('Each CRL has a number above the one before, in whatever second it is writt
   assert.equal(crlNumber, BigInt(NOON_SECONDS + DAY))
 })
 
-test('A CRL is never dated before the one that it replaces, also when the clock goes back', async () => {
+test('A CRL written while the clock was ahead closes nothing, and a later one takes its place', async () => {
   const directory = await initialised()
   for (const name of ['A', 'B']) await add(directory, name)
   await revoke(directory, 'A', { later: DAY })
-  const before = [...(await readOwnAuthorities(directory.paths)).lists.values()][0]
+  const before = await snapshotOf(directory.dataDir)
+  const listOf = ({ trust }: Snapshot) => present([...trust.revocationLists.values()][0])
   await revoke(directory, 'B', { later: 0 })
-  const after = [...(await readOwnAuthorities(directory.paths)).lists.values()][0]
-  assert.equal(present(after).thisUpdate, present(before).thisUpdate)
-  assert.ok(present(after).number > present(before).number)
+  const after = await snapshotOf(directory.dataDir)
+  assert.ok(listOf(after).thisUpdate < listOf(before).thisUpdate)
+  assert.ok(present(listOf(after).number) > present(listOf(before).number))
+})
+
+test('What was revoked stays so when a backup brings an older CRL back and another device is revoked', async () => {
+  const directory = await initialised()
+  for (const name of ['A', 'B']) await add(directory, name)
+  const older = await readFile(directory.paths.revocationList)
+  const first = await revoke(directory, 'A')
+  await writeFile(directory.paths.revocationList, older)
+  assert.deepEqual(await lettingIn(directory.dataDir), ['B'])
+  const second = await revoke(directory, 'B')
+  assert.ok(second.crlNumber >= first.crlNumber)
+  const [list] = [...(await readOwnAuthorities(directory.paths)).lists.values()]
+  assert.equal(list?.entries.length, 2)
+})
+
+test('The number of a CRL is above that which a service has in force', async () => {
+  const directory = await initialised()
+  await add(directory, 'Phone')
+  const crlNumber = String(NOON_SECONDS + DAY)
+  await writeRunning(directory.paths.running, runningId('host', '127.0.0.1:9180'), {
+    ...{ schemaVersion: 1, listen: '127.0.0.1:9180', host: 'host', version: '0.0.0' },
+    ...{ startedAt: NOON_SECONDS, stoppedAt: undefined, blocksNumber: 0, keySet: '0' },
+    ...{ lastSeen: [], crlNumber },
+  })
+  assert.equal((await revoke(directory, 'Phone')).crlNumber, BigInt(crlNumber) + 1n)
+})
+
+test('Nothing is signed while the clock is before the CA', async () => {
+  const directory = await initialised()
+  await add(directory, 'Phone')
+  assert.match(await problemOf(revoke(directory, 'Phone', { later: -DAY })), /the clock is wrong/)
 })
 
 test('What is revoked already is told so, without the key of the CA, with the number to wait for', async () => {

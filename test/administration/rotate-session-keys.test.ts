@@ -3,6 +3,7 @@ import { readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import { rotateSessionKeys } from '../../src/administration/rotate-session-keys.ts'
 import { readKeyRing, signingKey } from '../../src/session/key-ring.ts'
+import { runningId, writeRunning } from '../../src/store/running.ts'
 import { initialised, problemOf, type TestDirectory } from '../support/command.ts'
 import { NOON_SECONDS, present } from '../support/service.ts'
 
@@ -32,6 +33,16 @@ test('A new key signs after a while; the one before verifies until its last sess
   assert.equal(rotated.oldUntil, NOON_SECONDS + 5 + 3600 + 60)
   assert.equal(ring.keys[0]?.verifiesUntil, rotated.oldUntil)
   assert.equal((await stat(directory.paths.sessionKeys)).mode & 0o777, 0o600)
+})
+
+test('Who runs with a longer life of sessions than the command knows logs nobody out', async () => {
+  const directory = await initialised()
+  await writeRunning(directory.paths.running, runningId('host', '127.0.0.1:9180'), {
+    ...{ schemaVersion: 1, listen: '127.0.0.1:9180', host: 'host', version: '0.0.0' },
+    ...{ startedAt: NOON_SECONDS, stoppedAt: undefined, crlNumber: '1', blocksNumber: 0 },
+    ...{ keySet: '0', lastSeen: [], sessionTtlSeconds: 12 * 3600 },
+  })
+  assert.equal((await rotate(directory)).oldUntil, NOON_SECONDS + 5 + 12 * 3600 + 60)
 })
 
 test('An end that was set before stays, and keys past theirs are dropped', async () => {

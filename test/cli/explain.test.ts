@@ -14,6 +14,7 @@ import { readKeyRing } from '../../src/session/key-ring.ts'
 import { mintToken, openSession } from '../../src/session/token.ts'
 import { dataPaths } from '../../src/store/data-directory.ts'
 import { type Device, readRegistry, readRegistryFolder } from '../../src/store/device-registry.ts'
+import { repository } from '../support/readme.ts'
 import { LIFETIME, onlyKey, policyFrom } from '../support/request.ts'
 import { makeAuthority, makeLeaf, NOON_SECONDS, present } from '../support/service.ts'
 
@@ -225,6 +226,24 @@ describe('certlatch explain', () => {
   test('sends the secret that the proxy would send', async () => {
     const settings = { CERTLATCH_PROXY_SECRET: 'correct-horse-battery' }
     assert.equal((await explained([URL], settings)).reason, 'nothing-shown')
+  })
+
+  test('prints no field that the README does not name', async () => {
+    const readme = await readFile(join(repository(), 'README.md'), 'utf8')
+    const [row = ''] = /^\| `explain` \| .*$/m.exec(readme) ?? []
+    const documented = new Set([...row.matchAll(/`(\w+)`/g)].map(([, name]) => name))
+    const policy = await policyFile('all.yaml', 'rules: {path: /a/*, access: open}')
+    for (const argv of [
+      ['https://home.example.org/a/..%2fb', '--from', '192.0.2.7'],
+      [URL, '--device', 'Phone'],
+    ]) {
+      const told = await explained(argv, policy)
+      const names = [told, told.rule ?? {}, told.steps[0] ?? {}].flatMap(Object.keys)
+      assert.deepEqual(
+        names.filter((name) => !documented.has(name)),
+        [],
+      )
+    }
   })
 
   test('tells of a request that is not whole', async () => {

@@ -14,7 +14,7 @@ const resolved = (expected: readonly string[], actual: readonly string[]): reado
     return pattern !== undefined && matchesLine(pattern, line) ? pattern : line
   })
 
-describe('the terminal session', () => {
+describe('the terminal session', { concurrency: 3 }, () => {
   for (const name of readdirSync(FOLDER)) {
     test(`${name} runs as it is written`, async () => {
       const transcript = parseTranscript(readFileSync(join(FOLDER, name), 'utf8'))

@@ -50,6 +50,8 @@ test('without any setting, certlatch serves one Traefik on this machine with its
     policyFile: undefined,
     metricsToken: undefined,
     logLevel: 'info',
+    logFormat: 'json',
+    logClient: 'full',
   })
   assert.deepEqual(trustedProxies.text, ['loopback'])
   assert.deepEqual(warningsOf({}), [])
@@ -127,6 +129,9 @@ const GOOD: readonly (readonly [SettingName, string, Partial<Config>])[] = [
   ['CERTLATCH_METRICS_TOKEN', SECRET, { metricsToken: SECRET }],
   ['CERTLATCH_LOG_LEVEL', 'debug', { logLevel: 'debug' }],
   ['CERTLATCH_LOG_LEVEL', 'error', { logLevel: 'error' }],
+  ['CERTLATCH_LOG_FORMAT', 'text', { logFormat: 'text' }],
+  ['CERTLATCH_LOG_CLIENT', 'shortened', { logClient: 'shortened' }],
+  ['CERTLATCH_LOG_CLIENT', 'none', { logClient: 'none' }],
 ]
 
 describe('a good value', () => {
@@ -266,6 +271,8 @@ const BAD: readonly (readonly [SettingName, string, string])[] = [
   ['CERTLATCH_COMPOSE_SERVICE', '-gate', SERVICE],
   ['CERTLATCH_DENIAL', '401', 'expected 403 or adaptive'],
   ['CERTLATCH_LOG_LEVEL', 'trace', 'expected debug, info, warn or error'],
+  ['CERTLATCH_LOG_FORMAT', 'pretty', 'expected json or text'],
+  ['CERTLATCH_LOG_CLIENT', 'short', 'expected full, shortened or none'],
 ]
 
 describe('a bad value', () => {
@@ -315,6 +322,8 @@ test('an empty value is a problem for every setting', () => {
     'CERTLATCH_DATA_DIR is empty: remove it or give it a path',
     'CERTLATCH_DENIAL is empty: remove it or give it 403 or adaptive',
     'CERTLATCH_LISTEN is empty: remove it or give it an IP address and a port such as 127.0.0.1:9180, 0.0.0.0:9180 or [::1]:9180',
+    'CERTLATCH_LOG_CLIENT is empty: remove it or give it full, shortened or none',
+    'CERTLATCH_LOG_FORMAT is empty: remove it or give it json or text',
     'CERTLATCH_LOG_LEVEL is empty: remove it or give it debug, info, warn or error',
     'CERTLATCH_METRICS_TOKEN is empty: remove it or give it at least 16 printable ASCII characters without spaces',
     'CERTLATCH_ON_REVOKE is empty: remove it or give it a JSON array of a program and its arguments, such as ["/usr/bin/touch", "/run/revoked"]',
@@ -404,6 +413,26 @@ describe('trusted proxies', () => {
       ],
     )
   })
+})
+
+test('an admin listener that others can reach is warned of', () => {
+  const warned = (values: Values) => warningsOf(values)
+  assert.deepEqual(warned({ CERTLATCH_ADMIN_LISTEN: '0.0.0.0:9181' }), [
+    'CERTLATCH_ADMIN_LISTEN is on 0.0.0.0: set CERTLATCH_METRICS_TOKEN, and let only your monitoring reach it',
+  ])
+  assert.deepEqual(
+    warned({ CERTLATCH_LISTEN: '10.0.0.2:9180', CERTLATCH_ADMIN_LISTEN: '10.0.0.2:9181' }),
+    [
+      'CERTLATCH_ADMIN_LISTEN is on 10.0.0.2, where the proxy asks too: set CERTLATCH_METRICS_TOKEN, and let only your monitoring reach it',
+    ],
+  )
+  assert.deepEqual(
+    warned({ CERTLATCH_ADMIN_LISTEN: '[fd00::1]:9181', CERTLATCH_METRICS_TOKEN: SECRET }),
+    ['CERTLATCH_ADMIN_LISTEN is on fd00::1: let only your monitoring reach it'],
+  )
+  for (const loopback of ['127.0.0.1', '127.9.9.9', '[::1]']) {
+    assert.deepEqual(warned({ CERTLATCH_ADMIN_LISTEN: `${loopback}:9181` }), [])
+  }
 })
 
 test('a cookie domain is warned of', () => {

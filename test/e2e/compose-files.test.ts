@@ -2,9 +2,14 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
+import { parse } from 'yaml'
+import { parseConfig } from '../../src/config/config.ts'
 
 const REPOSITORY = join(import.meta.dirname, '../../..')
 const read = (path: string) => readFile(join(REPOSITORY, path), 'utf8')
+
+/** `!override` is compose's own: this takes the place of what another file says. */
+const COMPOSE_TAGS = { customTags: [{ tag: '!override', collection: 'map' as const }] }
 
 /** The lines of a file that say something, without their comments. */
 const lines = (text: string): readonly string[] =>
@@ -24,6 +29,11 @@ function replaced(text: string, replacements: readonly (readonly [string, string
 async function addressesIn(path: string): Promise<readonly string[]> {
   return [...new Set((await read(path)).match(/10\.157\.\d+\.\d+/g))].sort()
 }
+
+const fixedAddresses = (compose: string): readonly string[] =>
+  [...compose.matchAll(/(\w+): \{ ipv4_address: (\S+) \}/g)].map(
+    ([, network, address]) => `${network} ${address}`,
+  )
 
 describe('the files of docker compose', () => {
   it('give Traefik the shipped dynamic file but for certificate, addresses and paths', async () => {
@@ -68,19 +78,57 @@ certificatesResolvers:
     assert.equal(own, expected + added)
   })
 
+  it('give Caddy the shipped file but for addresses, name and path', async () => {
+    const expected = replaced(await read('deploy/caddy/Caddyfile'), [
+      ['127.0.0.1:9180', '10.157.90.3:9180'],
+      ['127.0.0.1:8123', '10.157.91.3:8123'],
+      ['\nhome.example {', '\n{$DOMAIN} {'],
+      ['/var/lib/certlatch/public/ca.crt', '/certlatch/ca.crt'],
+    ])
+    assert.deepEqual(lines(await read('deploy/caddy/compose/Caddyfile')), lines(expected))
+  })
+
+  it('give Prometheus the shipped file but for the address, and without Alertmanager', async () => {
+    const shipped = lines(await read('deploy/prometheus/prometheus.yml'))
+    const from = shipped.indexOf('alerting:')
+    const expected = shipped.toSpliced(from, shipped.indexOf('scrape_configs:') - from).join('\n')
+    assert.equal(
+      lines(await read('deploy/prometheus/compose/prometheus.yml')).join('\n'),
+      replaced(expected, [
+        ['127.0.0.1:9181', '10.157.93.3:9181'],
+        ['- certlatch.rules.yml', '- ../certlatch.rules.yml'],
+      ]),
+    )
+  })
+
+  it('give Grafana the shipped files but for the address', async () => {
+    const shipped = lines(await read('deploy/grafana/provisioning/datasources/certlatch.yml'))
+    assert.equal(
+      lines(await read('deploy/grafana/compose/certlatch.yml')).join('\n'),
+      replaced(shipped.join('\n'), [['http://127.0.0.1:9090', 'http://10.157.94.2:9090']]),
+    )
+    const provider = await read('deploy/grafana/provisioning/dashboards/certlatch.yml')
+    const [, folder = ''] = /^ +path: (\S+)$/m.exec(provider) ?? []
+    assert.ok(
+      (await read('docker-compose.yml')).includes(`./deploy/grafana/dashboards:${folder}:ro`),
+    )
+  })
+
   it('agree on every fixed address', async () => {
     const compose = await read('docker-compose.yml')
-    const fixed = Object.fromEntries(
-      [...compose.matchAll(/(gate|home): \{ ipv4_address: (\S+) \}/g)].map(
-        ([, network, address], index) => [`${network} ${index}`, address],
-      ),
-    )
-    assert.deepEqual(fixed, {
-      'gate 0': '10.157.90.2',
-      'home 1': '10.157.91.2',
-      'gate 2': '10.157.90.3',
-      'home 3': '10.157.91.3',
-    })
+    assert.deepEqual(fixedAddresses(compose), [
+      'gate 10.157.90.2',
+      'home 10.157.91.2',
+      'gate 10.157.90.3',
+      'watch 10.157.93.3',
+      'home 10.157.91.3',
+      'watch 10.157.93.2',
+      'graphs 10.157.94.2',
+      'graphs 10.157.94.3',
+    ])
+    const caddy = fixedAddresses(await read('deploy/compose/caddy.yml'))
+    assert.deepEqual(caddy, ['gate 10.157.90.2', 'home 10.157.91.2'])
+    assert.match(compose, /^ {6}CERTLATCH_ADMIN_LISTEN: 10\.157\.93\.3:9181$/m)
     assert.match(compose, /^ {6}CERTLATCH_TRUSTED_PROXIES: 10\.157\.90\.2$/m)
     const configuration = 'deploy/compose/homeassistant/configuration.yaml'
     assert.deepEqual(await addressesIn(configuration), ['10.157.91.2'])
@@ -88,5 +136,61 @@ certificatesResolvers:
       '10.157.90.3',
       '10.157.91.3',
     ])
+  })
+
+  it('give Traefik several certlatch by the same lines, and what asks in between', async () => {
+    const single = parse(await read('deploy/traefik/compose/dynamic/certlatch.yml'))
+    const several = parse(await read('deploy/traefik/scale/dynamic/certlatch.yml'))
+    const { 'ask-another': again, ...middlewares } = several.http.middlewares
+    const { 'ask-certlatch': asking, ...routers } = several.http.routers
+    const { certlatch, ...services } = several.http.services
+    single.http.middlewares.certlatch.forwardAuth.address = 'http://127.0.0.1:8181/verify'
+    assert.deepEqual(middlewares, single.http.middlewares)
+    assert.deepEqual(routers, single.http.routers)
+    assert.deepEqual(services.homeassistant, single.http.services.homeassistant)
+    assert.deepEqual(several.tls, single.tls)
+    assert.deepEqual(asking, {
+      rule: 'Path(`/verify`)',
+      entryPoints: ['ask'],
+      middlewares: ['ask-another'],
+      service: 'certlatch',
+    })
+    assert.ok(again.retry.attempts >= certlatch.loadBalancer.servers.length)
+  })
+
+  it('let Traefik alone reach the entry point in between, and believe itself there', async () => {
+    const single = parse(await read('deploy/traefik/compose/traefik.yml'))
+    const several = parse(await read('deploy/traefik/scale/traefik.yml'))
+    const { ask, ...entryPoints } = several.entryPoints
+    assert.deepEqual({ ...several, entryPoints }, single)
+    assert.deepEqual(ask, {
+      address: '127.0.0.1:8181',
+      forwardedHeaders: { trustedIPs: ['127.0.0.1'] },
+    })
+  })
+
+  it('agree on the addresses of several certlatch, which are all that there are', async () => {
+    const { services, networks } = parse(await read('deploy/compose/scale.yml'), COMPOSE_TAGS)
+    const addresses = ['10.157.94.4', '10.157.94.5', '10.157.94.6']
+    const dynamic = parse(await read('deploy/traefik/scale/dynamic/certlatch.yml'))
+    const { servers } = dynamic.http.services.certlatch.loadBalancer
+    const urls = servers.map(({ url }: { readonly url: string }) => url)
+    assert.deepEqual(
+      urls,
+      addresses.map((address) => `http://${address}:9180`),
+    )
+    const [{ subnet, gateway, ip_range }] = networks.replicas.ipam.config
+    // Of the range's four addresses the last is the subnet's broadcast address.
+    assert.deepEqual(
+      [subnet, gateway, ip_range],
+      ['10.157.94.0/29', '10.157.94.1', '10.157.94.4/30'],
+    )
+    assert.equal(networks.replicas.internal, true)
+    const { ipv4_address: traefik } = services.traefik.networks.replicas
+    assert.equal(traefik, '10.157.94.2')
+    const { CERTLATCH_TRUSTED_PROXIES: trusted } = services.certlatch.environment
+    assert.equal(trusted, `${traefik},loopback`)
+    assert.ok(parseConfig({ CERTLATCH_TRUSTED_PROXIES: trusted }).ok)
+    assert.deepEqual(Object.keys(services.certlatch.networks), ['replicas'])
   })
 })

@@ -9,6 +9,7 @@ import type { Credential } from './support/pki.ts'
 
 export const REPOSITORY = join(import.meta.dirname, '../../..')
 const NAME = 'certlatch-e2e'
+const GRAFANA = 'grafana/grafana:13.2.3'
 const HOME_ASSISTANT = 'ghcr.io/home-assistant/home-assistant:stable'
 /** There is no buildx where Docker comes from Debian. */
 const ENVIRONMENT = { ...processEnvironment(), DOCKER_BUILDKIT: '0' }
@@ -50,6 +51,8 @@ export interface Project {
   /** Runs `docker compose` in it. */
   readonly compose: (...args: readonly string[]) => Promise<string>
   readonly tryCompose: (...args: readonly string[]) => Promise<Ended>
+  /** The same with Caddy in Traefik's place. */
+  readonly composeWithCaddy: (...args: readonly string[]) => Promise<string>
   /** Runs a line of the documents in a shell, with this project's `docker compose` in it. */
   readonly shell: (line: string) => Promise<string>
   /** Runs a module's text with Node in the image, with both volumes and in the given network. */
@@ -63,8 +66,11 @@ export interface Project {
   readonly end: () => Promise<void>
 }
 
+/** Which of the shipped sets of files: one certlatch, or several. */
+type Shape = 'compose' | 'scale'
+
 /** Makes what the run needs and a project that is not started yet. */
-export async function prepareProject(): Promise<Project> {
+export async function prepareProject(shape: Shape = 'compose'): Promise<Project> {
   const folder = await mkdtemp(join(tmpdir(), 'certlatch-compose-'))
   const clear = async () => {
     await rm(folder, { recursive: true, force: true })
@@ -72,21 +78,29 @@ export async function prepareProject(): Promise<Project> {
   }
   try {
     await makeTools()
-    return await prepareIn(folder, clear)
+    return await prepareIn(folder, shape, clear)
   } catch (error) {
     await clear()
     throw error
   }
 }
 
-async function prepareIn(folder: string, clear: () => Promise<void>): Promise<Project> {
-  const { certificate } = await writeFilledIn(folder)
+async function prepareIn(
+  folder: string,
+  shape: Shape,
+  clear: () => Promise<void>,
+): Promise<Project> {
+  const { certificate } = await writeFilledIn(folder, shape)
   const [program, ...first] = await composeCommand()
-  const files = ['--project-name', NAME, '--project-directory', REPOSITORY]
-  for (const file of [join(REPOSITORY, 'docker-compose.yml'), join(folder, 'override.yml')]) {
-    files.push('--file', file)
-  }
-  files.push('--env-file', join(folder, '.env'))
+  const filesOf = (...paths: readonly string[]): readonly string[] => [
+    ...['--project-name', NAME, '--project-directory', REPOSITORY],
+    ...['--env-file', join(folder, '.env'), '--file', join(REPOSITORY, 'docker-compose.yml')],
+    ...paths.flatMap((path) => ['--file', path]),
+  ]
+  const shipped = (name: string) => join(REPOSITORY, 'deploy', 'compose', name)
+  const own = shape === 'scale' ? [shipped('scale.yml')] : []
+  const files = filesOf(...own, join(folder, 'override.yml'))
+  const withCaddy = filesOf(shipped('caddy.yml'), join(folder, 'override-caddy.yml'))
   const tryCompose = (...args: readonly string[]) => run(program, ...first, ...files, ...args)
   const compose = (...args: readonly string[]) => succeed(program, ...first, ...files, ...args)
   const remove = () => compose('down', '--volumes', '--remove-orphans', '--timeout', '5')
@@ -103,6 +117,7 @@ async function prepareIn(folder: string, clear: () => Promise<void>): Promise<Pr
   return {
     compose,
     tryCompose,
+    composeWithCaddy: (...args) => succeed(program, ...first, ...withCaddy, ...args),
     shell: (line) => succeed('bash', '-euc', line.replaceAll('docker compose', composeWords)),
     runInImage,
     addDevice: async (name) => {
@@ -150,7 +165,7 @@ async function composeCommand(): Promise<readonly [string, ...string[]]> {
  * a server certificate from a file, and the network of the machine to build with. Traefik finds no
  * name server: nothing of this run goes out to Let's Encrypt.
  */
-async function writeFilledIn(folder: string) {
+async function writeFilledIn(folder: string, shape: Shape) {
   const config = join(folder, 'home-assistant')
   await mkdir(config)
   const example = await readFile(join(REPOSITORY, '.env.example'), 'utf8')
@@ -161,7 +176,7 @@ async function writeFilledIn(folder: string) {
     replaceLine(domain, folderLine, `HOME_ASSISTANT_CONFIG=${config}`),
   )
   const dynamic = join(folder, 'dynamic')
-  await cp(join(REPOSITORY, 'deploy', 'traefik', 'compose', 'dynamic'), dynamic, {
+  await cp(join(REPOSITORY, 'deploy', 'traefik', shape, 'dynamic'), dynamic, {
     recursive: true,
   })
   const server = makeServerCertificate(DOMAIN, Math.floor(Date.now() / 1000))
@@ -175,6 +190,12 @@ async function writeFilledIn(folder: string) {
     - { certFile: ${mounted}/server.crt, keyFile: ${mounted}/server.key }
 `,
   )
+  // Its image can't be made of packages: where it is not there already, the rest is run without.
+  const there = await run('docker', 'image', 'inspect', '--format', '{{ .Id }}', GRAFANA)
+  const grafana =
+    there.code === 0
+      ? '  grafana:\n    ports: !override ["127.0.0.1::3000"]\n'
+      : '  grafana: !reset null\n'
   await writeFile(
     join(folder, 'override.yml'),
     `services:
@@ -184,13 +205,35 @@ async function writeFilledIn(folder: string) {
     volumes: ["${dynamic}:${mounted}:ro"]
   certlatch:
     build: { network: host }
-`,
+${grafana}`,
   )
+  await writeCaddyOverride(folder, grafana)
   return server
 }
 
+/** The server certificate from a file for Caddy, too. */
+async function writeCaddyOverride(folder: string, grafana: string): Promise<void> {
+  const caddy = join(folder, 'caddy')
+  await mkdir(caddy)
+  for (const name of ['server.crt', 'server.key']) {
+    await cp(join(folder, 'dynamic', name), join(caddy, name))
+  }
+  const shipped = await readFile(join(REPOSITORY, 'deploy/caddy/compose/Caddyfile'), 'utf8')
+  const files = '/etc/caddy/server.crt /etc/caddy/server.key'
+  await writeFile(join(caddy, 'Caddyfile'), replaceLine(shipped, '\ttls {', `\ttls ${files} {`))
+  await writeFile(
+    join(folder, 'override-caddy.yml'),
+    `services:
+  caddy:
+    dns: 127.0.0.1
+    ports: !override ["127.0.0.1::443"]
+    volumes: ["${caddy}:/etc/caddy:ro"]
+${grafana}`,
+  )
+}
+
 function replaceLine(text: string, line: string, replacement: string): string {
-  if (!text.split('\n').includes(line)) throw new Error(`.env.example has no line ${line}`)
+  if (!text.split('\n').includes(line)) throw new Error(`there is no line ${line}`)
   return text.replace(line, replacement)
 }
 

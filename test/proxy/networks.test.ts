@@ -8,6 +8,7 @@ import {
   type Networks,
   overlap,
   parseNetworks,
+  shortenAddress,
 } from '../../src/proxy/networks.ts'
 
 function networksOf(...items: readonly string[]): Networks {
@@ -266,4 +267,10 @@ test('the prefix of an IPv6 address is the same for its whole /64, however it is
   assert.equal(ipv6Prefix('2001:DB8:1:2:ffff:0:0:9'), '20010db800010002')
   assert.equal(ipv6Prefix('fe80::1%eth0'), ipv6Prefix('fe80::2'))
   assert.notEqual(ipv6Prefix('2001:db8:1:3::1'), ipv6Prefix('2001:db8:1:2::1'))
+})
+
+test('An address is shortened to its network: /24, or /48', () => {
+  assert.equal(shortenAddress('203.0.113.77'), '203.0.113.0')
+  assert.equal(shortenAddress('2001:db8:9:a:b::77'), '2001:db8:9::')
+  assert.equal(shortenAddress('::1'), '0:0:0::')
 })

@@ -27,7 +27,9 @@ function watchExceptions() {
   const seen: string[] = []
   session.on('Debugger.paused', ({ params }) => {
     const { description, value } = { description: undefined, value: undefined, ...params.data }
-    seen.push(String(description ?? value).split('\n')[0] ?? '')
+    const first = String(description ?? value).split('\n')[0] ?? ''
+    // The service looks at its files meanwhile, and not all of them have to be there.
+    if (!first.startsWith('Error: ENOENT')) seen.push(first)
   })
   session.post('Debugger.enable')
   session.post('Debugger.setPauseOnExceptions', { state: 'all' })

@@ -1,30 +1,45 @@
 import assert from 'node:assert/strict'
+import { readFile, rename, writeFile } from 'node:fs/promises'
 import { test } from 'node:test'
-import {
-  createLog,
-  createRefusalLog,
-  type LoggedRefusal,
-  loggedPath,
-} from '../../src/server/log.ts'
+import fc from 'fast-check'
+import { createAudit, loggedPath, type RefusedCircumstances } from '../../src/server/audit.ts'
+import { createLog } from '../../src/server/log.ts'
+import { asText } from '../../src/server/log-text.ts'
+import { dataPaths } from '../../src/store/data-directory.ts'
+import { writeDevice } from '../../src/store/device-registry.ts'
 import {
   addTestDevice,
   captureLog,
   certificateHeader,
   type Headers,
+  type LogLine,
+  makeAuthority,
+  makeLeaf,
+  makeList,
   NOON,
+  NOON_SECONDS,
+  ownAuthority,
   present,
   sessionOf,
   startTestService,
+  type TestService,
 } from '../support/service.ts'
 
-const refusal: LoggedRefusal = {
-  reason: 'nothing-shown',
-  via: 'none',
+const circumstances: RefusedCircumstances = {
   client: '198.51.100.7',
   method: 'GET',
   host: 'ha.test',
   path: '/',
+  requestId: undefined,
+  device: undefined,
 }
+
+/** Lines of one message, without time and level. */
+const linesOf = (service: TestService, message: string): readonly unknown[] =>
+  service
+    .logLines()
+    .filter(({ msg }) => msg === message)
+    .map(({ time, level, msg, ...fields }: LogLine) => fields)
 
 test('A line is JSON with time, level and message, and nothing of the process', () => {
   const log = captureLog()
@@ -109,10 +124,16 @@ test('What clients send cannot begin a line of its own', async (context) => {
 test('No query, cookie, token, secret or certificate is in anything that certlatch puts out', async (context) => {
   const proxySecret = 'proxy-secret-1f0c9a77'
   const metricsToken = 'metrics-token-77be20d1'
-  for (const proxy of ['traefik', 'nginx', 'caddy'] as const) {
+  for (const [proxy, format] of [
+    ['traefik', 'json'],
+    ['nginx', 'json'],
+    ['caddy', 'json'],
+    ['traefik', 'text'],
+  ] as const) {
     const service = await startTestService(context, {
       proxy,
       settings: {
+        CERTLATCH_LOG_FORMAT: format,
         CERTLATCH_LOG_LEVEL: 'debug',
         CERTLATCH_PROXY_SECRET: proxySecret,
         CERTLATCH_METRICS_TOKEN: metricsToken,
@@ -145,6 +166,7 @@ test('No query, cookie, token, secret or certificate is in anything that certlat
       ['X-Forwarded-For', mark('for')],
       ['X-Certlatch-Page', mark('page')],
       ['X-Api-Key', mark('api')],
+      ['X-Request-Id', `${mark('id')}?token`],
       ['X-Forwarded-Uri', `/path?token=${mark('query')}&code=${mark('code')}`],
     ]
     const target = `/verify?${mark('own-query')}`
@@ -158,7 +180,13 @@ test('No query, cookie, token, secret or certificate is in anything that certlat
       [...trusted, ['X-SSL-Client-Cert', mark('certificate')], ['Client-Cert', mark('cc')]],
       [...trusted, ['X-Forwarded-Tls-Client-Cert', mark('tls')], ['Cookie', mark('bare')]],
     ]
-    for (const question of questions) await service.ask(question, { target })
+    const pages: string[] = []
+    for (const question of questions) {
+      for (const accept of ['text/html', 'application/json', '*/*']) {
+        const shown = await service.ask([...question, ['Accept', accept]], { target })
+        pages.push(shown.body.toString())
+      }
+    }
     service.clock.now += 400 * 86_400_000
     await service.ask([...trusted, ...certificateHeader(certificate, proxy), ['Cookie', cookie]])
     await service.ask([...trusted, ['Cookie', cookie]])
@@ -168,8 +196,11 @@ test('No query, cookie, token, secret or certificate is in anything that certlat
       (await service.admin('/metrics', bearer)).body.toString(),
       (await service.admin(`/metrics?${mark('admin-query')}`)).body.toString(),
       (await service.admin('/readyz')).body.toString(),
+      (await service.admin('/status', bearer)).body.toString(),
+      ...pages,
     ].join('\n')
-    assert.ok(told.includes('"reason":"nothing-shown"') || told.includes('"reason":"session'))
+    assert.match(told, /reason"?[:=]"?(?:nothing-shown|session)/)
+    assert.match(told, /session opened/)
     const token = present(cookie.split('=')[1])
     const forbidden = [
       ...marks,
@@ -186,28 +217,32 @@ test('No query, cookie, token, secret or certificate is in anything that certlat
 
 // --- sampling -------------------------------------------------------------------------------------
 
-function refusalLog() {
+function auditLog() {
   const log = captureLog()
   const clock = { now: NOON }
-  const tell = createRefusalLog(createLog('info', log.destination), () => clock.now)
-  return { log, clock, tell }
+  const audit = createAudit(createLog('info', log.destination), () => clock.now)
+  const refuse = (
+    reason: 'nothing-shown' | 'certificate-revoked' = 'nothing-shown',
+    describe = () => circumstances,
+  ) => audit.refused({ allow: false, via: 'none', reason }, describe)
+  return { log, clock, audit, refuse }
 }
 
 test('Ten refusals of one reason in ten seconds are told; how many more there were, afterwards', () => {
-  const { log, clock, tell } = refusalLog()
+  const { log, clock, refuse } = auditLog()
   let described = 0
   const describe = () => {
     described += 1
-    return refusal
+    return circumstances
   }
-  for (let count = 0; count < 35; count += 1) tell('nothing-shown', describe)
+  for (let count = 0; count < 35; count += 1) refuse('nothing-shown', describe)
   assert.equal(log.lines().length, 10)
   assert.equal(described, 10, 'what is not told costs nothing')
   clock.now += 9_999
-  tell('nothing-shown', describe)
+  refuse('nothing-shown', describe)
   assert.equal(log.lines().length, 10)
   clock.now += 1
-  tell('nothing-shown', describe)
+  refuse('nothing-shown', describe)
   const [leftOut, told] = log.lines().slice(10)
   assert.equal(leftOut?.['leftOut'], 26)
   assert.equal(leftOut?.['reason'], 'nothing-shown')
@@ -216,18 +251,18 @@ test('Ten refusals of one reason in ten seconds are told; how many more there we
 })
 
 test('Where nothing was left out nothing is said of it', () => {
-  const { log, clock, tell } = refusalLog()
+  const { log, clock, refuse } = auditLog()
   for (let count = 0; count < 3; count += 1) {
-    tell('nothing-shown', () => refusal)
+    refuse()
     clock.now += 10_000
   }
   assert.ok(!log.text().includes('leftOut'))
 })
 
 test('A flood of one reason hides no other', () => {
-  const { log, tell } = refusalLog()
-  for (let count = 0; count < 100; count += 1) tell('nothing-shown', () => refusal)
-  tell('certificate-revoked', () => ({ ...refusal, reason: 'certificate-revoked' }))
+  const { log, refuse } = auditLog()
+  for (let count = 0; count < 100; count += 1) refuse()
+  refuse('certificate-revoked')
   assert.equal(log.lines().at(-1)?.['reason'], 'certificate-revoked')
   assert.equal(log.lines().length, 11)
 })
@@ -240,4 +275,294 @@ test('The service samples its refusals, whatever the wall clock does', async (co
   }
   const about = service.logLines().filter(({ msg }) => msg === 'refused')
   assert.equal(about.length, 10)
+})
+
+test('A client that keeps no cookie fills no log: one session line an hour for each device', async (context) => {
+  const service = await startTestService(context)
+  const { certificate } = await addTestDevice(service.dataDir)
+  await service.refresh()
+  for (let again = 0; again < 30; again += 1) await service.askWith(certificate)
+  assert.equal(linesOf(service, 'session opened').length, 1)
+})
+
+test('The windows of sessions are bounded, and tell what was left out', () => {
+  const { log, clock, audit } = auditLog()
+  const identity = { device: 'Phone', user: 'Ada' }
+  const open = (serial: string) => {
+    const claims = { ...CLAIMS, serial }
+    const setSession = { claims, cause: 'opened' } as const
+    audit.allowed({ allow: true, via: 'certificate', identity, setSession }, false, () => ({
+      ...circumstances,
+    }))
+  }
+  for (let again = 0; again < 5; again += 1) open('01')
+  clock.now += 3_600_000
+  open('01')
+  assert.deepEqual(
+    log.lines().map(({ leftOut }) => leftOut),
+    [undefined, 4],
+  )
+  for (let serial = 0; serial < 2_500; serial += 1) open(String(serial))
+  open('01')
+  assert.ok(log.lines().length > 2_500, 'nobody is forgotten who comes for the first time')
+})
+
+const CLAIMS = {
+  certificateSha256: '',
+  issuerKeyHash: '',
+  name: undefined,
+  distributionPoints: undefined,
+  host: 'ha.test',
+  issuedAt: 0,
+  certificateSeenAt: 0,
+  sessionEnd: 0,
+  expiresAt: 0,
+}
+
+// --- the audit trail ------------------------------------------------------------------------------
+
+test('The first opening of a day is told, by device and way, and no other', async (context) => {
+  const service = await startTestService(context)
+  const { certificate } = await addTestDevice(service.dataDir, 'Phone of Ada', 'Ada')
+  await service.refresh()
+  const cookie = sessionOf(await service.askWith(certificate))
+  await service.ask([['Cookie', cookie]])
+  const told = { device: 'Phone of Ada', user: 'Ada', client: '198.51.100.7' }
+  const request = { method: 'GET', host: 'ha.test', path: '/lovelace' }
+  const first = { ...told, via: 'certificate', ...request }
+  assert.deepEqual(linesOf(service, 'first opening of the day'), [first])
+  // Past midnight, by the clock of the world.
+  service.clock.now += 12 * 3_600_000 + 60_000
+  await service.ask([['Cookie', cookie]])
+  await service.askWith(certificate)
+  await service.askWith(certificate)
+  assert.deepEqual(linesOf(service, 'first opening of the day'), [first, first])
+})
+
+test('A session that is opened, moved or renewed is told with its cause', async (context) => {
+  const service = await startTestService(context)
+  const { certificate } = await addTestDevice(service.dataDir)
+  await service.refresh()
+  const cookie = sessionOf(await service.askWith(certificate, [['X-Request-Id', 'a1.b-2_C']]))
+  service.clock.now += 31 * 60_000
+  await service.ask([['Cookie', cookie]])
+  await service.askWith(certificate, [['Cookie', cookie]])
+  const causes = ['session opened', 'session renewed'].flatMap((message) =>
+    service
+      .logLines()
+      .filter(({ msg }) => msg === message)
+      .map(({ via, cause, device, requestId }) => [message, via, cause, device, requestId]),
+  )
+  assert.deepEqual(causes, [
+    ['session opened', 'certificate', 'opened', 'Phone of Ada', 'a1.b-2_C'],
+    ['session opened', 'certificate', 'shown-again', 'Phone of Ada', undefined],
+    ['session renewed', 'session', 'renewed', 'Phone of Ada', undefined],
+  ])
+})
+
+test('A refusal names the device whose certificate or session it was', async (context) => {
+  const service = await startTestService(context)
+  const { certificate } = await addTestDevice(service.dataDir, 'Lost phone')
+  await service.refresh()
+  const cookie = sessionOf(await service.askWith(certificate))
+  await revoke(service, [certificate.serial])
+  await service.askWith(certificate)
+  await service.ask([['Cookie', cookie]])
+  const signature = cookie.lastIndexOf('.') + 1
+  const other = cookie[signature] === 'A' ? 'B' : 'A'
+  await service.ask([
+    ['Cookie', `${cookie.slice(0, signature)}${other}${cookie.slice(signature + 1)}`],
+  ])
+  await service.ask([['X-Forwarded-Tls-Client-Cert', 'AAAA']])
+  await service.ask()
+  const told = service
+    .logLines()
+    .filter(({ msg }) => msg === 'refused')
+    .map(({ reason, device }) => [reason, device])
+  assert.deepEqual(told, [
+    ['certificate-revoked', 'Lost phone'],
+    ['session-revoked', 'Lost phone'],
+    ['session-forged', undefined],
+    ['certificate-malformed', undefined],
+    ['nothing-shown', undefined],
+  ])
+  assert.equal(await service.metric('certlatch_verdict_cache_hits_total'), 0)
+})
+
+test("With an external CA a refusal has the certificate's own name", async (context) => {
+  const authority = makeAuthority('Household')
+  const external = { authorities: authority.pem, lists: makeList(authority) }
+  const service = await startTestService(context, { external })
+  const ended = makeLeaf(authority, 'Old', { uri: 'urn:old', notAfter: NOON_SECONDS - 60 })
+  await service.askWith(ended)
+  const line = present(service.logLines().findLast(({ msg }) => msg === 'refused'))
+  assert.deepEqual([line['reason'], line['device']], ['certificate-expired', 'urn:old'])
+})
+
+async function revoke(service: TestService, revoked: readonly string[], number = 1) {
+  const list = makeList(await ownAuthority(service.dataDir), {
+    number: NOON_SECONDS + number,
+    revoked,
+  })
+  await writeFile(dataPaths(service.dataDir).revocationList, list)
+  await service.refresh()
+}
+
+test('What new files bring is told: devices, certificates, revocations, blocks, keys', async (context) => {
+  const service = await startTestService(context)
+  const paths = dataPaths(service.dataDir)
+  const authority = await ownAuthority(service.dataDir)
+  const changes = () =>
+    service
+      .logLines()
+      .slice(
+        service.logLines().findLastIndex(({ msg }) => msg === 'changed files are in force') + 1,
+      )
+      .map(({ time, level, ...fields }) => fields)
+
+  const { certificate, id } = await addTestDevice(service.dataDir, 'Phone of Ada')
+  await service.refresh()
+  assert.deepEqual(changes(), [{ device: 'Phone of Ada', msg: 'device added' }])
+
+  const next = makeLeaf(authority, 'Phone of Ada')
+  const entry = ({ serial, notBefore, notAfter }: typeof next) => ({
+    issuerKeyHash: authority.keyHash,
+    serial,
+    notBefore,
+    notAfter,
+  })
+  await writeDevice(paths.devices, id, {
+    name: 'Phone of Ada',
+    owner: undefined,
+    certificates: [entry(certificate), entry(next)],
+  })
+  await service.refresh()
+  assert.deepEqual(changes(), [
+    { device: 'Phone of Ada', serial: next.serial, msg: 'device has another certificate' },
+  ])
+
+  const stranger = makeLeaf(authority, 'Never entered')
+  await revoke(service, [certificate.serial, stranger.serial])
+  assert.deepEqual(changes(), [
+    { device: 'Phone of Ada', serial: certificate.serial, msg: 'revoked' },
+    { certificates: 1, msg: 'revoked' },
+  ])
+
+  const block = { issuerKeyHash: authority.keyHash, blockedAt: NOON_SECONDS }
+  const writeBlocks = async (
+    number: number,
+    serials: readonly string[],
+    names: readonly string[],
+  ) => {
+    const certificates = serials.map((serial) => ({ ...block, serial }))
+    const signOuts = names.map((name) => ({ name, at: NOON_SECONDS }))
+    const blocks = { schemaVersion: 1, number, certificates, signOuts }
+    await writeFile(paths.blocks, JSON.stringify(blocks))
+    await service.refresh()
+  }
+  await writeBlocks(1, [next.serial, stranger.serial], ['Phone of Ada'])
+  assert.deepEqual(changes(), [
+    { device: 'Phone of Ada', serial: next.serial, msg: 'blocked' },
+    { serial: stranger.serial, msg: 'blocked' },
+    { device: 'Phone of Ada', msg: 'signed out' },
+  ])
+  await writeBlocks(2, [], ['Phone of Ada'])
+  assert.deepEqual(changes(), [
+    { device: 'Phone of Ada', serial: next.serial, msg: 'no longer blocked' },
+    { serial: stranger.serial, msg: 'no longer blocked' },
+  ])
+
+  const keys = await readFile(paths.sessionKeys, 'utf8')
+  await writeFile(paths.sessionKeys, `${keys}${Buffer.alloc(32, 7).toString('base64')}\n`)
+  await service.refresh()
+  const { keySet } = await service.readiness()
+  assert.deepEqual(changes(), [{ keySet, sessionKeys: 2, msg: 'session keys changed' }])
+  assert.ok(!service.logText().includes(Buffer.alloc(32, 7).toString('base64').slice(0, 20)))
+})
+
+test('Another CA in the file is told', async (context) => {
+  const one = makeAuthority('One')
+  const two = makeAuthority('Two')
+  const service = await startTestService(context, { external: { authorities: one.pem } })
+  await writeFile(service.config.caFile, one.pem + two.pem)
+  await service.refresh()
+  assert.deepEqual(linesOf(service, 'other CAs are trusted'), [
+    { authorities: ['CN=One', 'CN=Two'] },
+  ])
+})
+
+test('A registry that is restored at once is told by a hundred lines and a count', async (context) => {
+  const service = await startTestService(context)
+  const { devices } = dataPaths(service.dataDir)
+  for (let number = 0; number < 120; number += 1) {
+    const name = `Device ${number}`
+    const entry = { name, owner: undefined, certificates: [] }
+    await writeDevice(`${devices}.restored`, number.toString(16), entry)
+  }
+  await rename(`${devices}.restored`, devices)
+  await service.refresh()
+  assert.equal(linesOf(service, 'device added').length, 100)
+  assert.deepEqual(linesOf(service, 'changes left out of the log'), [{ leftOut: 20 }])
+})
+
+test("Clients' addresses are logged in full, as their network, or not at all", async (context) => {
+  const shown = async (logClient: string, address: string) => {
+    const settings = { CERTLATCH_LOG_CLIENT: logClient }
+    const service = await startTestService(context, { settings })
+    const { certificate } = await addTestDevice(service.dataDir)
+    await service.refresh()
+    await service.askWith(certificate, [['X-Forwarded-For', address]])
+    await service.ask([['X-Forwarded-For', address]])
+    assert.equal(service.logText().includes(address), logClient === 'full')
+    return new Set(
+      service
+        .logLines()
+        .filter(({ host }) => host !== undefined)
+        .map(({ client }) => client),
+    )
+  }
+  assert.deepEqual(await shown('full', '203.0.113.77'), new Set(['203.0.113.77']))
+  assert.deepEqual(await shown('shortened', '203.0.113.77'), new Set(['203.0.113.0']))
+  assert.deepEqual(await shown('shortened', '2001:db8:9:a::77'), new Set(['2001:db8:9::']))
+  assert.deepEqual(await shown('none', '203.0.113.77'), new Set([undefined]))
+})
+
+test('A request id is logged if it is a mere name', async (context) => {
+  const service = await startTestService(context)
+  for (const id of ['7f3e-1.x_Y', 'a b', '"', 'x'.repeat(65), '']) {
+    await service.ask([['X-Request-Id', id]])
+  }
+  assert.deepEqual(
+    service
+      .logLines()
+      .filter(({ msg }) => msg === 'refused')
+      .map(({ requestId }) => requestId),
+    ['7f3e-1.x_Y', undefined, undefined, undefined, undefined],
+  )
+})
+
+// --- for a person at a terminal -------------------------------------------------------------------
+
+test('As text a line has time, level and message, then its fields', async (context) => {
+  const service = await startTestService(context, { settings: { CERTLATCH_LOG_FORMAT: 'text' } })
+  await service.ask([['X-Forwarded-Uri', '/a path/"quoted"']])
+  const lines = service.logText().trimEnd().split('\n')
+  assert.match(
+    present(lines.at(-1)),
+    /^2026-11-\d\dT\S+Z info {2}refused reason=malformed-request via=none client=198\.51\.100\.7 method=GET host=ha\.test path="\/a path\/'quoted'"$/,
+  )
+  assert.match(present(lines.at(-2)), /Z info {2}ready listen=127\.0\.0\.1:\d+ admin=\S+ version=/)
+})
+
+test('As text too, what clients send begins no line and gives a terminal no orders', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary' }), fc.string({ unit: 'binary' }), (path, device) => {
+      const text = asText(
+        JSON.stringify({ level: 'info', time: 't', path, device, n: 1, msg: 'm' }),
+      )
+      assert.ok(text.endsWith('\n'))
+      assert.doesNotMatch(text.slice(0, -1), /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u)
+      assert.match(text, /^t info {2}m path=/)
+    }),
+  )
 })

@@ -254,3 +254,37 @@ test('A refused change shows while it lasts', async (context) => {
   assert.equal(await service.metric('certlatch_check_ok', { check: 'files' }), 1)
   assert.equal(await service.metric('certlatch_reload_failures_total'), 1)
 })
+
+test('A scrape during reloads, and until the end of a stop, is answered', async (context) => {
+  const service = await startTestService(context)
+  const statuses = new Set<number>()
+  const errors: string[] = []
+  let over = false
+  let stopping = false
+  const scrape = async () => {
+    while (!over) {
+      await service.admin('/metrics').then(
+        ({ status, body }) => {
+          statuses.add(status)
+          if (!body.toString().endsWith('\n')) errors.push('cut off')
+        },
+        // At the very end a connection that nobody has looked at yet is refused or reset.
+        ({ code }) => {
+          if (!stopping || !['ECONNREFUSED', 'ECONNRESET'].includes(code)) errors.push(String(code))
+          over = true
+        },
+      )
+    }
+  }
+  const scraping = Promise.all([scrape(), scrape()])
+  for (let number = 0; number < 5; number += 1) {
+    await addTestDevice(service.dataDir, `Device ${number}`)
+    await service.refresh()
+  }
+  stopping = true
+  await service.stop()
+  over = true
+  await scraping
+  assert.deepEqual([...statuses], [200])
+  assert.deepEqual(errors, [])
+})

@@ -503,12 +503,15 @@ async function routeOn(context: TestContext, parts: Partial<VerifyService>) {
     grounds: () => assert.fail('no grounds'),
     keyRing: () => keys.ring,
     nowSeconds: () => NOON_SECONDS,
+    catchUp: () => undefined,
     isDraining: () => false,
     seenOf: () => undefined,
     countDecision: (decision) => {
       counted.push(decision.allow ? 'allow' : decision.reason)
     },
-    logRefusal: () => {},
+    logClient: 'full',
+    deviceOf: () => undefined,
+    audit: { refused: () => {}, allowed: () => {} },
     logError: (error) => logged.push(error),
     ...parts,
   }
@@ -533,6 +536,7 @@ const grounds = (more: Partial<Grounds>): Grounds => ({
     revocationListRequired: false,
     staleRevocationList: 'deny',
     blocked: new Set(),
+    revoked: new Set(),
   },
   cookieName: '__Host-certlatch',
   cookieDomain: undefined,
@@ -599,7 +603,7 @@ test('A fault of the files or while minting closes too', async (context) => {
 test('A fault in a counter or in the log closes too', async (context) => {
   const { ask, logged } = await routeOn(context, {
     grounds: () => grounds({}),
-    logRefusal: bug,
+    audit: { refused: bug, allowed: bug },
   })
   assertRefused(await ask())
   assert.equal(logged.length, 1)

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import { readPemBlocks } from '../../src/certificate/pem.ts'
+import { parsePolicy } from '../../src/policy/parse.ts'
 import { writeKey } from '../../src/session/key-ring.ts'
 import { writeAdopted } from '../../src/store/adopted.ts'
 import { writeBlocks } from '../../src/store/blocks.ts'
@@ -27,6 +28,7 @@ interface Texts {
   readonly devices?: Readonly<Record<string, string>> | undefined
   readonly adopted?: string
   readonly blocks?: string
+  readonly undelivered?: string
   readonly policy?: string
 }
 
@@ -44,10 +46,16 @@ function compile(texts: Texts, previous?: Snapshot): CompiledSnapshot {
       devices: texts.devices && { name: 'devices', files: new Map(Object.entries(texts.devices)) },
       adopted: texts.adopted === undefined ? undefined : source('adopted.json', texts.adopted),
       blocks: texts.blocks === undefined ? undefined : source('blocks.json', texts.blocks),
+      undelivered:
+        texts.undelivered === undefined ? undefined : source('undelivered.json', texts.undelivered),
       policy:
         texts.policy === undefined
           ? undefined
-          : { ...source('policy.yaml', texts.policy), trustedProxies: LOOPBACK },
+          : {
+              ...source('policy.yaml', texts.policy),
+              trustedProxies: LOOPBACK,
+              parse: parsePolicy,
+            },
     },
     'deny',
     previous,
@@ -274,4 +282,28 @@ rules:
   assert.deepEqual(snapshotOf(compile({ policy })).warnings, [])
   const adopted = writeAdopted(new Set(['A'.repeat(43)]))
   assert.deepEqual(snapshotOf(compile({ policy, devices, adopted })).warnings, [])
+})
+
+test('A certificate on its way to somebody is not a device’s yet, and a marked one is revoked', () => {
+  const certificate = { issuerKeyHash: household.keyHash, notBefore: 1, notAfter: 2 }
+  const certificates = [
+    { ...certificate, serial: '4a', revokedAt: 1 },
+    { ...certificate, serial: '4b' },
+  ]
+  const devices = { 'a.json': JSON.stringify({ schemaVersion: 1, name: 'Phone', certificates }) }
+  const { registry, trust } = snapshotOf(compile({ devices, undelivered: '{"serial":"4b"}' }))
+  assert.deepEqual([...(registry?.byCertificate.keys() ?? [])], [`${household.keyHash}/4a`])
+  assert.deepEqual([...trust.revoked], [`${household.keyHash}/4a`])
+  assert.deepEqual(problemsOf(compile({ devices, undelivered: '{}' })), [
+    'undelivered.json is not the note of a command',
+  ])
+})
+
+test('Our own CRLs go by their number alone, those of others by their date too', () => {
+  const lists = (number: number, thisUpdate: number) => makeList(household, { number, thisUpdate })
+  const later = { lists: lists(7, NOON_SECONDS + 100), devices: {} }
+  const next = { lists: lists(8, NOON_SECONDS), devices: {} }
+  assert.equal(numberOf(snapshotOf(compile(next, snapshotOf(compile(later)))), household), 8n)
+  const foreign = snapshotOf(compile({ lists: later.lists }))
+  assert.equal(problemsOf(compile({ lists: next.lists }, foreign)).length, 1)
 })

@@ -45,6 +45,7 @@ async function writeAll() {
     devices: named(devices),
     adopted: named(join(folder, 'adopted.json')),
     blocks: named(join(folder, 'blocks.json')),
+    undelivered: named(join(folder, 'undelivered.json')),
     policy: { ...named(paths.policy), trustedProxies: LOOPBACK },
     staleRevocationList: 'deny',
   }
@@ -394,4 +395,15 @@ test('The files are looked at each 400 ms until the store is closed', async (con
   context.mock.timers.tick(4000)
   await new Promise((resolve) => setTimeout(resolve, 20))
   assert.equal(look.mock.callCount(), 0)
+})
+
+test('Who has stood still is told to look first, once for all who ask', async (context) => {
+  const opened = await open(context)
+  assert.equal(opened.store.catchUp(performance.now()), undefined)
+  await replaceFile(opened.paths.crl, list(11), MODE.public)
+  const later = performance.now() + 60_000
+  const first = opened.store.catchUp(later)
+  assert.equal(opened.store.catchUp(later), first)
+  await first
+  assert.equal(numberInForce(opened), 11n)
 })

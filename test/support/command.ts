@@ -7,8 +7,8 @@ import { initialise } from '../../src/administration/initialise.ts'
 import type { IssueOptions } from '../../src/administration/issue-certificate.ts'
 import { AdministrationError } from '../../src/administration/problem.ts'
 import { run } from '../../src/cli/main.ts'
-import type { AuthorityOptions, DataPaths } from '../../src/store/data-directory.ts'
-import { dataPaths } from '../../src/store/data-directory.ts'
+import { type DataPaths, dataPaths } from '../../src/store/data-directory.ts'
+import type { AuthorityOptions } from '../../src/store/made-authority.ts'
 import type { Snapshot } from '../../src/store/snapshot.ts'
 import { openTrustStore } from '../../src/store/trust-store.ts'
 import { NOON_SECONDS, temporaryFolder } from './service.ts'
@@ -87,13 +87,21 @@ export interface CommandOutcome {
   readonly stderr: string
 }
 
-/** Runs `certlatch` in this process, at noon or so many seconds later. */
+/** Runs `certlatch` in this process, at noon or so many seconds later, with what a person types. */
 export async function certlatch(
   argv: readonly string[],
   environment: Readonly<Record<string, string>>,
   laterSeconds = 0,
+  typed?: readonly string[],
 ): Promise<CommandOutcome> {
-  const streams = { stdout: new PassThrough(), stderr: new PassThrough() }
+  const stdin = typed && Object.assign(new PassThrough(), { isTTY: true })
+  const streams = { stdout: new PassThrough(), stderr: new PassThrough(), ...(stdin && { stdin }) }
+  const lines = [...(typed ?? [])]
+  // A person types once there is a question.
+  streams.stderr.on('data', (chunk: Buffer) => {
+    const line = /: $/.test(chunk.toString()) ? lines.shift() : undefined
+    if (line !== undefined) setImmediate(() => stdin?.write(line))
+  })
   const outputs = Promise.all([text(streams.stdout), text(streams.stderr)])
   const nowSeconds = () => NOON_SECONDS + laterSeconds
   const exitCode = await run(argv, environment, streams, () => Promise.resolve(), nowSeconds)
@@ -115,6 +123,7 @@ export async function snapshotOf(dataDir: string): Promise<Snapshot> {
       devices: named(paths.devices),
       adopted: named(paths.adopted),
       blocks: named(paths.blocks),
+      undelivered: named(paths.undelivered),
       policy: undefined,
       staleRevocationList: 'deny',
     },
@@ -132,7 +141,7 @@ export async function lettingIn(dataDir: string): Promise<readonly string[]> {
   for (const [key, { device, certificate }] of registry?.byCertificate ?? []) {
     const list = trust.revocationLists.get(certificate.issuerKeyHash)
     const isRevoked = list === undefined || list.serials.has(certificate.serial)
-    if (!isRevoked && !trust.blocked.has(key)) names.push(device.name)
+    if (!isRevoked && !trust.blocked.has(key) && !trust.revoked.has(key)) names.push(device.name)
   }
   return names.sort()
 }

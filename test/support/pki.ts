@@ -72,13 +72,19 @@ export interface TrustOptions {
   readonly staleRevocationList?: 'deny' | 'allow'
   /** `<issuer key hash>/<serial>` */
   readonly blocked?: readonly string[]
+  readonly revoked?: readonly string[]
 }
 
 /** A trust set of issuers and lists, strict unless the options say otherwise. */
 export function trustSetOf(
   issuers: readonly Issuer[],
   lists: readonly RevocationList[],
-  { revocationListRequired = true, staleRevocationList = 'deny', blocked = [] }: TrustOptions = {},
+  {
+    revocationListRequired = true,
+    staleRevocationList = 'deny',
+    blocked = [],
+    revoked = [],
+  }: TrustOptions = {},
 ): TrustSet {
   return {
     issuers,
@@ -87,6 +93,7 @@ export function trustSetOf(
     revocationListRequired,
     staleRevocationList,
     blocked: new Set(blocked),
+    revoked: new Set(revoked),
   }
 }
 

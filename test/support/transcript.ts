@@ -3,16 +3,18 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { fixtureFile } from './pki.ts'
 
 /**
  * A terminal session as a test. `#` begins a comment, `$` a command, `!` a line on standard error;
  * a line without a mark stands on standard output, and `[exit N]` ends what belongs to a command.
  * `…` in an expected line stands for any text. `-- path --` begins a file, which lasts to the end or
- * to the next one; files are there before the first command.
+ * to the next one; files are there before the first command. `-- path < name --` is a file of
+ * test/fixtures/.
  */
 export interface Transcript {
   readonly steps: readonly Step[]
-  readonly files: readonly { readonly path: string; readonly content: string }[]
+  readonly files: readonly { readonly path: string; readonly content: string | Buffer }[]
 }
 
 export interface Step {
@@ -36,7 +38,8 @@ export function parseTranscript(text: string): Transcript {
   const [session = '', ...fileParts] = text.split(/^(?=-- .+ --$)/m)
   const files = fileParts.map((part) => {
     const end = part.indexOf('\n')
-    return { path: part.slice(3, end - 3), content: part.slice(end + 1) }
+    const [path = '', fixture] = part.slice(3, end - 3).split(' < ')
+    return { path, content: fixture === undefined ? part.slice(end + 1) : fixtureFile(fixture) }
   })
   const steps: Step[] = []
   let open: { command: string; stdout: string[]; stderr: string[] } | undefined
@@ -82,15 +85,22 @@ export function matchesLine(expected: string, actual: string): boolean {
   return new RegExp(`^${parts.join('.*')}$`, 's').test(actual)
 }
 
+const { NODE_V8_COVERAGE } = process.env
+/** What has been run of the program counts for its coverage. */
+const COVERAGE = NODE_V8_COVERAGE === undefined ? {} : { NODE_V8_COVERAGE }
+
 const WORD = /(?:'[^']*'|[^\s'])+/g
 
 function runCertlatch(command: string, directory: string): Promise<Outcome> {
   const words = [...command.matchAll(WORD)].map(([word]) => word.replaceAll("'", ''))
   const program = words.indexOf('certlatch')
   if (program === -1) throw new Error(`not a call of certlatch: ${command}`)
-  const environment = Object.fromEntries(
-    words.slice(0, program).map((assignment) => assignment.split(/=(.*)/s, 2)),
-  )
+  const environment = {
+    ...Object.fromEntries(
+      words.slice(0, program).map((assignment) => assignment.split(/=(.*)/s, 2)),
+    ),
+    ...COVERAGE,
+  }
   return new Promise((resolve) => {
     const child = execFile(
       process.execPath,

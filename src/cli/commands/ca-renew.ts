@@ -2,11 +2,10 @@ import { awaitConfirmation } from '../../administration/confirmation.ts'
 import { renewAuthority } from '../../administration/renew-authority.ts'
 import { describeName } from '../../certificate/name.ts'
 import type { Issuer } from '../../certificate/verify.ts'
-import { dataPaths } from '../../store/data-directory.ts'
 import { daysFlag, noNames } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
 import { tellConfirmation } from '../confirming.ts'
-import { authorityPassphrase, changeOf, ownSettingsOf } from '../own-authority.ts'
+import { authorityPassphrase, changeOf, ownSettingsOf, pathsOfConfig } from '../own-authority.ts'
 import { day } from '../words.ts'
 import { readAuthorityName } from './init.ts'
 
@@ -51,7 +50,7 @@ async function runCaRenew(invocation: Invocation): Promise<ExitCode> {
   for (const issuer of before) terminal.print(`beside it  ${described(issuer)}`)
   for (const issuer of dropped) terminal.print(`removed    ${described(issuer)}`)
   const confirmation = await awaitConfirmation(
-    dataPaths(config.dataDir),
+    pathsOfConfig(config),
     (state) => state.crlNumber !== undefined && BigInt(state.crlNumber) >= crlNumber,
   )
   const isInForce = tellConfirmation(terminal, confirmation)

@@ -11,12 +11,11 @@ import {
 import { awaitConfirmation } from '../../administration/confirmation.ts'
 import { AdministrationError } from '../../administration/problem.ts'
 import type { Config } from '../../config/config.ts'
-import { dataPaths } from '../../store/data-directory.ts'
 import { noNames, textFlag } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
 import { tellConfirmation } from '../confirming.ts'
-import { changeOf, settingsOf } from '../own-authority.ts'
-import { readOneCertificate } from './device-add.ts'
+import { changeOf, pathsOfConfig, settingsOf } from '../own-authority.ts'
+import { readOneCertificate } from '../registering.ts'
 
 const HELP = `Usage: certlatch device block --certificate FILE
        certlatch device block --serial HEX --issuer CA.CRT
@@ -62,7 +61,7 @@ async function runDeviceBlock(invocation: Invocation): Promise<ExitCode> {
   const what = isLifted ? 'not blocked any more' : hasChanged ? 'blocked' : 'blocked (already)'
   terminal.print(`${what}: the certificate ${pair.serial}`)
   const confirmation = await awaitConfirmation(
-    dataPaths(config.dataDir),
+    pathsOfConfig(config),
     (state) => state.blocksNumber >= blocksNumber,
   )
   const isInForce = tellConfirmation(terminal, confirmation)
@@ -88,7 +87,7 @@ async function pairOf(invocation: Invocation, config: Config): Promise<Certifica
     return pairOfFile(certificate, await readOneCertificate(certificate), config.caFile)
   }
   if (fingerprint !== undefined) {
-    return pairByFingerprint(dataPaths(config.dataDir), fingerprint)
+    return pairByFingerprint(pathsOfConfig(config), fingerprint)
   }
   if (serial === undefined || issuer === undefined) {
     throw new AdministrationError('--serial and --issuer go together', 2)

@@ -1,10 +1,9 @@
 import { type DeviceReport, reportDevices } from '../../administration/device-report.ts'
 import type { Config } from '../../config/config.ts'
-import { dataPaths } from '../../store/data-directory.ts'
 import { readLastSeen, type SeenCertificate } from '../../store/running.ts'
 import { noNames } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
-import { settingsOf } from '../own-authority.ts'
+import { pathsOfConfig, settingsOf } from '../own-authority.ts'
 import { day, span, table } from '../words.ts'
 
 const HELP = `Usage: certlatch device list [--json]
@@ -32,7 +31,7 @@ async function runDeviceList(invocation: Invocation): Promise<ExitCode> {
   if (config.externalCa) return listSeen(invocation, config)
   const { flags, terminal, nowSeconds } = invocation
   const now = nowSeconds()
-  const reports = await reportDevices(dataPaths(config.dataDir), now)
+  const reports = await reportDevices(pathsOfConfig(config), now)
   if (flags['json'] === true) {
     terminal.print(JSON.stringify({ schemaVersion: 1, devices: reports }, undefined, 2))
   } else if (reports.length === 0) {
@@ -68,7 +67,7 @@ export const ago = (seconds: number, now: number): string =>
 async function listSeen(invocation: Invocation, config: Config): Promise<ExitCode> {
   const { flags, terminal, nowSeconds } = invocation
   const now = nowSeconds()
-  const seen = [...(await readLastSeen(dataPaths(config.dataDir).running)).values()]
+  const seen = [...(await readLastSeen(pathsOfConfig(config).running)).values()]
   seen.sort((one, other) => one.name.localeCompare(other.name, 'en'))
   if (flags['json'] === true) {
     terminal.print(JSON.stringify({ schemaVersion: 1, seen }, undefined, 2))

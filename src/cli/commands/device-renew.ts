@@ -1,8 +1,16 @@
 import { renewDevice } from '../../administration/renew-device.ts'
-import { durationFlag, onlyName } from '../arguments.ts'
+import { durationFlag, onlyName, textFlag } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
-import { handOut, ISSUE_HELP, ISSUE_OPTIONS, issueOptionsOf, placeOf } from '../issuing.ts'
+import {
+  handOut,
+  ISSUE_HELP,
+  ISSUE_OPTIONS,
+  issueOptionsOf,
+  placeOf,
+  undelivered,
+} from '../issuing.ts'
 import { authorityPassphrase, changeOf, ownSettingsOf } from '../own-authority.ts'
+import { register } from '../registering.ts'
 import { moment } from '../words.ts'
 
 const OVERLAP_SECONDS = 14 * 86_400
@@ -17,6 +25,9 @@ Options:
       --overlap T    how long the old certificate goes on: 14d by default; 0 ends it now
 ${ISSUE_HELP}
       --csr FILE     sign this request instead: the key never leaves the device
+      --certificate FILE
+                     enter one that certlatch's CA has signed before, after a restored backup for
+                     instance; the ones that the device has stay as they are
       --json         print the result as JSON
 
 Example:
@@ -24,7 +35,12 @@ Example:
 
 export const deviceRenew: Command = {
   help: () => HELP,
-  options: { ...ISSUE_OPTIONS, overlap: { type: 'string' }, csr: { type: 'string' } },
+  options: {
+    ...ISSUE_OPTIONS,
+    overlap: { type: 'string' },
+    csr: { type: 'string' },
+    certificate: { type: 'string' },
+  },
   takesPositionals: true,
   run: runDeviceRenew,
 }
@@ -32,18 +48,23 @@ export const deviceRenew: Command = {
 async function runDeviceRenew(invocation: Invocation): Promise<ExitCode> {
   const config = ownSettingsOf(invocation, 'renew them there')
   const name = onlyName(invocation, 'certlatch device renew "Ada\'s phone"')
+  const existing = textFlag(invocation, 'certificate')
+  if (existing !== undefined) {
+    return register(invocation, config, { name, owner: undefined }, existing, 'another')
+  }
   const overlapSeconds = durationFlag(invocation, 'overlap', '400d', OVERLAP_SECONDS)
   const place = await placeOf(invocation, config)
   const options = await issueOptionsOf(invocation, place)
+  const change = changeOf(invocation, config, 'device renew')
   const renewed = await renewDevice(
-    changeOf(invocation, config, 'device renew'),
+    change,
     name,
     options,
     overlapSeconds,
     await authorityPassphrase(invocation, config),
     place.handOut,
   )
-  handOut(invocation, renewed, place)
+  if (!(await handOut(invocation, renewed, place))) return undelivered(change, renewed)
   const { othersEndAt } = renewed
   if (othersEndAt !== undefined) {
     invocation.terminal.tell(

@@ -4,11 +4,10 @@ import { runHook } from '../../administration/revocation-hook.ts'
 import { type Revoked, type RevokedPart, revokeDevice } from '../../administration/revoke-device.ts'
 import type { RevocationReason } from '../../certificate/revocation-reason.ts'
 import type { Config } from '../../config/config.ts'
-import { dataPaths } from '../../store/data-directory.ts'
 import { choiceFlag, onlyName, textFlag } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
 import { tellConfirmation } from '../confirming.ts'
-import { authorityPassphrase, changeOf, ownSettingsOf } from '../own-authority.ts'
+import { authorityPassphrase, changeOf, ownSettingsOf, pathsOfConfig } from '../own-authority.ts'
 import { count } from '../words.ts'
 
 const HELP = `Usage: certlatch device revoke NAME [options]
@@ -65,7 +64,7 @@ async function runDeviceRevoke(invocation: Invocation): Promise<ExitCode> {
   const already = revoked.wasRevoked ? ' (already)' : ''
   terminal.print(`revoked${already}: ${what} of "${revoked.device.name}", and its sessions`)
   const confirmation = await awaitConfirmation(
-    dataPaths(config.dataDir),
+    pathsOfConfig(config),
     ({ crlNumber }) => crlNumber !== undefined && BigInt(crlNumber) >= revoked.crlNumber,
   )
   const isInForce = tellConfirmation(terminal, confirmation)

@@ -3,10 +3,10 @@ import { findReport } from '../../administration/device-report.ts'
 import { readTextIfThere } from '../../administration/directory.ts'
 import { fingerprint } from '../../administration/issue-certificate.ts'
 import { readPemBlocks } from '../../certificate/pem.ts'
-import { type DataPaths, dataPaths } from '../../store/data-directory.ts'
+import type { DataPaths } from '../../store/data-directory.ts'
 import { onlyName } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
-import { ownSettingsOf } from '../own-authority.ts'
+import { ownSettingsOf, pathsOfConfig } from '../own-authority.ts'
 import { moment, span, table } from '../words.ts'
 import { ago } from './device-list.ts'
 
@@ -33,7 +33,7 @@ async function runDeviceShow(invocation: Invocation): Promise<ExitCode> {
   const config = ownSettingsOf(invocation, 'certlatch device list shows who came')
   const name = onlyName(invocation, 'certlatch device show "Ada\'s phone"')
   const { flags, terminal, nowSeconds } = invocation
-  const paths = dataPaths(config.dataDir)
+  const paths = pathsOfConfig(config)
   const now = nowSeconds()
   const report = await findReport(paths, name, now)
   const shown = await Promise.all(

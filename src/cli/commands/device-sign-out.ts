@@ -1,11 +1,10 @@
 import { signOut } from '../../administration/block-certificate.ts'
 import { awaitConfirmation } from '../../administration/confirmation.ts'
 import { findKnownName } from '../../administration/known-names.ts'
-import { dataPaths } from '../../store/data-directory.ts'
 import { onlyName } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
 import { tellConfirmation } from '../confirming.ts'
-import { changeOf, settingsOf } from '../own-authority.ts'
+import { changeOf, pathsOfConfig, settingsOf } from '../own-authority.ts'
 
 const HELP = `Usage: certlatch device sign-out NAME
 
@@ -25,7 +24,7 @@ export const deviceSignOut: Command = {
 async function runDeviceSignOut(invocation: Invocation): Promise<ExitCode> {
   const config = settingsOf(invocation)
   const given = onlyName(invocation, 'certlatch device sign-out "Ada\'s phone"')
-  const paths = dataPaths(config.dataDir)
+  const paths = pathsOfConfig(config)
   const name = await findKnownName(paths, given, config.externalCa)
   const change = changeOf(invocation, config, 'device sign-out')
   const { blocksNumber } = await signOut(change, name)

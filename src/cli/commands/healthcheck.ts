@@ -1,7 +1,6 @@
-import { get } from 'node:http'
-import { text } from 'node:stream/consumers'
 import type { ListenAddress } from '../../config/config.ts'
 import { loadConfig } from '../../config/load.ts'
+import { askAdminListener, somethingElse } from '../admin-listener.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
 
 const TIMEOUT_MILLISECONDS = 3_000
@@ -40,43 +39,12 @@ export async function readinessObstacle(
   address: ListenAddress,
   timeoutMilliseconds: number,
 ): Promise<string | undefined> {
-  const host = reachable(address.host)
-  const place = host.includes(':') ? `[${host}]:${address.port}` : `${host}:${address.port}`
-  try {
-    const signal = AbortSignal.timeout(timeoutMilliseconds)
-    const { status, body } = await ask(host, address.port, signal)
-    if (status === 200) return undefined
-    if (status === 503) return `not ready: ${failedChecks(body)}`
-    return `${place} answers ${status}: something else than certlatch listens there; look at CERTLATCH_ADMIN_LISTEN`
-  } catch (error) {
-    const { name, code } = error as NodeJS.ErrnoException
-    if (name === 'AbortError') return `${place} does not answer within ${timeoutMilliseconds} ms`
-    if (code === 'ECONNREFUSED') {
-      return `nothing listens at ${place}; is certlatch serve running with the same CERTLATCH_ADMIN_LISTEN?`
-    }
-    return `${place} cannot be asked (${code ?? name}); look at CERTLATCH_ADMIN_LISTEN`
-  }
-}
-
-/** Who listens on every address is asked on the loopback one. */
-function reachable(host: string): string {
-  if (host === '0.0.0.0') return '127.0.0.1'
-  return /^[0:]+$/.test(host) ? '::1' : host
-}
-
-interface Answer {
-  readonly status: number | undefined
-  readonly body: string
-}
-
-/** The signal bounds the whole exchange, a body that never ends too. */
-function ask(host: string, port: number, signal: AbortSignal): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    const request = get({ host, port, path: '/readyz', agent: false, signal }, (response) => {
-      text(response).then((body) => resolve({ status: response.statusCode, body }), reject)
-    })
-    request.on('error', reject)
-  })
+  const page = { path: '/readyz', token: undefined } as const
+  const asked = await askAdminListener(address, page, timeoutMilliseconds)
+  if (!asked.ok) return asked.obstacle
+  if (asked.status === 200) return undefined
+  if (asked.status === 503) return `not ready: ${failedChecks(asked.body)}`
+  return somethingElse(asked.place, asked.status)
 }
 
 /** The details of the checks that failed, from the body of `/readyz`. */

@@ -1,11 +1,10 @@
 import { awaitConfirmation } from '../../administration/confirmation.ts'
 import { AdministrationError } from '../../administration/problem.ts'
 import { rotateSessionKeys } from '../../administration/rotate-session-keys.ts'
-import { dataPaths } from '../../store/data-directory.ts'
 import { durationFlag, noNames } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
 import { tellConfirmation } from '../confirming.ts'
-import { changeOf, settingsOf } from '../own-authority.ts'
+import { changeOf, pathsOfConfig, settingsOf } from '../own-authority.ts'
 import { moment, span } from '../words.ts'
 
 const AFTER_SECONDS = 5
@@ -55,7 +54,7 @@ async function runKeyRotate(invocation: Invocation): Promise<ExitCode> {
     terminal.print(`the keys before verify until ${moment(rotated.oldUntil)}`)
   }
   const confirmation = await awaitConfirmation(
-    dataPaths(config.dataDir),
+    pathsOfConfig(config),
     ({ keySet }) => keySet === rotated.fingerprint,
   )
   return tellConfirmation(terminal, confirmation) ? 0 : 1

@@ -54,11 +54,11 @@ export const HOME_ASSISTANT: Preset = {
       needsNetworks: false,
       rules: [
         // A Cast device plays a camera's stream from here. The path holds a random token, which is
-        // all that the view asks for; it answers the preflight of any origin.
+        // all that the view asks for; it has GET alone, and answers the preflight of any origin.
         {
           name: 'streams',
           path: ['/api/hls/*'],
-          methods: ['GET', 'HEAD', 'OPTIONS'],
+          methods: ['GET', 'OPTIONS'],
           access: 'open',
         },
         // Speech: the file's name is the token, and the view asks for nothing else.

@@ -5,7 +5,6 @@ import type { Config } from '../../config/config.ts'
 import { decide, type Grounds } from '../../decide.ts'
 import type { Allow, Decision, Deny, Identity } from '../../decision.ts'
 import { ruleFor } from '../../policy/policy.ts'
-import { clientAddress } from '../../proxy/client-address.ts'
 import type { Dialect } from '../../proxy/dialects.ts'
 import { containsAddress, type Networks } from '../../proxy/networks.ts'
 import { readOriginalRequest } from '../../proxy/original-request.ts'
@@ -13,26 +12,29 @@ import { createHeaderReader, type RequestHeaders } from '../../proxy/request-hea
 import { sessionCookie, withoutCookie } from '../../session/cookie.ts'
 import { type KeyRing, type SessionKey, signingKey } from '../../session/key-ring.ts'
 import { mintToken } from '../../session/token.ts'
+import { type Audit, type Discretion, describeRequest } from '../audit.ts'
 import type { Seen } from '../last-seen.ts'
-import { type LoggedRefusal, loggedPath } from '../log.ts'
 import { createRefusals, type Refusals } from '../refusal.ts'
 
 /** What the answers are made from; `grounds` and `keyRing` change with the files. */
-export interface VerifyService {
+export interface VerifyService extends Discretion {
   readonly dialect: Dialect
-  readonly trustedProxies: Networks
   readonly cookieName: string
   readonly cookieDomain: string | undefined
   readonly denial: Config['denial']
   grounds(): Grounds
   keyRing(): KeyRing
   nowSeconds(): number
+  /** To be waited for if this process has stood still, and may not know what was changed meanwhile. */
+  catchUp(): Promise<unknown> | undefined
   /** Whether answers end their connection, because the service is stopping. */
   isDraining(): boolean
   countDecision(decision: Decision, seconds: number): void
   /** Where to note that somebody was let in; `undefined` if nobody keeps that. */
   seenOf(identity: Identity): Seen | undefined
-  logRefusal(reason: Deny['reason'], describe: () => LoggedRefusal): void
+  /** Whose certificate or session a request carries, as far as that was found out already. */
+  deviceOf(headers: RequestHeaders): string | undefined
+  readonly audit: Audit
   logError(error: unknown): void
 }
 
@@ -74,15 +76,11 @@ export function verifyRoute(service: VerifyService): Middleware {
       ? { status: 200, headers: allowHeaders(service, decision, headers, key, nowSeconds) }
       : refusalOf(refusals, decision.reason, headers, grounds)
     service.countDecision(decision, (performance.now() - startedAt) / 1000)
-    if (decision.allow) noteSeen(service, decision, nowSeconds)
-    else service.logRefusal(decision.reason, () => describeRefusal(service, decision, headers))
+    tell(service, decision, headers, req.rawHeaders, nowSeconds)
     end(service, res, answer)
   }
 
-  return (context, next) => {
-    const { req, res } = context
-    if (req.url !== '/verify' && !req.url?.startsWith('/verify?')) return next()
-    context.respond = false
+  const respondSafely = (req: IncomingMessage, res: ServerResponse): undefined => {
     try {
       respond(req, res)
     } catch (error) {
@@ -93,6 +91,15 @@ export function verifyRoute(service: VerifyService): Middleware {
       else res.destroy()
     }
     return undefined
+  }
+
+  return (context, next) => {
+    const { req, res } = context
+    if (req.url !== '/verify' && !req.url?.startsWith('/verify?')) return next()
+    context.respond = false
+    const caughtUp = service.catchUp()
+    const now = () => respondSafely(req, res)
+    return caughtUp === undefined ? now() : caughtUp.then(now, now)
   }
 }
 
@@ -117,11 +124,54 @@ function rememberTrust(trustedProxies: Networks): (socket: Socket) => boolean {
   }
 }
 
-function noteSeen(service: VerifyService, { identity, via }: Allow, nowSeconds: number): void {
+/** What the log and the metrics of devices are told of a decision; of most of them nothing. */
+function tell(
+  service: VerifyService,
+  decision: Decision,
+  headers: RequestHeaders,
+  rawHeaders: readonly string[],
+  nowSeconds: number,
+): void {
+  if (!decision.allow) {
+    tellRefusal(service, decision, headers, rawHeaders)
+    return
+  }
+  const isFirstToday = noteSeen(service, decision, nowSeconds)
+  if (isFirstToday || decision.setSession !== undefined) {
+    const describe = describer(service, headers, rawHeaders)
+    service.audit.allowed(decision, isFirstToday, describe)
+  }
+}
+
+/** Apart from `tell`, which would else make room for what a closure holds on each request. */
+const describer =
+  (service: VerifyService, headers: RequestHeaders, rawHeaders: readonly string[]) => () =>
+    describeRequest(service, headers, rawHeaders)
+
+function tellRefusal(
+  service: VerifyService,
+  deny: Deny,
+  headers: RequestHeaders,
+  rawHeaders: readonly string[],
+): void {
+  service.audit.refused(deny, () => ({
+    ...describeRequest(service, headers, rawHeaders),
+    device: service.deviceOf(headers),
+    ...(OF_A_RULE.has(deny.reason) && { rule: ruleOf(service, headers) }),
+  }))
+}
+
+const DAY_SECONDS = 86_400
+
+/** Answers whether it is the first time on this day, in UTC. */
+function noteSeen(service: VerifyService, { identity, via }: Allow, nowSeconds: number): boolean {
   const seen = identity && service.seenOf(identity)
-  if (seen === undefined) return
+  if (seen === undefined) return false
+  const midnight = nowSeconds - (nowSeconds % DAY_SECONDS)
+  const isFirstToday = seen.certificateAt < midnight && seen.sessionAt < midnight
   if (via === 'certificate') seen.certificateAt = nowSeconds
   else seen.sessionAt = nowSeconds
+  return isFirstToday
 }
 
 interface Answer {
@@ -187,23 +237,6 @@ const ONLY_ASCII = /^[ -~]*$/
 function headerBytes(text: string): string {
   return ONLY_ASCII.test(text) ? text : Buffer.from(text, 'utf8').toString('latin1')
 }
-
-function describeRefusal(
-  service: VerifyService,
-  { reason, via }: Deny,
-  headers: RequestHeaders,
-): LoggedRefusal {
-  return {
-    reason,
-    via,
-    client: clientAddress(headers.forwardedFor, service.trustedProxies),
-    method: headers.method?.slice(0, 32),
-    host: headers.host?.slice(0, 255),
-    path: headers.uri === undefined ? undefined : loggedPath(headers.uri),
-    ...(OF_A_RULE.has(reason) && { rule: ruleOf(service, headers) }),
-  }
-}
-
 /** Refusals that somebody's rule can have made. */
 const OF_A_RULE: ReadonlySet<Deny['reason']> = new Set([
   'ambiguous-path',

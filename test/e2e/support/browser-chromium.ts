@@ -24,6 +24,8 @@ declare global {
 export interface Chromium extends Browser {
   readonly context: BrowserContext
   readonly page: Page
+  /** Goes on in a tab of its own; the one before is closed. */
+  openTab(): Promise<void>
 }
 
 /** What is missing to run it, as a reason to skip a test. */
@@ -63,11 +65,18 @@ export async function startChromium(options: BrowserOptions): Promise<Chromium> 
       '--host-resolver-rules=MAP *.example 127.0.0.1',
     ],
   })
-  const page = context.pages()[0] ?? (await context.newPage())
+  let page = context.pages()[0] ?? (await context.newPage())
   return {
     name: 'chromium',
     context,
-    page,
+    get page() {
+      return page
+    },
+    openTab: async () => {
+      const before = page
+      page = await context.newPage()
+      await before.close()
+    },
     open: async (address) => {
       await page.goto(address, { waitUntil: 'domcontentloaded' })
     },

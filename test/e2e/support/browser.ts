@@ -28,7 +28,7 @@ export interface BrowserOptions {
 }
 
 /** A function that finds an element in whichever shadow root it lies. */
-export const FIND = `
+const FIND = `
 ((selector) => {
   const search = (root) => {
     const found = root.querySelector(selector)
@@ -41,6 +41,26 @@ export const FIND = `
   }
   return search(document)
 })`
+
+/** An expression whose value, a promise's too, arrives as JSON. */
+export const REMOTE_VALUE = (expression: string): string =>
+  `(async () => JSON.stringify((await (${expression})) ?? null))()`
+
+/** What a driver without input of its own does by script: elements cannot tell the difference. */
+export const byScript = (evaluate: (expression: string) => Promise<unknown>) => ({
+  fill: async (selector: string, text: string) => {
+    await evaluate(`((element) => {
+      element.focus()
+      element.value = ${JSON.stringify(text)}
+      for (const name of ['input', 'change']) {
+        element.dispatchEvent(new Event(name, { bubbles: true, composed: true }))
+      }
+    })(${FIND}(${JSON.stringify(selector)}))`)
+  },
+  click: async (selector: string) => {
+    await evaluate(`${FIND}(${JSON.stringify(selector)}).click()`)
+  },
+})
 
 const IS_CONNECTED = `document.querySelector('home-assistant')?.hass?.connected === true`
 
@@ -110,17 +130,17 @@ export const untilThere = (browser: Browser, selector: string): Promise<void> =>
     30_000,
   )
 
-/** True once the worker that serves Home Assistant's page is in charge of it. */
+/** Waits until the worker that serves Home Assistant's page has all its files. */
 export const untilWorkerIsActive = (browser: Browser): Promise<void> =>
   until(
     'the service worker is active',
     async () =>
       (await browser
         .evaluate(
-          `navigator.serviceWorker.getRegistration().then((it) => it?.active?.state === 'activated')`,
+          `navigator.serviceWorker.getRegistration().then((it) => it?.active != null && !it.installing)`,
         )
         .catch(() => false)) === true,
-    60_000,
+    150_000,
   )
 
 /** A picture for a person to look at, where CERTLATCH_E2E_PICTURES names a folder. */

@@ -48,6 +48,8 @@ export interface Places {
 /** A proxy: its shipped files, what a person has to change in them, and how it is started. */
 export interface ProxyKind {
   readonly dialect: DialectName
+  /** Where its files are shipped, below `deploy`: without it, under the dialect's name. */
+  readonly shippedIn?: string
   readonly files: readonly string[]
   readonly fill: (places: Places) => readonly Change[]
   readonly command: (folder: string) => readonly [program: string, ...args: string[]]
@@ -191,7 +193,7 @@ export function launchProxy(
 ): { readonly child: ChildProcess; readonly log: readonly string[] } {
   const { folder } = places
   for (const file of kind.files) {
-    const path = join(repositoryFolder(), 'deploy', kind.dialect, file)
+    const path = join(repositoryFolder(), 'deploy', kind.shippedIn ?? kind.dialect, file)
     // What a test changes stands in the file as it is shipped; so that goes first.
     const all = [...changes, ...kind.fill(places)].filter((change) => change.file === file)
     writeFileSync(join(folder, file), all.reduce(replaceText, readFileSync(path, 'utf8')))

@@ -23,8 +23,9 @@ import { type Recorder, startRecorder } from './home-assistant-recorder.ts'
 import type { Credential } from './pki.ts'
 import { findProgram, freePort, until } from './tools.ts'
 
-/** Another site, with a certificate of the same authority. */
+/** Other sites, with certificates of the same authority. */
 export const OTHER_HOST = 'elsewhere.example'
+export const FRIENDLY_HOST = 'friend.example'
 
 /** What a person carries to a device: certificate and key, as PEM and as one file with a password. */
 export interface HouseholdDevice extends Credential {
@@ -43,12 +44,16 @@ export interface Household {
   readonly certlatch: Certlatch
   readonly recorder: Recorder
   addDevice(name: string): Promise<HouseholdDevice>
+  /** Ends all sessions of a device; its certificate opens others. */
+  signOut(name: string): Promise<void>
   close(): Promise<void>
 }
 
 export interface HouseholdOptions {
   readonly homeAssistant?: HomeAssistantOptions
   readonly settings?: Readonly<Record<string, string>>
+  /** The text of the policy file. */
+  readonly policy?: string
   readonly changes?: readonly Change[]
 }
 
@@ -86,7 +91,7 @@ async function startIn(
       started.push(it.close)
       return it
     }),
-    startCertlatch(folder, kind.dialect, undefined, options.settings).then((it) => {
+    startCertlatch(folder, kind.dialect, undefined, settingsOf(folder, options)).then((it) => {
       started.push(it.close)
       return it
     }),
@@ -127,6 +132,10 @@ async function startIn(
       recorder.forget()
       return device
     },
+    signOut: async (name) => {
+      const ended = await runCommand(certlatch.environment, 'device', 'sign-out', name)
+      if (ended.code !== 0) throw new Error(`certlatch device sign-out: ${ended.stderr}`)
+    },
     close,
   }
 }
@@ -151,6 +160,13 @@ const statusOf = (target: Target, credential?: Credential): Promise<number> =>
     () => 0,
   )
 
+function settingsOf(folder: string, { settings, policy }: HouseholdOptions) {
+  if (policy === undefined) return settings
+  const file = join(folder, 'policy.yaml')
+  writeFileSync(file, policy)
+  return { ...settings, CERTLATCH_POLICY_FILE: file }
+}
+
 /** Traefik listens before it knows its routes; 403 says that certlatch was asked. */
 async function untilItAsks(
   target: Target,
@@ -164,7 +180,7 @@ async function untilItAsks(
 }
 
 const untilItOpens = (target: Target, device: Credential): Promise<void> =>
-  until('the device is known', async () => (await statusOf(target, device)) === 200)
+  until('the device is known', async () => ![0, 403].includes(await statusOf(target, device)))
 
 /** Adds a device as a person would, and unpacks what it is given for clients that want PEM. */
 async function addDevice(
@@ -206,7 +222,7 @@ function makeServerFiles(folder: string): ServerFiles {
   openssl(
     ...['req', '-x509', ...key, '-subj', `/CN=${HOST}`],
     ...['-CA', file('web.crt'), '-CAkey', file('web.key')],
-    ...['-addext', `subjectAltName=DNS:${HOST},DNS:${OTHER_HOST}`],
+    ...['-addext', `subjectAltName=DNS:${HOST},DNS:${OTHER_HOST},DNS:${FRIENDLY_HOST}`],
     ...['-addext', 'basicConstraints=critical,CA:FALSE'],
     ...['-addext', 'extendedKeyUsage=serverAuth'],
     ...['-keyout', file('server.key'), '-out', file('server.crt')],

@@ -37,6 +37,7 @@ export interface Recorder {
 
 export const NO_VEIL: Veil = () => []
 export const REFUSE_ALL: Veil = () => ['certificate', 'session']
+export const NO_CERTIFICATE: Veil = () => ['certificate']
 /** A browser that shows its certificate on its own navigations, and on nothing else. */
 export const CERTIFICATE_ON_NAVIGATIONS_ONLY: Veil = ({ headers }) =>
   headers['sec-fetch-dest'] === 'document' ? [] : ['certificate']

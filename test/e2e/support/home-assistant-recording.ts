@@ -12,7 +12,7 @@ export type RecordedRequest = Pick<Question, 'method' | 'uri' | 'headers'> & {
 const FILE = join(repositoryFolder(), 'test/vectors/home-assistant-session.json')
 const KEPT_OF_A_KIND = 2
 
-/** Requests that differ only in a file's name, an entity, a number or a port are of one kind. */
+/** Requests that differ only in a file's name, an entity or an id are of one kind. */
 export function kindOf({ method, uri, headers }: RecordedRequest): string {
   const path = (uri.split('?')[0] ?? '').replace(/\/[^/]*$/, uri.startsWith('/api/') ? '$&' : '/')
   const plain = path.replace(/[0-9a-f]{32,}/g, '<id>').replace(/\/[a-z_]+\.[a-z_]+$/, '/<entity>')
@@ -27,7 +27,7 @@ const withoutPort = (value: string): string => value.replace(/:\d+$/, '')
 export function recordingOf(requests: readonly RecordedRequest[]): readonly RecordedRequest[] {
   const counts = new Map<string, number>()
   return requests.filter((request) => {
-    const kind = kindOf(request)
+    const kind = kindOf(request) + JSON.stringify(Object.keys(request.headers))
     const count = (counts.get(kind) ?? 0) + 1
     counts.set(kind, count)
     return count <= KEPT_OF_A_KIND

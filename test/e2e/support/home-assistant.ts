@@ -31,6 +31,8 @@ export interface HomeAssistantOptions {
   readonly extraModule?: string
   /** False: the two lines that a proxy needs are left out. */
   readonly behindProxy?: boolean
+  /** More lines of configuration.yaml. */
+  readonly more?: string
 }
 
 /** Its Python: tools.sh installs it beside the proxies. */
@@ -52,7 +54,8 @@ from homeassistant.__main__ import main
 sys.exit(main())
 `
 
-function configuration(port: number, { extraModule, behindProxy = true }: HomeAssistantOptions) {
+function configuration(port: number, options: HomeAssistantOptions) {
+  const { extraModule, behindProxy = true, more = '' } = options
   const proxy = '  use_x_forwarded_for: true\n  trusted_proxies: [127.0.0.1]\n'
   // `default_config` is named nowhere: it starts integrations that call home.
   return `
@@ -87,7 +90,7 @@ automation:
     actions:
       - action: input_boolean.turn_on
         target: { entity_id: ${DOORBELL} }
-`
+${more}`
 }
 
 /** Everything but the user is done. */

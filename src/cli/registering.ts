@@ -1,0 +1,73 @@
+import { readFile } from 'node:fs/promises'
+import {
+  type NewDevice,
+  type OwnCertificate,
+  registerCertificate,
+} from '../administration/add-device.ts'
+import { readOwnAuthorities } from '../administration/authorities.ts'
+import type { Directory } from '../administration/directory.ts'
+import { AdministrationError } from '../administration/problem.ts'
+import { readCertificate } from '../certificate/certificate.ts'
+import { readPemBlocks } from '../certificate/pem.ts'
+import { verifyCertificate } from '../certificate/verify.ts'
+import type { Config } from '../config/config.ts'
+import { describeFileError } from '../store/files.ts'
+import type { ExitCode, Invocation } from './command.ts'
+import { ISSUE_OPTIONS } from './issuing.ts'
+import { changeOf } from './own-authority.ts'
+import { day } from './words.ts'
+
+/** Enters a certificate that exists, of a new device or as another one of a device that is there. */
+export async function register(
+  invocation: Invocation,
+  config: Config,
+  device: NewDevice,
+  path: string,
+  kind: 'new' | 'another',
+): Promise<ExitCode> {
+  const { flags, terminal } = invocation
+  for (const flag of [...Object.keys(ISSUE_OPTIONS), 'csr', 'overlap']) {
+    if (flags[flag] === undefined || flag === 'json') continue
+    throw new AdministrationError(`--${flag} does not go with --certificate: nothing is made`, 2)
+  }
+  const read = (directory: Directory) => readOwnCertificate(path, directory)
+  const change = changeOf(invocation, config, kind === 'new' ? 'device add' : 'device renew')
+  const entered = await registerCertificate(change, device, kind, read)
+  if (flags['json'] === true) {
+    terminal.print(JSON.stringify({ schemaVersion: 1, device: entered }, undefined, 2))
+  } else {
+    const end = entered.certificates.at(-1)?.notAfter ?? 0
+    terminal.print(`"${entered.name}" may enter until ${day(end)}`)
+  }
+  return 0
+}
+
+async function readOwnCertificate(path: string, { paths }: Directory): Promise<OwnCertificate> {
+  const { issuers } = await readOwnAuthorities(paths)
+  const der = await readOneCertificate(path)
+  const certificate = readCertificate(der)
+  const verdict = verifyCertificate(der, issuers)
+  if (certificate !== undefined && verdict.ok) {
+    return { certificate, issuerKeyHash: verdict.verified.issuerKeyHash }
+  }
+  const problem = verdict.ok ? 'certificate-malformed' : verdict.problem
+  const hint =
+    problem === 'certificate-untrusted'
+      ? `no CA in ${paths.authority} has signed it`
+      : 'it would be refused'
+  throw new AdministrationError(`${path}: ${problem}; ${hint}`)
+}
+
+/** The DER of the one certificate in a file, PEM or DER. */
+export async function readOneCertificate(path: string): Promise<Buffer> {
+  let content: Buffer
+  try {
+    content = await readFile(path)
+  } catch (error) {
+    throw new AdministrationError(`${path} ${describeFileError(error)}`, 2)
+  }
+  if (content[0] === 0x30) return content
+  const [der, ...more] = readPemBlocks(content.toString('latin1'), 'CERTIFICATE', true) ?? []
+  if (der !== undefined && more.length === 0) return der
+  throw new AdministrationError(`${path} has to hold one certificate, in PEM or DER`, 2)
+}

@@ -1,0 +1,143 @@
+import type { LOG_CLIENTS } from '../config/options.ts'
+import type { Allow, Deny } from '../decision.ts'
+import { clientAddress } from '../proxy/client-address.ts'
+import { type Networks, shortenAddress } from '../proxy/networks.ts'
+import type { RequestHeaders } from '../proxy/request-headers.ts'
+import type { Log } from './log.ts'
+
+/** A request as the log may know it. */
+export interface Circumstances {
+  readonly client: string | undefined
+  readonly method: string | undefined
+  readonly host: string | undefined
+  readonly path: string | undefined
+  readonly requestId: string | undefined
+}
+
+/** What is added where somebody is refused. */
+export interface RefusedCircumstances extends Circumstances {
+  /** Whose certificate or session it was, where that is known for certain. */
+  readonly device: string | undefined
+  /** The rule that refused, where one did. */
+  readonly rule?: string | undefined
+}
+
+/** What is logged of decisions. `describe` is called for what is told, and for nothing else. */
+export interface Audit {
+  refused(deny: Deny, describe: () => RefusedCircumstances): void
+  allowed(allow: Allow, isFirstToday: boolean, describe: () => Circumstances): void
+}
+
+const PER_WINDOW = 10
+const WINDOW_MILLISECONDS = 10_000
+/** A client that keeps no cookie gets one with each request. */
+const SESSION_WINDOW_MILLISECONDS = 3_600_000
+const MOST_SESSION_WINDOWS = 1_000
+
+/**
+ * Tells what is not routine. Refusals: at most ten of one reason in ten seconds, for the first ones
+ * tell what goes on, and a flood must cost neither disk nor time. Sessions: one line an hour for
+ * each device and cause. How many were left out stands in the next line of its kind.
+ */
+export function createAudit(log: Log, nowMilliseconds: () => number): Audit {
+  const refusals = new Map<string, Window>()
+  const sessions = new Map<string, Window>()
+  return {
+    refused: ({ reason, via }, describe) => {
+      const { isTold, leftOut } = sample(
+        refusals,
+        reason,
+        PER_WINDOW,
+        WINDOW_MILLISECONDS,
+        nowMilliseconds(),
+      )
+      if (leftOut > 0) log.info({ reason, leftOut }, 'refusals left out of the log')
+      if (isTold) log.info({ reason, via, ...describe() }, 'refused')
+    },
+    allowed: ({ identity, via, setSession }, isFirstToday, describe) => {
+      const who = { device: identity?.device, user: identity?.user, via }
+      if (isFirstToday) log.info({ ...who, ...describe() }, 'first opening of the day')
+      if (setSession === undefined) return
+      const { cause, claims } = setSession
+      if (sessions.size > MOST_SESSION_WINDOWS) sessions.clear()
+      const key = `${cause} ${claims.issuerKeyHash} ${claims.serial} ${claims.host}`
+      const window = SESSION_WINDOW_MILLISECONDS
+      const { isTold, leftOut } = sample(sessions, key, 1, window, nowMilliseconds())
+      if (!isTold) return
+      const fields = { ...who, cause, ...describe(), ...(leftOut > 0 && { leftOut }) }
+      log.info(fields, cause === 'renewed' ? 'session renewed' : 'session opened')
+    },
+  }
+}
+
+interface Window {
+  readonly startedAt: number
+  told: number
+  leftOut: number
+}
+
+function sample(
+  windows: Map<string, Window>,
+  key: string,
+  most: number,
+  lengthMilliseconds: number,
+  now: number,
+): { readonly isTold: boolean; readonly leftOut: number } {
+  let window = windows.get(key)
+  let leftOut = 0
+  if (window === undefined || now - window.startedAt >= lengthMilliseconds) {
+    leftOut = window?.leftOut ?? 0
+    window = { startedAt: now, told: 0, leftOut: 0 }
+    windows.set(key, window)
+  }
+  const isTold = window.told < most
+  if (isTold) window.told += 1
+  else window.leftOut += 1
+  return { isTold, leftOut }
+}
+
+/** What of a request is logged, and how. */
+export interface Discretion {
+  readonly trustedProxies: Networks
+  readonly logClient: (typeof LOG_CLIENTS)[number]
+}
+
+export function describeRequest(
+  { trustedProxies, logClient }: Discretion,
+  headers: RequestHeaders,
+  rawHeaders: readonly string[],
+): Circumstances {
+  const client =
+    logClient === 'none' ? undefined : clientAddress(headers.forwardedFor, trustedProxies)
+  return {
+    client: client !== undefined && logClient === 'shortened' ? shortenAddress(client) : client,
+    method: headers.method?.slice(0, 32),
+    host: headers.host?.slice(0, 255),
+    path: headers.uri === undefined ? undefined : loggedPath(headers.uri),
+    requestId: requestId(rawHeaders),
+  }
+}
+
+const LONGEST_SEGMENT = 24
+const MAX_SEGMENTS = 6
+
+/**
+ * The path as the log may know it: without the query, and without segments so long that they may
+ * be secrets (the id of a webhook, a signed media path).
+ */
+export function loggedPath(uri: string): string {
+  const [path = ''] = uri.split(/[?#]/)
+  const segments = path.split('/').slice(0, MAX_SEGMENTS + 1)
+  return segments.map((part) => (part.length > LONGEST_SEGMENT ? '…' : part)).join('/')
+}
+
+const REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/
+
+/** What the proxy, or who comes through it, calls this request; nothing that is no mere name. */
+function requestId(rawHeaders: readonly string[]): string | undefined {
+  const index = rawHeaders.findIndex(
+    (name, at) => at % 2 === 0 && name.toLowerCase() === 'x-request-id',
+  )
+  const value = index === -1 ? undefined : rawHeaders[index + 1]
+  return value !== undefined && REQUEST_ID.test(value) ? value : undefined
+}

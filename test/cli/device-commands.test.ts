@@ -1,0 +1,201 @@
+import assert from 'node:assert/strict'
+import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { chmod, mkdir, readdir, readFile, utimes, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { writePem } from '../../src/certificate/pem.ts'
+import { runningId, writeRunning } from '../../src/store/running.ts'
+import type { RunningState } from '../../src/store/running-state.ts'
+import {
+  type CommandOutcome,
+  certlatch,
+  empty,
+  initialised,
+  lettingIn,
+  snapshotOf,
+  type TestDirectory,
+} from '../support/command.ts'
+import {
+  addTestDevice,
+  makeLeaf,
+  NOON_SECONDS,
+  ownAuthority,
+  startTestService,
+} from '../support/service.ts'
+
+const call = (
+  { dataDir }: TestDirectory,
+  argv: readonly string[],
+  settings: Readonly<Record<string, string>> = {},
+  typed?: readonly string[],
+): Promise<CommandOutcome> =>
+  certlatch(argv, { CERTLATCH_DATA_DIR: dataDir, ...settings }, 0, typed)
+
+/** A service that says of itself what it is told to. */
+const writeService = (
+  { paths }: TestDirectory,
+  listen: string,
+  state: Partial<RunningState> = {},
+) =>
+  writeRunning(paths.running, runningId('box', listen), {
+    ...{ schemaVersion: 1, listen, host: 'box', version: '0', startedAt: NOON_SECONDS },
+    ...{ stoppedAt: undefined, crlNumber: '9'.repeat(15), blocksNumber: 10 ** 15, keySet: '0' },
+    lastSeen: [],
+    ...state,
+  })
+
+test('On standard output there is the package alone; words and password are beside it', async () => {
+  const directory = await initialised()
+  const argv = ['device', 'add', 'Phone', '--format', 'pem', '--out', '-']
+  const { exitCode, stdout, stderr } = await call(directory, argv)
+  assert.equal(exitCode, 0, stderr)
+  assert.ok(new X509Certificate(stdout).checkPrivateKey(createPrivateKey(stdout)))
+  assert.equal(stderr, 'certlatch: "Phone" may enter until 2027-12-26\n')
+  const packed = await call(directory, ['device', 'add', 'Tablet', '--owner', 'Ada', '--out', '-'])
+  assert.match(packed.stderr, /"Tablet" may enter until 2027-12-26 as Ada\ncertlatch: password: /)
+})
+
+test('A certificate that exists is entered, in words or as JSON', async () => {
+  const directory = await initialised()
+  const authority = await ownAuthority(directory.dataDir)
+  const file = join(directory.dataDir, 'leaf')
+  await writeFile(file, writePem('CERTIFICATE', makeLeaf(authority).der))
+  const added = await call(directory, ['device', 'add', 'Phone', '--certificate', file])
+  assert.equal(added.stdout, '"Phone" may enter until 2027-11-24\n')
+  await writeFile(file, makeLeaf(authority).der)
+  const argv = ['device', 'add', 'Tablet', '--certificate', file, '--json']
+  const { device, schemaVersion } = JSON.parse((await call(directory, argv)).stdout)
+  assert.equal(schemaVersion, 1)
+  assert.equal(device.name, 'Tablet')
+  assert.deepEqual(await lettingIn(directory.dataDir), ['Phone', 'Tablet'])
+})
+
+test('A certificate that would be refused is not entered', async () => {
+  const directory = await initialised()
+  const file = join(directory.dataDir, 'leaf')
+  await writeFile(file, Buffer.from('3000', 'hex'))
+  const { exitCode, stderr } = await call(directory, ['device', 'add', 'X', '--certificate', file])
+  assert.equal(exitCode, 1)
+  assert.match(stderr, /certificate-malformed; it would be refused\n$/)
+})
+
+test('Services that have it are counted; one long silent is named, and not waited for', async () => {
+  const directory = await initialised()
+  await call(directory, ['device', 'add', 'Phone', '--out', directory.packages])
+  await call(directory, ['device', 'revoke', 'Phone'])
+  const { trust } = await snapshotOf(directory.dataDir)
+  const crlNumber = String([...trust.revocationLists.values()][0]?.number)
+  await writeService(directory, '127.0.0.1:1', { crlNumber })
+  await writeService(directory, '127.0.0.1:2', { crlNumber })
+  const silent = join(directory.paths.running, `${runningId('box', '127.0.0.1:2')}.json`)
+  const before = Date.now() / 1000 - 60
+  await utimes(silent, before, before)
+  const { exitCode, stdout, stderr } = await call(directory, ['device', 'revoke', 'Phone'])
+  assert.equal(exitCode, 0)
+  assert.match(stdout, /in force: 1 service confirmed it\n/)
+  assert.match(stderr, /127\.0\.0\.1:2 on box has not been heard of for 30 seconds or more/)
+})
+
+test('A service that runs and has not got it is a failure', async () => {
+  const directory = await initialised()
+  await writeService(directory, '127.0.0.1:1', { keySet: 'another' })
+  const { exitCode, stderr } = await call(directory, ['key', 'rotate'])
+  assert.equal(exitCode, 1)
+  assert.match(
+    stderr,
+    /127\.0\.0\.1:1 on box has not confirmed it within 5 seconds: look at its log/,
+  )
+})
+
+test('A real service confirms a revocation, and refuses the very next request', async (context) => {
+  const directory = await initialised()
+  const { dataDir } = directory
+  const service = await startTestService(context, { dataDir })
+  const { certificate } = await addTestDevice(dataDir)
+  await service.refresh()
+  assert.equal((await service.askWith(certificate)).status, 200)
+  const argv = ['device', 'revoke', 'Phone of Ada']
+  const { exitCode, stdout } = await certlatch(argv, { CERTLATCH_DATA_DIR: dataDir }, 60)
+  assert.equal(exitCode, 0)
+  assert.match(stdout, /in force: 1 service confirmed it/)
+  assert.equal((await service.askWith(certificate)).status, 403)
+})
+
+test('Of a CA of somebody else those are listed who came', async () => {
+  const directory = await initialised()
+  const settings = { CERTLATCH_CA_FILE: directory.paths.authority }
+  const seen = {
+    ...{ issuerKeyHash: 'A'.repeat(43), sha256: undefined, certificateAt: NOON_SECONDS - 120 },
+    sessionAt: 0,
+  }
+  await writeService(directory, '127.0.0.1:1', {
+    lastSeen: [
+      { ...seen, serial: '02', name: 'Zoe', notAfter: undefined },
+      { ...seen, serial: '01', name: 'Ada', notAfter: NOON_SECONDS + 3600 },
+      { ...seen, serial: '03', name: 'Bob', notAfter: NOON_SECONDS - 1 },
+    ],
+  })
+  const { stdout } = await call(directory, ['device', 'list'], settings)
+  assert.deepEqual(stdout.trimEnd().split('\n'), [
+    'NAME  SERIAL  EXPIRES IN  LAST SEEN',
+    'Ada   01      1 hour      2 minutes ago',
+    'Bob   03      expired     2 minutes ago',
+    'Zoe   02      -           2 minutes ago',
+  ])
+  const json = await call(directory, ['device', 'list', '--json'], settings)
+  assert.equal(JSON.parse(json.stdout).seen.length, 3)
+})
+
+test('A new passphrase is typed twice, and never shown', async () => {
+  const directory = await empty()
+  const differing = await call(directory, ['init', '--encrypt'], {}, ['one\n', 'two\n'])
+  assert.equal(differing.exitCode, 1)
+  assert.match(differing.stderr, /the two passphrases differ; nothing was changed\n$/)
+  const nothing = await call(directory, ['init', '--encrypt'], {}, ['\n'])
+  assert.equal(nothing.exitCode, 2)
+  const made = await call(directory, ['init', '--encrypt'], {}, ['horse\n', 'horse\n'])
+  assert.equal(made.exitCode, 0, made.stderr)
+  const out = ['--out', directory.packages]
+  const added = await call(directory, ['device', 'add', 'Phone', ...out], {}, ['horse\n'])
+  assert.equal(added.exitCode, 0, added.stderr)
+  for (const { stderr, stdout } of [differing, made, added]) {
+    assert.ok(!`${stderr}${stdout}`.includes('horse'))
+  }
+})
+
+test('A question that is cancelled changes nothing', async () => {
+  const directory = await initialised({ passphrase: 'horse' })
+  const { exitCode, stderr } = await call(directory, ['device', 'add', 'Phone'], {}, ['\u0003'])
+  assert.equal(exitCode, 1)
+  assert.match(stderr, /cancelled; nothing was changed\n$/)
+})
+
+test('Wrong settings are told all together', async () => {
+  const directory = await initialised()
+  const { exitCode, stderr } = await call(directory, ['device', 'list'], {
+    CERTLATCH_ON_REVOKE: 'x',
+    CERTLATCH_SESSION_TTL: 'x',
+  })
+  assert.equal(exitCode, 2)
+  assert.equal(stderr.trimEnd().split('\n').length, 2)
+})
+
+test('In a container that has only its volumes to write to, the package goes into one of them', async (context) => {
+  const directory = await initialised()
+  const before = process.cwd()
+  const isRoot = process.getuid?.() === 0
+  const folder = join(directory.dataDir, '..', 'read-only')
+  await mkdir(folder, { mode: 0o555 })
+  if (isRoot) return context.skip('root may write everywhere')
+  process.chdir(folder)
+  try {
+    const settings = { CERTLATCH_COMPOSE_SERVICE: 'gate' }
+    const { stdout } = await call(directory, ['device', 'add', 'Phone'], settings)
+    assert.match(stdout, /docker compose cp gate:.*\/private\/packages\/phone-[0-9a-f]{8}\.p12 \./)
+    assert.equal((await readdir(join(directory.paths.privateFolder, 'packages'))).length, 1)
+  } finally {
+    process.chdir(before)
+    await chmod(folder, 0o755)
+  }
+  assert.ok((await readFile(directory.paths.authority)).length > 0)
+})

@@ -1,0 +1,212 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { request } from 'node:https'
+import { text } from 'node:stream/consumers'
+import { after, before, describe, it } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
+import { processEnvironment } from '../../src/config/load.ts'
+import { DOMAIN, type Project, prepareProject, succeed, until } from './compose-project.ts'
+import type { Credential } from './support/pki.ts'
+
+const skip = processEnvironment()['CERTLATCH_E2E_SKIP_COMPOSE'] === '1'
+
+interface Shown {
+  readonly certificate?: string
+  readonly key?: string
+  readonly cookie?: string
+}
+
+interface Answer {
+  readonly status: number | undefined
+  readonly cookie: string | undefined
+  readonly milliseconds: number
+}
+
+describe('three certlatch behind Traefik', { skip, timeout: 600_000 }, () => {
+  let project: Project
+  let port: number
+  let replicas: readonly string[]
+  let device: Credential
+  let cookie: string
+
+  async function visit({ certificate, key, cookie: shown }: Shown): Promise<Answer> {
+    const began = performance.now()
+    const sent = request({
+      ...{ host: '127.0.0.1', port, servername: DOMAIN, path: '/lovelace' },
+      ...{ ca: project.serverCertificate, cert: certificate, key, agent: false },
+      headers: { Host: DOMAIN, ...(shown !== undefined && { Cookie: shown }) },
+    }).end()
+    const [response] = await once(sent, 'response')
+    await text(response)
+    const lines: readonly string[] = response.headers['set-cookie'] ?? []
+    return {
+      status: response.statusCode,
+      cookie: lines[0]?.split(';')[0],
+      milliseconds: performance.now() - began,
+    }
+  }
+
+  const scale = async (count: number) => {
+    const up = [
+      'up',
+      '--detach',
+      '--wait',
+      '--wait-timeout',
+      '120',
+      '--scale',
+      `certlatch=${count}`,
+    ]
+    const { code, stdout, stderr } = await project.tryCompose(...up)
+    if (code !== 0) throw new Error(`${stdout}${stderr}${await project.compose('logs')}`)
+    replicas = (await project.container('certlatch')).split(/\s+/)
+  }
+
+  async function addressOf(id: string): Promise<string> {
+    const format = '{{ range .NetworkSettings.Networks }}{{ .IPAddress }} {{ end }}'
+    return (await succeed('docker', 'inspect', '--format', format, id)).trim()
+  }
+
+  /** How many questions a replica has decided. */
+  async function decided(id: string): Promise<number> {
+    const ask = "console.log(await (await fetch('http://127.0.0.1:9181/metrics')).text())"
+    const node = ['node', '--input-type=module', '--eval', ask]
+    const metrics = await succeed('docker', 'exec', id, ...node)
+    const lines = metrics.matchAll(/^certlatch_decisions_total\{.*\} (\d+)$/gm)
+    return [...lines].reduce((sum, [, value]) => sum + Number(value), 0)
+  }
+
+  /** Visits with the cookie, one after another in each of eight lanes, until `meanwhile` is over. */
+  async function visitWhile(meanwhile: () => Promise<unknown>): Promise<readonly Answer[]> {
+    const answers: Answer[] = []
+    const state = { over: false }
+    const lane = async () => {
+      while (!state.over) answers.push(await visit({ cookie }))
+    }
+    const lanes = Array.from({ length: 8 }, lane)
+    await meanwhile().finally(() => {
+      state.over = true
+    })
+    await Promise.all(lanes)
+    return answers
+  }
+
+  function assertAllOpened(answers: readonly Answer[], withinMilliseconds: number): void {
+    assert.ok(answers.length > 100, `${answers.length} answers`)
+    const refused = answers.filter(({ status }) => status !== 200)
+    assert.deepEqual(refused, [])
+    const slowest = Math.max(...answers.map(({ milliseconds }) => milliseconds))
+    assert.ok(slowest < withinMilliseconds, `${slowest} ms`)
+  }
+
+  before(async () => {
+    project = await prepareProject('scale')
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+      process.once(signal, () => void project.end().finally(() => process.exit(1)))
+    }
+    await project.compose('build')
+    await scale(3)
+    port = Number((await project.compose('port', 'traefik', '443')).trim().split(':').at(-1))
+    device = await project.addDevice("Ada's phone")
+    await until(async () => (await visit(device)).status === 200, 'the device is known')
+    cookie = (await visit(device)).cookie ?? ''
+  })
+
+  after(async () => {
+    await project?.end()
+  })
+
+  it('come up together on empty volumes, each at an address that Traefik knows', async () => {
+    const addresses = await Promise.all(replicas.map(addressOf))
+    assert.deepEqual([...addresses].sort(), ['10.157.94.4', '10.157.94.5', '10.157.94.6'])
+  })
+
+  it('open each to the cookie that one of them has set', async () => {
+    assert.match(cookie, /^__Host-certlatch=v1\./)
+    const addresses = await Promise.all(replicas.map(addressOf))
+    const question = `
+      const headers = {
+        'Cookie': '${cookie}',
+        'X-Forwarded-Method': 'GET',
+        'X-Forwarded-Proto': 'https',
+        'X-Forwarded-Host': '${DOMAIN}',
+        'X-Forwarded-Uri': '/',
+        'X-Forwarded-For': '192.0.2.1',
+      }
+      for (const address of ${JSON.stringify(addresses)}) {
+        console.log((await fetch('http://' + address + ':9180/verify', { headers })).status)
+      }`
+    const traefik = `container:${await project.container('traefik')}`
+    assert.equal((await project.runInImage(traefik, question)).trim(), '200\n200\n200')
+    // Another container of the network is not believed.
+    const stranger = await project.runInImage('certlatch-e2e_home', question).catch(() => 'silence')
+    assert.equal(stranger, 'silence')
+  })
+
+  it('are asked in turn', async () => {
+    const earlier = await Promise.all(replicas.map(decided))
+    for (let count = 0; count < 30; count += 1) {
+      assert.equal((await visit({ cookie })).status, 200)
+    }
+    const later = await Promise.all(replicas.map(decided))
+    for (const [index, count] of later.entries()) {
+      assert.ok(count - (earlier[index] ?? 0) >= 5, `${earlier} ${later}`)
+    }
+  })
+
+  it('learn the address of the client, not that of Traefik', async () => {
+    assert.equal((await visit({})).status, 403)
+    const log = await project.compose('logs', '--no-log-prefix', 'certlatch')
+    const refusals = log.split('\n').filter((line) => line.includes('"nothing-shown"'))
+    assert.ok(refusals.length > 0)
+    for (const line of refusals) {
+      const { client } = JSON.parse(line)
+      assert.match(client, /^(?!127\.|10\.157\.94\.)\d/)
+    }
+  })
+
+  it('lose no request when one of them is killed, nor when it comes back', async () => {
+    const [first = ''] = replicas
+    const answers = await visitWhile(async () => {
+      await setTimeout(1_000)
+      await succeed('docker', 'kill', first)
+      await setTimeout(4_000)
+      await succeed('docker', 'start', first)
+      await setTimeout(3_000)
+    })
+    assertAllOpened(answers, 3_000)
+    await scale(3)
+  })
+
+  it('lose no request when one of them hangs', async () => {
+    const [, second = ''] = replicas
+    const answers = await visitWhile(async () => {
+      await setTimeout(1_000)
+      await succeed('docker', 'pause', second)
+      await setTimeout(5_000)
+      await succeed('docker', 'unpause', second)
+      await setTimeout(1_000)
+    })
+    assertAllOpened(answers, 7_000)
+  })
+
+  it('lose no request when there shall be fewer of them', async () => {
+    assertAllOpened(await visitWhile(() => scale(1)), 3_000)
+    assertAllOpened(await visitWhile(() => scale(3)), 3_000)
+  })
+
+  it('keep the cookie good over a rotation of the keys', async () => {
+    const rotate = ['exec', '-T', 'certlatch', 'certlatch', 'key', 'rotate']
+    assert.match(await project.compose(...rotate), /in force: 3 services confirmed it/)
+    const answers = await visitWhile(() => setTimeout(7_000))
+    assertAllOpened(answers, 3_000)
+  })
+
+  it('refuse a revoked device, all three from its next request on', async () => {
+    const revoke = ['exec', '-T', 'certlatch', 'certlatch', 'device', 'revoke', "Ada's phone"]
+    assert.match(await project.compose(...revoke), /in force: 3 services confirmed it/)
+    for (let count = 0; count < 12; count += 1) {
+      assert.equal((await visit({ cookie })).status, 403)
+      assert.equal((await visit(device)).status, 403)
+    }
+  })
+})

@@ -1,0 +1,215 @@
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { parse } from 'yaml'
+import { DENY_REASONS, MINT_CAUSES } from '../src/decision.ts'
+import { DEVICE_STATES } from '../src/server/device-status.ts'
+import { createRegistry, createTally } from '../src/server/metrics.ts'
+import { dashboardText, queriesOf, readDashboard } from './support/dashboard.ts'
+import { repository } from './support/readme.ts'
+import { startTestService } from './support/service.ts'
+
+const ROOT = repository()
+const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8')
+const dashboard = readDashboard()
+const panels = dashboard.panels.filter(({ type }) => type !== 'row')
+const queries = queriesOf(dashboard)
+
+interface Rule {
+  readonly alert: string
+  readonly expr: string
+}
+const rules: readonly Rule[] = parse(read('deploy/prometheus/certlatch.rules.yml')).groups.flatMap(
+  (group: { readonly rules: readonly Rule[] }) => group.rules,
+)
+
+const expressions = [
+  ...queries.map(({ title, expr }) => ({ where: `panel "${title}"`, expr })),
+  ...rules.map(({ alert, expr }) => ({ where: `alert ${alert}`, expr })),
+  ...dashboard.templating.list.map(({ name, query }) => ({
+    where: `variable ${name}`,
+    expr: typeof query === 'string' ? '' : query.query,
+  })),
+]
+
+const unasked = () => assert.fail('nothing is scraped here')
+const registry = createRegistry(createTally(), {
+  version: '0.0.0',
+  sessionMaxAgeSeconds: 0,
+  snapshot: unasked,
+  readiness: unasked,
+  people: unasked,
+  cacheEntries: unasked,
+})
+const exposed: ReadonlySet<string> = new Set(registry.getMetricsAsArray().map(({ name }) => name))
+const METRIC = /\b(?:certlatch|process|nodejs)_\w+/g
+const base = (name: string) => name.replace(/_(?:bucket|sum|count)$/, '')
+const used = new Set(expressions.flatMap(({ expr }) => (expr.match(METRIC) ?? []).map(base)))
+
+test('every metric that a panel, a variable or an alert asks for exists', () => {
+  for (const { where, expr } of expressions) {
+    for (const name of expr.match(METRIC) ?? [])
+      assert.ok(exposed.has(base(name)), `${where}: ${name}`)
+  }
+})
+
+test('every metric of ours is on the dashboard or in an alert', () => {
+  const ours = [...exposed].filter((name) => name.startsWith('certlatch_'))
+  assert.deepEqual(
+    ours.filter((name) => !used.has(name)),
+    [],
+  )
+})
+
+test('every label value that a panel or an alert asks for can occur', async (context) => {
+  const service = await startTestService(context)
+  const { checks } = await service.readiness()
+  const values: Readonly<Record<string, readonly string[]>> = {
+    reason: Object.keys(DENY_REASONS),
+    via: ['certificate', 'session', 'rule', 'none'],
+    outcome: ['allow', 'deny'],
+    check: Object.keys(checks),
+    state: DEVICE_STATES,
+    cause: MINT_CAUSES,
+    job: [parse(read('deploy/prometheus/prometheus.yml')).scrape_configs[0].job_name],
+  }
+  for (const { where, expr } of expressions) {
+    for (const [, label = '', , texts = ''] of expr.matchAll(/(\w+)(=~|!~|!=|=)"([^"]*)"/g)) {
+      if (label === 'instance' || label === 'device') continue
+      for (const text of texts.split('|')) {
+        assert.ok(values[label]?.includes(text), `${where}: ${label}="${text}"`)
+      }
+    }
+  }
+})
+
+// --- the dashboard --------------------------------------------------------------------------------
+
+/**
+ * Enums of strings take no string in TypeScript, though a string is what the JSON has; and what the
+ * types call optional may be written as `null` where Grafana itself does so.
+ */
+const CHECK = `
+import type { Dashboard } from '@grafana/schema/dist/esm/raw/dashboard/x/Dashboard_types.gen'
+import type { Options as TimeSeries, FieldConfig as TimeSeriesField } from '@grafana/schema/dist/esm/raw/composable/timeseries/panelcfg/x/TimeSeriesPanelCfg_types.gen'
+import type { Options as Stat } from '@grafana/schema/dist/esm/raw/composable/stat/panelcfg/x/StatPanelCfg_types.gen'
+import type { Options as Table, FieldConfig as TableField } from '@grafana/schema/dist/esm/raw/composable/table/panelcfg/x/TablePanelCfg_types.gen'
+import type { Options as BarGauge } from '@grafana/schema/dist/esm/raw/composable/bargauge/panelcfg/x/BarGaugePanelCfg_types.gen'
+import type { Options as Text } from '@grafana/schema/dist/esm/raw/composable/text/panelcfg/x/TextPanelCfg_types.gen'
+type Plain<T> = T extends string ? \`\${T}\` : T extends object ? { [K in keyof T]: Plain<T[K]> } : T
+type Options = { timeseries: TimeSeries; stat: Stat; table: Table; bargauge: BarGauge; text: Text }
+type Custom = { timeseries: TimeSeriesField; table: Partial<TableField> }
+`
+
+/** What the compiler says of a dashboard. */
+function typeErrors(text: string): string {
+  const folder = mkdtempSync(join(tmpdir(), 'certlatch-dashboard-'))
+  const { panels }: typeof dashboard = JSON.parse(text)
+  const parts = panels.flatMap(({ type, options, fieldConfig }, index) => {
+    if (type === 'row') return []
+    const custom = (fieldConfig?.defaults as { custom?: object } | undefined)?.custom
+    const typed = (name: string, of: string, value: unknown) =>
+      `const ${name}${index}: Plain<${of}['${type}']> = ${JSON.stringify(value)}\n`
+    const checked = typed('options', 'Options', options)
+    return custom === undefined ? [checked] : [checked, typed('custom', 'Custom', custom)]
+  })
+  try {
+    const whole = `const dashboard: Plain<Dashboard> = ${text}\n`
+    writeFileSync(join(folder, 'dashboard.ts'), `${CHECK}\n${whole}${parts.join('')}`)
+    symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'))
+    const options = ['--noEmit', '--strict', '--skipLibCheck', '--module', 'nodenext']
+    execFileSync(
+      process.execPath,
+      [join(ROOT, 'node_modules/typescript/bin/tsc'), ...options, '--types', '', 'dashboard.ts'],
+      { cwd: folder, encoding: 'utf8', stdio: 'pipe' },
+    )
+    return ''
+  } catch (error) {
+    return String((error as { stdout?: string }).stdout ?? error).slice(0, 4_000)
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
+
+test("the dashboard is what Grafana's published types say", { timeout: 120_000 }, () => {
+  assert.equal(typeErrors(dashboardText()), '')
+  // That nothing is found would say little if nothing were looked for.
+  const spoiled = dashboardText()
+    .replace('"graphTooltip": 1', '"graphTooltip": "shared"')
+    .replace('"displayMode": "basic"', '"displayMode": "plain"')
+    .replace('"drawStyle": "line"', '"drawStile": "line"')
+  const found = typeErrors(spoiled)
+  for (const name of ['DashboardCursorSync', '"plain"', 'drawStile'])
+    assert.ok(found.includes(name), name)
+})
+
+test('each panel says what it shows, in which unit, and leads to the README', () => {
+  const readme = read('README.md')
+  const headings = [...readme.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\w -]/g, '')
+      .replaceAll(' ', '-'),
+  )
+  const ids = dashboard.panels.map(({ id }) => id)
+  assert.equal(new Set(ids).size, ids.length)
+  for (const { title, description = '', type, fieldConfig, links = [] } of panels) {
+    assert.ok(description.length > 20, title)
+    if (type !== 'text') assert.ok(fieldConfig?.defaults.unit, title)
+    for (const { url } of links) {
+      const [, anchor] = /^\$\{readme\}#(.*)$/.exec(url) ?? []
+      assert.ok(headings.includes(String(anchor)), `${title}: ${url}`)
+    }
+  }
+  for (const [, anchor] of dashboardText().matchAll(/\$\{readme\}#([a-z-]+)/g)) {
+    assert.ok(headings.includes(String(anchor)), anchor)
+  }
+})
+
+test('no two panels overlap, none is narrower than a sixth, and nothing is left empty between rows', () => {
+  const covered = new Set<string>()
+  let bottom = 0
+  for (const { title, gridPos } of dashboard.panels) {
+    const { x, y, w, h } = gridPos
+    assert.ok(x >= 0 && x + w <= 24 && w >= 4, title)
+    assert.ok(y <= bottom, `${title} hangs in the air`)
+    bottom = Math.max(bottom, y + h)
+    for (let column = x; column < x + w; column += 1) {
+      for (let line = y; line < y + h; line += 1) {
+        const place = `${column},${line}`
+        assert.ok(!covered.has(place), `${title} overlaps at ${place}`)
+        covered.add(place)
+      }
+    }
+  }
+  assert.equal(covered.size, 24 * bottom, 'each row is filled from side to side')
+})
+
+test('every query can be narrowed by instance, and those of devices by device', () => {
+  for (const { title, expr } of queries) {
+    for (const [selector] of expr.matchAll(/\b(?:certlatch|process|nodejs)_\w+\{[^}]*\}/g)) {
+      assert.ok(selector.includes('instance=~"$instance"'), `${title}: ${selector}`)
+    }
+    assert.ok(!/\b(?:certlatch|process|nodejs)_\w+\b(?!\{)/.test(expr), `${title}: no selector`)
+  }
+})
+
+test('what belongs together in the shipped files has one name', () => {
+  const source = parse(read('deploy/grafana/provisioning/datasources/certlatch.yml')).datasources[0]
+  const variable = dashboard.templating.list.find(({ name }) => name === 'datasource')
+  assert.equal(variable?.current.value, source.uid)
+  const prometheus = parse(read('deploy/prometheus/prometheus.yml'))
+  assert.equal(source.jsonData.timeInterval, prometheus.global.scrape_interval)
+  const alertmanager = parse(read('deploy/prometheus/alertmanager.yml'))
+  const [automation] = parse(read('deploy/prometheus/home-assistant.yaml'))
+  const { url } = alertmanager.receivers[0].webhook_configs[0]
+  assert.ok(url.endsWith(`/api/webhook/${automation.triggers[0].webhook_id}`))
+  const names = new Set(rules.map(({ alert }) => alert))
+  const inhibited = JSON.stringify(alertmanager.inhibit_rules)
+  const [, suffixes = ''] = /Certlatch\(([^)]*)\)/.exec(inhibited) ?? []
+  for (const suffix of suffixes.split('|')) assert.ok(names.has(`Certlatch${suffix}`), suffix)
+  assert.ok(names.has('CertlatchDown'))
+})
