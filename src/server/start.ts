@@ -7,6 +7,7 @@ import { errorCode } from '../store/files.ts'
 import type { TrustStore } from '../store/trust-store.ts'
 import { createAdminApp, createVerifyApp } from './app.ts'
 import { createAudit } from './audit.ts'
+import { createCheckBudget } from './check-budget.ts'
 import { createJudge } from './judge.ts'
 import { createLastSeen, type LastSeen } from './last-seen.ts'
 import { closeSoon, createHttpServer, createVerifyServer, drain, listen } from './lifecycle.ts'
@@ -129,11 +130,13 @@ async function openJudge(
   log: Log,
   onReplaced: () => void,
 ) {
+  // Outlives the snapshots: else each of them would fill it again.
+  const budget = createCheckBudget(config.trustedProxies, () => performance.now())
   const trust = await openFiles(config, tally, log, (snapshot) => {
-    current = createJudge(config, snapshot, tally.cache, lastSeen)
+    current = createJudge(config, snapshot, tally.cache, lastSeen, budget)
     onReplaced()
   })
-  let current = createJudge(config, trust.current, tally.cache, lastSeen)
+  let current = createJudge(config, trust.current, tally.cache, lastSeen, budget)
   return { trust, judge: () => current }
 }
 
