@@ -104,14 +104,21 @@ function registerDuration(registry: Registry, { duration }: Tally): void {
   registry.registerMetric({ name: DURATION, get } as unknown as Histogram)
 }
 
-/** Every metric, named once. */
+/** Every metric of ours, named once. */
 export function createRegistry(tally: Tally, measured: Measured): Registry {
   const registry = new Registry()
-  collectDefaultMetrics({ register: registry })
   registerDuration(registry, tally)
   counters(registry, tally)
   registerGauges(registry, measured)
   return registry
+}
+
+/** What Node.js tells of a process; the labels tell it from others of the same service. */
+export function registerProcess(
+  registry: Registry,
+  labels: Readonly<Record<string, string>>,
+): void {
+  collectDefaultMetrics({ register: registry, labels })
 }
 
 function counters(registry: Registry, tally: Tally): void {
