@@ -157,6 +157,8 @@ test('A token that ends like a known one is another: it is verified, and pushes 
   ]) {
     assert.ok(!cache.verifyToken(alike).ok, alike)
   }
+  assert.equal(cache.knownToken(good), known.claims)
+  assert.equal(cache.knownToken(`${good.slice(0, good.lastIndexOf('.'))}A${mac}`), undefined)
   const { misses } = tally
   assert.equal(cache.verifyToken(good), known)
   assert.equal(tally.misses, misses)
