@@ -3,6 +3,7 @@ import type { Config } from '../config/config.ts'
 import type { TrustStore } from '../store/trust-store.ts'
 import { createVerifyApp } from './app.ts'
 import { createAudit } from './audit.ts'
+import { createCheckBudget } from './check-budget.ts'
 import { createJudge } from './judge.ts'
 import type { LastSeen } from './last-seen.ts'
 import { createVerifyServer, drain } from './lifecycle.ts'
@@ -36,11 +37,13 @@ export interface Gate {
 /** Throws a StartError that tells everything wrong with the files. */
 export async function openGate(options: GateOptions): Promise<Gate> {
   const { config, log, tally, lastSeen, nowSeconds } = options
+  // Outlives the snapshots: else each of them would fill it again.
+  const budget = createCheckBudget(config.trustedProxies, () => performance.now())
   const trust = await openFiles(config, tally, options.filesLog, (snapshot) => {
-    judge = createJudge(config, snapshot, tally.cache, lastSeen)
+    judge = createJudge(config, snapshot, tally.cache, lastSeen, budget)
     options.onReplaced()
   })
-  let judge = createJudge(config, trust.current, tally.cache, lastSeen)
+  let judge = createJudge(config, trust.current, tally.cache, lastSeen, budget)
   let draining = false
   const service: VerifyService = {
     ...verifyConfigOf(config),

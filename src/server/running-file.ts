@@ -1,5 +1,6 @@
 import { hostname } from 'node:os'
 import { describeFileError } from '../store/files.ts'
+import { machineIdentity } from '../store/lock-holder.ts'
 import { type RunningState, readLastSeen, runningId, writeRunning } from '../store/running.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import type { LastSeen } from './last-seen.ts'
@@ -43,7 +44,8 @@ const WRITE_MILLISECONDS = 10_000
 export async function openRunningFile(options: RunningFileOptions): Promise<RunningFile> {
   const { folder, listen, version, lastSeen, log, nowSeconds } = options
   const host = hostname()
-  const id = runningId(host, listen)
+  // Two containers may have one host name; a restart in the same one finds its file again.
+  const id = runningId(`${host} ${(await machineIdentity()) ?? ''}`, listen)
   const startedAt = nowSeconds()
   let problem: string | undefined
   let underWay: Promise<void> = Promise.resolve()

@@ -71,17 +71,22 @@ export async function startService(options: StartOptions): Promise<RunningServic
   const admin = createHttpServer(
     createAdminApp(observation.operations, createErrorLog(log)).callback(),
   )
+  const openFile = async (listen: string) => {
+    running = await openRunningFile({
+      folder: dataPaths(config.dataDir).running,
+      ...{ listen, version, lastSeen, log, nowSeconds },
+      sessionTtlSeconds: config.sessionTtlSeconds,
+      inForce: () => inForce(trust.current),
+    })
+  }
+  const { host, port } = config.listen
+  // Before it answers anybody: a revocation that does not wait for it yet is read right behind.
+  if (port !== 0) {
+    await openFile(host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`)
+    await trust.refresh()
+  }
   const { address, adminAddress } = await openListeners(gate, admin, config)
-  running = await openRunningFile({
-    folder: dataPaths(config.dataDir).running,
-    listen: describeAddress(address),
-    version,
-    sessionTtlSeconds: config.sessionTtlSeconds,
-    lastSeen,
-    log,
-    inForce: () => inForce(trust.current),
-    nowSeconds,
-  })
+  if (port === 0) await openFile(describeAddress(address))
   const told = { listen: describeAddress(address), admin: describeAddress(adminAddress), version }
   log.info(told, 'ready')
   return {

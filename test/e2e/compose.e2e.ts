@@ -355,6 +355,8 @@ describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
   })
 
   it("opens with Caddy in Traefik's place to the same devices and cookies", async () => {
+    // A restart has changed Traefik's port.
+    await start()
     const other = await project.addDevice('A tablet')
     await until(async () => (await visit(other)).status === 200, 'the device is known')
     const [cookieOfTraefik = ''] = (await visit(other)).cookies
