@@ -51,7 +51,7 @@ export interface Grounds {
   readonly cookieDomain: string | undefined
   readonly lifetime: SessionLifetime
   /** Reads and verifies a certificate header: dates and revocation are judged here, each time. */
-  verifyCertificate(headerValue: string): CertificateVerdict | 'absent'
+  verifyCertificate(headerValue: string, forwardedFor?: string): CertificateVerdict | 'absent'
   verifyToken(token: string): VerifiedToken
   recognise(certificate: CertificateReference, nowSeconds: number): Recognised
   /** Unix seconds at which all sessions of this name were ended; `undefined`: never. */
@@ -103,7 +103,9 @@ function decideByRule(
 
   const host = sessionScope(request.host, grounds.cookieDomain)
   const shown =
-    headers.certificate === undefined ? 'absent' : grounds.verifyCertificate(headers.certificate)
+    headers.certificate === undefined
+      ? 'absent'
+      : grounds.verifyCertificate(headers.certificate, headers.forwardedFor)
   if (shown !== 'absent')
     return decideByCertificate(shown, rule, headers, host, grounds, nowSeconds)
   return decideBySession(rule, headers, host, grounds, nowSeconds)

@@ -29,6 +29,7 @@ export const DENY_REASONS = {
   'certificate-weak': ['certificate'],
   'certificate-crl-stale': ['certificate', 'session'],
   'certificate-crl-missing': ['certificate', 'session'],
+  'certificate-not-checked': ['certificate'],
   'unknown-device': ['certificate', 'session'],
   'no-identity': ['certificate', 'session'],
   'not-permitted': ['certificate', 'session'],

@@ -36,6 +36,7 @@ test('the README explains every metric of ours, and no other', () => {
     readiness: unasked,
     people: unasked,
     cacheEntries: unasked,
+    workers: unasked,
   })
   const names = registry.getMetricsAsArray().map(({ name }) => name)
   const ours = names.filter((name) => name.startsWith('certlatch_'))
@@ -92,7 +93,9 @@ function anchorsOf(markdown: string): readonly string[] {
 test('what the texts of the proxies have for CERTLATCH_ON_REVOKE can be set, and is there', () => {
   const texts = readdirSync(join(ROOT, 'deploy'), { withFileTypes: true })
     .map(({ name }) => join('deploy', name, 'README.md'))
-    .filter((name) => existsSync(join(ROOT, name)) && /^CERTLATCH_PROXY=/m.test(read(name)))
+    .filter(
+      (name) => existsSync(join(ROOT, name)) && /^CERTLATCH_(?:PROXY|ON_REVOKE)=/m.test(read(name)),
+    )
   const hooks = texts.flatMap((name) => {
     const found = /^CERTLATCH_ON_REVOKE='(.*)'$/m.exec(read(name)) ?? []
     return [{ name, value: found[1] ?? '' }]

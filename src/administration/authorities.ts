@@ -186,6 +186,12 @@ export async function writeLists(
   const blocks: string[] = []
   for (const issuer of onePerKey(authorities.issuers)) {
     const own = all.filter(({ issuerKeyHash }) => issuerKeyHash === issuer.keyHash)
+    const known = authorities.lists.get(issuer.keyHash)
+    if (known !== undefined && issuer.certificate.notAfter < nowSeconds) {
+      // It opens nothing any more, and its key may be gone.
+      blocks.push(writePem('X509 CRL', known.der))
+      continue
+    }
     const signer =
       issuer.keyHash === active.issuer.keyHash
         ? active

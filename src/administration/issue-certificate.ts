@@ -24,6 +24,8 @@ export interface IssueOptions {
   readonly form: Pkcs12Form
   /** SubjectPublicKeyInfo of a signing request: then there is no key of ours to pack. */
   readonly publicKeyInfo: Buffer | undefined
+  /** Whether the CA's certificate goes into the package too. */
+  readonly includeAuthority: boolean
   /** The folder of the package. */
   readonly folder: string
 }
@@ -85,7 +87,7 @@ function pack(
   certificate: Certificate,
   privateKey: KeyObject | undefined,
   { issuer }: Signer,
-  { format, form, folder }: IssueOptions,
+  { format, form, folder, includeAuthority }: IssueOptions,
 ): Omit<Issued, 'certificate'> {
   const named = (extension: string, content: Buffer): Package => {
     const name = packageFileName(device.name, certificate.serial, extension)
@@ -99,6 +101,7 @@ function pack(
     const key = privateKey.export({ type: 'pkcs8', format: 'pem' })
     return { package: named('pem', Buffer.from(`${key}${certificatePem}`)), password: undefined }
   }
+  const authorities = includeAuthority ? [issuer.certificate.der] : []
   const password = packagePassword(randomBytes(PASSWORD_RANDOM_BYTES))
   const pkcs12 = writePkcs12(
     {
@@ -107,7 +110,7 @@ function pack(
       password,
       certificate: certificate.der,
       privateKey,
-      authorities: [],
+      authorities,
     },
     randomBytes,
   )
@@ -118,7 +121,7 @@ function pack(
     organization: organizationOf(issuer.certificate),
     fileName: packageFileName(device.name, certificate.serial, 'p12'),
     pkcs12,
-    authorities: [],
+    authorities,
   })
   return { package: named('mobileconfig', Buffer.from(profile)), password }
 }

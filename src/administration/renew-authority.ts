@@ -1,4 +1,5 @@
 import { readFile, rename } from 'node:fs/promises'
+import { commonName } from '../certificate/name.ts'
 import { writePem } from '../certificate/pem.ts'
 import type { Issuer } from '../certificate/verify.ts'
 import { describeFileError, MODE } from '../store/files.ts'
@@ -51,6 +52,7 @@ export async function renewAuthority(
     )
     const [issuer] = readIssuers(paths.nextAuthority, made.certificate)
     if (issuer === undefined) throw new Error('made a CA that cannot be read back')
+    requireNewName(issuer, authorities.issuers)
     const successor: Signer = {
       issuer,
       authority: { certificate: issuer.certificate, privateKey: made.privateKey },
@@ -73,6 +75,15 @@ export async function renewAuthority(
       crlNumber,
     }
   })
+}
+
+/** Whoever has to choose between certificates sees the names of their CAs and nothing else. */
+function requireNewName({ certificate }: Issuer, others: readonly Issuer[]): void {
+  const { comparable } = certificate.subject
+  if (others.every((other) => other.certificate.subject.comparable !== comparable)) return
+  throw new AdministrationError(
+    `there is a CA of that name already: give the new one another, such as --name "${commonName(certificate.subject)} 2"`,
+  )
 }
 
 /** Behind the commit point: the next command does the same where this one fails. */

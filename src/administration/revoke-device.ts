@@ -1,7 +1,7 @@
 import type { RevocationReason } from '../certificate/revocation-reason.ts'
 import type { Device, DeviceCertificate } from '../store/device-registry.ts'
 import { findDevice } from './add-device.ts'
-import { readOwnAuthorities, writeLists } from './authorities.ts'
+import { type OwnAuthorities, readOwnAuthorities, writeLists } from './authorities.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
 import type { Directory } from './directory.ts'
 import { AdministrationError } from './problem.ts'
@@ -33,16 +33,13 @@ export async function revokeDevice(
     const device = findDevice(await directory.readDevices(), name)
     const authorities = await readOwnAuthorities(directory.paths)
     const chosen = choose(device, part)
+    requireLivingAuthority(directory, device, chosen, authorities)
     const isListed = ({ issuerKeyHash, serial }: DeviceCertificate): boolean =>
       authorities.lists.get(issuerKeyHash)?.entries.some((entry) => entry.serial === serial) ===
       true
-    for (const { issuerKeyHash, serial } of chosen) {
-      if (authorities.lists.has(issuerKeyHash)) continue
-      throw new AdministrationError(
-        `the certificate ${serial} of "${device.name}" is of a CA that is not in ${directory.paths.authority} any more, so it opens nothing; there is nothing to revoke`,
-      )
-    }
-    const fresh = chosen.filter((certificate) => !isListed(certificate))
+    const fresh = chosen.filter(
+      (certificate) => authorities.lists.has(certificate.issuerKeyHash) && !isListed(certificate),
+    )
     // The same list again, for a service that has not got it yet, needs no key.
     const crlNumber =
       fresh.length === 0
@@ -78,6 +75,19 @@ async function tryMarking(
   } catch {
     return false
   }
+}
+
+/** What a CA has signed that is gone opens nothing; but there has to be something else to revoke. */
+function requireLivingAuthority(
+  { paths }: Directory,
+  { name }: Device,
+  chosen: readonly DeviceCertificate[],
+  { lists }: OwnAuthorities,
+): void {
+  if (chosen.some(({ issuerKeyHash }) => lists.has(issuerKeyHash))) return
+  throw new AdministrationError(
+    `"${name}" has certificates of a CA alone that is not in ${paths.authority} any more: they open nothing, and there is nothing to revoke`,
+  )
 }
 
 function choose(device: Device, part: RevokedPart): readonly DeviceCertificate[] {

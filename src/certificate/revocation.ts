@@ -87,6 +87,10 @@ export function readRevocationList(der: Buffer, issuers: readonly Issuer[]): Rea
   }
   const authority = authorityKeyIdentifier(extensions)
   if (authority === 'malformed') return refuseOf('has an unreadable authorityKeyIdentifier')
+  const keyIdentifier = authority === 'absent' ? undefined : authority.keyIdentifier
+  if (keyIdentifier !== undefined && named.every((issuer) => isOtherKey(issuer, keyIdentifier))) {
+    return refuseOf('belongs to another CA of the same name', true)
+  }
   const signers = named.filter((candidate) =>
     isSignedBy({ ...signed, tbs: signed.tbs.bytes }, candidate.key),
   )
@@ -117,6 +121,9 @@ export function readRevocationList(der: Buffer, issuers: readonly Issuer[]): Rea
     },
   }
 }
+
+const isOtherKey = ({ keyIdentifier }: Issuer, named: Buffer): boolean =>
+  keyIdentifier !== undefined && !keyIdentifier.equals(named)
 
 /** The fields of TBSCertList (RFC 5280 §5.1.2); `undefined` if they are spelled otherwise. */
 function readListFields(tbs: DerElement, algorithmDer: Buffer) {

@@ -27,6 +27,7 @@ export const ISSUE_OPTIONS = {
   key: { type: 'string' },
   format: { type: 'string' },
   p12: { type: 'string' },
+  'include-ca': { type: 'boolean' },
   out: { type: 'string' },
   json: { type: 'boolean' },
 } as const satisfies NonNullable<ParseArgsConfig['options']>
@@ -40,6 +41,7 @@ export const ISSUE_HELP = `      --days N       how long the certificate lasts, 
       --p12 compat|modern
                      compat (the default) is what every system imports; modern is encrypted better,
                      for Windows 10, Linux, iOS 18, macOS 15, Android 16 and later
+      --include-ca   put the CA's certificate into the package too; no device needs it
       --out FOLDER   where the package goes, here by default; - for standard output`
 
 /** Where a package goes. */
@@ -57,6 +59,10 @@ export interface Place {
 export async function placeOf(invocation: Invocation, config: Config): Promise<Place> {
   const out = textFlag(invocation, 'out')
   const { composeService } = config
+  if (out === '') throw new AdministrationError('--out is empty: expected a folder, or -', 2)
+  if (out === '-' && invocation.flags['json'] === true) {
+    throw new AdministrationError('--json does not go with --out -: the package goes there', 2)
+  }
   if (out === '-') return { handOut: 'print', folder: '.', composeService }
   if (out !== undefined) {
     return { handOut: 'file', folder: out.replace(/(?<=.)\/+$/, ''), composeService }
@@ -97,6 +103,7 @@ export async function issueOptionsOf(
     form: choiceFlag(invocation, 'p12', ['compat', 'modern'], 'compat'),
     publicKeyInfo: csr === undefined ? undefined : await readRequest(csr),
     folder,
+    includeAuthority: invocation.flags['include-ca'] === true,
   }
 }
 
@@ -185,9 +192,13 @@ function tellNext(
   if (composeService !== undefined) {
     const place = resolve(path)
     terminal.tell('next, outside of the container: bring the package out, and delete it in there')
-    terminal.print(`docker compose cp ${composeService}:${place} .`)
-    terminal.print(`docker compose exec ${composeService} rm ${place}`)
+    terminal.print(`docker compose cp ${shellWord(`${composeService}:${place}`)} .`)
+    terminal.print(`docker compose exec ${composeService} rm ${shellWord(place)}`)
     return
   }
   terminal.tell('next: bring the package to the device, import it, and delete it here')
 }
+
+/** As a shell takes it for one word. */
+const shellWord = (text: string): string =>
+  /^[\w./:@%+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`

@@ -216,7 +216,7 @@ function readArguments(command: Command, argv: readonly string[]): Arguments {
 
 /** The first sentence of what parseArgs throws, as ours: `Unknown option '--x'. To specify…` */
 function inOurVoice({ message }: Error): string {
-  const [first = ''] = message.split(/\. (?=[A-Z])/)
+  const [first = ''] = message.split(/\.\s(?=[A-Z])/)
   const sentence = first.replace(/'(.*)'/, '"$1"')
   return `${sentence.slice(0, 1).toLowerCase()}${sentence.slice(1)}`
 }

@@ -67,7 +67,10 @@ export async function readOneCertificate(path: string): Promise<Buffer> {
     throw new AdministrationError(`${path} ${describeFileError(error)}`, 2)
   }
   if (content[0] === 0x30) return content
-  const [der, ...more] = readPemBlocks(content.toString('latin1'), 'CERTIFICATE', true) ?? []
+  // There may be a key beside it, as in what `--format pem` makes.
+  const text = content.toString('latin1')
+  const only = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
+  const [der, ...more] = readPemBlocks(`${only.join('\n')}\n`, 'CERTIFICATE', true) ?? []
   if (der !== undefined && more.length === 0) return der
   throw new AdministrationError(`${path} has to hold one certificate, in PEM or DER`, 2)
 }

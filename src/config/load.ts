@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { type ParsedConfig, parseConfig } from './config.ts'
+import { type ParsedConfig, parseConfig, type Values } from './config.ts'
 import { OPTIONS, type Option } from './options.ts'
 import { nearest, printable, quote } from './text.ts'
 
@@ -10,8 +10,13 @@ export function processEnvironment(): NodeJS.ProcessEnv {
   return process.env
 }
 
+/** With the texts that `parseConfig` made it of, so that another process can make the same. */
+type LoadedConfig =
+  | (Extract<ParsedConfig, { ok: true }> & { readonly values: Values })
+  | Extract<ParsedConfig, { ok: false }>
+
 /** The configuration from `CERTLATCH_…` variables and the files that some of them name. */
-export function loadConfig(environment: NodeJS.ProcessEnv): ParsedConfig {
+export function loadConfig(environment: NodeJS.ProcessEnv): LoadedConfig {
   const values: Record<string, string> = {}
   const problems = unknownNames(environment).map(describeUnknown)
   for (const option of OPTIONS) {
@@ -20,7 +25,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv): ParsedConfig {
     else if (gathered !== undefined) problems.push(gathered.problem)
   }
   const parsed = parseConfig(values)
-  if (problems.length === 0) return parsed
+  if (problems.length === 0) return parsed.ok ? { ...parsed, values } : parsed
   return { ok: false, problems: parsed.ok ? problems : [...problems, ...parsed.problems] }
 }
 

@@ -102,6 +102,12 @@ function addressValue(address: string, version: number): bigint {
   )
 }
 
+/** The first half of an IPv6 address, the same for a whole /64; `address` has passed `isIPv6`. */
+export function ipv6Prefix(address: string): string {
+  const [withoutZone = ''] = address.split('%')
+  return (addressValue(withoutZone, 6) >> 64n).toString(16)
+}
+
 /** Whether the address lies in one of the networks; an IPv4-mapped IPv6 address counts as IPv4. */
 export function containsAddress(networks: Networks, address: string): boolean {
   const version = isIP(address)

@@ -1,4 +1,4 @@
-import { Gauge, type Registry } from 'prom-client'
+import { Counter, Gauge, type Registry } from 'prom-client'
 import type { Snapshot } from '../store/snapshot.ts'
 import { DEVICE_STATES, type People } from './device-status.ts'
 import type { Readiness } from './routes/operations.ts'
@@ -11,6 +11,13 @@ export interface Measured {
   readiness(): Readiness
   people(): People
   cacheEntries(): number
+  workers(): Workers
+}
+
+/** The processes that answer, and how often one had to be replaced. */
+export interface Workers {
+  readonly serving: number
+  readonly restarts: number
 }
 
 /** Whom a series stands for that no device of the registry has. */
@@ -74,6 +81,22 @@ function ofTheService(registry: Registry, measured: Measured): void {
     [],
     () => [[{}, measured.cacheEntries()]],
   )
+  gauge(
+    registry,
+    'certlatch_workers',
+    'Processes that answer requests now; CERTLATCH_WORKERS says how many there should be',
+    [],
+    () => [[{}, measured.workers().serving]],
+  )
+  new Counter({
+    name: 'certlatch_worker_restarts_total',
+    help: 'Times that a process died and another took its place; the log says what it died of',
+    registers: [registry],
+    collect() {
+      this.reset()
+      this.inc(measured.workers().restarts)
+    },
+  })
 }
 
 function ofTheFiles(registry: Registry, measured: Measured): void {
@@ -97,16 +120,14 @@ function ofTheFiles(registry: Registry, measured: Measured): void {
     'certlatch_crl_number',
     'The lowest cRLNumber in force (0: none); a replica that stays behind has not seen a revocation',
     [],
-    () => [
-      [{}, leastOf(lists().flatMap(({ number }) => (number === undefined ? [] : Number(number))))],
-    ],
+    () => [[{}, Number(measured.readiness().crlNumber ?? 0)]],
   )
   gauge(
     registry,
     'certlatch_session_keys_info',
     "Always 1; replicas that do not say the same key_set do not accept each other's cookies",
     ['key_set'],
-    () => [[{ key_set: measured.snapshot().keyRing.fingerprint }, 1]],
+    () => [[{ key_set: measured.readiness().keySet }, 1]],
   )
 }
 

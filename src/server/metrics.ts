@@ -32,6 +32,19 @@ export interface Tally {
 
 const decisionKey = (via: Via, reason: DenyReason | 'none'): string => `${via} ${reason}`
 
+/** All keys, made once: a new string for each decision would be joined and hashed anew (0.1 µs). */
+const DECISION_KEYS: ReadonlyMap<Via, ReadonlyMap<DenyReason | 'none', string>> = new Map(
+  (['certificate', 'session', 'rule', 'none'] as const).map((via) => [
+    via,
+    new Map(
+      [...(Object.keys(DENY_REASONS) as DenyReason[]), 'none' as const].map((reason) => [
+        reason,
+        decisionKey(via, reason),
+      ]),
+    ),
+  ]),
+)
+
 /** Every series at 0, so that the first event of its kind is already an increase. */
 export function createTally(): Tally {
   const decisions = new Map<string, number>()
@@ -51,7 +64,8 @@ export function createTally(): Tally {
 }
 
 export function countDecision(tally: Tally, decision: Decision, seconds: number): void {
-  const key = decisionKey(decision.via, decision.allow ? 'none' : decision.reason)
+  const reason = decision.allow ? 'none' : decision.reason
+  const key = DECISION_KEYS.get(decision.via)?.get(reason) ?? decisionKey(decision.via, reason)
   tally.decisions.set(key, (tally.decisions.get(key) ?? 0) + 1)
   if (decision.allow && decision.setSession) tally.minted[decision.setSession.cause] += 1
   const { duration } = tally
@@ -90,14 +104,21 @@ function registerDuration(registry: Registry, { duration }: Tally): void {
   registry.registerMetric({ name: DURATION, get } as unknown as Histogram)
 }
 
-/** Every metric, named once. */
+/** Every metric of ours, named once. */
 export function createRegistry(tally: Tally, measured: Measured): Registry {
   const registry = new Registry()
-  collectDefaultMetrics({ register: registry })
   registerDuration(registry, tally)
   counters(registry, tally)
   registerGauges(registry, measured)
   return registry
+}
+
+/** What Node.js tells of a process; the labels tell it from others of the same service. */
+export function registerProcess(
+  registry: Registry,
+  labels: Readonly<Record<string, string>>,
+): void {
+  collectDefaultMetrics({ register: registry, labels })
 }
 
 function counters(registry: Registry, tally: Tally): void {

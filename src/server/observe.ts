@@ -1,6 +1,7 @@
 import type { Config } from '../config/config.ts'
 import type { TrustStore } from '../store/trust-store.ts'
 import { describePeople } from './device-status.ts'
+import type { Workers } from './gauges.ts'
 import { createLastHour } from './last-hour.ts'
 import type { LastSeen } from './last-seen.ts'
 import { createRegistry, type Tally } from './metrics.ts'
@@ -17,6 +18,9 @@ export interface Observed {
   nowSeconds(): number
   readiness(): Readiness
   cacheEntries(): number
+  workers(): Workers
+  /** Brings the counts up to date; answers, as text, what the processes tell of themselves. */
+  gather(): Promise<string>
 }
 
 export interface Observation {
@@ -34,14 +38,19 @@ export function observe(observed: Observed): Observation {
   const timer = setInterval(() => lastHour.tick(), MINUTE_MILLISECONDS)
   timer.unref()
   const people = () => describePeople(trust.current, lastSeen.all(), nowSeconds())
-  const metrics = createRegistry(tally, {
+  const registry = createRegistry(tally, {
     version,
     sessionMaxAgeSeconds: config.sessionMaxAgeSeconds,
     snapshot: () => trust.current,
     readiness,
     people,
     cacheEntries: observed.cacheEntries,
+    workers: observed.workers,
   })
+  const metrics = async () => {
+    const ofProcesses = await observed.gather()
+    return `${ofProcesses}\n${await registry.metrics()}`
+  }
   const status = () =>
     describeStatus({
       version,

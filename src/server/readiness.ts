@@ -100,6 +100,10 @@ function revocationCheck({ trust }: Snapshot, nowSeconds: number): Check {
 
 /** Of the CRLs in force, decimal. */
 export function lowestNumber({ trust }: Snapshot): string | undefined {
-  const numbers = [...trust.revocationLists.values()].flatMap(({ number }) => number ?? [])
+  const lists = [...trust.revocationLists.values()]
+  const newest = Math.max(...lists.map(({ thisUpdate }) => thisUpdate))
+  // The list of a CA that had ended when the newest was written is not written anew.
+  const living = lists.filter(({ nextUpdate }) => nextUpdate >= newest)
+  const numbers = living.flatMap(({ number }) => number ?? [])
   return numbers.sort((a, b) => (a < b ? -1 : 1))[0]?.toString()
 }

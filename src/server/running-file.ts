@@ -1,5 +1,6 @@
 import { hostname } from 'node:os'
 import { describeFileError } from '../store/files.ts'
+import { machineIdentity } from '../store/lock-holder.ts'
 import { type RunningState, readLastSeen, runningId, writeRunning } from '../store/running.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import type { LastSeen } from './last-seen.ts'
@@ -24,17 +25,27 @@ export interface RunningFileOptions {
   readonly sessionTtlSeconds: number
   readonly lastSeen: LastSeen
   readonly log: Log
-  snapshot(): Snapshot
+  inForce(): InForce
   nowSeconds(): number
 }
+
+/** What commands wait for. */
+export type InForce = Pick<RunningState, 'crlNumber' | 'blocksNumber' | 'keySet'>
+
+export const inForce = (snapshot: Snapshot): InForce => ({
+  crlNumber: lowestNumber(snapshot),
+  blocksNumber: snapshot.blocks.number,
+  keySet: snapshot.keyRing.fingerprint,
+})
 
 const WRITE_MILLISECONDS = 10_000
 
 /** Takes over what was last seen before a restart, and keeps the file up to date from then on. */
 export async function openRunningFile(options: RunningFileOptions): Promise<RunningFile> {
-  const { folder, listen, version, lastSeen, log, snapshot, nowSeconds } = options
+  const { folder, listen, version, lastSeen, log, nowSeconds } = options
   const host = hostname()
-  const id = runningId(host, listen)
+  // Two containers may have one host name; a restart in the same one finds its file again.
+  const id = runningId(`${host} ${(await machineIdentity()) ?? ''}`, listen)
   const startedAt = nowSeconds()
   let problem: string | undefined
   let underWay: Promise<void> = Promise.resolve()
@@ -46,9 +57,7 @@ export async function openRunningFile(options: RunningFileOptions): Promise<Runn
     version,
     startedAt,
     stoppedAt,
-    crlNumber: lowestNumber(snapshot()),
-    blocksNumber: snapshot().blocks.number,
-    keySet: snapshot().keyRing.fingerprint,
+    ...options.inForce(),
     sessionTtlSeconds: options.sessionTtlSeconds,
     lastSeen: lastSeen
       .all()

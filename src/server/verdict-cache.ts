@@ -5,7 +5,8 @@ import type { CertificateReference } from '../decide.ts'
 import type { CertificateEncoding } from '../proxy/dialects.ts'
 import { readCertificateHeader } from '../proxy/encodings.ts'
 import type { KeyRing } from '../session/key-ring.ts'
-import { type VerifiedToken, verifyToken } from '../session/token.ts'
+import { MAC_LENGTH, type VerifiedToken, verifyToken } from '../session/token.ts'
+import type { CheckBudget } from './check-budget.ts'
 
 /** Remembered verdicts: good and bad certificates apart, so that bad ones push no good one out. */
 const GOOD_CERTIFICATES = 2_000
@@ -23,7 +24,8 @@ export interface CacheTally {
  * only what neither time nor revocation can change; those are judged on every request.
  */
 export interface VerdictCache {
-  verifyCertificate(headerValue: string): CertificateVerdict | 'absent'
+  /** `forwardedFor` tells whose time a check takes. */
+  verifyCertificate(headerValue: string, forwardedFor?: string): CertificateVerdict | 'absent'
   verifyToken(token: string): VerifiedToken
   /** Whose these are, if they were verified before; asked for the log, so it counts nothing. */
   knownCertificate(headerValue: string): CertificateReference | undefined
@@ -32,23 +34,45 @@ export interface VerdictCache {
 }
 
 /**
- * Keys are hashes: a fixed size whatever a client sends, and no slice that keeps a whole header
- * alive (V8 would: 1.6 kB an entry instead of 0.1).
+ * Keys of certificates are hashes: a fixed size whatever a client sends, and no slice that keeps a
+ * whole header alive (V8 would: 1.6 kB an entry instead of 0.1).
  */
 const keyOf = (value: string): string => hash('sha256', value, 'base64')
+
+/** The MAC: found without hashing the token (half a microsecond), and only we can make one. */
+const macOf = (token: string): string => token.slice(-MAC_LENGTH)
+
+/** The same characters, apart from the header that they were cut from. */
+const detached = (token: string): string => Buffer.from(token, 'latin1').toString('latin1')
+
+/** What was verified under a MAC: another token that ends alike is another token. */
+interface KnownSession {
+  readonly token: string
+  readonly verdict: GoodToken
+}
+
+type GoodToken = Extract<VerifiedToken, { ok: true }>
+
+const NOT_CHECKED: CertificateVerdict = { ok: false, problem: 'certificate-not-checked' }
 
 export function createVerdictCache(
   issuers: readonly Issuer[],
   keyRing: KeyRing,
   encoding: CertificateEncoding,
   tally: CacheTally,
+  budget: CheckBudget,
 ): VerdictCache {
   const good = new LRUCache<string, CertificateVerdict>({ max: GOOD_CERTIFICATES })
   const bad = new LRUCache<string, CertificateVerdict | 'absent'>({ max: BAD_CERTIFICATES })
-  const sessions = new LRUCache<string, VerifiedToken>({ max: SESSIONS })
+  const sessions = new LRUCache<string, KnownSession>({ max: SESSIONS })
+
+  const rememberSession = (shown: string, verdict: GoodToken): void => {
+    const token = detached(shown)
+    sessions.set(macOf(token), { token, verdict })
+  }
 
   return {
-    verifyCertificate(headerValue) {
+    verifyCertificate(headerValue, forwardedFor) {
       if (headerValue === '') return 'absent'
       const key = keyOf(headerValue)
       const known = good.get(key) ?? bad.get(key)
@@ -56,23 +80,25 @@ export function createVerdictCache(
         tally.hits += 1
         return known
       }
+      const check = () => verifyHeader(headerValue, encoding, issuers)
+      const verdict = budget.spend(forwardedFor, key, check)
+      // Not remembered: there will be time for it.
+      if (verdict === undefined) return NOT_CHECKED
       tally.misses += 1
-      const verdict = verifyHeader(headerValue, encoding, issuers)
       if (verdict !== 'absent' && verdict.ok) good.set(key, verdict)
       else bad.set(key, verdict)
       return verdict
     },
     verifyToken(token) {
-      const key = keyOf(token)
-      const known = sessions.get(key)
-      if (known !== undefined) {
+      const known = sessions.get(macOf(token))
+      if (known?.token === token) {
         tally.hits += 1
-        return known
+        return known.verdict
       }
       tally.misses += 1
       const verdict = verifyToken(token, keyRing)
       // Forged ones are not remembered: whoever sends them could push the good ones out.
-      if (verdict.ok) sessions.set(key, verdict)
+      if (verdict.ok) rememberSession(token, verdict)
       return verdict
     },
     knownCertificate(headerValue) {
@@ -80,8 +106,8 @@ export function createVerdictCache(
       return verdict?.ok ? verdict.verified : undefined
     },
     knownToken(token) {
-      const verdict = sessions.peek(keyOf(token))
-      return verdict?.ok ? verdict.claims : undefined
+      const known = sessions.peek(macOf(token))
+      return known?.token === token ? known.verdict.claims : undefined
     },
     get entries() {
       return good.size + bad.size + sessions.size

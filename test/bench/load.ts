@@ -50,6 +50,17 @@ export async function findGenerator(): Promise<Generator> {
   }
 }
 
+/** Latency at a fixed rate, by a generator of our own: wrk's only load is as much as goes. */
+export const loadAtRate = (
+  port: number,
+  requests: string,
+  perSecond: number,
+  seconds: number,
+): Promise<Slice> => {
+  const script = join(import.meta.dirname, 'open-loop.js')
+  return measure([process.execPath, script, port, requests, perSecond, seconds])
+}
+
 async function measure(command: readonly (string | number)[]): Promise<Slice> {
   const [program = '', ...rest] = await pinned(GENERATOR_CORE, command.map(String))
   const { stdout } = await run(program, rest)

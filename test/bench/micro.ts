@@ -47,7 +47,13 @@ function measure(name: string, call: (index: number) => unknown): Micro {
 const scene = makeScene()
 const issuers = [scene.issuer]
 const newCache = () =>
-  createVerdictCache(issuers, scene.keyRing, DIALECTS.traefik.encoding, { hits: 0, misses: 0 })
+  createVerdictCache(
+    issuers,
+    scene.keyRing,
+    DIALECTS.traefik.encoding,
+    { hits: 0, misses: 0 },
+    { spend: (_, __, check) => check() },
+  )
 
 const certificates = Array.from({ length: MORE_CERTIFICATES_THAN_REMEMBERED }, () =>
   scene.issueCertificate(),

@@ -46,6 +46,8 @@ export async function freePort(): Promise<number> {
 export interface Ask {
   readonly headers: Readonly<Record<string, string>>
   readonly status: number
+  /** `/verify` unless another is named. */
+  readonly path?: string
 }
 
 export interface RunningServer {
@@ -61,8 +63,8 @@ export interface RunningServer {
 /** As `npm start` and the image start certlatch; the other servers too, so that it favours none. */
 const YOUNG_GENERATION = '--max-semi-space-size=4'
 
-/** Runs a program with Node on the servers' core until it gives the expected answer. */
-export async function startServer(
+/** Runs a script with Node on the servers' core until it gives the expected answer. */
+export function startServer(
   script: string,
   words: readonly string[],
   port: number,
@@ -70,17 +72,28 @@ export async function startServer(
   ask: Ask,
 ): Promise<RunningServer> {
   const command = [process.execPath, YOUNG_GENERATION, script, ...words]
+  return startProgram(command, port, environment, ask, 'inherit')
+}
+
+/** The same for any program. */
+export async function startProgram(
+  command: readonly string[],
+  port: number,
+  environment: Readonly<Record<string, string>>,
+  ask: Ask,
+  errors: 'inherit' | 'ignore' = 'ignore',
+): Promise<RunningServer> {
   const [program = '', ...rest] = await pinned(SERVER_CORE, command)
   const startedAt = performance.now()
   const child = spawn(program, rest, {
-    stdio: ['ignore', 'ignore', 'inherit'],
+    stdio: ['ignore', 'ignore', errors],
     env: { PATH: process.env['PATH'], ...environment },
   })
   const status = await firstAnswer(child, port, ask, startedAt)
   const startMilliseconds = performance.now() - startedAt
   if (status !== ask.status) {
     child.kill('SIGKILL')
-    throw new Error(`${script} answers ${status}, not ${ask.status}`)
+    throw new Error(`${command.join(' ')} answers ${status}, not ${ask.status}`)
   }
   return {
     port,
@@ -103,22 +116,26 @@ async function firstAnswer(
 ): Promise<number | undefined> {
   while (child.exitCode === null && performance.now() - startedAt < PATIENCE_MILLISECONDS) {
     try {
-      return (await question(port, ask.headers)).status
+      const { status } = await question(port, ask.headers, undefined, ask.path)
+      // Traefik listens before it knows its routes.
+      if (status !== 404) return status
     } catch {
-      await new Promise((resolve) => setTimeout(resolve, FASTEST_LOOK_MILLISECONDS))
+      // Not there yet.
     }
+    await new Promise((resolve) => setTimeout(resolve, FASTEST_LOOK_MILLISECONDS))
   }
   child.kill('SIGKILL')
   throw new Error(`no answer from ${child.spawnargs.join(' ')}`)
 }
 
-/** One `GET /verify`, read to its end. */
+/** One GET, read to its end. */
 export async function question(
   port: number,
   headers: Readonly<Record<string, string>>,
   agent?: Agent,
+  path = '/verify',
 ): Promise<{ readonly status: number | undefined; readonly bodyLength: number }> {
-  const request = get({ host: '127.0.0.1', port, path: '/verify', headers, agent: agent ?? false })
+  const request = get({ host: '127.0.0.1', port, path, headers, agent: agent ?? false })
   const [response] = await once(request, 'response')
   let bodyLength = 0
   for await (const chunk of response) bodyLength += chunk.length

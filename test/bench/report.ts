@@ -1,3 +1,4 @@
+import { type BehindPace, type Passage, writePassages } from './behind.ts'
 import type { Micro } from './micro.ts'
 import type { Measured, Pace, Result } from './rounds.ts'
 import type { Connections } from './single.ts'
@@ -12,6 +13,8 @@ export interface Report {
   readonly pinned: boolean
   readonly pace: Pace
   readonly load: Measured
+  readonly behind: readonly Passage[]
+  readonly behindPace: BehindPace
   readonly micro: readonly Micro[]
   readonly start: { readonly certlatch: Spread; readonly bare: Spread; readonly times: number }
   readonly connections: { readonly allowed: Connections; readonly refused: Connections }
@@ -37,6 +40,7 @@ ${load.results.map(resultRow).join('\n')}
 p50 and p99 are at saturation, so mostly queueing. "Known": what certlatch remembered of the signatures that it was asked for.
 
 ${disturbance(load)}
+${writePassages(report.behind, report.behindPace)}
 
 | one call | µs, median | least |
 |---|---|---|

@@ -1,7 +1,8 @@
 import type { Generator, Slice } from './load.ts'
 import type { RunningServer } from './processes.ts'
 import { median, type Spread, spread } from './statistics.ts'
-import type { Target, Targets } from './targets.ts'
+import type { Target } from './target.ts'
+import type { Targets } from './targets.ts'
 
 /** How long and how often; see the README for why short slices. */
 export interface Pace {
@@ -136,7 +137,7 @@ async function sample(
 
 /** A number that was reached by other answers than the expected ones is none. */
 function check({ name, ask: { status } }: Target, { requests, refused, broken }: Slice): void {
-  const wrong = status === 200 ? refused : requests - refused
+  const wrong = status < 400 ? refused : requests - refused
   if (wrong > 0) throw new Error(`${name}: ${wrong} of ${requests} answers were not ${status}`)
   if (broken > 0) throw new Error(`${name}: ${broken} connections failed`)
 }

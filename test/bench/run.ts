@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs, promisify } from 'node:util'
+import { type BehindPace, measureBehind } from './behind.ts'
 import { findGenerator } from './load.ts'
 import type { Micro } from './micro.ts'
 import { canPin, pinned } from './processes.ts'
@@ -10,16 +11,23 @@ import { type Report, writeMarkdown } from './report.ts'
 import { measureRounds, type Pace } from './rounds.ts'
 import { makeScene } from './scene.ts'
 import { countConnections, measureStart } from './single.ts'
+import { soak, writeSoaked } from './soak.ts'
 import { makeTargets } from './targets.ts'
 
 const REPOSITORY = join(import.meta.dirname, '../../..')
 const SEQUENTIAL_REQUESTS = 1_000
 
 const THOROUGH: Pace = { warmUpSeconds: 4, sliceSeconds: 3, rounds: 5 }
-const QUICK: Pace = { warmUpSeconds: 3, sliceSeconds: 1, rounds: 2 }
+const QUICK: Pace = { warmUpSeconds: 2, sliceSeconds: 1, rounds: 1 }
+const THOROUGH_BEHIND: BehindPace = { rounds: 5, sliceSeconds: 4, perSecond: 500 }
+const QUICK_BEHIND: BehindPace = { rounds: 1, sliceSeconds: 1, perSecond: 500 }
 
 const { values: options } = parseArgs({
-  options: { quick: { type: 'boolean', default: false } },
+  options: {
+    quick: { type: 'boolean', default: false },
+    soak: { type: 'boolean', default: false },
+    minutes: { type: 'string', default: '10' },
+  },
 })
 const tell = (line: string): void => {
   process.stderr.write(`${line}\n`)
@@ -27,10 +35,16 @@ const tell = (line: string): void => {
 
 const folder = await mkdtemp(join(tmpdir(), 'certlatch-bench-'))
 try {
-  const report = await measure(folder, options.quick)
-  const markdown = writeMarkdown(report)
-  process.stdout.write(`\n${markdown}`)
-  if (!options.quick) tell(`\nwritten: ${await keep(report, markdown)}`)
+  if (options.soak) {
+    const generator = await findGenerator()
+    const soaked = await soak(folder, makeScene(), generator, Number(options.minutes) * 60, tell)
+    process.stdout.write(`\n${writeSoaked(soaked)}`)
+  } else {
+    const report = await measure(folder, options.quick)
+    const markdown = writeMarkdown(report)
+    process.stdout.write(`\n${markdown}`)
+    if (!options.quick) tell(`\nwritten: ${await keep(report, markdown)}`)
+  }
 } finally {
   await rm(folder, { recursive: true, force: true })
 }
@@ -39,7 +53,8 @@ async function measure(folder: string, quick: boolean): Promise<Report> {
   const pace = quick ? QUICK : THOROUGH
   const times = quick ? 5 : 10
   const generator = await findGenerator()
-  const targets = await makeTargets(folder, makeScene())
+  const scene = makeScene()
+  const targets = await makeTargets(folder, scene, tell)
   tell('starting and connecting')
   const start = {
     certlatch: await measureStart(targets.knownCookie, times),
@@ -54,6 +69,9 @@ async function measure(folder: string, quick: boolean): Promise<Report> {
   const micro = await measureMicro()
   tell('warming up')
   const load = await measureRounds(targets, generator, pace, tell)
+  tell('through proxies')
+  const behindPace = quick ? QUICK_BEHIND : THOROUGH_BEHIND
+  const behind = await measureBehind(folder, scene, generator, behindPace, tell)
   return {
     date: new Date().toISOString().slice(0, 10),
     versions: await readVersions(),
@@ -62,6 +80,8 @@ async function measure(folder: string, quick: boolean): Promise<Report> {
     pinned: await canPin(),
     pace,
     load,
+    behind,
+    behindPace,
     micro,
     start,
     connections,

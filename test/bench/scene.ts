@@ -36,6 +36,8 @@ export interface Scene {
   mintSession(der?: Buffer): string
   /** One that another key has signed. */
   readonly forgedSession: string
+  /** A newer CRL of so many serial numbers, PEM. */
+  revocationList(entries: number, number: number): string
 }
 
 export function makeScene(): Scene {
@@ -61,17 +63,21 @@ export function makeScene(): Scene {
     return mintToken(openSession(certificate, HOST, LIFETIME, now), signer)
   }
   const keyRing = ringOf(key)
-  const revoked = Array.from({ length: REVOKED }, () => ({
-    serial: `5a${randomBytes(15).toString('hex')}`,
-    revokedAt: now - DAY,
-  }))
-  const list = { number: 1, thisUpdate: now - DAY, nextUpdate: now + 30 * DAY, revoked }
+  const revocationList = (entries: number, number: number): string => {
+    const revoked = Array.from({ length: entries }, () => ({
+      serial: `5a${randomBytes(15).toString('hex')}`,
+      revokedAt: now - DAY,
+    }))
+    const list = { number, thisUpdate: now - DAY, nextUpdate: now + 30 * DAY, revoked }
+    return writePem('X509 CRL', issueRevocationList(list, authority))
+  }
   return {
     issuer,
     keyRing,
     key,
     authorityPem: writePem('CERTIFICATE', authority.certificate.der),
-    revocationListPem: writePem('X509 CRL', issueRevocationList(list, authority)),
+    revocationListPem: revocationList(REVOKED, 1),
+    revocationList,
     issueCertificate: () =>
       issueCertificate(
         {
@@ -139,10 +145,14 @@ export function certificateHeader(proxy: 'traefik' | 'caddy', der: Buffer): Head
 }
 
 /** A file of whole requests, separated by NUL, for the generator. */
-export async function writeRequests(file: string, requests: readonly Headers[]): Promise<string> {
+export async function writeRequests(
+  file: string,
+  requests: readonly Headers[],
+  path = '/verify',
+): Promise<string> {
   const texts = requests.map((headers) => {
     const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
-    return `GET /verify HTTP/1.1\r\n${lines.join('')}\r\n`
+    return `GET ${path} HTTP/1.1\r\n${lines.join('')}\r\n`
   })
   await writeFile(file, texts.join('\0'), 'latin1')
   return file

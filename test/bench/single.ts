@@ -1,7 +1,7 @@
 import { Agent } from 'node:http'
 import { question } from './processes.ts'
 import { type Spread, spread } from './statistics.ts'
-import type { Target } from './targets.ts'
+import type { Target } from './target.ts'
 
 /** From spawning the process to its first expected answer, in milliseconds. */
 export async function measureStart(target: Target, times: number): Promise<Spread> {

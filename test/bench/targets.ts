@@ -1,7 +1,6 @@
-import { mkdir } from 'node:fs/promises'
-import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type Ask, freePort, type RunningServer, startServer } from './processes.ts'
+import { makePeers } from './peers.ts'
+import { type Ask, freePort, startServer } from './processes.ts'
 import {
   certificateHeader,
   type Headers,
@@ -9,28 +8,16 @@ import {
   type Scene,
   settingsOf,
   writeFiles,
-  writeRequests,
 } from './scene.ts'
+import { requestsFile, type Target } from './target.ts'
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
-const CERTLATCH = here('../../src/cli/main.js')
-const BARE = here('bare-server.js')
+export const CERTLATCH = here('../../src/cli/main.js')
+export const BARE = here('bare-server.js')
 const NAIVE = here('naive-server.js')
 
 /** Twice what certlatch remembers: asked in turn, each is forgotten before it comes again. */
 const DISTINCT_SESSIONS = 20_000
-
-/** One server, with what it is asked. */
-export interface Target {
-  readonly name: string
-  /** A file of requests for the generator. */
-  readonly requests: string
-  readonly ask: Ask
-  /** Starts a new process; gives it once it has answered as it should. */
-  start(): Promise<RunningServer>
-  /** Where a certlatch process tells its metrics. */
-  readonly adminPort: number | undefined
-}
 
 export interface Targets {
   readonly bare: Target
@@ -41,7 +28,11 @@ export interface Targets {
 }
 
 /** Everything that is put under load; `folder` is for their files. */
-export async function makeTargets(folder: string, scene: Scene): Promise<Targets> {
+export async function makeTargets(
+  folder: string,
+  scene: Scene,
+  tell: (line: string) => void,
+): Promise<Targets> {
   const files = await writeFiles(folder, scene)
   const session = scene.mintSession()
   const der = scene.issueCertificate()
@@ -78,6 +69,7 @@ export async function makeTargets(folder: string, scene: Scene): Promise<Targets
         headersOf({ session: scene.forgedSession }),
       ]),
       await scriptTarget('naive koa', NAIVE, [scene.key], known, folder),
+      ...(await makePeers(folder, tell)),
     ],
   }
 }
@@ -121,14 +113,4 @@ async function scriptTarget(
     adminPort: undefined,
     start: () => startServer(script, [String(port), ...words], port, {}, ask),
   }
-}
-
-async function requestsFile(
-  folder: string,
-  name: string,
-  requests: readonly Headers[],
-): Promise<string> {
-  const requestsFolder = join(folder, 'requests')
-  await mkdir(requestsFolder, { recursive: true })
-  return writeRequests(join(requestsFolder, name.replace(/[^a-z]+/gi, '-')), requests)
 }

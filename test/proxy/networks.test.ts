@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import {
   containsAddress,
   coversNetworks,
+  ipv6Prefix,
   type Networks,
   overlap,
   parseNetworks,
@@ -259,6 +260,13 @@ test('an IPv4 address lies in a set exactly if Node says so', () => {
       },
     ),
   )
+})
+
+test('the prefix of an IPv6 address is the same for its whole /64, however it is written', () => {
+  assert.equal(ipv6Prefix('2001:db8:1:2::1'), '20010db800010002')
+  assert.equal(ipv6Prefix('2001:DB8:1:2:ffff:0:0:9'), '20010db800010002')
+  assert.equal(ipv6Prefix('fe80::1%eth0'), ipv6Prefix('fe80::2'))
+  assert.notEqual(ipv6Prefix('2001:db8:1:3::1'), ipv6Prefix('2001:db8:1:2::1'))
 })
 
 test('An address is shortened to its network: /24, or /48', () => {

@@ -266,3 +266,18 @@ test('whatever is read has a host in one spelling and a path without query, or n
     { numRuns: 3000 },
   )
 })
+
+test('a plain host is read as it would be in capitals, which take the longer way', () => {
+  const hosts = fc.string({
+    unit: fc.constantFrom('a', '7', '.', '-', '_', ':', '['),
+    maxLength: 12,
+  })
+  fc.assert(
+    fc.property(hosts, (host) => {
+      const hostOf = (written: string) => read({ 'X-Forwarded-Host': written })?.host
+      for (const end of ['a', 'a.a', '.']) {
+        assert.equal(hostOf(`a${host}${end}`), hostOf(`A${host}${end}`))
+      }
+    }),
+  )
+})

@@ -3,12 +3,15 @@ import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import { readIssuer } from '../../src/certificate/verify.ts'
 import type { CertificateEncoding } from '../../src/proxy/dialects.ts'
+import type { CheckBudget } from '../../src/server/check-budget.ts'
 import { createVerdictCache } from '../../src/server/verdict-cache.ts'
 import { type KeyRing, readKeyRing, writeKey } from '../../src/session/key-ring.ts'
 import { mintToken } from '../../src/session/token.ts'
 import { makeAuthority, makeLeaf, NOON_SECONDS, present } from '../support/service.ts'
 
 const authority = makeAuthority('Household')
+
+const UNLIMITED: CheckBudget = { spend: (_, __, check) => check() }
 
 function newRing(): KeyRing {
   const read = readKeyRing(writeKey(randomBytes(32)))
@@ -21,7 +24,11 @@ function cacheOf(encoding: CertificateEncoding = 'traefik-list') {
   assert.ok(issuer.ok)
   const tally = { hits: 0, misses: 0 }
   const ring = newRing()
-  return { cache: createVerdictCache([issuer.issuer], ring, encoding, tally), tally, ring }
+  return {
+    cache: createVerdictCache([issuer.issuer], ring, encoding, tally, UNLIMITED),
+    tally,
+    ring,
+  }
 }
 
 const goodHeader = () => makeLeaf(authority).der.toString('base64')
@@ -92,6 +99,32 @@ test('Two thousand and more distinct bad certificates push no good one out', () 
   assert.equal(cache.entries, good.length + 500)
 })
 
+test('What there is no time to check is refused, and checked when there is', () => {
+  const issuer = readIssuer(authority.certificate.der)
+  assert.ok(issuer.ok)
+  const tally = { hits: 0, misses: 0 }
+  const state = { hasTime: true }
+  const told: (string | undefined)[] = []
+  const budget: CheckBudget = {
+    spend: (forwardedFor, _, check) => {
+      told.push(forwardedFor)
+      return state.hasTime ? check() : undefined
+    },
+  }
+  const cache = createVerdictCache([issuer.issuer], newRing(), 'traefik-list', tally, budget)
+  const [known, unknown] = [goodHeader(), goodHeader()]
+  const verdictOn = (value: string) => cache.verifyCertificate(value, '192.0.2.7')
+  const first = verdictOn(known)
+  state.hasTime = false
+  assert.deepEqual(verdictOn(unknown), { ok: false, problem: 'certificate-not-checked' })
+  assert.equal(verdictOn(known), first)
+  assert.deepEqual(tally, { hits: 1, misses: 1 })
+  state.hasTime = true
+  const later = verdictOn(unknown)
+  assert.ok(later !== 'absent' && later.ok)
+  assert.deepEqual(told, ['192.0.2.7', '192.0.2.7', '192.0.2.7'])
+})
+
 test('Good tokens are remembered, forged and malformed ones are not', () => {
   const { cache, tally, ring } = cacheOf()
   const good = token(ring)
@@ -102,6 +135,33 @@ test('Good tokens are remembered, forged and malformed ones are not', () => {
     assert.ok(!cache.verifyToken(bad).ok)
   }
   assert.deepEqual(tally, { hits: 1, misses: 6 })
+  assert.equal(cache.entries, 1)
+})
+
+test('A token that ends like a known one is another: it is verified, and pushes nothing out', () => {
+  const { cache, tally, ring } = cacheOf()
+  const good = token(ring)
+  const mac = good.slice(good.lastIndexOf('.'))
+  const known = cache.verifyToken(good)
+  assert.ok(known.ok)
+  const other = token(ring, '4b')
+  for (const alike of [
+    `${other.slice(0, other.lastIndexOf('.'))}${mac}`,
+    `${good.slice(0, good.lastIndexOf('.'))}A${mac}`,
+    `v2${good.slice(2)}`,
+    good.slice(1),
+    mac,
+    mac.slice(1),
+    mac.slice(2),
+    '',
+  ]) {
+    assert.ok(!cache.verifyToken(alike).ok, alike)
+  }
+  assert.equal(cache.knownToken(good), known.claims)
+  assert.equal(cache.knownToken(`${good.slice(0, good.lastIndexOf('.'))}A${mac}`), undefined)
+  const { misses } = tally
+  assert.equal(cache.verifyToken(good), known)
+  assert.equal(tally.misses, misses)
   assert.equal(cache.entries, 1)
 })
 

@@ -52,6 +52,7 @@ export async function empty(): Promise<TestDirectory> {
       form: 'modern',
       publicKeyInfo: undefined,
       folder: packages,
+      includeAuthority: false,
       ...given,
     }),
   }

@@ -73,7 +73,12 @@ async function runDeviceRevoke(invocation: Invocation): Promise<ExitCode> {
       'the revocation stands, but the entry of the device could not be marked: run the command again',
     )
   }
-  const hookWorked = await callHook(invocation, config, revoked, reason)
+  const hookWorked = isInForce && (await callHook(invocation, config, revoked, reason))
+  if (!isInForce && config.onRevoke !== undefined) {
+    terminal.tell(
+      'CERTLATCH_ON_REVOKE was not run: what it ends would be let in again by a service that has not confirmed; run this command again',
+    )
+  }
   tellWhatIsLeft(invocation, config)
   return isInForce && hookWorked && revoked.isMarked ? 0 : 1
 }

@@ -8,6 +8,7 @@ import { ruleFor } from '../../policy/policy.ts'
 import { clientAddress } from '../../proxy/client-address.ts'
 import { DIALECTS } from '../../proxy/dialects.ts'
 import { readOriginalRequest } from '../../proxy/original-request.ts'
+import { createCheckBudget } from '../../server/check-budget.ts'
 import { createJudge } from '../../server/judge.ts'
 import { createLastSeen } from '../../server/last-seen.ts'
 import { createTally } from '../../server/metrics.ts'
@@ -76,7 +77,8 @@ async function runExplain(invocation: Invocation): Promise<ExitCode> {
     certificate: shown?.certificate,
     cookie: await givenCookie(invocation, config),
   }
-  const { grounds } = createJudge(config, snapshot, createTally().cache, createLastSeen())
+  const budget = createCheckBudget(config.trustedProxies, () => performance.now())
+  const { grounds } = createJudge(config, snapshot, createTally().cache, createLastSeen(), budget)
   const told = judge(described, shown, config, grounds, invocation.nowSeconds())
   print(invocation, described, told)
   return told.decision.allow ? 0 : 1

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { loadConfig } from '../../config/load.ts'
 import { type RunningService, startService } from '../../server/start.ts'
 import { StartError } from '../../server/start-error.ts'
@@ -21,7 +22,7 @@ ${settingsHelp()}`,
 }
 
 async function runServe(invocation: Invocation): Promise<ExitCode> {
-  const { environment, terminal } = invocation
+  const { environment, terminal, streams } = invocation
   const loaded = loadConfig(environment)
   if (!loaded.ok) {
     for (const problem of loaded.problems) terminal.tell(problem)
@@ -31,12 +32,14 @@ async function runServe(invocation: Invocation): Promise<ExitCode> {
   const stopped = invocation.waitForStop()
   let service: RunningService
   try {
-    service = await startService({
-      config: loaded.config,
-      warnings: loaded.warnings,
-      logDestination: invocation.streams.stdout,
-      version: packageVersion(),
-    })
+    const { config, values, warnings } = loaded
+    const { count, told } = countWorkers(config.workers, availableParallelism())
+    const shared = { config, warnings: [...warnings, ...told], version: packageVersion() }
+    const options = { ...shared, logDestination: streams.stdout }
+    service =
+      count === 1
+        ? await startService(options)
+        : await (await startOfCluster())({ ...options, values, count })
   } catch (error) {
     if (!(error instanceof StartError)) throw error
     for (const problem of error.problems) terminal.tell(problem)
@@ -45,4 +48,15 @@ async function runServe(invocation: Invocation): Promise<ExitCode> {
   await stopped
   await service.stop()
   return 0
+}
+
+/** One process has no need of what several have. */
+const startOfCluster = async () =>
+  (await import('../../server/cluster/start-cluster.ts')).startCluster
+
+/** How many processes are to answer, and what should be said about that. */
+function countWorkers(workers: number | 'auto', cores: number) {
+  if (workers === 'auto') return { count: cores, told: [] }
+  const tooMany = `CERTLATCH_WORKERS is ${workers}, and there ${cores === 1 ? 'is 1 core' : `are ${cores} cores`}: more processes than cores only cost memory`
+  return { count: workers, told: workers > cores ? [tooMany] : [] }
 }

@@ -30,6 +30,7 @@ export const ADVICE: Readonly<Record<DenyReason, string>> = {
   'certificate-weak': 'have it issued anew with a stronger key and SHA-256 or better',
   'certificate-crl-stale': 'bring a new CRL of its CA',
   'certificate-crl-missing': 'bring a CRL of its CA that speaks for it',
+  'certificate-not-checked': 'stop the flood of certificates from this address',
   'unknown-device': `bring back its entry in private/devices, or ${NEW_CERTIFICATE}`,
   'no-identity': 'have it issued anew with a name',
   'not-permitted': 'add the device or its owner to the rule',

@@ -44,6 +44,7 @@ const KINDS: Readonly<Record<DenyReason, RefusalKind>> = {
   'certificate-weak': 'unsuitable-certificate',
   'certificate-crl-stale': 'at-the-server',
   'certificate-crl-missing': 'at-the-server',
+  'certificate-not-checked': 'at-the-server',
   'unknown-device': 'unsuitable-certificate',
   'no-identity': 'unsuitable-certificate',
   // All alike, so that nobody can try which cookie was once a good one.

@@ -21,7 +21,8 @@ export interface Readiness {
 }
 
 export interface Operations {
-  readonly metrics: Registry
+  /** The text format of Prometheus. */
+  metrics(): Promise<string>
   readonly metricsToken: string | undefined
   readiness(): Readiness
   /** What `/status` tells, as JSON. */
@@ -41,9 +42,9 @@ export function operationsRouter(operations: Operations): Router {
     context.body = readiness
   })
   router.get('/metrics', withToken(metricsToken), async (context) => {
-    const text = await metrics.metrics()
+    const text = await metrics()
     const isOpen = prefersOpenMetrics(context.get('accept'))
-    context.type = isOpen ? Registry.OPENMETRICS_CONTENT_TYPE : metrics.contentType
+    context.type = isOpen ? Registry.OPENMETRICS_CONTENT_TYPE : Registry.PROMETHEUS_CONTENT_TYPE
     context.body = isOpen ? asOpenMetrics(text) : text
   })
   router.get('/status', withToken(metricsToken), (context) => {

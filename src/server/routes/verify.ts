@@ -193,7 +193,7 @@ function refusalOf(
   grounds: Grounds,
 ): Answer {
   return refusals.forRequest(headers, reason, () => {
-    const verdict = grounds.verifyCertificate(headers.certificate ?? '')
+    const verdict = grounds.verifyCertificate(headers.certificate ?? '', headers.forwardedFor)
     return verdict !== 'absent' && verdict.ok ? verdict.verified.notAfter : undefined
   })
 }

@@ -1,0 +1,95 @@
+import { isIPv6 } from 'node:net'
+import { LRUCache } from 'lru-cache'
+import type { CertificateVerdict } from '../certificate/verify.ts'
+import { clientAddress } from '../proxy/client-address.ts'
+import { ipv6Prefix, type Networks } from '../proxy/networks.ts'
+
+type Verdict = CertificateVerdict | 'absent'
+
+/**
+ * Keeps certificates that nobody has seen before from taking the time of all others: checking one
+ * takes as long as twenty decisions by cookie. Nobody is turned away while all checks together take
+ * less than a quarter of a core; beyond that, only clients that have used up what is theirs. So a
+ * household that shares its address with an attacker may lose, as long as that goes on, the first
+ * visit of a new device, and no more: cookies cost nothing here, and a certificate that was good
+ * once is always checked again.
+ */
+export interface CheckBudget {
+  /** What the check says, or `undefined` where there is no time for it now. */
+  spend(
+    forwardedFor: string | undefined,
+    certificateKey: string,
+    check: () => Verdict,
+  ): Verdict | undefined
+}
+
+/** Milliseconds of checking that may pile up, and how many come back each second. */
+interface Allowance {
+  readonly most: number
+  readonly perSecond: number
+}
+
+const TOGETHER: Allowance = { most: 250, perSecond: 250 }
+/** Some hundreds of certificates at once and as many a second: no household has so many. */
+const EACH: Allowance = { most: 50, perSecond: 25 }
+
+/** Of how many clients it is known what they have used up; who is forgotten begins anew. */
+const CLIENTS = 10_000
+const PROVEN = 2_000
+
+export function createCheckBudget(
+  trustedProxies: Networks,
+  nowMilliseconds: () => number,
+): CheckBudget {
+  const together = createPurse(TOGETHER, nowMilliseconds())
+  const purses = new LRUCache<string, Purse>({ max: CLIENTS })
+  const proven = new LRUCache<string, true>({ max: PROVEN })
+  return {
+    spend(forwardedFor, certificateKey, check) {
+      const startedAt = nowMilliseconds()
+      const client = nameOf(clientAddress(forwardedFor, trustedProxies))
+      const purse = purses.get(client) ?? createPurse(EACH, startedAt)
+      const mayCheck =
+        together.hasSome(startedAt) || purse.hasSome(startedAt) || proven.has(certificateKey)
+      if (!mayCheck) return undefined
+      const verdict = check()
+      const endedAt = nowMilliseconds()
+      purse.take(endedAt - startedAt, endedAt)
+      together.take(endedAt - startedAt, endedAt)
+      purses.set(client, purse)
+      if (verdict !== 'absent' && verdict.ok) proven.set(certificateKey, true)
+      return verdict
+    },
+  }
+}
+
+/** Whoever comes over IPv6 has a whole /64 to come from. */
+function nameOf(client: string | undefined): string {
+  if (client === undefined) return 'unknown'
+  return isIPv6(client) ? ipv6Prefix(client) : client
+}
+
+interface Purse {
+  hasSome(now: number): boolean
+  take(milliseconds: number, now: number): void
+}
+
+/** One check may take more than is left: the time to come pays for it. */
+function createPurse({ most, perSecond }: Allowance, createdAt: number): Purse {
+  let amount = most
+  let at = createdAt
+  const refill = (now: number): void => {
+    amount = Math.min(most, amount + ((now - at) / 1000) * perSecond)
+    at = now
+  }
+  return {
+    hasSome: (now) => {
+      refill(now)
+      return amount > 0
+    },
+    take: (milliseconds, now) => {
+      refill(now)
+      amount -= milliseconds
+    },
+  }
+}

@@ -1,0 +1,92 @@
+import type { Server } from 'node:http'
+import type { Config } from '../config/config.ts'
+import type { TrustStore } from '../store/trust-store.ts'
+import { createVerifyApp } from './app.ts'
+import { createAudit } from './audit.ts'
+import { createCheckBudget } from './check-budget.ts'
+import { createJudge } from './judge.ts'
+import type { LastSeen } from './last-seen.ts'
+import { createVerifyServer, drain } from './lifecycle.ts'
+import type { Log } from './log.ts'
+import { countDecision, type Tally } from './metrics.ts'
+import { openFiles } from './open-files.ts'
+import type { VerifyService } from './routes/verify.ts'
+
+export interface GateOptions {
+  readonly config: Config
+  readonly log: Log
+  /** Where changes of the files are told. */
+  readonly filesLog: Log
+  readonly tally: Tally
+  readonly lastSeen: LastSeen
+  nowSeconds(): number
+  /** Changed files have come into force. */
+  onReplaced(): void
+}
+
+/** What answers `/verify`: the files, who judges by them, and a server that does not listen yet. */
+export interface Gate {
+  readonly trust: TrustStore
+  readonly server: Server
+  cacheEntries(): number
+  isDraining(): boolean
+  /** Answers everything under way; from the call on, each answer ends its connection. */
+  drain(): Promise<void>
+}
+
+/** Throws a StartError that tells everything wrong with the files. */
+export async function openGate(options: GateOptions): Promise<Gate> {
+  const { config, log, tally, lastSeen, nowSeconds } = options
+  // Outlives the snapshots: else each of them would fill it again.
+  const budget = createCheckBudget(config.trustedProxies, () => performance.now())
+  const trust = await openFiles(config, tally, options.filesLog, (snapshot) => {
+    judge = createJudge(config, snapshot, tally.cache, lastSeen, budget)
+    options.onReplaced()
+  })
+  let judge = createJudge(config, trust.current, tally.cache, lastSeen, budget)
+  let draining = false
+  const service: VerifyService = {
+    ...verifyConfigOf(config),
+    grounds: () => judge.grounds,
+    keyRing: () => trust.current.keyRing,
+    nowSeconds,
+    catchUp: () => trust.catchUp(performance.now()),
+    isDraining: () => draining,
+    countDecision: (decision, seconds) => countDecision(tally, decision, seconds),
+    seenOf: (identity) => judge.seenOf(identity),
+    deviceOf: (headers) => judge.deviceOf(headers),
+    audit: createAudit(log, () => performance.now()),
+    logError: createErrorLog(log),
+  }
+  const app = createVerifyApp(service, config.sessionTtlSeconds)
+  const server = createVerifyServer(app.callback(), () => service.countDecision(MALFORMED, 0))
+  return {
+    trust,
+    server,
+    cacheEntries: () => judge.cache.entries,
+    isDraining: () => draining,
+    drain: () => {
+      draining = true
+      return drain(server)
+    },
+  }
+}
+
+const MALFORMED = { allow: false, via: 'none', reason: 'malformed-http' } as const
+
+const verifyConfigOf = (config: Config) => ({
+  dialect: config.dialect,
+  trustedProxies: config.trustedProxies,
+  cookieName: config.cookieName,
+  cookieDomain: config.cookieDomain,
+  logClient: config.logClient,
+  denial: config.denial,
+})
+
+/** Tells of bugs: the stack of an error of ours, never an object that could hold a request. */
+export function createErrorLog(log: Log): (error: unknown) => void {
+  return (error) => {
+    const told = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    log.error({ error: told }, 'internal error')
+  }
+}

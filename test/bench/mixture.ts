@@ -1,0 +1,68 @@
+import { join } from 'node:path'
+import { freePort, type RunningServer, startServer } from './processes.ts'
+import { certificateHeader, headersOf, type Scene, settingsOf, writeFiles } from './scene.ts'
+import { requestsFile } from './target.ts'
+import { CERTLATCH } from './targets.ts'
+
+/** One certlatch process, and whatever it can be asked, as files of requests. */
+export interface Mixture {
+  readonly server: RunningServer
+  readonly known: string
+  readonly manyCookies: string
+  readonly forged: string
+  readonly certificate: string
+  readonly refused: string
+  /** Certificates that nobody has seen, their signature broken, from one address. */
+  readonly badCertificates: string
+  /** Sixty kilobytes of headers each. */
+  readonly longHeaders: string
+  readonly revocationListFile: string
+}
+
+/** Twice and forty times what certlatch remembers of its kind. */
+const DISTINCT_SESSIONS = 20_000
+const DISTINCT_BAD = 20_000
+export const ATTACKER = '203.0.113.7'
+
+export async function startMixture(folder: string, scene: Scene): Promise<Mixture> {
+  const files = await writeFiles(folder, scene)
+  const [port, adminPort] = [await freePort(), await freePort()]
+  const der = scene.issueCertificate()
+  const write = requestsFile.bind(undefined, folder)
+  const session = () => scene.mintSession()
+  const known = headersOf({ session: session() })
+  const shown = certificateHeader('traefik', der)
+  const many = Array.from({ length: DISTINCT_SESSIONS }, () => headersOf({ session: session() }))
+  const bad = Array.from({ length: DISTINCT_BAD }, (_, index) =>
+    headersOf({
+      more: { ...certificateHeader('traefik', broken(der, index)), 'X-Forwarded-For': ATTACKER },
+    }),
+  )
+  const padding = Object.fromEntries(
+    Array.from({ length: 600 }, (_, index) => [`X-Padding-${index}`, 'x'.repeat(80)]),
+  )
+  return {
+    server: await startServer(
+      CERTLATCH,
+      ['serve'],
+      port,
+      settingsOf(files, 'traefik', port, adminPort),
+      { headers: known, status: 200 },
+    ),
+    known: await write('known', [known]),
+    manyCookies: await write('many cookies', many),
+    forged: await write('forged', [headersOf({ session: scene.forgedSession })]),
+    certificate: await write('certificate', [headersOf({ more: shown })]),
+    refused: await write('refused', [headersOf({})]),
+    badCertificates: await write('bad certificates', bad),
+    longHeaders: await write('long headers', [headersOf({ more: padding })]),
+    revocationListFile: join(folder, 'ca.crl'),
+  }
+}
+
+/** Another signature each, of the same length: nothing tells before it is verified. */
+function broken(der: Buffer, index: number): Buffer {
+  const copy = Buffer.from(der)
+  copy.writeUInt32BE(index, copy.length - 8)
+  return copy
+}

@@ -1,0 +1,79 @@
+import { readFileSync } from 'node:fs'
+import { connect, type Socket } from 'node:net'
+
+// Requests at a fixed rate, whatever the answers do: each is measured from the moment at which it was
+// due, so that waiting behind a slow answer counts. Prints one line of JSON.
+// `open-loop.js <port> <file of requests> <requests a second> <seconds>`
+const [, , port, file = '', rate, seconds] = process.argv
+
+const requests = readFileSync(file, 'latin1').split('\0')
+/** Near a request no timer: that is a millisecond late, as much as is measured. */
+const TIMER_IS_LATE = 2
+const latencies: number[] = []
+const idle: Socket[] = []
+const [interval, total] = [1000 / Number(rate), Number(rate) * Number(seconds)]
+let sent = 0
+let refused = 0
+let broken = 0
+
+const startedAt = performance.now() + 50
+tick()
+
+function tick(): void {
+  while (sent < total && performance.now() >= startedAt + sent * interval) {
+    ask(requests[sent % requests.length] ?? '', startedAt + sent * interval)
+    sent += 1
+  }
+  if (latencies.length + broken >= total) report()
+  else rest(startedAt + sent * interval - performance.now())
+}
+
+/** Awake all the time, it would take its core from a second one of its kind. */
+function rest(milliseconds: number): void {
+  const isAllSent = sent >= total
+  if (isAllSent || milliseconds > TIMER_IS_LATE) {
+    setTimeout(tick, isAllSent ? 1 : milliseconds - TIMER_IS_LATE)
+  } else {
+    setImmediate(tick)
+  }
+}
+
+/** On a connection that waits for nothing, or on a new one. */
+function ask(request: string, dueAt: number): void {
+  const socket = idle.pop() ?? connect({ port: Number(port), host: '127.0.0.1', noDelay: true })
+  let received = ''
+  const fail = () => {
+    broken += 1
+    socket.destroy()
+  }
+  const read = (chunk: string) => {
+    received += chunk
+    const headEnd = received.indexOf('\r\n\r\n')
+    if (headEnd === -1) return
+    const length = Number(/content-length: (\d+)/i.exec(received)?.[1] ?? 0)
+    if (received.length < headEnd + 4 + length) return
+    latencies.push(performance.now() - dueAt)
+    if (!received.startsWith('HTTP/1.1 2')) refused += 1
+    socket.off('data', read)
+    socket.off('error', fail)
+    idle.push(socket)
+  }
+  socket.setEncoding('latin1')
+  socket.on('data', read)
+  socket.on('error', fail)
+  socket.write(request, 'latin1')
+}
+
+function report(): void {
+  latencies.sort((a, b) => a - b)
+  const at = (share: number) => latencies[Math.floor(latencies.length * share)] ?? 0
+  const slice = {
+    requests: latencies.length,
+    seconds: (performance.now() - startedAt) / 1000,
+    p50: at(0.5),
+    p99: at(0.99),
+    refused,
+    broken,
+  }
+  process.stdout.write(`${JSON.stringify(slice)}\n`, () => process.exit(0))
+}

@@ -1,0 +1,255 @@
+import assert from 'node:assert/strict'
+import cluster from 'node:cluster'
+import { writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { availableParallelism } from 'node:os'
+import { test } from 'node:test'
+import { StartError } from '../../src/server/start-error.ts'
+import { dataPaths } from '../../src/store/data-directory.ts'
+import { readRunning } from '../../src/store/running.ts'
+import {
+  addDeviceNow,
+  certlatchNow,
+  startTestCluster,
+  type TestCluster,
+  until,
+} from '../support/cluster.ts'
+import {
+  type Answer,
+  asked,
+  type Connection,
+  header,
+  present,
+  requestBytes,
+  seriesKey,
+  sessionOf,
+  temporaryFolder,
+} from '../support/service.ts'
+
+const workers = () => Object.values(cluster.workers ?? {}).flatMap((worker) => worker ?? [])
+
+const NOTHING_SHOWN = { outcome: 'deny', via: 'none', reason: 'nothing-shown' }
+
+async function askMany(service: TestCluster, count: number): Promise<void> {
+  const answers = await Promise.all(Array.from({ length: count }, () => service.ask()))
+  for (const { status } of answers) assert.equal(status, 403)
+}
+
+test('Metrics are the sum of what all workers have answered', async (context) => {
+  const service = await startTestCluster(context)
+  assert.equal(workers().length, 2)
+  await askMany(service, 30)
+  const series = await service.series()
+  assert.equal(series.get(seriesKey('certlatch_decisions_total', NOTHING_SHOWN)), 30)
+  assert.equal(series.get('certlatch_decision_duration_seconds_count'), 30)
+  const bucket = { le: '+Inf' }
+  assert.equal(series.get(seriesKey('certlatch_decision_duration_seconds_bucket', bucket)), 30)
+  assert.equal(series.get('certlatch_workers'), 2)
+  assert.equal(series.get('certlatch_worker_restarts_total'), 0)
+  for (const name of ['primary', 'worker-1', 'worker-2']) {
+    const key = seriesKey('process_resident_memory_bytes', { process: name })
+    assert.ok(present(series.get(key)) > 0, name)
+  }
+  // Refusals are logged by whoever refused; both did.
+  const told = new Set(service.log.lines().flatMap(({ worker }) => worker ?? []))
+  assert.deepEqual([...told].sort(), [1, 2])
+})
+
+test('One change of the files is one reload, and in force in all workers', async (context) => {
+  const service = await startTestCluster(context)
+  const certificate = await addDeviceNow(service.dataDir, 'Phone of Ada')
+  // Ten connections in a row, of which each worker gets five.
+  let inARow = 0
+  while (inARow < 10) inARow = (await service.ask(certificate)).status === 200 ? inARow + 1 : 0
+  await until('the primary tells of it', () =>
+    service.log.lines().some(({ msg }) => msg === 'changed files are in force'),
+  )
+  assert.equal(await service.metric('certlatch_reloads_total'), 1)
+  const told = service.log.lines().filter(({ msg }) => msg === 'changed files are in force')
+  assert.equal(told.length, 1)
+})
+
+test('A session of one worker opens at all, and last seen is the latest of them', async (context) => {
+  const service = await startTestCluster(context)
+  const certificate = await addDeviceNow(service.dataDir, 'Phone of Ada')
+  let opened = await service.ask(certificate)
+  await until('the device is known', async () => {
+    opened = await service.ask(certificate)
+    return opened.status === 200
+  })
+  const cookie = sessionOf(opened)
+  await until('all workers know it', async () => {
+    const answers = await Promise.all([1, 2, 3, 4].map(() => service.ask([['Cookie', cookie]])))
+    return answers.every(({ status }) => status === 200)
+  })
+  const seen = (via: string) =>
+    service.metric('certlatch_device_last_seen_timestamp_seconds', { device: 'Phone of Ada', via })
+  const now = Date.now() / 1000
+  for (const via of ['certificate', 'session']) {
+    const at = present(await seen(via))
+    assert.ok(at > now - 30 && at <= now + 1, `${via}: ${at}`)
+  }
+  await service.stop()
+  const [running] = await readRunning(dataPaths(service.dataDir).running)
+  const [entry] = present(running).state.lastSeen
+  assert.equal(present(entry).name, 'Phone of Ada')
+  assert.ok(present(entry).sessionAt > 0)
+})
+
+test('device revoke answers when no worker lets the device in any more', async (context) => {
+  const service = await startTestCluster(context)
+  const environment = { CERTLATCH_DATA_DIR: service.dataDir }
+  const certificate = await addDeviceNow(service.dataDir, 'Phone of Ada')
+  await until('all workers know it', async () => {
+    const answers = await Promise.all([1, 2, 3, 4].map(() => service.ask(certificate)))
+    return answers.every(({ status }) => status === 200)
+  })
+  const revoked = await certlatchNow(['device', 'revoke', 'Phone of Ada'], environment)
+  assert.equal(revoked.exitCode, 0, revoked.stderr)
+  const answers = await Promise.all(Array.from({ length: 8 }, () => service.ask(certificate)))
+  assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([403]))
+  const [running] = await readRunning(dataPaths(service.dataDir).running)
+  assert.equal((await service.readiness()).crlNumber, present(running).state.crlNumber)
+})
+
+test('A rotated session key is confirmed by all workers', async (context) => {
+  const service = await startTestCluster(context)
+  const before = (await service.readiness()).keySet
+  const rotated = await certlatchNow(['key', 'rotate'], { CERTLATCH_DATA_DIR: service.dataDir })
+  assert.equal(rotated.exitCode, 0, rotated.stderr)
+  const { keySet } = await service.readiness()
+  assert.notEqual(keySet, before)
+  assert.equal(await service.metric('certlatch_session_keys_info', { key_set: keySet }), 1)
+})
+
+test('A worker that is killed is replaced, others go on, and no count goes back', async (context) => {
+  const service = await startTestCluster(context)
+  await askMany(service, 20)
+  assert.equal(await service.metric('certlatch_decisions_total', NOTHING_SHOWN), 20)
+  const [victim] = workers()
+  const kept = await Promise.all([service.connect(), service.connect()])
+  const question = requestBytes({ headers: asked() })
+  for (const connection of kept) assert.equal((await connection.send(question))?.status, 403)
+  present(victim).process.kill('SIGKILL')
+  const answers = await Promise.all(kept.map((connection) => connection.send(question)))
+  // One of the two was the victim's.
+  assert.equal(answers.filter((answer) => answer?.status === 403).length, 1)
+  for (const connection of kept) connection.close()
+  await until('another one serves', async () => {
+    const { status, checks } = await service.readiness()
+    const check = checks.find(({ name }: { name: string }) => name === 'workers')
+    const restarts = await service.metric('certlatch_worker_restarts_total')
+    return status === 200 && check.ok && restarts === 1
+  })
+  await askMany(service, 20)
+  const total = present(await service.metric('certlatch_decisions_total', NOTHING_SHOWN))
+  assert.ok(total >= 40 && total <= 43, `${total}`)
+  assert.equal(workers().length, 2)
+  const [told] = service.log.lines().filter(({ msg }) => msg === 'a worker has ended')
+  assert.equal(present(told)['signal'], 'SIGKILL')
+  assert.equal(present(told)['againInMilliseconds'], 100)
+})
+
+test('While they stop, a connection that is kept loses no question', async (context) => {
+  const service = await startTestCluster(context)
+  const question = requestBytes({ headers: asked() })
+  let answered = 0
+  const open = new Set<Connection>()
+  const proxyConnection = async (): Promise<void> => {
+    for (;;) {
+      const connection = await service.connect().catch(() => undefined)
+      if (connection === undefined) return
+      open.add(connection)
+      for (let isLast = false, first = true; !isLast; first = false) {
+        const answer: Answer | undefined = await connection.send(question)
+        if (answer === undefined) {
+          // The connection was taken, and no worker had it yet, when the last one left.
+          assert.ok(first, 'a question on a kept connection was lost')
+          return
+        }
+        assert.equal(answer.status, 403)
+        answered += 1
+        isLast = header(answer, 'Connection') === 'close'
+      }
+      connection.close()
+      open.delete(connection)
+    }
+  }
+  const pool = Array.from({ length: 8 }, proxyConnection)
+  await until('they are busy', () => answered > 200)
+  const before = answered
+  const stopped = service.stop()
+  const { status, checks } = await service.readiness()
+  assert.equal(status, 503)
+  assert.equal(checks.find(({ name }: { name: string }) => name === 'running').detail, 'stopping')
+  await stopped
+  // As the end of the process would.
+  for (const connection of open) connection.close()
+  await Promise.all(pool)
+  assert.ok(answered > before + pool.length, 'it was answering until the end')
+  assert.deepEqual(workers(), [])
+  assert.deepEqual(
+    service.log
+      .lines()
+      .map(({ msg }) => msg)
+      .filter((msg) => msg !== 'refused' && msg !== 'refusals left out of the log')
+      .slice(-2),
+    ['stopping', 'stopped'],
+  )
+})
+
+test('A port in use keeps all from starting, and leaves no process behind', async (context) => {
+  const other = createServer().listen(0, '127.0.0.1')
+  context.after(() => other.close())
+  await new Promise((resolve) => other.once('listening', resolve))
+  const address = other.address()
+  assert.ok(typeof address === 'object' && address !== null)
+  for (const name of ['CERTLATCH_LISTEN', 'CERTLATCH_ADMIN_LISTEN']) {
+    const settings = { [name]: `127.0.0.1:${address.port}` }
+    await assert.rejects(startTestCluster(context, { settings }), (error) => {
+      assert.ok(error instanceof StartError)
+      assert.deepEqual(error.problems, [
+        `${name} 127.0.0.1:${address.port} is in use by another process: stop that one, or choose another port`,
+      ])
+      return true
+    })
+    assert.deepEqual(workers(), [])
+  }
+})
+
+test('A change that is refused is told once by each process, and the state before stays', async (context) => {
+  const service = await startTestCluster(context)
+  await writeFile(dataPaths(service.dataDir).sessionKeys, 'nonsense')
+  const refusals = () => service.log.lines().filter(({ level }) => level === 'error')
+  await until('all have seen it', () => refusals().length === 3)
+  const { status, checks } = await service.readiness()
+  assert.equal(status, 200)
+  assert.equal(checks.find(({ name }: { name: string }) => name === 'files').ok, false)
+  assert.equal(await service.metric('certlatch_reload_failures_total'), 1)
+  // A worker that dies now cannot be replaced until the file is whole again.
+  present(workers()[0]).process.kill('SIGKILL')
+  await until('it was tried', () =>
+    refusals().some(({ msg, problems }) => msg === 'a worker has ended' && problems !== undefined),
+  )
+  assert.equal((await service.ask()).status, 403)
+})
+
+test('CERTLATCH_WORKERS that is no number ends with exit code 2, and more than cores is warned of', async () => {
+  const run = async (count: string) => {
+    return certlatchNow(['serve'], {
+      CERTLATCH_DATA_DIR: await temporaryFolder(),
+      CERTLATCH_LISTEN: '127.0.0.1:0',
+      CERTLATCH_ADMIN_LISTEN: '127.0.0.1:0',
+      CERTLATCH_WORKERS: count,
+    })
+  }
+  for (const nonsense of ['0', '-1', '2.5', 'many', '65', '1e1', ' 2']) {
+    const { exitCode, stderr } = await run(nonsense)
+    assert.equal(exitCode, 2)
+    assert.match(stderr, /CERTLATCH_WORKERS is ".*": expected a number of processes from 1 to 64/)
+  }
+  const tooMany = availableParallelism() + 1
+  const { exitCode, stdout } = await run(`${tooMany}`)
+  assert.equal(exitCode, 0)
+  assert.match(stdout, new RegExp(`CERTLATCH_WORKERS is ${tooMany}, and there `))
+})
