@@ -32,7 +32,7 @@ import {
   socketsOf,
 } from './support/home-assistant-used.ts'
 import { TRAEFIK } from './support/proxies.ts'
-import { until } from './support/tools.ts'
+import { pause, until } from './support/tools.ts'
 
 const PHONE = "Ada's phone"
 
@@ -76,9 +76,14 @@ for (const { title, start, missing } of BROWSERS) {
     })
 
     test('a reload under the worker, by the session alone', async () => {
+      // The page loads itself anew when the worker takes it over: after that it stays.
+      await pause(2_000)
+      await untilConnected(browser)
       household.recorder.veil(NO_CERTIFICATE)
       household.recorder.forget()
       await browser.reload()
+      const isAsked = () => socketsOf(household.recorder.questions()).length > 0
+      await until('a WebSocket is opened', isAsked, 30_000)
       await untilConnected(browser)
       assert.deepEqual(socketsOf(household.recorder.questions())[0]?.shown, ['session'])
     })

@@ -55,6 +55,9 @@ export function useHousehold(kind: ProxyKind, options: HouseholdOptions, width?:
       await page.open(household.address + path)
       await untilConnected(page)
       await untilWorkerIsActive(page)
+      // The page loads itself anew when a worker takes it over: from here on it stays.
+      await page.reload()
+      await untilConnected(page)
       await page.context.clearCookies({ name: SESSION.slice(0, -1) })
       household.recorder.forget()
     },
