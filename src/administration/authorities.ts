@@ -226,10 +226,14 @@ export function nextNumber(
   inForce: bigint,
 ): bigint {
   let number = BigInt(nowSeconds)
-  const known = [inForce, ...[...lists.values()].map((list) => list.number)]
-  for (const other of known) if (other >= number) number = other + 1n
-  return number
+  for (const list of lists.values()) if (list.number >= number) number = list.number + 1n
+  // A service far beyond all that is known here has another directory's, or is broken.
+  const isPlausible = inForce < number + FARTHEST_AHEAD
+  return isPlausible && inForce >= number ? inForce + 1n : number
 }
+
+/** Thirty years of a clock that was wrong. */
+const FARTHEST_AHEAD = 1_000_000_000n
 
 /** The highest CRL number that a service has told of. */
 async function highestInForce({ running }: DataPaths): Promise<bigint> {

@@ -87,14 +87,17 @@ export function readRevocationList(der: Buffer, issuers: readonly Issuer[]): Rea
   }
   const authority = authorityKeyIdentifier(extensions)
   if (authority === 'malformed') return refuseOf('has an unreadable authorityKeyIdentifier')
-  const keyIdentifier = authority === 'absent' ? undefined : authority.keyIdentifier
-  if (keyIdentifier !== undefined && named.every((issuer) => isOtherKey(issuer, keyIdentifier))) {
-    return refuseOf('belongs to another CA of the same name', true)
-  }
   const signers = named.filter((candidate) =>
     isSignedBy({ ...signed, tbs: signed.tbs.bytes }, candidate.key),
   )
-  if (signers.length === 0) return refuseOf('is not signed by that CA')
+  if (signers.length === 0) {
+    const keyIdentifier = authority === 'absent' ? undefined : authority.keyIdentifier
+    const isForeign =
+      keyIdentifier !== undefined && named.every((other) => isOtherKey(other, keyIdentifier))
+    return isForeign
+      ? refuseOf('belongs to another CA of the same name', true)
+      : refuseOf('is not signed by that CA')
+  }
   const issuer = signers.find(({ signsRevocationLists }) => signsRevocationLists)
   if (issuer === undefined) {
     return refuseOf(

@@ -38,13 +38,21 @@ const RULE_KEYS = [
   'dangerous',
 ] as const
 /** More would be a machine's work, and each is compared with all others for the warnings. */
-const MAX_RULES = 500
+const MAX_RULES = 200
+/** What a person writes is far shorter; and with YAML's aliases a long text can mean a huge one. */
+const MAX_BYTES = 32 * 1024
 
 /**
  * The rules that a policy file makes, with what is likely not meant in it; or everything that is
  * wrong with it, each with its place: `line 3, column 9: …`.
  */
 export function parsePolicy(content: Buffer, trustedProxies: Networks): ParsedPolicy {
+  if (content.length > MAX_BYTES) {
+    return {
+      ok: false,
+      problems: [`is longer than ${MAX_BYTES / 1024} kB: expected rules for people`],
+    }
+  }
   const text = decode(content)
   if (text === undefined) return { ok: false, problems: ['is not UTF-8 text'] }
   const problems: { readonly at: number; readonly sentence: string }[] = []

@@ -126,12 +126,32 @@ interface Asked {
 /** Whether method and client's network are those of the rule. */
 function isFor({ access, conditions }: ConditionalRule, asked: Asked): boolean {
   const { methods, from } = conditions
-  if (methods !== undefined && !methods.has(asked.method)) return false
+  if (
+    methods !== undefined &&
+    !methods.has(asked.method) &&
+    !isStrictlyFor(access, methods, asked)
+  ) {
+    return false
+  }
   if (from === undefined) return true
   asked.client ??= { address: clientAddress(asked.forwardedFor, asked.trustedProxies) }
   const { address } = asked.client
   // Nobody gets round a rule that denies, or into another one, by hiding where he comes from.
   return address === undefined ? access === 'deny' : containsAddress(from, address)
+}
+
+/**
+ * A rule that does not open is not escaped by spelling a method in another way, or by asking for the
+ * head of what it closes (RFC 9110 §9.3.2): some applications take both for the same.
+ */
+function isStrictlyFor(
+  access: Rule['access'],
+  methods: ReadonlySet<string>,
+  { method }: Asked,
+): boolean {
+  if (access === 'open') return false
+  const usual = method.toUpperCase()
+  return methods.has(usual) || (usual === 'HEAD' && methods.has('GET'))
 }
 
 function strictest(counted: readonly Rule[], literal: Rule): Rule {

@@ -106,17 +106,24 @@ export function describeRequest(
   { trustedProxies, logClient }: Discretion,
   headers: RequestHeaders,
   rawHeaders: readonly string[],
+  /** Who asks without being the proxy: what he says of a client is nobody's word. */
+  stranger?: string,
 ): Circumstances {
   const client =
-    logClient === 'none' ? undefined : clientAddress(headers.forwardedFor, trustedProxies)
+    logClient === 'none'
+      ? undefined
+      : (stranger ?? clientAddress(headers.forwardedFor, trustedProxies))
   return {
     client: client !== undefined && logClient === 'shortened' ? shortenAddress(client) : client,
-    method: headers.method?.slice(0, 32),
-    host: headers.host?.slice(0, 255),
-    path: headers.uri === undefined ? undefined : loggedPath(headers.uri),
+    method: headers.method && visible(headers.method.slice(0, 32)),
+    host: headers.host && visible(headers.host.slice(0, 255)),
+    path: headers.uri === undefined ? undefined : visible(loggedPath(headers.uri)),
     requestId: requestId(rawHeaders),
   }
 }
+
+/** JSON escapes the control characters of ASCII alone; a terminal obeys others too. */
+const visible = (text: string): string => text.replace(/\p{Cc}/gu, '?')
 
 const LONGEST_SEGMENT = 24
 const MAX_SEGMENTS = 6

@@ -66,6 +66,8 @@ export function describePeople(
   }
 }
 
+const ENDING: readonly string[] = ['active', 'expired', 'not yet valid', 'replaced']
+
 function describeDevice(
   { name, owner, certificates }: Device,
   snapshot: Snapshot,
@@ -81,7 +83,8 @@ function describeDevice(
   })
   const best = known.findLast(({ state }) => state === 'active') ?? known.at(-1)
   const ends = known
-    .filter(({ state }) => state === 'active' || state === 'expired' || state === 'not yet valid')
+    // A replaced one counts as long as the device has not shown its successor: it is locked out.
+    .filter(({ state }) => ENDING.includes(state))
     .sort((one, other) => lastUse(one) - lastUse(other) || one.end - other.end)
   return {
     name,

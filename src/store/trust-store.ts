@@ -73,7 +73,7 @@ export async function openTrustStore(
   if (!read.ok) return read
   const compiled = compileSnapshot(read.sources, files.staleRevocationList, undefined)
   if (!compiled.ok) return compiled
-  return { ok: true, store: watch(files, events, compiled.snapshot, seen, digest(read)) }
+  return { ok: true, store: watch(files, events, compiled.snapshot, seen, read.sources) }
 }
 
 const filePaths = (files: TrustFiles): readonly (string | undefined)[] =>
@@ -167,17 +167,51 @@ function contents(sources: Sources): readonly (Buffer | string)[] {
   return [authorities.content, sessionKeys.content, ...optional, ...entries]
 }
 
+/** What is in force, and how other files come to be. */
+function holdSnapshot(
+  stale: TrustFiles['staleRevocationList'],
+  { onReplaced }: TrustEvents,
+  first: Snapshot,
+  firstSources: Sources,
+) {
+  let current = first
+  let good = firstSources
+  const take = (sources: Sources): readonly string[] => {
+    const compiled = compileSnapshot(sources, stale, current)
+    if (!compiled.ok) return compiled.problems
+    good = sources
+    current = compiled.snapshot
+    onReplaced(current)
+    return []
+  }
+  return {
+    get current() {
+      return current
+    },
+    /** Answers what is wrong with them; then what was in force stays, but what closes more counts. */
+    take: (sources: Sources): readonly string[] => {
+      const problems = take(sources)
+      if (problems.length > 0 && closesMore(sources, good)) {
+        // A rule with a slip of the pen must not keep a lost phone in.
+        const { revocationLists, blocks } = sources
+        take({ ...good, revocationLists, blocks })
+      }
+      return problems
+    },
+  }
+}
+
 function watch(
   files: TrustFiles,
   events: TrustEvents,
   first: Snapshot,
   firstLook: Look,
-  firstDigest: string,
+  firstSources: Sources,
 ): TrustStore {
-  let current = first
+  const held = holdSnapshot(files.staleRevocationList, events, first, firstSources)
   let problems: readonly string[] = []
   let seen = firstLook
-  let readDigest = firstDigest
+  let readDigest = digest({ ok: true, sources: firstSources })
   let underWay: Promise<void> = Promise.resolve()
   let lookingSince: number | undefined
   let lookedAt = performance.now()
@@ -195,16 +229,9 @@ function watch(
     const readNow = digest(read)
     if (readNow === readDigest) return
     readDigest = readNow
-    const compiled = read.ok
-      ? compileSnapshot(read.sources, files.staleRevocationList, current)
-      : read
-    if (!compiled.ok) {
-      report(compiled.problems)
-      return
-    }
-    problems = []
-    current = compiled.snapshot
-    events.onReplaced(current)
+    const found = read.ok ? held.take(read.sources) : read.problems
+    if (found.length > 0) report(found)
+    else problems = []
   }
   const safely = () =>
     lookAgain().catch((error) => report([`the files could not be read again: ${String(error)}`]))
@@ -234,7 +261,7 @@ function watch(
   timer.unref()
   return {
     get current() {
-      return current
+      return held.current
     },
     get problems() {
       return problems
@@ -245,6 +272,13 @@ function watch(
       nowMilliseconds - lookedAt < STANDSTILL_MILLISECONDS || hanging ? undefined : catchUp(),
     close: () => clearInterval(timer),
   }
+}
+
+/** Whether CRLs or blocks are other ones than those in force. */
+function closesMore({ revocationLists, blocks }: Sources, good: Sources): boolean {
+  const isOther = (one: Source | undefined, other: Source | undefined) =>
+    one !== undefined && (other === undefined || !one.content.equals(other.content))
+  return isOther(revocationLists, good.revocationLists) || isOther(blocks, good.blocks)
 }
 
 const aMoment = (): Promise<unknown> => wait(CATCH_UP_MILLISECONDS, undefined, { ref: false })

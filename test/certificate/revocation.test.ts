@@ -101,7 +101,6 @@ for (const [name, authority, what] of USABLE) {
 
 /** Why a list cannot be used. */
 const UNUSABLE: readonly (readonly [string, RegExp])[] = [
-  ['crl-of-twin', /^the CRL of "O=Home, CN=Home Device CA" is not signed by that CA$/],
   ['crl-sha1', /weaker than SHA-256/],
   ['crl-delta', /has a critical extension .* \(a delta CRL\?\)/],
   ['crl-unknown-critical', /has a critical extension that certlatch does not know/],
@@ -301,4 +300,21 @@ test('any bytes get an answer, and it is not that they are a list', () => {
       assert.ok(!readRevocationList(Buffer.from(bytes), home).ok)
     }),
   )
+})
+
+test('a list of another CA with the same name is foreign, not broken', () => {
+  const read = readRevocationList(fixture('crl-of-twin'), [issuerOf('ca-p256')])
+  assert.deepEqual(read, {
+    ok: false,
+    problem: 'the CRL of "O=Home, CN=Home Device CA" belongs to another CA of the same name',
+    foreign: true,
+  })
+})
+
+test('a list that is changed is broken, whatever key it names', () => {
+  const changed = Buffer.from(fixture('crl-empty'))
+  const last = changed.length - 1
+  changed[last] = (changed[last] ?? 0) ^ 1
+  const read = readRevocationList(changed, [issuerOf('ca-p256')])
+  assert.ok(!read.ok && !read.foreign)
 })

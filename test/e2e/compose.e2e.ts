@@ -366,7 +366,10 @@ describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
     try {
       const address = await project.composeWithCaddy('port', 'caddy', '443')
       port = Number(address.trim().split(':').at(-1))
-      assert.equal((await visit({})).status, 403)
+      await until(
+        async () => (await visit({}).catch(() => undefined))?.status === 403,
+        'Caddy answers',
+      )
       const answer = await visit(other)
       assert.equal(answer.status, 200)
       const shown = { cookie: cookieOfTraefik }

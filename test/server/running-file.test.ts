@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { signOut } from '../../src/administration/block-certificate.ts'
 import { dataPaths } from '../../src/store/data-directory.ts'
+import { machineIdentity } from '../../src/store/lock-holder.ts'
 import { readLastSeen, runningId } from '../../src/store/running.ts'
 import { parseRunningState } from '../../src/store/running-state.ts'
 import {
@@ -23,7 +24,8 @@ import {
 
 /** What a service says of itself. */
 async function stateOf({ dataDir, port }: TestService) {
-  const id = runningId(hostname(), `127.0.0.1:${port}`)
+  const machine = `${hostname()} ${(await machineIdentity()) ?? ''}`
+  const id = runningId(machine, `127.0.0.1:${port}`)
   const text = await readFile(join(dataPaths(dataDir).running, `${id}.json`), 'utf8')
   return present(parseRunningState(text))
 }

@@ -407,3 +407,12 @@ test('Who has stood still is told to look first, once for all who ask', async (c
   await first
   assert.equal(numberInForce(opened), 11n)
 })
+
+test('A new CRL is in force though another file is broken, and that is still told', async (context) => {
+  const opened = await open(context)
+  await writeFile(opened.paths.keys, 'not a key')
+  await replaceFile(opened.paths.crl, list(11), MODE.public)
+  await opened.refresh()
+  assert.equal(numberInForce(opened), 11n)
+  assert.equal(opened.store.problems.length, 1)
+})

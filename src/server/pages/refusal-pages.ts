@@ -130,7 +130,7 @@ const TEXTS: Readonly<Record<RefusalKind, Text>> = {
   },
   closed: {
     title: 'This page is closed',
-    lead: 'The client certificate of this device does not open it. Other pages of this server may be open to you.',
+    lead: 'What you asked for is not open to what this device has shown. A client certificate, or another one, may open it; other pages of this server may be open already.',
     steps: ['Do you need it? Ask whoever runs this server.'],
     way: 'start',
   },

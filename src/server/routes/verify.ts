@@ -76,7 +76,7 @@ export function verifyRoute(service: VerifyService): Middleware {
       ? { status: 200, headers: allowHeaders(service, decision, headers, key, nowSeconds) }
       : refusalOf(refusals, decision.reason, headers, grounds)
     service.countDecision(decision, (performance.now() - startedAt) / 1000)
-    tell(service, decision, headers, req.rawHeaders, nowSeconds)
+    tell(service, decision, headers, req, nowSeconds)
     end(service, res, answer)
   }
 
@@ -129,16 +129,16 @@ function tell(
   service: VerifyService,
   decision: Decision,
   headers: RequestHeaders,
-  rawHeaders: readonly string[],
+  req: IncomingMessage,
   nowSeconds: number,
 ): void {
   if (!decision.allow) {
-    tellRefusal(service, decision, headers, rawHeaders)
+    tellRefusal(service, decision, headers, req)
     return
   }
   const isFirstToday = noteSeen(service, decision, nowSeconds)
   if (isFirstToday || decision.setSession !== undefined) {
-    const describe = describer(service, headers, rawHeaders)
+    const describe = describer(service, headers, req.rawHeaders)
     service.audit.allowed(decision, isFirstToday, describe)
   }
 }
@@ -152,10 +152,11 @@ function tellRefusal(
   service: VerifyService,
   deny: Deny,
   headers: RequestHeaders,
-  rawHeaders: readonly string[],
+  { rawHeaders, socket }: IncomingMessage,
 ): void {
+  const stranger = deny.reason === 'untrusted-proxy' ? socket.remoteAddress : undefined
   service.audit.refused(deny, () => ({
-    ...describeRequest(service, headers, rawHeaders),
+    ...describeRequest(service, headers, rawHeaders, stranger),
     device: service.deviceOf(headers),
     ...(OF_A_RULE.has(deny.reason) && { rule: ruleOf(service, headers) }),
   }))
