@@ -66,6 +66,8 @@ export interface CertificateReference {
   /** Known where the certificate itself was shown. */
   readonly sha256?: string
   readonly notAfter?: number
+  /** Of a session: when its certificate was last shown, Unix seconds. */
+  readonly certificateSeenAt?: number
 }
 
 /**

@@ -26,6 +26,8 @@ export interface RefusedCircumstances extends Circumstances {
 export interface Audit {
   refused(deny: Deny, describe: () => RefusedCircumstances): void
   allowed(allow: Allow, isFirstToday: boolean, describe: () => Circumstances): void
+  /** Tells what was left out though no other refusal has come since; at the end, of what goes on too. */
+  tellLeftOut(isEnd: boolean): void
 }
 
 const PER_WINDOW = 10
@@ -43,6 +45,14 @@ export function createAudit(log: Log, nowMilliseconds: () => number): Audit {
   const refusals = new Map<string, Window>()
   const sessions = new Map<string, Window>()
   return {
+    tellLeftOut: (isEnd) => {
+      const now = nowMilliseconds()
+      for (const [reason, { startedAt, leftOut }] of refusals) {
+        if (!isEnd && now - startedAt < WINDOW_MILLISECONDS) continue
+        if (leftOut > 0) log.info({ reason, leftOut }, 'refusals left out of the log')
+        refusals.delete(reason)
+      }
+    },
     refused: ({ reason, via }, describe) => {
       const { isTold, leftOut } = sample(
         refusals,

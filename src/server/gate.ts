@@ -45,6 +45,9 @@ export async function openGate(options: GateOptions): Promise<Gate> {
   })
   let judge = createJudge(config, trust.current, tally.cache, lastSeen, budget)
   let draining = false
+  const audit = createAudit(log, () => performance.now())
+  const timer = setInterval(() => audit.tellLeftOut(false), LEFT_OUT_MILLISECONDS)
+  timer.unref()
   const service: VerifyService = {
     ...verifyConfigOf(config),
     grounds: () => judge.grounds,
@@ -55,7 +58,7 @@ export async function openGate(options: GateOptions): Promise<Gate> {
     countDecision: (decision, seconds) => countDecision(tally, decision, seconds),
     seenOf: (identity) => judge.seenOf(identity),
     deviceOf: (headers) => judge.deviceOf(headers),
-    audit: createAudit(log, () => performance.now()),
+    audit,
     logError: createErrorLog(log),
   }
   const app = createVerifyApp(service, config.sessionTtlSeconds)
@@ -65,12 +68,17 @@ export async function openGate(options: GateOptions): Promise<Gate> {
     server,
     cacheEntries: () => judge.cache.entries,
     isDraining: () => draining,
-    drain: () => {
+    drain: async () => {
       draining = true
-      return drain(server)
+      await drain(server)
+      clearInterval(timer)
+      audit.tellLeftOut(true)
     },
   }
 }
+
+/** How often it is looked whether the log owes a number. */
+const LEFT_OUT_MILLISECONDS = 10_000
 
 const MALFORMED = { allow: false, via: 'none', reason: 'malformed-http' } as const
 

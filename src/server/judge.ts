@@ -55,7 +55,11 @@ export function createJudge(
   }
 }
 
-type Known = { readonly recognised: Recognised & { ok: true }; readonly endsAt: number }
+interface Known {
+  readonly recognised: Recognised & { ok: true }
+  readonly endsAt: number
+  readonly place: Seen
+}
 
 /** Whose a certificate is: by the registry, or by its own words where its CA is asked no entry of. */
 function createRecognise(
@@ -67,8 +71,9 @@ function createRecognise(
   for (const [key, { device, certificate }] of registry?.byCertificate ?? []) {
     const identity = { device: device.name, user: device.owner ?? device.name }
     const endsAt = certificate.endsAt ?? Number.POSITIVE_INFINITY
-    seen.set(identity, lastSeen.ofDevice({ ...certificate, name: undefined }, device.name))
-    known.set(key, { recognised: { ok: true, identity, name: undefined }, endsAt })
+    const place = lastSeen.ofDevice({ ...certificate, name: undefined }, device.name)
+    seen.set(identity, place)
+    known.set(key, { recognised: { ok: true, identity, name: undefined }, endsAt, place })
   }
   // As long as its place is kept: an identity for each request, and a WeakMap that takes it in, cost
   // 0.2 µs of the 2 that a decision takes.
@@ -88,6 +93,11 @@ function createRecognise(
   return (certificate, nowSeconds) => {
     const found = known.get(deviceKey(certificate.issuerKeyHash, certificate.serial))
     if (found !== undefined) {
+      const { certificateSeenAt } = certificate
+      // A session still knows it where this service has lost it, with its folder for instance.
+      if (certificateSeenAt !== undefined && found.place.certificateAt === 0) {
+        found.place.certificateAt = certificateSeenAt
+      }
       const hasEnded = nowSeconds >= found.endsAt
       return hasEnded ? { ok: false, reason: 'certificate-superseded' } : found.recognised
     }

@@ -392,6 +392,14 @@ rules:
     assert.deepEqual(parsed, { ok: false, problems: ['is not UTF-8 text'] })
   })
 
+  test('is longer than what a person writes', () => {
+    const parsed = parsePolicy(Buffer.alloc(32 * 1024 + 1, '#'), LOOPBACK)
+    assert.deepEqual(parsed, {
+      ok: false,
+      problems: ['is longer than 32 kB: expected rules for people'],
+    })
+  })
+
   test('are more rules than a person writes', () => {
     const rules = Array.from({ length: 201 }, (_, index) => `  - {path: /${index}, access: deny}\n`)
     assert.deepEqual(problemsOf(`version: 1\nrules:\n${rules.join('')}`), [

@@ -60,6 +60,18 @@ describe('the first rule that matches', () => {
     assert.equal(nameAt(policy, '/a', { method: 'GET' }), 'default')
     assert.equal(nameAt(policy, '/a', { method: 'post' }), 'default')
   })
+
+  test('that does not open is not escaped by another spelling, nor by asking for the head alone', () => {
+    const policy = policyFrom(
+      'rules:',
+      '  - {name: no posts, methods: POST, path: /a, access: deny}',
+      '  - {name: no gets, methods: GET, path: /b, access: deny}',
+    )
+    assert.equal(nameAt(policy, '/a', { method: 'post' }), 'no posts')
+    assert.equal(nameAt(policy, '/a', { method: 'GET' }), 'default')
+    assert.equal(nameAt(policy, '/b', { method: 'HEAD' }), 'no gets')
+    assert.equal(nameAt(policy, '/b', { method: 'POST' }), 'default')
+  })
 })
 
 describe('a path', () => {

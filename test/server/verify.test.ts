@@ -511,7 +511,7 @@ async function routeOn(context: TestContext, parts: Partial<VerifyService>) {
     },
     logClient: 'full',
     deviceOf: () => undefined,
-    audit: { refused: () => {}, allowed: () => {} },
+    audit: { refused: () => {}, allowed: () => {}, tellLeftOut: () => {} },
     logError: (error) => logged.push(error),
     ...parts,
   }
@@ -603,7 +603,7 @@ test('A fault of the files or while minting closes too', async (context) => {
 test('A fault in a counter or in the log closes too', async (context) => {
   const { ask, logged } = await routeOn(context, {
     grounds: () => grounds({}),
-    audit: { refused: bug, allowed: bug },
+    audit: { refused: bug, allowed: bug, tellLeftOut: bug },
   })
   assertRefused(await ask())
   assert.equal(logged.length, 1)
