@@ -171,7 +171,7 @@ certificatesResolvers:
 
   it('agree on the addresses of several certlatch, which are all that there are', async () => {
     const { services, networks } = parse(await read('deploy/compose/scale.yml'), COMPOSE_TAGS)
-    const addresses = ['10.157.94.4', '10.157.94.5', '10.157.94.6']
+    const addresses = ['10.157.95.4', '10.157.95.5', '10.157.95.6']
     const dynamic = parse(await read('deploy/traefik/scale/dynamic/certlatch.yml'))
     const { servers } = dynamic.http.services.certlatch.loadBalancer
     const urls = servers.map(({ url }: { readonly url: string }) => url)
@@ -183,11 +183,11 @@ certificatesResolvers:
     // Of the range's four addresses the last is the subnet's broadcast address.
     assert.deepEqual(
       [subnet, gateway, ip_range],
-      ['10.157.94.0/29', '10.157.94.1', '10.157.94.4/30'],
+      ['10.157.95.0/29', '10.157.95.1', '10.157.95.4/30'],
     )
     assert.equal(networks.replicas.internal, true)
     const { ipv4_address: traefik } = services.traefik.networks.replicas
-    assert.equal(traefik, '10.157.94.2')
+    assert.equal(traefik, '10.157.95.2')
     const { CERTLATCH_TRUSTED_PROXIES: trusted } = services.certlatch.environment
     assert.equal(trusted, `${traefik},loopback`)
     assert.ok(parseConfig({ CERTLATCH_TRUSTED_PROXIES: trusted }).ok)

@@ -117,7 +117,7 @@ describe('three certlatch behind Traefik', { skip, timeout: 600_000 }, () => {
 
   it('come up together on empty volumes, each at an address that Traefik knows', async () => {
     const addresses = await Promise.all(replicas.map(addressOf))
-    assert.deepEqual([...addresses].sort(), ['10.157.94.4', '10.157.94.5', '10.157.94.6'])
+    assert.deepEqual([...addresses].sort(), ['10.157.95.4', '10.157.95.5', '10.157.95.6'])
   })
 
   it('open each to the cookie that one of them has set', async () => {
