@@ -5,13 +5,14 @@ import type { CertificateReference } from '../decide.ts'
 import type { CertificateEncoding } from '../proxy/dialects.ts'
 import { readCertificateHeader } from '../proxy/encodings.ts'
 import type { KeyRing } from '../session/key-ring.ts'
-import { MAC_LENGTH, type VerifiedToken, verifyToken } from '../session/token.ts'
+import { MAC_LENGTH, MAX_TOKEN_LENGTH, type VerifiedToken, verifyToken } from '../session/token.ts'
 import type { CheckBudget } from './check-budget.ts'
 
-/** Remembered verdicts: good and bad certificates apart, so that bad ones push no good one out. */
+/** Remembered verdicts: good and bad apart, so that bad ones push no good one out. */
 const GOOD_CERTIFICATES = 2_000
 const BAD_CERTIFICATES = 500
 const SESSIONS = 10_000
+const BAD_TOKENS = 500
 
 /** What the cache did, counted for the metrics. */
 export interface CacheTally {
@@ -39,16 +40,16 @@ export interface VerdictCache {
  */
 const keyOf = (value: string): string => hash('sha256', value, 'base64')
 
-/** The MAC: found without hashing the token (half a microsecond), and only we can make one. */
+/** The MAC, or what stands in its place: found without hashing the token (half a microsecond). */
 const macOf = (token: string): string => token.slice(-MAC_LENGTH)
 
 /** The same characters, apart from the header that they were cut from. */
 const detached = (token: string): string => Buffer.from(token, 'latin1').toString('latin1')
 
 /** What was verified under a MAC: another token that ends alike is another token. */
-interface KnownSession {
+interface KnownToken<Verdict extends VerifiedToken> {
   readonly token: string
-  readonly verdict: GoodToken
+  readonly verdict: Verdict
 }
 
 type GoodToken = Extract<VerifiedToken, { ok: true }>
@@ -64,11 +65,14 @@ export function createVerdictCache(
 ): VerdictCache {
   const good = new LRUCache<string, CertificateVerdict>({ max: GOOD_CERTIFICATES })
   const bad = new LRUCache<string, CertificateVerdict | 'absent'>({ max: BAD_CERTIFICATES })
-  const sessions = new LRUCache<string, KnownSession>({ max: SESSIONS })
+  const sessions = new LRUCache<string, KnownToken<GoodToken>>({ max: SESSIONS })
+  const badTokens = new LRUCache<string, KnownToken<VerifiedToken>>({ max: BAD_TOKENS })
 
-  const rememberSession = (shown: string, verdict: GoodToken): void => {
+  const remember = (shown: string, verdict: VerifiedToken): void => {
     const token = detached(shown)
-    sessions.set(macOf(token), { token, verdict })
+    if (verdict.ok) sessions.set(macOf(token), { token, verdict })
+    // Longer ones are refused at a glance, and would make the size of the memory the client's choice.
+    else if (token.length <= MAX_TOKEN_LENGTH) badTokens.set(macOf(token), { token, verdict })
   }
 
   return {
@@ -90,15 +94,20 @@ export function createVerdictCache(
       return verdict
     },
     verifyToken(token) {
-      const known = sessions.get(macOf(token))
+      const mac = macOf(token)
+      const known = sessions.get(mac)
       if (known?.token === token) {
         tally.hits += 1
         return known.verdict
       }
+      const bad = badTokens.get(mac)
+      if (bad?.token === token) {
+        tally.hits += 1
+        return bad.verdict
+      }
       tally.misses += 1
       const verdict = verifyToken(token, keyRing)
-      // Forged ones are not remembered: whoever sends them could push the good ones out.
-      if (verdict.ok) rememberSession(token, verdict)
+      remember(token, verdict)
       return verdict
     },
     knownCertificate(headerValue) {
@@ -110,7 +119,7 @@ export function createVerdictCache(
       return known?.token === token ? known.verdict.claims : undefined
     },
     get entries() {
-      return good.size + bad.size + sessions.size
+      return good.size + bad.size + sessions.size + badTokens.size
     },
   }
 }

@@ -39,7 +39,7 @@ export type VerifiedToken =
 
 const VERSION = 'v1'
 /** Far above any token that we mint; what is longer is not worth a MAC. */
-const MAX_TOKEN_LENGTH = 2048
+export const MAX_TOKEN_LENGTH = 2048
 /** Digits at its end: 32 bytes, base64url. */
 export const MAC_LENGTH = 43
 const TOKEN = /^v1\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{43}$/

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { FRONTS, type Front } from './fronts.ts'
 import { type Generator, loadAtRate, type Slice } from './load.ts'
+import { type Oauth, prepareOauth } from './peers.ts'
 import { freePort, type RunningServer, startProgram, startServer } from './processes.ts'
 import { type Headers, headersOf, type Scene, settingsOf, writeFiles } from './scene.ts'
 import { median } from './statistics.ts'
@@ -11,7 +12,7 @@ import { BARE, CERTLATCH } from './targets.ts'
 export interface Passage {
   readonly proxy: string
   /** Whom the proxy asks. */
-  readonly asks: 'nobody' | 'bare node:http' | 'certlatch'
+  readonly asks: 'nobody' | 'bare node:http' | 'certlatch' | 'oauth2-proxy'
   readonly requestsPerSecond: number
   /** Milliseconds at the fixed rate. */
   readonly p50: number
@@ -30,6 +31,7 @@ interface Way {
   readonly proxy: Front['name']
   readonly asks: Passage['asks']
   readonly port: number
+  readonly requests: string
   readonly servers: readonly RunningServer[]
   readonly samples: { readonly load: Slice; readonly rate: Slice; readonly cpu: number }[]
 }
@@ -43,19 +45,18 @@ export async function measureBehind(
   tell: (line: string) => void,
 ): Promise<readonly Passage[]> {
   const passages: Passage[] = []
-  const headers = clientHeaders(scene)
-  const requests = await requestsFile(folder, 'through a proxy', [headers], PATH)
+  const oauth = await prepareOauth(folder).catch(() => undefined)
   for (const front of FRONTS) {
     const started: RunningServer[] = []
     try {
-      const ways = await startWays(front, join(folder, front.name), scene, headers, started)
-      for (const way of ways) await generator.load(way.port, requests, sliceSeconds)
+      const ways = await startWays(front, join(folder, front.name), scene, oauth, started)
+      for (const way of ways) await generator.load(way.port, way.requests, sliceSeconds)
       for (let round = 1; round <= rounds; round += 1) {
         for (const way of ways) {
           const before = await cpuOf(way)
-          const load = await generator.load(way.port, requests, sliceSeconds)
+          const load = await generator.load(way.port, way.requests, sliceSeconds)
           const cpu = (await cpuOf(way)) - before
-          const rate = await loadAtRate(way.port, requests, perSecond, sliceSeconds)
+          const rate = await loadAtRate(way.port, way.requests, perSecond, sliceSeconds)
           check(way, load)
           check(way, rate)
           way.samples.push({ load, rate, cpu })
@@ -74,18 +75,25 @@ export async function measureBehind(
 const PATH = '/api/states/light.kitchen?v=2'
 
 /** What the client sends itself: all else is the proxy's to say. */
-function clientHeaders(scene: Scene): Headers {
-  const all = Object.entries(headersOf({ session: scene.mintSession() }))
+function clientHeaders(headers: Headers): Headers {
+  const all = Object.entries(headers)
   return Object.fromEntries(all.filter(([name]) => !name.startsWith('X-Forwarded-')))
+}
+
+/** Whom a proxy asks. */
+interface Asked {
+  readonly server: RunningServer
+  readonly path: string
 }
 
 async function startWays(
   front: Front,
   folder: string,
   scene: Scene,
-  headers: Headers,
+  oauth: Oauth | undefined,
   started: RunningServer[],
 ): Promise<readonly Way[]> {
+  const headers = clientHeaders(headersOf({ session: scene.mintSession() }))
   const keep = (server: RunningServer) => {
     started.push(server)
     return server
@@ -100,25 +108,37 @@ async function startWays(
     return keep(await startServer(CERTLATCH, ['serve'], port, settings, { headers, status: 403 }))
   }
   const application = await startBare()
-  const startWay = async (asks: Passage['asks'], asked?: RunningServer): Promise<Way> => {
+  const startWay = async (
+    asks: Passage['asks'],
+    asked?: Asked,
+    shown: Headers = headers,
+  ): Promise<Way> => {
     const port = await freePort()
+    const wayFolder = join(folder, asks.replace(/[^a-z0-9]/g, ''))
     const command = await front.prepare({
-      folder: join(folder, asks.replace(/[^a-z]/g, '')),
+      folder: wayFolder,
       port,
-      asks: asked?.port,
+      asks: asked && { port: asked.server.port, path: asked.path },
       application: application.port,
     })
-    const ask = { headers, status: 200, path: PATH }
+    const ask = { headers: shown, status: 200, path: PATH }
     const proxy = keep(await startProgram(command, port, { HOME: folder }, ask))
-    const servers = asked === undefined ? [proxy, application] : [proxy, asked, application]
-    return { proxy: front.name, asks, port, servers, samples: [] }
+    const servers = asked === undefined ? [proxy, application] : [proxy, asked.server, application]
+    const requests = await requestsFile(wayFolder, asks, [shown], PATH)
+    return { proxy: front.name, asks, port, requests, servers, samples: [] }
   }
+  const path = '/verify'
   // First, for it finds out whether the program is there at all; the folder is made on the way.
-  return [
+  const ways = [
     await startWay('nobody'),
-    await startWay('bare node:http', await startBare()),
-    await startWay('certlatch', await startCertlatch()),
+    await startWay('bare node:http', { server: await startBare(), path }),
+    await startWay('certlatch', { server: await startCertlatch(), path }),
   ]
+  if (oauth === undefined) return ways
+  const shown = clientHeaders({ ...headersOf({}), Cookie: `theme=dark; ${oauth.cookie}` })
+  const ask = { headers: shown, status: oauth.status, path: oauth.path }
+  const server = keep(await oauth.start(ask))
+  return [...ways, await startWay('oauth2-proxy', { server, path: oauth.path }, shown)]
 }
 
 async function cpuOf({ servers }: Way): Promise<number> {
@@ -152,10 +172,14 @@ export function writePassages(passages: readonly Passage[], { perSecond }: Behin
     const [open, bare] = [of('nobody'), of('bare node:http')]
     const ratio = (other: Passage | undefined) =>
       other === undefined ? '–' : (passage.requestsPerSecond / other.requestsPerSecond).toFixed(2)
+    const above = (what: 'p50' | 'p99', other: Passage | undefined) => {
+      const more = other === undefined ? 0 : passage[what] - other[what]
+      return `${more < 0 ? '−' : '+'}${Math.abs(more).toFixed(2)}`
+    }
     const added = (what: 'p50' | 'p99') =>
-      open === undefined
-        ? '–'
-        : `${passage[what].toFixed(2)} (+${(passage[what] - open[what]).toFixed(2)})`
+      passage.asks === 'nobody'
+        ? passage[what].toFixed(2)
+        : `${passage[what].toFixed(2)} (${above(what, open)}, ${above(what, bare)})`
     const cells = [
       passage.proxy,
       passage.asks,
@@ -169,7 +193,7 @@ export function writePassages(passages: readonly Passage[], { perSecond }: Behin
     return `| ${cells.join(' | ')} |`
   })
   return `
-Through a real proxy, HTTP without TLS, a known cookie; proxy, whom it asks and application share one core, the generator has the other. Latency is at ${perSecond} requests a second, each measured from when it was due; in brackets what it is more than without asking.
+Through a real proxy, HTTP without TLS, a known cookie; proxy, whom it asks and application share one core, the generator has the other. Latency is at ${perSecond} requests a second, each measured from when it was due; in brackets what it is more than of asking nobody, and than of asking a bare server.
 
 | proxy | asks | requests/s | of asking nobody | of asking a bare server | CPU µs, all processes | p50 ms | p99 ms |
 |---|---|---|---|---|---|---|---|

@@ -6,7 +6,7 @@ import { findProgram } from '../e2e/support/tools.ts'
 export interface Places {
   readonly folder: string
   readonly port: number
-  readonly asks: number | undefined
+  readonly asks: { readonly port: number; readonly path: string } | undefined
   readonly application: number
 }
 
@@ -30,15 +30,15 @@ http://:${port} {
 ${
   asks === undefined
     ? ''
-    : `		reverse_proxy 127.0.0.1:${asks} {
+    : `		reverse_proxy 127.0.0.1:${asks.port} {
 			method GET
-			rewrite /verify?
+			rewrite ${asks.path}?
 			header_up X-Forwarded-Proto https
 			header_up X-Forwarded-Method {method}
 			header_up X-Forwarded-Uri {uri}
 			header_up -Connection
 			header_up -Upgrade
-			@allowed status 200
+			@allowed status 2xx
 			handle_response @allowed {
 				vars user {rp.header.Remote-User}
 				copy_response_headers {
@@ -78,7 +78,7 @@ const traefikDynamic = ({ asks, application }: Places) => ({
         },
         gate: {
           forwardAuth: {
-            address: `http://127.0.0.1:${asks}/verify`,
+            address: `http://127.0.0.1:${asks.port}${asks.path}`,
             trustForwardHeader: true,
             authResponseHeaders: ['Remote-User', 'Cookie'],
             addAuthCookiesToResponse: ['__Host-certlatch'],
@@ -114,7 +114,7 @@ http {
   ${TEMPORARY.map((name) => `${name}_temp_path ${folder}/${name};`).join('\n  ')}
   keepalive_requests 100000000;
   upstream application { server 127.0.0.1:${application}; keepalive 64; keepalive_requests 100000000; }
-  ${asks === undefined ? '' : `upstream gate { server 127.0.0.1:${asks}; keepalive 64; keepalive_requests 100000000; }`}
+  ${asks === undefined ? '' : `upstream gate { server 127.0.0.1:${asks.port}; keepalive 64; keepalive_requests 100000000; }`}
   server {
     listen 127.0.0.1:${port};
     location / {
@@ -125,7 +125,7 @@ http {
     }
     location = /_gate {
       internal;
-      proxy_pass http://${asks === undefined ? 'application' : 'gate'}/verify;
+      proxy_pass http://${asks === undefined ? 'application' : `gate${asks.path}`};
       proxy_http_version 1.1;
       proxy_method HEAD;
       proxy_pass_request_body off;

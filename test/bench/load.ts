@@ -17,6 +17,9 @@ export interface Slice {
   readonly broken: number
 }
 
+/** Where the generator runs: on a core of its own, or wherever there is room. */
+export type Core = 'own' | 'any'
+
 const CONNECTIONS = 48
 const GENERATOR_CORE = 1
 const SCRIPT = join(import.meta.dirname, '../../../test/bench/wrk.lua')
@@ -25,7 +28,7 @@ export interface Generator {
   /** For the report. */
   readonly name: string
   /** Keeps 48 connections busy; `requests` is a file of whole requests, separated by NUL. */
-  load(port: number, requests: string, seconds: number): Promise<Slice>
+  load(port: number, requests: string, seconds: number, core?: Core): Promise<Slice>
 }
 
 /** wrk if it is there, else a small one of our own. */
@@ -34,8 +37,8 @@ export async function findGenerator(): Promise<Generator> {
     const script = join(import.meta.dirname, 'generator.js')
     return {
       name: 'a generator of its own (wrk is not on the PATH, so the bare server is underrated)',
-      load: (port, requests, seconds) =>
-        measure([process.execPath, script, port, requests, CONNECTIONS, seconds]),
+      load: (port, requests, seconds, core) =>
+        measure([process.execPath, script, port, requests, CONNECTIONS, seconds], core),
     }
   }
   // `wrk -v` prints its version and fails.
@@ -43,9 +46,9 @@ export async function findGenerator(): Promise<Generator> {
   const version = /wrk (?:debian\/)?([\d.]+)/.exec(String(banner.stdout))?.[1] ?? 'unknown'
   return {
     name: `wrk ${version}, 1 thread, ${CONNECTIONS} connections`,
-    load: (port, requests, seconds) => {
+    load: (port, requests, seconds, core) => {
       const options = ['-t', 1, '-c', CONNECTIONS, '-d', seconds, '-s', SCRIPT]
-      return measure(['wrk', ...options, `http://127.0.0.1:${port}`, '--', requests])
+      return measure(['wrk', ...options, `http://127.0.0.1:${port}`, '--', requests], core)
     },
   }
 }
@@ -61,8 +64,9 @@ export const loadAtRate = (
   return measure([process.execPath, script, port, requests, perSecond, seconds])
 }
 
-async function measure(command: readonly (string | number)[]): Promise<Slice> {
-  const [program = '', ...rest] = await pinned(GENERATOR_CORE, command.map(String))
+async function measure(command: readonly (string | number)[], core: Core = 'own'): Promise<Slice> {
+  const words = command.map(String)
+  const [program = '', ...rest] = core === 'own' ? await pinned(GENERATOR_CORE, words) : words
   const { stdout } = await run(program, rest)
   const line = stdout.split('\n').find((text) => text.startsWith('{'))
   if (line === undefined) throw new Error(`the generator printed no result:\n${stdout}`)

@@ -1,6 +1,13 @@
 import { join } from 'node:path'
 import { freePort, type RunningServer, startServer } from './processes.ts'
-import { certificateHeader, headersOf, type Scene, settingsOf, writeFiles } from './scene.ts'
+import {
+  certificateHeader,
+  headersOf,
+  type Scene,
+  settingsOf,
+  withBrokenSignature,
+  writeFiles,
+} from './scene.ts'
 import { requestsFile } from './target.ts'
 import { CERTLATCH } from './targets.ts'
 
@@ -22,6 +29,7 @@ export interface Mixture {
 /** Twice and forty times what certlatch remembers of its kind. */
 const DISTINCT_SESSIONS = 20_000
 const DISTINCT_BAD = 20_000
+const DISTINCT_FORGED = 5_000
 export const ATTACKER = '203.0.113.7'
 
 export async function startMixture(folder: string, scene: Scene): Promise<Mixture> {
@@ -33,9 +41,15 @@ export async function startMixture(folder: string, scene: Scene): Promise<Mixtur
   const known = headersOf({ session: session() })
   const shown = certificateHeader('traefik', der)
   const many = Array.from({ length: DISTINCT_SESSIONS }, () => headersOf({ session: session() }))
+  const forged = Array.from({ length: DISTINCT_FORGED }, () =>
+    headersOf({ session: scene.forgeSession() }),
+  )
   const bad = Array.from({ length: DISTINCT_BAD }, (_, index) =>
     headersOf({
-      more: { ...certificateHeader('traefik', broken(der, index)), 'X-Forwarded-For': ATTACKER },
+      more: {
+        ...certificateHeader('traefik', withBrokenSignature(der, index)),
+        'X-Forwarded-For': ATTACKER,
+      },
     }),
   )
   const padding = Object.fromEntries(
@@ -51,18 +65,11 @@ export async function startMixture(folder: string, scene: Scene): Promise<Mixtur
     ),
     known: await write('known', [known]),
     manyCookies: await write('many cookies', many),
-    forged: await write('forged', [headersOf({ session: scene.forgedSession })]),
+    forged: await write('forged', forged),
     certificate: await write('certificate', [headersOf({ more: shown })]),
     refused: await write('refused', [headersOf({})]),
     badCertificates: await write('bad certificates', bad),
     longHeaders: await write('long headers', [headersOf({ more: padding })]),
     revocationListFile: join(folder, 'ca.crl'),
   }
-}
-
-/** Another signature each, of the same length: nothing tells before it is verified. */
-function broken(der: Buffer, index: number): Buffer {
-  const copy = Buffer.from(der)
-  copy.writeUInt32BE(index, copy.length - 8)
-  return copy
 }

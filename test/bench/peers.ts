@@ -4,7 +4,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import { join } from 'node:path'
 import { findProgram } from '../e2e/support/tools.ts'
-import { freePort, startProgram } from './processes.ts'
+import { freePort, type RunningServer, startProgram } from './processes.ts'
 import { headersOf } from './scene.ts'
 import { requestsFile, type Target } from './target.ts'
 
@@ -88,8 +88,19 @@ http {
 
 const PASSWORD = 'benchmark'
 
+/** oauth2-proxy with one user who has signed in. */
+export interface Oauth {
+  readonly port: number
+  readonly path: string
+  /** Of an answer that lets in. */
+  readonly status: number
+  /** The pair of the Cookie header. */
+  readonly cookie: string
+  start(ask: Target['ask']): Promise<RunningServer>
+}
+
 /** The most used forward auth: a session of its own password file, in a cookie. */
-async function makeOauth(name: string, folder: string): Promise<Target> {
+export async function prepareOauth(folder: string): Promise<Oauth> {
   const program = findProgram('oauth2-proxy')
   const port = await freePort()
   const file = join(folder, 'htpasswd')
@@ -102,13 +113,19 @@ async function makeOauth(name: string, folder: string): Promise<Target> {
     ...['--request-logging=false', '--auth-logging=false', '--standard-logging=false'],
   ]
   const start = (ask: Target['ask']) => startProgram(command, port, { GOMAXPROCS: '1' }, ask)
-  const first = await start({ headers: {}, status: 401, path: '/oauth2/auth' })
+  const path = '/oauth2/auth'
+  const first = await start({ headers: {}, status: 401, path })
   const cookie = await signIn(port).finally(() => first.stop())
+  return { port, path, status: 202, cookie, start }
+}
+
+async function makeOauth(name: string, folder: string): Promise<Target> {
+  const { path, status, cookie, start } = await prepareOauth(folder)
   const headers = { ...headersOf({}), Cookie: `theme=dark; ${cookie}` }
-  const ask = { headers, status: 202, path: '/oauth2/auth' }
+  const ask = { headers, status, path }
   return {
     name: `${name}, its own session`,
-    requests: await requestsFile(folder, name, [headers], ask.path),
+    requests: await requestsFile(folder, name, [headers], path),
     ask,
     adminPort: undefined,
     start: () => start(ask),

@@ -70,9 +70,16 @@ export function startServer(
   port: number,
   environment: Readonly<Record<string, string>>,
   ask: Ask,
+  manner: Manner = {},
 ): Promise<RunningServer> {
   const command = [process.execPath, YOUNG_GENERATION, script, ...words]
-  return startProgram(command, port, environment, ask, 'inherit')
+  return startProgram(command, port, environment, ask, { errors: 'inherit', ...manner })
+}
+
+export interface Manner {
+  readonly errors?: 'inherit' | 'ignore'
+  /** Not pinned to the servers' core. */
+  readonly everyCore?: boolean
 }
 
 /** The same for any program. */
@@ -81,9 +88,9 @@ export async function startProgram(
   port: number,
   environment: Readonly<Record<string, string>>,
   ask: Ask,
-  errors: 'inherit' | 'ignore' = 'ignore',
+  { errors = 'ignore', everyCore = false }: Manner = {},
 ): Promise<RunningServer> {
-  const [program = '', ...rest] = await pinned(SERVER_CORE, command)
+  const [program = '', ...rest] = everyCore ? command : await pinned(SERVER_CORE, command)
   const startedAt = performance.now()
   const child = spawn(program, rest, {
     stdio: ['ignore', 'ignore', errors],

@@ -3,6 +3,7 @@ import type { Micro } from './micro.ts'
 import type { Measured, Pace, Result } from './rounds.ts'
 import type { Connections } from './single.ts'
 import type { Spread } from './statistics.ts'
+import type { Workers } from './workers.ts'
 
 /** All that one run has found; the JSON beside the Markdown is this. */
 export interface Report {
@@ -13,6 +14,7 @@ export interface Report {
   readonly pinned: boolean
   readonly pace: Pace
   readonly load: Measured
+  readonly workers: Workers
   readonly behind: readonly Passage[]
   readonly behindPace: BehindPace
   readonly micro: readonly Micro[]
@@ -40,6 +42,8 @@ ${load.results.map(resultRow).join('\n')}
 p50 and p99 are at saturation, so mostly queueing. "Known": what certlatch remembered of the signatures that it was asked for.
 
 ${disturbance(load)}
+
+${workersLine(report.workers)}
 ${writePassages(report.behind, report.behindPace)}
 
 | one call | µs, median | least |
@@ -53,6 +57,10 @@ ${report.micro.map(({ name, median, least }) => `| ${name} | ${two(median)} | ${
 | ${connectionRow('allowed', report.connections.allowed)} |
 | ${connectionRow('refused', report.connections.refused)} |
 `
+}
+
+function workersLine({ requestsPerSecond: { one, two }, ratio }: Workers): string {
+  return `With \`CERTLATCH_WORKERS=2\` and nothing pinned, the generator on the same two cores: ${Math.round(two)} requests/s, ${inHundredths(ratio)} of one worker's ${Math.round(one)}.`
 }
 
 function row({ requestsPerSecond, cpuMicroseconds, p50, p99 }: Measured['bare']): string {

@@ -13,6 +13,7 @@ import { makeScene } from './scene.ts'
 import { countConnections, measureStart } from './single.ts'
 import { soak, writeSoaked } from './soak.ts'
 import { makeTargets } from './targets.ts'
+import { measureWorkers } from './workers.ts'
 
 const REPOSITORY = join(import.meta.dirname, '../../..')
 const SEQUENTIAL_REQUESTS = 1_000
@@ -69,6 +70,8 @@ async function measure(folder: string, quick: boolean): Promise<Report> {
   const micro = await measureMicro()
   tell('warming up')
   const load = await measureRounds(targets, generator, pace, tell)
+  tell('two workers')
+  const workers = await measureWorkers(folder, scene, generator, pace)
   tell('through proxies')
   const behindPace = quick ? QUICK_BEHIND : THOROUGH_BEHIND
   const behind = await measureBehind(folder, scene, generator, behindPace, tell)
@@ -80,6 +83,7 @@ async function measure(folder: string, quick: boolean): Promise<Report> {
     pinned: await canPin(),
     pace,
     load,
+    workers,
     behind,
     behindPace,
     micro,

@@ -34,8 +34,8 @@ export interface Scene {
   issueCertificate(): Buffer
   /** A new session, its cookie never sent before; of this certificate, or of some one. */
   mintSession(der?: Buffer): string
-  /** One that another key has signed. */
-  readonly forgedSession: string
+  /** A new one that another key has signed. */
+  forgeSession(): string
   /** A newer CRL of so many serial numbers, PEM. */
   revocationList(entries: number, number: number): string
 }
@@ -62,7 +62,7 @@ export function makeScene(): Scene {
     }
     return mintToken(openSession(certificate, HOST, LIFETIME, now), signer)
   }
-  const keyRing = ringOf(key)
+  const [keyRing, foreignRing] = [ringOf(key), ringOf(writeKey(randomBytes(32)))]
   const revocationList = (entries: number, number: number): string => {
     const revoked = Array.from({ length: entries }, () => ({
       serial: `5a${randomBytes(15).toString('hex')}`,
@@ -90,7 +90,7 @@ export function makeScene(): Scene {
         authority,
       ),
     mintSession: (der) => session(keyRing, der),
-    forgedSession: session(ringOf(writeKey(randomBytes(32)))),
+    forgeSession: () => session(foreignRing),
   }
 }
 
@@ -142,6 +142,13 @@ export function certificateHeader(proxy: 'traefik' | 'caddy', der: Buffer): Head
   return proxy === 'traefik'
     ? { 'X-Forwarded-Tls-Client-Cert': base64 }
     : { 'Client-Cert': `:${base64}:` }
+}
+
+/** Another signature each, of the same length: nothing tells before it is verified. */
+export function withBrokenSignature(der: Buffer, index: number): Buffer {
+  const copy = Buffer.from(der)
+  copy.writeUInt32BE(index, copy.length - 8)
+  return copy
 }
 
 /** A file of whole requests, separated by NUL, for the generator. */

@@ -7,6 +7,7 @@ import {
   headersOf,
   type Scene,
   settingsOf,
+  withBrokenSignature,
   writeFiles,
 } from './scene.ts'
 import { requestsFile, type Target } from './target.ts'
@@ -18,6 +19,7 @@ const NAIVE = here('naive-server.js')
 
 /** Twice what certlatch remembers: asked in turn, each is forgotten before it comes again. */
 const DISTINCT_SESSIONS = 20_000
+const DISTINCT_FORGED = 5_000
 
 export interface Targets {
   readonly bare: Target
@@ -39,6 +41,9 @@ export async function makeTargets(
   const known = headersOf({ session })
   const many = Array.from({ length: DISTINCT_SESSIONS }, () =>
     headersOf({ session: scene.mintSession() }),
+  )
+  const forged = Array.from({ length: DISTINCT_FORGED }, () =>
+    headersOf({ session: scene.forgeSession() }),
   )
   const certlatch = (
     name: string,
@@ -65,9 +70,13 @@ export async function makeTargets(
         headersOf({ more: shown }),
       ]),
       refused,
-      await certlatch('refused: forged cookie', 'traefik', 403, [
-        headersOf({ session: scene.forgedSession }),
+      await certlatch('refused: forged cookie, known', 'traefik', 403, [
+        headersOf({ session: scene.forgeSession() }),
       ]),
+      await certlatch('refused: bad certificate, known', 'traefik', 403, [
+        headersOf({ more: certificateHeader('traefik', withBrokenSignature(der, 0)) }),
+      ]),
+      await certlatch('refused: forged cookie, not known', 'traefik', 403, forged),
       await scriptTarget('naive koa', NAIVE, [scene.key], known, folder),
       ...(await makePeers(folder, tell)),
     ],

@@ -125,17 +125,37 @@ test('What there is no time to check is refused, and checked when there is', () 
   assert.deepEqual(told, ['192.0.2.7', '192.0.2.7', '192.0.2.7'])
 })
 
-test('Good tokens are remembered, forged and malformed ones are not', () => {
+test('Tokens are remembered, good ones and bad ones apart', () => {
   const { cache, tally, ring } = cacheOf()
   const good = token(ring)
   assert.equal(cache.verifyToken(good), cache.verifyToken(good))
   assert.deepEqual(tally, { hits: 1, misses: 1 })
-  const forged = token(newRing())
-  for (const bad of [forged, forged, 'malformed', 'malformed', `${good}x`]) {
-    assert.ok(!cache.verifyToken(bad).ok)
+  for (const bad of [token(newRing()), 'malformed', `${good}x`, '']) {
+    const first = cache.verifyToken(bad)
+    assert.ok(!first.ok)
+    assert.equal(cache.verifyToken(bad), first)
   }
-  assert.deepEqual(tally, { hits: 1, misses: 6 })
-  assert.equal(cache.entries, 1)
+  assert.deepEqual(tally, { hits: 5, misses: 5 })
+  assert.equal(cache.entries, 5)
+})
+
+test('However many bad tokens come, 500 are remembered and no good one makes room for them', () => {
+  const { cache, tally, ring } = cacheOf()
+  const good = token(ring)
+  cache.verifyToken(good)
+  for (let index = 0; index < 600; index += 1) cache.verifyToken(`forged-${index}`)
+  assert.equal(cache.entries, 501)
+  const { hits } = tally
+  assert.ok(cache.verifyToken(good).ok)
+  assert.equal(tally.hits, hits + 1)
+})
+
+test('A token that is longer than any of ours is refused each time, and not kept', () => {
+  const { cache, tally } = cacheOf()
+  const long = 'x'.repeat(2049)
+  for (const _ of [1, 2]) assert.ok(!cache.verifyToken(long).ok)
+  assert.deepEqual(tally, { hits: 0, misses: 2 })
+  assert.equal(cache.entries, 0)
 })
 
 test('A token that ends like a known one is another: it is verified, and pushes nothing out', () => {
@@ -162,7 +182,6 @@ test('A token that ends like a known one is another: it is verified, and pushes 
   const { misses } = tally
   assert.equal(cache.verifyToken(good), known)
   assert.equal(tally.misses, misses)
-  assert.equal(cache.entries, 1)
 })
 
 test('Ten thousand sessions are remembered, no more', () => {
