@@ -39,6 +39,7 @@ const unasked = () => assert.fail('nothing is scraped here')
 const registry = createRegistry(createTally(), {
   version: '0.0.0',
   sessionMaxAgeSeconds: 0,
+  nowSeconds: unasked,
   snapshot: unasked,
   readiness: unasked,
   people: unasked,
