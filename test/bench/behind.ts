@@ -64,7 +64,9 @@ export async function measureBehind(
       }
       passages.push(...ways.map(summarise))
     } catch (error) {
-      tell(`left out: ${front.name} (${String(error).split('\n')[0]})`)
+      tell(
+        `left out: ${front.name} (${String(error).split('\n')[0]}); test/bench/tools.sh brings it`,
+      )
     } finally {
       for (const server of started) await server.stop()
     }

@@ -19,7 +19,7 @@ export async function makePeers(
     try {
       targets.push(await make(name, folder))
     } catch (error) {
-      tell(`left out: ${name} (${error instanceof Error ? error.message : error})`)
+      tell(`left out: ${name} (${String(error)}); test/bench/tools.sh brings it`)
     }
   }
   return targets

@@ -52,6 +52,7 @@ export interface Ask {
 
 export interface RunningServer {
   readonly port: number
+  readonly process: ChildProcess
   /** From spawning to the first expected answer. */
   readonly startMilliseconds: number
   /** Seconds of CPU so far; `undefined` where the system does not tell. */
@@ -72,12 +73,15 @@ export function startServer(
   ask: Ask,
   manner: Manner = {},
 ): Promise<RunningServer> {
-  const command = [process.execPath, YOUNG_GENERATION, script, ...words]
+  const { nodeOptions = [] } = manner
+  const command = [process.execPath, YOUNG_GENERATION, ...nodeOptions, script, ...words]
   return startProgram(command, port, environment, ask, { errors: 'inherit', ...manner })
 }
 
 export interface Manner {
   readonly errors?: 'inherit' | 'ignore'
+  /** For a script. */
+  readonly nodeOptions?: readonly string[] | undefined
   /** Not pinned to the servers' core. */
   readonly everyCore?: boolean
 }
@@ -104,6 +108,7 @@ export async function startProgram(
   }
   return {
     port,
+    process: child,
     startMilliseconds,
     cpuSeconds: () => readCpuSeconds(child.pid),
     memoryMegabytes: () => readMemory(child.pid),

@@ -1,5 +1,6 @@
 import { type BehindPace, type Passage, writePassages } from './behind.ts'
 import type { Micro } from './micro.ts'
+import { type Profile, writeProfiles } from './profile.ts'
 import type { Measured, Pace, Result } from './rounds.ts'
 import type { Connections } from './single.ts'
 import type { Spread } from './statistics.ts'
@@ -15,6 +16,8 @@ export interface Report {
   readonly pace: Pace
   readonly load: Measured
   readonly workers: Workers
+  /** The obvious way first, then certlatch, then the least there can be. */
+  readonly profiles: readonly Profile[]
   readonly behind: readonly Passage[]
   readonly behindPace: BehindPace
   readonly micro: readonly Micro[]
@@ -44,6 +47,8 @@ p50 and p99 are at saturation, so mostly queueing. "Known": what certlatch remem
 ${disturbance(load)}
 
 ${workersLine(report.workers)}
+
+${writeProfiles(report.profiles)}
 ${writePassages(report.behind, report.behindPace)}
 
 | one call | µs, median | least |

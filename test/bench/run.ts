@@ -7,6 +7,7 @@ import { type BehindPace, measureBehind } from './behind.ts'
 import { findGenerator } from './load.ts'
 import type { Micro } from './micro.ts'
 import { canPin, pinned } from './processes.ts'
+import { type Profile, profile } from './profile.ts'
 import { type Report, writeMarkdown } from './report.ts'
 import { measureRounds, type Pace } from './rounds.ts'
 import { makeScene } from './scene.ts'
@@ -70,6 +71,11 @@ async function measure(folder: string, quick: boolean): Promise<Report> {
   const micro = await measureMicro()
   tell('warming up')
   const load = await measureRounds(targets, generator, pace, tell)
+  tell('where the time goes')
+  const profiles: Profile[] = []
+  for (const target of [targets.naive, targets.knownCookie, targets.bare]) {
+    profiles.push(await profile(target, folder, generator, pace.warmUpSeconds + pace.sliceSeconds))
+  }
   tell('two workers')
   const workers = await measureWorkers(folder, scene, generator, pace)
   tell('through proxies')
@@ -84,6 +90,7 @@ async function measure(folder: string, quick: boolean): Promise<Report> {
     pace,
     load,
     workers,
+    profiles,
     behind,
     behindPace,
     micro,

@@ -10,7 +10,8 @@ export interface Target {
   readonly requests: string
   readonly ask: Ask
   /** Starts a new process; gives it once it has answered as it should. */
-  start(): Promise<RunningServer>
+  /** `nodeOptions` are for those that Node runs. */
+  start(nodeOptions?: readonly string[]): Promise<RunningServer>
   /** Where a certlatch process tells its metrics. */
   readonly adminPort: number | undefined
 }

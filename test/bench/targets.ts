@@ -25,6 +25,7 @@ export interface Targets {
   readonly bare: Target
   readonly knownCookie: Target
   readonly refused: Target
+  readonly naive: Target
   /** All but the first, in the order of the report. */
   readonly all: readonly Target[]
 }
@@ -56,10 +57,12 @@ export async function makeTargets(
   const knownCookie = await certlatch('cookie, known', 'traefik', 200, [known])
   const refused = await certlatch('refused: nothing shown', 'traefik', 403, [headersOf({})])
   const bare = await scriptTarget('bare node:http', BARE, [], known, folder)
+  const naive = await scriptTarget('naive koa', NAIVE, [scene.key], known, folder)
   return {
     bare,
     knownCookie,
     refused,
+    naive,
     all: [
       await scriptTarget('bare node:http again (noise)', BARE, [], known, folder),
       knownCookie,
@@ -77,7 +80,7 @@ export async function makeTargets(
         headersOf({ more: certificateHeader('traefik', withBrokenSignature(der, 0)) }),
       ]),
       await certlatch('refused: forged cookie, not known', 'traefik', 403, forged),
-      await scriptTarget('naive koa', NAIVE, [scene.key], known, folder),
+      naive,
       ...(await makePeers(folder, tell)),
     ],
   }
@@ -102,7 +105,7 @@ async function certlatchTarget(target: CertlatchTarget): Promise<Target> {
     requests: await requestsFile(folder, name, requests),
     ask,
     adminPort,
-    start: () => startServer(CERTLATCH, ['serve'], port, settings, ask),
+    start: (nodeOptions) => startServer(CERTLATCH, ['serve'], port, settings, ask, { nodeOptions }),
   }
 }
 
@@ -120,6 +123,7 @@ async function scriptTarget(
     requests: await requestsFile(folder, name, [headers]),
     ask,
     adminPort: undefined,
-    start: () => startServer(script, [String(port), ...words], port, {}, ask),
+    start: (nodeOptions) =>
+      startServer(script, [String(port), ...words], port, {}, ask, { nodeOptions }),
   }
 }

@@ -127,7 +127,7 @@ test('Answers are counted by what they rest on, and scrapes do not add up', asyn
     assert.equal(series.get('certlatch_decision_duration_seconds_count'), 7)
     assert.equal(series.get('certlatch_verdict_cache_hits_total'), 2)
     assert.equal(series.get('certlatch_verdict_cache_misses_total'), 4)
-    assert.equal(series.get('certlatch_verdict_cache_entries'), 3)
+    assert.equal(series.get('certlatch_verdict_cache_entries'), 4)
     // The CA of a first start and its CRL end together.
     const end = NOON_SECONDS + 3653 * 86_400
     assert.equal(series.get('certlatch_ca_not_after_timestamp_seconds'), end)

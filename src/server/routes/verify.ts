@@ -182,7 +182,9 @@ interface Answer {
 }
 
 function end(service: VerifyService, res: ServerResponse, { status, headers, body }: Answer): void {
-  res.writeHead(status, service.isDraining() ? [...headers, 'Connection', 'close'] : [...headers])
+  // Node only reads them, whatever its types say.
+  const raw = service.isDraining() ? [...headers, 'Connection', 'close'] : (headers as string[])
+  res.writeHead(status, raw)
   res.end(body)
 }
 
