@@ -212,7 +212,8 @@ test('what belongs together in the shipped files has one name', () => {
   assert.ok(url.endsWith(`/api/webhook/${automation.triggers[0].webhook_id}`))
   const names = new Set(rules.map(({ alert }) => alert))
   const inhibited = JSON.stringify(alertmanager.inhibit_rules)
-  const [, suffixes = ''] = /Certlatch\(([^)]*)\)/.exec(inhibited) ?? []
-  for (const suffix of suffixes.split('|')) assert.ok(names.has(`Certlatch${suffix}`), suffix)
+  for (const [, suffixes = ''] of inhibited.matchAll(/Certlatch\(([^)]*)\)/g)) {
+    for (const suffix of suffixes.split('|')) assert.ok(names.has(`Certlatch${suffix}`), suffix)
+  }
   assert.ok(names.has('CertlatchDown'))
 })
