@@ -65,11 +65,11 @@ export function describePeople(
     snapshot,
     nowSeconds,
   )
-  const inUse = [...used, ...described.flatMap((device) => device.used)]
+  const all = [...used, ...described.flatMap((device) => device.used)]
   return {
     devices: described.map(({ status }) => status),
     others: presence,
-    reliedUpon: new Set(inUse.map(({ issuerKeyHash }) => issuerKeyHash)),
+    reliedUpon: new Set(all.map(({ issuerKeyHash }) => issuerKeyHash)),
   }
 }
 
@@ -86,7 +86,7 @@ const DAY_SECONDS = 86_400
  */
 const TOGETHER_SECONDS = DAY_SECONDS
 
-/** Of one holder's certificates those in use, the last to end at the end; of unused ones that one. */
+/** Of one holder's certificates those in use, the first to end first; if none is, the last to end. */
 function inUse<T extends Use>(certificates: readonly T[]): readonly T[] {
   const sorted = certificates.toSorted((one, other) => one.end - other.end)
   const latest = Math.max(0, ...sorted.map(lastUse))
@@ -160,7 +160,9 @@ function describeOthers(
     if (!ENDING.includes(state)) continue
     const { certificateAt, sessionAt } = entry
     const use = { issuerKeyHash, end, certificateAt, sessionAt }
-    byName.set(name, [...(byName.get(name) ?? []), use])
+    const known = byName.get(name)
+    if (known === undefined) byName.set(name, [use])
+    else known.push(use)
   }
   const used = [...byName.values()].flatMap(inUse)
   const presence = {

@@ -2,9 +2,8 @@ const COUNTER_HEAD = /^# HELP (\w+)_total (.*)\n# TYPE \1_total counter$/gm
 
 /**
  * The text format of Prometheus as OpenMetrics 1.0: counters are named without `_total` where they
- * are described, quotes are
- * escaped there, there are no empty lines, and an end is marked. prom-client's own way renames the
- * metrics for good, so that it can't answer both.
+ * are described, quotes are escaped there, there are no empty lines, and an end is marked.
+ * prom-client's own way renames the metrics for good, so that it can't answer both.
  */
 export function asOpenMetrics(text: string): string {
   const renamed = text

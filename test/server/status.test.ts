@@ -345,6 +345,32 @@ test('Of our own CAs the one that no device in use needs ends unnoticed before i
   assert.ok(Number(await end()) > NOON_SECONDS + 60 * DAY)
 })
 
+test('Replicas with another CRL or other blocks can be told apart', async (context) => {
+  const authority = makeAuthority('Household')
+  const another = makeAuthority('Workshop')
+  const lists = (second: number) =>
+    makeList(authority, { number: 1 }) + makeList(another, { number: second })
+  const external = { authorities: authority.pem + another.pem, lists: lists(5) }
+  const service = await startTestService(context, { external })
+  const told = async () => {
+    const text = (await service.admin('/metrics')).body.toString()
+    return present(
+      /^certlatch_revocations_info\{revocations="([0-9a-f]{16})"\} 1$/m.exec(text)?.[1],
+    )
+  }
+  const seen = [await told()]
+  await writeFile(join(service.dataDir, 'external-crl.pem'), lists(6))
+  await service.refresh()
+  seen.push(await told())
+  assert.equal(await service.metric('certlatch_crl_number'), 1)
+  const blocks = { schemaVersion: 1, number: 1, certificates: [], signOuts: [] }
+  await writeFile(dataPaths(service.dataDir).blocks, JSON.stringify(blocks))
+  await service.refresh()
+  seen.push(await told(), await told())
+  assert.equal(new Set(seen).size, 3)
+  assert.equal(seen[2], seen[3])
+})
+
 test('While it stops, answers of the admin listener end their connection', async (context) => {
   const service = await startTestService(context)
   const connection = await openConnection(service.port)
