@@ -26,6 +26,7 @@ const KINDS: Readonly<Record<DenyReason, RefusalKind>> = {
   'untrusted-proxy': 'at-the-server',
   'malformed-request': 'odd-request',
   'header-alias': 'odd-request',
+  'header-repeated': 'odd-request',
   'ambiguous-path': 'closed',
   'policy-deny': 'closed',
   'not-permitted': 'closed',
