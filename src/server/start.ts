@@ -88,7 +88,7 @@ export async function startService(options: StartOptions): Promise<RunningServic
     await openFile(host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`)
     await trust.refresh()
   }
-  const { address, adminAddress } = await openListeners(gate, admin, config)
+  const { address, adminAddress } = await openListeners(gate, admin, config, running)
   if (port === 0) await openFile(describeAddress(address))
   const told = { listen: describeAddress(address), admin: describeAddress(adminAddress), version }
   log.info(told, 'ready')
@@ -112,7 +112,12 @@ export async function startService(options: StartOptions): Promise<RunningServic
 const ALONE = { serving: 1, restarts: 0 } as const
 
 /** Opens both or none. */
-async function openListeners({ server, trust }: Gate, admin: Server, config: Config) {
+async function openListeners(
+  { server, trust }: Gate,
+  admin: Server,
+  config: Config,
+  running: RunningFile | undefined,
+) {
   try {
     const address = await listenOn(server, 'CERTLATCH_LISTEN', config.listen)
     const adminAddress = await listenOn(admin, 'CERTLATCH_ADMIN_LISTEN', config.adminListen)
@@ -120,6 +125,7 @@ async function openListeners({ server, trust }: Gate, admin: Server, config: Con
   } catch (error) {
     trust.close()
     server.close()
+    await running?.abandon()
     throw error
   }
 }

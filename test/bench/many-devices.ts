@@ -74,18 +74,25 @@ function serial(): string {
 const run = promisify(execFile)
 const OUTPUT_BYTES = 64 * 1024 * 1024
 
+/** Settings of whoever runs this are not its own: another certlatch variable is refused, or counts. */
+const environmentFor = (dataDir: string) => ({
+  PATH: process.env['PATH'],
+  CERTLATCH_DATA_DIR: dataDir,
+})
+
 /** Runs a command in a process of its own; answers its output. */
 export async function runCommand(dataDir: string, argv: readonly string[]): Promise<string> {
-  const env = { ...process.env, CERTLATCH_DATA_DIR: dataDir }
-  const { stdout } = await run(process.execPath, [MAIN, ...argv], { env, maxBuffer: OUTPUT_BYTES })
+  const { stdout } = await run(process.execPath, [MAIN, ...argv], {
+    env: environmentFor(dataDir),
+    maxBuffer: OUTPUT_BYTES,
+  })
   return stdout
 }
 
 /** Starts the service, waits until it is ready, and ends it. */
 export function startOnce(dataDir: string): Promise<void> {
   const env = {
-    ...process.env,
-    CERTLATCH_DATA_DIR: dataDir,
+    ...environmentFor(dataDir),
     CERTLATCH_LISTEN: '127.0.0.1:0',
     CERTLATCH_ADMIN_LISTEN: '127.0.0.1:0',
   }
