@@ -210,8 +210,9 @@ function readArguments(command: Command, argv: readonly string[]): Arguments {
       tokens: true,
     })
     const names = tokens.flatMap((token) => (token.kind === 'option' ? [token.name] : []))
-    const twice = names.find((name, index) => name in values && names.indexOf(name) < index)
-    if (twice !== undefined && !Array.isArray(values[twice])) {
+    const isText = (name: string) => typeof values[name] === 'string'
+    const twice = names.find((name, index) => isText(name) && names.indexOf(name) < index)
+    if (twice !== undefined) {
       return { ok: false, problem: `option "--${twice}" is given more than once` }
     }
     return { ok: true, flags: values, positionals }

@@ -93,28 +93,22 @@ function readPolicy(fields: Fields, trustedProxies: Networks, notes: Notes): Pol
     return CLOSED_POLICY
   }
   const compiled = (draft: RuleDraft) => compileRule(draft, trustedProxies, notes)
-  const ownRules = own.map(compiled)
-  const presetRules = presets.map(compiled)
-  warnOfOrder(own, ownRules, notes, (rule, index) => {
-    const earlier = ownRules.slice(0, index)
-    return [orderWarning(rule, earlier), blindnessWarning(rule, earlier)]
-  })
-  warnOfOrder(presets, presetRules, notes, (rule) => [presetWarning(rule, ownRules)])
-  return createPolicy([...ownRules, ...presetRules], origins)
-}
-
-function warnOfOrder(
-  drafts: readonly RuleDraft[],
-  rules: readonly ConditionalRule[],
-  notes: Notes,
-  warningsOf: (rule: ConditionalRule, index: number) => readonly (string | undefined)[],
-): void {
-  for (const [index, rule] of rules.entries()) {
-    const at = drafts[index]?.at ?? 0
-    for (const warning of warningsOf(rule, index)) {
-      if (warning !== undefined) notes.warning(at, warning)
-    }
+  const warn = (at: number, warning: string | undefined): void => {
+    if (warning !== undefined) notes.warning(at, warning)
   }
+  const ownRules: ConditionalRule[] = []
+  for (const draft of own) {
+    const rule = compiled(draft)
+    warn(draft.at, orderWarning(rule, ownRules))
+    warn(draft.at, blindnessWarning(rule, ownRules))
+    ownRules.push(rule)
+  }
+  const presetRules = presets.map((draft) => {
+    const rule = compiled(draft)
+    warn(draft.at, presetWarning(rule, ownRules))
+    return rule
+  })
+  return createPolicy([...ownRules, ...presetRules], origins)
 }
 
 const valuesOf = ({ host, path, methods, from, device, owner }: RuleDraft): number =>
