@@ -210,7 +210,8 @@ function readArguments(command: Command, argv: readonly string[]): Arguments {
       tokens: true,
     })
     const names = tokens.flatMap((token) => (token.kind === 'option' ? [token.name] : []))
-    const isText = (name: string) => typeof values[name] === 'string'
+    const given: Readonly<Record<string, unknown>> = values
+    const isText = (name: string) => typeof given[name] === 'string'
     const twice = names.find((name, index) => isText(name) && names.indexOf(name) < index)
     if (twice !== undefined) {
       return { ok: false, problem: `option "--${twice}" is given more than once` }
