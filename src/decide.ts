@@ -6,7 +6,7 @@ import { isPermitted, type Policy, type Rule, ruleFor } from './policy/policy.ts
 import { isAllowedPreflight, isCrossSite } from './proxy/cross-site.ts'
 import type { Networks } from './proxy/networks.ts'
 import { type OriginalRequest, readOriginalRequest } from './proxy/original-request.ts'
-import type { RequestHeaders } from './proxy/request-headers.ts'
+import { type RequestHeaders, repeatsTheProxy } from './proxy/request-headers.ts'
 import { cookieValues } from './session/cookie.ts'
 import { verifiesAt } from './session/key-ring.ts'
 import {
@@ -79,6 +79,7 @@ export function decide(question: Question, grounds: Grounds, nowSeconds: number)
   if (!question.fromTrustedAddress || !hasProxySecret(headers, grounds)) {
     return deny('untrusted-proxy')
   }
+  if (repeatsTheProxy(headers)) return deny('header-repeated')
   const request = readOriginalRequest(headers)
   if (request === undefined) return deny('malformed-request')
   if (headers.alias) return deny('header-alias')

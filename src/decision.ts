@@ -12,6 +12,7 @@ export const DENY_REASONS = {
   'untrusted-proxy': ['none'],
   'malformed-request': ['none'],
   'header-alias': ['none'],
+  'header-repeated': ['none'],
   'ambiguous-path': ['none'],
   'policy-deny': ['none'],
   'cross-site': ['none'],

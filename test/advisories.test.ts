@@ -170,7 +170,7 @@ describe('headers that are none of ours', () => {
         ...shown(dialect, 'leaf-good'),
         [name.toUpperCase()]: certificateHeader(dialect, 'leaf-good'),
       }
-      assert.equal(answer(fields, { dialect }), 'deny: malformed-request')
+      assert.equal(answer(fields, { dialect }), 'deny: header-repeated')
     }
   })
 })

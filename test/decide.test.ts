@@ -114,6 +114,18 @@ describe('every way out', () => {
       { fields: { ...shown('leaf-good'), Remote_User: 'root' } },
     ],
     [
+      'a header that only the proxy may send closes where it comes twice',
+      'header-repeated',
+      'none',
+      { fields: { ...shown('leaf-good'), 'X-Forwarded-Uri': ['/', '/'] } },
+    ],
+    [
+      'a header of the client that came twice is not judged',
+      'malformed-request',
+      'none',
+      { fields: { ...shown('leaf-good'), Origin: ['https://ha.test', 'https://ha.test'] } },
+    ],
+    [
       'a rule that denies is not asked what was shown',
       'policy-deny',
       'none',
@@ -392,6 +404,7 @@ describe('the order of the checks', () => {
   /** What each check finds, in the contract's order; any two can be found in one request. */
   const DEFECTS: readonly (readonly [DenyReason, Scene])[] = [
     ['untrusted-proxy', { fromTrustedAddress: false }],
+    ['header-repeated', { fields: { 'X-Forwarded-Proto': ['https', 'https'] } }],
     ['malformed-request', { fields: { 'X-Forwarded-Host': 'ha.test, evil.test' } }],
     ['header-alias', { fields: { 'Remote.User': 'root' } }],
     ['policy-deny', { grounds: { policy: policyOf('deny') } }],
@@ -491,7 +504,7 @@ describe('the proxy’s secret', () => {
   test('a secret that came twice closes, whichever copy is right', () => {
     assert.equal(
       answer(withSecret(['correct horse battery', 'wrong'])),
-      'deny via none: malformed-request',
+      'deny via none: header-repeated',
     )
     assert.equal(
       answer(withSecret(['wrong', 'correct horse battery'])),

@@ -32,6 +32,7 @@ test('the README explains every metric of ours, and no other', () => {
   const registry = createRegistry(createTally(), {
     version: '0.0.0',
     sessionMaxAgeSeconds: 0,
+    nowSeconds: unasked,
     snapshot: unasked,
     readiness: unasked,
     people: unasked,

@@ -107,6 +107,21 @@ const ORDINARY = [
   'x-real-ip',
 ] as const
 
+/** What only the proxy may say, and says once: a second copy is a client's own. */
+const SAID_BY_THE_PROXY: readonly Field[] = [
+  'method',
+  'scheme',
+  'host',
+  'uri',
+  'certificate',
+  'proxySecret',
+  'page',
+]
+
+/** Whether a client's header came beside the proxy's own. */
+export const repeatsTheProxy = ({ repeated }: RequestHeaders): boolean =>
+  repeated.size > 0 && SAID_BY_THE_PROXY.some((field) => repeated.has(field))
+
 /** Reads headers for one proxy; made once at the start. */
 export interface HeaderReader {
   read(rawHeaders: readonly string[]): RequestHeaders

@@ -18,6 +18,8 @@ export function createAdminApp(operations: Operations, onError: OnError): Koa {
   const app = createApp(onError)
   app.use(async (context, next) => {
     context.set('Cache-Control', 'no-store')
+    // Else the next question would meet a connection that is being closed.
+    if (operations.isDraining()) context.set('Connection', 'close')
     await next()
   })
   app.use(operationsRouter(operations).routes())

@@ -22,9 +22,16 @@ export interface RefusedCircumstances extends Circumstances {
   readonly rule?: string | undefined
 }
 
+/** Of what Node's own parser refuses. */
+interface MalformedRequest {
+  /** The address at the other end of the connection: the proxy's, if it handed that on. */
+  readonly peer: string | undefined
+  readonly code: string
+}
+
 /** What is logged of decisions. `describe` is called for what is told, and for nothing else. */
 export interface Audit {
-  refused(deny: Deny, describe: () => RefusedCircumstances): void
+  refused(deny: Deny, describe: () => RefusedCircumstances | MalformedRequest): void
   allowed(allow: Allow, isFirstToday: boolean, describe: () => Circumstances): void
   /** Tells what was left out though no other refusal has come since; at the end, of what goes on too. */
   tellLeftOut(isEnd: boolean): void
@@ -113,24 +120,36 @@ export interface Discretion {
 }
 
 export function describeRequest(
-  { trustedProxies, logClient }: Discretion,
+  discretion: Discretion,
   headers: RequestHeaders,
   rawHeaders: readonly string[],
   /** Who asks without being the proxy: what he says of a client is nobody's word. */
   stranger?: string,
 ): Circumstances {
-  const client =
-    logClient === 'none'
-      ? undefined
-      : (stranger ?? clientAddress(headers.forwardedFor, trustedProxies))
+  const { forwardedFor } = headers
   return {
-    client: client !== undefined && logClient === 'shortened' ? shortenAddress(client) : client,
+    client: loggedAddress(
+      discretion,
+      stranger ?? clientAddress(forwardedFor, discretion.trustedProxies),
+    ),
     method: headers.method && visible(headers.method.slice(0, 32)),
-    host: headers.host && visible(headers.host.slice(0, 255)),
+    host: headers.host && visible(headers.host.replace(/^.*@/s, '…@').slice(0, 255)),
     path: headers.uri === undefined ? undefined : visible(loggedPath(headers.uri)),
     requestId: requestId(rawHeaders),
   }
 }
+
+/** An address as far as CERTLATCH_LOG_CLIENT lets it be told. */
+function loggedAddress({ logClient }: Discretion, address: string | undefined): string | undefined {
+  if (address === undefined || logClient === 'none') return undefined
+  return logClient === 'shortened' ? shortenAddress(address) : address
+}
+
+/** What is known of a request that never became one: who sent it, and Node's word for what it was. */
+export const describeMalformed = (
+  discretion: Discretion,
+  { peer, code }: MalformedRequest,
+): MalformedRequest => ({ peer: loggedAddress(discretion, peer), code })
 
 /** JSON escapes the control characters of ASCII alone; a terminal obeys others too. */
 const visible = (text: string): string => text.replace(/\p{Cc}/gu, '?')
@@ -143,10 +162,21 @@ const MAX_SEGMENTS = 6
  * be secrets (the id of a webhook, a signed media path).
  */
 export function loggedPath(uri: string): string {
-  const [path = ''] = uri.split(/[?#]/)
+  const [path = ''] = uri.split(QUERY)
+  // An absolute URI, or none at all: what stands where in it is anybody's guess.
+  if (path !== '' && !path.startsWith('/')) return '…'
   const segments = path.split('/').slice(0, MAX_SEGMENTS + 1)
-  return segments.map((part) => (part.length > LONGEST_SEGMENT ? '…' : part)).join('/')
+  return segments.map((part, index) => (isSecret(part, segments[index - 1]) ? '…' : part)).join('/')
 }
+
+/** Where a query begins, or what some application takes for one: `%3F`, `%253F`, `;`. */
+const QUERY = /[?#;]|%(?:25)*(?:3f|23|3b)/i
+const USER_INFORMATION = /(?::|%3a).*(?:@|%40)/i
+
+const isSecret = (segment: string, before: string | undefined): boolean =>
+  segment.length > LONGEST_SEGMENT ||
+  (before?.toLowerCase() === 'webhook' && segment !== '') ||
+  USER_INFORMATION.test(segment)
 
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/
 

@@ -22,8 +22,9 @@ export interface Presence {
   readonly certificateAt: number
   readonly sessionAt: number
   /**
-   * When the device is locked out unless somebody acts: the end of the certificate that it used
-   * last, which a renewal can have brought forward. 0: it has none that could open.
+   * When the device is locked out unless somebody acts: the end of the certificate that it uses,
+   * which a renewal can have brought forward; of several in use, the first. 0: it has none that
+   * could open.
    */
   readonly certificateNotAfter: number
 }
@@ -39,6 +40,8 @@ export interface People {
   readonly devices: readonly DeviceStatus[]
   /** Everybody whom the certificate itself names, together: their number is somebody else's. */
   readonly others: Presence
+  /** By key hash, the CAs of the certificates that are in use, or would be next. */
+  readonly reliedUpon: ReadonlySet<string>
 }
 
 type SeenCertificates = ReturnType<LastSeen['all']>
@@ -53,19 +56,50 @@ export function describePeople(
     seen.map((entry) => [deviceKey(entry.issuerKeyHash, entry.serial), entry] as const),
   )
   const { registry } = snapshot
-  const devices = (registry?.devices ?? [])
+  const described = (registry?.devices ?? [])
     .map((device) => describeDevice(device, snapshot, byKey, nowSeconds))
-    .sort((one, other) => (one.name < other.name ? -1 : 1))
+    .sort((one, other) => (one.status.name < other.status.name ? -1 : 1))
   const others = [...byKey].filter(([key]) => registry?.byCertificate.has(key) !== true)
+  const { presence, used } = describeOthers(
+    others.map(([, entry]) => entry),
+    snapshot,
+    nowSeconds,
+  )
+  const all = [...used, ...described.flatMap((device) => device.used)]
   return {
-    devices,
-    others: describeOthers(
-      others.map(([, entry]) => entry),
-      nowSeconds,
-    ),
+    devices: described.map(({ status }) => status),
+    others: presence,
+    reliedUpon: new Set(all.map(({ issuerKeyHash }) => issuerKeyHash)),
   }
 }
 
+interface Use extends Readonly<Seen> {
+  readonly issuerKeyHash: string
+  /** When it opens no more, Unix seconds. */
+  readonly end: number
+}
+
+const DAY_SECONDS = 86_400
+/**
+ * A phone's app can have taken the new certificate while its browser goes on with the old one: each
+ * use of the one says nothing of the other.
+ */
+const TOGETHER_SECONDS = DAY_SECONDS
+
+/** Of one holder's certificates those in use, the first to end first; if none is, the last to end. */
+function inUse<T extends Use>(certificates: readonly T[]): readonly T[] {
+  const sorted = certificates.toSorted((one, other) => one.end - other.end)
+  const latest = Math.max(0, ...sorted.map(lastUse))
+  if (latest === 0) return sorted.slice(-1)
+  return sorted.filter(
+    (certificate) => lastUse(certificate) > Math.max(0, latest - TOGETHER_SECONDS),
+  )
+}
+
+const lastUse = ({ certificateAt, sessionAt }: Readonly<Seen>): number =>
+  Math.max(certificateAt, sessionAt)
+
+/** A replaced one counts as long as the device has not shown its successor: it is locked out. */
 const ENDING: readonly string[] = ['active', 'expired', 'not yet valid', 'replaced']
 
 function describeDevice(
@@ -73,31 +107,24 @@ function describeDevice(
   snapshot: Snapshot,
   seen: ReadonlyMap<string, Seen>,
   nowSeconds: number,
-): DeviceStatus {
+): { readonly status: DeviceStatus; readonly used: readonly Use[] } {
   const known = certificates.map((certificate) => {
-    const { certificateAt = 0, sessionAt = 0 } =
-      seen.get(deviceKey(certificate.issuerKeyHash, certificate.serial)) ?? {}
+    const { issuerKeyHash, serial, notAfter, endsAt = notAfter } = certificate
+    const { certificateAt = 0, sessionAt = 0 } = seen.get(deviceKey(issuerKeyHash, serial)) ?? {}
     const state = stateOf(certificate, snapshot, nowSeconds)
-    const { notAfter, endsAt = notAfter } = certificate
-    return { state, end: Math.min(notAfter, endsAt), certificateAt, sessionAt }
+    return { issuerKeyHash, state, end: Math.min(notAfter, endsAt), certificateAt, sessionAt }
   })
-  const best = known.findLast(({ state }) => state === 'active') ?? known.at(-1)
-  const ends = known
-    // A replaced one counts as long as the device has not shown its successor: it is locked out.
-    .filter(({ state }) => ENDING.includes(state))
-    .sort((one, other) => lastUse(one) - lastUse(other) || one.end - other.end)
-  return {
+  const used = inUse(known.filter(({ state }) => ENDING.includes(state)))
+  const status = {
     name,
     owner,
-    state: best?.state ?? 'no certificate',
+    state: (used.at(-1) ?? known.at(-1))?.state ?? 'no certificate',
     certificateAt: Math.max(0, ...known.map(({ certificateAt }) => certificateAt)),
     sessionAt: Math.max(0, ...known.map(({ sessionAt }) => sessionAt)),
-    certificateNotAfter: ends.at(-1)?.end ?? 0,
-  }
+    certificateNotAfter: used[0]?.end ?? 0,
+  } as const
+  return { status, used }
 }
-
-const lastUse = ({ certificateAt, sessionAt }: Readonly<Seen>): number =>
-  Math.max(certificateAt, sessionAt)
 
 /** In the order in which a request would be refused. */
 function stateOf(
@@ -107,19 +134,41 @@ function stateOf(
 ): DeviceState {
   const issuers = trust.issuersByKeyHash.get(issuerKeyHash)
   if (issuers === undefined) return 'CA gone'
+  const key = deviceKey(issuerKeyHash, serial)
   if (trust.revocationLists.get(issuerKeyHash)?.serials.has(serial)) return 'revoked'
-  if (trust.blocked.has(deviceKey(issuerKeyHash, serial))) return 'blocked'
+  if (trust.revoked.has(key)) return 'revoked'
+  if (trust.blocked.has(key)) return 'blocked'
   const issuerEnds = Math.max(...issuers.map(({ certificate }) => certificate.notAfter))
   if (nowSeconds > notAfter || nowSeconds > issuerEnds) return 'expired'
   if (endsAt !== undefined && nowSeconds >= endsAt) return 'replaced'
   return nowSeconds < notBefore ? 'not yet valid' : 'active'
 }
 
-function describeOthers(seen: SeenCertificates, nowSeconds: number): Presence {
-  const ends = seen.flatMap(({ notAfter = 0 }) => (notAfter > nowSeconds ? notAfter : []))
-  return {
+/** Whoever has ended and was not seen with another certificate is told for so long. */
+const ENDED_SECONDS = 7 * DAY_SECONDS
+
+function describeOthers(
+  seen: SeenCertificates,
+  snapshot: Snapshot,
+  nowSeconds: number,
+): { readonly presence: Presence; readonly used: readonly Use[] } {
+  const byName = new Map<string, Use[]>()
+  for (const entry of seen) {
+    const { issuerKeyHash, name, notAfter: end } = entry
+    if (end === undefined || end < nowSeconds - ENDED_SECONDS) continue
+    const state = stateOf({ ...entry, notBefore: 0, notAfter: end }, snapshot, nowSeconds)
+    if (!ENDING.includes(state)) continue
+    const { certificateAt, sessionAt } = entry
+    const use = { issuerKeyHash, end, certificateAt, sessionAt }
+    const known = byName.get(name)
+    if (known === undefined) byName.set(name, [use])
+    else known.push(use)
+  }
+  const used = [...byName.values()].flatMap(inUse)
+  const presence = {
     certificateAt: Math.max(0, ...seen.map(({ certificateAt }) => certificateAt)),
     sessionAt: Math.max(0, ...seen.map(({ sessionAt }) => sessionAt)),
-    certificateNotAfter: ends.length === 0 ? 0 : Math.min(...ends),
+    certificateNotAfter: used.length === 0 ? 0 : Math.min(...used.map(({ end }) => end)),
   }
+  return { presence, used }
 }

@@ -2,7 +2,7 @@ import type { Server } from 'node:http'
 import type { Config } from '../config/config.ts'
 import type { TrustStore } from '../store/trust-store.ts'
 import { createVerifyApp } from './app.ts'
-import { createAudit } from './audit.ts'
+import { createAudit, describeMalformed } from './audit.ts'
 import { createCheckBudget } from './check-budget.ts'
 import { createJudge } from './judge.ts'
 import type { LastSeen } from './last-seen.ts'
@@ -62,7 +62,10 @@ export async function openGate(options: GateOptions): Promise<Gate> {
     logError: createErrorLog(log),
   }
   const app = createVerifyApp(service, config.sessionTtlSeconds)
-  const server = createVerifyServer(app.callback(), () => service.countDecision(MALFORMED, 0))
+  const server = createVerifyServer(app.callback(), (peer, code) => {
+    service.countDecision(MALFORMED, 0)
+    audit.refused(MALFORMED, () => describeMalformed(service, { peer, code }))
+  })
   return {
     trust,
     server,

@@ -1,5 +1,7 @@
+import { createHash } from 'node:crypto'
 import { Counter, Gauge, type Registry } from 'prom-client'
 import type { Snapshot } from '../store/snapshot.ts'
+import { firstAuthorityEnd, livingLists } from './authorities.ts'
 import { DEVICE_STATES, type People } from './device-status.ts'
 import type { Readiness } from './routes/operations.ts'
 
@@ -7,6 +9,7 @@ import type { Readiness } from './routes/operations.ts'
 export interface Measured {
   readonly version: string
   readonly sessionMaxAgeSeconds: number
+  nowSeconds(): number
   snapshot(): Snapshot
   readiness(): Readiness
   people(): People
@@ -100,20 +103,22 @@ function ofTheService(registry: Registry, measured: Measured): void {
 }
 
 function ofTheFiles(registry: Registry, measured: Measured): void {
+  const { snapshot, people, nowSeconds } = measured
   gauge(
     registry,
     'certlatch_ca_not_after_timestamp_seconds',
-    'When the first of the trusted CA certificates ends; renew it before',
+    'When the first of the CA certificates ends that somebody needs; renew it before',
     [],
-    () => [[{}, Math.min(...measured.snapshot().trust.issuers.map((issuer) => endOf(issuer)))]],
+    () => [[{}, firstAuthorityEnd(snapshot(), people().reliedUpon, nowSeconds())]],
   )
-  const lists = () => [...measured.snapshot().trust.revocationLists.values()]
   gauge(
     registry,
     'certlatch_crl_next_update_timestamp_seconds',
     'When the first of the CRLs is out of date (0: there is none); fetch a new one before',
     [],
-    () => [[{}, leastOf(lists().map(({ nextUpdate }) => nextUpdate))]],
+    () => [
+      [{}, leastOf(livingLists(snapshot(), nowSeconds()).map(({ nextUpdate }) => nextUpdate))],
+    ],
   )
   gauge(
     registry,
@@ -124,6 +129,13 @@ function ofTheFiles(registry: Registry, measured: Measured): void {
   )
   gauge(
     registry,
+    'certlatch_revocations_info',
+    'Always 1; replicas that do not say the same have not the same CRLs and blocks in force',
+    ['revocations'],
+    () => [[{ revocations: revocationsOf(snapshot()) }, 1]],
+  )
+  gauge(
+    registry,
     'certlatch_session_keys_info',
     "Always 1; replicas that do not say the same key_set do not accept each other's cookies",
     ['key_set'],
@@ -131,8 +143,14 @@ function ofTheFiles(registry: Registry, measured: Measured): void {
   )
 }
 
-const endOf = ({ certificate }: Snapshot['trust']['issuers'][number]): number =>
-  certificate.notAfter
+/** Of several CRLs the lowest number does not tell which one is old, nor is a block a CRL. */
+function revocationsOf({ trust, blocks }: Snapshot): string {
+  const lists = [...trust.revocationLists].map(
+    ([keyHash, { number, thisUpdate }]) => `${keyHash} ${number ?? ''} ${thisUpdate}`,
+  )
+  const all = [...lists.sort(), `blocks ${blocks.number}`].join('\n')
+  return createHash('sha256').update(all).digest('hex').slice(0, 16)
+}
 
 const leastOf = (numbers: readonly number[]): number =>
   numbers.length === 0 ? 0 : Math.min(...numbers)
@@ -154,7 +172,7 @@ function ofDevices(registry: Registry, measured: Measured): void {
   gauge(
     registry,
     'certlatch_device_last_seen_timestamp_seconds',
-    'When a device was last let in, by its certificate or by its session (0: never); "other" is whoever is in no registry of ours',
+    'When a device was last let in, by its certificate or by its session (0: never); other is whoever is in no registry of ours',
     ['device', 'via'],
     () => {
       const { devices, others } = measured.people()

@@ -67,31 +67,25 @@ function createRecognise(
   lastSeen: LastSeen,
   seen: WeakMap<Identity, Seen>,
 ): Grounds['recognise'] {
-  const known = new Map<string, Known>()
-  for (const [key, { device, certificate }] of registry?.byCertificate ?? []) {
+  // By issuer and serial number apart: one key of both, joined for each request, cost 0.2 µs.
+  const known = new Map<string, Map<string, Known>>()
+  for (const { device, certificate } of registry?.byCertificate.values() ?? []) {
     const identity = { device: device.name, user: device.owner ?? device.name }
     const endsAt = certificate.endsAt ?? Number.POSITIVE_INFINITY
     const place = lastSeen.ofDevice({ ...certificate, name: undefined }, device.name)
     seen.set(identity, place)
-    known.set(key, { recognised: { ok: true, identity, name: undefined }, endsAt, place })
+    const ofIssuer = known.get(certificate.issuerKeyHash) ?? new Map<string, Known>()
+    known.set(certificate.issuerKeyHash, ofIssuer)
+    const recognised = { ok: true, identity, name: undefined } as const
+    ofIssuer.set(certificate.serial, { recognised, endsAt, place })
   }
   // As long as its place is kept: an identity for each request, and a WeakMap that takes it in, cost
   // 0.2 µs of the 2 that a decision takes.
   const named = new WeakMap<Seen, Recognised & { ok: true }>()
-  // The same object asks again as long as its verdict is remembered: a key joined for each request,
-  // and hashed, costs another 0.2 µs.
-  const keys = new WeakMap<CertificateReference, string>()
-  const keyOf = (certificate: CertificateReference): string => {
-    const before = keys.get(certificate)
-    if (before !== undefined) return before
-    const key = deviceKey(certificate.issuerKeyHash, certificate.serial)
-    keys.set(certificate, key)
-    return key
-  }
   const byItsName = (certificate: CertificateReference): Recognised => {
     const { name } = certificate
     if (name === undefined) return { ok: false, reason: 'no-identity' }
-    const place = lastSeen.ofOther(certificate, name, keyOf(certificate))
+    const place = lastSeen.ofOther(certificate, name)
     const before = named.get(place)
     // A CA can give one serial number to two certificates, with a name each.
     if (before?.name === name) return before
@@ -101,7 +95,7 @@ function createRecognise(
     return recognised
   }
   return (certificate, nowSeconds) => {
-    const found = known.get(keyOf(certificate))
+    const found = known.get(certificate.issuerKeyHash)?.get(certificate.serial)
     if (found !== undefined) {
       const { certificateSeenAt } = certificate
       // A session still knows it where this service has lost it, with its folder for instance.

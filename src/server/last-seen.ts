@@ -20,8 +20,8 @@ interface Slot extends Seen {
 export interface LastSeen {
   /** The place of a certificate that is in the registry. */
   ofDevice(certificate: CertificateReference, name: string): Seen
-  /** The place of one that names its holder itself; `key` is its `deviceKey`, if it is at hand. */
-  ofOther(certificate: CertificateReference, name: string, key?: string): Seen
+  /** The place of one that names its holder itself. */
+  ofOther(certificate: CertificateReference, name: string): Seen
   all(): readonly SeenCertificate[]
   /** Takes over what was remembered before a restart; what is newer here stays. */
   restore(seen: Iterable<SeenCertificate>): void
@@ -57,7 +57,8 @@ export function createLastSeen(): LastSeen {
       }
       return slot
     },
-    ofOther(certificate, name, key = deviceKey(certificate.issuerKeyHash, certificate.serial)) {
+    ofOther(certificate, name) {
+      const key = deviceKey(certificate.issuerKeyHash, certificate.serial)
       let slot = others.get(key)
       if (slot === undefined || (slot.reference.sha256 === undefined && certificate.sha256)) {
         slot = makeSlot(key, certificate, name)

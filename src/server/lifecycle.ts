@@ -21,14 +21,17 @@ const REFUSED = [
 ].join('\r\n')
 
 /** A server for `/verify`: what Node's own parser refuses is answered 403 as well, and counted. */
-export function createVerifyServer(listener: RequestListener, onMalformed: () => void): Server {
+export function createVerifyServer(
+  listener: RequestListener,
+  onMalformed: (peer: string | undefined, code: string) => void,
+): Server {
   const server = createHttpServer(listener)
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
-    if (error.code?.startsWith('HPE_')) onMalformed()
+    if (error.code?.startsWith('HPE_')) onMalformed(socket.remoteAddress, error.code)
     refuse(socket, error.code === 'ECONNRESET')
   })
   server.on('connect', (_, socket: Socket) => {
-    onMalformed()
+    onMalformed(socket.remoteAddress, 'CONNECT')
     refuse(socket, false)
   })
   // `Expect: something` would be a 417; it is a question like any other.

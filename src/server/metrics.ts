@@ -119,7 +119,15 @@ export function registerProcess(
   labels: Readonly<Record<string, string>>,
 ): void {
   collectDefaultMetrics({ register: registry, labels })
+  for (const name of MISNAMED) registry.removeSingleMetric(name)
 }
+
+/** Gauges that are called as counters are; by kind, the same are there without `_total`. */
+const MISNAMED = [
+  'nodejs_active_handles_total',
+  'nodejs_active_requests_total',
+  'nodejs_active_resources_total',
+] as const
 
 function counters(registry: Registry, tally: Tally): void {
   const registers = [registry]

@@ -16,6 +16,7 @@ export interface Observed {
   readonly lastSeen: LastSeen
   readonly trust: TrustStore
   nowSeconds(): number
+  isDraining(): boolean
   readiness(): Readiness
   cacheEntries(): number
   workers(): Workers
@@ -41,6 +42,7 @@ export function observe(observed: Observed): Observation {
   const registry = createRegistry(tally, {
     version,
     sessionMaxAgeSeconds: config.sessionMaxAgeSeconds,
+    nowSeconds,
     snapshot: () => trust.current,
     readiness,
     people,
@@ -62,7 +64,11 @@ export function observe(observed: Observed): Observation {
       lastHour: lastHour.counts(),
     })
   return {
-    operations: { metrics, metricsToken: config.metricsToken, readiness, status },
+    operations: {
+      ...{ metrics, readiness, status },
+      metricsToken: config.metricsToken,
+      isDraining: observed.isDraining,
+    },
     close: () => clearInterval(timer),
   }
 }

@@ -2,11 +2,13 @@ const COUNTER_HEAD = /^# HELP (\w+)_total (.*)\n# TYPE \1_total counter$/gm
 
 /**
  * The text format of Prometheus as OpenMetrics 1.0: counters are named without `_total` where they
- * are described, there are no empty lines, and an end is marked. prom-client's own way renames the
- * metrics for good, so that it can't answer both.
+ * are described, quotes are escaped there, there are no empty lines, and an end is marked.
+ * prom-client's own way renames the metrics for good, so that it can't answer both.
  */
 export function asOpenMetrics(text: string): string {
-  const renamed = text.replace(COUNTER_HEAD, '# HELP $1 $2\n# TYPE $1 counter')
+  const renamed = text
+    .replace(COUNTER_HEAD, '# HELP $1 $2\n# TYPE $1 counter')
+    .replace(/^# HELP .*$/gm, (line) => line.replaceAll('"', '\\"'))
   return `${renamed.replace(/\n{2,}/g, '\n').trimEnd()}\n# EOF\n`
 }
 

@@ -1,8 +1,8 @@
-import { describeName } from '../certificate/name.ts'
 import { isStale } from '../certificate/trust.ts'
 import { signingKey } from '../session/key-ring.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import type { TrustStore } from '../store/trust-store.ts'
+import { authoritiesOf, livingAuthorities, livingLists } from './authorities.ts'
 import type { Check, Readiness } from './routes/operations.ts'
 
 /** Whether it is earlier than the beginning of every CA: a machine that booted in the past. */
@@ -56,20 +56,25 @@ export function readiness(
 
 /** What an operator should be told of a snapshot that was good once, and may have aged. */
 export function agingProblems(snapshot: Snapshot, nowSeconds: number): readonly string[] {
-  return [authorityCheck, revocationCheck, keyCheck]
+  const ended = endedAuthorities(snapshot, nowSeconds)
+  const checks = [revocationCheck, keyCheck]
     .map((check) => check(snapshot, nowSeconds))
     .filter(({ ok }) => !ok)
     .map(({ name, detail }) => `${name}: ${detail}`)
+  return ended === undefined ? checks : [`ca: ${ended}`, ...checks]
 }
 
-function authorityCheck({ trust }: Snapshot, nowSeconds: number): Check {
-  const ended = trust.issuers.filter(({ certificate }) => nowSeconds > certificate.notAfter)
-  const names = ended.map(({ certificate }) => describeName(certificate.subject)).join('; ')
-  return {
-    name: 'ca',
-    ok: ended.length === 0,
-    detail: ended.length === 0 ? 'in its dates' : `has ended, with all its certificates: ${names}`,
-  }
+function authorityCheck(snapshot: Snapshot, nowSeconds: number): Check {
+  const ended = endedAuthorities(snapshot, nowSeconds)
+  if (ended === undefined) return { name: 'ca', ok: true, detail: 'in its dates' }
+  const ok = livingAuthorities(snapshot, nowSeconds).some(({ notAfter }) => nowSeconds <= notAfter)
+  return { name: 'ca', ok, detail: ok ? `in its dates; another ${ended}` : ended }
+}
+
+function endedAuthorities(snapshot: Snapshot, nowSeconds: number): string | undefined {
+  const ended = authoritiesOf(snapshot).filter(({ notAfter }) => nowSeconds > notAfter)
+  if (ended.length === 0) return undefined
+  return `has ended, with all its certificates: ${ended.map(({ name }) => name).join('; ')}`
 }
 
 function keyCheck({ keyRing }: Snapshot, nowSeconds: number): Check {
@@ -81,8 +86,9 @@ function keyCheck({ keyRing }: Snapshot, nowSeconds: number): Check {
   }
 }
 
-function revocationCheck({ trust }: Snapshot, nowSeconds: number): Check {
-  const lists = [...trust.revocationLists.values()]
+function revocationCheck(snapshot: Snapshot, nowSeconds: number): Check {
+  const { trust } = snapshot
+  const lists = livingLists(snapshot, nowSeconds)
   if (lists.length === 0) {
     return { name: 'crl', ok: true, detail: 'none is configured: nothing can be revoked' }
   }

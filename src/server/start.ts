@@ -63,6 +63,7 @@ export async function startService(options: StartOptions): Promise<RunningServic
     ...shared,
     version,
     trust,
+    isDraining: () => gate.isDraining(),
     readiness: () => readiness(trust, running?.problem, nowSeconds(), gate.isDraining()),
     cacheEntries: () => gate.cacheEntries(),
     workers: () => ALONE,

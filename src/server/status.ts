@@ -62,7 +62,8 @@ export function describeStatus(facts: StatusFacts): Status {
       nextUpdate,
       revoked: serials.size,
     })),
-    ...people,
+    devices: people.devices,
+    others: people.others,
     lastHour: describeAnswers(facts.lastHour),
   }
 }

@@ -11,7 +11,7 @@ import type { CheckBudget } from './check-budget.ts'
 /** Remembered verdicts: good and bad apart, so that bad ones push no good one out. */
 const GOOD_CERTIFICATES = 2_000
 const BAD_CERTIFICATES = 500
-const SESSIONS = 10_000
+const SESSIONS = 5_000
 const BAD_TOKENS = 500
 
 /** What the cache did, counted for the metrics. */

@@ -62,7 +62,8 @@ export interface RunningServer {
 }
 
 /** As `npm start` and the image start certlatch; the other servers too, so that it favours none. */
-const YOUNG_GENERATION = '--max-semi-space-size=4'
+const YOUNG_GENERATION = '--max-semi-space-size=2'
+const ONE_ARENA = { MALLOC_ARENA_MAX: '1' }
 
 /** Runs a script with Node on the servers' core until it gives the expected answer. */
 export function startServer(
@@ -75,7 +76,10 @@ export function startServer(
 ): Promise<RunningServer> {
   const { nodeOptions = [] } = manner
   const command = [process.execPath, YOUNG_GENERATION, ...nodeOptions, script, ...words]
-  return startProgram(command, port, environment, ask, { errors: 'inherit', ...manner })
+  return startProgram(command, port, { ...ONE_ARENA, ...environment }, ask, {
+    errors: 'inherit',
+    ...manner,
+  })
 }
 
 export interface Manner {

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { parse } from 'yaml'
 import type { DENY_REASONS } from '../../src/decision.ts'
+import { startTestService } from '../support/service.ts'
 import { findProgram, repositoryFolder } from './support/tools.ts'
 
 const FOLDER = join(repositoryFolder(), 'deploy/prometheus')
@@ -55,6 +56,10 @@ const keySet = (instance: string, name: string) =>
 const crlNumber = (instance: string) => `certlatch_crl_number{instance="${instance}"}`
 const bucket = (le: string) => `certlatch_decision_duration_seconds_bucket{le="${le}",${INSTANCE}}`
 
+const DECISIONS = `certlatch_decision_duration_seconds_count{${INSTANCE}}`
+const revocations = (instance: string, all: string) =>
+  `certlatch_revocations_info{instance="${instance}",revocations="${all}"}`
+
 const constant = (value: number) => `${value}+0x1600`
 
 const CASES: readonly Case[] = [
@@ -64,6 +69,21 @@ const CASES: readonly Case[] = [
     series: { [`up{${INSTANCE}}`]: '1 0 0 0' },
     minute: 3,
     fires: [{ labels: GATE, summary: 'certlatch gate:9181 does not answer: nobody gets in' }],
+  },
+  {
+    alert: 'CertlatchDown',
+    when: 'one of two replicas does not answer',
+    series: {
+      [`up{${INSTANCE}}`]: '1 0 0 0',
+      'up{instance="other:9181",job="certlatch"}': constant(1),
+    },
+    minute: 3,
+    fires: [
+      {
+        labels: GATE,
+        summary: 'certlatch gate:9181 does not answer: its replicas let people in without it',
+      },
+    ],
   },
   {
     alert: 'CertlatchDown',
@@ -99,8 +119,28 @@ const CASES: readonly Case[] = [
       [check('running')]: constant(0),
       [check('files')]: constant(0),
       [check('crl')]: constant(0),
+      [check('commands')]: constant(0),
     },
     minute: 5,
+    fires: [],
+  },
+  {
+    alert: 'CertlatchCommandsUnanswered',
+    when: 'it cannot write its running file',
+    series: { [check('commands')]: constant(0) },
+    minute: 6,
+    fires: [
+      {
+        labels: { ...GATE, check: 'commands' },
+        summary: "certlatch gate:9181 can't write down what is in force",
+      },
+    ],
+  },
+  {
+    alert: 'CertlatchCommandsUnanswered',
+    when: 'the disk was full for a minute',
+    series: { [check('commands')]: '1 0 1 1 1 1 1 1' },
+    minute: 7,
     fires: [],
   },
   {
@@ -201,6 +241,18 @@ const CASES: readonly Case[] = [
   },
   {
     alert: 'CertlatchDeviceCertificateEnds',
+    when: 'certlatch has restarted since, and could not be asked',
+    series: { [ends('Tablet')]: `${DAY} ${DAY} _ stale _ _ _ _` },
+    minute: 7,
+    fires: [
+      {
+        labels: { device: 'Tablet' },
+        summary: 'Tablet is locked out in less than 3 days, or is already',
+      },
+    ],
+  },
+  {
+    alert: 'CertlatchDeviceCertificateEnds',
     when: 'it was revoked, or has more than 3 days',
     series: { [ends('Lost')]: constant(0), [ends('Tablet')]: constant(4 * DAY) },
     minute: 5,
@@ -270,6 +322,18 @@ const CASES: readonly Case[] = [
   },
   {
     alert: 'CertlatchHeadersForged',
+    when: "a client's certificate header came beside the proxy's",
+    series: { [denied('header-repeated')]: '0 0 1 1 1' },
+    minute: 4,
+    fires: [
+      {
+        labels: { reason: 'header-repeated' },
+        summary: 'somebody tries headers that only the proxy may send (header-repeated)',
+      },
+    ],
+  },
+  {
+    alert: 'CertlatchHeadersForged',
     when: 'it happened long ago',
     series: { [denied('header-alias')]: '0 1+0x30', [denied('nothing-shown')]: '0+9x30' },
     minute: 20,
@@ -301,6 +365,7 @@ const CASES: readonly Case[] = [
       [bucket('0.0025')]: '0+98x40',
       [bucket('0.005')]: '0+100x40',
       [bucket('+Inf')]: '0+100x40',
+      [DECISIONS]: '0+100x40',
     },
     minute: 20,
     fires: [{ summary: 'one decision in a hundred takes longer than 3.75ms' }],
@@ -312,8 +377,21 @@ const CASES: readonly Case[] = [
       [bucket('0.0025')]: '0+100x10 1098+98x5 1590+100x30',
       [bucket('0.005')]: '0+100x50',
       [bucket('+Inf')]: '0+100x50',
+      [DECISIONS]: '0+100x50',
     },
     minute: 17,
+    fires: [],
+  },
+  {
+    alert: 'CertlatchSlow',
+    when: 'the only two requests a minute are slow',
+    series: {
+      [bucket('0.0025')]: '0+0x40',
+      [bucket('0.005')]: '0+2x40',
+      [bucket('+Inf')]: '0+2x40',
+      [DECISIONS]: '0+2x40',
+    },
+    minute: 30,
     fires: [],
   },
   {
@@ -374,19 +452,39 @@ const CASES: readonly Case[] = [
     when: 'one has other session keys',
     series: { [keySet('a', '01')]: '1+0x9', [keySet('b', '02')]: '1+0x9' },
     minute: 6,
-    fires: [{ summary: 'the replicas of certlatch do not have the same session keys or CRL' }],
+    fires: [
+      { summary: 'the replicas of certlatch do not have the same session keys, CRLs or blocks' },
+    ],
   },
   {
     alert: 'CertlatchReplicasDisagree',
     when: 'one stays behind with its CRL',
     series: { [crlNumber('a')]: constant(6), [crlNumber('b')]: constant(5) },
     minute: 6,
-    fires: [{ summary: 'the replicas of certlatch do not have the same session keys or CRL' }],
+    fires: [
+      { summary: 'the replicas of certlatch do not have the same session keys, CRLs or blocks' },
+    ],
+  },
+  {
+    alert: 'CertlatchReplicasDisagree',
+    when: 'one has other blocks, or an old CRL that has not the lowest number',
+    series: {
+      [crlNumber('a')]: constant(5),
+      [crlNumber('b')]: constant(5),
+      [revocations('a', '01')]: constant(1),
+      [revocations('b', '02')]: constant(1),
+    },
+    minute: 6,
+    fires: [
+      { summary: 'the replicas of certlatch do not have the same session keys, CRLs or blocks' },
+    ],
   },
   {
     alert: 'CertlatchReplicasDisagree',
     when: 'one was a minute later',
     series: {
+      [revocations('a', '01')]: constant(1),
+      [revocations('b', '01')]: constant(1),
       [keySet('a', '01')]: constant(1),
       [keySet('b', '01')]: constant(1),
       [crlNumber('a')]: '5 6 6 6 6 6 6 6 6',
@@ -410,6 +508,14 @@ test('promtool finds nothing wrong with the scrape configuration and the rules',
   run('promtool', ['check', 'config', join(FOLDER, 'prometheus.yml')])
   const told = run('promtool', ['check', 'rules', '--lint=all', '--lint-fatal', RULES])
   assert.match(told, new RegExp(`${rules.length} rules found`))
+})
+
+test('promtool finds nothing wrong with what certlatch tells', async (context) => {
+  const service = await startTestService(context)
+  const { body } = await service.admin('/metrics')
+  const options = { input: body, encoding: 'utf8', stdio: 'pipe' } as const
+  const told = execFileSync(findProgram('promtool'), ['check', 'metrics'], options)
+  assert.equal(told, '')
 })
 
 test('amtool finds nothing wrong with the configuration of Alertmanager', () => {

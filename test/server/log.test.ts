@@ -18,6 +18,7 @@ import {
   makeList,
   NOON,
   NOON_SECONDS,
+  openConnection,
   ownAuthority,
   present,
   sessionOf,
@@ -101,6 +102,54 @@ test('The path is told without query and fragment, long segments and what lies d
   assert.equal(loggedPath(`/api/webhook/${'a'.repeat(64)}`), '/api/webhook/…')
   assert.equal(loggedPath(`/${'a'.repeat(24)}`), `/${'a'.repeat(24)}`)
   assert.equal(loggedPath('/1/2/3/4/5/6/7/8'), '/1/2/3/4/5/6')
+  for (const encoded of [
+    '%3Ftoken',
+    '%3ftoken',
+    '%253Ftoken',
+    ';tok',
+    '%3btok',
+    '%23tok',
+    '%2523a',
+  ]) {
+    assert.equal(loggedPath(`/six${encoded}=SECRET/a`), '/six')
+  }
+  assert.equal(loggedPath('/api/webhook/short/a'), '/api/webhook/…/a')
+  assert.equal(loggedPath('/api/webhook/'), '/api/webhook/')
+  assert.equal(loggedPath('https://user:SECRET@home/x'), '…')
+  assert.equal(loggedPath('//user:SECRET@home/@scope/a:b'), '//…/@scope/a:b')
+  assert.equal(loggedPath('/user%3aSECRET%40home'), '/…')
+})
+
+test('Neither user nor password in a host is told', async (context) => {
+  const service = await startTestService(context)
+  await service.ask([['X-Forwarded-Host', 'user:SECRET@ha.test']])
+  const line = service.logLines().findLast(({ msg }) => msg === 'refused')
+  assert.equal(line?.['host'], '…@ha.test')
+})
+
+test('Who sends what is not HTTP is told as far as CERTLATCH_LOG_CLIENT lets it, ten times', async (context) => {
+  const peers: Readonly<Record<string, string | undefined>> = {
+    full: '127.0.0.1',
+    shortened: '127.0.0.0',
+    none: undefined,
+  }
+  for (const [logClient, peer] of Object.entries(peers)) {
+    const settings = { CERTLATCH_LOG_CLIENT: logClient }
+    const service = await startTestService(context, { settings })
+    for (let count = 0; count < 12; count += 1) {
+      const connection = await openConnection(service.port)
+      connection.socket.write('nonsense\r\n\r\n')
+      await connection.readToEnd()
+    }
+    await service.stop()
+    const told = linesOf(service, 'refused')
+    assert.equal(told.length, 10)
+    const expected = { reason: 'malformed-http', via: 'none', ...(peer && { peer }) }
+    assert.deepEqual(told[0], { ...expected, code: 'HPE_INVALID_METHOD' })
+    assert.deepEqual(linesOf(service, 'refusals left out of the log'), [
+      { reason: 'malformed-http', leftOut: 2 },
+    ])
+  }
 })
 
 test('Long methods and hosts are cut', async (context) => {

@@ -78,7 +78,7 @@ test('A page says what is missing, as coarsely as helps whose device it is', () 
     ],
     ['Another site wanted to change something here', ['cross-site']],
     ['This page is closed', ['policy-deny', 'not-permitted', 'ambiguous-path']],
-    ['This request could not be read', ['malformed-request', 'header-alias']],
+    ['This request could not be read', ['malformed-request', 'header-alias', 'header-repeated']],
     [
       'This server cannot check your device now',
       ['untrusted-proxy', 'certificate-crl-stale', 'internal-error'],

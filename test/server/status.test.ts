@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { rename, writeFile } from 'node:fs/promises'
+import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { createLastHour } from '../../src/server/last-hour.ts'
@@ -11,6 +11,7 @@ import {
   makeLeaf,
   makeList,
   NOON_SECONDS,
+  openConnection,
   ownAuthority,
   present,
   sessionOf,
@@ -157,13 +158,64 @@ test('After a renewal the end is that of the certificate which the device uses',
   assert.equal(await endMetric(service, 'Phone'), renewed.notAfter, 'none was used yet')
   await service.askWith(before)
   assert.equal(await endMetric(service, 'Phone'), grace, 'the old one goes on being used')
-  service.clock.now += 1_000
+  service.clock.now += DAY * 1000
   await service.askWith(renewed)
   assert.equal(await endMetric(service, 'Phone'), renewed.notAfter)
   service.clock.now += 15 * DAY * 1000
   assert.equal(await endMetric(service, 'Phone'), renewed.notAfter)
   const { devices } = await statusOf(service)
   assert.equal(devices[0].state, 'active')
+})
+
+test('Of two certificates in use the first end is told, whichever came last', async (context) => {
+  const service = await startTestService(context)
+  const authority = await ownAuthority(service.dataDir)
+  const before = makeLeaf(authority, 'Phone')
+  const renewed = makeLeaf(authority, 'Phone', { notAfter: NOON_SECONDS + 400 * DAY })
+  const grace = NOON_SECONDS + 2 * DAY
+  const entry = ({ serial, notBefore, notAfter }: typeof before) => ({
+    ...{ issuerKeyHash: authority.keyHash, serial, notBefore, notAfter },
+  })
+  await writeDevice(dataPaths(service.dataDir).devices, 'abc', {
+    name: 'Phone',
+    owner: undefined,
+    certificates: [{ ...entry(before), endsAt: grace }, entry(renewed)],
+  })
+  await service.refresh()
+  for (let hour = 0; hour < 48; hour += 1) {
+    await service.askWith(hour % 2 === 0 ? before : renewed)
+    assert.equal(await endMetric(service, 'Phone'), grace, `hour ${hour}`)
+    service.clock.now += 3_600_000
+  }
+  await service.askWith(before)
+  await service.askWith(renewed)
+  assert.equal(await endMetric(service, 'Phone'), grace, 'the browser is locked out')
+  service.clock.now += DAY * 1000
+  await service.askWith(renewed)
+  assert.equal(await endMetric(service, 'Phone'), renewed.notAfter, 'and does not try again')
+})
+
+test('A device that never used its new certificate is told to be what it is: locked out', async (context) => {
+  const service = await startTestService(context)
+  const authority = await ownAuthority(service.dataDir)
+  const before = makeLeaf(authority, 'Tab')
+  const renewed = makeLeaf(authority, 'Tab', { notAfter: NOON_SECONDS + 400 * DAY })
+  const grace = NOON_SECONDS + 14 * DAY
+  const entry = ({ serial, notBefore, notAfter }: typeof before) => ({
+    ...{ issuerKeyHash: authority.keyHash, serial, notBefore, notAfter },
+  })
+  await writeDevice(dataPaths(service.dataDir).devices, 'abc', {
+    name: 'Tab',
+    owner: undefined,
+    certificates: [{ ...entry(before), endsAt: grace }, entry(renewed)],
+  })
+  await service.refresh()
+  await service.askWith(before)
+  service.clock.now += 15 * DAY * 1000
+  const { devices } = await statusOf(service)
+  assert.equal(devices[0].state, 'replaced')
+  assert.equal(devices[0].certificateNotAfter, grace)
+  assert.equal(await service.metric('certlatch_devices', { state: 'active' }), 0)
 })
 
 test('Who replaced a certificate that nobody renewed again is told so', async (context) => {
@@ -204,11 +256,130 @@ test('Whoever an external CA names is one series, however many they are', async 
   assert.equal(await seenMetric(service, 'other', 'session'), NOON_SECONDS + 10)
   assert.equal(await endMetric(service, 'other'), second.notAfter, 'the first to end')
   service.clock.now += 6 * DAY * 1000
-  assert.equal(await endMetric(service, 'other'), first.notAfter, 'what has ended is past')
+  assert.equal(await endMetric(service, 'other'), second.notAfter, 'it is locked out')
+  service.clock.now += 7 * DAY * 1000
+  assert.equal(await endMetric(service, 'other'), first.notAfter, 'what ended long ago is past')
   const { devices, others } = await statusOf(service)
   assert.deepEqual(devices, [])
   assert.equal(others.sessionAt, NOON_SECONDS + 10)
   assert.equal(await seenMetric(service, 'urn:one', 'session'), undefined)
+})
+
+test('Of others neither what is revoked nor what its holder has replaced ends', async (context) => {
+  const authority = makeAuthority('Household')
+  const old = makeLeaf(authority, 'Bob', { uri: 'urn:bob', notAfter: NOON_SECONDS + 2 * DAY })
+  const bob = makeLeaf(authority, 'Bob', { uri: 'urn:bob', notAfter: NOON_SECONDS + 300 * DAY })
+  const eve = makeLeaf(authority, 'Eve', { uri: 'urn:eve', notAfter: NOON_SECONDS + 2 * DAY })
+  const external = { authorities: authority.pem, lists: makeList(authority) }
+  const service = await startTestService(context, { external })
+  await service.askWith(old)
+  await service.askWith(eve)
+  assert.equal(await endMetric(service, 'other'), old.notAfter)
+  const nextUpdate = NOON_SECONDS + 30 * DAY
+  const list = makeList(authority, { nextUpdate, revoked: [eve.serial] })
+  await writeFile(join(service.dataDir, 'external-crl.pem'), list)
+  await service.refresh()
+  service.clock.now += DAY * 1000
+  await service.askWith(bob)
+  assert.equal(await endMetric(service, 'other'), bob.notAfter)
+})
+
+test('The end of a CA that was renewed, and of its CRL, concerns nobody any more', async (context) => {
+  const gone = makeAuthority('Before', {
+    notBefore: NOON_SECONDS - 30 * DAY,
+    notAfter: NOON_SECONDS + DAY,
+  })
+  const successor = makeAuthority('Successor', {
+    notBefore: NOON_SECONDS - 30 * DAY,
+    notAfter: NOON_SECONDS + 900 * DAY,
+  })
+  const until = (nextUpdate: number) => ({ nextUpdate })
+  const external = {
+    authorities: gone.pem + successor.pem,
+    lists:
+      makeList(gone, until(NOON_SECONDS + DAY)) +
+      makeList(successor, until(NOON_SECONDS + 800 * DAY)),
+  }
+  const service = await startTestService(context, { external })
+  const end = () => service.metric('certlatch_ca_not_after_timestamp_seconds')
+  const listEnd = () => service.metric('certlatch_crl_next_update_timestamp_seconds')
+  assert.equal(await end(), NOON_SECONDS + DAY)
+  assert.equal(await listEnd(), NOON_SECONDS + DAY)
+  service.clock.now += 2 * DAY * 1000
+  assert.equal(await end(), NOON_SECONDS + 900 * DAY)
+  assert.equal(await listEnd(), NOON_SECONDS + 800 * DAY)
+  const { checks } = await service.readiness()
+  assert.deepEqual([checks['ca']?.ok, checks['crl']?.ok], [true, true])
+  assert.match(String(checks['ca']?.detail), /^in its dates; another has ended.*CN=Before/)
+  service.clock.now += 900 * DAY * 1000
+  assert.equal(await end(), NOON_SECONDS + DAY, 'where none is left')
+  assert.equal((await service.readiness()).checks['ca']?.ok, false)
+})
+
+test('Of our own CAs the one that no device in use needs ends unnoticed before its time', async (context) => {
+  const service = await startTestService(context)
+  const own = await ownAuthority(service.dataDir)
+  const before = makeAuthority('Before', {
+    notBefore: NOON_SECONDS - 30 * DAY,
+    notAfter: NOON_SECONDS + 60 * DAY,
+  })
+  const { authority, revocationList, devices } = dataPaths(service.dataDir)
+  const nextUpdate = NOON_SECONDS + 3650 * DAY
+  await writeFile(revocationList, makeList(before, { nextUpdate }) + makeList(own, { nextUpdate }))
+  await writeFile(authority, before.pem + (await readFile(authority, 'latin1')))
+  const { serial, notBefore, notAfter } = makeLeaf(before, 'Tab')
+  const entry = { issuerKeyHash: before.keyHash, serial, notBefore, notAfter }
+  await writeDevice(devices, 'abc', { name: 'Tab', owner: undefined, certificates: [entry] })
+  await service.refresh()
+  const end = () => service.metric('certlatch_ca_not_after_timestamp_seconds')
+  assert.equal(await end(), NOON_SECONDS + 60 * DAY, 'the tablet has no other')
+  const next = makeLeaf(own, 'Tab', { notAfter: NOON_SECONDS + 400 * DAY })
+  const renewed = {
+    ...{ issuerKeyHash: own.keyHash, serial: next.serial },
+    ...{ notBefore: next.notBefore, notAfter: next.notAfter },
+  }
+  const certificates = [{ ...entry, endsAt: NOON_SECONDS + 14 * DAY }, renewed]
+  await writeDevice(devices, 'abc', { name: 'Tab', owner: undefined, certificates })
+  await service.refresh()
+  await service.askWith(next)
+  assert.ok(Number(await end()) > NOON_SECONDS + 60 * DAY)
+})
+
+test('Replicas with another CRL or other blocks can be told apart', async (context) => {
+  const authority = makeAuthority('Household')
+  const another = makeAuthority('Workshop')
+  const lists = (second: number) =>
+    makeList(authority, { number: 1 }) + makeList(another, { number: second })
+  const external = { authorities: authority.pem + another.pem, lists: lists(5) }
+  const service = await startTestService(context, { external })
+  const told = async () => {
+    const text = (await service.admin('/metrics')).body.toString()
+    return present(
+      /^certlatch_revocations_info\{revocations="([0-9a-f]{16})"\} 1$/m.exec(text)?.[1],
+    )
+  }
+  const seen = [await told()]
+  await writeFile(join(service.dataDir, 'external-crl.pem'), lists(6))
+  await service.refresh()
+  seen.push(await told())
+  assert.equal(await service.metric('certlatch_crl_number'), 1)
+  const blocks = { schemaVersion: 1, number: 1, certificates: [], signOuts: [] }
+  await writeFile(dataPaths(service.dataDir).blocks, JSON.stringify(blocks))
+  await service.refresh()
+  seen.push(await told(), await told())
+  assert.equal(new Set(seen).size, 3)
+  assert.equal(seen[2], seen[3])
+})
+
+test('While it stops, answers of the admin listener end their connection', async (context) => {
+  const service = await startTestService(context)
+  const connection = await openConnection(service.port)
+  const stopped = service.stop()
+  const { status, headers } = await service.admin('/metrics')
+  assert.equal(status, 200)
+  assert.ok(headers.some(([name, value]) => name === 'Connection' && value === 'close'))
+  connection.close()
+  await stopped
 })
 
 test('The last hour is told by reason, the most frequent first', async (context) => {

@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { loadConfig } from '../../config/load.ts'
+import { limitHeapGrowth } from '../../server/heap-growth.ts'
 import { type RunningService, startService } from '../../server/start.ts'
 import { StartError } from '../../server/start-error.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
@@ -28,6 +29,7 @@ async function runServe(invocation: Invocation): Promise<ExitCode> {
     for (const problem of loaded.problems) terminal.tell(problem)
     return 2
   }
+  limitHeapGrowth()
   // Before the start: a container's first process is deaf to signals without a listener.
   const stopped = invocation.waitForStop()
   let service: RunningService

@@ -11,6 +11,7 @@ export const ADVICE: Readonly<Record<DenyReason, string>> = {
   'malformed-request':
     'the path is broken: look for a "%" without two hex digits, for white space, or a length beyond 32 kB',
   'header-alias': 'send no header that looks like a trusted one',
+  'header-repeated': 'let the proxy blank what the client sends of its own headers: see deploy/',
   'ambiguous-path':
     'use a path without "//", ".", "..", "\\", ";" and encoded separators, or satisfy the stricter rule',
   'policy-deny': 'change that rule, or put one that lets it pass before it',

@@ -116,6 +116,7 @@ function observeAll(
   return observe({
     ...shared,
     nowSeconds,
+    isDraining: () => state.draining,
     readiness: () =>
       joinReadiness(
         readiness(trust, state.running?.problem, nowSeconds(), state.draining),

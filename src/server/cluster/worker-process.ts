@@ -1,4 +1,5 @@
 import process from 'node:process'
+import { limitHeapGrowth } from '../heap-growth.ts'
 import type { ToWorker } from './messages.ts'
 import { type Channel, createWorker } from './worker.ts'
 
@@ -13,6 +14,7 @@ const channel: Channel = {
     }),
   close: () => process.disconnect(),
 }
+limitHeapGrowth()
 const obey = createWorker(channel)
 process.on('message', (message: ToWorker) => obey(message))
 await channel.send({ kind: 'hello' })

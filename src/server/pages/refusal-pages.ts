@@ -27,6 +27,7 @@ const KINDS: Readonly<Record<DenyReason, RefusalKind>> = {
   'untrusted-proxy': 'at-the-server',
   'malformed-request': 'odd-request',
   'header-alias': 'odd-request',
+  'header-repeated': 'odd-request',
   // A rule that is stricter than the path's own has closed it: a certificate may open that too.
   'ambiguous-path': 'closed-to-this',
   'policy-deny': 'closed',

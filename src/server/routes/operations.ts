@@ -25,6 +25,8 @@ export interface Operations {
   metrics(): Promise<string>
   readonly metricsToken: string | undefined
   readiness(): Readiness
+  /** Whether answers end their connection, because the service is stopping. */
+  isDraining(): boolean
   /** What `/status` tells, as JSON. */
   status(): object
 }
