@@ -9,7 +9,7 @@ import { MODE, makeFolder } from '../store/files.ts'
 import { readActiveSigner, readOwnAuthorities } from './authorities.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
 import { deliver } from './delivery.ts'
-import type { Directory } from './directory.ts'
+import { type Devices, type Directory, requireWhole } from './directory.ts'
 import { type Issued, type IssueOptions, issueFor } from './issue-certificate.ts'
 import { AdministrationError } from './problem.ts'
 
@@ -39,7 +39,9 @@ export async function addDevice(
   const name = readName(given, 'device')
   const owner = givenOwner === undefined ? undefined : readName(givenOwner, 'owner')
   return changeDirectory(change, async (directory) => {
-    const before = newEntry(await directory.readDevices(), name, owner)
+    const known = await directory.readDevices()
+    requireWhole(directory.paths, known)
+    const before = newEntry(known.devices, name, owner)
     const authorities = await readOwnAuthorities(directory.paths)
     const signer = await readActiveSigner(
       directory.paths,
@@ -77,7 +79,7 @@ export async function takeBackAdded(
   { before, certificate, package: parcel }: Added,
 ): Promise<void> {
   await changeDirectory(change, async (directory) => {
-    const devices = await directory.readDevices()
+    const { devices } = await directory.readDevices()
     const now = devices.find(({ id }) => id === before.id)
     if (now?.certificates.some(({ serial }) => serial === certificate.serial)) {
       await directory.writeDevice(before)
@@ -106,10 +108,12 @@ export async function registerCertificate(
   const name = readName(given, 'device')
   const owner = givenOwner === undefined ? undefined : readName(givenOwner, 'owner')
   return changeDirectory(change, async (directory) => {
-    const devices = await directory.readDevices()
+    const known = await directory.readDevices()
+    requireWhole(directory.paths, known)
+    const { devices } = known
     const { certificate, issuerKeyHash } = await readGiven(directory)
     await requireOpening(directory, devices, { certificate, issuerKeyHash })
-    const entry = kind === 'new' ? newEntry(devices, name, owner) : findDevice(devices, name)
+    const entry = kind === 'new' ? newEntry(devices, name, owner) : findDevice(known, name)
     const certificates = [...entry.certificates, describe(certificate, issuerKeyHash)]
     const pem = writePem('CERTIFICATE', certificate.der)
     await directory.replace(directory.paths.certificateOf(certificate.serial), pem, MODE.secret)
@@ -188,13 +192,25 @@ function hintFor({ name, certificates }: Device, given: string): string {
 const isSameName = (one: string, other: string): boolean =>
   one.toLocaleLowerCase('en') === other.toLocaleLowerCase('en')
 
-export function findDevice(devices: readonly Device[], given: string): Device {
+/** The device of that name. Throws an AdministrationError if there is none, or it is in doubt. */
+export function findDevice({ devices, broken }: Devices, given: string): Device {
   const name = normalizeName(given)
   const found =
     devices.find((device) => device.name === name) ??
     devices.find((device) => isSameName(device.name, name))
+  const rival = broken.find((entry) => entry.name !== undefined && entry.name === found?.name)
+  if (rival !== undefined) {
+    throw new AdministrationError(
+      `which "${name}"? ${rival.problem}; restore it from a backup first`,
+    )
+  }
   if (found === undefined) {
-    throw new AdministrationError(`there is no device "${name}": certlatch device list shows all`)
+    const [unreadable] = broken
+    throw new AdministrationError(
+      unreadable === undefined
+        ? `there is no device "${name}": certlatch device list shows all`
+        : `there is no device "${name}" among the entries that are whole, and ${unreadable.problem}: restore that file from a backup first`,
+    )
   }
   return found
 }

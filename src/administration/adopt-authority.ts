@@ -9,7 +9,7 @@ import { type FirstFiles, firstSessionKeys } from '../store/data-directory.ts'
 import { type Device, type DeviceCertificate, writeEntry } from '../store/device-registry.ts'
 import { describeFileError } from '../store/files.ts'
 import { writeAuthorityKey } from '../store/made-authority.ts'
-import { gatherDevices, nameOf, readCertificates } from './adopted-devices.ts'
+import { gatherDevices, isDer, nameOf, readCertificates } from './adopted-devices.ts'
 import {
   decryptKey,
   isEncryptedKey,
@@ -82,7 +82,7 @@ export async function readAdoption(
   const lists = new Map(before === undefined ? [] : [[issuer.keyHash, before]])
   const signer = { issuer, authority: { certificate: issuer.certificate, privateKey } }
   const number = nextNumber({ lists }, nowSeconds, 0n)
-  const authorityPem = await readGiven(files.certificate)
+  const authorityPem = await readGivenPem(files.certificate, 'CERTIFICATE')
   return {
     issuer,
     devices,
@@ -120,8 +120,14 @@ async function readGiven(path: string): Promise<string> {
   }
 }
 
+/** What lies there in DER is made PEM. */
+async function readGivenPem(path: string, label: 'CERTIFICATE' | 'X509 CRL'): Promise<string> {
+  const text = await readGiven(path)
+  return isDer(text) ? writePem(label, Buffer.from(text, 'latin1')) : text
+}
+
 async function readAdoptedIssuer(path: string, nowSeconds: number): Promise<Issuer> {
-  const [issuer, ...others] = readIssuers(path, await readGiven(path))
+  const [issuer, ...others] = readIssuers(path, await readGivenPem(path, 'CERTIFICATE'))
   if (issuer === undefined || others.length > 0) {
     throw new AdministrationError(`${path} has to hold one certificate, that of the CA`, 2)
   }
@@ -141,9 +147,9 @@ async function readAdoptedList(
   issuer: Issuer,
 ): Promise<WrittenList | undefined> {
   if (path === undefined) return undefined
-  const blocks = readPemBlocks(await readGiven(path), 'X509 CRL', true)
+  const blocks = readPemBlocks(await readGivenPem(path, 'X509 CRL'), 'X509 CRL', true)
   const [der] = blocks ?? []
-  if (der === undefined) throw new AdministrationError(`${path} holds no CRL in PEM`, 2)
+  if (der === undefined) throw new AdministrationError(`${path} holds no CRL, in PEM or DER`, 2)
   const read = readRevocationList(der, [issuer])
   const entries = readRevokedEntries(der)
   if (!read.ok) throw new AdministrationError(`${path}: ${read.problem}`, 2)

@@ -94,7 +94,7 @@ function joinBySerial(
 export const nameOf = (certificate: Certificate): string | undefined =>
   commonName(certificate.subject) ?? certificateIdentity(certificate)
 
-const CERTIFICATE_NAMES: ReadonlySet<string> = new Set(['.pem', '.crt', '.cer'])
+const CERTIFICATE_NAMES: ReadonlySet<string> = new Set(['.pem', '.crt', '.cer', '.der'])
 
 /** Every certificate of the CA that lies in the folder; other files are passed over in silence. */
 export async function readCertificates(folder: string, issuer: Issuer) {
@@ -127,8 +127,12 @@ async function listGiven(folder: string): Promise<readonly string[]> {
   }
 }
 
+/** Whether a file, read as latin1, begins as a certificate or CRL in DER does: a long SEQUENCE. */
+export const isDer = (text: string): boolean => /^0[\x81-\x84]/.test(text)
+
 /** The certificates of a file that may hold a key, and a text before each. */
 function certificateBlocks(text: string): readonly Buffer[] {
+  if (isDer(text)) return [Buffer.from(text, 'latin1')]
   const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
   return blocks.flatMap((block) => readPemBlocks(`${block}\n`, 'CERTIFICATE', true) ?? [])
 }

@@ -247,7 +247,7 @@ async function highestInForce({ running }: DataPaths): Promise<bigint> {
 }
 
 async function markedRevocations(directory: Directory): Promise<readonly Revocation[]> {
-  const devices = await directory.readDevices()
+  const { devices } = await directory.readDevices()
   return devices.flatMap(({ certificates }) =>
     certificates.flatMap(({ issuerKeyHash, serial, revokedAt, reason }) =>
       revokedAt === undefined

@@ -3,9 +3,10 @@ import { readCertificate } from '../certificate/certificate.ts'
 import { sha256Base64Url, verifyCertificate } from '../certificate/verify.ts'
 import type { DataPaths } from '../store/data-directory.ts'
 import { describeFileError } from '../store/files.ts'
-import { readLastSeen } from '../store/running.ts'
+import { findSeen } from '../store/running-seen.ts'
 import { readIssuers } from './authorities.ts'
 import type { CertificatePair } from './block-certificate.ts'
+import { type Search, waiting } from './known-names.ts'
 import { AdministrationError } from './problem.ts'
 
 /** A certificate in a file; its CA has to be one that certlatch trusts. */
@@ -61,6 +62,7 @@ const shortest = (hex: string): string => hex.replace(/^(?:00)+(?=..)/, '')
 export async function pairByFingerprint(
   { running }: DataPaths,
   given: string,
+  search: Search = {},
 ): Promise<CertificatePair> {
   const hex = plainHex(given)
   if (!/^[0-9a-f]{64}$/.test(hex)) {
@@ -70,9 +72,8 @@ export async function pairByFingerprint(
     )
   }
   const sha256 = Buffer.from(hex, 'hex').toString('base64url')
-  for (const seen of (await readLastSeen(running)).values()) {
-    if (seen.sha256 === sha256) return seen
-  }
+  const found = await findSeen(running, (seen) => seen.sha256 === sha256, waiting(search))
+  if (found !== undefined) return found
   throw new AdministrationError(
     'no certificate with this fingerprint has been let in: name it by --certificate, or by --serial and --issuer',
   )

@@ -4,7 +4,7 @@ import { removeTemporaries } from '../store/files.ts'
 import { acquireLock } from '../store/lock.ts'
 import { foldDead } from '../store/running.ts'
 import { withdrawUndelivered } from './delivery.ts'
-import { type Directory, directoryOf, exists, readTextIfThere } from './directory.ts'
+import { type Directory, directoryOf, exists, readTextIfThere, type Tell } from './directory.ts'
 import { AdministrationError } from './problem.ts'
 
 /** Who changes a data directory, and when. */
@@ -15,13 +15,15 @@ export interface Change {
   /** The command, for whoever has to wait for it. */
   readonly who: string
   readonly nowSeconds: number
+  /** For what does not keep the command from its work, but should be mended. */
+  readonly tell?: Tell | undefined
 }
 
 /** The places of a data directory, as the settings have them. */
 export function pathsOf({
   dataDir,
   revocationList,
-}: Omit<Change, 'who' | 'nowSeconds'>): DataPaths {
+}: Omit<Change, 'who' | 'nowSeconds' | 'tell'>): DataPaths {
   const paths = dataPaths(dataDir)
   return revocationList === undefined ? paths : { ...paths, revocationList }
 }
@@ -50,7 +52,7 @@ export async function changeDirectory<T>(
   if (!acquired.ok) throw new AdministrationError(acquired.problem)
   const { lock } = acquired
   try {
-    const directory = directoryOf(paths, lock, change.nowSeconds)
+    const directory = directoryOf(paths, lock, change.nowSeconds, change.tell)
     await completeInterrupted(directory)
     return await work(directory)
   } finally {

@@ -82,7 +82,7 @@ export async function withdrawUndelivered(directory: Directory): Promise<void> {
 }
 
 async function takeBack(directory: Directory, { before, serial }: Undelivered): Promise<void> {
-  const devices = await directory.readDevices()
+  const { devices } = await directory.readDevices()
   const now = devices.find(({ id }) => id === before.id)
   if (now?.certificates.some((certificate) => certificate.serial === serial)) {
     await directory.writeDevice(before)

@@ -6,8 +6,8 @@ import { readLastSeen, type SeenCertificate } from '../store/running.ts'
 import { findDevice } from './add-device.ts'
 import { readOwnAuthorities } from './authorities.ts'
 import { readBlocksFile } from './block-certificate.ts'
-import { readDevices } from './directory.ts'
-import { AdministrationError } from './problem.ts'
+import { type Devices, readDevices, type Tell } from './directory.ts'
+import { listUnlisted } from './unlisted.ts'
 
 /** What became of a certificate; only `active` ones open. */
 type CertificateState =
@@ -44,6 +44,34 @@ export interface DeviceReport {
 export async function reportDevices(
   paths: DataPaths,
   nowSeconds: number,
+  tell: Tell = () => {},
+): Promise<readonly DeviceReport[]> {
+  return (await reportAll(paths, nowSeconds, tell)).devices
+}
+
+export interface DirectoryReport {
+  readonly devices: readonly DeviceReport[]
+  /** Who came with a certificate of an adopted CA that is no device's. */
+  readonly unlisted: readonly SeenCertificate[]
+}
+
+/** The same, and who else has been let in. */
+export async function reportAll(
+  paths: DataPaths,
+  nowSeconds: number,
+  tell: Tell,
+): Promise<DirectoryReport> {
+  const known = await readDevices(paths, tell)
+  return {
+    devices: await report(paths, known, nowSeconds),
+    unlisted: await listUnlisted(paths, known),
+  }
+}
+
+async function report(
+  paths: DataPaths,
+  { devices }: Devices,
+  nowSeconds: number,
 ): Promise<readonly DeviceReport[]> {
   const { issuers, lists } = await readOwnAuthorities(paths)
   const revoked = new Map<
@@ -58,7 +86,6 @@ export async function reportDevices(
     blocks.certificates.map(({ issuerKeyHash, serial }) => deviceKey(issuerKeyHash, serial)),
   )
   const seen = await readLastSeen(paths.running)
-  const devices = await readDevices(paths)
   const known = { issuers, revoked, blocked, seen, nowSeconds }
   return devices
     .map((device) => reportDevice(device, known))
@@ -70,12 +97,13 @@ export async function findReport(
   paths: DataPaths,
   given: string,
   nowSeconds: number,
+  tell: Tell = () => {},
 ): Promise<DeviceReport> {
-  const reports = await reportDevices(paths, nowSeconds)
-  const { id } = findDevice(await readDevices(paths), given)
-  const report = reports.find((known) => known.id === id)
-  if (report === undefined) throw new AdministrationError(`"${given}" has just been removed`)
-  return report
+  const known = await readDevices(paths, tell)
+  const device = findDevice(known, given)
+  const [found] = await report(paths, { ...known, devices: [device] }, nowSeconds)
+  if (found === undefined) throw new Error('a device has a report')
+  return found
 }
 
 interface Known {

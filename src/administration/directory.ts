@@ -2,9 +2,10 @@ import { readFile, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { DataPaths } from '../store/data-directory.ts'
 import {
+  type BrokenEntry,
   type Device,
-  readRegistry,
   readRegistryFolder,
+  sortEntries,
   writeDevice,
 } from '../store/device-registry.ts'
 import { errorCode, MODE, makeFolder, replaceFile } from '../store/files.ts'
@@ -19,11 +20,30 @@ export interface Directory {
   /** Replaces a file, unless somebody else has become the writer. */
   replace(path: string, content: string | Buffer, mode: number): Promise<void>
   remove(path: string): Promise<void>
-  readDevices(): Promise<readonly Device[]>
+  readDevices(): Promise<Devices>
   writeDevice(device: Device): Promise<void>
 }
 
-export function directoryOf(paths: DataPaths, lock: Lock, nowSeconds: number): Directory {
+/** What the registry holds, and which of its entries are set aside. */
+export interface Devices {
+  readonly devices: readonly Device[]
+  readonly broken: readonly BrokenEntry[]
+}
+
+/** Takes a line for whoever called the command. */
+export type Tell = (line: string) => void
+
+export function directoryOf(
+  paths: DataPaths,
+  lock: Lock,
+  nowSeconds: number,
+  tell: Tell = () => {},
+): Directory {
+  const told = new Set<string>()
+  const tellOnce: Tell = (line) => {
+    if (!told.has(line)) tell(line)
+    told.add(line)
+  }
   return {
     paths,
     nowSeconds,
@@ -37,7 +57,7 @@ export function directoryOf(paths: DataPaths, lock: Lock, nowSeconds: number): D
       await lock.assertHeld()
       await rm(path, { force: true })
     },
-    readDevices: () => readDevices(paths),
+    readDevices: () => readDevices(paths, tellOnce),
     writeDevice: async (device) => {
       await lock.assertHeld()
       await writeDevice(paths.devices, device.id, device)
@@ -45,12 +65,25 @@ export function directoryOf(paths: DataPaths, lock: Lock, nowSeconds: number): D
   }
 }
 
-/** All devices of the registry, or an AdministrationError that says which entry is broken. */
-export async function readDevices(paths: DataPaths): Promise<readonly Device[]> {
-  const read = readRegistry(await readRegistryFolder(paths.devices))
-  if (read.ok) return read.registry.devices
+/** All devices of the registry whose entries are whole; tells of each that is not. */
+export async function readDevices(paths: DataPaths, tell: Tell): Promise<Devices> {
+  const { devices, broken } = sortEntries(await readRegistryFolder(paths.devices))
+  for (const { problem } of broken) {
+    tell(
+      `left out: ${hintFor(paths, problem)}; until then a running service takes over only what closes: revocations, blocks and sign-outs`,
+    )
+  }
+  return { devices, broken }
+}
+
+const hintFor = ({ devices }: DataPaths, problem: string): string =>
+  `${devices}: ${problem}; restore that file from a backup`
+
+/** A name or a certificate that is given out must not be one that a broken entry holds. */
+export function requireWhole(paths: DataPaths, { broken: [first] }: Devices): void {
+  if (first === undefined) return
   throw new AdministrationError(
-    `${paths.devices}: ${read.problem}; restore that file from a backup`,
+    `${hintFor(paths, first.problem)} first: what is entered now could be in it already`,
   )
 }
 

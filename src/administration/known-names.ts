@@ -1,26 +1,43 @@
 import { normalizeName } from '../enrollment/device-name.ts'
 import type { DataPaths } from '../store/data-directory.ts'
-import { readLastSeen } from '../store/running.ts'
+import { type FindOptions, findSeen } from '../store/running-seen.ts'
 import { findDevice } from './add-device.ts'
-import { readDevices } from './directory.ts'
+import { readDevices, type Tell } from './directory.ts'
 import { AdministrationError } from './problem.ts'
+import { readUnlistedIssuers } from './unlisted.ts'
+
+/** How to look for somebody, and whom to tell that it takes a while. */
+export interface Search extends FindOptions {
+  readonly tell?: Tell
+}
 
 /** The name of a device, or of somebody with a certificate of another's CA who has come before. */
 export async function findKnownName(
   paths: DataPaths,
   given: string,
   isExternal: boolean,
+  search: Search = {},
 ): Promise<string> {
-  const seen = [...(await readLastSeen(paths.running)).values()].map(({ name }) => name)
-  const found = seen.find((name) => name === given || name === normalizeName(given))
+  const { tell = () => {} } = search
+  const name = normalizeName(given)
+  const isIt = (seen: { readonly name: string }) => seen.name === given || seen.name === name
   if (!isExternal) {
-    const devices = await readDevices(paths)
-    if (found === undefined || devices.some(({ name }) => name === found)) {
-      return findDevice(devices, given).name
-    }
+    const known = await readDevices(paths, tell)
+    const isDevice = known.devices.some(isIt)
+    const mayBeOther = !isDevice && (await readUnlistedIssuers(paths)).size > 0
+    const options = mayBeOther ? waiting(search) : { longestMilliseconds: 0 }
+    const other = isDevice ? undefined : await findSeen(paths.running, isIt, options)
+    return other?.name ?? findDevice(known, given).name
   }
-  if (found !== undefined) return found
+  const found = await findSeen(paths.running, isIt, waiting(search))
+  if (found !== undefined) return found.name
   throw new AdministrationError(
     `nobody named "${given}" has been let in: certlatch device list shows who has`,
   )
 }
+
+/** What to say while services are given the time to write who came just now. */
+export const waiting = ({ tell = () => {}, ...options }: Search): FindOptions => ({
+  ...options,
+  onWait: () => tell('not seen so far: waiting for what the running services write next'),
+})

@@ -5,6 +5,7 @@ import type { DataPaths } from '../store/data-directory.ts'
 import { describeFileError, MODE } from '../store/files.ts'
 import { readRunning } from '../store/running.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
+import { readTextIfThere } from './directory.ts'
 import { AdministrationError } from './problem.ts'
 
 export interface Rotation {
@@ -19,6 +20,8 @@ export interface Rotation {
 export interface Rotated {
   /** Of the key ring that every service has to have. */
   readonly fingerprint: string
+  /** Of the new key, as `SessionKey.id`. */
+  readonly keyId: string
   readonly signsFrom: number
   /** Unix seconds: the old keys verify until then; `undefined`: they are gone. */
   readonly oldUntil: number | undefined
@@ -54,10 +57,27 @@ export async function rotateSessionKeys(
     if (!after.ok) throw new Error('wrote session keys that cannot be read back')
     return {
       fingerprint: after.ring.fingerprint,
+      keyId: after.ring.keys.at(-1)?.id ?? '',
       signsFrom,
       oldUntil: kept.length > 0 ? until : undefined,
     }
   })
+}
+
+/**
+ * Whether a service with this key set has a rotation in force: its own keys, or those that another
+ * rotation behind it has made of them by now.
+ */
+export async function hasRotation(
+  path: string,
+  { fingerprint, keyId }: Rotated,
+  keySet: string,
+): Promise<boolean> {
+  if (keySet === fingerprint) return true
+  const read = readKeyRing((await readTextIfThere(path)) ?? '')
+  if (!read.ok || read.ring.fingerprint !== keySet) return false
+  // A single one is of a rotation that has thrown all others away, ours too.
+  return read.ring.keys.length === 1 || read.ring.keys.some(({ id }) => id === keyId)
 }
 
 /** A service may have been told another one than this command. */

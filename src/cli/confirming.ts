@@ -5,7 +5,7 @@ import { count } from './words.ts'
 /** Says who has a change in force; answers whether nobody who runs lacks it. */
 export function tellConfirmation(
   terminal: Terminal,
-  { confirmed, missing, dead }: Confirmation,
+  { confirmed, missing, problems, dead }: Confirmation,
 ): boolean {
   for (const service of dead) {
     terminal.tell(`${service} has not been heard of for 30 seconds or more, and was not waited for`)
@@ -16,6 +16,7 @@ export function tellConfirmation(
         `${service} has not confirmed it within 5 seconds: look at its log, and stop it if it should not run`,
       )
     }
+    for (const problem of problems) terminal.tell(problem)
     return false
   }
   if (confirmed.length > 0) {

@@ -17,6 +17,7 @@ import { dataPaths } from '../store/data-directory.ts'
 import { describeFileError } from '../store/files.ts'
 import { choiceFlag, daysFlag, textFlag } from './arguments.ts'
 import type { Invocation } from './command.ts'
+import { authorityPassphrase, changeOf } from './own-authority.ts'
 import { day } from './words.ts'
 
 const CERTIFICATE_DAYS = 397
@@ -30,6 +31,8 @@ export const ISSUE_OPTIONS = {
   'include-ca': { type: 'boolean' },
   out: { type: 'string' },
   json: { type: 'boolean' },
+  csr: { type: 'string' },
+  certificate: { type: 'string' },
 } as const satisfies NonNullable<ParseArgsConfig['options']>
 
 export const ISSUE_HELP = `      --days N       how long the certificate lasts, ${CERTIFICATE_DAYS} by default, ${MOST_DAYS} at most
@@ -42,7 +45,8 @@ export const ISSUE_HELP = `      --days N       how long the certificate lasts, 
                      compat (the default) is what every system imports; modern is encrypted better,
                      for Windows 10, Linux, iOS 18, macOS 15, Android 16 and later
       --include-ca   put the CA's certificate into the package too; no device needs it
-      --out FOLDER   where the package goes, here by default; - for standard output`
+      --out FOLDER   where the package goes, here by default; - for standard output
+      --csr FILE     sign this request instead: the key never leaves the device`
 
 /** Where a package goes. */
 export interface Place {
@@ -56,7 +60,7 @@ export interface Place {
  * The folder that was named, or this one; where a container has only its volumes to write to, one of
  * those.
  */
-export async function placeOf(invocation: Invocation, config: Config): Promise<Place> {
+async function placeOf(invocation: Invocation, config: Config): Promise<Place> {
   const out = textFlag(invocation, 'out')
   const { composeService } = config
   if (out === '') throw new AdministrationError('--out is empty: expected a folder, or -', 2)
@@ -83,10 +87,15 @@ async function isWritable(path: string): Promise<boolean> {
   }
 }
 
-export async function issueOptionsOf(
-  invocation: Invocation,
-  { folder }: Place,
-): Promise<IssueOptions> {
+/** What it takes to make a certificate: everything that can be wrong with it is asked for here. */
+export async function prepareIssue(invocation: Invocation, config: Config, who: string) {
+  const place = await placeOf(invocation, config)
+  const options = await issueOptionsOf(invocation, place)
+  const passphrase = await authorityPassphrase(invocation, config)
+  return { place, options, passphrase, change: changeOf(invocation, config, who) }
+}
+
+async function issueOptionsOf(invocation: Invocation, { folder }: Place): Promise<IssueOptions> {
   const csr = textFlag(invocation, 'csr')
   const format = choiceFlag(invocation, 'format', PACKAGE_FORMATS, 'p12')
   for (const flag of csr === undefined ? [] : ['key', 'format', 'p12']) {

@@ -27,8 +27,9 @@ export function ownSettingsOf(invocation: Invocation, instead: string): Config {
   )
 }
 
-export function changeOf({ nowSeconds }: Invocation, config: Config, who: string): Change {
-  return { ...directoryOf(config), who, nowSeconds: nowSeconds() }
+export function changeOf(invocation: Invocation, config: Config, who: string): Change {
+  const { nowSeconds, terminal } = invocation
+  return { ...directoryOf(config), who, nowSeconds: nowSeconds(), tell: terminal.tell }
 }
 
 /** The service reads our CRL from where the settings say; so commands have to write it there. */

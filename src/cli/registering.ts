@@ -26,8 +26,8 @@ export async function register(
   kind: 'new' | 'another',
 ): Promise<ExitCode> {
   const { flags, terminal } = invocation
-  for (const flag of [...Object.keys(ISSUE_OPTIONS), 'csr', 'overlap']) {
-    if (flags[flag] === undefined || flag === 'json') continue
+  for (const flag of [...Object.keys(ISSUE_OPTIONS), 'overlap']) {
+    if (flags[flag] === undefined || flag === 'json' || flag === 'certificate') continue
     throw new AdministrationError(`--${flag} does not go with --certificate: nothing is made`, 2)
   }
   const read = (directory: Directory) => readOwnCertificate(path, directory)

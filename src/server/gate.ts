@@ -1,5 +1,6 @@
 import type { Server } from 'node:http'
 import type { Config } from '../config/config.ts'
+import type { Snapshot } from '../store/snapshot.ts'
 import type { TrustStore } from '../store/trust-store.ts'
 import { createVerifyApp } from './app.ts'
 import { createAudit, describeMalformed } from './audit.ts'
@@ -22,6 +23,8 @@ export interface GateOptions {
   nowSeconds(): number
   /** Changed files have come into force. */
   onReplaced(): void
+  /** They are refused. */
+  onRefused(): void
 }
 
 /** What answers `/verify`: the files, who judges by them, and a server that does not listen yet. */
@@ -39,10 +42,12 @@ export async function openGate(options: GateOptions): Promise<Gate> {
   const { config, log, tally, lastSeen, nowSeconds } = options
   // Outlives the snapshots: else each of them would fill it again.
   const budget = createCheckBudget(config.trustedProxies, () => performance.now())
-  const trust = await openFiles(config, tally, options.filesLog, (snapshot) => {
+  const onReplaced = (snapshot: Snapshot) => {
     judge = createJudge(config, snapshot, tally.cache, lastSeen, budget)
     options.onReplaced()
-  })
+  }
+  const { filesLog, onRefused } = options
+  const trust = await openFiles(config, tally, filesLog, onReplaced, onRefused)
   let judge = createJudge(config, trust.current, tally.cache, lastSeen, budget)
   let draining = false
   const audit = createAudit(log, () => performance.now())

@@ -110,6 +110,7 @@ export async function openFiles(
   tally: Tally,
   log: Log,
   onReplaced: (snapshot: Snapshot) => void,
+  onRefused: () => void,
 ): Promise<TrustStore> {
   let before: Snapshot | undefined
   const opened = await openTrustStore(trustFiles(config), {
@@ -123,6 +124,7 @@ export async function openFiles(
     },
     onProblem: (problems) => {
       tally.reloadFailures += 1
+      onRefused()
       for (const problem of problems) {
         log.error({ problem }, 'changed files are refused; the state before stays in force')
       }

@@ -15,6 +15,8 @@ export interface RunningFile {
   write(): Promise<void>
   /** Writes it for the last time. */
   close(): Promise<void>
+  /** Writes no more: where nothing could be listened on, the file may be somebody else's. */
+  abandon(): Promise<void>
 }
 
 export interface RunningFileOptions {
@@ -26,17 +28,32 @@ export interface RunningFileOptions {
   readonly lastSeen: LastSeen
   readonly log: Log
   inForce(): InForce
+  /** Why the files as they are now are not in force; none: they are. Never with a secret. */
+  problems(): readonly string[]
   nowSeconds(): number
 }
 
 /** What commands wait for. */
 export type InForce = Pick<RunningState, 'crlNumber' | 'blocksNumber' | 'keySet'>
 
+/** Enough to find out what is wrong; each is one line on somebody's terminal. */
+const MOST_PROBLEMS = 5
+const LONGEST_PROBLEM = 500
+
 export const inForce = (snapshot: Snapshot): InForce => ({
   crlNumber: lowestNumber(snapshot),
   blocksNumber: snapshot.blocks.number,
   keySet: snapshot.keyRing.fingerprint,
 })
+
+const described = (problems: readonly string[]): Pick<RunningState, 'problems'> =>
+  problems.length === 0
+    ? {}
+    : {
+        problems: problems
+          .slice(0, MOST_PROBLEMS)
+          .map((line) => line.replace(/\p{Cc}+/gu, ' ').slice(0, LONGEST_PROBLEM)),
+      }
 
 const WRITE_MILLISECONDS = 10_000
 
@@ -59,6 +76,7 @@ export async function openRunningFile(options: RunningFileOptions): Promise<Runn
     stoppedAt,
     ...options.inForce(),
     sessionTtlSeconds: options.sessionTtlSeconds,
+    ...described(options.problems()),
     lastSeen: lastSeen
       .all()
       .filter(({ certificateAt, sessionAt }) => certificateAt + sessionAt > 0),
@@ -94,6 +112,10 @@ export async function openRunningFile(options: RunningFileOptions): Promise<Runn
     close: () => {
       clearInterval(timer)
       return inTurn(nowSeconds())
+    },
+    abandon: () => {
+      clearInterval(timer)
+      return underWay
     },
   }
 }

@@ -51,9 +51,10 @@ export async function startService(options: StartOptions): Promise<RunningServic
   const tally = createTally()
   const lastSeen = createLastSeen()
   let running: RunningFile | undefined
-  const onReplaced = () => void running?.write()
+  const tellCommands = () => void running?.write()
+  const events = { onReplaced: tellCommands, onRefused: tellCommands }
   const shared = { config, log, tally, lastSeen, nowSeconds }
-  const gate = await openGate({ ...shared, filesLog: log, onReplaced })
+  const gate = await openGate({ ...shared, filesLog: log, ...events })
   const { trust } = gate
   warnOfFiles(config, trust.current, nowSeconds(), log)
   const stopWatchingAge = watchAge(trust, nowSeconds, log)
@@ -78,6 +79,7 @@ export async function startService(options: StartOptions): Promise<RunningServic
       ...{ listen, version, lastSeen, log, nowSeconds },
       sessionTtlSeconds: config.sessionTtlSeconds,
       inForce: () => inForce(trust.current),
+      problems: () => trust.problems,
     })
   }
   const { host, port } = config.listen

@@ -64,33 +64,61 @@ export function readRegistry(
   files: ReadonlyMap<string, string>,
   undelivered?: string,
 ): ReadRegistry {
+  const { broken, ...registry } = sortEntries(files, undelivered)
+  const [first] = broken
+  return first === undefined ? { ok: true, registry } : { ok: false, problem: first.problem }
+}
+
+/** An entry that cannot be one of the registry, as it is or beside the others. */
+export interface BrokenEntry {
+  /** Begins with the file's name. */
+  readonly problem: string
+  /** The device's name, if there is another entry of that name or certificate. */
+  readonly name: string | undefined
+}
+
+export interface SortedEntries extends DeviceRegistry {
+  readonly broken: readonly BrokenEntry[]
+}
+
+/** The same, setting aside what is broken. */
+export function sortEntries(
+  files: ReadonlyMap<string, string>,
+  undelivered?: string,
+): SortedEntries {
   const byCertificate = new Map<string, RegisteredCertificate>()
   const devices: Device[] = []
+  const broken: BrokenEntry[] = []
   const names = new Map<string, string>()
   for (const [file, text] of files) {
     const device = readDevice(file.replace(/\.json$/, ''), text)
-    if (device === undefined) return { ok: false, problem: `${file} is not a device entry` }
-    if (names.has(device.name)) {
-      return { ok: false, problem: `${file} repeats the device name "${device.name}"` }
-    }
-    names.set(device.name, file)
-    devices.push(device)
-    for (const certificate of device.certificates) {
-      const key = deviceKey(certificate.issuerKeyHash, certificate.serial)
-      if (byCertificate.has(key)) {
-        return { ok: false, problem: `${file} repeats the certificate of another device` }
+    const keys = device?.certificates.map((it) => deviceKey(it.issuerKeyHash, it.serial)) ?? []
+    if (device === undefined) {
+      broken.push({ problem: `${file} is not a device entry`, name: undefined })
+    } else if (names.has(device.name)) {
+      const problem = `${file} repeats the device name "${device.name}"`
+      broken.push({ problem, name: device.name })
+    } else if (keys.some((key, index) => byCertificate.has(key) || keys.indexOf(key) < index)) {
+      const problem = `${file} repeats the certificate of another device`
+      broken.push({ problem, name: device.name })
+    } else {
+      names.set(device.name, file)
+      devices.push(device)
+      for (const [index, certificate] of device.certificates.entries()) {
+        if (certificate.serial === undelivered) continue
+        byCertificate.set(keys[index] ?? '', { device, certificate })
       }
-      if (certificate.serial !== undelivered) byCertificate.set(key, { device, certificate })
     }
   }
   for (const { name, owner } of devices) {
     // The application could not tell the one from the other.
     const file = owner === undefined || owner === name ? undefined : names.get(owner)
     if (file !== undefined) {
-      return { ok: false, problem: `${file} has the name of another device's owner, "${owner}"` }
+      const problem = `${file} has the name of another device's owner, "${owner}"`
+      broken.push({ problem, name: undefined })
     }
   }
-  return { ok: true, registry: { devices, byCertificate } }
+  return { devices, byCertificate, broken }
 }
 
 function readDevice(id: string, text: string): Device | undefined {

@@ -29,6 +29,8 @@ export interface RunningState {
   readonly keySet: string
   /** How long its sessions live; `undefined`: it has not said. */
   readonly sessionTtlSeconds?: number
+  /** Why it does not take over the files as they are now; absent: it has. */
+  readonly problems?: readonly string[]
   readonly lastSeen: readonly SeenCertificate[]
 }
 
@@ -50,6 +52,7 @@ export function parseRunningState(text: string): RunningState | undefined {
         ...{ schemaVersion: 1, listen, host, version, startedAt, stoppedAt, crlNumber },
         ...{ blocksNumber, keySet, lastSeen: readSeen(fields['lastSeen']) },
         ...(isTime(ttl) && { sessionTtlSeconds: ttl }),
+        ...readProblems(fields['problems']),
       }
     : undefined
 }
@@ -90,6 +93,11 @@ function joinTwo(one: SeenCertificate, other: SeenCertificate): SeenCertificate 
 /** When it was last let in by any means. */
 export const latest = ({ certificateAt, sessionAt }: SeenCertificate): number =>
   Math.max(certificateAt, sessionAt)
+
+function readProblems(list: unknown): Pick<RunningState, 'problems'> {
+  const problems = Array.isArray(list) ? list.filter(isText) : []
+  return problems.length > 0 ? { problems } : {}
+}
 
 function readSeen(list: unknown): readonly SeenCertificate[] {
   return Array.isArray(list) ? list.map(readEntry).filter((entry) => entry !== undefined) : []

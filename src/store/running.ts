@@ -23,6 +23,8 @@ export interface RunningService {
   readonly ageSeconds: number
   /** Whether it runs, as far as one can know. */
   readonly isFresh: boolean
+  /** Another one after each writing. */
+  readonly version: string
 }
 
 const FRESH_SECONDS = 30
@@ -111,6 +113,8 @@ export interface RunningConfirmation {
   readonly confirmed: readonly string[]
   /** They run, and have not confirmed in time. */
   readonly missing: readonly string[]
+  /** Why not, each with its service in front, where that has said so. */
+  readonly problems: readonly string[]
   /** They have fallen silent without a word, and were not waited for. */
   readonly dead: readonly string[]
 }
@@ -126,7 +130,7 @@ export interface AwaitOptions {
 /** Waits until every service that runs has confirmed; at once, if none does. */
 export async function awaitRunning(
   folder: string,
-  isConfirmed: (state: RunningState) => boolean,
+  isConfirmed: (state: RunningState) => boolean | Promise<boolean>,
   options: AwaitOptions,
 ): Promise<RunningConfirmation> {
   const { timeoutMilliseconds, pollMilliseconds = POLL_MILLISECONDS } = options
@@ -136,15 +140,19 @@ export async function awaitRunning(
   let clock: number | undefined
   for (;;) {
     const files = await readStates(folder, known)
-    if (files.length === 0) return { confirmed: [], missing: [], dead: [] }
+    if (files.length === 0) return { confirmed: [], missing: [], problems: [], dead: [] }
     clock ??= (await folderClock(folder)) - (now() - begun)
     const services = judgeAges(files, clock + (now() - begun))
     const fresh = services.filter(({ isFresh }) => isFresh)
-    const missing = fresh.filter(({ state }) => !isConfirmed(state))
+    const answers = await Promise.all(fresh.map(({ state }) => isConfirmed(state)))
+    const missing = fresh.filter((_, index) => answers[index] !== true)
     if (missing.length === 0 || now() - begun >= timeoutMilliseconds) {
       return {
         confirmed: fresh.filter((service) => !missing.includes(service)).map(nameOf),
         missing: missing.map(nameOf),
+        problems: missing.flatMap((service) =>
+          (service.state.problems ?? []).map((problem) => `${nameOf(service)}: ${problem}`),
+        ),
         dead: services
           .filter(({ state, isFresh }) => !isFresh && state.stoppedAt === undefined)
           .map(nameOf),

@@ -234,13 +234,13 @@ test('Without a CRL of each CA nothing is issued: revoked devices would come bac
   assert.match(await problemOf(add(directory, 'Phone')), /ca\.crl has no CRL of the CA /)
 })
 
-test('A broken registry stops the command and is named', async () => {
+test('Beside a broken entry nothing is added, and it is named', async () => {
   const directory = await initialised()
   const { device } = await add(directory, 'Phone')
   await writeFile(join(directory.paths.devices, `${device.id}.json`), '{}')
   assert.match(
     await problemOf(add(directory, 'Tablet')),
-    /devices: .*\.json is not a device entry; restore that file from a backup$/,
+    /devices: .*\.json is not a device entry; restore that file from a backup first: what is entered now could be in it already$/,
   )
 })
 

@@ -9,9 +9,16 @@ import { findReport, reportDevices } from '../../src/administration/device-repor
 import { fill } from '../../src/administration/initialise.ts'
 import { renewAuthority } from '../../src/administration/renew-authority.ts'
 import { revokeDevice } from '../../src/administration/revoke-device.ts'
+import { readPemBlocks } from '../../src/certificate/pem.ts'
 import { empty, lettingIn, problemOf, snapshotOf } from '../support/command.ts'
 import { fixturePath } from '../support/pki.ts'
-import { makeAuthority, makeList, NOON_SECONDS, temporaryFolder } from '../support/service.ts'
+import {
+  makeAuthority,
+  makeList,
+  NOON_SECONDS,
+  present,
+  temporaryFolder,
+} from '../support/service.ts'
 
 const FOLDER = join(fixturePath('x'), '../../adopted')
 const file = (name: string): string => join(FOLDER, name)
@@ -210,7 +217,7 @@ test('Each file that is not what it should be is named', async () => {
     [{ key: await made('not.key', 'x') }, /not\.key is not a private key in PEM$/],
     [{ key: await made('other.key', otherKey) }, /other\.key is not the key of .*ca\.crt$/],
     [{ revocationList: '/no/ca.crl' }, /^\/no\/ca\.crl does not exist$/],
-    [{ revocationList: await made('not.crl', 'x') }, /not\.crl holds no CRL in PEM$/],
+    [{ revocationList: await made('not.crl', 'x') }, /not\.crl holds no CRL, in PEM or DER$/],
     [
       { revocationList: await made('other.crl', makeList(other)) },
       /other\.crl: the CRL of "CN=Other"/,
@@ -265,4 +272,25 @@ test('What is adopted is whole or not at all, in a directory that was empty', as
     await problemOf(fill(directory.dataDir, needed, NOON_SECONDS, () => adoption.files)),
     /has been initialised before/,
   )
+})
+
+test('A certificate or a CRL in DER is adopted as well, and kept as PEM', async () => {
+  const folder = await temporaryFolder()
+  const toDer = async (name: string, label: string) => {
+    const pem = await readFile(file(name), 'latin1')
+    const [der] = readPemBlocks(pem, label, true) ?? []
+    await writeFile(join(folder, name), present(der))
+    return join(folder, name)
+  }
+  const issued = makeAuthority('Other')
+  await writeFile(join(folder, 'other.der'), issued.certificate.der)
+  const adoption = await read({
+    certificate: await toDer('ca.crt', 'CERTIFICATE'),
+    revocationList: await toDer('ca.crl', 'X509 CRL'),
+    certificates: folder,
+  })
+  const plain = await read()
+  assert.deepEqual(adoption.issuer.keyHash, plain.issuer.keyHash)
+  assert.equal(adoption.revokedCount, plain.revokedCount)
+  assert.match(adoption.files.authority?.certificate ?? '', /^-----BEGIN CERTIFICATE-----/)
 })

@@ -16,6 +16,7 @@ import {
   pairOfSerial,
 } from '../../src/administration/certificate-pair.ts'
 import { findKnownName } from '../../src/administration/known-names.ts'
+import { writeAdopted } from '../../src/store/adopted.ts'
 import { runningId, writeRunning } from '../../src/store/running.ts'
 import type { SeenCertificate } from '../../src/store/running-state.ts'
 import { initialised, lettingIn, problemOf, type TestDirectory } from '../support/command.ts'
@@ -172,7 +173,7 @@ test('A fingerprint names a certificate that was let in, and no other', async ()
   const { issuerKeyHash, serial } = await pairByFingerprint(directory.paths, colons)
   assert.deepEqual({ issuerKeyHash, serial }, PAIR)
   assert.match(
-    await problemOf(pairByFingerprint(directory.paths, '0'.repeat(64))),
+    await problemOf(pairByFingerprint(directory.paths, '0'.repeat(64), { longestMilliseconds: 0 })),
     /^no certificate with this fingerprint has been let in: name it by --certificate/,
   )
   assert.match(
@@ -190,7 +191,7 @@ test('Signed out is who is a device, or has been let in with a certificate of an
   assert.equal(await findKnownName(paths, 'ada@example.org', true), 'ada@example.org')
   assert.match(await problemOf(findKnownName(paths, 'Bob', false)), /^there is no device "Bob"/)
   assert.match(
-    await problemOf(findKnownName(paths, "Ada's phone", true)),
+    await problemOf(findKnownName(paths, "Ada's phone", true, { longestMilliseconds: 0 })),
     /^nobody named "Ada's phone" has been let in: certlatch device list shows who has$/,
   )
   // An adopted CA has both.
@@ -212,4 +213,47 @@ test('A sign-out reaches sessions that a service with a clock ahead has opened',
   // The clock of the command was set back since.
   await signOut(directory.change(-600), 'Phone')
   assert.equal(await at(), NOON_SECONDS + 600)
+})
+
+test('Who came a moment ago is found once the running service has written it', async () => {
+  const directory = await initialised()
+  const { paths } = directory
+  await writeSeen(directory, [])
+  const hex = createHash('sha256').update('certificate').digest('hex')
+  const told: string[] = []
+  const search = () => ({
+    tell: (line: string) => told.push(line),
+    now: () => 0,
+    sleep: () => writeSeen(directory, [SEEN]),
+  })
+  const { serial } = await pairByFingerprint(paths, hex, search())
+  assert.equal(serial, PAIR.serial)
+  await writeSeen(directory, [])
+  assert.equal(await findKnownName(paths, SEEN.name, true, search()), SEEN.name)
+  await writeSeen(directory, [])
+  await writeFile(paths.adopted, writeAdopted(new Set([PAIR.issuerKeyHash])))
+  assert.equal(await findKnownName(paths, SEEN.name, false, search()), SEEN.name)
+  assert.equal(told.length, 3)
+  assert.match(told[0] ?? '', /^not seen so far: waiting for what the running services write next$/)
+})
+
+test('A service that has written once more, and one that is silent, is not waited for', async () => {
+  const directory = await initialised()
+  await writeSeen(directory, [])
+  let milliseconds = 0
+  let pauses = 0
+  const search = (onPause: () => Promise<unknown>) => ({
+    now: () => milliseconds,
+    sleep: (pause: number) => {
+      milliseconds += pause
+      pauses += 1
+      return onPause()
+    },
+  })
+  const find = (onPause: () => Promise<unknown>) =>
+    problemOf(findKnownName(directory.paths, 'Eve', true, search(onPause)))
+  assert.match(await find(() => writeSeen(directory, [])), /^nobody named "Eve"/)
+  assert.equal(pauses, 1)
+  assert.match(await find(async () => undefined), /^nobody named "Eve"/)
+  assert.equal(pauses, 1 + 44)
 })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { test } from 'node:test'
-import { rotateSessionKeys } from '../../src/administration/rotate-session-keys.ts'
+import { hasRotation, rotateSessionKeys } from '../../src/administration/rotate-session-keys.ts'
 import { readKeyRing, signingKey } from '../../src/session/key-ring.ts'
 import { runningId, writeRunning } from '../../src/store/running.ts'
 import { initialised, problemOf, type TestDirectory } from '../support/command.ts'
@@ -85,4 +85,25 @@ test('A file of keys that is broken or gone is told, and made anew only by endin
   )
   await rotate(directory, 0, true)
   assert.equal((await ringOf(directory)).keys.length, 1)
+})
+
+test('Of two rotations at once each counts as in force where the keys of both are', async () => {
+  const directory = await initialised()
+  const path = directory.paths.sessionKeys
+  const before = (await ringOf(directory)).fingerprint
+  const first = await rotate(directory)
+  assert.ok(await hasRotation(path, first, first.fingerprint))
+  const second = await rotate(directory)
+  assert.ok(await hasRotation(path, first, second.fingerprint))
+  assert.ok(await hasRotation(path, second, second.fingerprint))
+  // A service that has the first alone lacks the second, and one that has neither both.
+  assert.ok(!(await hasRotation(path, second, first.fingerprint)))
+  assert.ok(!(await hasRotation(path, first, before)))
+  // One that threw all keys away ends these too; what it left is in force.
+  const third = await rotate(directory, 0, true)
+  assert.ok(await hasRotation(path, second, third.fingerprint))
+  await writeFile(path, 'broken')
+  assert.ok(!(await hasRotation(path, second, third.fingerprint)))
+  await rm(path)
+  assert.ok(!(await hasRotation(path, second, third.fingerprint)))
 })

@@ -4,7 +4,8 @@ import { chmod, mkdir, readdir, readFile, utimes, writeFile } from 'node:fs/prom
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { writePem } from '../../src/certificate/pem.ts'
-import { runningId, writeRunning } from '../../src/store/running.ts'
+import { writeAdopted } from '../../src/store/adopted.ts'
+import { readRunning, runningId, writeRunning } from '../../src/store/running.ts'
 import type { RunningState } from '../../src/store/running-state.ts'
 import {
   type CommandOutcome,
@@ -98,13 +99,17 @@ test('Services that have it are counted; one long silent is named, and not waite
 
 test('A service that runs and has not got it is a failure', async () => {
   const directory = await initialised()
-  await writeService(directory, '127.0.0.1:1', { keySet: 'another' })
+  await writeService(directory, '127.0.0.1:1', {
+    keySet: 'another',
+    problems: ['session.keys is empty'],
+  })
   const { exitCode, stderr } = await call(directory, ['key', 'rotate'])
   assert.equal(exitCode, 1)
   assert.match(
     stderr,
     /127\.0\.0\.1:1 on box has not confirmed it within 5 seconds: look at its log/,
   )
+  assert.match(stderr, /127\.0\.0\.1:1 on box: session\.keys is empty\n/)
 })
 
 test('A real service confirms a revocation, and refuses the very next request', async (context) => {
@@ -198,4 +203,104 @@ test('In a container that has only its volumes to write to, the package goes int
     await chmod(folder, 0o755)
   }
   assert.ok((await readFile(directory.paths.authority)).length > 0)
+})
+
+test('A broken entry keeps nothing from being done that does not need it', async () => {
+  const directory = await initialised()
+  const { paths, packages } = directory
+  for (const name of ['Phone', 'Tablet']) {
+    await call(directory, ['device', 'add', name, '--out', packages])
+  }
+  const broken = join(paths.devices, '00.json')
+  await writeFile(broken, 'half')
+  const warning =
+    /left out: .*00\.json is not a device entry; restore that file from a backup; until then .*\n/g
+  const fine: readonly (readonly string[])[] = [
+    ['list'],
+    ['show', 'Phone'],
+    ['renew', 'Phone', '--out', packages],
+    ['sign-out', 'Phone'],
+    ['revoke', 'Phone'],
+  ]
+  for (const argv of fine) {
+    const { exitCode, stderr } = await call(directory, ['device', ...argv])
+    assert.equal(exitCode, 0, `${argv}: ${stderr}`)
+    assert.equal(stderr.match(warning)?.length, 1, `${argv}: ${stderr}`)
+  }
+  assert.equal((await call(directory, ['ca', 'renew'])).exitCode, 0)
+  for (const argv of [
+    ['add', 'New', '--out', packages],
+    ['show', 'Lost'],
+    ['revoke', 'Lost'],
+  ]) {
+    const { exitCode, stderr } = await call(directory, ['device', ...argv])
+    assert.equal(exitCode, 1)
+    assert.match(stderr, /00\.json is not a device entry[;:] restore that file from a backup first/)
+  }
+  // Which of two that have one name is meant, nobody can say.
+  const [entry = ''] = (await readdir(paths.devices)).filter((name) => name !== '00.json')
+  const { name, ...rest } = JSON.parse(await readFile(join(paths.devices, entry), 'utf8'))
+  await writeFile(broken, JSON.stringify({ ...rest, name, certificates: [] }))
+  const { exitCode, stderr } = await call(directory, ['device', 'revoke', name])
+  assert.equal(exitCode, 1)
+  assert.match(stderr, new RegExp(`which "${name}"\\? .*\\.json repeats the device name`))
+})
+
+test('Who comes with a certificate of an adopted CA is listed below the devices', async () => {
+  const directory = await initialised()
+  const issuerKeyHash = 'A'.repeat(43)
+  const seen = { sha256: undefined, notAfter: undefined, sessionAt: 0, serial: '02' }
+  const came = { ...seen, issuerKeyHash, certificateAt: NOON_SECONDS - 120 }
+  await writeService(directory, '127.0.0.1:1', {
+    lastSeen: [
+      { ...came, name: 'Zoe' },
+      { ...came, serial: '03', name: 'Ada' },
+      { ...came, issuerKeyHash: 'B'.repeat(43), name: 'Of a CA that is gone' },
+    ],
+  })
+  const nobody = await call(directory, ['device', 'list'])
+  assert.equal(nobody.stdout, '')
+  await writeFile(directory.paths.adopted, writeAdopted(new Set([issuerKeyHash])))
+  const alone = await call(directory, ['device', 'list'])
+  const table = ['NAME  SERIAL  EXPIRES IN  LAST SEEN', 'Ada   03      -           2 minutes ago']
+  table.push('Zoe   02      -           2 minutes ago', '')
+  assert.equal(alone.stdout, table.join('\n'))
+  assert.match(alone.stderr, /let in without being a device/)
+  await call(directory, ['device', 'add', 'Phone', '--out', directory.packages])
+  const both = await call(directory, ['device', 'list'])
+  assert.match(both.stdout, /\nPhone [^\n]*\n\nNAME {2}SERIAL/)
+  const json = JSON.parse((await call(directory, ['device', 'list', '--json'])).stdout)
+  assert.deepEqual([json.devices.length, json.unlisted.length], [1, 2])
+  await writeFile(directory.paths.adopted, 'half')
+  const { exitCode, stderr } = await call(directory, ['device', 'list'])
+  assert.equal(exitCode, 1)
+  assert.match(stderr, /adopted\.json is not a list of adopted CAs: restore it from a backup/)
+})
+
+test('A service that refuses the files tells the command why', async (context) => {
+  const directory = await initialised()
+  const { dataDir, paths } = directory
+  const service = await startTestService(context, { dataDir })
+  await writeFile(paths.sessionKeys, 'half\n')
+  await service.refresh()
+  const read = async () => (await readRunning(paths.running))[0]?.state.problems ?? []
+  let problems = await read()
+  while (problems.length === 0) problems = await read()
+  assert.match(problems[0] ?? '', /session\.keys.* line 1 is not a key/)
+})
+
+test('Beside a broken entry a revocation of another device is in force at once', async (context) => {
+  const directory = await initialised()
+  const { dataDir, paths } = directory
+  const service = await startTestService(context, { dataDir })
+  const { certificate } = await addTestDevice(dataDir)
+  await service.refresh()
+  assert.equal((await service.askWith(certificate)).status, 200)
+  await writeFile(join(paths.devices, '00.json'), 'half')
+  await service.refresh()
+  const argv = ['device', 'revoke', 'Phone of Ada']
+  const { exitCode, stdout } = await certlatch(argv, { CERTLATCH_DATA_DIR: dataDir }, 60)
+  assert.equal(exitCode, 0)
+  assert.match(stdout, /in force: 1 service confirmed it/)
+  assert.equal((await service.askWith(certificate)).status, 403)
 })

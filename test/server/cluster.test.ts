@@ -206,7 +206,8 @@ test('A port in use keeps all from starting, and leaves no process behind', asyn
   const address = other.address()
   assert.ok(typeof address === 'object' && address !== null)
   for (const name of ['CERTLATCH_LISTEN', 'CERTLATCH_ADMIN_LISTEN']) {
-    const settings = { [name]: `127.0.0.1:${address.port}` }
+    const dataDir = await temporaryFolder()
+    const settings = { [name]: `127.0.0.1:${address.port}`, CERTLATCH_DATA_DIR: dataDir }
     await assert.rejects(startTestCluster(context, { settings }), (error) => {
       assert.ok(error instanceof StartError)
       assert.deepEqual(error.problems, [
@@ -215,6 +216,13 @@ test('A port in use keeps all from starting, and leaves no process behind', asyn
       return true
     })
     assert.deepEqual(workers(), [])
+    // It was there for commands to see before anybody could have been answered.
+    const [told] = await readRunning(dataPaths(dataDir).running)
+    if (name === 'CERTLATCH_LISTEN') {
+      assert.equal(told?.state.listen, `127.0.0.1:${address.port}`)
+      // Whoever listens there may be another certlatch, whose file this is.
+      assert.equal(told.state.stoppedAt, undefined)
+    }
   }
 })
 

@@ -325,7 +325,7 @@ const NOTHING = async () => undefined
 
 test('Without a service that runs nothing is waited for', async () => {
   const folder = await runningFolder()
-  const expected = { confirmed: [], missing: [], dead: [], pauses: 0 }
+  const expected = { confirmed: [], missing: [], problems: [], dead: [], pauses: 0 }
   assert.deepEqual(await awaitNumber2(folder, NOTHING), expected)
   await writeRunning(folder, ID, { ...state, stoppedAt: 1 })
   assert.deepEqual(await awaitNumber2(folder, NOTHING), expected)
@@ -345,7 +345,7 @@ test('As soon as every service that runs has confirmed, waiting is over', async 
   ])
   assert.deepEqual(
     { ...outcome, confirmed: [] },
-    { confirmed: [], missing: [], dead: [], pauses: 4 },
+    { confirmed: [], missing: [], problems: [], dead: [], pauses: 4 },
   )
 })
 
@@ -356,6 +356,7 @@ test('Who does not confirm in time is named', async () => {
   assert.deepEqual(await awaitNumber2(folder, NOTHING), {
     confirmed: ['127.0.0.1:9180 on nas'],
     missing: ['127.0.0.1:9280 on nas'],
+    problems: [],
     dead: [],
     pauses: 50,
   })
@@ -372,6 +373,7 @@ test('Who has fallen silent is named and not waited for, nor is who stops meanwh
   assert.deepEqual(outcome, {
     confirmed: [],
     missing: [],
+    problems: [],
     dead: ['127.0.0.1:9180 on nas'],
     pauses: 1,
   })
@@ -385,4 +387,15 @@ test('With its own clock and pauses it waits as well', async () => {
   })
   await writeRunning(folder, ID, { ...state, crlNumber: '2' })
   assert.deepEqual((await waiting).confirmed, ['127.0.0.1:9180 on nas'])
+})
+
+test('A service that lacks it says why, one line each, and only what a terminal can show', async () => {
+  const folder = await runningFolder()
+  const problems = ['ca.crl is empty', 'a\nb', 7]
+  const text = JSON.stringify({ ...state, problems })
+  await writeRunning(folder, ID, state)
+  await writeFile(join(folder, `${ID}.json`), text)
+  const outcome = await awaitNumber2(folder, NOTHING)
+  assert.deepEqual(outcome.missing, ['127.0.0.1:9180 on nas'])
+  assert.deepEqual(outcome.problems, ['127.0.0.1:9180 on nas: ca.crl is empty'])
 })

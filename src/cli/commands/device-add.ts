@@ -1,15 +1,8 @@
 import { addDevice } from '../../administration/add-device.ts'
 import { onlyName, textFlag } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
-import {
-  handOut,
-  ISSUE_HELP,
-  ISSUE_OPTIONS,
-  issueOptionsOf,
-  placeOf,
-  undelivered,
-} from '../issuing.ts'
-import { authorityPassphrase, changeOf, ownSettingsOf } from '../own-authority.ts'
+import { handOut, ISSUE_HELP, ISSUE_OPTIONS, prepareIssue, undelivered } from '../issuing.ts'
+import { ownSettingsOf } from '../own-authority.ts'
 import { register } from '../registering.ts'
 
 const HELP = `Usage: certlatch device add NAME [options]
@@ -20,7 +13,6 @@ shown once and kept nowhere.
 Options:
       --owner WHO    whose device it is: what the application gets as its user (Remote-User)
 ${ISSUE_HELP}
-      --csr FILE     sign this request instead: the key never leaves the device
       --certificate FILE
                      enter a certificate that one of certlatch's CAs has signed before
       --json         print the result as JSON
@@ -33,8 +25,6 @@ export const deviceAdd: Command = {
   options: {
     ...ISSUE_OPTIONS,
     owner: { type: 'string' },
-    csr: { type: 'string' },
-    certificate: { type: 'string' },
   },
   takesPositionals: true,
   run: runDeviceAdd,
@@ -46,15 +36,11 @@ async function runDeviceAdd(invocation: Invocation): Promise<ExitCode> {
   const device = { name, owner: textFlag(invocation, 'owner') }
   const path = textFlag(invocation, 'certificate')
   if (path !== undefined) return register(invocation, config, device, path, 'new')
-  const place = await placeOf(invocation, config)
-  const options = await issueOptionsOf(invocation, place)
-  const change = changeOf(invocation, config, 'device add')
-  const added = await addDevice(
-    change,
-    device,
-    options,
-    await authorityPassphrase(invocation, config),
-    place.handOut,
+  const { place, options, passphrase, change } = await prepareIssue(
+    invocation,
+    config,
+    'device add',
   )
+  const added = await addDevice(change, device, options, passphrase, place.handOut)
   return (await handOut(invocation, added, place)) ? 0 : undelivered(change, added)
 }

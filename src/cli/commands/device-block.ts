@@ -87,7 +87,7 @@ async function pairOf(invocation: Invocation, config: Config): Promise<Certifica
     return pairOfFile(certificate, await readOneCertificate(certificate), config.caFile)
   }
   if (fingerprint !== undefined) {
-    return pairByFingerprint(pathsOfConfig(config), fingerprint)
+    return pairByFingerprint(pathsOfConfig(config), fingerprint, invocation.terminal)
   }
   if (serial === undefined || issuer === undefined) {
     throw new AdministrationError('--serial and --issuer go together', 2)

@@ -1,15 +1,8 @@
 import { renewDevice } from '../../administration/renew-device.ts'
 import { durationFlag, onlyName, textFlag } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
-import {
-  handOut,
-  ISSUE_HELP,
-  ISSUE_OPTIONS,
-  issueOptionsOf,
-  placeOf,
-  undelivered,
-} from '../issuing.ts'
-import { authorityPassphrase, changeOf, ownSettingsOf } from '../own-authority.ts'
+import { handOut, ISSUE_HELP, ISSUE_OPTIONS, prepareIssue, undelivered } from '../issuing.ts'
+import { ownSettingsOf } from '../own-authority.ts'
 import { register } from '../registering.ts'
 import { moment } from '../words.ts'
 
@@ -24,7 +17,6 @@ ends it earlier.
 Options:
       --overlap T    how long the old certificate goes on: 14d by default; 0 ends it now
 ${ISSUE_HELP}
-      --csr FILE     sign this request instead: the key never leaves the device
       --certificate FILE
                      enter one that certlatch's CA has signed before, after a restored backup for
                      instance; the ones that the device has stay as they are
@@ -38,8 +30,6 @@ export const deviceRenew: Command = {
   options: {
     ...ISSUE_OPTIONS,
     overlap: { type: 'string' },
-    csr: { type: 'string' },
-    certificate: { type: 'string' },
   },
   takesPositionals: true,
   run: runDeviceRenew,
@@ -53,15 +43,17 @@ async function runDeviceRenew(invocation: Invocation): Promise<ExitCode> {
     return register(invocation, config, { name, owner: undefined }, existing, 'another')
   }
   const overlapSeconds = durationFlag(invocation, 'overlap', '400d', OVERLAP_SECONDS)
-  const place = await placeOf(invocation, config)
-  const options = await issueOptionsOf(invocation, place)
-  const change = changeOf(invocation, config, 'device renew')
+  const { place, options, passphrase, change } = await prepareIssue(
+    invocation,
+    config,
+    'device renew',
+  )
   const renewed = await renewDevice(
     change,
     name,
     options,
     overlapSeconds,
-    await authorityPassphrase(invocation, config),
+    passphrase,
     place.handOut,
   )
   if (!(await handOut(invocation, renewed, place))) return undelivered(change, renewed)

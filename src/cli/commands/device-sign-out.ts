@@ -25,7 +25,7 @@ async function runDeviceSignOut(invocation: Invocation): Promise<ExitCode> {
   const config = settingsOf(invocation)
   const given = onlyName(invocation, 'certlatch device sign-out "Ada\'s phone"')
   const paths = pathsOfConfig(config)
-  const name = await findKnownName(paths, given, config.externalCa)
+  const name = await findKnownName(paths, given, config.externalCa, invocation.terminal)
   const change = changeOf(invocation, config, 'device sign-out')
   const { blocksNumber } = await signOut(change, name)
   invocation.terminal.print(`signed out: all sessions of "${name}"`)

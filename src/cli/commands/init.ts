@@ -30,7 +30,7 @@ Options:
       --encrypt      encrypt the CA's key; each command that signs asks for the passphrase then, or
                      reads it from CERTLATCH_CA_PASSPHRASE_FILE
 
-      --adopt        take over a CA made with openssl: its certificate and its key, both in PEM
+      --adopt        take over a CA made with openssl: its certificate and its key (in PEM)
       --crl FILE     its CRL; what it revoked stays revoked
       --index FILE   the database of openssl ca (index.txt): each name in it becomes a device
       --certificates FOLDER

@@ -1,6 +1,6 @@
 import { awaitConfirmation } from '../../administration/confirmation.ts'
 import { AdministrationError } from '../../administration/problem.ts'
-import { rotateSessionKeys } from '../../administration/rotate-session-keys.ts'
+import { hasRotation, rotateSessionKeys } from '../../administration/rotate-session-keys.ts'
 import { durationFlag, noNames } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
 import { tellConfirmation } from '../confirming.ts'
@@ -53,9 +53,8 @@ async function runKeyRotate(invocation: Invocation): Promise<ExitCode> {
   if (rotated.oldUntil !== undefined) {
     terminal.print(`the keys before verify until ${moment(rotated.oldUntil)}`)
   }
-  const confirmation = await awaitConfirmation(
-    pathsOfConfig(config),
-    ({ keySet }) => keySet === rotated.fingerprint,
+  const confirmation = await awaitConfirmation(pathsOfConfig(config), ({ keySet }) =>
+    hasRotation(config.sessionKeysFile, rotated, keySet),
   )
   return tellConfirmation(terminal, confirmation) ? 0 : 1
 }

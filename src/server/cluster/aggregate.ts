@@ -68,6 +68,19 @@ export function lowestInForce(own: InForce, members: readonly Member[]): InForce
   }
 }
 
+/** What keeps the files as they are now from being in force: all read the same, so one's word will do. */
+export function problemsOf(
+  own: { readonly problems: readonly string[] },
+  members: readonly Member[],
+): readonly string[] {
+  if (own.problems.length > 0) return own.problems
+  return members.flatMap(({ number, report }) =>
+    report.readiness.checks
+      .filter(({ name, ok }) => name === 'files' && !ok)
+      .map(({ detail }) => `worker ${number}: ${detail}`),
+  )
+}
+
 /** Decimal; `undefined`, which is no CRL at all, is the lowest. */
 function lowestNumber(numbers: readonly (string | undefined)[]): string | undefined {
   return numbers.reduce((one, other) => {

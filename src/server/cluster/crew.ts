@@ -18,6 +18,8 @@ export interface CrewOptions {
   /** Who was seen so far, for a worker that comes later. */
   seen(): readonly SeenCertificate[]
   onReport(report: WorkerReport): void
+  /** Before the first of them: `members` are those who have said anything by then. */
+  onHiring(members: () => readonly Member[]): void
   /** The last word of a worker that has ended. */
   onEnded(report: WorkerReport): void
 }
@@ -89,6 +91,7 @@ export async function startCrew(options: CrewOptions): Promise<Crew> {
     return hand
   }
   const hands = () => places.flatMap(({ hand }) => hand ?? [])
+  const members = () => hands().flatMap((hand) => hand.member() ?? [])
   const stop = async () => {
     stopping = true
     for (const { timer } of places) clearTimeout(timer)
@@ -101,6 +104,7 @@ export async function startCrew(options: CrewOptions): Promise<Crew> {
     )
   }
 
+  options.onHiring(members)
   try {
     const [address] = await Promise.all(places.map((place) => firstServing(fill(place))))
     if (address === undefined) throw new Error('a crew has at least one worker')
@@ -110,7 +114,7 @@ export async function startCrew(options: CrewOptions): Promise<Crew> {
       get restarts() {
         return restarts
       },
-      members: () => hands().flatMap((hand) => hand.member() ?? []),
+      members,
       restore: (seen) => {
         for (const hand of hands()) hand.send({ kind: 'seen', seen })
       },

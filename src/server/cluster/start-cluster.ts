@@ -15,7 +15,7 @@ import { readiness } from '../readiness.ts'
 import { inForce, openRunningFile, type RunningFile } from '../running-file.ts'
 import type { RunningService, StartOptions } from '../start.ts'
 import { watchAge } from '../watch-age.ts'
-import { joinReadiness, lowestInForce, noteSeen, sumInto } from './aggregate.ts'
+import { joinReadiness, lowestInForce, noteSeen, problemsOf, sumInto } from './aggregate.ts'
 import { type Crew, startCrew } from './crew.ts'
 import type { ProcessMetrics, WorkerReport } from './messages.ts'
 
@@ -38,9 +38,9 @@ export async function startCluster(options: ClusterOptions): Promise<RunningServ
 
   const tally = createTally()
   const lastSeen = createLastSeen()
-  const state: State = { crew: undefined, running: undefined, draining: false }
-  const onReplaced = () => void state.running?.write()
-  const trust = await openFiles(config, tally, log, onReplaced)
+  const state: State = { crew: undefined, members: () => [], running: undefined, draining: false }
+  const tellCommands = () => void state.running?.write()
+  const trust = await openFiles(config, tally, log, tellCommands, tellCommands)
   warnOfFiles(config, trust.current, nowSeconds(), log)
   const stopWatchingAge = watchAge(trust, nowSeconds, log)
   const shared = { config, log, tally, lastSeen, trust }
@@ -50,9 +50,25 @@ export async function startCluster(options: ClusterOptions): Promise<RunningServ
     stopWatchingAge()
     observation.close()
     await state.crew?.stop()
-    await state.running?.close()
   }
+  const { sessionTtlSeconds } = config
+  const told = { ...shared, version, nowSeconds, sessionTtlSeconds }
+  const openFile = async (listen: string) => {
+    state.running = await openRunningFile({
+      ...told,
+      listen,
+      folder: dataPaths(config.dataDir).running,
+      inForce: () => lowestInForce(inForce(trust.current), state.members()),
+      problems: () => problemsOf(trust, state.members()),
+    })
+  }
+  const { host, port } = config.listen
   try {
+    // Before anybody is answered: a revocation that does not wait for it yet is read right behind.
+    if (port !== 0) {
+      await openFile(host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`)
+      await trust.refresh()
+    }
     const crew = await openCrew(options, shared, state)
     const admin = createHttpServer(
       createAdminApp(observation.operations, createErrorLog(log)).callback(),
@@ -60,14 +76,10 @@ export async function startCluster(options: ClusterOptions): Promise<RunningServ
     const adminAddress = await listenOn(admin, 'CERTLATCH_ADMIN_LISTEN', config.adminListen)
     const { address } = crew
     const listen = describeAddress(address)
-    const { sessionTtlSeconds } = config
-    const told = { ...shared, version, listen, nowSeconds, sessionTtlSeconds }
-    state.running = await openRunningFile({
-      ...told,
-      folder: dataPaths(config.dataDir).running,
-      inForce: () => lowestInForce(inForce(trust.current), crew.members()),
-    })
-    crew.restore(lastSeen.all())
+    if (port === 0) {
+      await openFile(listen)
+      crew.restore(lastSeen.all())
+    }
     const workers = options.count
     log.info({ listen, admin: describeAddress(adminAddress), version, workers }, 'ready')
     return {
@@ -78,12 +90,14 @@ export async function startCluster(options: ClusterOptions): Promise<RunningServ
         state.draining = true
         log.info('stopping')
         await close()
+        await state.running?.close()
         await closeSoon(admin)
         log.info('stopped')
       },
     }
   } catch (error) {
     await close()
+    await state.running?.abandon()
     throw error
   }
 }
@@ -92,6 +106,8 @@ const nowSeconds = (): number => Math.floor(Date.now() / 1000)
 
 interface State {
   crew: Crew | undefined
+  /** Of the crew, while it is still being gathered too. */
+  members: Crew['members']
   running: RunningFile | undefined
   draining: boolean
 }
@@ -112,7 +128,7 @@ function observeAll(
   const { trust } = shared
   const own = new Registry()
   registerProcess(own, { process: 'primary' })
-  const members = () => state.crew?.members() ?? []
+  const members = () => state.members()
   return observe({
     ...shared,
     nowSeconds,
@@ -150,19 +166,26 @@ async function openCrew(
 ): Promise<Crew> {
   const retired = createTally()
   const addUp = () => {
-    const reports = state.crew?.members().map(({ report }) => report.tally) ?? []
+    const reports = state.members().map(({ report }) => report.tally)
     sumInto(tally, [retired, ...reports])
   }
   let told = ''
   const onReport = ({ seen }: WorkerReport) => {
     for (const entry of seen) noteSeen(lastSeen, trust.current, entry)
     addUp()
-    const holds = JSON.stringify(lowestInForce(inForce(trust.current), state.crew?.members() ?? []))
+    const members = state.members()
+    const holds = JSON.stringify([
+      lowestInForce(inForce(trust.current), members),
+      problemsOf(trust, members),
+    ])
     if (holds !== told) void state.running?.write()
     told = holds
   }
   state.crew = await startCrew({
     ...{ count, values, log, logDestination, onReport },
+    onHiring: (members) => {
+      state.members = members
+    },
     listen: config.listen,
     seen: () => lastSeen.all(),
     onEnded: (report) => {

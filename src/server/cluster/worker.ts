@@ -67,8 +67,8 @@ async function open({ number, values, seen }: StartOrder, channel: Channel): Pro
   registerProcess(metrics, { process: `worker-${number}` })
   // The primary reads the same files and tells of them once; what only this process finds, it tells.
   const filesLog = log.child({}, { level: 'error' })
-  const onReplaced = () => void send()
-  const gate = await openGate({ config, log, filesLog, tally, lastSeen, nowSeconds, onReplaced })
+  const events = { onReplaced: () => void send(), onRefused: () => void send() }
+  const gate = await openGate({ config, log, filesLog, tally, lastSeen, nowSeconds, ...events })
   const takeNews = newsOf(lastSeen)
   const report = (): WorkerReport => ({
     tally,
