@@ -1,11 +1,15 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readFile, realpath, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { processEnvironment } from '../../src/config/load.ts'
 import { makeServerCertificate } from '../support/server-certificate.ts'
+import { HOST } from './support/client.ts'
+import { START } from './support/home-assistant.ts'
+import type { ServerFiles } from './support/home-assistant-household.ts'
 import type { Credential } from './support/pki.ts'
+import { toolsFolder } from './support/tools.ts'
 
 export const REPOSITORY = join(import.meta.dirname, '../../..')
 const NAME = 'certlatch-e2e'
@@ -13,10 +17,9 @@ const GRAFANA = 'grafana/grafana:13.2.3'
 const HOME_ASSISTANT = 'ghcr.io/home-assistant/home-assistant:stable'
 /** There is no buildx where Docker comes from Debian. */
 const ENVIRONMENT = { ...processEnvironment(), DOCKER_BUILDKIT: '0' }
-const TOOLS =
-  processEnvironment()['CERTLATCH_E2E_TOOLS'] ?? join(REPOSITORY, 'test', 'e2e', '.tools')
+const TOOLS = toolsFolder()
 
-export const DOMAIN = 'home.test'
+export const DOMAIN = HOST
 
 export interface Ended {
   readonly code: number
@@ -69,16 +72,24 @@ export interface Project {
 /** Which of the shipped sets of files: one certlatch, or several. */
 type Shape = 'compose' | 'scale'
 
+export interface ProjectOptions {
+  readonly shape?: Shape
+  /** The server's certificate, for a browser; without it, one that is signed by itself. */
+  readonly server?: ServerFiles
+  /** Home Assistant itself, as `tools.sh` has installed it, in the place of a stand-in. */
+  readonly realHomeAssistant?: boolean
+}
+
 /** Makes what the run needs and a project that is not started yet. */
-export async function prepareProject(shape: Shape = 'compose'): Promise<Project> {
+export async function prepareProject(options: ProjectOptions = {}): Promise<Project> {
   const folder = await mkdtemp(join(tmpdir(), 'certlatch-compose-'))
   const clear = async () => {
     await rm(folder, { recursive: true, force: true })
     await endEngine()
   }
   try {
-    await makeTools()
-    return await prepareIn(folder, shape, clear)
+    await makeTools(options.realHomeAssistant === true ? ['--home-assistant'] : [])
+    return await prepareIn(folder, options, clear)
   } catch (error) {
     await clear()
     throw error
@@ -87,10 +98,11 @@ export async function prepareProject(shape: Shape = 'compose'): Promise<Project>
 
 async function prepareIn(
   folder: string,
-  shape: Shape,
+  { shape = 'compose', server, realHomeAssistant = false }: ProjectOptions,
   clear: () => Promise<void>,
 ): Promise<Project> {
-  const { certificate } = await writeFilledIn(folder, shape)
+  const mounts = realHomeAssistant ? await mountsOfHomeAssistant() : ''
+  const { certificate } = await writeFilledIn(folder, shape, server, mounts)
   const [program, ...first] = await composeCommand()
   const filesOf = (...paths: readonly string[]): readonly string[] => [
     ...['--project-name', NAME, '--project-directory', REPOSITORY],
@@ -106,7 +118,8 @@ async function prepareIn(
   const remove = () => compose('down', '--volumes', '--remove-orphans', '--timeout', '5')
   // What a run that was killed has left.
   await remove()
-  await makeHomeAssistantImage(folder)
+  if (realHomeAssistant) await makeRealHomeAssistantImage(folder)
+  else await makeStandInImage(folder)
   const runInImage = (network: string, module: string) =>
     succeed(
       ...(['docker', 'run', '--rm', '--network', network] as const),
@@ -139,9 +152,9 @@ async function prepareIn(
 }
 
 /** Engine, compose and base images; what they say is worth seeing, for it can take two minutes. */
-async function makeTools(): Promise<void> {
+async function makeTools(options: readonly string[]): Promise<void> {
   const script = join(REPOSITORY, 'test', 'e2e', 'compose-tools.sh')
-  const child = spawn('bash', [script], {
+  const child = spawn('bash', [script, ...options], {
     env: ENVIRONMENT,
     stdio: ['ignore', 'inherit', 'inherit'],
   })
@@ -165,7 +178,12 @@ async function composeCommand(): Promise<readonly [string, ...string[]]> {
  * a server certificate from a file, and the network of the machine to build with. Traefik finds no
  * name server: nothing of this run goes out to Let's Encrypt.
  */
-async function writeFilledIn(folder: string, shape: Shape) {
+async function writeFilledIn(
+  folder: string,
+  shape: Shape,
+  files: ServerFiles | undefined,
+  homeAssistant: string,
+) {
   const config = join(folder, 'home-assistant')
   await mkdir(config)
   const example = await readFile(join(REPOSITORY, '.env.example'), 'utf8')
@@ -179,7 +197,13 @@ async function writeFilledIn(folder: string, shape: Shape) {
   await cp(join(REPOSITORY, 'deploy', 'traefik', shape, 'dynamic'), dynamic, {
     recursive: true,
   })
-  const server = makeServerCertificate(DOMAIN, Math.floor(Date.now() / 1000))
+  const server =
+    files === undefined
+      ? makeServerCertificate(DOMAIN, Math.floor(Date.now() / 1000))
+      : {
+          certificate: await readFile(files.serverCertificateFile, 'utf8'),
+          key: await readFile(files.serverKeyFile, 'utf8'),
+        }
   await writeFile(join(dynamic, 'server.crt'), server.certificate)
   await writeFile(join(dynamic, 'server.key'), server.key)
   const mounted = '/etc/traefik/dynamic'
@@ -205,14 +229,14 @@ async function writeFilledIn(folder: string, shape: Shape) {
     volumes: ["${dynamic}:${mounted}:ro"]
   certlatch:
     build: { network: host }
-${grafana}`,
+${grafana}${homeAssistant}`,
   )
-  await writeCaddyOverride(folder, grafana)
+  await writeCaddyOverride(folder, `${grafana}${homeAssistant}`)
   return server
 }
 
 /** The server certificate from a file for Caddy, too. */
-async function writeCaddyOverride(folder: string, grafana: string): Promise<void> {
+async function writeCaddyOverride(folder: string, others: string): Promise<void> {
   const caddy = join(folder, 'caddy')
   await mkdir(caddy)
   for (const name of ['server.crt', 'server.key']) {
@@ -228,7 +252,7 @@ async function writeCaddyOverride(folder: string, grafana: string): Promise<void
     dns: 127.0.0.1
     ports: !override ["127.0.0.1::443"]
     volumes: ["${caddy}:/etc/caddy:ro"]
-${grafana}`,
+${others}`,
   )
 }
 
@@ -244,13 +268,47 @@ RUN ln -s /stand-in/init /init && ln -s /stand-in/curl /usr/local/bin/curl
 ENTRYPOINT ["/init"]
 `
 
-/** An image under Home Assistant's name, unless the real one is there: that is left alone. */
-async function makeHomeAssistantImage(folder: string): Promise<void> {
+/** The image under Home Assistant's name is ours, or none: one that was pulled is left alone. */
+async function refuseForeignImage(): Promise<void> {
   const format = '{{ index .Config.Labels "certlatch.stand-in" }}'
   const there = await run('docker', 'image', 'inspect', '--format', format, HOME_ASSISTANT)
   if (there.code === 0 && there.stdout.trim() !== 'true') {
-    throw new Error(`${HOME_ASSISTANT} is the real one here; this run needs its stand-in`)
+    throw new Error(`${HOME_ASSISTANT} is the real one here; this run makes one of its own`)
   }
+}
+
+const PYTHON = join(toolsFolder(), 'homeassistant')
+
+/** Home Assistant and its Python are too large to be copied into an image for each run. */
+async function mountsOfHomeAssistant(): Promise<string> {
+  const interpreter = dirname(dirname(await realpath(join(PYTHON, 'bin', 'python'))))
+  const volumes = [PYTHON, interpreter].map((folder) => `"${folder}:${folder}:ro"`)
+  return `  homeassistant:
+    volumes: [${volumes.join(', ')}]
+`
+}
+
+/** Home Assistant itself under the name of its image, started as that one starts it. */
+async function makeRealHomeAssistantImage(folder: string): Promise<void> {
+  await refuseForeignImage()
+  const context = join(folder, 'home-assistant-image')
+  await mkdir(context)
+  await writeFile(join(context, 'start.py'), START)
+  const python = join(PYTHON, 'bin', 'python')
+  const init = `#!/bin/sh\nexec '${python}' /start.py -c /config --skip-pip\n`
+  await writeFile(join(context, 'init'), init, { mode: 0o755 })
+  const dockerfile = `FROM certlatch-e2e/python-base:12
+LABEL certlatch.stand-in=true
+ENV LANG=C.UTF-8
+COPY init start.py /
+ENTRYPOINT ["/init"]
+`
+  await writeFile(join(context, 'Dockerfile'), dockerfile)
+  await succeed('docker', 'build', '--quiet', '--tag', HOME_ASSISTANT, context)
+}
+
+async function makeStandInImage(folder: string): Promise<void> {
+  await refuseForeignImage()
   const context = join(folder, 'stand-in')
   const executable = { mode: 0o755 }
   await mkdir(context)

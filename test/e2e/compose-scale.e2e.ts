@@ -99,7 +99,7 @@ describe('three certlatch behind Traefik', { skip, timeout: 600_000 }, () => {
   }
 
   before(async () => {
-    project = await prepareProject('scale')
+    project = await prepareProject({ shape: 'scale' })
     for (const signal of ['SIGINT', 'SIGTERM'] as const) {
       process.once(signal, () => void project.end().finally(() => process.exit(1)))
     }

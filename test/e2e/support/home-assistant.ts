@@ -46,7 +46,7 @@ export const homeAssistantMissing = (): string | false =>
  * Home Assistant asks for a later patch release of Python than may be there, for a fault that does
  * not matter here.
  */
-const START = `
+export const START = `
 import sys
 import homeassistant.const
 homeassistant.const.REQUIRED_PYTHON_VER = (3, 13, 0)
