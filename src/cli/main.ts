@@ -203,11 +203,19 @@ type Arguments =
 
 function readArguments(command: Command, argv: readonly string[]): Arguments {
   try {
-    const { values, positionals } = parseArgs({
+    const { values, positionals, tokens } = parseArgs({
       args: [...argv],
       options: { ...command.options, help: { type: 'boolean', short: 'h' } },
       allowPositionals: command.takesPositionals ?? false,
+      tokens: true,
     })
+    const names = tokens.flatMap((token) => (token.kind === 'option' ? [token.name] : []))
+    const given: Readonly<Record<string, unknown>> = values
+    const isText = (name: string) => typeof given[name] === 'string'
+    const twice = names.find((name, index) => isText(name) && names.indexOf(name) < index)
+    if (twice !== undefined) {
+      return { ok: false, problem: `option "--${twice}" is given more than once` }
+    }
     return { ok: true, flags: values, positionals }
   } catch (error) {
     return { ok: false, problem: inOurVoice(error as Error) }

@@ -1,15 +1,12 @@
 import type { Networks } from '../proxy/networks.ts'
-import { orderWarning } from './overlap.ts'
-import { createPolicy, type Policy, type PresetRule } from './policy.ts'
-import { PRESETS } from './presets/presets.ts'
+import { blindnessWarning, orderWarning, presetWarning } from './overlap.ts'
+import { CLOSED_POLICY, type ConditionalRule, createPolicy, type Policy } from './policy.ts'
+import { readPresets } from './preset-rules.ts'
 import { compileRule, type RuleDraft } from './rule.ts'
 import {
-  type Entry,
-  entriesOf,
   type Fields,
   fieldsOf,
   itemsOf,
-  listOf,
   type Notes,
   openFile,
   positionOf,
@@ -17,7 +14,6 @@ import {
   textOf,
   textsOf,
   type Value,
-  type Written,
 } from './written.ts'
 
 export type ParsedPolicy =
@@ -41,6 +37,8 @@ const RULE_KEYS = [
 const MAX_RULES = 200
 /** What a person writes is far shorter; and with YAML's aliases a long text can mean a huge one. */
 const MAX_BYTES = 32 * 1024
+/** Paths, hosts and so on of all rules, each counted where it is named again by an alias. */
+const MAX_VALUES = 2000
 
 /**
  * The rules that a policy file makes, with what is likely not meant in it; or everything that is
@@ -87,15 +85,36 @@ function readPolicy(fields: Fields, trustedProxies: Networks, notes: Notes): Pol
     notes.problem(version?.at ?? 0, `${found}: expected "version: ${VERSION}"`)
   }
   const own = readRules(fields.get('rules'), notes)
-  const drafts = [...own, ...readPresets(fields, notes)]
-  const rules = drafts.map((draft) => compileRule(draft, trustedProxies, notes))
-  for (const [index, { at }] of own.entries()) {
-    const rule = rules[index]
-    const warning = rule && orderWarning(rule, rules.slice(0, index))
+  const presets = readPresets(fields, notes)
+  const origins = readOrigins(fields.get('allow_origins'), notes)
+  const values = sum([...own, ...presets].map(valuesOf))
+  if (values > MAX_VALUES) {
+    notes.problem(0, `the rules list ${values} values in all: expected ${MAX_VALUES} at most`)
+    return CLOSED_POLICY
+  }
+  const compiled = (draft: RuleDraft) => compileRule(draft, trustedProxies, notes)
+  const warn = (at: number, warning: string | undefined): void => {
     if (warning !== undefined) notes.warning(at, warning)
   }
-  return createPolicy(rules, readOrigins(fields.get('allow_origins'), notes))
+  const ownRules: ConditionalRule[] = []
+  for (const draft of own) {
+    const rule = compiled(draft)
+    warn(draft.at, orderWarning(rule, ownRules))
+    warn(draft.at, blindnessWarning(rule, ownRules))
+    ownRules.push(rule)
+  }
+  const presetRules = presets.map((draft) => {
+    const rule = compiled(draft)
+    warn(draft.at, presetWarning(rule, ownRules))
+    return rule
+  })
+  return createPolicy([...ownRules, ...presetRules], origins)
 }
+
+const valuesOf = ({ host, path, methods, from, device, owner }: RuleDraft): number =>
+  sum([host, path, methods, from, device, owner].map((values) => values?.length ?? 0))
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((all, one) => all + one, 0)
 
 function readRules(value: Value | undefined, notes: Notes): readonly RuleDraft[] {
   if (value === undefined) return []
@@ -129,6 +148,7 @@ function readRule(item: Value, numbered: string, notes: Notes): RuleDraft | unde
     access: textOf(fields.get('access'), notes),
     opensAnything: isDangerous,
     opensProxies: isDangerous,
+    isPreset: false,
   }
 }
 
@@ -138,70 +158,6 @@ function readSwitch(value: Value | undefined, notes: Notes): boolean {
   if (written.text === 'true') return true
   notes.problem(written.at, `dangerous ${quote(written.text)}: expected true or false`)
   return false
-}
-
-/** The rules of the presets that are named, and of what is enabled in them. */
-function readPresets(fields: Fields, notes: Notes): readonly RuleDraft[] {
-  const named = entriesOf(fields.get('preset'), notes).flatMap((entry) => {
-    const preset = PRESETS.find(({ name }) => name === entry.name.text)
-    if (preset !== undefined) return [{ preset, entry }]
-    const names = listOf(
-      PRESETS.map(({ name }) => name),
-      'or',
-    )
-    notes.problem(
-      entry.name.at,
-      `preset ${quote(entry.name.text)} does not exist: expected ${names}`,
-    )
-    return []
-  })
-  const enabled = entriesOf(fields.get('enable'), notes)
-  const known = named.flatMap(({ preset }) => Object.keys(preset.switches))
-  for (const { name } of enabled) {
-    if (known.includes(name.text)) continue
-    const expected = known.length === 0 ? 'no preset here has switches' : listOf(known, 'or')
-    notes.problem(name.at, `${quote(name.text)} cannot be enabled: expected ${expected}`)
-  }
-  return named.flatMap(({ preset, entry }) => {
-    const draft = (rule: PresetRule, from: readonly Written[] | undefined) =>
-      presetDraft(preset.name, rule, entry, from)
-    const switched = enabled.flatMap((choice) => {
-      const { rules = [], needsNetworks = false } = preset.switches[choice.name.text] ?? {}
-      tellOfNetworks(choice, needsNetworks, notes)
-      return rules.map((rule) => draft(rule, choice.values))
-    })
-    return [...preset.rules.map((rule) => draft(rule, undefined)), ...switched]
-  })
-}
-
-function tellOfNetworks({ name, values }: Entry, needed: boolean, notes: Notes): void {
-  if (needed && values === undefined) {
-    const example = `"${name.text}: 192.168.1.0/24"`
-    notes.problem(name.at, `${quote(name.text)} needs your network: write ${example}`)
-  }
-}
-
-function presetDraft(
-  preset: string,
-  { name, path, methods, access }: PresetRule,
-  { name: { at }, values: host }: Entry,
-  from: readonly Written[] | undefined,
-): RuleDraft {
-  const written = (texts: readonly string[] | undefined) => texts?.map((text) => ({ text, at }))
-  return {
-    name: `${preset}: ${name}`,
-    at,
-    host,
-    path: written(path),
-    methods: written(methods),
-    from,
-    device: undefined,
-    owner: undefined,
-    access: { text: access, at },
-    // What a preset opens was weighed; which networks it opens to was not.
-    opensAnything: true,
-    opensProxies: false,
-  }
 }
 
 const ORIGIN = /^[a-z][a-z0-9+.-]*:\/\/(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?$/

@@ -3,6 +3,7 @@ import { type Networks, overlap, parseNetworks } from '../proxy/networks.ts'
 import { readHost } from '../proxy/original-request.ts'
 import { readRequestPath } from '../proxy/request-path.ts'
 import { ACCESS, type Access, type ConditionalRule, type Holders, type Paths } from './policy.ts'
+import { PRESETS } from './presets/presets.ts'
 import { listOf, type Notes, quote, type Written } from './written.ts'
 
 /** A rule as it is written, in the policy file or in a preset; `undefined`: not written at all. */
@@ -19,6 +20,7 @@ export interface RuleDraft {
   /** Whether it may open what a slip should not open. */
   readonly opensAnything: boolean
   readonly opensProxies: boolean
+  readonly isPreset: boolean
 }
 
 /** Makes the rule, or tells everything that is wrong with it. */
@@ -165,36 +167,65 @@ function readHolders(
 
 /** What nobody opens by intention: the whole application, its interface, its login. */
 const SENSITIVE = ['/', '/api/', '/api/websocket', '/auth/'] as const
+const LOGIN = '/auth/'
+const INTERFACE = '/api/'
 
 function tellIfItOpensTooMuch(
   { path: written, at, name }: RuleDraft,
   paths: Paths | undefined,
   notes: Notes,
 ): void {
-  const opened = SENSITIVE.find(
-    (path) =>
-      paths === undefined ||
-      paths.exact.has(path) ||
-      paths.below.some((folder) => path.startsWith(folder)),
-  )
-  if (opened === undefined) return
-  notes.problem(
-    written?.[0]?.at ?? at,
-    `${quote(name)} opens ${opened} without certificate or session: name a narrower path, or write "dangerous: true" if it is meant`,
+  const place = written?.[0]?.at ?? at
+  const meant = 'or write "dangerous: true" if it is meant'
+  const opened = SENSITIVE.find((path) => paths === undefined || reaches(paths, path))
+  const named = paths === undefined ? [] : [...paths.exact, ...paths.below]
+  const refused = opened ?? named.find((path) => path.startsWith(LOGIN))
+  if (refused !== undefined) {
+    notes.problem(
+      place,
+      `${quote(name)} opens ${refused} without certificate or session: name a narrower path, ${meant}`,
+    )
+    return
+  }
+  const told = named.find((path) => path.startsWith(INTERFACE) && !isOfPreset(path))
+  if (told !== undefined) {
+    notes.warning(
+      place,
+      `${quote(name)} opens ${told} to everybody, where no preset has to open anything: name a narrower path, ${meant}`,
+    )
+  }
+}
+
+const reaches = ({ exact, below }: Paths, path: string): boolean =>
+  exact.has(path) || below.some((folder) => path.startsWith(folder))
+
+/** Whether it lies in what a preset opens, switched on or not. */
+function isOfPreset(path: string): boolean {
+  return PRESETS.some(({ rules, switches }) =>
+    [...rules, ...Object.values(switches).flatMap((choice) => choice.rules)].some(
+      (rule) =>
+        rule.path?.some(
+          (opened) =>
+            path === opened || (opened.endsWith('*') && path.startsWith(opened.slice(0, -1))),
+        ) ?? false,
+    ),
   )
 }
 
 /** Behind the address translation of a container network every client has the proxy's address. */
 function tellIfItOpensProxies(
-  { from: written = [], name }: RuleDraft,
+  { from: written = [], name, isPreset }: RuleDraft,
   from: Networks | undefined,
   trustedProxies: Networks,
   notes: Notes,
 ): void {
   const [first] = written
   if (first === undefined || from === undefined || !overlap(from, trustedProxies)) return
+  const meant = isPreset
+    ? 'or, if it is meant, write a rule of your own with "dangerous: true" instead'
+    : 'or write "dangerous: true" if it is meant'
   notes.problem(
     first.at,
-    `${quote(name)} opens to a network that holds an address of CERTLATCH_TRUSTED_PROXIES, where everybody may seem to come from: name a smaller network, or write "dangerous: true" if it is meant`,
+    `${quote(name)} opens to a network that holds an address of CERTLATCH_TRUSTED_PROXIES, where everybody may seem to come from: name a smaller network, ${meant}`,
   )
 }

@@ -1,4 +1,5 @@
 import {
+  type Alias,
   type Document,
   isAlias,
   isMap,
@@ -7,6 +8,7 @@ import {
   LineCounter,
   type ParsedNode,
   parseDocument,
+  visit,
   type YAMLMap,
 } from 'yaml'
 
@@ -65,8 +67,29 @@ export function openFile(text: string, keys: readonly string[], notes: Notes) {
     node: document.contents,
     document,
   }
-  const isBroken = document.errors.length + document.warnings.length > 0
+  const isBroken =
+    document.errors.length + document.warnings.length > 0 || tellOfAliases(document, notes)
   return { fields: isBroken ? undefined : fieldsOf(whole, 'the file', keys, notes), place }
+}
+
+/** Each is looked up in the whole file. */
+const MAX_ALIASES = 100
+
+/** Whether there is something wrong with them; the rest of the file is not looked at then. */
+function tellOfAliases(document: Document.Parsed, notes: Notes): boolean {
+  const aliases: Alias.Parsed[] = []
+  visit(document, { Alias: (_, alias) => void aliases.push(alias as Alias.Parsed) })
+  const [first] = aliases.slice(MAX_ALIASES)
+  if (first !== undefined) {
+    const what = `has ${aliases.length} aliases such as *${first.source}`
+    notes.problem(first.range[0], `${what}: expected ${MAX_ALIASES} at most`)
+    return true
+  }
+  const unknown = aliases.filter((alias) => alias.resolve(document) === undefined)
+  for (const { source, range } of unknown) {
+    notes.problem(range[0], `*${source} stands for nothing: expected &${source} before it`)
+  }
+  return unknown.length > 0
 }
 
 /** The pairs of a map; tells of keys that are not known. */
@@ -110,7 +133,7 @@ export function textOf(value: Value | undefined, notes: Notes): Written | undefi
   return undefined
 }
 
-/** One text or a list of them; `undefined` without the key, and where a problem was told. */
+/** One text or a list of them; `undefined` without the key. */
 export function textsOf(value: Value | undefined, notes: Notes): readonly Written[] | undefined {
   if (value === undefined) return undefined
   const items = itemsOf(value)
@@ -120,8 +143,7 @@ export function textsOf(value: Value | undefined, notes: Notes): readonly Writte
       `${value.key.text} is an empty list: name what it is for, or leave the key out for any`,
     )
   }
-  const texts = items.flatMap((item) => textOf(item, notes) ?? [])
-  return texts.length > 0 ? texts : undefined
+  return items.flatMap((item) => textOf(item, notes) ?? [])
 }
 
 /** The members of a list; what is no list is its own only member. */
@@ -143,7 +165,7 @@ export function entriesOf(value: Value | undefined, notes: Notes): readonly Entr
     }
     return pairsOf(node, item).map((pair) => ({
       name: pair.key,
-      values: textsOf(pair, notes) ?? [],
+      values: textsOf(pair, notes),
     }))
   })
 }
@@ -155,8 +177,7 @@ export function listOf(words: readonly string[], conjunction: 'and' | 'or'): str
   return words.join(', ').replace(/, (?=[^,]*$)/, ` ${conjunction} `)
 }
 
-/** What an alias stands for; nothing, if it is none of this file. */
+/** What an alias stands for. */
 function resolved(node: ParsedNode | null, document: Document.Parsed): ParsedNode | null {
-  if (!isAlias(node)) return node
-  return (node.resolve(document) as ParsedNode | undefined) ?? null
+  return isAlias(node) ? (node.resolve(document) as ParsedNode) : node
 }

@@ -1,10 +1,17 @@
-import { constants } from 'node:fs'
+import { constants, existsSync } from 'node:fs'
 import { access } from 'node:fs/promises'
 import type { Config } from '../config/config.ts'
 import { dataPaths, prepareDataDirectory } from '../store/data-directory.ts'
 import { describeFileError } from '../store/files.ts'
+import { readPolicySource } from '../store/rules.ts'
 import type { Snapshot } from '../store/snapshot.ts'
-import { openTrustStore, type TrustFiles, type TrustStore } from '../store/trust-store.ts'
+import {
+  openTrustStore,
+  policyParser,
+  readRegularFile,
+  type TrustFiles,
+  type TrustStore,
+} from '../store/trust-store.ts'
 import { describeChanges } from './changes.ts'
 import type { Log } from './log.ts'
 import type { Tally } from './metrics.ts'
@@ -51,7 +58,20 @@ async function requireNamedFiles(config: Config): Promise<void> {
       problems.push(`${file.name} ${describeFileError(error)}`)
     }
   }
+  if (problems.length === 0 && files.policy !== undefined && isFirstStart(config)) {
+    problems.push(...(await wrongRules(files.policy)))
+  }
   if (problems.length > 0) throw new StartError(problems)
+}
+
+const isFirstStart = ({ caFile, sessionKeysFile }: Config): boolean =>
+  !existsSync(caFile) || !existsSync(sessionKeysFile)
+
+/** Nobody wants a CA of a start that is refused. */
+async function wrongRules(file: NonNullable<TrustFiles['policy']>): Promise<readonly string[]> {
+  const content = await readRegularFile(file.path)
+  const parse = await policyParser()
+  return readPolicySource({ ...file, content, parse }, undefined).problems
 }
 
 /** Which files the configuration names, and how messages call them. */

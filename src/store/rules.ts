@@ -12,20 +12,45 @@ export interface PolicySource {
   readonly parse: typeof parsePolicy
 }
 
+/** What was made of a policy file. */
+export interface ReadRules {
+  readonly policy: Policy
+  readonly warnings: readonly string[]
+  /** `undefined`: of none. */
+  readonly source: PolicySource | undefined
+}
+
 interface Rules {
-  readonly value: { readonly policy: Policy; readonly warnings: readonly string[] }
+  readonly value: ReadRules
   readonly problems: readonly string[]
 }
 
-/** The rules of the file; without one everything is closed. */
-export function readPolicySource(source: PolicySource | undefined): Rules {
-  const none = { policy: CLOSED_POLICY, warnings: [] }
+/**
+ * The rules of the file; without one everything is closed. Those of the same text are taken over:
+ * to hold each rule against all others takes time, and no answer waits when a device is added.
+ */
+export function readPolicySource(
+  source: PolicySource | undefined,
+  previous: ReadRules | undefined,
+): Rules {
+  const none = { policy: CLOSED_POLICY, warnings: [], source: undefined }
   if (source === undefined) return { value: none, problems: [] }
+  if (previous?.source !== undefined && isSame(previous.source, source)) {
+    return { value: previous, problems: [] }
+  }
   const parsed = source.parse(source.content, source.trustedProxies)
   const named = (lines: readonly string[]) => lines.map((line) => `${source.name}, ${line}`)
   return parsed.ok
-    ? { value: { policy: parsed.policy, warnings: named(parsed.warnings) }, problems: [] }
+    ? { value: { policy: parsed.policy, warnings: named(parsed.warnings), source }, problems: [] }
     : { value: none, problems: named(parsed.problems) }
+}
+
+function isSame(one: PolicySource, other: PolicySource): boolean {
+  return (
+    one.name === other.name &&
+    one.content.equals(other.content) &&
+    one.trustedProxies.text.join() === other.trustedProxies.text.join()
+  )
 }
 
 /** A slip in a name would keep its bearer out, or wait for another who takes it. */

@@ -9,7 +9,7 @@ import { readAdopted, type UnlistedIssuers } from './adopted.ts'
 import { type Blocks, NO_BLOCKS, readBlocks } from './blocks.ts'
 import { type DeviceRegistry, deviceKey, readRegistry } from './device-registry.ts'
 import { isSerial, parseObject } from './json-file.ts'
-import { type PolicySource, readPolicySource, unknownHolders } from './rules.ts'
+import { type PolicySource, type ReadRules, readPolicySource, unknownHolders } from './rules.ts'
 
 /** What the files say, whole and checked; never changed, only replaced. */
 export interface Snapshot {
@@ -20,6 +20,8 @@ export interface Snapshot {
   readonly unlistedIssuers: UnlistedIssuers
   readonly blocks: Blocks
   readonly policy: Policy
+  /** From which the policy is; kept while its file stays the same. */
+  readonly rules: ReadRules
   readonly warnings: readonly string[]
   /** The newest CRL ever in force, by issuer, also of those that are not trusted any more. */
   readonly newestLists: ReadonlyMap<string, ListAge>
@@ -75,7 +77,7 @@ export function compileSnapshot(
   const registry = sources.devices && readRegistry(sources.devices.files, undelivered.value)
   const blocks = readBlocksSource(sources.blocks, previous)
   const adopted = readAdoptedSource(sources.adopted)
-  const policy = readPolicySource(sources.policy)
+  const policy = readPolicySource(sources.policy, previous?.rules)
   const parts = [issuers, lists, blocks, adopted, undelivered, policy]
   const problems = parts.flatMap((part) => part.problems)
   if (!keys.ok) problems.push(`${sources.sessionKeys.name} ${keys.problem}`)
@@ -108,6 +110,7 @@ export function compileSnapshot(
       unlistedIssuers: adopted.value,
       blocks: blocks.value,
       policy: policy.value.policy,
+      rules: policy.value,
       warnings: [
         ...lists.value.warnings,
         ...policy.value.warnings,

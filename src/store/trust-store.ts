@@ -129,12 +129,12 @@ async function readSources(files: TrustFiles): Promise<ReadSources> {
   }
 }
 
-async function policyParser(): Promise<PolicySource['parse']> {
+export async function policyParser(): Promise<PolicySource['parse']> {
   return (await import('../policy/parse.ts')).parsePolicy
 }
 
 /** What is no regular file (a pipe) might never end. */
-async function readRegularFile(path: string): Promise<Buffer> {
+export async function readRegularFile(path: string): Promise<Buffer> {
   if (!(await stat(path)).isFile()) throw Object.assign(new Error(path), { code: 'EISDIR' })
   return await readFile(path)
 }

@@ -263,6 +263,11 @@ describe('certlatch explain', () => {
     )
     assert.equal(told.reason, 'nothing-shown')
     assert.equal(finding(told, 'session'), 'no cookie is shown')
+    for (const input of ['Cookie: a=b', 'a=b; c=d', 'Cookie: a']) {
+      assert.equal((await explained([URL, '--cookie', '-'], {}, input)).reason, 'nothing-shown')
+    }
+    const broken = await explained([URL, '--cookie', '-'], {}, 'v1.no-token')
+    assert.equal(broken.reason, 'session-malformed')
   })
 
   test('needs the certificate itself where another CA issues them', async () => {
@@ -287,11 +292,86 @@ describe('certlatch explain', () => {
       request: { ...request, path: '/a', isWebSocket: false },
       rule: policy.rules[0],
       client: undefined,
+      from: undefined,
+      origin: undefined,
+      isListed: false,
       shownCertificate: undefined,
       shownCookie: false,
     })
     assert.deepEqual(steps.at(-1), { check: 'other sites', finding: 'another site acts' })
   })
+
+  test('asks as a page of another site would, or one of its own', async () => {
+    const policy = await policyFile('sites.yaml', 'allow_origins: https://cast.example.org')
+    const asked = async (origin: string, ...more: readonly string[]) => {
+      const argv = ['--device', 'Phone', '--origin', origin]
+      const told = await explained([URL, '--method', 'POST', ...argv, ...more], policy)
+      return [told.reason ?? told.via, finding(told, 'other sites')]
+    }
+    const refused = ['cross-site', 'another site acts']
+    const own = ['certificate', 'no other site acts']
+    assert.deepEqual(await asked('https://evil.example'), refused)
+    assert.deepEqual(await asked('null'), refused)
+    assert.deepEqual(await asked('https://home.example.org:8443'), refused)
+    assert.deepEqual(await asked('https://HOME.example.org'), own)
+    assert.deepEqual(await asked('https://cast.example.org'), [
+      'certificate',
+      'https://cast.example.org may act: allow_origins lists it',
+    ])
+    const socket = 'wss://home.example.org/api/websocket'
+    const bySocket = async (origin: string) =>
+      (await explained([socket, '--device', 'Phone', '--origin', origin], policy)).reason
+    assert.equal(await bySocket('https://evil.example'), 'cross-site')
+    assert.equal(await bySocket('https://home.example.org'), undefined)
+    const preflight = await explained(
+      [URL, '--method', 'OPTIONS', '--origin', 'https://cast.example.org'],
+      policy,
+    )
+    assert.equal(preflight.via, 'rule')
+    assert.equal(
+      finding(preflight, 'other sites'),
+      'https://cast.example.org asks whether it may act, and allow_origins lists it',
+    )
+    const other = [URL, '--method', 'OPTIONS', '--origin', 'https://evil.example']
+    assert.equal((await explained(other, policy)).reason, 'nothing-shown')
+  })
+
+  test('says why the address of a trusted proxy is none of a client', async () => {
+    const told = await explained([URL, '--from', '127.0.0.1'])
+    assert.match(
+      finding(told, 'request') ?? '',
+      /from an unknown address \(127\.0\.0\.1 is one of CERTLATCH_TRUSTED_PROXIES, so the client is another\)$/,
+    )
+  })
+
+  test('writes the host as browsers send it', async () => {
+    const told = await explained(['https://bücher.example:8443/a'])
+    assert.equal(told.reason, 'nothing-shown')
+    assert.match(finding(told, 'request') ?? '', / at xn--bcher-kva\.example, /)
+  })
+
+  for (const [what, argv, message] of [
+    ['a method that is none', [URL, '--method', 'GET X'], /--method is "GET X": expected one/],
+    ['an empty method', [URL, '--method', ''], /--method is "": expected one such as GET/],
+    ['a user in the URL', ['https://user:pw@h/x'], /has a user name before its host/],
+    ['a host that is none', ['https://a b/x'], /"a b" is not a host name/],
+    ['a name that no host has', ['https://bü cher.example/x'], /is not a host name/],
+    ['a port that is none', ['https://a:99999/x'], /"a:99999" is not a host name/],
+    ['an origin with a path', [URL, '--origin', 'https://a.test/'], /--origin is "https:\/\/a/],
+    ['no cookie', [URL, '--cookie', '-'], /standard input is not one line/],
+    [
+      'an option twice',
+      [URL, '--from', '::1', '--from', '::2'],
+      /"--from" is given more than once/,
+    ],
+  ] as const) {
+    test(`takes ${what} for a wrong use`, async () => {
+      const { exitCode, stderr, stdout } = await command(['explain', ...argv], {}, '')
+      assert.match(stderr, message)
+      assert.doesNotMatch(stderr, /pw/)
+      assert.deepEqual([exitCode, stdout], [2, ''])
+    })
+  }
 
   test('knows of a device that never got a certificate', async () => {
     const { devices } = dataPaths(dataDir)

@@ -158,7 +158,17 @@ describe('a mistake', () => {
     [
       'an alias of nothing',
       RULE('host: *ha, access: deny'),
-      'line 3, column 12: host is empty: give it one, or leave the key out',
+      'line 3, column 12: *ha stands for nothing: expected &ha before it',
+    ],
+    [
+      'an alias of nothing for the rules',
+      'version: 1\nrules: *rules\n',
+      'line 2, column 8: *rules stands for nothing: expected &rules before it',
+    ],
+    [
+      'a list that is a member of itself',
+      RULE('path: &p [*p], access: open'),
+      'line 3, column 16: path is not a single value: give it one, or leave the key out',
     ],
     [
       'a value in place of a list’s member',
@@ -321,6 +331,11 @@ describe('a mistake', () => {
       'line 2, column 9: "alexa" cannot be enabled: expected no preset here has switches',
     ],
     [
+      'a switch of a preset that is named twice',
+      'version: 1\npreset: [{home-assistant: a.test}, {home-assistant: b.test}]\nenable: cast\n',
+      'line 3, column 9: "cast" cannot be enabled: expected google-assistant, alexa, cast-media or local-network',
+    ],
+    [
       'a local network without the network',
       'version: 1\npreset: home-assistant\nenable: local-network\n',
       'line 3, column 9: "local-network" needs your network: write "local-network: 192.168.1.0/24"',
@@ -406,6 +421,25 @@ rules:
       'line 3, column 3: has 201 rules: expected 200 at most',
     ])
   })
+
+  test('are more values than a person writes, be it by naming a list again', () => {
+    const paths = Array.from({ length: 1000 }, (_, index) => `/${index}`).join()
+    const rules = ['one', 'two', 'three'].map(
+      (name) => `  - {name: ${name}, path: *p, access: deny}`,
+    )
+    const text = `version: 1\nrules:\n  - {path: &p [${paths}], access: deny}\n${rules.join('\n')}\n`
+    assert.deepEqual(problemsOf(text), [
+      'line 1, column 1: the rules list 4000 values in all: expected 2000 at most',
+    ])
+  })
+
+  test('are more aliases than a person writes', () => {
+    const aliases = '*a,'.repeat(101)
+    assert.deepEqual(
+      problemsOf(RULE(`path: &a /a, access: deny}\n  - {path: [${aliases}], access: deny`)),
+      ['line 4, column 313: has 101 aliases such as *a: expected 100 at most'],
+    )
+  })
 })
 
 describe('what a slip would open', () => {
@@ -421,6 +455,8 @@ describe('what a slip would open', () => {
     ['path: /%61pi/*, access: open', `line 3, column 12: ${opens('/api/')}`],
     ['path: /api/websocket, access: open', `line 3, column 12: ${opens('/api/websocket')}`],
     ['path: /auth/*, access: open', `line 3, column 12: ${opens('/auth/')}`],
+    ['path: /auth/login_flow/*, access: open', `line 3, column 12: ${opens('/auth/login_flow/')}`],
+    ['path: [/a, /auth/token], access: open', `line 3, column 13: ${opens('/auth/token')}`],
     ['methods: GET, host: a.test, access: open', `line 3, column 5: ${opens('/')}`],
     ['path: /a, from: 10.0.0.0/8, access: open', `line 3, column 22: ${PROXY_NETWORK}`],
     ['path: /a, from: loopback, access: open', `line 3, column 22: ${PROXY_NETWORK}`],
@@ -447,7 +483,7 @@ describe('what a slip would open', () => {
   test('is not what is narrower', () => {
     for (const rule of [
       'path: /api/webhook/*, access: open',
-      'path: /auth/token, methods: POST, access: open',
+      'path: /authors, access: open',
       'path: /a, from: 10.157.92.0/31, access: open',
       'path: /a, from: [192.168.1.0/24, "fd00::/8"], access: open',
     ]) {
@@ -455,14 +491,61 @@ describe('what a slip would open', () => {
     }
   })
 
-  test('is the local network of the preset too, if it holds the proxy', () => {
-    const enabled = 'version: 1\npreset: home-assistant\nenable: {local-network: 10.0.0.0/8}\n'
-    assert.equal(problemsOf(enabled).length, 1)
-    assert.match(
-      problemsOf(enabled)[0] ?? '',
-      /^line 3, column 25: "home-assistant: local-network" opens to a network/,
-    )
+  test('is warned of where no preset opens it, unless it is meant', () => {
+    const opened = (path: string, more = '') =>
+      warningsOf(RULE(`path: ${path}, access: open${more}`))
+    for (const path of [
+      '/api/services/*',
+      '/api/states',
+      '/api/web/*',
+      '/api/google_assistant/x',
+    ]) {
+      const [warning, ...others] = opened(path)
+      const what = path.replace('*', '')
+      assert.deepEqual(others, [])
+      assert.equal(
+        warning,
+        `line 3, column 12: "rule 1" opens ${what} to everybody, where no preset has to open anything: name a narrower path, or write "dangerous: true" if it is meant`,
+      )
+      assert.deepEqual(opened(path, ', dangerous: true'), [])
+    }
+    for (const path of [
+      '/api/webhook/*',
+      '/api/webhook/abc',
+      '/api/hls/a/*',
+      '/api/alexa/smart_home',
+    ]) {
+      assert.deepEqual(opened(path), [])
+    }
   })
+
+  const enabled = (network: string) =>
+    `version: 1\npreset: home-assistant\nenable: {local-network: "${network}"}\n`
+
+  test('is the local network of the preset too, if it holds the proxy', () => {
+    assert.deepEqual(problemsOf(enabled('10.0.0.0/8')), [
+      'line 3, column 25: "home-assistant: local-network" opens to a network that holds an address of CERTLATCH_TRUSTED_PROXIES, where everybody may seem to come from: name a smaller network, or, if it is meant, write a rule of your own with "dangerous: true" instead',
+    ])
+  })
+
+  for (const network of [
+    ...['2000::/3', '2001:db8::/47', '::/48', '::ffff:203.0.0.0/119'],
+    ...['128.0.0.0/1', '64.0.0.0/2', '203.0.112.0/23', '192.0.0.0/8', '172.0.0.0/10'],
+  ]) {
+    test(`is a local network as wide as ${network}`, () => {
+      const wide = `line 3, column 25: "local-network" opens to "${network}", which is wider than a household: name a private network, or of public addresses a /24 (IPv6: /48) at most; or, if it is meant, write a rule of your own with "dangerous: true" instead`
+      assert.ok(problemsOf(enabled(network)).includes(wide))
+    })
+  }
+
+  for (const network of [
+    ...['192.168.0.0/16', '172.16.0.0/12', '169.254.0.0/16', 'fc00::/7', 'fe80::/10'],
+    ...['203.0.113.0/24', '203.0.113.7', '2001:db8::/48', '2001:db8::1', '::ffff:203.0.113.0/120'],
+  ]) {
+    test(`is not a local network such as ${network}`, () => {
+      assert.deepEqual(warningsOf(enabled(network)), [])
+    })
+  }
 })
 
 describe('the order of rules', () => {
@@ -542,6 +625,76 @@ rules:
       ['my webhooks', 'no other', 'home-assistant: webhooks'],
     )
   })
+})
+
+describe('a preset', () => {
+  const rules = (...texts: readonly string[]) =>
+    `version: 1\npreset: home-assistant\nrules:\n${texts.map((text) => `  - {${text}}\n`).join('')}`
+  const nothing = (by: string) =>
+    `line 2, column 9: "home-assistant: webhooks" opens nothing: "${by}" comes before it and matches all of it`
+
+  test('of which own rules leave nothing is warned of', () => {
+    assert.deepEqual(warningsOf(rules('name: api, path: /api/*, access: certificate')), [
+      nothing('api'),
+    ])
+    assert.deepEqual(warningsOf(rules('access: deny')), [nothing('rule 1')])
+    assert.deepEqual(
+      warningsOf(rules('name: other, path: /status, access: open', 'access: deny')),
+      [nothing('rule 2')],
+    )
+  })
+
+  test('of which own rules leave, or open, a part is fine', () => {
+    assert.deepEqual(warningsOf(rules('path: /api/webhook/*, methods: GET, access: deny')), [])
+    assert.deepEqual(warningsOf(rules('path: /api/webhook/*, access: open')), [])
+    assert.deepEqual(
+      warningsOf(rules('path: /api/webhook/a, access: open', 'path: /api/*, access: certificate')),
+      [],
+    )
+  })
+
+  const CLOSED =
+    'line 2, column 10: preset "closed" closes nothing that "home-assistant" opens: name a host for each, or leave it out'
+  for (const [presets, warnings] of [
+    ['closed, home-assistant', [CLOSED]],
+    ['{closed: a.test}, home-assistant', [CLOSED.replace('10', '11')]],
+    ['{closed: A.test}, {home-assistant: a.test}', [CLOSED.replace('10', '11')]],
+    ['{closed: a.test}, {home-assistant: b.test}', []],
+    ['closed, closed', []],
+  ] as const) {
+    test(`that closes beside one that opens is ${warnings.length ? 'warned of' : 'fine'}: ${presets}`, () => {
+      assert.deepEqual(warningsOf(`version: 1\npreset: [${presets}]\n`), warnings)
+    })
+  }
+})
+
+describe('a rule that opens what a page asks to learn whether it is let in', () => {
+  const WARNING =
+    '"two" opens /.certlatch/auth/session too, by which the rescue module learns whether the browser is let in: put a rule with that path and access: certificate-or-session before it'
+  const ROWS: readonly (readonly [first: string, second: string, warned: boolean])[] = [
+    ['path: /a, access: deny', 'path: /.certlatch/*, access: open', true],
+    ['path: /a, access: deny', 'path: /.certlatch/auth/session, access: open', true],
+    ['path: /api/*, access: certificate', 'access: open, dangerous: true', true],
+    ['path: /api/*, access: certificate', 'path: /*, access: open, dangerous: true', true],
+    ['path: /a/*, access: certificate', 'access: open, dangerous: true', false],
+    ['path: /a/*, access: open', 'access: open, dangerous: true', false],
+    ['path: /.certlatch/*, access: certificate', 'path: /*, access: open, dangerous: true', false],
+    [
+      'path: /.certlatch/auth/session, access: certificate',
+      'path: /.certlatch/*, access: open',
+      false,
+    ],
+    ['path: /api/*, access: deny', 'methods: POST, access: open, dangerous: true', false],
+    ['path: /api/*, access: deny', 'from: 192.168.1.0/24, access: open, dangerous: true', false],
+    ['path: /a, access: deny', 'path: /manifest.json, access: open', false],
+  ]
+  for (const [first, second, warned] of ROWS) {
+    test(`is ${warned ? 'warned of' : 'fine'}: {${first}} before {${second}}`, () => {
+      const text = `version: 1\nrules:\n  - {name: one, ${first}}\n  - {name: two, ${second}}\n`
+      const warnings = warningsOf(text).filter((warning) => warning.includes('rescue'))
+      assert.deepEqual(warnings, warned ? [`line 4, column 5: ${WARNING}`] : [])
+    })
+  }
 })
 
 test('no text makes the reading throw', () => {

@@ -42,6 +42,7 @@ const PAGE: readonly (readonly [method: string, path: string])[] = [
   ['GET', '/frontend_latest/core.js'],
   ['GET', '/static/icons/favicon.ico'],
   ['GET', '/manifest.json'],
+  ['GET', '/.certlatch/auth/session'],
   ['GET', '/sw-modern.js'],
   ['GET', '/local/picture.png'],
   ['GET', '/hacsfiles/card.js'],

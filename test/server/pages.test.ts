@@ -138,6 +138,7 @@ interface Browser {
   hasApp: boolean
   click(): boolean
   becomeVisible(): void
+  becomeOnline(): void
   /** Lets time pass, in steps as fine as the timers. */
   pass(milliseconds: number): Promise<void>
 }
@@ -160,6 +161,8 @@ interface Setting {
   readonly visible?: boolean
   readonly hasApp?: boolean
   readonly now?: number
+  /** Where the button leads. */
+  readonly button?: string
 }
 
 /** Runs a script as a page that has just been loaded would. */
@@ -187,6 +190,7 @@ async function load(script: string, setting: Setting = {}): Promise<Browser> {
       browser.visible = true
       listeners.get('visibilitychange')?.({})
     },
+    becomeOnline: () => listeners.get('online')?.({}),
     pass: async (milliseconds) => {
       const until = browser.now + milliseconds
       for (;;) {
@@ -242,6 +246,7 @@ async function load(script: string, setting: Setting = {}): Promise<Browser> {
     location: {
       reload: () => browser.done.push('reload'),
       replace: (url: string) => browser.done.push(`replace ${url}`),
+      assign: (url: string) => browser.done.push(`assign ${url}`),
     },
     document: {
       get visibilityState() {
@@ -249,7 +254,9 @@ async function load(script: string, setting: Setting = {}): Promise<Browser> {
       },
       addEventListener,
       querySelector: (selector: string) => {
-        if (selector === '.button') return { addEventListener }
+        if (selector === '.button') {
+          return { addEventListener, getAttribute: () => setting.button ?? '' }
+        }
         if (!browser.hasApp) return null
         const { connected } = browser
         return connected === undefined ? {} : { hass: { connected } }
@@ -266,6 +273,7 @@ async function load(script: string, setting: Setting = {}): Promise<Browser> {
     },
     Date: { now: () => browser.now },
     AbortController,
+    addEventListener,
     fetch: fetchFromGate,
     setInterval: (run: () => void, every: number) => addTimer(run, every, every),
     setTimeout: (run: () => void, after: number) => addTimer(run, after),
@@ -319,13 +327,20 @@ test('Where it could not remember that, the refusal page waits for the button', 
   assert.deepEqual(browser.done, ['unregister', 'reload'])
 })
 
+test('Where the button leads elsewhere, it goes there past the workers', async () => {
+  const browser = await load(REFUSAL_SCRIPT, { button: '/' })
+  assert.equal(browser.click(), true)
+  await settle()
+  assert.deepEqual(browser.done, ['unregister', 'assign /'])
+})
+
 test('The reset page unregisters the workers and goes to the start page', async () => {
   assert.deepEqual((await load(RESET_SCRIPT)).done, ['unregister', 'replace /'])
   assert.deepEqual((await load(RESET_SCRIPT, { workers: 'none' })).done, ['replace /'])
 })
 
 const MODULE = rescueModule(3600)
-const FETCH = 'fetch /manifest.json no-store'
+const FETCH = 'fetch /.certlatch/auth/session no-store'
 const count = ({ done }: Browser, what: string) => done.filter((entry) => entry === what).length
 
 test('Not connected and refused, the rescue module loads the page anew, past the worker', async () => {
@@ -333,12 +348,32 @@ test('Not connected and refused, the rescue module loads the page anew, past the
   assert.deepEqual(browser.done, [FETCH, 'unregister', 'reload'])
 })
 
-test('Not connected, but not refused by the gate, it only goes on looking', async () => {
+test('What it asks for is none of our pages: it goes through the gate, and can renew a session', async (context) => {
+  const { service, get, shown } = await serviceWithDevice(context)
+  assert.equal((await get('/.certlatch/auth/session', 'GET', shown)).status, 404)
+  const asked: Headers = [['X-Forwarded-Uri', '/.certlatch/auth/session']]
+  const refused = await service.ask(asked)
+  assert.deepEqual([refused.status, header(refused, 'X-Certlatch')], [403, 'refused'])
+  const opened = await service.ask([...asked, ...shown])
+  assert.deepEqual([opened.status, allHeaders(opened, 'Set-Cookie').length], [200, 1])
+})
+
+test('Not connected, but not refused by the gate, it asks ever less often, each 30 s in the end', async () => {
   for (const gate of ['opens', 'unreachable'] as const) {
     const browser = await load(MODULE, { gate })
     await browser.pass(10_000)
+    assert.equal(count(browser, FETCH), 3)
+    await browser.pass(50_000)
     assert.equal(count(browser, FETCH), 6)
+    await browser.pass(3_600_000)
+    assert.equal(count(browser, FETCH), 126)
     assert.equal(count(browser, 'reload'), 0)
+    browser.becomeOnline()
+    await settle()
+    assert.equal(count(browser, FETCH), 127)
+    browser.gate = 'refuses'
+    await browser.pass(2_000)
+    assert.equal(count(browser, 'reload'), 1)
   }
 })
 
@@ -390,6 +425,10 @@ test('It loads at most once a minute, and after three loads without a connection
   assert.equal(await loads(noon + 59_000), false)
   assert.equal(await loads(noon + minute), true)
   assert.equal(await loads(noon + 2 * minute), true)
+  const givenUp = await load(MODULE, { storage, now: noon + 2.5 * minute })
+  await givenUp.pass(10 * minute)
+  assert.equal(count(givenUp, FETCH), 21)
+  assert.equal(count(givenUp, 'reload'), 0)
   for (const later of [3, 10, 16.9]) assert.equal(await loads(noon + later * minute), false)
   assert.equal(await loads(noon + 17 * minute), true)
   assert.equal(await loads(noon + 18 * minute), true)

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
 import { rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
@@ -143,12 +144,17 @@ test('What is likely not meant in the rules is a warning in the log, at the star
   assert.equal(warnings().length, before + 1)
 })
 
-test('A start with a broken policy file tells all that is wrong with it', async (context) => {
-  const path = join(await temporaryFolder(), 'policy.yaml')
+test('A start with a broken policy file tells all that is wrong with it, and makes no files', async (context) => {
+  const folder = await temporaryFolder()
+  const path = join(folder, 'policy.yaml')
+  const dataDir = join(folder, 'data')
   await writeFile(path, 'rules: {path: a, access: x}\n')
   await assert.rejects(
-    startTestService(context, { settings: { CERTLATCH_POLICY_FILE: path } }),
+    startTestService(context, {
+      settings: { CERTLATCH_POLICY_FILE: path, CERTLATCH_DATA_DIR: dataDir },
+    }),
     (error: unknown) => {
+      assert.equal(existsSync(dataDir), false)
       assert.ok(error instanceof StartError)
       assert.equal(error.problems.length, 3)
       for (const problem of error.problems) assert.ok(problem.includes(`${path}, line 1, column`))

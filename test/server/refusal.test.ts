@@ -94,9 +94,17 @@ test('No page tells which cookie was once a good one', () => {
   assert.equal(new Set(tried.map((reason) => pageFor(reason))).size, 1)
 })
 
-test('Whoever did not choose the certificate is told that the choice sticks', () => {
-  for (const reason of ['nothing-shown', 'certificate-untrusted', 'session-expired'] as const) {
+test('Whoever did not choose the certificate is told that the choice sticks, and may try again', () => {
+  const reasons = ['nothing-shown', 'certificate-untrusted', 'session-expired'] as const
+  for (const reason of [...reasons, 'ambiguous-path'] as const) {
     assert.match(pageFor(reason), /remembers that until it is closed entirely/, reason)
+    assert.match(pageFor(reason), /Try again/, reason)
+  }
+})
+
+test('Every page finds its way past a service worker, but the one of what another site has sent', () => {
+  for (const reason of REASONS) {
+    assert.equal(pageFor(reason).includes('<script>'), reason !== 'cross-site', reason)
   }
 })
 

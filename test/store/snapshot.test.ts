@@ -267,6 +267,17 @@ test('Rules are part of the snapshot; their problems and warnings have the file 
   ])
 })
 
+test('Rules are read once for the same text, and again for another one', () => {
+  const policy = 'version: 1\nrules: {path: /a, access: deny}\n'
+  const first = snapshotOf(compile({ policy }))
+  const again = snapshotOf(compile({ policy, adopted: writeAdopted(new Set()) }, first))
+  assert.equal(again.policy, first.policy)
+  const other = snapshotOf(compile({ policy: `${policy}# Another text.\n` }, again))
+  assert.notEqual(other.policy, first.policy)
+  assert.equal(compile({ policy: 'version: 2\n' }, other).ok, false)
+  assert.deepEqual(snapshotOf(compile({}, other)).policy.rules, [])
+})
+
 test('A rule that names a device or owner whom no entry has is a warning', () => {
   const policy = `version: 1
 rules:

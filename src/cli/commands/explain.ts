@@ -6,6 +6,7 @@ import { quote } from '../../config/text.ts'
 import { decide, type Grounds } from '../../decide.ts'
 import { ruleFor } from '../../policy/policy.ts'
 import { clientAddress } from '../../proxy/client-address.ts'
+import { isListedOrigin } from '../../proxy/cross-site.ts'
 import { DIALECTS } from '../../proxy/dialects.ts'
 import { readOriginalRequest } from '../../proxy/original-request.ts'
 import { createCheckBudget } from '../../server/check-budget.ts'
@@ -25,10 +26,12 @@ import { settingsOf } from '../own-authority.ts'
 import { table } from '../words.ts'
 
 const HELP = `Usage: certlatch explain URL [--method M] [--from ADDRESS]
-         [--certificate FILE | --device NAME] [--cookie -] [--proxy NAME] [--json]
+         [--certificate FILE | --device NAME] [--cookie -] [--origin ORIGIN]
+         [--proxy NAME] [--json]
 
 Tells what certlatch would answer to this request and why, step by step, by the same rules and files
-as certlatch serve. Nothing is changed. Exit code 0: allowed. 1: denied. 2: wrong use.
+as certlatch serve. Nothing is changed. The path is asked as it is written here; Traefik and nginx tidy
+up some ("//", "..") before they ask. Exit code 0: allowed. 1: denied. 2: wrong use.
 
 Options:
       --method M          the request's method, GET without it
@@ -36,6 +39,8 @@ Options:
       --certificate FILE  as if the client showed this certificate, in PEM or DER
       --device NAME       as if it showed the newest certificate of this device
       --cookie -          as if it sent the cookie on standard input: its value, or a Cookie header
+      --origin ORIGIN     as if a page of this site asked, such as https://other.example.org; with
+                          --method OPTIONS: as a browser asks beforehand whether that page may
       --proxy NAME        as if this proxy asked: ${PROXIES.join(', ')}
       --json              print the same as JSON
 
@@ -50,6 +55,7 @@ export const explain: Command = {
     certificate: { type: 'string' },
     device: { type: 'string' },
     cookie: { type: 'string' },
+    origin: { type: 'string' },
     proxy: { type: 'string' },
     json: { type: 'boolean' },
   },
@@ -76,6 +82,7 @@ async function runExplain(invocation: Invocation): Promise<ExitCode> {
     from: textFlag(invocation, 'from'),
     certificate: shown?.certificate,
     cookie: await givenCookie(invocation, config),
+    origin: textFlag(invocation, 'origin'),
   }
   const budget = createCheckBudget(config.trustedProxies, () => performance.now())
   const { grounds } = createJudge(config, snapshot, createTally().cache, createLastSeen(), budget)
@@ -124,8 +131,16 @@ async function givenCookie(
       2,
     )
   }
-  const given = (await textOfStream(stdin)).trim().replace(/^cookie: */i, '')
-  return given.includes(`${cookieName}=`) ? given : `${cookieName}=${given}`
+  const given = (await textOfStream(stdin)).trim()
+  const header = given.replace(/^cookie: */i, '')
+  if (header === '' || /\p{Cc}/u.test(header)) {
+    throw new AdministrationError(
+      'standard input is not one line: expected the value of a cookie, or a Cookie header',
+      2,
+    )
+  }
+  // The value itself has no "=".
+  return header !== given || header.includes('=') ? header : `${cookieName}=${header}`
 }
 
 function judge(
@@ -146,6 +161,11 @@ function judge(
     request,
     rule: request && ruleFor(grounds.policy, request, forwardedFor, config.trustedProxies),
     client: clientAddress(forwardedFor, config.trustedProxies),
+    from: described.from,
+    origin: described.origin,
+    isListed:
+      described.origin !== undefined &&
+      isListedOrigin(described.origin, grounds.policy.allowedOrigins),
     shownCertificate: shown?.name,
     shownCookie: cookie !== undefined && cookieValues(cookie, config.cookieName)?.length !== 0,
   }

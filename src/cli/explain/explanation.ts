@@ -16,6 +16,11 @@ export interface Told {
   readonly rule: Rule | undefined
   /** As it counts for rules; `undefined`: unknown. */
   readonly client: string | undefined
+  /** The address that was given. */
+  readonly from: string | undefined
+  /** Of the page that asks, and whether the policy file lists it. */
+  readonly origin: string | undefined
+  readonly isListed: boolean
   readonly shownCertificate: string | undefined
   readonly shownCookie: boolean
 }
@@ -29,15 +34,26 @@ export function stepsOf(told: Told): readonly Step[] {
   const { method, path, host, isWebSocket } = request
   const what = isWebSocket ? `WebSocket ${path}` : `${method} ${path}`
   const steps: Step[] = [
-    { check: 'request', finding: `${what} at ${host}, from ${client ?? 'an unknown address'}` },
+    { check: 'request', finding: `${what} at ${host}, from ${client ?? unknown(told)}` },
     { check: 'rule', finding: ruleFinding(rule) },
   ]
-  if (decision.via === 'rule' || is(decision, 'policy-deny') || is(decision, 'ambiguous-path')) {
-    return steps
-  }
-  const isForeign = is(decision, 'cross-site')
-  steps.push({ check: 'other sites', finding: `${isForeign ? 'another' : 'no other'} site acts` })
-  return isForeign ? steps : [...steps, ...shownSteps(told, rule)]
+  const isByRule = decision.via === 'rule' && rule.access === 'open'
+  if (isByRule || is(decision, 'policy-deny') || is(decision, 'ambiguous-path')) return steps
+  steps.push({ check: 'other sites', finding: siteFinding(told) })
+  const isDecided = decision.via === 'rule' || is(decision, 'cross-site')
+  return isDecided ? steps : [...steps, ...shownSteps(told, rule)]
+}
+
+const unknown = ({ from }: Told): string =>
+  from === undefined
+    ? 'an unknown address'
+    : `an unknown address (${from} is one of CERTLATCH_TRUSTED_PROXIES, so the client is another)`
+
+function siteFinding({ decision, origin, isListed }: Told): string {
+  if (is(decision, 'cross-site')) return 'another site acts'
+  if (decision.via === 'rule')
+    return `${origin} asks whether it may act, and allow_origins lists it`
+  return isListed ? `${origin} may act: allow_origins lists it` : 'no other site acts'
 }
 
 const is = (decision: Decision, reason: DenyReason): boolean =>

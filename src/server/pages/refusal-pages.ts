@@ -16,6 +16,7 @@ export const REFUSAL_KINDS = [
   'session-over',
   'another-site',
   'closed',
+  'closed-to-this',
   'odd-request',
   'at-the-server',
 ] as const
@@ -27,7 +28,8 @@ const KINDS: Readonly<Record<DenyReason, RefusalKind>> = {
   'malformed-request': 'odd-request',
   'header-alias': 'odd-request',
   'header-repeated': 'odd-request',
-  'ambiguous-path': 'closed',
+  // A rule that is stricter than the path's own has closed it: a certificate may open that too.
+  'ambiguous-path': 'closed-to-this',
   'policy-deny': 'closed',
   'not-permitted': 'closed',
   'cross-site': 'another-site',
@@ -135,6 +137,15 @@ const TEXTS: Readonly<Record<RefusalKind, Text>> = {
     steps: ['Do you need it? Ask whoever runs this server.'],
     way: 'start',
   },
+  'closed-to-this': {
+    title: 'This page is closed',
+    lead: 'What you asked for opens to the client certificate of a device that may see it. Your browser has shown none this time, or that of another device.',
+    steps: [
+      'Is it installed on this device? If not, ask whoever runs this server for one.',
+      CHOSEN_BEFORE,
+    ],
+    way: 'again',
+  },
   'odd-request': {
     title: 'This request could not be read',
     lead: 'What has arrived at this server is not quite what a browser sends, so neither client certificate nor session was looked at.',
@@ -162,7 +173,9 @@ export function refusalPage(kind: RefusalKind, detail = ''): HtmlDocument {
       ? '<a class="button" href="">Try again</a>'
       : '<a class="button" href="/">Go to the start page</a>'
   const body = `<p>${lead}${detail === '' ? '' : ` ${detail}`}</p>\n${list}\n<p>${button}</p>`
-  return htmlDocument({ title, body, ...(way === 'again' && { script: REFUSAL_SCRIPT }) })
+  // Not what another site has begun: a form of its would be sent again.
+  const script = kind === 'another-site' ? undefined : REFUSAL_SCRIPT
+  return htmlDocument({ title, body, ...(script !== undefined && { script }) })
 }
 
 /** Says until when the certificate was good; whoever reads it has that date in the certificate. */

@@ -1,3 +1,5 @@
+import { ASKED_BY_PAGES } from '../../policy/policy.ts'
+
 /**
  * What runs in the browser, as text: it is served as it stands here, and the pages' policy names its
  * hash. Home Assistant's service worker answers loads from its own cache, so a load reaches the
@@ -13,7 +15,7 @@ async function unregisterWorkers() {
 `
 
 /**
- * Of the refusal page: its button really loads anew. If a worker stands between, so does the page
+ * Of the refusal page: its button really loads anew, this page or the one that it names. If a worker stands between, so does the page
  * by itself, at most once in 60 s; where it could not remember that, it waits for the button.
  */
 export const REFUSAL_SCRIPT = `${UNREGISTER_WORKERS}
@@ -34,9 +36,13 @@ function mayLoadByItself() {
   }
 }
 
-document.querySelector('.button').addEventListener('click', (event) => {
+const button = document.querySelector('.button')
+button.addEventListener('click', async (event) => {
   event.preventDefault()
-  loadAnew()
+  const elsewhere = button.getAttribute('href')
+  if (elsewhere === '') return loadAnew()
+  await unregisterWorkers()
+  location.assign(elsewhere)
 })
 if (navigator.serviceWorker && navigator.serviceWorker.controller && mayLoadByItself()) loadAnew()
 `
@@ -51,11 +57,13 @@ unregisterWorkers().then(() => location.replace('/'))
  * and refused by the gate (which it knows by `X-Certlatch`, not by a status that Home Assistant may
  * give as well): load anew, so that the certificate is shown or the refusal page is. Connected: ask
  * for something often enough to have the session renewed, for a page that is open makes no requests
- * of its own. `/manifest.json` is what the worker never keeps and Home Assistant gives to anybody.
+ * of its own. What it asks for no rule has a reason to open; Home Assistant answers 404. It asks less
+ * and less often where that changes nothing: Home Assistant restarts, or the loads have not helped.
  */
 export function rescueModule(sessionTtlSeconds: number): string {
   return `const ASK_EVERY = ${(sessionTtlSeconds * 1000) / 4} // ms: a quarter of CERTLATCH_SESSION_TTL
 const LOOK_EVERY = 2000
+const ASK_AT_LEAST_EVERY = 30 * 1000
 const ASK_FOR_AT_MOST = 10000
 const LOAD_AGAIN_AFTER = 60 * 1000
 const GIVE_UP_FOR = 15 * 60 * 1000
@@ -71,7 +79,7 @@ async function isRefused() {
   const limit = new AbortController()
   const timer = setTimeout(() => limit.abort(), ASK_FOR_AT_MOST)
   try {
-    const answer = await fetch('/manifest.json', { cache: 'no-store', signal: limit.signal })
+    const answer = await fetch('${ASKED_BY_PAGES}', { cache: 'no-store', signal: limit.signal })
     return answer.headers.get('X-Certlatch') === 'refused'
   } catch (error) {
     return false // no network: not the gate's doing
@@ -80,19 +88,21 @@ async function isRefused() {
   }
 }
 
-// Loads without a connection since, and when the last of them was. Without a memory for that
-// nothing is loaded: it might never end.
-function mayLoadAnew() {
+// Milliseconds until the page may be loaded anew; 0 is now, and remembered as done: how many loads
+// there were without a connection, and when the last was. Without a memory for that nothing is
+// loaded: it might never end.
+function untilLoad() {
   const now = Date.now()
   try {
     const [count = 0, last = 0] = JSON.parse(sessionStorage.getItem(MARK) || '[]')
     const passed = Math.abs(now - last)
     const before = passed < GIVE_UP_FOR ? count : 0
-    if (before >= LOADS_BEFORE_GIVING_UP || passed < LOAD_AGAIN_AFTER) return false
+    const wait = before >= LOADS_BEFORE_GIVING_UP ? GIVE_UP_FOR : LOAD_AGAIN_AFTER
+    if (passed < wait) return wait - passed
     sessionStorage.setItem(MARK, JSON.stringify([before + 1, now]))
-    return true
+    return 0
   } catch (error) {
-    return false
+    return GIVE_UP_FOR
   }
 }
 
@@ -105,26 +115,38 @@ function forgetLoads() {
 }
 
 let askedAt = 0
+let pause = LOOK_EVERY / 2
 let isAsking = false
 
 async function look() {
   if (document.visibilityState !== 'visible' || isAsking) return
   const connected = isConnected()
-  if (connected) forgetLoads()
-  if (connected && Math.abs(Date.now() - askedAt) < ASK_EVERY) return
+  if (connected) {
+    forgetLoads()
+    pause = LOOK_EVERY / 2
+  }
+  const passed = Math.abs(Date.now() - askedAt)
+  if (passed < (connected ? ASK_EVERY : pause) - LOOK_EVERY / 2) return
   isAsking = true
   askedAt = Date.now()
   const refused = await isRefused()
   isAsking = false
-  if (!refused || isConnected() || !mayLoadAnew()) return
+  if (isConnected()) return
+  const wait = refused ? untilLoad() : 2 * pause
+  pause = Math.min(wait, ASK_AT_LEAST_EVERY)
+  if (wait > 0) return
   await unregisterWorkers()
   location.reload()
 }
 
-document.addEventListener('visibilitychange', () => {
+function lookAtOnce() {
   askedAt = 0
+  pause = LOOK_EVERY / 2
   look()
-})
+}
+
+document.addEventListener('visibilitychange', lookAtOnce)
+addEventListener('online', lookAtOnce)
 setInterval(look, LOOK_EVERY)
 look()
 `

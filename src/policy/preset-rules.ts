@@ -1,0 +1,136 @@
+import { isIP } from 'node:net'
+import { coversNetworks, type Networks, overlap, parseNetworks } from '../proxy/networks.ts'
+import type { Preset, PresetRule } from './policy.ts'
+import { PRESETS } from './presets/presets.ts'
+import type { RuleDraft } from './rule.ts'
+import {
+  type Entry,
+  entriesOf,
+  type Fields,
+  listOf,
+  type Notes,
+  quote,
+  type Written,
+} from './written.ts'
+
+interface NamedPreset {
+  readonly preset: Preset
+  readonly entry: Entry
+}
+
+/** The rules of the presets that are named, and of what is enabled in them. */
+export function readPresets(fields: Fields, notes: Notes): readonly RuleDraft[] {
+  const named = entriesOf(fields.get('preset'), notes).flatMap((entry): readonly NamedPreset[] => {
+    const preset = PRESETS.find(({ name }) => name === entry.name.text)
+    if (preset !== undefined) return [{ preset, entry }]
+    const names = listOf(
+      PRESETS.map(({ name }) => name),
+      'or',
+    )
+    notes.problem(
+      entry.name.at,
+      `preset ${quote(entry.name.text)} does not exist: expected ${names}`,
+    )
+    return []
+  })
+  warnOfClosed(named, notes)
+  const enabled = entriesOf(fields.get('enable'), notes)
+  const known = [...new Set(named.flatMap(({ preset }) => Object.keys(preset.switches)))]
+  for (const { name } of enabled) {
+    if (known.includes(name.text)) continue
+    const expected = known.length === 0 ? 'no preset here has switches' : listOf(known, 'or')
+    notes.problem(name.at, `${quote(name.text)} cannot be enabled: expected ${expected}`)
+  }
+  for (const choice of enabled) {
+    const isAsked = named.some(({ preset }) => preset.switches[choice.name.text]?.needsNetworks)
+    if (isAsked) tellOfNetworks(choice, notes)
+  }
+  return named.flatMap(({ preset, entry }) => {
+    const draft = (rule: PresetRule, from: readonly Written[] | undefined) =>
+      presetDraft(preset.name, rule, entry, from)
+    const switched = enabled.flatMap((choice) => {
+      const { rules = [] } = preset.switches[choice.name.text] ?? {}
+      return rules.map((rule) => draft(rule, choice.values))
+    })
+    return [...preset.rules.map((rule) => draft(rule, undefined)), ...switched]
+  })
+}
+
+/** Who names a preset without rules beside another one may expect it to close something. */
+function warnOfClosed(named: readonly NamedPreset[], notes: Notes): void {
+  for (const { preset, entry } of named) {
+    if (preset.rules.length > 0) continue
+    const other = named.find((one) => one.preset.rules.length > 0 && meet(one.entry, entry))
+    if (other === undefined) continue
+    notes.warning(
+      entry.name.at,
+      `preset ${quote(preset.name)} closes nothing that ${quote(other.preset.name)} opens: name a host for each, or leave it out`,
+    )
+  }
+}
+
+function meet({ values: some }: Entry, { values: others }: Entry): boolean {
+  const names = new Set(others?.map(({ text }) => text.toLowerCase()))
+  return (
+    some === undefined ||
+    others === undefined ||
+    some.some(({ text }) => names.has(text.toLowerCase()))
+  )
+}
+
+function tellOfNetworks({ name, values }: Entry, notes: Notes): void {
+  if (values === undefined) {
+    const example = `"${name.text}: 192.168.1.0/24"`
+    notes.problem(name.at, `${quote(name.text)} needs your network: write ${example}`)
+  }
+  for (const { text, at } of values ?? []) {
+    const parsed = parseNetworks([text])
+    if (!parsed.ok || isOfHousehold(text, parsed.networks)) continue
+    notes.problem(
+      at,
+      `${quote(name.text)} opens to ${quote(text)}, which is wider than a household: name a private network, or of public addresses a /24 (IPv6: /48) at most; or, if it is meant, write a rule of your own with "dangerous: true" instead`,
+    )
+  }
+}
+
+/** RFC 1918, 3927, 4193 and 4291: what no stranger has. */
+const PRIVATE = [
+  ...['loopback', '10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '169.254.0.0/16'],
+  ...['fc00::/7', 'fe80::/10'],
+]
+const IPV4_AS_IPV6 = ['::ffff:0:0/96']
+/** The least prefix of a public network that may be one household's. */
+const LEAST = { ipv4: 24, mapped: 96 + 24, ipv6: 48 } as const
+
+function isOfHousehold(text: string, networks: Networks): boolean {
+  const within = parseNetworks(PRIVATE)
+  if (within.ok && coversNetworks(within.networks, networks)) return true
+  const mapped = parseNetworks(IPV4_AS_IPV6)
+  const [address = '', prefix = '128'] = text.split('/')
+  const ipv6 = mapped.ok && overlap(mapped.networks, networks) ? LEAST.mapped : LEAST.ipv6
+  return Number(prefix) >= (isIP(address) === 4 ? LEAST.ipv4 : ipv6)
+}
+
+function presetDraft(
+  preset: string,
+  { name, path, methods, access }: PresetRule,
+  { name: { at }, values: host }: Entry,
+  from: readonly Written[] | undefined,
+): RuleDraft {
+  const written = (texts: readonly string[] | undefined) => texts?.map((text) => ({ text, at }))
+  return {
+    name: `${preset}: ${name}`,
+    at,
+    host,
+    path: written(path),
+    methods: written(methods),
+    from,
+    device: undefined,
+    owner: undefined,
+    access: { text: access, at },
+    // What a preset opens was weighed; which networks it opens to was not.
+    opensAnything: true,
+    opensProxies: false,
+    isPreset: true,
+  }
+}
