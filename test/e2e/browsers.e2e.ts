@@ -5,6 +5,7 @@ import { after, before, beforeEach, describe, test } from 'node:test'
 import {
   type Browser,
   keepPicture,
+  reloadUnderWorker,
   signIn,
   untilConnected,
   untilShown,
@@ -32,7 +33,7 @@ import {
   socketsOf,
 } from './support/home-assistant-used.ts'
 import { TRAEFIK } from './support/proxies.ts'
-import { pause, until } from './support/tools.ts'
+import { until } from './support/tools.ts'
 
 const PHONE = "Ada's phone"
 
@@ -76,9 +77,7 @@ for (const { title, start, missing } of BROWSERS) {
     })
 
     test('a reload under the worker, by the session alone', async () => {
-      // The page loads itself anew when the worker takes it over: after that it stays.
-      await pause(2_000)
-      await untilConnected(browser)
+      await reloadUnderWorker(browser)
       household.recorder.veil(NO_CERTIFICATE)
       household.recorder.forget()
       await browser.reload()

@@ -144,7 +144,12 @@ for (const kind of [TRAEFIK, CADDY, NGINX, HAPROXY]) {
       test('started again without the certificate: page and WebSocket by the session alone', async () => {
         const page = await start('laptop', {})
         await page.open(`${household.address}/`)
-        await untilConnected(page)
+        await untilConnected(page).catch((error: Error) => {
+          const asked = household.recorder.questions().map(({ uri, shown, status }) => {
+            return `${uri} with ${shown.join(' and ') || 'nothing'}: ${status}`
+          })
+          throw new Error(`${error.message}\n${asked.join('\n')}`, { cause: error })
+        })
         await untilShown(page, DASHBOARD)
         // Past the worker's cache, too.
         await page.evaluate(

@@ -64,6 +64,8 @@ export const byScript = (evaluate: (expression: string) => Promise<unknown>) => 
 
 const IS_CONNECTED = `document.querySelector('home-assistant')?.hass?.connected === true`
 
+const IS_NEW_UNDER_WORKER = 'window.isLeft !== true && navigator.serviceWorker.controller !== null'
+
 /** The text of the page, shadow roots and all. */
 const TEXT = `
 ((root) => {
@@ -142,6 +144,23 @@ export const untilWorkerIsActive = (browser: Browser): Promise<void> =>
         .catch(() => false)) === true,
     150_000,
   )
+
+/**
+ * Home Assistant's page loads itself anew when a worker takes it over. One that is loaded while the
+ * worker is active has it from the start, and stays.
+ */
+export async function reloadUnderWorker(browser: Browser): Promise<void> {
+  await untilWorkerIsActive(browser)
+  await browser.evaluate('(window.isLeft = true)').catch(() => undefined)
+  await browser.reload()
+  await until(
+    'the page came under the service worker',
+    async () =>
+      (await browser.evaluate(IS_NEW_UNDER_WORKER).catch(() => false)) === true &&
+      (await isConnected(browser)),
+    60_000,
+  )
+}
 
 /** A picture for a person to look at, where CERTLATCH_E2E_PICTURES names a folder. */
 export async function keepPicture(browser: Browser, name: string): Promise<void> {
