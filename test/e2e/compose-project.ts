@@ -115,7 +115,12 @@ async function prepareIn(
   const withCaddy = filesOf(shipped('caddy.yml'), join(folder, 'override-caddy.yml'))
   const tryCompose = (...args: readonly string[]) => run(program, ...first, ...files, ...args)
   const compose = (...args: readonly string[]) => succeed(program, ...first, ...files, ...args)
-  const remove = () => compose('down', '--volumes', '--remove-orphans', '--timeout', '5')
+  const down = ['down', '--volumes', '--remove-orphans', '--timeout', '5']
+  const remove = async () => {
+    await compose(...down)
+    // Caddy's volumes are named in its file alone.
+    if (shape === 'compose') await succeed(program, ...first, ...withCaddy, ...down)
+  }
   // What a run that was killed has left.
   await remove()
   if (realHomeAssistant) await makeRealHomeAssistantImage(folder)
@@ -262,7 +267,7 @@ function replaceLine(text: string, line: string, replacement: string): string {
 }
 
 const STAND_IN_DOCKERFILE = `FROM node:24-bookworm-slim
-LABEL certlatch.stand-in=true
+LABEL certlatch.made-here=true
 COPY . /stand-in
 RUN ln -s /stand-in/init /init && ln -s /stand-in/curl /usr/local/bin/curl
 ENTRYPOINT ["/init"]
@@ -270,7 +275,7 @@ ENTRYPOINT ["/init"]
 
 /** The image under Home Assistant's name is ours, or none: one that was pulled is left alone. */
 async function refuseForeignImage(): Promise<void> {
-  const format = '{{ index .Config.Labels "certlatch.stand-in" }}'
+  const format = '{{ index .Config.Labels "certlatch.made-here" }}'
   const there = await run('docker', 'image', 'inspect', '--format', format, HOME_ASSISTANT)
   if (there.code === 0 && there.stdout.trim() !== 'true') {
     throw new Error(`${HOME_ASSISTANT} is the real one here; this run makes one of its own`)
@@ -279,11 +284,15 @@ async function refuseForeignImage(): Promise<void> {
 
 const PYTHON = join(toolsFolder(), 'homeassistant')
 
-/** Home Assistant and its Python are too large to be copied into an image for each run. */
+/**
+ * Home Assistant and its Python are too large to be copied into an image for each run. Without a name
+ * server none of its integrations goes out.
+ */
 async function mountsOfHomeAssistant(): Promise<string> {
   const interpreter = dirname(dirname(await realpath(join(PYTHON, 'bin', 'python'))))
   const volumes = [PYTHON, interpreter].map((folder) => `"${folder}:${folder}:ro"`)
   return `  homeassistant:
+    dns: 127.0.0.1
     volumes: [${volumes.join(', ')}]
 `
 }
@@ -298,7 +307,7 @@ async function makeRealHomeAssistantImage(folder: string): Promise<void> {
   const init = `#!/bin/sh\nexec '${python}' /start.py -c /config --skip-pip\n`
   await writeFile(join(context, 'init'), init, { mode: 0o755 })
   const dockerfile = `FROM certlatch-e2e/python-base:12
-LABEL certlatch.stand-in=true
+LABEL certlatch.made-here=true
 ENV LANG=C.UTF-8
 COPY init start.py /
 ENTRYPOINT ["/init"]

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type BrowserContext, chromium, type Page } from 'playwright-core'
 import type { Browser, BrowserOptions } from './browser.ts'
@@ -65,6 +65,7 @@ export async function startChromium(options: BrowserOptions): Promise<Chromium> 
       '--host-resolver-rules=MAP *.example 127.0.0.1',
     ],
   })
+  await addCookies(context, join(folder, 'cookies.json'))
   let page = context.pages()[0] ?? (await context.newPage())
   return {
     name: 'chromium',
@@ -81,18 +82,33 @@ export async function startChromium(options: BrowserOptions): Promise<Chromium> 
       await page.goto(address, { waitUntil: 'domcontentloaded' })
     },
     reload: async () => {
-      await page.reload({ waitUntil: 'domcontentloaded' })
+      // By the page's own means: a reload from outside breaks the tab for good ("Not attached to an
+      // active page") if the page, taken over by its worker, loads itself anew at that moment.
+      await page.evaluate('(window.isLeft = true, location.reload())').catch(() => undefined)
+      await page.waitForFunction('window.isLeft !== true && document.readyState !== "loading"')
     },
     evaluate: (expression) => page.evaluate(expression),
     fill: (selector, text) => page.fill(selector, text),
     click: (selector) => page.click(selector),
     picture: () => page.screenshot(),
     close: async () => {
+      writeFileSync(join(folder, 'cookies.json'), JSON.stringify(await context.cookies()))
       await context.close()
       removePolicy()
       process.off('exit', removePolicy)
     },
   }
+}
+
+/**
+ * The cookies that this browser had when it was closed, where its profile lacks them: it writes them
+ * each half minute, and not always when it is closed on a busy machine.
+ */
+async function addCookies(context: BrowserContext, file: string): Promise<void> {
+  if (!existsSync(file)) return
+  const kept: Awaited<ReturnType<typeof context.cookies>> = JSON.parse(readFileSync(file, 'utf8'))
+  const names = new Set((await context.cookies()).map(({ name }) => name))
+  await context.addCookies(kept.filter(({ name }) => !names.has(name)))
 }
 
 /** What Chromium and Firefox keep certificates in. */

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { after, afterEach, before } from 'node:test'
-import { signIn, untilConnected, untilWorkerIsActive } from './browser.ts'
+import { reloadUnderWorker, signIn, untilConnected, untilWorkerIsActive } from './browser.ts'
 import { type Chromium, startChromium } from './browser-chromium.ts'
 import { type ProxyKind, SESSION } from './gate.ts'
 import {
@@ -54,10 +54,7 @@ export function useHousehold(kind: ProxyKind, options: HouseholdOptions, width?:
       await page.openTab()
       await page.open(household.address + path)
       await untilConnected(page)
-      await untilWorkerIsActive(page)
-      // The page loads itself anew when a worker takes it over: from here on it stays.
-      await page.reload()
-      await untilConnected(page)
+      await reloadUnderWorker(page)
       await page.context.clearCookies({ name: SESSION.slice(0, -1) })
       household.recorder.forget()
     },

@@ -40,7 +40,9 @@ const python = () => join(toolsFolder(), 'homeassistant', 'bin', 'python')
 
 /** What is missing to run it, as a reason to skip a test. */
 export const homeAssistantMissing = (): string | false =>
-  existsSync(python()) ? false : 'Home Assistant is missing: run test/e2e/tools.sh'
+  existsSync(join(toolsFolder(), 'homeassistant', 'installed-whole'))
+    ? false
+    : 'Home Assistant is missing: run test/e2e/tools.sh'
 
 /**
  * Home Assistant asks for a later patch release of Python than may be there, for a fault that does
