@@ -15,8 +15,9 @@ async function unregisterWorkers() {
 `
 
 /**
- * Of the refusal page: its button really loads anew, this page or the one that it names. If a worker stands between, so does the page
- * by itself, at most once in 60 s; where it could not remember that, it waits for the button.
+ * Of the refusal page: its button really loads anew, this page or the one that it names. If a worker
+ * stands between, so does the page by itself, at most once in 60 s; where it could not remember that,
+ * it waits for the button.
  */
 export const REFUSAL_SCRIPT = `${UNREGISTER_WORKERS}
 async function loadAnew() {

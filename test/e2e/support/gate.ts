@@ -180,7 +180,8 @@ export async function startGate(
     )
   } catch (error) {
     await gate.close()
-    throw new Error(`${kind.dialect} did not start: ${log.join('').slice(-2000)}`, { cause: error })
+    const said = log.join('').slice(-2000)
+    throw new Error(`${kind.dialect} did not start (${error}): ${said}`, { cause: error })
   }
   return gate
 }

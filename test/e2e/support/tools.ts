@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto'
 import { accessSync, constants, existsSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { delimiter, dirname, join } from 'node:path'
@@ -38,18 +39,26 @@ export function programsMissing(...names: readonly string[]): string | false {
   }
 }
 
-/** A port of the loopback interface that nobody listens on. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      const port = typeof address === 'object' ? (address?.port ?? 0) : 0
-      server.close(() => resolve(port))
-    })
-  })
+/**
+ * A port that nobody listens on now, below those that the system gives to outgoing connections: one
+ * of them might take it before whoever shall listen does.
+ */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = randomInt(FIRST_PORT, FIRST_OUTGOING_PORT)
+    if (await isFree(port)) return port
+  }
 }
+
+const FIRST_PORT = 20_000
+const FIRST_OUTGOING_PORT = 32_768
+
+const isFree = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const server = createServer()
+    server.once('error', () => resolve(false))
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
+  })
 
 /** Asks until the answer is true; what is not within the time is an error. */
 export async function until(
