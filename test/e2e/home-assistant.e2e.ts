@@ -32,6 +32,7 @@ import {
   NO_VEIL,
   type Question,
 } from './support/home-assistant-recorder.ts'
+import { RESCUE } from './support/home-assistant-used.ts'
 import { CADDY, HAPROXY, NGINX, TRAEFIK } from './support/proxies.ts'
 import { until } from './support/tools.ts'
 
@@ -48,7 +49,10 @@ for (const kind of [TRAEFIK, CADDY, NGINX, HAPROXY]) {
     let device: HouseholdDevice
 
     before(async () => {
-      household = await startHousehold(kind, { policy: 'version: 1\npreset: home-assistant\n' })
+      household = await startHousehold(kind, {
+        policy: 'version: 1\npreset: home-assistant\n',
+        homeAssistant: { extraModule: RESCUE },
+      })
       person = await household.homeAssistant.onboard()
       device = await household.addDevice("Ada's laptop")
     })

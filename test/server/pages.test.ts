@@ -133,7 +133,7 @@ interface Browser {
   /** Of Home Assistant; `undefined` where it has not come up. */
   connected: boolean | undefined
   /** What the gate says to a fetch. */
-  gate: 'refuses' | 'opens' | 'unreachable' | 'silent'
+  gate: 'refuses' | 'opens' | 'opens to nobody' | 'unreachable' | 'silent'
   /** Whether the page is Home Assistant's. */
   hasApp: boolean
   click(): boolean
@@ -161,6 +161,8 @@ interface Setting {
   readonly visible?: boolean
   readonly hasApp?: boolean
   readonly now?: number
+  /** Whether Home Assistant's page says that it could not connect. */
+  readonly failed?: boolean
   /** Where the button leads. */
   readonly button?: string
 }
@@ -238,6 +240,7 @@ async function load(script: string, setting: Setting = {}): Promise<Browser> {
     }
     const refused = browser.gate === 'refuses' ? 'refused' : null
     return Promise.resolve({
+      status: { refuses: 403, opens: 404, 'opens to nobody': 502 }[browser.gate],
       headers: { get: (name: string) => (name === 'X-Certlatch' ? refused : null) },
     })
   }
@@ -256,6 +259,9 @@ async function load(script: string, setting: Setting = {}): Promise<Browser> {
       querySelector: (selector: string) => {
         if (selector === '.button') {
           return { addEventListener, getAttribute: () => setting.button ?? '' }
+        }
+        if (selector === 'ha-init-page') {
+          return setting.failed === undefined ? null : { error: setting.failed }
         }
         if (!browser.hasApp) return null
         const { connected } = browser
@@ -374,6 +380,28 @@ test('Not connected, but not refused by the gate, it asks ever less often, each 
     browser.gate = 'refuses'
     await browser.pass(2_000)
     assert.equal(count(browser, 'reload'), 1)
+  }
+})
+
+test('Let in, but with a page that could not connect, it loads the page anew and leaves the worker', async () => {
+  const browser = await load(MODULE, { gate: 'opens', failed: true })
+  assert.deepEqual(browser.done, [FETCH, 'reload'])
+  const later = await load(MODULE, { gate: 'opens', failed: true, storage: browser.storage })
+  await later.pass(59_000)
+  assert.equal(count(later, 'reload'), 0)
+  await later.pass(2_000)
+  assert.equal(count(later, 'reload'), 1)
+})
+
+test('A page that is still connecting, or whose server is not there, is not loaded anew', async () => {
+  for (const setting of [
+    { gate: 'opens', failed: false },
+    { gate: 'opens to nobody', failed: true },
+    { gate: 'unreachable', failed: true },
+  ] as const) {
+    const browser = await load(MODULE, setting)
+    await browser.pass(600_000)
+    assert.equal(count(browser, 'reload'), 0, JSON.stringify(setting))
   }
 })
 

@@ -56,8 +56,11 @@ unregisterWorkers().then(() => location.replace('/'))
 /**
  * Runs inside Home Assistant's own page, which its worker may have shown from a cache. Not connected
  * and refused by the gate (which it knows by `X-Certlatch`, not by a status that Home Assistant may
- * give as well): load anew, so that the certificate is shown or the refusal page is. Connected: ask
- * for something often enough to have the session renewed, for a page that is open makes no requests
+ * give as well): load anew, so that the certificate is shown or the refusal page is. Let in, and yet
+ * not connected: Chromium cannot ask for a certificate on a WebSocket, so it fails one that is the
+ * first connection after a start, behind a page from the worker's cache; this module's own question
+ * settles which certificate is shown, so load anew, and the next one connects. Connected: ask for
+ * something often enough to have the session renewed, for a page that is open makes no requests
  * of its own. What it asks for no rule has a reason to open; Home Assistant answers 404. It asks less
  * and less often where that changes nothing: Home Assistant restarts, or the loads have not helped.
  */
@@ -76,14 +79,21 @@ function isConnected() {
   return app === null || Boolean(app.hass && app.hass.connected)
 }
 
-async function isRefused() {
+// What the page shows when its first WebSocket has failed; by itself it tries again after a minute.
+function hasFailed() {
+  const page = document.querySelector('ha-init-page')
+  return Boolean(page && page.error)
+}
+
+async function askGate() {
   const limit = new AbortController()
   const timer = setTimeout(() => limit.abort(), ASK_FOR_AT_MOST)
   try {
     const answer = await fetch('${ASKED_BY_PAGES}', { cache: 'no-store', signal: limit.signal })
-    return answer.headers.get('X-Certlatch') === 'refused'
+    if (answer.headers.get('X-Certlatch') === 'refused') return 'refused'
+    return answer.status < 500 ? 'let in' : 'nobody there'
   } catch (error) {
-    return false // no network: not the gate's doing
+    return 'nobody there' // no network: not the gate's doing
   } finally {
     clearTimeout(timer)
   }
@@ -130,13 +140,14 @@ async function look() {
   if (passed < (connected ? ASK_EVERY : pause) - LOOK_EVERY / 2) return
   isAsking = true
   askedAt = Date.now()
-  const refused = await isRefused()
+  const told = await askGate()
   isAsking = false
   if (isConnected()) return
-  const wait = refused ? untilLoad() : 2 * pause
+  const helps = told === 'refused' || (told === 'let in' && hasFailed())
+  const wait = helps ? untilLoad() : 2 * pause
   pause = Math.min(wait, ASK_AT_LEAST_EVERY)
   if (wait > 0) return
-  await unregisterWorkers()
+  if (told === 'refused') await unregisterWorkers()
   location.reload()
 }
 
