@@ -9,10 +9,11 @@ type Verdict = CertificateVerdict | 'absent'
 /**
  * Keeps certificates that nobody has seen before from taking the time of all others: checking one
  * takes as long as twenty decisions by cookie. Nobody is turned away while all checks together take
- * less than a quarter of a core; beyond that, only clients that have used up what is theirs. So a
- * household that shares its address with an attacker may lose, as long as that goes on, the first
- * visit of a new device, and no more: cookies cost nothing here, and a certificate that was good
- * once is always checked again.
+ * less than a quarter of a core; beyond that, only clients that have used up what is theirs; and
+ * beyond half a core everybody, or an attacker with many addresses would take the time of those who
+ * have a cookie. So a household that shares its address with an attacker may lose, as long as that
+ * goes on, the first visit of a new device, and no more: cookies cost nothing here, and a certificate
+ * that was good once is always checked again.
  */
 export interface CheckBudget {
   /** What the check says, or `undefined` where there is no time for it now. */
@@ -30,6 +31,7 @@ interface Allowance {
 }
 
 const TOGETHER: Allowance = { most: 250, perSecond: 250 }
+const AT_THE_MOST: Allowance = { most: 500, perSecond: 500 }
 /** Some hundreds of certificates at once and as many a second: no household has so many. */
 const EACH: Allowance = { most: 50, perSecond: 25 }
 
@@ -42,6 +44,7 @@ export function createCheckBudget(
   nowMilliseconds: () => number,
 ): CheckBudget {
   const together = createPurse(TOGETHER, nowMilliseconds())
+  const atTheMost = createPurse(AT_THE_MOST, nowMilliseconds())
   const purses = new LRUCache<string, Purse>({ max: CLIENTS })
   const proven = new LRUCache<string, true>({ max: PROVEN })
   return {
@@ -49,13 +52,14 @@ export function createCheckBudget(
       const startedAt = nowMilliseconds()
       const client = nameOf(clientAddress(forwardedFor, trustedProxies))
       const purse = purses.get(client) ?? createPurse(EACH, startedAt)
-      const mayCheck =
-        together.hasSome(startedAt) || purse.hasSome(startedAt) || proven.has(certificateKey)
-      if (!mayCheck) return undefined
+      const isNewAllowed =
+        atTheMost.hasSome(startedAt) && (together.hasSome(startedAt) || purse.hasSome(startedAt))
+      if (!isNewAllowed && !proven.has(certificateKey)) return undefined
       const verdict = check()
       const endedAt = nowMilliseconds()
       purse.take(endedAt - startedAt, endedAt)
       together.take(endedAt - startedAt, endedAt)
+      atTheMost.take(endedAt - startedAt, endedAt)
       purses.set(client, purse)
       if (verdict !== 'absent' && verdict.ok) proven.set(certificateKey, true)
       return verdict
