@@ -78,7 +78,10 @@ interface Purse {
   take(milliseconds: number, now: number): void
 }
 
-/** One check may take more than is left: the time to come pays for it. */
+/**
+ * One check may take more than is left: the time to come pays for it. Debts end: what a flood has taken
+ * beyond that must not keep others out long after it.
+ */
 function createPurse({ most, perSecond }: Allowance, createdAt: number): Purse {
   let amount = most
   let at = createdAt
@@ -93,7 +96,7 @@ function createPurse({ most, perSecond }: Allowance, createdAt: number): Purse {
     },
     take: (milliseconds, now) => {
       refill(now)
-      amount -= milliseconds
+      amount = Math.max(-most, amount - milliseconds)
     },
   }
 }

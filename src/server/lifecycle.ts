@@ -63,11 +63,17 @@ function refuse(socket: Socket, isGone: boolean): void {
   else socket.end(REFUSED)
 }
 
+/**
+ * Connections that wait to be accepted. Node's 511 overflow when a proxy opens many at once, and whom
+ * the system then drops tries again only after a second. Linux lowers it to its own somaxconn.
+ */
+const BACKLOG = 4_096
+
 /** Throws the system's error (`EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`). */
 export async function listen(server: Server, host: string, port: number): Promise<AddressInfo> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
-    server.listen({ host, port }, () => {
+    server.listen({ host, port, backlog: BACKLOG }, () => {
       server.off('error', reject)
       resolve()
     })

@@ -67,6 +67,15 @@ describe('a flood of new certificates', () => {
     assert.ok(checked > 9_500 && checked < 11_000, String(checked))
   })
 
+  test('is forgotten seconds after it ended, however long it was', () => {
+    const { show, pass, flood } = makeBudget()
+    for (let elapsed = 0; elapsed < 60_000; elapsed += 1) {
+      if (show(`203.0.${elapsed % 113}.${elapsed % 251}`) === undefined) pass(1)
+    }
+    pass(2_500)
+    assert.ok(flood(ATTACKER) > 200)
+  })
+
   test('turns nobody away at another address', () => {
     const { flood, show } = makeBudget()
     flood(ATTACKER)
