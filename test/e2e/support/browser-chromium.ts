@@ -101,8 +101,8 @@ export async function startChromium(options: BrowserOptions): Promise<Chromium> 
 }
 
 /**
- * The cookies that this browser had when it was closed, where its profile lacks them: it writes them
- * each half minute, and not always when it is closed on a busy machine.
+ * The cookies that this browser had when it was closed, should its profile lack any: Chromium writes
+ * them each half minute, and at its end only if it is given the time.
  */
 async function addCookies(context: BrowserContext, file: string): Promise<void> {
   if (!existsSync(file)) return
