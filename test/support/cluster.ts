@@ -50,7 +50,7 @@ export async function startTestCluster(
     ...{ dataDir: config.dataDir, port, log, admin, series, stop },
     adminPort: service.adminAddress.port,
     refresh: () => service.refresh(),
-    /** Each on a connection of its own, so that the workers take turns. */
+    /** Each on a connection of its own. */
     ask: (headers?: Headers) => exchange(port, { headers: asked(headers) }),
     connect: () => openConnection(port),
     metric: async (name: string, labels: Readonly<Record<string, string>> = {}) =>

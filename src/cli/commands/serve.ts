@@ -31,7 +31,10 @@ async function runServe(invocation: Invocation): Promise<ExitCode> {
   }
   limitHeapGrowth()
   // Before the start: a container's first process is deaf to signals without a listener.
-  const stopped = invocation.waitForStop()
+  let isStopping = false
+  const stopped = invocation.waitForStop().then(() => {
+    isStopping = true
+  })
   let service: RunningService
   try {
     const { config, values, warnings } = loaded
@@ -44,6 +47,8 @@ async function runServe(invocation: Invocation): Promise<ExitCode> {
         : await (await startOfCluster())({ ...options, values, count })
   } catch (error) {
     if (!(error instanceof StartError)) throw error
+    // What stops all processes of the service meets workers that do not listen to signals yet.
+    if (isStopping && error.signal !== undefined) return 0
     for (const problem of error.problems) terminal.tell(problem)
     return 2
   }

@@ -48,8 +48,8 @@ export function restartDelay(shortLives: number): number {
 }
 
 /**
- * The workers leave one after another within this time: a connection on its way to one that has left
- * is then given to the next. To the last one happens what happens to a single process.
+ * The workers leave one after another within this time: a connection that waits when one leaves is
+ * taken by the next. To the last one happens what happens to a single process.
  */
 const ROLLING_MILLISECONDS = 1_000
 
@@ -133,5 +133,6 @@ async function firstServing(hand: Hand): Promise<AddressInfo> {
   const address = await Promise.race([hand.serving, hand.ended])
   if ('port' in address) return address
   const { problems, code, signal } = address
-  throw new StartError(problems ?? [`a worker has ended before it served (${signal ?? code})`])
+  const died = `a worker has ended before it served (${signal ?? code})`
+  throw new StartError(problems ?? [died], signal ?? undefined)
 }

@@ -19,7 +19,7 @@ interface End {
   readonly pid: number | undefined
   readonly code: number | null
   readonly signal: string | null
-  /** What it has said itself. */
+  /** What it has said itself, or what was found of it. */
   readonly problems: readonly string[] | undefined
 }
 
@@ -46,8 +46,7 @@ const ANSWER_MILLISECONDS = 1_000
 const STOP_MILLISECONDS = 7_500
 
 export function hire(options: HireOptions): Hand {
-  cluster.setupPrimary({ exec: PROGRAM, args: [], serialization: 'advanced' })
-  const worker = cluster.fork()
+  const worker = fork()
   const startedAt = performance.now()
   let report: WorkerReport | undefined
   let reportedAt = startedAt
@@ -64,10 +63,15 @@ export function hire(options: HireOptions): Hand {
     if (worker.isConnected()) worker.send(message, () => {})
   }
   const questions = createQuestions(send)
+  const silence = watchSilence(() => {
+    problems = [`it has said nothing for ${SILENT_SECONDS} seconds, and was killed`]
+    worker.process.kill('SIGKILL')
+  })
   const take = (taken: WorkerReport) => {
     const isFirst = report === undefined
     report = taken
     reportedAt = performance.now()
+    silence.hear()
     options.onReport(taken)
     // From here on commands wait for this worker too; so it may serve.
     if (isFirst) send({ kind: 'listen', address: options.listen })
@@ -88,6 +92,7 @@ export function hire(options: HireOptions): Hand {
   })
   const ended = whenEnded(worker).then((end) => {
     questions.giveUp()
+    silence.close()
     return { ...end, problems }
   })
   return {
@@ -113,6 +118,36 @@ export function hire(options: HireOptions): Hand {
       await ended
       clearTimeout(deadline)
     },
+  }
+}
+
+/**
+ * All accept from one socket. If the primary took connections and handed them on in turn, one that is
+ * on its way to a worker which is killed would have neither an answer nor an end.
+ */
+function fork(): Worker {
+  cluster.schedulingPolicy = cluster.SCHED_NONE
+  cluster.setupPrimary({ exec: PROGRAM, args: [], serialization: 'advanced' })
+  return cluster.fork()
+}
+
+/** A worker reports each second. One that is silent for so long keeps connections from an answer. */
+const SILENT_SECONDS = 15
+
+/** Counts seconds from the first word on, so that a pause of this process is no silence of the worker. */
+function watchSilence(onTooLong: () => void) {
+  let silentSeconds = 0
+  let timer: NodeJS.Timeout | undefined
+  const count = () => {
+    silentSeconds += 1
+    if (silentSeconds > SILENT_SECONDS) onTooLong()
+  }
+  return {
+    hear: () => {
+      silentSeconds = 0
+      timer ??= setInterval(count, 1_000).unref()
+    },
+    close: () => clearInterval(timer),
   }
 }
 
