@@ -53,8 +53,9 @@ export function observe(observed: Observed): Observation {
     const ofProcesses = await observed.gather()
     return `${ofProcesses}\n${await registry.metrics()}`
   }
-  const status = () =>
-    describeStatus({
+  const status = async () => {
+    await observed.gather()
+    return describeStatus({
       version,
       nowSeconds: nowSeconds(),
       startedAt,
@@ -63,6 +64,7 @@ export function observe(observed: Observed): Observation {
       people: people(),
       lastHour: lastHour.counts(),
     })
+  }
   return {
     operations: {
       ...{ metrics, readiness, status },

@@ -69,6 +69,8 @@ test('Metrics are the sum of what all workers have answered', async (context) =>
   const connections = await connectToAll(service)
   await askMany(service, 30)
   const count = 30 + connections.length
+  const { lastHour } = JSON.parse((await service.admin('/status')).body.toString())
+  assert.equal(lastHour.refused, count)
   const series = await service.series()
   assert.equal(series.get(seriesKey('certlatch_decisions_total', NOTHING_SHOWN)), count)
   assert.equal(series.get('certlatch_decision_duration_seconds_count'), count)
