@@ -10,10 +10,11 @@ type Verdict = CertificateVerdict | 'absent'
  * Keeps certificates that nobody has seen before from taking the time of all others: checking one
  * takes as long as twenty decisions by cookie. Nobody is turned away while all checks together take
  * less than a quarter of a core; beyond that, only clients that have used up what is theirs; and
- * beyond half a core everybody, or an attacker with many addresses would take the time of those who
- * have a cookie. So a household that shares its address with an attacker may lose, as long as that
- * goes on, the first visit of a new device, and no more: cookies cost nothing here, and a certificate
- * that was good once is always checked again.
+ * beyond half a core all that no good certificate came from before, or an attacker with many addresses
+ * would take the time of those who have a cookie. So what is lost, and only as long as that goes on, is
+ * the first visit of a new device: at the address of an attacker, or, if he has many addresses, at one
+ * where no device was before. Cookies cost nothing here, and a certificate that was good once is always
+ * checked again. All of this holds for one process.
  */
 export interface CheckBudget {
   /** What the check says, or `undefined` where there is no time for it now. */
@@ -32,12 +33,17 @@ interface Allowance {
 
 const TOGETHER: Allowance = { most: 250, perSecond: 250 }
 const AT_THE_MOST: Allowance = { most: 500, perSecond: 500 }
-/** Some hundreds of certificates at once and as many a second: no household has so many. */
+/**
+ * Some hundreds of certificates at once and as many a second: no household has so many. What is checked
+ * while there is time for all is not counted.
+ */
 const EACH: Allowance = { most: 50, perSecond: 25 }
 
 /** Of how many clients it is known what they have used up; who is forgotten begins anew. */
 const CLIENTS = 10_000
 const PROVEN = 2_000
+/** Each of them could take what is its own beyond the half; nobody but its household is behind most. */
+const HOMES = 1_000
 
 export function createCheckBudget(
   trustedProxies: Networks,
@@ -47,21 +53,27 @@ export function createCheckBudget(
   const atTheMost = createPurse(AT_THE_MOST, nowMilliseconds())
   const purses = new LRUCache<string, Purse>({ max: CLIENTS })
   const proven = new LRUCache<string, true>({ max: PROVEN })
+  /** Clients from which a good certificate came. */
+  const homes = new LRUCache<string, true>({ max: HOMES })
   return {
     spend(forwardedFor, certificateKey, check) {
       const startedAt = nowMilliseconds()
       const client = nameOf(clientAddress(forwardedFor, trustedProxies))
       const purse = purses.get(client) ?? createPurse(EACH, startedAt)
-      const isNewAllowed =
-        atTheMost.hasSome(startedAt) && (together.hasSome(startedAt) || purse.hasSome(startedAt))
+      const isPlenty = together.hasSome(startedAt)
+      const mayTakeIts = homes.has(client) || atTheMost.hasSome(startedAt)
+      const isNewAllowed = isPlenty || (mayTakeIts && purse.hasSome(startedAt))
       if (!isNewAllowed && !proven.has(certificateKey)) return undefined
       const verdict = check()
       const endedAt = nowMilliseconds()
-      purse.take(endedAt - startedAt, endedAt)
+      if (!isPlenty) purse.take(endedAt - startedAt, endedAt)
       together.take(endedAt - startedAt, endedAt)
       atTheMost.take(endedAt - startedAt, endedAt)
       purses.set(client, purse)
-      if (verdict !== 'absent' && verdict.ok) proven.set(certificateKey, true)
+      if (verdict !== 'absent' && verdict.ok) {
+        proven.set(certificateKey, true)
+        homes.set(client, true)
+      }
       return verdict
     },
   }
