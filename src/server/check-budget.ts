@@ -25,14 +25,17 @@ export interface CheckBudget {
   ): Verdict | undefined
 }
 
-/** Milliseconds of checking that may pile up, and how many come back each second. */
+/**
+ * Milliseconds of checking that may pile up, and how many come back each second. What may pile up is
+ * what the first moment of a flood costs everybody else; it is for a team that comes in all at once.
+ */
 interface Allowance {
   readonly most: number
   readonly perSecond: number
 }
 
-const TOGETHER: Allowance = { most: 250, perSecond: 250 }
-const AT_THE_MOST: Allowance = { most: 500, perSecond: 500 }
+const TOGETHER: Allowance = { most: 100, perSecond: 250 }
+const AT_THE_MOST: Allowance = { most: 200, perSecond: 500 }
 /**
  * Some hundreds of certificates at once and as many a second: no household has so many. What is checked
  * while there is time for all is not counted.
