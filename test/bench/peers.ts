@@ -14,7 +14,11 @@ export async function makePeers(
   tell: (line: string) => void,
 ): Promise<readonly Target[]> {
   const targets: Target[] = []
-  const makers = { 'nginx + Lua': makeLua, 'oauth2-proxy': makeOauth }
+  const makers = {
+    'nginx + Lua': makeLua,
+    'oauth2-proxy, its own session': makeOauth,
+    'oauth2-proxy as it comes, with a log line for each': makeOauthThatLogs,
+  }
   for (const [name, make] of Object.entries(makers)) {
     try {
       targets.push(await make(name, folder))
@@ -99,8 +103,15 @@ export interface Oauth {
   start(ask: Target['ask']): Promise<RunningServer>
 }
 
-/** The most used forward auth: a session of its own password file, in a cookie. */
-export async function prepareOauth(folder: string): Promise<Oauth> {
+const WITHOUT_LOGS = [
+  ...['--request-logging=false', '--auth-logging=false', '--standard-logging=false'],
+]
+
+/**
+ * The most used forward auth: a session of its own password file, in a cookie. At its best: with more
+ * threads than cores, or with a log, each answer costs it more.
+ */
+export async function prepareOauth(folder: string, logging = WITHOUT_LOGS): Promise<Oauth> {
   const program = findProgram('oauth2-proxy')
   const port = await freePort()
   const file = join(folder, 'htpasswd')
@@ -110,7 +121,7 @@ export async function prepareOauth(folder: string): Promise<Oauth> {
     ...['--provider=github', '--client-id=x', '--client-secret=y', '--email-domain=*'],
     ...[`--cookie-secret=${'s'.repeat(32)}`, '--cookie-secure=false', '--reverse-proxy'],
     ...[`--htpasswd-file=${file}`, '--upstream=static://202', `--http-address=127.0.0.1:${port}`],
-    ...['--request-logging=false', '--auth-logging=false', '--standard-logging=false'],
+    ...logging,
   ]
   const start = (ask: Target['ask']) => startProgram(command, port, { GOMAXPROCS: '1' }, ask)
   const path = '/oauth2/auth'
@@ -119,12 +130,14 @@ export async function prepareOauth(folder: string): Promise<Oauth> {
   return { port, path, status: 202, cookie, start }
 }
 
-async function makeOauth(name: string, folder: string): Promise<Target> {
-  const { path, status, cookie, start } = await prepareOauth(folder)
+const makeOauthThatLogs = (name: string, folder: string) => makeOauth(name, folder, [])
+
+async function makeOauth(name: string, folder: string, logging?: string[]): Promise<Target> {
+  const { path, status, cookie, start } = await prepareOauth(folder, logging)
   const headers = { ...headersOf({}), Cookie: `theme=dark; ${cookie}` }
   const ask = { headers, status, path }
   return {
-    name: `${name}, its own session`,
+    name,
     requests: await requestsFile(folder, name, [headers], path),
     ask,
     adminPort: undefined,
