@@ -135,6 +135,8 @@ const REASONS: Readonly<Record<string, string>> = {
   EROFS: 'lies on a read-only file system',
   EEXIST: 'exists already',
   ELOOP: 'is a symbolic link that leads nowhere',
+  EMFILE:
+    'cannot be opened: this process has as many files and connections open as it may (ulimit -n)',
 }
 
 /** The system's error in words that follow a path. */

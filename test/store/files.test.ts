@@ -72,6 +72,7 @@ test('Errors of files are told in words that follow a path', async () => {
   const coded = (code: string) => Object.assign(new Error(code), { code })
   assert.equal(describeFileError(coded('EACCES')), 'may not be read by this user')
   assert.equal(describeFileError(coded('ENOSPC')), 'cannot be written: the disk is full')
+  assert.match(describeFileError(coded('EMFILE')), /^cannot be opened: .* \(ulimit -n\)$/)
   assert.equal(describeFileError(coded('EROFS')), 'lies on a read-only file system')
   assert.equal(describeFileError(coded('EIO')), 'cannot be used (EIO)')
   assert.equal(describeFileError(new Error('odd')), 'cannot be used (Error: odd)')
