@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
+import fc from 'fast-check'
 import { readPemBlocks } from '../../src/certificate/pem.ts'
 import { parsePolicy } from '../../src/policy/parse.ts'
 import { writeKey } from '../../src/session/key-ring.ts'
@@ -317,4 +318,93 @@ test('Our own CRLs go by their number alone, those of others by their date too',
   assert.equal(numberOf(snapshotOf(compile(next, snapshotOf(compile(later)))), household), 8n)
   const foreign = snapshotOf(compile({ lists: later.lists }))
   assert.equal(problemsOf(compile({ lists: next.lists }, foreign)).length, 1)
+})
+
+const listInForce = ({ trust }: Snapshot, { keyHash }: TestAuthority) =>
+  present(trust.revocationLists.get(keyHash))
+
+test('CRLs are read once for the same bytes, and again for other ones', () => {
+  const lists = makeList(household, { number: 7, revoked: ['4a'] })
+  const first = snapshotOf(compile({ lists }))
+  const otherFiles: Texts = {
+    keys: `${writeKey(randomBytes(32))}\n`,
+    blocks: blocksText(3),
+    policy: 'version: 1\n',
+    devices: {},
+  }
+  const again = snapshotOf(compile({ lists, ...otherFiles }, first))
+  assert.equal(listInForce(again, household), listInForce(first, household))
+  const third = snapshotOf(compile({ lists, ...otherFiles, keys }, again))
+  assert.equal(listInForce(third, household), listInForce(first, household))
+  for (const other of [`# Another text.\n${lists}`, makeList(household, { number: 8 })]) {
+    const snapshot = snapshotOf(compile({ lists: other }, first))
+    assert.notEqual(listInForce(snapshot, household), listInForce(first, household))
+  }
+})
+
+test('A change of CA certificates has the same CRLs read again', () => {
+  const lists = makeList(household) + makeList(office)
+  const first = snapshotOf(compile({ lists }))
+  const both = snapshotOf(compile({ lists, authorities: household.pem + office.pem }, first))
+  assert.deepEqual([first.warnings.length, both.warnings.length], [1, 0])
+  assert.ok(both.trust.revocationLists.has(office.keyHash))
+  assert.notEqual(listInForce(both, household), listInForce(first, household))
+  const one = snapshotOf(compile({ lists }, both))
+  assert.deepEqual([one.warnings, one.trust.revocationLists.size], [first.warnings, 1])
+})
+
+test('A CRL that was good under one CA is not under another of its name', () => {
+  const lists = makeList(household)
+  const inForce = snapshotOf(compile({ lists }))
+  const authorities = makeAuthority('Household').pem
+  const problems = problemsOf(compile({ lists, authorities }, inForce))
+  assert.deepEqual(problems, problemsOf(compile({ lists, authorities })))
+  assert.deepEqual(problems, ['ca.crl has no CRL of the CA "CN=Household"'])
+})
+
+const twin = makeAuthority('Household')
+const early = makeList(household, { number: 7, revoked: ['4a'] })
+const late = makeList(household, { number: 8, revoked: ['4a', '4b'] })
+const backdated = makeList(household, { number: 8, thisUpdate: NOON_SECONDS - 60 })
+const ofOffice = makeList(office, { number: 7, revoked: ['4a'] })
+const ofTwin = makeList(twin, { number: 7 })
+
+/** One file is replaced, as a person or a command does it. */
+const someChange = fc.oneof(
+  fc.record<Texts>({
+    authorities: fc.constantFrom(
+      ...[household.pem, `# Another text.\n${household.pem}`, twin.pem, 'broken'],
+      ...[household.pem + office.pem, office.pem + household.pem, twin.pem + household.pem],
+    ),
+  }),
+  fc.record<Texts>({
+    lists: fc.constantFrom(
+      ...[early, late, backdated, early + late, late + early, 'broken', undefined],
+      ...[early + ofOffice, ofOffice + late, ofTwin + early, early + ofOffice + ofTwin],
+    ),
+  }),
+  fc.record<Texts>({ blocks: fc.constantFrom(blocksText(3), blocksText(4), 'broken') }),
+)
+
+/** What CRLs have a part in. */
+function judged(compiled: CompiledSnapshot) {
+  if (!compiled.ok) return compiled.problems
+  const { trust, warnings, newestLists } = compiled.snapshot
+  return [trust.revocationLists, trust.issuers.map(({ keyHash }) => keyHash), warnings, newestLists]
+}
+
+test('Whatever the files were before, they are judged as if each were read anew', () => {
+  fc.assert(
+    fc.property(fc.array(someChange, { maxLength: 20 }), fc.boolean(), (changes, isOwn) => {
+      let texts: Texts = { lists: early, ...(isOwn && { devices: {} }) }
+      let inForce = snapshotOf(compile(texts))
+      for (const change of changes) {
+        texts = { ...texts, ...change }
+        const compiled = compile(texts, inForce)
+        const anew = compile(texts, { ...inForce, lists: undefined })
+        assert.deepEqual(judged(compiled), judged(anew))
+        if (compiled.ok) inForce = compiled.snapshot
+      }
+    }),
+  )
 })
