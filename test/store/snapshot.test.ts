@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { readPemBlocks } from '../../src/certificate/pem.ts'
+import { readPemBlocks, writePem } from '../../src/certificate/pem.ts'
 import { parsePolicy } from '../../src/policy/parse.ts'
 import { writeKey } from '../../src/session/key-ring.ts'
 import { writeAdopted } from '../../src/store/adopted.ts'
@@ -148,6 +148,24 @@ test('A CRL whose signature is not of the CA that it names is a problem', () => 
   const pretender = makeAuthority('Household')
   const [problem = ''] = problemsOf(compile({ lists: makeList(pretender) }))
   assert.match(problem, /^ca\.crl/)
+})
+
+/** The same list with its last byte changed, which is one of the signature. */
+function forged(list: string): string {
+  const [der] = readPemBlocks(list, 'X509 CRL') ?? []
+  const bytes = Buffer.from(present(der))
+  bytes.writeUInt8(bytes.readUInt8(bytes.length - 1) ^ 1, bytes.length - 1)
+  return writePem('X509 CRL', bytes)
+}
+
+test('A CRL that was changed after it was signed is a problem, also beside a good one', () => {
+  const good = makeList(household, { number: 7 })
+  const inForce = snapshotOf(compile({ lists: good }))
+  for (const lists of [forged(good), good + forged(good), forged(good) + good]) {
+    assert.deepEqual(problemsOf(compile({ lists }, inForce)), [
+      'ca.crl: the CRL of "CN=Household" is not signed by that CA',
+    ])
+  }
 })
 
 test('A later snapshot never goes back behind the CRL in force', () => {
@@ -381,6 +399,7 @@ const someChange = fc.oneof(
     lists: fc.constantFrom(
       ...[early, late, backdated, early + late, late + early, 'broken', undefined],
       ...[early + ofOffice, ofOffice + late, ofTwin + early, early + ofOffice + ofTwin],
+      ...[forged(late), early + forged(ofOffice)],
     ),
   }),
   fc.record<Texts>({ blocks: fc.constantFrom(blocksText(3), blocksText(4), 'broken') }),
