@@ -35,8 +35,37 @@ export interface DerElement {
   readonly content: Buffer
 }
 
+/**
+ * An element that cuts its bytes out only when asked, and is a class for that: a large CRL has a
+ * million of them, and two buffers for each took longer than all that is read in them.
+ */
+class Span implements DerElement {
+  readonly tag: number
+  /** Where in the source the next element starts. */
+  readonly end: number
+  readonly #source: Buffer
+  readonly #start: number
+  readonly #contentStart: number
+
+  constructor(tag: number, source: Buffer, start: number, contentStart: number, end: number) {
+    this.tag = tag
+    this.end = end
+    this.#source = source
+    this.#start = start
+    this.#contentStart = contentStart
+  }
+
+  get bytes(): Buffer {
+    return this.#source.subarray(this.#start, this.end)
+  }
+
+  get content(): Buffer {
+    return this.#source.subarray(this.#contentStart, this.end)
+  }
+}
+
 /** The element that starts at `offset`, or `undefined` if it is not whole, canonical and in bounds. */
-function elementAt(bytes: Buffer, offset: number): DerElement | undefined {
+function elementAt(bytes: Buffer, offset: number): Span | undefined {
   const tag = bytes[offset]
   const first = bytes[offset + 1]
   if (tag === undefined || first === undefined) return undefined
@@ -55,18 +84,13 @@ function elementAt(bytes: Buffer, offset: number): DerElement | undefined {
     return undefined // indefinite length
   }
   const end = contentStart + length
-  if (end > bytes.length) return undefined
-  return {
-    tag,
-    bytes: bytes.subarray(offset, end),
-    content: bytes.subarray(contentStart, end),
-  }
+  return end > bytes.length ? undefined : new Span(tag, bytes, offset, contentStart, end)
 }
 
 /** The one element that fills `bytes` entirely. */
 export function readElement(bytes: Buffer, tag: number): DerElement | undefined {
   const element = elementAt(bytes, 0)
-  return element?.tag === tag && element.bytes.length === bytes.length ? element : undefined
+  return element?.tag === tag && element.end === bytes.length ? element : undefined
 }
 
 /** The elements that fill `content` one after another. */
@@ -76,7 +100,7 @@ export function readElements(content: Buffer): readonly DerElement[] | undefined
     const element = elementAt(content, offset)
     if (element === undefined) return undefined
     elements.push(element)
-    offset += element.bytes.length
+    offset = element.end
   }
   return elements
 }

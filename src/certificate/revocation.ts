@@ -170,22 +170,33 @@ function readNumber(extensions: Extensions): bigint | 'absent' | 'malformed' {
  */
 function readSerials(entries: readonly DerElement[]): ReadonlySet<string> | undefined {
   const serials = new Set<string>()
+  const extensionsOf = readingOnce()
   for (const entry of entries) {
-    const read = readEntry(entry)
+    const read = readEntry(entry, extensionsOf)
     if (read === undefined) return undefined
     serials.add(read.serial)
   }
   return serials
 }
 
+/** Reads each spelling once: of a hundred thousand entries nearly all have the same few. */
+function readingOnce(): typeof readExtensions {
+  const known = new Map<string, Extensions | undefined>()
+  return (der) => {
+    const spelling = der.toString('latin1')
+    if (!known.has(spelling)) known.set(spelling, readExtensions(der))
+    return known.get(spelling)
+  }
+}
+
 /** What an entry says; when it was revoked decides nothing, and is not looked at. */
-function readEntry(entry: DerElement) {
+function readEntry(entry: DerElement, extensionsOf: typeof readExtensions) {
   const fields = new SequenceReader(readElements(entry.content) ?? [])
   const serialNumber = entry.tag === TAG.sequence ? fields.take(TAG.integer) : undefined
   const serial = serialNumber && readIntegerHex(serialNumber.content, MAX_SERIAL_BYTES)
   const date = fields.takeOneOf([TAG.utcTime, TAG.generalizedTime])
   const extensionsField = fields.take(TAG.sequence)
-  const extensions = extensionsField ? readExtensions(extensionsField.bytes) : NO_EXTENSIONS
+  const extensions = extensionsField ? extensionsOf(extensionsField.bytes) : NO_EXTENSIONS
   if (serial === undefined || date === undefined || extensions === undefined) return undefined
   if (!fields.atEnd || hasUnknownCritical(extensions, UNDERSTOOD_OF_ENTRY)) return undefined
   return { serial, date, extensions }
@@ -200,8 +211,9 @@ export function readRevokedEntries(der: Buffer): readonly RevokedCertificate[] |
   const fields = signed && readListFields(signed.tbs, signed.algorithmDer)
   if (fields === undefined) return undefined
   const revoked: RevokedCertificate[] = []
+  const extensionsOf = readingOnce()
   for (const entry of fields.entries) {
-    const read = readEntry(entry)
+    const read = readEntry(entry, extensionsOf)
     const revokedAt = read && readTime(read.date)
     if (read === undefined || revokedAt === undefined) return undefined
     const reasonCode = read.extensions.get(EXTENSION.reasonCode)

@@ -53,6 +53,7 @@ function revocations(before: Snapshot, after: Snapshot): readonly Change[] {
   let others = 0
   for (const [keyHash, { serials }] of after.trust.revocationLists) {
     const known = before.trust.revocationLists.get(keyHash)?.serials
+    if (known === serials) continue
     for (const serial of serials) {
       if (known?.has(serial)) continue
       const found = after.registry?.byCertificate.get(deviceKey(keyHash, serial))

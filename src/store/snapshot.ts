@@ -1,6 +1,4 @@
-import { describeName } from '../certificate/name.ts'
 import { readPemBlocks } from '../certificate/pem.ts'
-import { type RevocationList, readRevocationList } from '../certificate/revocation.ts'
 import { groupByKeyHash, type TrustSet } from '../certificate/trust.ts'
 import { type Issuer, readIssuer } from '../certificate/verify.ts'
 import type { Policy } from '../policy/policy.ts'
@@ -9,6 +7,7 @@ import { readAdopted, type UnlistedIssuers } from './adopted.ts'
 import { type Blocks, NO_BLOCKS, readBlocks } from './blocks.ts'
 import { type DeviceRegistry, deviceKey, readRegistry } from './device-registry.ts'
 import { isSerial, parseObject } from './json-file.ts'
+import { type ListAge, newestAges, type ReadLists, readListSource } from './revocation-lists.ts'
 import { type PolicySource, type ReadRules, readPolicySource, unknownHolders } from './rules.ts'
 
 /** What the files say, whole and checked; never changed, only replaced. */
@@ -22,13 +21,12 @@ export interface Snapshot {
   readonly policy: Policy
   /** From which the policy is; kept while its file stays the same. */
   readonly rules: ReadRules
+  /** From which the CRLs are; kept likewise. */
+  readonly lists: ReadLists | undefined
   readonly warnings: readonly string[]
   /** The newest CRL ever in force, by issuer, also of those that are not trusted any more. */
   readonly newestLists: ReadonlyMap<string, ListAge>
 }
-
-/** How old a CRL is. */
-type ListAge = Pick<RevocationList, 'number' | 'thisUpdate'>
 
 /** The files' contents, each with the name by which a person knows it. */
 export interface Sources {
@@ -70,8 +68,15 @@ export function compileSnapshot(
   previous: Snapshot | undefined,
 ): CompiledSnapshot {
   const issuers = readAuthorities(sources.authorities)
-  const isOwn = sources.devices !== undefined
-  const lists = readRevocationLists(sources.revocationLists, issuers.value, previous, isOwn)
+  const lists = readListSource(
+    sources.revocationLists && {
+      ...sources.revocationLists,
+      authorities: sources.authorities.content,
+      issuers: issuers.value,
+      isOwn: sources.devices !== undefined,
+    },
+    previous,
+  )
   const keys = readKeyRing(sources.sessionKeys.content.toString('utf8'))
   const undelivered = readUndelivered(sources.undelivered)
   const registry = sources.devices && readRegistry(sources.devices.files, undelivered.value)
@@ -111,13 +116,14 @@ export function compileSnapshot(
       blocks: blocks.value,
       policy: policy.value.policy,
       rules: policy.value,
+      lists: lists.value.read,
       warnings: [
         ...lists.value.warnings,
         ...policy.value.warnings,
         // Holders of another CA's certificates are in no registry.
         ...(adopted.value.size > 0 ? [] : unknownHolders(policy.value.policy, registry?.registry)),
       ],
-      newestLists: newest(lists.value.byIssuer, previous),
+      newestLists: newestAges(lists.value.byIssuer, previous?.newestLists),
     },
   }
 }
@@ -164,15 +170,6 @@ function readAdoptedSource(source: Source | undefined): Part<UnlistedIssuers> {
     : { value, problems: [] }
 }
 
-function newest(
-  lists: ReadonlyMap<string, RevocationList>,
-  previous: Snapshot | undefined,
-): ReadonlyMap<string, ListAge> {
-  const ages = new Map(previous?.newestLists)
-  for (const [keyHash, { number, thisUpdate }] of lists) ages.set(keyHash, { number, thisUpdate })
-  return ages
-}
-
 function readAuthorities({ name, content }: Source): Part<readonly Issuer[]> {
   const blocks = readPemBlocks(content.toString('latin1'), 'CERTIFICATE', true)
   if (blocks === undefined) {
@@ -189,75 +186,4 @@ function readAuthorities({ name, content }: Source): Part<readonly Issuer[]> {
     else problems.push(`${name}, certificate ${index + 1}: ${read.problem}`)
   }
   return { value: issuers, problems }
-}
-
-interface Lists {
-  readonly byIssuer: ReadonlyMap<string, RevocationList>
-  readonly warnings: readonly string[]
-}
-
-function readRevocationLists(
-  source: Source | undefined,
-  issuers: readonly Issuer[],
-  previous: Snapshot | undefined,
-  isOwn: boolean,
-): Part<Lists> {
-  const byIssuer = new Map<string, RevocationList>()
-  const warnings: string[] = []
-  if (source === undefined) return { value: { byIssuer, warnings }, problems: [] }
-  const { name } = source
-  const blocks = readListBlocks(source.content)
-  if (blocks === undefined) {
-    return { value: { byIssuer, warnings }, problems: [`${name} holds no CRL, in PEM or DER`] }
-  }
-  const problems: string[] = []
-  for (const der of blocks) {
-    const read = readRevocationList(der, issuers)
-    if (!read.ok) {
-      const told = `${name}: ${read.problem}`
-      if (read.foreign) warnings.push(`${told}; it is ignored`)
-      else problems.push(told)
-      continue
-    }
-    const other = byIssuer.get(read.list.issuerKeyHash)
-    if (other === undefined || !isOlder(read.list, other, isOwn)) {
-      byIssuer.set(read.list.issuerKeyHash, read.list)
-    }
-  }
-  if (problems.length === 0) {
-    for (const issuer of issuers) {
-      const problem = listProblem(issuer, byIssuer, previous, isOwn)
-      if (problem !== undefined) problems.push(`${name} ${problem}`)
-    }
-  }
-  return { value: { byIssuer, warnings }, problems }
-}
-
-function readListBlocks(content: Buffer): readonly Buffer[] | undefined {
-  const isDer = content[0] === 0x30
-  return isDer ? [content] : readPemBlocks(content.toString('latin1'), 'X509 CRL', true)
-}
-
-function listProblem(
-  { keyHash, certificate }: Issuer,
-  byIssuer: ReadonlyMap<string, RevocationList>,
-  previous: Snapshot | undefined,
-  isOwn: boolean,
-): string | undefined {
-  const list = byIssuer.get(keyHash)
-  const authority = `"${describeName(certificate.subject)}"`
-  if (list === undefined) return `has no CRL of the CA ${authority}`
-  const before = previous?.newestLists.get(keyHash)
-  return before !== undefined && isOlder(list, before, isOwn)
-    ? `has an older CRL of the CA ${authority} than the one in force`
-    : undefined
-}
-
-/**
- * By cRLNumber and by thisUpdate; a number, once seen, must stay. Our own lists always have one, and
- * go by it alone: their dates are those of a machine whose clock may have been wrong.
- */
-function isOlder(list: ListAge, than: ListAge, isOwn: boolean): boolean {
-  if (!isOwn && list.thisUpdate < than.thisUpdate) return true
-  return than.number !== undefined && (list.number === undefined || list.number < than.number)
 }

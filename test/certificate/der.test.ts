@@ -43,12 +43,26 @@ function content(der: Buffer, tag: number): Buffer {
 
 test('an element is read whole: tag, length, content', () => {
   const der = hex('04 02 aabb')
-  assert.deepEqual(readElement(der, TAG.octetString), {
-    tag: TAG.octetString,
-    bytes: der,
-    content: hex('aabb'),
-  })
+  const element = readElement(der, TAG.octetString)
+  assert.equal(element?.tag, TAG.octetString)
+  assert.deepEqual(element.bytes, der)
+  assert.deepEqual(element.content, hex('aabb'))
   assert.equal(readElement(hex('0500'), TAG.null)?.content.length, 0)
+})
+
+test('each of several elements has its own bytes, wherever they stand', () => {
+  const ders = [hex('0500'), hex('04 02 aabb'), writeOctetString(Buffer.alloc(300, 7))]
+  // Not at the beginning of its memory either.
+  const content = Buffer.concat([hex('ffff'), ...ders]).subarray(2)
+  const elements = readElements(content) ?? []
+  assert.deepEqual(
+    elements.map(({ bytes }) => bytes),
+    ders,
+  )
+  assert.deepEqual(
+    elements.map(({ content }) => content),
+    [Buffer.alloc(0), hex('aabb'), Buffer.alloc(300, 7)],
+  )
 })
 
 test('an element that is not whole, canonical and alone is none', () => {

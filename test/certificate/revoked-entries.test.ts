@@ -10,6 +10,7 @@ import { readCertificate } from '../../src/certificate/certificate.ts'
 import { contextTag, readElement, readIntegerHex, TAG } from '../../src/certificate/der.ts'
 import {
   writeBitString,
+  writeBoolean,
   writeElement,
   writeIntegerHex,
   writeObjectIdentifier,
@@ -128,8 +129,8 @@ test('what OpenSSL has written is read with dates and reasons', () => {
   assert.ok((held?.revokedAt ?? 0) > 1_700_000_000)
 })
 
-/** A list with one entry of these bytes. */
-function rawListOf(entry: Buffer): Buffer {
+/** A list with entries of these bytes. */
+function rawListOf(...entries: readonly Buffer[]): Buffer {
   const algorithm = writeSequence(writeObjectIdentifier('1.2.840.10045.4.3.2'))
   const tbs = writeSequence(
     writeSmallInteger(1),
@@ -137,7 +138,7 @@ function rawListOf(entry: Buffer): Buffer {
     certificate?.subject.der ?? Buffer.alloc(0),
     writeTime(NOW_SECONDS),
     writeTime(NOW_SECONDS + YEAR),
-    writeSequence(entry),
+    writeSequence(...entries),
   )
   return writeSequence(tbs, algorithm, writeBitString(sign('sha256', tbs, privateKey)))
 }
@@ -156,6 +157,50 @@ test('a reason that the standard does not know revokes for no reason', () => {
     assert.ok(readRevocationList(der, issuers).ok, value)
     const entry = { serial: '05', revokedAt: NOW_SECONDS, reason: undefined }
     assert.deepEqual(readRevokedEntries(der), [entry], value)
+  }
+})
+
+/** An entry with an extension that nobody knows. */
+const strangeEntry = (serial: number, isCritical: boolean): Buffer =>
+  writeSequence(
+    writeSmallInteger(serial),
+    writeTime(NOW_SECONDS),
+    writeSequence(
+      writeSequence(
+        writeObjectIdentifier('1.2.3'),
+        ...(isCritical ? [writeBoolean(true)] : []),
+        writeOctetString(Buffer.alloc(0)),
+      ),
+    ),
+  )
+
+test('each entry is judged by its own extensions, among others with the same and with other ones', () => {
+  const harmless = strangeEntry(6, false)
+  const reason = entryWithReason(Buffer.from('0a0104', 'hex'))
+  const good = rawListOf(harmless, reason, harmless, reason)
+  const read = readRevocationList(good, issuers)
+  assert.ok(read.ok)
+  assert.deepEqual(read.list.serials, new Set(['06', '05']))
+  assert.deepEqual(
+    readRevokedEntries(good)?.map(({ reason }) => reason),
+    [undefined, 'superseded', undefined, 'superseded'],
+  )
+  const unknown = strangeEntry(7, true)
+  const unreadable = writeSequence(
+    writeSmallInteger(8),
+    writeTime(NOW_SECONDS),
+    writeSequence(writeSmallInteger(1)),
+  )
+  for (const bad of [unknown, unreadable]) {
+    for (const entries of [
+      [bad, harmless, reason],
+      [harmless, bad, bad],
+      [reason, harmless, reason, bad],
+    ]) {
+      const der = rawListOf(...entries)
+      assert.equal(readRevocationList(der, issuers).ok, false)
+      assert.equal(readRevokedEntries(der), undefined)
+    }
   }
 })
 

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
-import { readPemBlocks } from '../../src/certificate/pem.ts'
+import fc from 'fast-check'
+import { readPemBlocks, writePem } from '../../src/certificate/pem.ts'
 import { parsePolicy } from '../../src/policy/parse.ts'
 import { writeKey } from '../../src/session/key-ring.ts'
 import { writeAdopted } from '../../src/store/adopted.ts'
@@ -147,6 +148,24 @@ test('A CRL whose signature is not of the CA that it names is a problem', () => 
   const pretender = makeAuthority('Household')
   const [problem = ''] = problemsOf(compile({ lists: makeList(pretender) }))
   assert.match(problem, /^ca\.crl/)
+})
+
+/** The same list with its last byte changed, which is one of the signature. */
+function forged(list: string): string {
+  const [der] = readPemBlocks(list, 'X509 CRL') ?? []
+  const bytes = Buffer.from(present(der))
+  bytes.writeUInt8(bytes.readUInt8(bytes.length - 1) ^ 1, bytes.length - 1)
+  return writePem('X509 CRL', bytes)
+}
+
+test('A CRL that was changed after it was signed is a problem, also beside a good one', () => {
+  const good = makeList(household, { number: 7 })
+  const inForce = snapshotOf(compile({ lists: good }))
+  for (const lists of [forged(good), good + forged(good), forged(good) + good]) {
+    assert.deepEqual(problemsOf(compile({ lists }, inForce)), [
+      'ca.crl: the CRL of "CN=Household" is not signed by that CA',
+    ])
+  }
 })
 
 test('A later snapshot never goes back behind the CRL in force', () => {
@@ -317,4 +336,94 @@ test('Our own CRLs go by their number alone, those of others by their date too',
   assert.equal(numberOf(snapshotOf(compile(next, snapshotOf(compile(later)))), household), 8n)
   const foreign = snapshotOf(compile({ lists: later.lists }))
   assert.equal(problemsOf(compile({ lists: next.lists }, foreign)).length, 1)
+})
+
+const listInForce = ({ trust }: Snapshot, { keyHash }: TestAuthority) =>
+  present(trust.revocationLists.get(keyHash))
+
+test('CRLs are read once for the same bytes, and again for other ones', () => {
+  const lists = makeList(household, { number: 7, revoked: ['4a'] })
+  const first = snapshotOf(compile({ lists }))
+  const otherFiles: Texts = {
+    keys: `${writeKey(randomBytes(32))}\n`,
+    blocks: blocksText(3),
+    policy: 'version: 1\n',
+    devices: {},
+  }
+  const again = snapshotOf(compile({ lists, ...otherFiles }, first))
+  assert.equal(listInForce(again, household), listInForce(first, household))
+  const third = snapshotOf(compile({ lists, ...otherFiles, keys }, again))
+  assert.equal(listInForce(third, household), listInForce(first, household))
+  for (const other of [`# Another text.\n${lists}`, makeList(household, { number: 8 })]) {
+    const snapshot = snapshotOf(compile({ lists: other }, first))
+    assert.notEqual(listInForce(snapshot, household), listInForce(first, household))
+  }
+})
+
+test('A change of CA certificates has the same CRLs read again', () => {
+  const lists = makeList(household) + makeList(office)
+  const first = snapshotOf(compile({ lists }))
+  const both = snapshotOf(compile({ lists, authorities: household.pem + office.pem }, first))
+  assert.deepEqual([first.warnings.length, both.warnings.length], [1, 0])
+  assert.ok(both.trust.revocationLists.has(office.keyHash))
+  assert.notEqual(listInForce(both, household), listInForce(first, household))
+  const one = snapshotOf(compile({ lists }, both))
+  assert.deepEqual([one.warnings, one.trust.revocationLists.size], [first.warnings, 1])
+})
+
+test('A CRL that was good under one CA is not under another of its name', () => {
+  const lists = makeList(household)
+  const inForce = snapshotOf(compile({ lists }))
+  const authorities = makeAuthority('Household').pem
+  const problems = problemsOf(compile({ lists, authorities }, inForce))
+  assert.deepEqual(problems, problemsOf(compile({ lists, authorities })))
+  assert.deepEqual(problems, ['ca.crl has no CRL of the CA "CN=Household"'])
+})
+
+const twin = makeAuthority('Household')
+const early = makeList(household, { number: 7, revoked: ['4a'] })
+const late = makeList(household, { number: 8, revoked: ['4a', '4b'] })
+const backdated = makeList(household, { number: 8, thisUpdate: NOON_SECONDS - 60 })
+const ofOffice = makeList(office, { number: 7, revoked: ['4a'] })
+const ofTwin = makeList(twin, { number: 7 })
+
+/** One file is replaced, as a person or a command does it. */
+const someChange = fc.oneof(
+  fc.record<Texts>({
+    authorities: fc.constantFrom(
+      ...[household.pem, `# Another text.\n${household.pem}`, twin.pem, 'broken'],
+      ...[household.pem + office.pem, office.pem + household.pem, twin.pem + household.pem],
+    ),
+  }),
+  fc.record<Texts>({
+    lists: fc.constantFrom(
+      ...[early, late, backdated, early + late, late + early, 'broken', undefined],
+      ...[early + ofOffice, ofOffice + late, ofTwin + early, early + ofOffice + ofTwin],
+      ...[forged(late), early + forged(ofOffice)],
+    ),
+  }),
+  fc.record<Texts>({ blocks: fc.constantFrom(blocksText(3), blocksText(4), 'broken') }),
+)
+
+/** What CRLs have a part in. */
+function judged(compiled: CompiledSnapshot) {
+  if (!compiled.ok) return compiled.problems
+  const { trust, warnings, newestLists } = compiled.snapshot
+  return [trust.revocationLists, trust.issuers.map(({ keyHash }) => keyHash), warnings, newestLists]
+}
+
+test('Whatever the files were before, they are judged as if each were read anew', () => {
+  fc.assert(
+    fc.property(fc.array(someChange, { maxLength: 20 }), fc.boolean(), (changes, isOwn) => {
+      let texts: Texts = { lists: early, ...(isOwn && { devices: {} }) }
+      let inForce = snapshotOf(compile(texts))
+      for (const change of changes) {
+        texts = { ...texts, ...change }
+        const compiled = compile(texts, inForce)
+        const anew = compile(texts, { ...inForce, lists: undefined })
+        assert.deepEqual(judged(compiled), judged(anew))
+        if (compiled.ok) inForce = compiled.snapshot
+      }
+    }),
+  )
 })

@@ -291,6 +291,42 @@ test('What was broken and is whole again is fine again', async (context) => {
   assert.equal(numberInForce(opened), 10n)
 })
 
+test('A change of another file leaves the CRL as it was read', async (context) => {
+  const opened = await open(context)
+  const { paths, devices, refresh } = opened
+  const listInForce = () => opened.store.current.trust.revocationLists.get(authority.keyHash)
+  const first = listInForce()
+  await writeDevice(devices, 'a', { name: 'Phone', owner: undefined, certificates: [] })
+  await refresh()
+  await writeFile(paths.keys, `${writeKey(randomBytes(32))}\n`)
+  await refresh()
+  assert.equal(opened.replaced.length, 2)
+  assert.equal(listInForce(), first)
+  await replaceFile(paths.crl, list(11), MODE.public)
+  await refresh()
+  assert.notEqual(listInForce(), first)
+  assert.equal(numberInForce(opened), 11n)
+})
+
+test('A CRL that was away comes back as it was, and never as an older one', async (context) => {
+  const opened = await open(context)
+  const [older, same] = [list(10), list(11)]
+  await replaceFile(opened.paths.crl, same, MODE.public)
+  await opened.refresh()
+  for (const [back, problems] of [
+    [older, 1],
+    [same, 0],
+  ] as const) {
+    await rm(opened.paths.crl)
+    await opened.refresh()
+    assert.equal(opened.store.problems.length, 1)
+    await writeFile(opened.paths.crl, back)
+    await opened.refresh()
+    assert.equal(opened.store.problems.length, problems)
+    assert.equal(numberInForce(opened), 11n)
+  }
+})
+
 test('Changed rules are in force after the next look', async (context) => {
   const { store, paths, replaced, refresh } = await open(context)
   assert.deepEqual(store.current.policy.rules, [])
