@@ -101,6 +101,20 @@ certificatesResolvers:
     )
   })
 
+  it('give Prometheus the same file for three certlatch, but for their addresses', async () => {
+    const one = lines(await read('deploy/prometheus/compose/prometheus.yml')).join('\n')
+    const three = [4, 5, 6].map((last) => `"10.157.96.${last}:9181"`).join(', ')
+    assert.equal(
+      lines(await read('deploy/prometheus/scale/prometheus.yml')).join('\n'),
+      replaced(one, [['"10.157.93.3:9181"', three]]),
+    )
+    const command = (text: string) => /^ {4}command:\n(?: {6}- .*\n)+/m.exec(text)?.[0]
+    assert.equal(
+      command(await read('deploy/compose/scale.yml')),
+      command(await read('docker-compose.yml'))?.replace('/compose/', '/scale/'),
+    )
+  })
+
   it('give Grafana the shipped files but for the address', async () => {
     const shipped = lines(await read('deploy/grafana/provisioning/datasources/certlatch.yml'))
     assert.equal(
@@ -179,18 +193,24 @@ certificatesResolvers:
       urls,
       addresses.map((address) => `http://${address}:9180`),
     )
-    const [{ subnet, gateway, ip_range }] = networks.replicas.ipam.config
-    // Of the range's four addresses the last is the subnet's broadcast address.
-    assert.deepEqual(
-      [subnet, gateway, ip_range],
-      ['10.157.95.0/29', '10.157.95.1', '10.157.95.4/30'],
-    )
-    assert.equal(networks.replicas.internal, true)
+    // Of a range's four addresses the last is the subnet's broadcast address.
+    const inside = (start: string) => ({
+      internal: true,
+      ipam: {
+        config: [{ subnet: `${start}.0/29`, gateway: `${start}.1`, ip_range: `${start}.4/30` }],
+      },
+    })
+    assert.deepEqual(networks, {
+      replicas: inside('10.157.95'),
+      'watched-replicas': inside('10.157.96'),
+    })
     const { ipv4_address: traefik } = services.traefik.networks.replicas
     assert.equal(traefik, '10.157.95.2')
     const { CERTLATCH_TRUSTED_PROXIES: trusted } = services.certlatch.environment
     assert.equal(trusted, `${traefik},loopback`)
     assert.ok(parseConfig({ CERTLATCH_TRUSTED_PROXIES: trusted }).ok)
-    assert.deepEqual(Object.keys(services.certlatch.networks), ['replicas'])
+    assert.deepEqual(services.certlatch.networks, { replicas: {}, 'watched-replicas': {} })
+    const watched = services.prometheus.networks
+    assert.deepEqual(watched['watched-replicas'], { ipv4_address: '10.157.96.2' })
   })
 })

@@ -62,7 +62,7 @@ describe('three certlatch behind Traefik', { skip, timeout: 600_000 }, () => {
   }
 
   async function addressOf(id: string): Promise<string> {
-    const format = '{{ range .NetworkSettings.Networks }}{{ .IPAddress }} {{ end }}'
+    const format = '{{ (index .NetworkSettings.Networks "certlatch-e2e_replicas").IPAddress }}'
     return (await succeed('docker', 'inspect', '--format', format, id)).trim()
   }
 
@@ -155,6 +155,28 @@ describe('three certlatch behind Traefik', { skip, timeout: 600_000 }, () => {
     for (const [index, count] of later.entries()) {
       assert.ok(count - (earlier[index] ?? 0) >= 5, `${earlier} ${later}`)
     }
+  })
+
+  it('are watched by Prometheus, each of them, on a network of their own', async () => {
+    const query = async (expression: string) => {
+      const words = ['promtool', 'query', 'instant', 'http://127.0.0.1:9090', expression]
+      return (await project.compose('exec', '-T', 'prometheus', ...words)).trim()
+    }
+    const up = 'count(up{job="certlatch"} == 1)'
+    await until(async () => / => 3 @/.test(await query(up)), 'Prometheus has asked all three')
+    // What tells that one is missing or disagrees can see them all.
+    assert.match(await query('count(certlatch_session_keys_info)'), / => 3 @/)
+    assert.match(await query('count(count by (key_set) (certlatch_session_keys_info))'), / => 1 @/)
+    const alerts = 'ALERTS{alertname=~"CertlatchDown|CertlatchReplicasDisagree"}'
+    assert.equal(await query(alerts), '')
+    const ask = `
+      const signal = AbortSignal.timeout(2000)
+      const asked = fetch('http://10.157.96.4:9181/metrics', { signal })
+      console.log(await asked.then(({ status }) => status, () => 'out of reach'))`
+    const metrics = async (network: string) =>
+      (await project.runInImage(`certlatch-e2e_${network}`, ask)).trim()
+    assert.equal(await metrics('home'), 'out of reach')
+    assert.equal(await metrics('graphs'), 'out of reach')
   })
 
   it('learn the address of the client, not that of Traefik', async () => {
