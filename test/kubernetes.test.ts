@@ -208,10 +208,15 @@ describe('the manifests for Kubernetes', () => {
       typeof value === 'object'
         ? Object.entries(value).flatMap(([name, inner]) => flags(`${prefix}.${name}`, inner))
         : [`${prefix}=${value}`]
+    const { metadata, spec } = only('IngressRoute', 'homeassistant')
+    const [application] = spec.routes[0].services
+    assert.equal(metadata.namespace, undefined, 'that of the kustomization')
+    assert.notEqual(application.namespace, kustomization.namespace)
     assert.deepEqual(parse(read('traefik-values.yml')).additionalArguments, [
       ...flags('--global', global),
       ...flags('--entryPoints.websecure.http', { ...http, tls: {} }),
       ...flags('--entryPoints.websecure.transport', transport),
+      '--providers.kubernetesCRD.allowCrossNamespace=true',
     ])
   })
 })
@@ -260,15 +265,17 @@ echo "name: $4"
     write('private/devices/0b.json')
     write('private/devices/0b.json.123.tmp')
     write('private/blocks.json')
+    write('private/undelivered.json')
     const { status, files, applied: objects } = publish(data, '--context', 'home')
     assert.equal(status, 0)
     assert.deepEqual(files, [
       'ca.crt public/ca.crt',
       'ca.crl public/ca.crl',
-      'session.keys private/session.keys',
-      'blocks.json private/blocks.json',
       '0a.json private/devices/0a.json',
       '0b.json private/devices/0b.json',
+      'session.keys private/session.keys',
+      'blocks.json private/blocks.json',
+      'undelivered.json private/undelivered.json',
     ])
     const names = [...objects.matchAll(/name: (.*)/g)].map(([, name]) => name)
     const secrets = RESOURCES.find(({ kind }) => kind === 'Deployment')

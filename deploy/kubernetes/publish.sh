@@ -26,7 +26,7 @@ public() {
 
 private() {
   set -- --from-file=session.keys="$data/private/session.keys"
-  for name in blocks.json adopted.json; do
+  for name in blocks.json adopted.json undelivered.json; do
     if [ -e "$data/private/$name" ]; then set -- "$@" --from-file="$name=$data/private/$name"; fi
   done
   secret certlatch-private "$@"
@@ -40,10 +40,11 @@ devices() {
   secret certlatch-devices "$@"
 }
 
-# Three assignments, so that each failure ends the script.
+# Three assignments, so that each failure ends the script. The devices before the note in
+# undelivered.json, which keeps the newest of them out until its owner has the package.
 public=$(public)
-private=$(private)
 devices=$(devices)
+private=$(private)
 
 # On the server's side: else kubectl writes the keys a second time, into an annotation.
 printf '%s\n' "$public" "$private" "$devices" |

@@ -341,14 +341,14 @@ describe('Traefik, told by the manifests', { skip: programsMissing('traefik', 'o
     const texts = kind.files.map((file) => readFileSync(join(given.folder, file), 'utf8'))
     const manifests = texts.flatMap((text) => parseAllDocuments(text).map((one) => one.toJS()))
     return [
-      ...manifests.map(inNamespace),
+      ...manifests.map((one) => inNamespace(one)),
       ...secret('certlatch-public', { 'ca.crt': given.pki.authorityFile }),
       ...secret('homeassistant-tls', {
         'tls.crt': given.pki.serverCertificateFile,
         'tls.key': given.pki.serverKeyFile,
       }),
-      ...service('homeassistant', 'http', 8123, given.applicationPort),
-      ...service('certlatch', 'verify', 9180, given.certlatchPort),
+      ...service('home-assistant', 'homeassistant', 'http', 8123, given.applicationPort),
+      ...service('certlatch', 'certlatch', 'verify', 9180, given.certlatchPort),
     ]
   }
 
@@ -384,8 +384,8 @@ describe('Traefik, told by the manifests', { skip: programsMissing('traefik', 'o
 const nameOf = (folder: string): string => folder.slice(folder.lastIndexOf('/') + 1)
 
 /** As the kustomization puts it, with what an API server adds. */
-function inNamespace(resource: Resource): Resource {
-  return { ...resource, metadata: { ...resource.metadata, namespace: 'certlatch', uid: 'a' } }
+function inNamespace(resource: Resource, namespace = 'certlatch'): Resource {
+  return { ...resource, metadata: { ...resource.metadata, namespace, uid: 'a' } }
 }
 
 function secret(name: string, files: Readonly<Record<string, string>>): readonly Resource[] {
@@ -396,18 +396,24 @@ function secret(name: string, files: Readonly<Record<string, string>>): readonly
 }
 
 /** A Service, and where its one pod listens. */
-function service(name: string, portName: string, port: number, at: number): readonly Resource[] {
+function service(
+  namespace: string,
+  name: string,
+  portName: string,
+  port: number,
+  at: number,
+): readonly Resource[] {
   const labels = { 'kubernetes.io/service-name': name }
   return [
-    inNamespace({
+    {
       ...{ apiVersion: 'v1', kind: 'Service', metadata: { name } },
       spec: { clusterIP: '10.43.0.1', ports: [{ name: portName, port }] },
-    }),
-    inNamespace({
+    },
+    {
       ...{ apiVersion: 'discovery.k8s.io/v1', kind: 'EndpointSlice', metadata: { name, labels } },
       addressType: 'IPv4',
       endpoints: [{ addresses: ['127.0.0.1'], conditions: { ready: true } }],
       ports: [{ name: portName, port: at }],
-    }),
-  ]
+    },
+  ].map((one) => inNamespace(one, namespace))
 }
