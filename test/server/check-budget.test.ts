@@ -37,10 +37,10 @@ function makeBudget(checkMilliseconds = 1) {
 }
 
 describe('a flood of new certificates', () => {
-  test('is checked for a tenth of a second and the share of its address, and then turned away', () => {
+  test('is checked for some hundredths of a second, and then turned away', () => {
     const { flood, show } = makeBudget()
     const checked = flood(ATTACKER)
-    assert.ok(checked > 150 && checked < 200, String(checked))
+    assert.ok(checked > 30 && checked < 40, String(checked))
     assert.equal(show(ATTACKER), undefined)
   })
 
@@ -73,7 +73,7 @@ describe('a flood of new certificates', () => {
       if (show(`203.0.${elapsed % 113}.${elapsed % 251}`) === undefined) pass(1)
     }
     pass(2_500)
-    assert.ok(flood(ATTACKER) > 150)
+    assert.ok(flood(ATTACKER) > 30)
   })
 
   test('from however many addresses, it keeps no new device from an address where one was before', () => {
@@ -102,7 +102,7 @@ describe('a flood of new certificates', () => {
   test('turns nobody away at another address', () => {
     const { flood, show } = makeBudget()
     flood(ATTACKER)
-    for (let device = 0; device < 20; device += 1) assert.equal(show(HOUSEHOLD, GOOD), GOOD)
+    for (let device = 0; device < 10; device += 1) assert.equal(show(HOUSEHOLD, GOOD), GOOD)
     assert.equal(show(ATTACKER), undefined)
   })
 
@@ -117,8 +117,8 @@ describe('a flood of new certificates', () => {
   })
 
   test('of slow checks costs as much time as one of quick ones', () => {
-    const checked = makeBudget(20).flood(ATTACKER)
-    assert.ok(checked > 7 && checked < 12, String(checked))
+    const checked = makeBudget(5).flood(ATTACKER)
+    assert.ok(checked > 5 && checked < 9, String(checked))
   })
 
   test('slower than a quarter of the time turns nobody away, ever', () => {
