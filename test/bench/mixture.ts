@@ -1,5 +1,6 @@
 import { join } from 'node:path'
-import { freePort, type RunningServer, startServer } from './processes.ts'
+import { freePort } from '../support/free-port.ts'
+import { type RunningServer, startServer } from './processes.ts'
 import {
   certificateHeader,
   headersOf,

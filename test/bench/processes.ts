@@ -2,7 +2,6 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { access, constants, readFile } from 'node:fs/promises'
 import { type Agent, get } from 'node:http'
-import { createServer } from 'node:net'
 import { availableParallelism } from 'node:os'
 import { delimiter, join } from 'node:path'
 
@@ -30,16 +29,6 @@ export const canPin = async (): Promise<boolean> =>
 /** The command on one core, where that can be had. */
 export async function pinned(core: number, command: readonly string[]): Promise<readonly string[]> {
   return (await canPin()) ? ['taskset', '-c', String(core), ...command] : command
-}
-
-/** One that nobody listens on now. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
 }
 
 /** What is asked, and the answer that shows that the server does what the benchmark thinks. */

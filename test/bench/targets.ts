@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url'
+import { freePort } from '../support/free-port.ts'
 import { makePeers } from './peers.ts'
-import { type Ask, freePort, startServer } from './processes.ts'
+import { type Ask, startServer } from './processes.ts'
 import {
   certificateHeader,
   type Headers,

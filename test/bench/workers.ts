@@ -1,6 +1,7 @@
 import { join } from 'node:path'
+import { freePort } from '../support/free-port.ts'
 import type { Generator } from './load.ts'
-import { freePort, type RunningServer, startServer } from './processes.ts'
+import { type RunningServer, startServer } from './processes.ts'
 import type { Pace } from './rounds.ts'
 import { headersOf, type Scene, settingsOf, writeFiles } from './scene.ts'
 import { median, type Spread, spread } from './statistics.ts'

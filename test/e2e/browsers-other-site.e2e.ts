@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs'
 import { createServer } from 'node:https'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { freePort } from '../support/free-port.ts'
 import { keepPicture, untilShown, untilThere } from './support/browser.ts'
 import { type Chromium, chromiumMissing, startChromium } from './support/browser-chromium.ts'
 import { homeAssistantMissing } from './support/home-assistant.ts'
@@ -17,7 +18,7 @@ import {
 } from './support/home-assistant-household.ts'
 import { type Question, REFUSE_ALL } from './support/home-assistant-recorder.ts'
 import { CADDY, TRAEFIK } from './support/proxies.ts'
-import { freePort, until } from './support/tools.ts'
+import { until } from './support/tools.ts'
 
 const skip = homeAssistantMissing() || chromiumMissing()
 

@@ -15,6 +15,7 @@ import { readIssuer } from '../../src/certificate/verify.ts'
 import { dataPaths } from '../../src/store/data-directory.ts'
 import { writeDevice } from '../../src/store/device-registry.ts'
 import { queriesOf, readDashboard } from '../support/dashboard.ts'
+import { freePort } from '../support/free-port.ts'
 import { type Certlatch, runCommand } from './support/certlatch.ts'
 import { keepAliveAgent } from './support/client.ts'
 import {
@@ -28,7 +29,7 @@ import {
 import { type Monitoring, startMonitoring } from './support/monitoring.ts'
 import type { Credential } from './support/pki.ts'
 import { CADDY } from './support/proxies.ts'
-import { freePort, pause, until } from './support/tools.ts'
+import { pause, until } from './support/tools.ts'
 
 const DAY = 86_400
 /** Short enough for a device to live on its cookie alone within the run. */

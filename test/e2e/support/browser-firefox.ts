@@ -3,9 +3,10 @@ import { once } from 'node:events'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { WebSocket } from 'ws'
+import { freePort } from '../../support/free-port.ts'
 import { type Browser, type BrowserOptions, byScript, REMOTE_VALUE } from './browser.ts'
 import { makeCertificateStore } from './browser-chromium.ts'
-import { findProgram, freePort, programsMissing, until } from './tools.ts'
+import { findProgram, programsMissing, until } from './tools.ts'
 
 /** What is missing to run it, as a reason to skip a test. */
 export const firefoxMissing = (): string | false =>

@@ -4,6 +4,7 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import type { DialectName } from '../../../src/proxy/dialects.ts'
+import { freePort } from '../../support/free-port.ts'
 import { type Backend, type HeaderLine, NUMBER_HEADER, type Seen, startBackend } from './backend.ts'
 import { type Certlatch, dataFolder, PROXY_SECRET, startCertlatch } from './certlatch.ts'
 import {
@@ -17,7 +18,7 @@ import {
 } from './client.ts'
 import { type Credential, type CredentialName, makePki, type Pki } from './pki.ts'
 import { type AskedQuestion, type Relay, startRelay } from './relay.ts'
-import { findProgram, freePort, repositoryFolder, until } from './tools.ts'
+import { findProgram, repositoryFolder, until } from './tools.ts'
 
 /** Text of a shipped file, and what stands there instead. */
 export interface Change {

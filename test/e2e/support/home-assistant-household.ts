@@ -4,6 +4,7 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync 
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { DIALECTS } from '../../../src/proxy/dialects.ts'
+import { freePort } from '../../support/free-port.ts'
 import { type Certlatch, dataFolder, runCommand, startCertlatch } from './certlatch.ts'
 import { exchange, HOST, type Received, type Sent, type Target } from './client.ts'
 import {
@@ -21,7 +22,7 @@ import {
 } from './home-assistant.ts'
 import { type Recorder, startRecorder } from './home-assistant-recorder.ts'
 import type { Credential } from './pki.ts'
-import { findProgram, freePort, until } from './tools.ts'
+import { findProgram, until } from './tools.ts'
 
 /** Other sites, with certificates of the same authority. */
 export const OTHER_HOST = 'elsewhere.example'

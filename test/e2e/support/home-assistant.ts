@@ -2,7 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { freePort, toolsFolder, until } from './tools.ts'
+import { freePort } from '../../support/free-port.ts'
+import { toolsFolder, until } from './tools.ts'
 
 /** The one person of the household, in Home Assistant. */
 export const PERSON = { name: 'Ada', username: 'ada', password: 'a long walk home' } as const

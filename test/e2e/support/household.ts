@@ -3,11 +3,12 @@ import { execFile } from 'node:child_process'
 import { readFileSync, utimesSync } from 'node:fs'
 import { isAbsolute, join } from 'node:path'
 import { promisify } from 'node:util'
+import { freePort } from '../../support/free-port.ts'
 import { type Ended, runCommand } from './certlatch.ts'
 import { type Answer, type Gate, type ProxyKind, startGate, startWorld } from './gate.ts'
 import type { Credential } from './pki.ts'
 import { CADDY, HAPROXY, NGINX, TRAEFIK } from './proxies.ts'
-import { findProgram, freePort, repositoryFolder } from './tools.ts'
+import { findProgram, repositoryFolder } from './tools.ts'
 
 /** A proxy that can be told something while it runs, as its text says. */
 export interface TalkingKind extends ProxyKind {

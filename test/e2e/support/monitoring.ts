@@ -3,7 +3,8 @@ import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
-import { findProgram, freePort, repositoryFolder, until } from './tools.ts'
+import { freePort } from '../../support/free-port.ts'
+import { findProgram, repositoryFolder, until } from './tools.ts'
 
 /** What Home Assistant's webhook was told, one alert each. */
 export interface ToldAlert {

@@ -1,6 +1,4 @@
-import { randomInt } from 'node:crypto'
 import { accessSync, constants, existsSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { delimiter, dirname, join } from 'node:path'
 
 /** The repository's folder, found from dist/ as well. */
@@ -38,27 +36,6 @@ export function programsMissing(...names: readonly string[]): string | false {
     return (error as Error).message
   }
 }
-
-/**
- * A port that nobody listens on now, below those that the system gives to outgoing connections: one
- * of them might take it before whoever shall listen does.
- */
-export async function freePort(): Promise<number> {
-  for (;;) {
-    const port = randomInt(FIRST_PORT, FIRST_OUTGOING_PORT)
-    if (await isFree(port)) return port
-  }
-}
-
-const FIRST_PORT = 20_000
-const FIRST_OUTGOING_PORT = 32_768
-
-const isFree = (port: number): Promise<boolean> =>
-  new Promise((resolve) => {
-    const server = createServer()
-    server.once('error', () => resolve(false))
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
-  })
 
 /** Asks until the answer is true; what is not within the time is an error. */
 export async function until(

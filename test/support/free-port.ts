@@ -1,0 +1,23 @@
+import { randomInt } from 'node:crypto'
+import { createServer } from 'node:net'
+
+/**
+ * A port that nobody listens on now, below those that the system gives to outgoing connections: one
+ * of them might take it before whoever shall listen does.
+ */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = randomInt(FIRST_PORT, FIRST_OUTGOING_PORT)
+    if (await isFree(port)) return port
+  }
+}
+
+const FIRST_PORT = 20_000
+const FIRST_OUTGOING_PORT = 32_768
+
+const isFree = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const server = createServer()
+    server.once('error', () => resolve(false))
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
+  })
