@@ -5,7 +5,7 @@ import { type Generator, loadAtRate, type Slice } from './load.ts'
 import { type Oauth, prepareOauth } from './peers.ts'
 import { type RunningServer, startProgram, startServer } from './processes.ts'
 import { type Headers, headersOf, type Scene, settingsOf, writeFiles } from './scene.ts'
-import { median } from './statistics.ts'
+import { inHundredths, median, type Spread, spread } from './statistics.ts'
 import { requestsFile } from './target.ts'
 import { BARE, CERTLATCH } from './targets.ts'
 
@@ -19,10 +19,22 @@ export interface Passage {
   readonly p50: number
   readonly p99: number
   /** CPU time a request of proxy, whom it asks, and application together. */
-  readonly cpuMicroseconds: number | undefined
+  readonly cpuMicroseconds: number
+  /** Against the same proxy asking nobody, and a bare server, in the same round. */
+  readonly ofNobody: Comparison
+  readonly ofBare: Comparison
+}
+
+interface Comparison {
+  readonly requests: Spread
+  readonly cpu: Spread
+  /** Milliseconds more. */
+  readonly p50More: number
+  readonly p99More: number
 }
 
 export interface BehindPace {
+  readonly warmUpSeconds: number
   readonly rounds: number
   readonly sliceSeconds: number
   readonly perSecond: number
@@ -34,15 +46,17 @@ interface Way {
   readonly port: number
   readonly requests: string
   readonly servers: readonly RunningServer[]
-  readonly samples: { readonly load: Slice; readonly rate: Slice; readonly cpu: number }[]
+  readonly samples: Sample[]
 }
+
+type Sample = Pick<Passage, 'requestsPerSecond' | 'p50' | 'p99' | 'cpuMicroseconds'>
 
 /** Every proxy that this machine has, asking nobody, a bare server and certlatch, in turn. */
 export async function measureBehind(
   folder: string,
   scene: Scene,
   generator: Generator,
-  { rounds, sliceSeconds, perSecond }: BehindPace,
+  { warmUpSeconds, rounds, sliceSeconds, perSecond }: BehindPace,
   tell: (line: string) => void,
 ): Promise<readonly Passage[]> {
   const passages: Passage[] = []
@@ -50,8 +64,10 @@ export async function measureBehind(
   for (const front of FRONTS) {
     const started: RunningServer[] = []
     try {
-      const ways = await startWays(front, join(folder, front.name), scene, oauth, started)
-      for (const way of ways) await generator.load(way.port, way.requests, sliceSeconds)
+      const warmUp = async ({ port, requests }: Way) => {
+        await generator.load(port, requests, warmUpSeconds)
+      }
+      const ways = await startWays(front, join(folder, front.name), scene, oauth, started, warmUp)
       for (let round = 1; round <= rounds; round += 1) {
         for (const way of ways) {
           const before = await cpuOf(way)
@@ -60,10 +76,15 @@ export async function measureBehind(
           const rate = await loadAtRate(way.port, way.requests, perSecond, sliceSeconds)
           check(way, load)
           check(way, rate)
-          way.samples.push({ load, rate, cpu })
+          way.samples.push({
+            requestsPerSecond: load.requests / load.seconds,
+            cpuMicroseconds: (cpu * 1e6) / load.requests,
+            p50: rate.p50,
+            p99: rate.p99,
+          })
         }
       }
-      passages.push(...ways.map(summarise))
+      passages.push(...summarise(ways))
     } catch (error) {
       tell(
         `left out: ${front.name} (${String(error).split('\n')[0]}); test/bench/tools.sh brings it`,
@@ -95,6 +116,7 @@ async function startWays(
   scene: Scene,
   oauth: Oauth | undefined,
   started: RunningServer[],
+  warmUp: (way: Way) => Promise<void>,
 ): Promise<readonly Way[]> {
   const headers = clientHeaders(headersOf({ session: scene.mintSession() }))
   const keep = (server: RunningServer) => {
@@ -128,7 +150,10 @@ async function startWays(
     const proxy = keep(await startProgram(command, port, { HOME: folder }, ask))
     const servers = asked === undefined ? [proxy, application] : [proxy, asked.server, application]
     const requests = await requestsFile(wayFolder, asks, [shown], PATH)
-    return { proxy: front.name, asks, port, requests, servers, samples: [] }
+    const way: Way = { proxy: front.name, asks, port, requests, servers, samples: [] }
+    // At once: one that has waited before its first load stays slower (README.md).
+    await warmUp(way)
+    return way
   }
   const path = '/verify'
   // First, for it finds out whether the program is there at all; the folder is made on the way.
@@ -154,15 +179,36 @@ function check({ proxy, asks }: Way, { requests, refused, broken }: Slice): void
   throw new Error(`asking ${asks}: ${refused} of ${requests} refused, ${broken} broken (${proxy})`)
 }
 
-function summarise({ proxy, asks, samples }: Way): Passage {
-  const cpu = median(samples.map((sample) => (sample.cpu * 1e6) / sample.load.requests))
+function summarise(ways: readonly Way[]): readonly Passage[] {
+  const samplesOf = (asks: Passage['asks']) => ways.find((way) => way.asks === asks)?.samples ?? []
+  const [nobody, bare] = [samplesOf('nobody'), samplesOf('bare node:http')]
+  return ways.map(({ proxy, asks, samples }) => {
+    const middle = (key: keyof Sample) => median(samples.map((sample) => sample[key]))
+    return {
+      proxy,
+      asks,
+      requestsPerSecond: middle('requestsPerSecond'),
+      p50: middle('p50'),
+      p99: middle('p99'),
+      cpuMicroseconds: middle('cpuMicroseconds'),
+      ofNobody: compare(samples, nobody),
+      ofBare: compare(samples, bare),
+    }
+  })
+}
+
+/** Round by round: the machine drifts from one to the next. */
+function compare(samples: readonly Sample[], others: readonly Sample[]): Comparison {
+  const each = (of: (one: Sample, other: Sample) => number): readonly number[] =>
+    samples.flatMap((one, round) => {
+      const other = others[round]
+      return other === undefined ? [] : [of(one, other)]
+    })
   return {
-    proxy,
-    asks,
-    requestsPerSecond: median(samples.map(({ load }) => load.requests / load.seconds)),
-    p50: median(samples.map(({ rate }) => rate.p50)),
-    p99: median(samples.map(({ rate }) => rate.p99)),
-    cpuMicroseconds: Number.isNaN(cpu) ? undefined : cpu,
+    requests: spread(each((one, other) => one.requestsPerSecond / other.requestsPerSecond)),
+    cpu: spread(each((one, other) => other.cpuMicroseconds / one.cpuMicroseconds)),
+    p50More: median(each((one, other) => one.p50 - other.p50)),
+    p99More: median(each((one, other) => one.p99 - other.p99)),
   }
 }
 
@@ -170,36 +216,33 @@ function summarise({ proxy, asks, samples }: Way): Passage {
 export function writePassages(passages: readonly Passage[], { perSecond }: BehindPace): string {
   if (passages.length === 0) return ''
   const rows = passages.map((passage) => {
-    const of = (asks: Passage['asks']) =>
-      passages.find((other) => other.proxy === passage.proxy && other.asks === asks)
-    const [open, bare] = [of('nobody'), of('bare node:http')]
-    const ratio = (other: Passage | undefined) =>
-      other === undefined ? '–' : (passage.requestsPerSecond / other.requestsPerSecond).toFixed(2)
-    const above = (what: 'p50' | 'p99', other: Passage | undefined) => {
-      const more = other === undefined ? 0 : passage[what] - other[what]
-      return `${more < 0 ? '−' : '+'}${Math.abs(more).toFixed(2)}`
+    const { proxy, asks, requestsPerSecond, cpuMicroseconds, ofNobody, ofBare } = passage
+    const isOpen = asks === 'nobody'
+    const added = (what: 'p50' | 'p99') => {
+      const more = [ofNobody, ofBare].map((comparison) => signed(comparison[`${what}More`]))
+      return isOpen ? passage[what].toFixed(2) : `${passage[what].toFixed(2)} (${more.join(', ')})`
     }
-    const added = (what: 'p50' | 'p99') =>
-      passage.asks === 'nobody'
-        ? passage[what].toFixed(2)
-        : `${passage[what].toFixed(2)} (${above(what, open)}, ${above(what, bare)})`
     const cells = [
-      passage.proxy,
-      passage.asks,
-      Math.round(passage.requestsPerSecond),
-      ratio(open),
-      passage.asks === 'nobody' ? '' : ratio(bare),
-      passage.cpuMicroseconds === undefined ? '–' : Math.round(passage.cpuMicroseconds),
+      proxy,
+      asks,
+      Math.round(requestsPerSecond),
+      ofNobody.requests.median.toFixed(2),
+      isOpen ? '' : inHundredths(ofBare.requests),
+      isOpen ? '' : inHundredths(ofBare.cpu),
+      Number.isNaN(cpuMicroseconds) ? '–' : Math.round(cpuMicroseconds),
       added('p50'),
       added('p99'),
     ]
     return `| ${cells.join(' | ')} |`
   })
   return `
-Through a real proxy, HTTP without TLS, a known cookie; proxy, whom it asks and application share one core, the generator has the other. Latency is at ${perSecond} requests a second, each measured from when it was due; in brackets what it is more than of asking nobody, and than of asking a bare server.
+Through a real proxy, HTTP without TLS, a known cookie; proxy, whom it asks and application share one core, the generator has the other. Ratios and differences are of each round, and of these the median (least to most). Latency is at ${perSecond} requests a second, each measured from when it was due; in brackets what it is more than of asking nobody, and than of asking a bare server.
 
-| proxy | asks | requests/s | of asking nobody | of asking a bare server | CPU µs, all processes | p50 ms | p99 ms |
-|---|---|---|---|---|---|---|---|
+| proxy | asks | requests/s | of asking nobody | of asking a bare server | the same, by CPU | CPU µs, all processes | p50 ms | p99 ms |
+|---|---|---|---|---|---|---|---|---|
 ${rows.join('\n')}
 `
 }
+
+const signed = (milliseconds: number): string =>
+  `${milliseconds < 0 ? '−' : '+'}${Math.abs(milliseconds).toFixed(2)}`

@@ -3,7 +3,7 @@ import type { Micro } from './micro.ts'
 import { type Profile, writeProfiles } from './profile.ts'
 import type { Measured, Pace, Result } from './rounds.ts'
 import type { Connections } from './single.ts'
-import type { Spread } from './statistics.ts'
+import { inHundredths, type Spread } from './statistics.ts'
 import type { Workers } from './workers.ts'
 
 /** All that one run has found; the JSON beside the Markdown is this. */
@@ -100,8 +100,6 @@ function connectionRow(what: string, { requests, opened, bodyBytes }: Connection
 }
 
 const two = (value: number): string => value.toFixed(2)
-const inHundredths = ({ median, least, most }: Spread): string =>
-  `**${two(median)}** (${two(least)}–${two(most)})`
 const inWhole = ({ median, least, most }: Spread): string =>
   `**${Math.round(median)}** (${Math.round(least)}–${Math.round(most)})`
 

@@ -21,8 +21,8 @@ const SEQUENTIAL_REQUESTS = 1_000
 
 const THOROUGH: Pace = { warmUpSeconds: 4, sliceSeconds: 3, rounds: 5 }
 const QUICK: Pace = { warmUpSeconds: 2, sliceSeconds: 1, rounds: 1 }
-const THOROUGH_BEHIND: BehindPace = { rounds: 3, sliceSeconds: 4, perSecond: 500 }
-const QUICK_BEHIND: BehindPace = { rounds: 1, sliceSeconds: 1, perSecond: 500 }
+const THOROUGH_BEHIND: BehindPace = { ...THOROUGH, rounds: 7, sliceSeconds: 2, perSecond: 500 }
+const QUICK_BEHIND: BehindPace = { ...QUICK, perSecond: 500 }
 
 const { values: options } = parseArgs({
   options: {

@@ -14,3 +14,9 @@ export function median(values: readonly number[]): number {
   const upper = sorted[half] ?? Number.NaN
   return sorted.length % 2 === 1 ? upper : (upper + (sorted[half - 1] ?? Number.NaN)) / 2
 }
+
+/** For a table; where there was nothing to measure, a dash. */
+export function inHundredths({ median, least, most }: Spread): string {
+  const [middle, from, to] = [median, least, most].map((value) => value.toFixed(2))
+  return Number.isNaN(median) ? '–' : `**${middle}** (${from}–${to})`
+}
