@@ -34,6 +34,7 @@ interface Comparison {
 }
 
 export interface BehindPace {
+  readonly proxies: readonly Front['name'][]
   readonly warmUpSeconds: number
   readonly rounds: number
   readonly sliceSeconds: number
@@ -51,17 +52,17 @@ interface Way {
 
 type Sample = Pick<Passage, 'requestsPerSecond' | 'p50' | 'p99' | 'cpuMicroseconds'>
 
-/** Every proxy that this machine has, asking nobody, a bare server and certlatch, in turn. */
+/** Each of these proxies that this machine has, asking nobody, a bare server and certlatch, in turn. */
 export async function measureBehind(
   folder: string,
   scene: Scene,
   generator: Generator,
-  { warmUpSeconds, rounds, sliceSeconds, perSecond }: BehindPace,
+  { proxies, warmUpSeconds, rounds, sliceSeconds, perSecond }: BehindPace,
   tell: (line: string) => void,
 ): Promise<readonly Passage[]> {
   const passages: Passage[] = []
   const oauth = await prepareOauth(folder).catch(() => undefined)
-  for (const front of FRONTS) {
+  for (const front of FRONTS.filter(({ name }) => proxies.includes(name))) {
     const started: RunningServer[] = []
     try {
       const warmUp = async ({ port, requests }: Way) => {

@@ -184,6 +184,19 @@ export async function writeFiles(folder: string, scene: Scene): Promise<Headers>
   return environment
 }
 
+/** The rules of a household, on top of the files; gives the environment that names them too. */
+export async function writePolicy(folder: string, files: Headers): Promise<Headers> {
+  const file = join(folder, 'policy.yaml')
+  await writeFile(
+    file,
+    'version: 1\npreset: home-assistant\nenable: [google-assistant, cast-media]\n',
+  )
+  return { ...files, CERTLATCH_POLICY_FILE: file }
+}
+
+/** What the preset opens. */
+export const OPEN_URI = `/api/webhook/${'0123456789abcdef'.repeat(4)}`
+
 /** The settings of one certlatch process. */
 export function settingsOf(
   files: Headers,

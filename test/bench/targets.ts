@@ -6,10 +6,12 @@ import {
   certificateHeader,
   type Headers,
   headersOf,
+  OPEN_URI,
   type Scene,
   settingsOf,
   withBrokenSignature,
   writeFiles,
+  writePolicy,
 } from './scene.ts'
 import { requestsFile, type Target } from './target.ts'
 
@@ -52,7 +54,9 @@ export async function makeTargets(
     proxy: 'traefik' | 'caddy',
     status: number,
     requests: readonly Headers[],
-  ) => certlatchTarget({ name, proxy, status, requests, folder, files })
+    environment: Headers = files,
+  ) => certlatchTarget({ name, proxy, status, requests, folder, files: environment })
+  const withRules = await writePolicy(folder, files)
   const shown = certificateHeader('traefik', der)
   const shownBefore = headersOf({ session: scene.mintSession(der), more: shown })
   const knownCookie = await certlatch('cookie, known', 'traefik', 200, [known])
@@ -73,6 +77,14 @@ export async function makeTargets(
       await certlatch('certificate, known: sets a cookie', 'traefik', 200, [
         headersOf({ more: shown }),
       ]),
+      await certlatch('cookie, known, under rules', 'traefik', 200, [known], withRules),
+      await certlatch(
+        'open by a rule: nothing shown',
+        'traefik',
+        200,
+        [headersOf({ more: { 'X-Forwarded-Uri': OPEN_URI } })],
+        withRules,
+      ),
       refused,
       await certlatch('refused: forged cookie, known', 'traefik', 403, [
         headersOf({ session: scene.forgeSession() }),
