@@ -33,6 +33,8 @@ export interface Gate {
   readonly server: Server
   cacheEntries(): number
   isDraining(): boolean
+  /** Ends so many connections, each with its next answer: another process has fewer. */
+  shed(connections: number): void
   /** Answers everything under way; from the call on, each answer ends its connection. */
   drain(): Promise<void>
 }
@@ -50,6 +52,7 @@ export async function openGate(options: GateOptions): Promise<Gate> {
   const trust = await openFiles(config, tally, filesLog, onReplaced, onRefused)
   let judge = createJudge(config, trust.current, tally.cache, lastSeen, budget)
   let draining = false
+  let surplus = 0
   const audit = createAudit(log, () => performance.now())
   const timer = setInterval(() => audit.tellLeftOut(false), LEFT_OUT_MILLISECONDS)
   timer.unref()
@@ -59,7 +62,11 @@ export async function openGate(options: GateOptions): Promise<Gate> {
     keyRing: () => trust.current.keyRing,
     nowSeconds,
     catchUp: () => trust.catchUp(performance.now()),
-    isDraining: () => draining,
+    endsConnection: () => {
+      if (surplus === 0) return draining
+      surplus -= 1
+      return true
+    },
     countDecision: (decision, seconds) => countDecision(tally, decision, seconds),
     seenOf: (identity) => judge.seenOf(identity),
     deviceOf: (headers) => judge.deviceOf(headers),
@@ -76,6 +83,9 @@ export async function openGate(options: GateOptions): Promise<Gate> {
     server,
     cacheEntries: () => judge.cache.entries,
     isDraining: () => draining,
+    shed: (connections) => {
+      surplus = connections
+    },
     drain: async () => {
       draining = true
       await drain(server)

@@ -20,6 +20,8 @@ export async function measureWorkers(
   generator: Generator,
   { warmUpSeconds, sliceSeconds, rounds }: Pace,
 ): Promise<Workers> {
+  // Longer slices: within the first second of each the workers share out its connections.
+  const seconds = 2 * sliceSeconds
   const headers = headersOf({ session: scene.mintSession() })
   const requests = await requestsFile(folder, 'workers', [headers])
   const started: RunningServer[] = []
@@ -39,7 +41,7 @@ export async function measureWorkers(
   try {
     const [one, two] = [await start('1'), await start('2')]
     const perSecond = async ({ port }: RunningServer): Promise<number> => {
-      const slice = await generator.load(port, requests, sliceSeconds, 'any')
+      const slice = await generator.load(port, requests, seconds, 'any')
       if (slice.refused + slice.broken > 0) throw new Error('not all were let in')
       return slice.requests / slice.seconds
     }

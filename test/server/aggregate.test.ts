@@ -80,6 +80,7 @@ const member = (number: number, told: Told = {}): Member => ({
     tally: createTally(),
     cacheEntries: 0,
     readiness: { ...GOOD, ...told.readiness },
+    connections: 0,
     blocksNumber: told.blocksNumber ?? 5,
     seen: [],
   },

@@ -4,6 +4,7 @@ import { writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { availableParallelism } from 'node:os'
 import { test } from 'node:test'
+import { surplusConnections } from '../../src/server/cluster/crew.ts'
 import { StartError } from '../../src/server/start-error.ts'
 import { dataPaths } from '../../src/store/data-directory.ts'
 import { readRunning } from '../../src/store/running.ts'
@@ -48,6 +49,8 @@ async function connectToAll(service: TestCluster): Promise<readonly Connection[]
     const refusals = service.log.lines().filter(({ msg }) => msg === 'refused')
     return new Set(refusals.map(({ worker }) => worker)).size === workers().length
   })
+  // One that took many in a row would have to give some of them up.
+  close(connections.splice(3, connections.length - 6))
   return connections
 }
 
@@ -67,8 +70,10 @@ test('Metrics are the sum of what all workers have answered', async (context) =>
   assert.equal(workers().length, 2)
   // Refusals are logged by whoever refused; both did.
   const connections = await connectToAll(service)
+  const before = present(await service.metric('certlatch_decisions_total', NOTHING_SHOWN))
+  assert.ok(before >= connections.length)
   await askMany(service, 30)
-  const count = 30 + connections.length
+  const count = before + 30
   const { lastHour } = JSON.parse((await service.admin('/status')).body.toString())
   assert.equal(lastHour.refused, count)
   const series = await service.series()
@@ -153,7 +158,7 @@ test('A rotated session key is confirmed by all workers', async (context) => {
 test('A worker that is killed is replaced, others go on, and no count goes back', async (context) => {
   const service = await startTestCluster(context)
   const kept = await connectToAll(service)
-  assert.equal(await service.metric('certlatch_decisions_total', NOTHING_SHOWN), kept.length)
+  const before = present(await service.metric('certlatch_decisions_total', NOTHING_SHOWN))
   const [victim] = workers()
   present(victim).process.kill('SIGKILL')
   const answers = await Promise.all(kept.map((connection) => connection.send(QUESTION)))
@@ -168,12 +173,57 @@ test('A worker that is killed is replaced, others go on, and no count goes back'
   })
   await askMany(service, 20)
   const total = present(await service.metric('certlatch_decisions_total', NOTHING_SHOWN))
-  assert.equal(total, kept.length + answered + 20)
+  assert.equal(total, before + answered + 20)
   assert.equal(workers().length, 2)
   const [told] = service.log.lines().filter(({ msg }) => msg === 'a worker has ended')
   assert.equal(present(told)['signal'], 'SIGKILL')
   assert.equal(present(told)['againInMilliseconds'], 100)
 })
+
+test('Of what one worker has taken alone another gets its share, and no question is lost', async (context) => {
+  const service = await startTestCluster(context)
+  const other = present(workers()[1])
+  other.process.kill('SIGSTOP')
+  const taken = await Promise.all(Array.from({ length: 24 }, () => service.connect()))
+  for (const connection of taken) assert.equal((await connection.send(QUESTION))?.status, 403)
+  other.process.kill('SIGCONT')
+  const open = new Set(taken)
+  const held = (worker: number) => {
+    const labels = { process: `worker-${worker}`, type: 'TCPSocketWrap' }
+    return service.metric('nodejs_active_resources', labels)
+  }
+  let ended = 0
+  await until('each has a third of them at least', async () => {
+    for (const connection of [...open]) {
+      const answer = present(await connection.send(QUESTION))
+      assert.equal(answer.status, 403)
+      if (header(answer, 'Connection') !== 'close') continue
+      ended += 1
+      connection.close()
+      open.delete(connection)
+      open.add(await service.connect())
+    }
+    const counts = [await held(1), await held(2)]
+    return counts.every((count) => count !== undefined && count >= 8)
+  })
+  assert.ok(ended >= 7, `${ended} were given up`)
+  close(open)
+})
+
+for (const [own, all, surplus] of [
+  [48, [48, 0], 24],
+  [0, [48, 0], 0],
+  [30, [30, 10, 8], 14],
+  [9, [9, 0], 0],
+  [10, [10, 0], 5],
+  [30, [30, 24], 0],
+  [3, [3], 0],
+  [0, [0, 0], 0],
+] as const) {
+  test(`A worker with ${own} of ${all.join(' and ')} connections ends ${surplus}`, () => {
+    assert.equal(surplusConnections(own, all), surplus)
+  })
+}
 
 test('While they stop, a connection that is kept loses no question', async (context) => {
   const service = await startTestCluster(context)

@@ -505,7 +505,7 @@ async function routeOn(context: TestContext, parts: Partial<VerifyService>) {
     keyRing: () => keys.ring,
     nowSeconds: () => NOON_SECONDS,
     catchUp: () => undefined,
-    isDraining: () => false,
+    endsConnection: () => false,
     seenOf: () => undefined,
     countDecision: (decision) => {
       counted.push(decision.allow ? 'allow' : decision.reason)

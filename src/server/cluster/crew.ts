@@ -53,6 +53,19 @@ export function restartDelay(shortLives: number): number {
  */
 const ROLLING_MILLISECONDS = 1_000
 
+/** Fewer than that, or a quarter, is chance. */
+const FEW_CONNECTIONS = 4
+
+/**
+ * How many of its connections a worker has to end. All accept from one socket, and who is awake takes
+ * what a proxy opens at once and then keeps: without this, often one of two workers answers everything.
+ */
+export function surplusConnections(own: number, all: readonly number[]): number {
+  const share = all.reduce((sum, connections) => sum + connections, 0) / all.length
+  const surplus = Math.floor(own - share)
+  return surplus > Math.max(FEW_CONNECTIONS, share / 4) ? surplus : 0
+}
+
 interface Place {
   readonly number: number
   hand: Hand | undefined
@@ -73,7 +86,14 @@ export async function startCrew(options: CrewOptions): Promise<Crew> {
   const fill = (place: Place): Hand => {
     const { number } = place
     const order = { number, values: options.values, seen: options.seen() }
-    const hand = hire({ ...options, order })
+    const onReport = (report: WorkerReport) => {
+      options.onReport(report)
+      const shares = members().map((member) => member.report.connections)
+      const connections = surplusConnections(report.connections, shares)
+      // Also none: what it was to end before may have ended by itself.
+      hand.send({ kind: 'shed', connections })
+    }
+    const hand = hire({ ...options, onReport, order })
     place.hand = hand
     void hand.ended.then((end) => {
       place.hand = undefined

@@ -12,6 +12,8 @@ export interface WorkerReport {
   readonly cacheEntries: number
   readonly readiness: Readiness
   readonly blocksNumber: number
+  /** Open now, idle ones too. */
+  readonly connections: number
   /** Who was let in since the last report. */
   readonly seen: readonly SeenCertificate[]
 }
@@ -32,6 +34,8 @@ export type ToWorker =
   | { readonly kind: 'listen'; readonly address: ListenAddress }
   | { readonly kind: 'seen'; readonly seen: readonly SeenCertificate[] }
   | { readonly kind: 'ask'; readonly question: number }
+  /** To end so many connections, each with its next answer. */
+  | { readonly kind: 'shed'; readonly connections: number }
   | { readonly kind: 'stop' }
 
 export type FromWorker =

@@ -4,6 +4,7 @@ import { deviceKey } from '../../store/device-registry.ts'
 import type { SeenCertificate } from '../../store/running.ts'
 import { type Gate, openGate } from '../gate.ts'
 import { createLastSeen, type LastSeen } from '../last-seen.ts'
+import { connectionCount } from '../lifecycle.ts'
 import { listenOn } from '../listeners.ts'
 import { createLog } from '../log.ts'
 import { createTally, registerProcess } from '../metrics.ts'
@@ -37,6 +38,7 @@ export function createWorker(channel: Channel): (message: ToWorker) => void {
   return (message) => {
     if (message.kind === 'seen') opened?.restore(message.seen)
     if (message.kind === 'ask') void opened?.answer(message.question)
+    if (message.kind === 'shed') opened?.shed(message.connections)
     // Starting, listening and stopping come one after the other.
     underWay = underWay
       .then(() => obey(message))
@@ -51,6 +53,7 @@ export function createWorker(channel: Channel): (message: ToWorker) => void {
 interface Opened {
   listen(address: Config['listen']): Promise<void>
   restore(seen: readonly SeenCertificate[]): void
+  shed(connections: number): void
   answer(question: number): Promise<void>
   stop(): Promise<void>
 }
@@ -70,23 +73,25 @@ async function open({ number, values, seen }: StartOrder, channel: Channel): Pro
   const events = { onReplaced: () => void send(), onRefused: () => void send() }
   const gate = await openGate({ config, log, filesLog, tally, lastSeen, nowSeconds, ...events })
   const takeNews = newsOf(lastSeen)
-  const report = (): WorkerReport => ({
+  const report = async (): Promise<WorkerReport> => ({
+    connections: await connectionCount(gate.server),
     tally,
     cacheEntries: gate.cacheEntries(),
     readiness: readiness(gate.trust, undefined, nowSeconds(), gate.isDraining()),
     blocksNumber: gate.trust.current.blocks.number,
     seen: takeNews(),
   })
-  const send = () => channel.send({ kind: 'report', report: report() })
+  const send = async () => channel.send({ kind: 'report', report: await report() })
   await send()
   const timer = setInterval(() => void send(), REPORT_MILLISECONDS)
   timer.unref()
   return {
     listen: (address) => listen(gate, address, channel),
     restore: (others) => lastSeen.restore(others),
+    shed: gate.shed,
     answer: async (question) => {
       const told = await metrics.getMetricsAsJSON()
-      await channel.send({ kind: 'answer', question, report: report(), metrics: told })
+      await channel.send({ kind: 'answer', question, report: await report(), metrics: told })
     },
     stop: async () => {
       await gate.drain()

@@ -27,8 +27,8 @@ export interface VerifyService extends Discretion {
   nowSeconds(): number
   /** To be waited for if this process has stood still, and may not know what was changed meanwhile. */
   catchUp(): Promise<unknown> | undefined
-  /** Whether answers end their connection, because the service is stopping. */
-  isDraining(): boolean
+  /** Whether this answer ends its connection: the service is stopping, or another process has fewer. */
+  endsConnection(): boolean
   countDecision(decision: Decision, seconds: number): void
   /** Where to note that somebody was let in; `undefined` if nobody keeps that. */
   seenOf(identity: Identity): Seen | undefined
@@ -183,7 +183,7 @@ interface Answer {
 
 function end(service: VerifyService, res: ServerResponse, { status, headers, body }: Answer): void {
   // Node only reads them, whatever its types say.
-  const raw = service.isDraining() ? [...headers, 'Connection', 'close'] : (headers as string[])
+  const raw = service.endsConnection() ? [...headers, 'Connection', 'close'] : (headers as string[])
   res.writeHead(status, raw)
   res.end(body)
 }
