@@ -9,6 +9,7 @@ import { addDeviceNow } from '../support/cluster.ts'
 import {
   type Answer,
   asked,
+  type Connection,
   exchange,
   header,
   openConnection,
@@ -194,7 +195,16 @@ test('A revocation is in force in all workers within a second', async (context) 
   const connections = await Promise.all(
     Array.from({ length: CONNECTIONS }, () => openConnection(service.port)),
   )
-  const ask = () => Promise.all(connections.map((connection) => connection.send(question)))
+  const askOn = async (connection: Connection, index: number) => {
+    const answer = await connection.send(question)
+    // A worker that has more than its share gives some up.
+    if (answer !== undefined && header(answer, 'Connection') === 'close') {
+      connection.close()
+      connections[index] = await openConnection(service.port)
+    }
+    return answer
+  }
+  const ask = () => Promise.all(connections.map(askOn))
   await until('all let it in', async () => (await ask()).every((answer) => answer?.status === 200))
   const command = spawn(process.execPath, [MAIN, 'device', 'revoke', 'Phone of Ada'], {
     env: service.environment,

@@ -88,7 +88,8 @@ export async function startCrew(options: CrewOptions): Promise<Crew> {
     const order = { number, values: options.values, seen: options.seen() }
     const onReport = (report: WorkerReport) => {
       options.onReport(report)
-      const shares = members().map((member) => member.report.connections)
+      const serving = members().filter(({ isServing }) => isServing)
+      const shares = serving.map((member) => member.report.connections)
       const connections = surplusConnections(report.connections, shares)
       // Also none: what it was to end before may have ended by itself.
       hand.send({ kind: 'shed', connections })
