@@ -163,7 +163,7 @@ const runFaulty = (place: string, { argv }: Case, fault: Fault): Promise<FaultyR
   runWithFault([MAIN, ...argv], fault, { cwd: place })
 
 describe('whenever it is killed, the directory works and the same command can be run again', {
-  concurrency: 2,
+  concurrency: 3,
 }, () => {
   for (const [index, given] of CASES.entries()) {
     test(`certlatch ${given.argv.slice(0, 3).join(' ')}`, async (context) => {
@@ -191,7 +191,7 @@ describe('whenever it is killed, the directory works and the same command can be
 })
 
 describe('a disk that is full for a moment is told in one line, and the command can be run again', {
-  concurrency: 2,
+  concurrency: 3,
 }, () => {
   for (const [index, given] of CASES.entries()) {
     test(`certlatch ${given.argv.slice(0, 3).join(' ')}`, async () => {
