@@ -1,7 +1,7 @@
 import type { Server } from 'node:http'
 import type { Config } from '../config/config.ts'
 import type { Snapshot } from '../store/snapshot.ts'
-import type { TrustStore } from '../store/trust-store.ts'
+import type { Origin, TrustStore } from '../store/trust-store.ts'
 import { createVerifyApp } from './app.ts'
 import { createAudit, describeMalformed } from './audit.ts'
 import { createCheckBudget } from './check-budget.ts'
@@ -20,6 +20,8 @@ export interface GateOptions {
   readonly filesLog: Log
   readonly tally: Tally
   readonly lastSeen: LastSeen
+  /** What another process has in force, to begin with. */
+  readonly origin?: Origin
   nowSeconds(): number
   /** Changed files have come into force. */
   onReplaced(): void
@@ -48,8 +50,8 @@ export async function openGate(options: GateOptions): Promise<Gate> {
     judge = createJudge(config, snapshot, tally.cache, lastSeen, budget)
     options.onReplaced()
   }
-  const { filesLog, onRefused } = options
-  const trust = await openFiles(config, tally, filesLog, onReplaced, onRefused)
+  const { filesLog, origin, onRefused } = options
+  const trust = await openFiles({ config, tally, log: filesLog, origin, onReplaced, onRefused })
   let judge = createJudge(config, trust.current, tally.cache, lastSeen, budget)
   let draining = false
   let surplus = 0

@@ -5,11 +5,12 @@ import { dataPaths, prepareDataDirectory } from '../store/data-directory.ts'
 import { describeFileError } from '../store/files.ts'
 import { readPolicySource } from '../store/rules.ts'
 import type { Snapshot } from '../store/snapshot.ts'
+import { policyParser, readRegularFile, type TrustFiles } from '../store/trust-files.ts'
 import {
+  inheritTrustStore,
+  type Origin,
   openTrustStore,
-  policyParser,
-  readRegularFile,
-  type TrustFiles,
+  type TrustEvents,
   type TrustStore,
 } from '../store/trust-store.ts'
 import { describeChanges } from './changes.ts'
@@ -104,16 +105,22 @@ export function trustFiles(config: Config): TrustFiles {
   }
 }
 
+export interface OpenFilesOptions {
+  readonly config: Config
+  readonly tally: Tally
+  readonly log: Log
+  /** What another process has in force, to begin with. */
+  readonly origin?: Origin | undefined
+  onReplaced(snapshot: Snapshot): void
+  onRefused(): void
+}
+
 /** Reads all files and watches them. Throws a StartError that tells everything wrong with them. */
-export async function openFiles(
-  config: Config,
-  tally: Tally,
-  log: Log,
-  onReplaced: (snapshot: Snapshot) => void,
-  onRefused: () => void,
-): Promise<TrustStore> {
+export async function openFiles(options: OpenFilesOptions): Promise<TrustStore> {
+  const { config, tally, log, origin, onReplaced, onRefused } = options
   let before: Snapshot | undefined
-  const opened = await openTrustStore(trustFiles(config), {
+  const files = trustFiles(config)
+  const events: TrustEvents = {
     onReplaced: (snapshot) => {
       tally.reloads += 1
       onReplaced(snapshot)
@@ -129,7 +136,10 @@ export async function openFiles(
         log.error({ problem }, 'changed files are refused; the state before stays in force')
       }
     },
-  })
+  }
+  const opened = await (origin === undefined
+    ? openTrustStore(files, events)
+    : inheritTrustStore(files, events, origin))
   if (!opened.ok) throw new StartError(opened.problems)
   before = opened.store.current
   return opened.store

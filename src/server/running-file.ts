@@ -1,7 +1,13 @@
 import { hostname } from 'node:os'
 import { describeFileError } from '../store/files.ts'
 import { machineIdentity } from '../store/lock-holder.ts'
-import { type RunningState, readLastSeen, runningId, writeRunning } from '../store/running.ts'
+import {
+  type RunningState,
+  readLastSeen,
+  readRunning,
+  runningId,
+  writeRunning,
+} from '../store/running.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import type { LastSeen } from './last-seen.ts'
 import type { Log } from './log.ts'
@@ -15,7 +21,7 @@ export interface RunningFile {
   write(): Promise<void>
   /** Writes it for the last time. */
   close(): Promise<void>
-  /** Writes no more: where nothing could be listened on, the file may be somebody else's. */
+  /** It could not listen: writes for the last time, unless the file is of another one that runs. */
   abandon(): Promise<void>
 }
 
@@ -64,6 +70,8 @@ export async function openRunningFile(options: RunningFileOptions): Promise<Runn
   // Two containers may have one host name; a restart in the same one finds its file again.
   const id = runningId(`${host} ${(await machineIdentity()) ?? ''}`, listen)
   const startedAt = nowSeconds()
+  const before = await readRunning(folder).catch(() => [])
+  const isAnothers = before.some((service) => service.id === id && service.isFresh)
   let problem: string | undefined
   let underWay: Promise<void> = Promise.resolve()
 
@@ -115,7 +123,7 @@ export async function openRunningFile(options: RunningFileOptions): Promise<Runn
     },
     abandon: () => {
       clearInterval(timer)
-      return underWay
+      return isAnothers ? underWay : inTurn(nowSeconds())
     },
   }
 }

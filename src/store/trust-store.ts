@@ -1,33 +1,19 @@
-import { createHash } from 'node:crypto'
-import { readFile, stat } from 'node:fs/promises'
 import { setTimeout as wait } from 'node:timers/promises'
-import { readRegistryFolder } from './device-registry.ts'
 import { type Look, lookAtFiles } from './file-look.ts'
-import { describeFileError, errorCode } from './files.ts'
-import type { PolicySource } from './rules.ts'
 import { compileSnapshot, type Snapshot, type Source, type Sources } from './snapshot.ts'
+import {
+  contentsOf,
+  digest,
+  type FileContents,
+  filePaths,
+  readSources,
+  sourcesOf,
+  type TrustFiles,
+} from './trust-files.ts'
 
-/** A file or folder, and how messages call it: with the setting that names it, if one does. */
-interface NamedPath {
-  readonly path: string
-  readonly name: string
-}
-
-/** Which files make a snapshot. */
-export interface TrustFiles {
-  readonly authorities: NamedPath
-  /** `undefined`: none is configured. */
-  readonly revocationLists: NamedPath | undefined
-  readonly sessionKeys: NamedPath
-  /** `undefined` with an external CA. */
-  readonly devices: NamedPath | undefined
-  /** Files that need not be there. */
-  readonly adopted: NamedPath
-  readonly blocks: NamedPath
-  readonly undelivered: NamedPath
-  /** `undefined`: none is configured. */
-  readonly policy: (NamedPath & Pick<PolicySource, 'trustedProxies'>) | undefined
-  readonly staleRevocationList: 'deny' | 'allow'
+/** Of what a snapshot was made, so that another process can begin with it: plain data. */
+export interface Origin extends Pick<Snapshot, 'newestLists'> {
+  readonly contents: FileContents
 }
 
 /** What happened to the files while the service runs. */
@@ -39,6 +25,8 @@ export interface TrustEvents {
 
 export interface TrustStore {
   readonly current: Snapshot
+  /** Of the current one. */
+  readonly origin: Origin
   /** What is wrong with the files as they are now; empty while they are the ones in force. */
   readonly problems: readonly string[]
   /** Looks at the files at once, and answers when that is done. */
@@ -76,95 +64,20 @@ export async function openTrustStore(
   return { ok: true, store: watch(files, events, compiled.snapshot, seen, read.sources) }
 }
 
-const filePaths = (files: TrustFiles): readonly (string | undefined)[] =>
-  [
-    ...[files.authorities, files.revocationLists, files.sessionKeys, files.devices],
-    ...[files.adopted, files.blocks, files.undelivered, files.policy],
-  ].map((file) => file?.path)
-
-type ReadSources =
-  | { readonly ok: true; readonly sources: Sources }
-  | { readonly ok: false; readonly problems: readonly string[] }
-
-async function readSources(files: TrustFiles): Promise<ReadSources> {
-  const problems: string[] = []
-  const attempt = async <T>(
-    file: NamedPath | undefined,
-    read: (path: string) => Promise<T>,
-  ): Promise<T | undefined> => {
-    try {
-      return file && (await read(file.path))
-    } catch (error) {
-      problems.push(`${file?.name} ${describeFileError(error)}`)
-      return undefined
-    }
-  }
-  const source = async (file: NamedPath | undefined): Promise<Source | undefined> => {
-    const content = await attempt(file, readRegularFile)
-    return file && content && { name: file.name, content }
-  }
-  const optional = async (file: NamedPath): Promise<Source | undefined> => {
-    const content = await attempt(file, readIfThere)
-    return content && { name: file.name, content }
-  }
-  const authorities = await source(files.authorities)
-  const revocationLists = await source(files.revocationLists)
-  const sessionKeys = await source(files.sessionKeys)
-  const adopted = await optional(files.adopted)
-  const blocks = await optional(files.blocks)
-  const undelivered = await optional(files.undelivered)
-  const rules = await source(files.policy)
-  const entries = await attempt(files.devices, readRegistryFolder)
-  if (problems.length > 0 || authorities === undefined || sessionKeys === undefined) {
-    return { ok: false, problems }
-  }
-  const devices = files.devices && entries && { name: files.devices.name, files: entries }
-  const policy = files.policy && rules && { ...files.policy, ...rules, parse: await policyParser() }
-  return {
-    ok: true,
-    sources: {
-      ...{ authorities, revocationLists, sessionKeys, devices },
-      ...{ adopted, blocks, undelivered, policy },
-    },
-  }
-}
-
-export async function policyParser(): Promise<PolicySource['parse']> {
-  return (await import('../policy/parse.ts')).parsePolicy
-}
-
-/** What is no regular file (a pipe) might never end. */
-export async function readRegularFile(path: string): Promise<Buffer> {
-  if (!(await stat(path)).isFile()) throw Object.assign(new Error(path), { code: 'EISDIR' })
-  return await readFile(path)
-}
-
-async function readIfThere(path: string): Promise<Buffer | undefined> {
-  try {
-    return await readRegularFile(path)
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return undefined
-    throw error
-  }
-}
-
-/** Equal for two readings exactly if they found the same. */
-function digest(read: ReadSources): string {
-  const parts = read.ok ? contents(read.sources) : read.problems
-  const joined = createHash('sha256')
-  for (const part of parts) joined.update(`${part.length}:`).update(part)
-  return joined.digest('base64')
-}
-
-function contents(sources: Sources): readonly (Buffer | string)[] {
-  const { authorities, revocationLists, sessionKeys, devices, policy } = sources
-  const { adopted, blocks, undelivered } = sources
-  const entries = devices === undefined ? [] : [...devices.files].flat()
-  // What is missing must differ from what is empty, and each from its neighbour.
-  const optional = [revocationLists, adopted, blocks, undelivered, policy].flatMap((source) =>
-    source === undefined ? ['-'] : ['+', source.content],
-  )
-  return [authorities.content, sessionKeys.content, ...optional, ...entries]
+/**
+ * Begins with what another process has in force, whatever the files are like now. The next look at
+ * them, or `refresh`, takes them over or refuses them as that process would.
+ */
+export async function inheritTrustStore(
+  files: TrustFiles,
+  events: TrustEvents,
+  { contents, newestLists }: Origin,
+): Promise<OpenedTrustStore> {
+  const sources = await sourcesOf(files, contents)
+  const compiled = compileSnapshot(sources, files.staleRevocationList, undefined)
+  if (!compiled.ok) return compiled
+  const snapshot = { ...compiled.snapshot, newestLists }
+  return { ok: true, store: watch(files, events, snapshot, undefined, sources) }
 }
 
 /** What is in force, and how other files come to be. */
@@ -188,6 +101,9 @@ function holdSnapshot(
     get current() {
       return current
     },
+    get origin(): Origin {
+      return { contents: contentsOf(good), newestLists: current.newestLists }
+    },
     /** Answers what is wrong with them; then what was in force stays, but what closes more counts. */
     take: (sources: Sources): readonly string[] => {
       const problems = take(sources)
@@ -205,7 +121,7 @@ function watch(
   files: TrustFiles,
   events: TrustEvents,
   first: Snapshot,
-  firstLook: Look,
+  firstLook: Look | undefined,
   firstSources: Sources,
 ): TrustStore {
   const held = holdSnapshot(files.staleRevocationList, events, first, firstSources)
@@ -262,6 +178,9 @@ function watch(
   return {
     get current() {
       return held.current
+    },
+    get origin() {
+      return held.origin
     },
     get problems() {
       return problems

@@ -7,6 +7,7 @@ import {
   lowestInForce,
   type Member,
   sumInto,
+  surplusConnections,
 } from '../../src/server/cluster/aggregate.ts'
 import { restartDelay } from '../../src/server/cluster/crew.ts'
 import { countDecision, createTally } from '../../src/server/metrics.ts'
@@ -70,6 +71,7 @@ interface Told {
   readonly blocksNumber?: number
   readonly isServing?: boolean
   readonly silentMilliseconds?: number
+  readonly connections?: number
 }
 
 const member = (number: number, told: Told = {}): Member => ({
@@ -80,7 +82,7 @@ const member = (number: number, told: Told = {}): Member => ({
     tally: createTally(),
     cacheEntries: 0,
     readiness: { ...GOOD, ...told.readiness },
-    connections: 0,
+    connections: told.connections ?? 0,
     blocksNumber: told.blocksNumber ?? 5,
     seen: [],
   },
@@ -153,3 +155,30 @@ test('A worker that dies again and again is waited for ever longer, up to half a
     [100, 200, 400, 800, 1_600, 3_200, 6_400, 12_800, 25_600, 30_000, 30_000],
   )
 })
+
+for (const [own, all, surplus] of [
+  [48, [48, 0], 24],
+  [0, [48, 0], 0],
+  [30, [30, 10, 8], 14],
+  [9, [9, 0], 0],
+  [10, [10, 0], 5],
+  [30, [30, 24], 0],
+  [3, [3], 0],
+  [0, [0, 0], 0],
+] as const) {
+  test(`A worker with ${own} of ${all.join(' and ')} connections ends ${surplus}`, () => {
+    const members = all.map((connections, index) => member(index + 1, { connections }))
+    assert.equal(surplusConnections(own, members), surplus)
+  })
+}
+
+for (const [what, told] of [
+  ['does not serve yet', { isServing: false }],
+  ['hangs', { silentMilliseconds: 3_000 }],
+] as const) {
+  test(`A worker ends none of its connections for one that ${what}`, () => {
+    const members = [member(1, { connections: 60 }), member(2, told)]
+    assert.equal(surplusConnections(60, members), 0)
+    assert.equal(surplusConnections(60, [member(2, told)]), 0)
+  })
+}

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict'
 import cluster from 'node:cluster'
-import { writeFile } from 'node:fs/promises'
+import { rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { availableParallelism } from 'node:os'
 import { test } from 'node:test'
-import { surplusConnections } from '../../src/server/cluster/crew.ts'
 import { StartError } from '../../src/server/start-error.ts'
 import { dataPaths } from '../../src/store/data-directory.ts'
 import { readRunning } from '../../src/store/running.ts'
@@ -210,21 +209,6 @@ test('Of what one worker has taken alone another gets its share, and no question
   close(open)
 })
 
-for (const [own, all, surplus] of [
-  [48, [48, 0], 24],
-  [0, [48, 0], 0],
-  [30, [30, 10, 8], 14],
-  [9, [9, 0], 0],
-  [10, [10, 0], 5],
-  [30, [30, 24], 0],
-  [3, [3], 0],
-  [0, [0, 0], 0],
-] as const) {
-  test(`A worker with ${own} of ${all.join(' and ')} connections ends ${surplus}`, () => {
-    assert.equal(surplusConnections(own, all), surplus)
-  })
-}
-
 test('While they stop, a connection that is kept loses no question', async (context) => {
   const service = await startTestCluster(context)
   let answered = 0
@@ -293,8 +277,7 @@ test('A port in use keeps all from starting, and leaves no process behind', asyn
     const [told] = await readRunning(dataPaths(dataDir).running)
     if (name === 'CERTLATCH_LISTEN') {
       assert.equal(told?.state.listen, `127.0.0.1:${address.port}`)
-      // Whoever listens there may be another certlatch, whose file this is.
-      assert.equal(told.state.stoppedAt, undefined)
+      assert.notEqual(told.state.stoppedAt, undefined)
     }
   }
 })
@@ -308,12 +291,73 @@ test('A change that is refused is told once by each process, and the state befor
   assert.equal(status, 200)
   assert.equal(checks.find(({ name }: { name: string }) => name === 'files').ok, false)
   assert.equal(await service.metric('certlatch_reload_failures_total'), 1)
-  // A worker that dies now cannot be replaced until the file is whole again.
-  present(workers()[0]).process.kill('SIGKILL')
-  await until('it was tried', () =>
-    refusals().some(({ msg, problems }) => msg === 'a worker has ended' && problems !== undefined),
-  )
-  assert.equal((await service.ask()).status, 403)
+})
+
+const restarts = (service: TestCluster) => service.metric('certlatch_worker_restarts_total')
+
+/** Kills all workers, one after another: the port that the system has chosen must not be closed. */
+async function replaceAll(service: TestCluster): Promise<void> {
+  const all = workers()
+  for (const worker of all) {
+    const before = present(await restarts(service))
+    worker.process.kill('SIGKILL')
+    await until('it is replaced', async () => {
+      if (present(await restarts(service)) === before) return false
+      return (await service.metric('certlatch_workers')) === all.length
+    })
+  }
+}
+
+test('While files are refused, who takes the place of a dead worker goes on with the state before', async (context) => {
+  const service = await startTestCluster(context)
+  const { sessionKeys, blocks } = dataPaths(service.dataDir)
+  const ada = await addDeviceNow(service.dataDir, 'Phone of Ada')
+  const bob = await addDeviceNow(service.dataDir, 'Phone of Bob')
+  await service.refresh()
+  await replaceAll(service)
+  const opened = await service.ask(ada)
+  const cookie = sessionOf(opened)
+  const environment = { CERTLATCH_DATA_DIR: service.dataDir }
+  const signedOut = await certlatchNow(['device', 'sign-out', 'Phone of Ada'], environment)
+  assert.equal(signedOut.exitCode, 0, signedOut.stderr)
+  const { keySet } = await service.readiness()
+
+  await rm(blocks)
+  await service.refresh()
+  await writeFile(sessionKeys, 'nonsense')
+  await service.refresh()
+  await replaceAll(service)
+  const { status, keySet: after, checks } = await service.readiness()
+  assert.deepEqual([status, after], [200, keySet])
+  assert.equal(checks.find(({ name }: { name: string }) => name === 'files').ok, false)
+  const connections = await connectToAll(service)
+  assert.ok(await allAnswer(connections, bob, 200))
+  // The block is of a file that is gone.
+  assert.ok(await allAnswer(connections, [['Cookie', cookie]], 403))
+  close(connections)
+})
+
+test('A device comes for the first time on a day, whichever worker it comes to', async (context) => {
+  const service = await startTestCluster(context)
+  const certificate = await addDeviceNow(service.dataDir, 'Phone of Ada')
+  await service.refresh()
+  await replaceAll(service)
+  const connections = await connectToAll(service)
+  const [first] = connections
+  assert.ok(await allAnswer(connections.slice(0, 1), certificate, 200))
+  assert.ok(first)
+  const seen = { device: 'Phone of Ada', via: 'certificate' }
+  await until('the primary knows it', async () => {
+    return (
+      (await service.metric('certlatch_device_last_seen_timestamp_seconds', seen)) !== undefined
+    )
+  })
+  // Told to the others before they are asked for their metrics.
+  await service.series()
+  assert.ok(await allAnswer(connections, certificate, 200))
+  close(connections)
+  const told = service.log.lines().filter(({ msg }) => msg === 'first opening of the day')
+  assert.equal(told.length, 1)
 })
 
 test('CERTLATCH_WORKERS that is no number ends with exit code 2, and more than cores is warned of', async () => {

@@ -7,6 +7,7 @@ import type { Values } from '../../src/config/config.ts'
 import { startService } from '../../src/server/start.ts'
 import { StartError } from '../../src/server/start-error.ts'
 import { dataPaths } from '../../src/store/data-directory.ts'
+import { readRunning } from '../../src/store/running.ts'
 import {
   captureLog,
   configOf,
@@ -216,6 +217,30 @@ test('A port in use is told with its setting, for each of the two listeners', as
       `${setting} 127.0.0.1:${port} is in use by another process: stop that one, or choose another port`,
     ])
   }
+})
+
+test('A start that fails leaves no service that commands would wait for', async () => {
+  const port = await takenPort()
+  const dataDir = await temporaryFolder()
+  const listen = `127.0.0.1:${port}`
+  await startProblems({ CERTLATCH_DATA_DIR: dataDir, CERTLATCH_LISTEN: listen })
+  const { running } = dataPaths(dataDir)
+  const [left] = await readRunning(running)
+  assert.equal(left?.state.listen, listen)
+  assert.notEqual(left.state.stoppedAt, undefined)
+})
+
+test('A start that finds another service in its place leaves the file of that one as it is', async (context) => {
+  const service = await startTestService(context)
+  const listen = `127.0.0.1:${service.port}`
+  // One that was told its port writes its file by it before it listens.
+  const running = dataPaths(service.dataDir).running
+  await startProblems({ CERTLATCH_DATA_DIR: service.dataDir, CERTLATCH_LISTEN: listen })
+  const states = (await readRunning(running)).map(({ state }) => state)
+  assert.deepEqual(
+    states.map((state) => [state.listen, state.stoppedAt]),
+    [[listen, undefined]],
+  )
 })
 
 test('When the second listener fails the first is closed again', async (context) => {

@@ -1,7 +1,7 @@
 import { deviceKey } from '../../store/device-registry.ts'
 import type { SeenCertificate } from '../../store/running.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
-import type { LastSeen } from '../last-seen.ts'
+import type { LastSeen, Seen } from '../last-seen.ts'
 import type { Tally } from '../metrics.ts'
 import type { Check, Readiness } from '../routes/operations.ts'
 import type { InForce } from '../running-file.ts'
@@ -41,8 +41,19 @@ export function sumInto(total: Tally, parts: readonly Tally[]): void {
   }
 }
 
-/** Notes that a worker has let somebody in, unless another one has done so later. */
-export function noteSeen(lastSeen: LastSeen, { registry }: Snapshot, entry: SeenCertificate): void {
+const DAY_SECONDS = 86_400
+const dayOf = ({ certificateAt, sessionAt }: Seen): number =>
+  Math.floor(Math.max(certificateAt, sessionAt) / DAY_SECONDS)
+
+/**
+ * Notes that a worker has let somebody in, unless another one has done so later. Answers whether that
+ * was the first time on that day.
+ */
+export function noteSeen(
+  lastSeen: LastSeen,
+  { registry }: Snapshot,
+  entry: SeenCertificate,
+): boolean {
   const { issuerKeyHash, serial, name, sha256, notAfter } = entry
   const certificate = {
     ...{ issuerKeyHash, serial, name },
@@ -51,8 +62,10 @@ export function noteSeen(lastSeen: LastSeen, { registry }: Snapshot, entry: Seen
   }
   const isListed = registry?.byCertificate.has(deviceKey(issuerKeyHash, serial)) === true
   const slot = isListed ? lastSeen.ofDevice(certificate, name) : lastSeen.ofOther(certificate, name)
+  const before = dayOf(slot)
   slot.certificateAt = Math.max(slot.certificateAt, entry.certificateAt)
   slot.sessionAt = Math.max(slot.sessionAt, entry.sessionAt)
+  return dayOf(slot) > before
 }
 
 /** What holds in every process: a command that waits for a change must wait for the last of them. */
@@ -142,4 +155,26 @@ function workersCheck(
         ? `${serving.length} of ${wanted} serve`
         : `${serving.length} of ${wanted} serve; not heard of for seconds: ${numbers}`,
   }
+}
+
+/** Fewer than that, or a quarter, is chance. */
+const FEW_CONNECTIONS = 4
+
+/** Older words are of a worker that hangs: what others end for it they would get back. */
+const HEARD_MILLISECONDS = 2_500
+
+/**
+ * How many of its connections a worker has to end. All accept from one socket, and who is awake takes
+ * what a proxy opens at once and then keeps: without this, often one of two workers answers everything.
+ */
+export function surplusConnections(own: number, members: readonly Member[]): number {
+  const shares = members
+    .filter(
+      ({ isServing, silentMilliseconds }) => isServing && silentMilliseconds < HEARD_MILLISECONDS,
+    )
+    .map(({ report }) => report.connections)
+  if (shares.length === 0) return 0
+  const share = shares.reduce((sum, connections) => sum + connections, 0) / shares.length
+  const surplus = Math.floor(own - share)
+  return surplus > Math.max(FEW_CONNECTIONS, share / 4) ? surplus : 0
 }

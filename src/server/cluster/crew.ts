@@ -3,11 +3,12 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { DestinationStream } from 'pino'
 import type { ListenAddress, Values } from '../../config/config.ts'
 import type { SeenCertificate } from '../../store/running.ts'
+import type { Origin } from '../../store/trust-store.ts'
 import type { Log } from '../log.ts'
 import { StartError } from '../start-error.ts'
-import type { Member } from './aggregate.ts'
+import { type Member, surplusConnections } from './aggregate.ts'
 import { type Hand, hire } from './hand.ts'
-import type { ProcessMetrics, WorkerReport } from './messages.ts'
+import type { ProcessMetrics, StartOrder, WorkerReport } from './messages.ts'
 
 export interface CrewOptions {
   readonly count: number
@@ -17,6 +18,8 @@ export interface CrewOptions {
   readonly logDestination: DestinationStream
   /** Who was seen so far, for a worker that comes later. */
   seen(): readonly SeenCertificate[]
+  /** Of what is in force now, likewise. */
+  origin(): Origin
   onReport(report: WorkerReport): void
   /** Before the first of them: `members` are those who have said anything by then. */
   onHiring(members: () => readonly Member[]): void
@@ -53,19 +56,6 @@ export function restartDelay(shortLives: number): number {
  */
 const ROLLING_MILLISECONDS = 1_000
 
-/** Fewer than that, or a quarter, is chance. */
-const FEW_CONNECTIONS = 4
-
-/**
- * How many of its connections a worker has to end. All accept from one socket, and who is awake takes
- * what a proxy opens at once and then keeps: without this, often one of two workers answers everything.
- */
-export function surplusConnections(own: number, all: readonly number[]): number {
-  const share = all.reduce((sum, connections) => sum + connections, 0) / all.length
-  const surplus = Math.floor(own - share)
-  return surplus > Math.max(FEW_CONNECTIONS, share / 4) ? surplus : 0
-}
-
 interface Place {
   readonly number: number
   hand: Hand | undefined
@@ -79,22 +69,20 @@ export async function startCrew(options: CrewOptions): Promise<Crew> {
   const places: readonly Place[] = Array.from({ length: count }, (_, index) => ({
     ...{ number: index + 1, hand: undefined, shortLives: 0, timer: undefined },
   }))
-  let hasStarted = false
-  let restarts = 0
-  let stopping = false
+  let [hasStarted, stopping, restarts] = [false, false, 0]
 
   const fill = (place: Place): Hand => {
     const { number } = place
-    const order = { number, values: options.values, seen: options.seen() }
+    const order = (): StartOrder => ({
+      ...{ number, values: options.values, seen: options.seen(), origin: options.origin() },
+    })
     const onReport = (report: WorkerReport) => {
       options.onReport(report)
-      const serving = members().filter(({ isServing }) => isServing)
-      const shares = serving.map((member) => member.report.connections)
-      const connections = surplusConnections(report.connections, shares)
       // Also none: what it was to end before may have ended by itself.
-      hand.send({ kind: 'shed', connections })
+      const connections = surplusConnections(report.connections, members())
+      if (!stopping) hand.send({ kind: 'shed', connections })
     }
-    const hand = hire({ ...options, onReport, order })
+    const hand = hire({ ...options, onReport, number, order })
     place.hand = hand
     void hand.ended.then((end) => {
       place.hand = undefined
@@ -112,6 +100,7 @@ export async function startCrew(options: CrewOptions): Promise<Crew> {
     return hand
   }
   const hands = () => places.flatMap(({ hand }) => hand ?? [])
+  const heard = () => hands().filter(({ report }) => report !== undefined)
   const members = () => hands().flatMap((hand) => hand.member() ?? [])
   const stop = async () => {
     stopping = true
@@ -140,7 +129,7 @@ export async function startCrew(options: CrewOptions): Promise<Crew> {
         for (const hand of hands()) hand.send({ kind: 'seen', seen })
       },
       gather: async () =>
-        (await Promise.all(hands().map((hand) => hand.ask()))).filter((told) => told !== undefined),
+        (await Promise.all(heard().map((hand) => hand.ask()))).filter((told) => told !== undefined),
       stop,
     }
   } catch (error) {

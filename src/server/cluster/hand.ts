@@ -6,9 +6,12 @@ import type { DestinationStream } from 'pino'
 import type { ListenAddress } from '../../config/config.ts'
 import type { Member } from './aggregate.ts'
 import type { FromWorker, ProcessMetrics, StartOrder, ToWorker, WorkerReport } from './messages.ts'
+import { watchSilence } from './silence.ts'
 
 export interface HireOptions {
-  readonly order: StartOrder
+  readonly number: number
+  /** Asked for once the worker can take it: what it says is as new as can be. */
+  order(): StartOrder
   readonly logDestination: DestinationStream
   readonly listen: ListenAddress
   onReport(report: WorkerReport): void
@@ -63,8 +66,8 @@ export function hire(options: HireOptions): Hand {
     if (worker.isConnected()) worker.send(message, () => {})
   }
   const questions = createQuestions(send)
-  const silence = watchSilence(() => {
-    problems = [`it has said nothing for ${SILENT_SECONDS} seconds, and was killed`]
+  const silence = watchSilence((seconds) => {
+    problems = [`it has said nothing for ${seconds} seconds, and was killed`]
     worker.process.kill('SIGKILL')
   })
   const take = (taken: WorkerReport) => {
@@ -78,7 +81,7 @@ export function hire(options: HireOptions): Hand {
   }
   worker.on('message', (message: FromWorker) => {
     if (message.kind === 'hello') {
-      send(isStopping ? { kind: 'stop' } : { kind: 'start', order: options.order })
+      send(isStopping ? { kind: 'stop' } : { kind: 'start', order: options.order() })
     }
     if (message.kind === 'log') options.logDestination.write(message.line)
     else if (message.kind === 'unfit') problems = message.problems
@@ -103,7 +106,7 @@ export function hire(options: HireOptions): Hand {
     ended,
     member: () =>
       report && {
-        number: options.order.number,
+        number: options.number,
         isServing,
         report,
         silentMilliseconds: performance.now() - reportedAt,
@@ -129,26 +132,6 @@ function fork(): Worker {
   cluster.schedulingPolicy = cluster.SCHED_NONE
   cluster.setupPrimary({ exec: PROGRAM, args: [], serialization: 'advanced' })
   return cluster.fork()
-}
-
-/** A worker reports each second. One that is silent for so long keeps connections from an answer. */
-const SILENT_SECONDS = 15
-
-/** Counts seconds from the first word on, so that a pause of this process is no silence of the worker. */
-function watchSilence(onTooLong: () => void) {
-  let silentSeconds = 0
-  let timer: NodeJS.Timeout | undefined
-  const count = () => {
-    silentSeconds += 1
-    if (silentSeconds > SILENT_SECONDS) onTooLong()
-  }
-  return {
-    hear: () => {
-      silentSeconds = 0
-      timer ??= setInterval(count, 1_000).unref()
-    },
-    close: () => clearInterval(timer),
-  }
 }
 
 /** What a worker was asked and has not answered yet. */

@@ -2,6 +2,7 @@ import type { AddressInfo } from 'node:net'
 import type { Registry } from 'prom-client'
 import type { ListenAddress, Values } from '../../config/config.ts'
 import type { SeenCertificate } from '../../store/running.ts'
+import type { Origin } from '../../store/trust-store.ts'
 import type { Tally } from '../metrics.ts'
 import type { Readiness } from '../routes/operations.ts'
 
@@ -26,6 +27,11 @@ export interface StartOrder {
   readonly values: Values
   /** Who was seen before it was there. */
   readonly seen: readonly SeenCertificate[]
+  /**
+   * What is in force: files that the others refuse must not be all that this one knows of, and who
+   * takes the place of another goes no further back than the others.
+   */
+  readonly origin: Origin
 }
 
 export type ToWorker =

@@ -27,7 +27,7 @@ export interface ClusterOptions extends Omit<StartOptions, 'now'> {
 
 /**
  * Builds the service in several processes. The workers answer `/verify`, each from files that it
- * reads itself; this one makes what a first start needs, answers on the admin listener for all of
+ * reads itself once it has what this one has in force; this one makes what a first start needs, answers on the admin listener for all of
  * them, and tells commands what all of them have in force.
  */
 export async function startCluster(options: ClusterOptions): Promise<RunningService> {
@@ -40,7 +40,8 @@ export async function startCluster(options: ClusterOptions): Promise<RunningServ
   const lastSeen = createLastSeen()
   const state: State = { crew: undefined, members: () => [], running: undefined, draining: false }
   const tellCommands = () => void state.running?.write()
-  const trust = await openFiles(config, tally, log, tellCommands, tellCommands)
+  const tell = { onReplaced: tellCommands, onRefused: tellCommands }
+  const trust = await openFiles({ config, tally, log, ...tell })
   warnOfFiles(config, trust.current, nowSeconds(), log)
   const stopWatchingAge = watchAge(trust, nowSeconds, log)
   const shared = { config, log, tally, lastSeen, trust }
@@ -51,8 +52,7 @@ export async function startCluster(options: ClusterOptions): Promise<RunningServ
     observation.close()
     await state.crew?.stop()
   }
-  const { sessionTtlSeconds } = config
-  const told = { ...shared, version, nowSeconds, sessionTtlSeconds }
+  const told = { ...shared, version, nowSeconds, sessionTtlSeconds: config.sessionTtlSeconds }
   const openFile = async (listen: string) => {
     state.running = await openRunningFile({
       ...told,
@@ -171,7 +171,9 @@ async function openCrew(
   }
   let told = ''
   const onReport = ({ seen }: WorkerReport) => {
-    for (const entry of seen) noteSeen(lastSeen, trust.current, entry)
+    const firstToday = seen.filter((entry) => noteSeen(lastSeen, trust.current, entry))
+    // Else each of them would tell of it.
+    if (firstToday.length > 0) state.crew?.restore(firstToday)
     addUp()
     const members = state.members()
     const holds = JSON.stringify([
@@ -188,6 +190,7 @@ async function openCrew(
     },
     listen: config.listen,
     seen: () => lastSeen.all(),
+    origin: () => trust.origin,
     onEnded: (report) => {
       sumInto(retired, [retired, report.tally])
       addUp()

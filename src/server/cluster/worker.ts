@@ -58,7 +58,8 @@ interface Opened {
   stop(): Promise<void>
 }
 
-async function open({ number, values, seen }: StartOrder, channel: Channel): Promise<Opened> {
+async function open(order: StartOrder, channel: Channel): Promise<Opened> {
+  const { number, values, seen, origin } = order
   const config = configOf(values)
   const destination = { write: (line: string) => void channel.send({ kind: 'log', line }) }
   const log = createLog(config.logLevel, destination, config.logFormat).child({ worker: number })
@@ -71,7 +72,8 @@ async function open({ number, values, seen }: StartOrder, channel: Channel): Pro
   // The primary reads the same files and tells of them once; what only this process finds, it tells.
   const filesLog = log.child({}, { level: 'error' })
   const events = { onReplaced: () => void send(), onRefused: () => void send() }
-  const gate = await openGate({ config, log, filesLog, tally, lastSeen, nowSeconds, ...events })
+  const kept = { tally, lastSeen, origin }
+  const gate = await openGate({ config, log, filesLog, ...kept, nowSeconds, ...events })
   const takeNews = newsOf(lastSeen)
   const report = async (): Promise<WorkerReport> => ({
     connections: await connectionCount(gate.server),
