@@ -153,7 +153,7 @@ export function describe(
 
 function readName(given: string, what: 'device' | 'owner'): string {
   const name = normalizeName(given)
-  const problem = deviceNameProblem(name)
+  const problem = deviceNameProblem(name, what === 'owner' ? 'Ada Lovelace' : undefined)
   if (problem !== undefined) throw new AdministrationError(`the ${what}'s name ${problem}`, 2)
   return name
 }

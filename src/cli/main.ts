@@ -224,6 +224,10 @@ function readArguments(command: Command, argv: readonly string[]): Arguments {
 
 /** The first sentence of what parseArgs throws, as ours: `Unknown option '--x'. To specify…` */
 function inOurVoice({ message }: Error): string {
+  const dashed = /argument is ambiguous.* use '(--[a-z-]+)=/s.exec(message)?.[1]
+  if (dashed !== undefined) {
+    return `option "${dashed}" expects a value; one that begins with a dash is written ${dashed}=-…`
+  }
   const [first = ''] = message.split(/\.\s(?=[A-Z])/)
   const sentence = first.replace(/'(.*)'/, '"$1"')
   return `${sentence.slice(0, 1).toLowerCase()}${sentence.slice(1)}`

@@ -37,12 +37,12 @@ export const normalizeName = (text: string): string =>
     .trim()
 
 /**
- * What is wrong with a name that somebody wants to give to a device or its owner, and what would be
- * right, as a clause that follows the name; `undefined` for a good one.
+ * What is wrong with a name that somebody wants to give to a device, its owner or a CA, and what would
+ * be right, as a clause that follows the name; `undefined` for a good one.
  */
-export function deviceNameProblem(text: string): string | undefined {
+export function deviceNameProblem(text: string, example = "Ada's phone"): string | undefined {
   const normal = normalizeName(text)
-  if (normal === '') return 'is empty; say what the device is, like "Ada\'s phone"'
+  if (normal === '') return `is empty; write one, like "${example}"`
   const length = [...normal].length
   if (length > MAX_CHARACTERS) {
     return `is ${length} characters long; a certificate has room for ${MAX_CHARACTERS}`

@@ -10,6 +10,11 @@ export function createVerifyApp(service: VerifyService, sessionTtlSeconds: numbe
   const app = createApp((error) => service.logError(error))
   app.use(verifyRoute(service))
   app.use(pagesRoute(sessionTtlSeconds))
+  // Koa answers 404, which closes as well; without a line nobody would know why.
+  app.use(({ url }) => {
+    // Whoever comes through the proxy may ask for what he likes there.
+    if (!url.startsWith('/.certlatch/')) service.audit.misdirected(url)
+  })
   return app
 }
 

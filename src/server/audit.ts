@@ -33,6 +33,8 @@ interface MalformedRequest {
 export interface Audit {
   refused(deny: Deny, describe: () => RefusedCircumstances | MalformedRequest): void
   allowed(allow: Allow, isFirstToday: boolean, describe: () => Circumstances): void
+  /** Something else was asked than there is: a proxy that was set up wrongly, most likely. */
+  misdirected(target: string): void
   /** Tells what was left out though no other refusal has come since; at the end, of what goes on too. */
   tellLeftOut(isEnd: boolean): void
 }
@@ -46,11 +48,12 @@ const MOST_SESSION_WINDOWS = 1_000
 /**
  * Tells what is not routine. Refusals: at most ten of one reason in ten seconds, for the first ones
  * tell what goes on, and a flood must cost neither disk nor time. Sessions: one line an hour for
- * each device and cause. How many were left out stands in the next line of its kind.
+ * each device and cause. Questions for what there is not: one in ten seconds. How many were left out stands in the next line of its kind.
  */
 export function createAudit(log: Log, nowMilliseconds: () => number): Audit {
   const refusals = new Map<string, Window>()
   const sessions = new Map<string, Window>()
+  const misdirected = new Map<string, Window>()
   return {
     tellLeftOut: (isEnd) => {
       const now = nowMilliseconds()
@@ -83,6 +86,12 @@ export function createAudit(log: Log, nowMilliseconds: () => number): Audit {
       if (!isTold) return
       const fields = { ...who, cause, ...describe(), ...(leftOut > 0 && { leftOut }) }
       log.info(fields, cause === 'renewed' ? 'session renewed' : 'session opened')
+    },
+    misdirected: (target) => {
+      const { isTold, leftOut } = sample(misdirected, '', 1, WINDOW_MILLISECONDS, nowMilliseconds())
+      if (!isTold) return
+      const fields = { path: visible(loggedPath(target)), ...(leftOut > 0 && { leftOut }) }
+      log.warn(fields, 'not found: the proxy has to ask /verify')
     },
   }
 }

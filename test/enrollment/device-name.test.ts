@@ -29,7 +29,7 @@ for (const name of GOOD) {
   })
 }
 
-const EMPTY = /^is empty; say what the device is/
+const EMPTY = /^is empty; write one, like "Ada's phone"$/
 const LONG = /^is 65 characters long; a certificate has room for 64$/
 const UNSEEN = /^has control, direction or invisible characters; type it anew/
 const SPELLING = /^is not in its normal spelling; write it "Ada é"/

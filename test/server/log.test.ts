@@ -152,6 +152,31 @@ test('Who sends what is not HTTP is told as far as CERTLATCH_LOG_CLIENT lets it,
   }
 })
 
+test('A proxy that asks another path than /verify is told of, once in a while', async (context) => {
+  const service = await startTestService(context)
+  for (const target of ['/verify/?code=SECRET', '//verify', '/', '/.certlatch/elsewhere']) {
+    const { status } = await service.ask([], { target })
+    assert.equal(status, 404)
+  }
+  const told = linesOf(service, 'not found: the proxy has to ask /verify')
+  assert.deepEqual(told, [{ path: '/verify/' }])
+})
+
+test('Of questions for other paths those that were left out are counted', () => {
+  const log = captureLog()
+  const now = { milliseconds: 0 }
+  const audit = createAudit(createLog('info', log.destination, 'json'), () => now.milliseconds)
+  for (const milliseconds of [0, 9_999, 10_000]) {
+    now.milliseconds = milliseconds
+    audit.misdirected('http://gate/verify')
+  }
+  const told = log.lines().map(({ path, leftOut }) => [path, leftOut])
+  assert.deepEqual(told, [
+    ['…', undefined],
+    ['…', 1],
+  ])
+})
+
 test('Long methods and hosts are cut', async (context) => {
   const service = await startTestService(context)
   await service.ask([

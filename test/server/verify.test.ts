@@ -512,7 +512,7 @@ async function routeOn(context: TestContext, parts: Partial<VerifyService>) {
     },
     logClient: 'full',
     deviceOf: () => undefined,
-    audit: { refused: () => {}, allowed: () => {}, tellLeftOut: () => {} },
+    audit: { refused: () => {}, allowed: () => {}, misdirected: () => {}, tellLeftOut: () => {} },
     logError: (error) => logged.push(error),
     ...parts,
   }
@@ -604,7 +604,7 @@ test('A fault of the files or while minting closes too', async (context) => {
 test('A fault in a counter or in the log closes too', async (context) => {
   const { ask, logged } = await routeOn(context, {
     grounds: () => grounds({}),
-    audit: { refused: bug, allowed: bug, tellLeftOut: bug },
+    audit: { refused: bug, allowed: bug, misdirected: bug, tellLeftOut: bug },
   })
   assertRefused(await ask())
   assert.equal(logged.length, 1)

@@ -8,6 +8,7 @@ import { AdministrationError } from '../../administration/problem.ts'
 import type { Config } from '../../config/config.ts'
 import { quote } from '../../config/text.ts'
 import { deviceNameProblem, normalizeName } from '../../enrollment/device-name.ts'
+import type { Device } from '../../store/device-registry.ts'
 import { choiceFlag, daysFlag, noNames, textFlag } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
 import { askSecret, settingsOf } from '../own-authority.ts'
@@ -94,7 +95,7 @@ export function readAuthorityName(invocation: Invocation): string | undefined {
   const given = textFlag(invocation, 'name')
   if (given === undefined) return undefined
   const name = normalizeName(given)
-  const problem = deviceNameProblem(name)
+  const problem = deviceNameProblem(name, 'Lovelace family')
   if (problem === undefined) return name
   throw new AdministrationError(`--name ${quote(given)} ${problem}`, 2)
 }
@@ -158,6 +159,7 @@ async function adopt(invocation: Invocation, config: Config): Promise<ExitCode> 
   const adoption = await readAdoption(files, encryptWith, ask, nowSeconds())
   tellAdoption(invocation, adoption, files.allowUnlisted)
   if (invocation.flags['dry-run'] === true) {
+    for (const device of adoption.devices) terminal.print(describeDevice(device))
     terminal.tell('--dry-run: nothing was written')
     return 0
   }
@@ -166,6 +168,11 @@ async function adopt(invocation: Invocation, config: Config): Promise<ExitCode> 
   for (const path of made) terminal.print(`made ${path}`)
   tellNext(invocation, config)
   return 0
+}
+
+function describeDevice({ name, certificates }: Device): string {
+  const isRevoked = certificates.every(({ revokedAt }) => revokedAt !== undefined)
+  return isRevoked ? `device "${name}", revoked` : `device "${name}"`
 }
 
 function adoptedFiles(invocation: Invocation): AdoptedFiles {
