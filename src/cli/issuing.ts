@@ -130,7 +130,7 @@ async function readRequest(path: string): Promise<Buffer> {
     []
   const read = readSigningRequest(der)
   if (read.ok) return read.request.publicKeyInfo
-  throw new AdministrationError(`--csr ${path} ${read.problem}`)
+  throw new AdministrationError(`--csr ${path} ${read.problem}`, 2)
 }
 
 /**

@@ -1,15 +1,15 @@
 import { join } from 'node:path'
 import { freePort } from '../support/free-port.ts'
 import { FRONTS, type Front } from './fronts.ts'
-import { type Generator, loadAtRate, type Slice } from './load.ts'
+import { type Generator, loadAtRate, type Slice, type TimedSlice } from './load.ts'
 import { type Oauth, prepareOauth } from './peers.ts'
 import { type RunningServer, startProgram, startServer } from './processes.ts'
 import { type Headers, headersOf, type Scene, settingsOf, writeFiles } from './scene.ts'
-import { inHundredths, median, type Spread, spread } from './statistics.ts'
+import { inHundredths, median, percentile, type Spread, spread } from './statistics.ts'
 import { requestsFile } from './target.ts'
 import { BARE, CERTLATCH } from './targets.ts'
 
-/** One way through one proxy: medians of all rounds. */
+/** One way through one proxy: medians of all rounds, and latencies of all requests of all rounds. */
 export interface Passage {
   readonly proxy: string
   /** Whom the proxy asks. */
@@ -38,8 +38,13 @@ export interface BehindPace {
   readonly warmUpSeconds: number
   readonly rounds: number
   readonly sliceSeconds: number
+  /** Of which the latencies are. */
   readonly perSecond: number
+  readonly latencySeconds: number
 }
+
+/** Connections and the generator itself are new in the first moment. */
+const LEAD_IN_SECONDS = 0.5
 
 interface Way {
   readonly proxy: Front['name']
@@ -50,16 +55,17 @@ interface Way {
   readonly samples: Sample[]
 }
 
-type Sample = Pick<Passage, 'requestsPerSecond' | 'p50' | 'p99' | 'cpuMicroseconds'>
+type Sample = Pick<Passage, 'requestsPerSecond' | 'cpuMicroseconds'> & Pick<TimedSlice, 'latencies'>
 
 /** Each of these proxies that this machine has, asking nobody, a bare server and certlatch, in turn. */
 export async function measureBehind(
   folder: string,
   scene: Scene,
   generator: Generator,
-  { proxies, warmUpSeconds, rounds, sliceSeconds, perSecond }: BehindPace,
+  pace: BehindPace,
   tell: (line: string) => void,
 ): Promise<readonly Passage[]> {
+  const { proxies, warmUpSeconds, rounds, sliceSeconds, perSecond, latencySeconds } = pace
   const passages: Passage[] = []
   const oauth = await prepareOauth(folder).catch(() => undefined)
   for (const front of FRONTS.filter(({ name }) => proxies.includes(name))) {
@@ -74,14 +80,14 @@ export async function measureBehind(
           const before = await cpuOf(way)
           const load = await generator.load(way.port, way.requests, sliceSeconds)
           const cpu = (await cpuOf(way)) - before
-          const rate = await loadAtRate(way.port, way.requests, perSecond, sliceSeconds)
+          const { port, requests } = way
+          const rate = await loadAtRate(port, requests, perSecond, latencySeconds, LEAD_IN_SECONDS)
           check(way, load)
           check(way, rate)
           way.samples.push({
             requestsPerSecond: load.requests / load.seconds,
             cpuMicroseconds: (cpu * 1e6) / load.requests,
-            p50: rate.p50,
-            p99: rate.p99,
+            latencies: rate.latencies,
           })
         }
       }
@@ -183,22 +189,26 @@ function check({ proxy, asks }: Way, { requests, refused, broken }: Slice): void
 function summarise(ways: readonly Way[]): readonly Passage[] {
   const samplesOf = (asks: Passage['asks']) => ways.find((way) => way.asks === asks)?.samples ?? []
   const [nobody, bare] = [samplesOf('nobody'), samplesOf('bare node:http')]
-  return ways.map(({ proxy, asks, samples }) => {
-    const middle = (key: keyof Sample) => median(samples.map((sample) => sample[key]))
-    return {
-      proxy,
-      asks,
-      requestsPerSecond: middle('requestsPerSecond'),
-      p50: middle('p50'),
-      p99: middle('p99'),
-      cpuMicroseconds: middle('cpuMicroseconds'),
-      ofNobody: compare(samples, nobody),
-      ofBare: compare(samples, bare),
-    }
-  })
+  return ways.map(({ proxy, asks, samples }) => ({
+    proxy,
+    asks,
+    requestsPerSecond: median(samples.map(({ requestsPerSecond }) => requestsPerSecond)),
+    p50: latency(samples, 0.5),
+    p99: latency(samples, 0.99),
+    cpuMicroseconds: median(samples.map(({ cpuMicroseconds }) => cpuMicroseconds)),
+    ofNobody: compare(samples, nobody),
+    ofBare: compare(samples, bare),
+  }))
 }
 
-/** Round by round: the machine drifts from one to the next. */
+/** Of all rounds together: of a single one the slowest hundredth is ten requests or so. */
+const latency = (samples: readonly Sample[], share: number): number =>
+  percentile(
+    samples.flatMap(({ latencies }) => latencies),
+    share,
+  )
+
+/** Ratios round by round: the machine drifts from one to the next. */
 function compare(samples: readonly Sample[], others: readonly Sample[]): Comparison {
   const each = (of: (one: Sample, other: Sample) => number): readonly number[] =>
     samples.flatMap((one, round) => {
@@ -208,14 +218,15 @@ function compare(samples: readonly Sample[], others: readonly Sample[]): Compari
   return {
     requests: spread(each((one, other) => one.requestsPerSecond / other.requestsPerSecond)),
     cpu: spread(each((one, other) => other.cpuMicroseconds / one.cpuMicroseconds)),
-    p50More: median(each((one, other) => one.p50 - other.p50)),
-    p99More: median(each((one, other) => one.p99 - other.p99)),
+    p50More: latency(samples, 0.5) - latency(others, 0.5),
+    p99More: latency(samples, 0.99) - latency(others, 0.99),
   }
 }
 
 /** A table of it, with what asking costs against the same proxy that asks nobody, or a bare server. */
-export function writePassages(passages: readonly Passage[], { perSecond }: BehindPace): string {
+export function writePassages(passages: readonly Passage[], pace: BehindPace): string {
   if (passages.length === 0) return ''
+  const { perSecond, latencySeconds, rounds } = pace
   const rows = passages.map((passage) => {
     const { proxy, asks, requestsPerSecond, cpuMicroseconds, ofNobody, ofBare } = passage
     const isOpen = asks === 'nobody'
@@ -237,7 +248,7 @@ export function writePassages(passages: readonly Passage[], { perSecond }: Behin
     return `| ${cells.join(' | ')} |`
   })
   return `
-Through a real proxy, HTTP without TLS, a known cookie; proxy, whom it asks and application share one core, the generator has the other. Ratios and differences are of each round, and of these the median (least to most). Latency is at ${perSecond} requests a second, each measured from when it was due; in brackets what it is more than of asking nobody, and than of asking a bare server.
+Through a real proxy, HTTP without TLS, a known cookie; proxy, whom it asks and application share one core, the generator has the other. Ratios are of each round, and of these the median (least to most). Latency is at ${perSecond} requests a second, each measured from when it was due, ${perSecond * latencySeconds * rounds} for each line; in brackets what it is more than of asking nobody, and than of asking a bare server.
 
 | proxy | asks | requests/s | of asking nobody | of asking a bare server | the same, by CPU | CPU µs, all processes | p50 ms | p99 ms |
 |---|---|---|---|---|---|---|---|---|

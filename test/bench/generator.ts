@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import type { Slice } from './load.ts'
+import { percentile } from './statistics.ts'
 
 // What stands in for wrk where there is none: slower, so that the server is less busy than it could
 // be; the report says so. `generator.js <port> <file of requests> <connections> <seconds>`
@@ -48,12 +49,11 @@ function open(): void {
 function stop(): void {
   stopped = true
   const elapsed = (performance.now() - startedAt) / 1000
-  latencies.sort((a, b) => a - b)
   const slice: Slice = {
     requests: latencies.length,
     seconds: elapsed,
-    p50: latencies[Math.floor(latencies.length * 0.5)] ?? 0,
-    p99: latencies[Math.floor(latencies.length * 0.99)] ?? 0,
+    p50: percentile(latencies, 0.5),
+    p99: percentile(latencies, 0.99),
     refused,
     broken,
   }

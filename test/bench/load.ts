@@ -17,6 +17,11 @@ export interface Slice {
   readonly broken: number
 }
 
+export interface TimedSlice extends Slice {
+  /** Milliseconds of each request, in the order of the answers. */
+  readonly latencies: readonly number[]
+}
+
 /** Where the generator runs: on a core of its own, or wherever there is room. */
 export type Core = 'own' | 'any'
 
@@ -53,18 +58,22 @@ export async function findGenerator(): Promise<Generator> {
   }
 }
 
-/** Latency at a fixed rate, by a generator of our own: wrk's only load is as much as goes. */
+/** Latency at a fixed rate, after a lead-in that does not count, by a generator of our own: wrk's only load is as much as goes. */
 export const loadAtRate = (
   port: number,
   requests: string,
   perSecond: number,
   seconds: number,
-): Promise<Slice> => {
+  leadInSeconds = 0,
+): Promise<TimedSlice> => {
   const script = join(import.meta.dirname, 'open-loop.js')
-  return measure([process.execPath, script, port, requests, perSecond, seconds])
+  return measure([process.execPath, script, port, requests, perSecond, seconds, leadInSeconds])
 }
 
-async function measure(command: readonly (string | number)[], core: Core = 'own'): Promise<Slice> {
+async function measure<T extends Slice>(
+  command: readonly (string | number)[],
+  core: Core = 'own',
+): Promise<T> {
   const words = command.map(String)
   const [program = '', ...rest] = core === 'own' ? await pinned(GENERATOR_CORE, words) : words
   const { stdout } = await run(program, rest)

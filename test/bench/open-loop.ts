@@ -1,18 +1,24 @@
 import { readFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
+import type { TimedSlice } from './load.ts'
+import { percentile } from './statistics.ts'
 
 // Requests at a fixed rate, whatever the answers do: each is measured from the moment at which it was
 // due, so that waiting behind a slow answer counts. Prints one line of JSON.
-// `open-loop.js <port> <file of requests> <requests a second> <seconds>`
-const [, , port, file = '', rate, seconds] = process.argv
+// Those of the first `lead-in` seconds are left out: they open connections, and this process is new.
+// `open-loop.js <port> <file of requests> <requests a second> <seconds> <lead-in>`
+const [, , port, file = '', rate, seconds, leadIn] = process.argv
 
 const requests = readFileSync(file, 'latin1').split('\0')
 /** Near a request no timer: that is a millisecond late, as much as is measured. */
 const TIMER_IS_LATE = 2
 const latencies: number[] = []
 const idle: Socket[] = []
-const [interval, total] = [1000 / Number(rate), Number(rate) * Number(seconds)]
+const interval = 1000 / Number(rate)
+const uncounted = Number(rate) * Number(leadIn)
+const total = uncounted + Number(rate) * Number(seconds)
 let sent = 0
+let answered = 0
 let refused = 0
 let broken = 0
 
@@ -21,10 +27,10 @@ tick()
 
 function tick(): void {
   while (sent < total && performance.now() >= startedAt + sent * interval) {
-    ask(requests[sent % requests.length] ?? '', startedAt + sent * interval)
+    ask(requests[sent % requests.length] ?? '', startedAt + sent * interval, sent >= uncounted)
     sent += 1
   }
-  if (latencies.length + broken >= total) report()
+  if (answered + broken >= total) report()
   else rest(startedAt + sent * interval - performance.now())
 }
 
@@ -39,7 +45,7 @@ function rest(milliseconds: number): void {
 }
 
 /** On a connection that waits for nothing, or on a new one. */
-function ask(request: string, dueAt: number): void {
+function ask(request: string, dueAt: number, counts: boolean): void {
   const socket = idle.pop() ?? connect({ port: Number(port), host: '127.0.0.1', noDelay: true })
   let received = ''
   const fail = () => {
@@ -52,7 +58,8 @@ function ask(request: string, dueAt: number): void {
     if (headEnd === -1) return
     const length = Number(/content-length: (\d+)/i.exec(received)?.[1] ?? 0)
     if (received.length < headEnd + 4 + length) return
-    latencies.push(performance.now() - dueAt)
+    answered += 1
+    if (counts) latencies.push(Math.round((performance.now() - dueAt) * 1_000) / 1_000)
     if (!received.startsWith('HTTP/1.1 2')) refused += 1
     socket.off('data', read)
     socket.off('error', fail)
@@ -65,13 +72,12 @@ function ask(request: string, dueAt: number): void {
 }
 
 function report(): void {
-  latencies.sort((a, b) => a - b)
-  const at = (share: number) => latencies[Math.floor(latencies.length * share)] ?? 0
-  const slice = {
+  const slice: TimedSlice = {
     requests: latencies.length,
     seconds: (performance.now() - startedAt) / 1000,
-    p50: at(0.5),
-    p99: at(0.99),
+    p50: percentile(latencies, 0.5),
+    p99: percentile(latencies, 0.99),
+    latencies,
     refused,
     broken,
   }

@@ -27,8 +27,14 @@ const THOROUGH_BEHIND: BehindPace = {
   rounds: 7,
   sliceSeconds: 2,
   perSecond: 500,
+  latencySeconds: 5,
 }
-const QUICK_BEHIND: BehindPace = { ...QUICK, proxies: ['traefik'], perSecond: 500 }
+const QUICK_BEHIND: BehindPace = {
+  ...QUICK,
+  proxies: ['traefik'],
+  perSecond: 500,
+  latencySeconds: 2,
+}
 
 const { values: options } = parseArgs({
   options: {

@@ -15,6 +15,12 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : (upper + (sorted[half - 1] ?? Number.NaN)) / 2
 }
 
+/** What so large a share of the values is below; 0 of none. */
+export function percentile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  return sorted[Math.floor(sorted.length * share)] ?? 0
+}
+
 /** For a table; where there was nothing to measure, a dash. */
 export function inHundredths({ median, least, most }: Spread): string {
   const [middle, from, to] = [median, least, most].map((value) => value.toFixed(2))

@@ -21,7 +21,7 @@ const BAD: readonly (readonly [argv: string, exitCode: 1 | 2, said: RegExp])[] =
   ['device add Tablet --days -1', 2, /; see certlatch device add --help$/],
   ['device add Tablet --days 1.5', 2, /--days is "1\.5": expected a whole number/],
   ['device add Tablet --days 99999999', 2, /expected a whole number/],
-  ['device add Tablet --csr CA.PEM', 1, /is not a certificate signing request \(PKCS #10\)/],
+  ['device add Tablet --csr CA.PEM', 2, /is not a certificate signing request \(PKCS #10\)/],
   ['device add Tablet --csr /no/file', 2, /--csr \/no\/file does not exist$/],
   ['device add Tablet --certificate LEAF.PEM', 1, /certificate-untrusted; no CA in .* signed it$/],
   ['device block --certificate LEAF.PEM', 1, /has signed it, so it opens nothing; there is noth/],
