@@ -43,7 +43,10 @@ export function readOriginalRequest(headers: RequestHeaders): OriginalRequest | 
   const path = uri === undefined ? undefined : readPath(uri)
   if (method === undefined || !TOKEN.test(method)) return undefined
   if (scheme === undefined || host === undefined || path === undefined) return undefined
-  return { method, scheme, ...host, path, isWebSocket: headers.webSocketKey !== undefined }
+  // Over HTTP/2 (RFC 8441) a WebSocket has no key: HAProxy makes one up for the application.
+  const { webSocketKey, webSocketVersion } = headers
+  const isWebSocket = webSocketKey !== undefined || webSocketVersion !== undefined
+  return { method, scheme, ...host, path, isWebSocket }
 }
 
 /** The name in lower case, without final dot, and the port apart; `undefined` if it is none. */

@@ -14,6 +14,7 @@ export interface RequestHeaders {
   readonly secFetchMode: string | undefined
   readonly accept: string | undefined
   readonly webSocketKey: string | undefined
+  readonly webSocketVersion: string | undefined
   readonly requestMethod: string | undefined
   readonly proxySecret: string | undefined
   readonly page: string | undefined
@@ -42,6 +43,7 @@ const FIELDS: readonly Field[] = [
   'requestMethod',
   'proxySecret',
   'page',
+  'webSocketVersion',
 ]
 
 const NAMES: Readonly<Record<string, Field>> = {
@@ -59,6 +61,7 @@ const NAMES: Readonly<Record<string, Field>> = {
   'access-control-request-method': 'requestMethod',
   'x-certlatch-proxy-secret': 'proxySecret',
   'x-certlatch-page': 'page',
+  'sec-websocket-version': 'webSocketVersion',
 }
 
 /** How fields that may occur several times become one value (RFC 9110 §5.3, RFC 6265bis §5.8.3). */
@@ -98,7 +101,6 @@ const ORDINARY = [
   'sec-fetch-dest',
   'sec-fetch-user',
   'sec-websocket-extensions',
-  'sec-websocket-version',
   'te',
   'upgrade-insecure-requests',
   'via',
@@ -211,6 +213,7 @@ function build(
     requestMethod: values[12],
     proxySecret: values[13],
     page: values[14],
+    webSocketVersion: values[15],
     repeated,
     alias,
   }

@@ -12,8 +12,8 @@ export function createVerifyApp(service: VerifyService, sessionTtlSeconds: numbe
   app.use(pagesRoute(sessionTtlSeconds))
   // Koa answers 404, which closes as well; without a line nobody would know why.
   app.use(({ url }) => {
-    // Whoever comes through the proxy may ask for what he likes there.
-    if (!url.startsWith('/.certlatch/')) service.audit.misdirected(url)
+    // Whoever comes through the proxy may ask for what he likes there, however he spells it.
+    if (!/(\.|%2e)certlatch/i.test(url)) service.audit.misdirected(url)
   })
   return app
 }

@@ -8,6 +8,7 @@ export const DEVICE_STATES = [
   'active',
   'revoked',
   'blocked',
+  'unfit',
   'replaced',
   'expired',
   'not yet valid',
@@ -102,6 +103,24 @@ const lastUse = ({ certificateAt, sessionAt }: Readonly<Seen>): number =>
 /** A replaced one counts as long as the device has not shown its successor: it is locked out. */
 const ENDING: readonly string[] = ['active', 'expired', 'not yet valid', 'replaced']
 
+interface Held extends Use {
+  readonly state: DeviceState
+  readonly issuedAt: number | undefined
+}
+
+/**
+ * Whether a replaced one was not used any more since its successor is there, and that one is: so it is
+ * after a renewal without overlap. With an overlap something else on the device may go on with it.
+ */
+const isLeft = (one: Held, all: readonly Held[]): boolean =>
+  one.state === 'replaced' &&
+  all.some(
+    (other) =>
+      other.state === 'active' &&
+      lastUse(other) >= one.end &&
+      (other.issuedAt ?? 0) >= Math.max(1, lastUse(one)),
+  )
+
 function describeDevice(
   { name, owner, certificates }: Device,
   snapshot: Snapshot,
@@ -109,12 +128,13 @@ function describeDevice(
   nowSeconds: number,
 ): { readonly status: DeviceStatus; readonly used: readonly Use[] } {
   const known = certificates.map((certificate) => {
-    const { issuerKeyHash, serial, notAfter, endsAt = notAfter } = certificate
+    const { issuerKeyHash, serial, issuedAt, notAfter, endsAt = notAfter } = certificate
     const { certificateAt = 0, sessionAt = 0 } = seen.get(deviceKey(issuerKeyHash, serial)) ?? {}
     const state = stateOf(certificate, snapshot, nowSeconds)
-    return { issuerKeyHash, state, end: Math.min(notAfter, endsAt), certificateAt, sessionAt }
+    const end = Math.min(notAfter, endsAt)
+    return { issuerKeyHash, state, issuedAt, end, certificateAt, sessionAt }
   })
-  const used = inUse(known.filter(({ state }) => ENDING.includes(state)))
+  const used = inUse(known.filter((one) => ENDING.includes(one.state) && !isLeft(one, known)))
   const status = {
     name,
     owner,
@@ -128,7 +148,7 @@ function describeDevice(
 
 /** In the order in which a request would be refused. */
 function stateOf(
-  { issuerKeyHash, serial, notBefore, notAfter, endsAt }: DeviceCertificate,
+  { issuerKeyHash, serial, notBefore, notAfter, endsAt, unfit }: DeviceCertificate,
   { trust }: Snapshot,
   nowSeconds: number,
 ): DeviceState {
@@ -138,6 +158,7 @@ function stateOf(
   if (trust.revocationLists.get(issuerKeyHash)?.serials.has(serial)) return 'revoked'
   if (trust.revoked.has(key)) return 'revoked'
   if (trust.blocked.has(key)) return 'blocked'
+  if (unfit !== undefined) return 'unfit'
   const issuerEnds = Math.max(...issuers.map(({ certificate }) => certificate.notAfter))
   if (nowSeconds > notAfter || nowSeconds > issuerEnds) return 'expired'
   if (endsAt !== undefined && nowSeconds >= endsAt) return 'replaced'

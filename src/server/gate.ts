@@ -43,14 +43,15 @@ export interface Gate {
 
 /** Throws a StartError that tells everything wrong with the files. */
 export async function openGate(options: GateOptions): Promise<Gate> {
-  const { config, log, tally, lastSeen, nowSeconds } = options
+  // Nothing below may hold `options`: the origin in it is large, and old soon.
+  const { config, log, filesLog, tally, lastSeen, origin, nowSeconds } = options
+  const { onReplaced: tellReplaced, onRefused } = options
   // Outlives the snapshots: else each of them would fill it again.
   const budget = createCheckBudget(config.trustedProxies, () => performance.now())
   const onReplaced = (snapshot: Snapshot) => {
     judge = createJudge(config, snapshot, tally.cache, lastSeen, budget)
-    options.onReplaced()
+    tellReplaced()
   }
-  const { filesLog, origin, onRefused } = options
   const trust = await openFiles({ config, tally, log: filesLog, origin, onReplaced, onRefused })
   let judge = createJudge(config, trust.current, tally.cache, lastSeen, budget)
   let draining = false

@@ -21,7 +21,9 @@ export interface RunningFile {
   write(): Promise<void>
   /** Writes it for the last time. */
   close(): Promise<void>
-  /** It could not listen: writes for the last time, unless the file is of another one that runs. */
+  /** It listens, so the file is its own, and is written. */
+  own(): Promise<void>
+  /** It could not listen: writes for the last time, unless the file may be that of another one. */
   abandon(): Promise<void>
 }
 
@@ -71,7 +73,8 @@ export async function openRunningFile(options: RunningFileOptions): Promise<Runn
   const id = runningId(`${host} ${(await machineIdentity()) ?? ''}`, listen)
   const startedAt = nowSeconds()
   const before = await readRunning(folder).catch(() => [])
-  const isAnothers = before.some((service) => service.id === id && service.isFresh)
+  // Of one that runs, or has just been killed: commands wait for that one until this one listens.
+  let isAnothers = before.some((service) => service.id === id && service.isFresh)
   let problem: string | undefined
   let underWay: Promise<void> = Promise.resolve()
 
@@ -101,6 +104,7 @@ export async function openRunningFile(options: RunningFileOptions): Promise<Runn
   }
   // One after another, so that an older state never replaces a newer one.
   const inTurn = (stoppedAt?: number): Promise<void> => {
+    if (isAnothers) return underWay
     underWay = underWay.then(() => write(stoppedAt))
     return underWay
   }
@@ -121,9 +125,13 @@ export async function openRunningFile(options: RunningFileOptions): Promise<Runn
       clearInterval(timer)
       return inTurn(nowSeconds())
     },
+    own: () => {
+      isAnothers = false
+      return inTurn()
+    },
     abandon: () => {
       clearInterval(timer)
-      return isAnothers ? underWay : inTurn(nowSeconds())
+      return inTurn(nowSeconds())
     },
   }
 }

@@ -90,6 +90,7 @@ export async function startService(options: StartOptions): Promise<RunningServic
   }
   const { address, adminAddress } = await openListeners(gate, admin, config, running)
   if (port === 0) await openFile(describeAddress(address))
+  await running?.own()
   const told = { listen: describeAddress(address), admin: describeAddress(adminAddress), version }
   log.info(told, 'ready')
   return {

@@ -47,9 +47,13 @@ export const filePaths = (files: TrustFiles): readonly (string | undefined)[] =>
     ...[files.adopted, files.blocks, files.undelivered, files.policy],
   ].map((file) => file?.path)
 
+/** What of the files can only close. */
+export type ClosingSources = Partial<Pick<Sources, 'revocationLists' | 'blocks'>>
+
 export type ReadSources =
   | { readonly ok: true; readonly sources: Sources }
-  | { readonly ok: false; readonly problems: readonly string[] }
+  /** Those that could be read all the same. */
+  | { readonly ok: false; readonly problems: readonly string[]; readonly closing: ClosingSources }
 
 export async function readSources(files: TrustFiles): Promise<ReadSources> {
   const problems: string[] = []
@@ -78,15 +82,18 @@ export async function readSources(files: TrustFiles): Promise<ReadSources> {
   }
   const { authorities, sessionKeys } = contents
   if (problems.length > 0 || authorities === undefined || sessionKeys === undefined) {
-    return { ok: false, problems }
+    const revocationLists = named(files.revocationLists, contents.revocationLists)
+    const blocks = named(files.blocks, contents.blocks)
+    return { ok: false, problems, closing: { revocationLists, blocks } }
   }
   return { ok: true, sources: await sourcesOf(files, { ...contents, authorities, sessionKeys }) }
 }
 
+const named = (file: NamedPath | undefined, content: Buffer | undefined): Source | undefined =>
+  file && content && { name: file.name, content }
+
 /** The contents with the names of their files. */
 export async function sourcesOf(files: TrustFiles, contents: FileContents): Promise<Sources> {
-  const named = (file: NamedPath | undefined, content: Buffer | undefined): Source | undefined =>
-    file && content && { name: file.name, content }
   const { authorities, sessionKeys, devices } = contents
   const policy = named(files.policy, contents.policy)
   return {
@@ -133,18 +140,24 @@ async function readIfThere(path: string): Promise<Buffer | undefined> {
 
 /** Equal for two readings exactly if they found the same. */
 export function digest(read: ReadSources): string {
-  const parts = read.ok ? partsOf(contentsOf(read.sources)) : read.problems
+  const parts = read.ok ? partsOf(contentsOf(read.sources)) : closingParts(read)
   const joined = createHash('sha256')
   for (const part of parts) joined.update(`${part.length}:`).update(part)
   return joined.digest('base64')
 }
 
+const closingParts = ({ problems, closing }: Extract<ReadSources, { ok: false }>) => [
+  ...problems,
+  ...optionalParts([closing.revocationLists?.content, closing.blocks?.content]),
+]
+
+/** What is missing must differ from what is empty, and each from its neighbour. */
+const optionalParts = (contents: readonly (Buffer | undefined)[]): readonly (Buffer | string)[] =>
+  contents.flatMap((content) => (content === undefined ? ['-'] : ['+', content]))
+
 function partsOf(contents: FileContents): readonly (Buffer | string)[] {
   const { authorities, revocationLists, sessionKeys, devices, policy } = contents
   const { adopted, blocks, undelivered } = contents
-  // What is missing must differ from what is empty, and each from its neighbour.
-  const optional = [revocationLists, adopted, blocks, undelivered, policy].flatMap((content) =>
-    content === undefined ? ['-'] : ['+', content],
-  )
+  const optional = optionalParts([revocationLists, adopted, blocks, undelivered, policy])
   return [authorities, sessionKeys, ...optional, ...[...(devices ?? [])].flat()]
 }

@@ -1,11 +1,13 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { type Look, lookAtFiles } from './file-look.ts'
-import { compileSnapshot, type Snapshot, type Source, type Sources } from './snapshot.ts'
+import { compileSnapshot, type Snapshot, type Sources } from './snapshot.ts'
 import {
+  type ClosingSources,
   contentsOf,
   digest,
   type FileContents,
   filePaths,
+  type ReadSources,
   readSources,
   sourcesOf,
   type TrustFiles,
@@ -58,7 +60,7 @@ export async function openTrustStore(
 ): Promise<OpenedTrustStore> {
   const seen = await lookAtFiles(filePaths(files), files.devices?.path, undefined)
   const read = await readSources(files)
-  if (!read.ok) return read
+  if (!read.ok) return { ok: false, problems: read.problems }
   const compiled = compileSnapshot(read.sources, files.staleRevocationList, undefined)
   if (!compiled.ok) return compiled
   return { ok: true, store: watch(files, events, compiled.snapshot, seen, read.sources) }
@@ -97,6 +99,13 @@ function holdSnapshot(
     onReplaced(current)
     return []
   }
+  const takeWhatCloses = (sources: ClosingSources) => {
+    for (const part of ['revocationLists', 'blocks'] as const) {
+      const source = sources[part]
+      const isOther = source !== undefined && good[part]?.content.equals(source.content) !== true
+      if (isOther) take({ ...good, [part]: source })
+    }
+  }
   return {
     get current() {
       return current
@@ -105,13 +114,10 @@ function holdSnapshot(
       return { contents: contentsOf(good), newestLists: current.newestLists }
     },
     /** Answers what is wrong with them; then what was in force stays, but what closes more counts. */
-    take: (sources: Sources): readonly string[] => {
-      const problems = take(sources)
-      if (problems.length > 0 && closesMore(sources, good)) {
-        // A rule with a slip of the pen must not keep a lost phone in.
-        const { revocationLists, blocks } = sources
-        take({ ...good, revocationLists, blocks })
-      }
+    take: (read: ReadSources): readonly string[] => {
+      const problems = read.ok ? take(read.sources) : read.problems
+      // A rule with a slip of the pen must not keep a lost phone in, nor a CRL that is none the blocks.
+      if (problems.length > 0) takeWhatCloses(read.ok ? read.sources : read.closing)
       return problems
     },
   }
@@ -145,7 +151,7 @@ function watch(
     const readNow = digest(read)
     if (readNow === readDigest) return
     readDigest = readNow
-    const found = read.ok ? held.take(read.sources) : read.problems
+    const found = held.take(read)
     if (found.length > 0) report(found)
     else problems = []
   }
@@ -191,13 +197,6 @@ function watch(
       nowMilliseconds - lookedAt < STANDSTILL_MILLISECONDS || hanging ? undefined : catchUp(),
     close: () => clearInterval(timer),
   }
-}
-
-/** Whether CRLs or blocks are other ones than those in force. */
-function closesMore({ revocationLists, blocks }: Sources, good: Sources): boolean {
-  const isOther = (one: Source | undefined, other: Source | undefined) =>
-    one !== undefined && (other === undefined || !one.content.equals(other.content))
-  return isOther(revocationLists, good.revocationLists) || isOther(blocks, good.blocks)
 }
 
 const aMoment = (): Promise<unknown> => wait(CATCH_UP_MILLISECONDS, undefined, { ref: false })

@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { CADDY } from './support/proxies.ts'
-import { type Mutation, testProxy, type Unshown, withGate, without } from './support/run.ts'
+import {
+  type Mutation,
+  OF_A_FORGOTTEN_PROXY,
+  testForgottenProxy,
+  testProxy,
+  type Unshown,
+  withGate,
+  without,
+} from './support/run.ts'
 import { pause } from './support/tools.ts'
 
 const FILE = 'Caddyfile'
@@ -137,7 +145,10 @@ const MUTATIONS: readonly Mutation[] = [
 
 const STRUCTURE = 'What stands in it is shown.'
 
+const FORGOTTEN = 'header_up -X-Forwarded-Tls-Client-Cert'
+
 const UNSHOWN: readonly Unshown[] = [
+  { file: FILE, text: FORGOTTEN, reason: OF_A_FORGOTTEN_PROXY },
   { file: FILE, text: '@pages {', reason: STRUCTURE },
   { file: FILE, text: 'reverse_proxy @pages 127.0.0.1:9180 {', reason: STRUCTURE },
   { file: FILE, text: 'servers {', reason: STRUCTURE },
@@ -178,6 +189,7 @@ const UNSHOWN: readonly Unshown[] = [
 ]
 
 const world = testProxy(CADDY, MUTATIONS, UNSHOWN)
+testForgottenProxy(CADDY, FILE, FORGOTTEN)
 
 test('stream_timeout ends a WebSocket that is busy', async () => {
   const shorter = { file: FILE, text: 'stream_timeout 12h', becomes: 'stream_timeout 2s' }

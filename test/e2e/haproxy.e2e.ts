@@ -1,5 +1,7 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
 import { HAPROXY } from './support/proxies.ts'
-import { type Mutation, testProxy, type Unshown, without } from './support/run.ts'
+import { type Mutation, testProxy, type Unshown, withGate, without } from './support/run.ts'
 
 const FILE = 'haproxy.cfg'
 const LUA = 'certlatch.lua'
@@ -218,4 +220,23 @@ const UNSHOWN: readonly Unshown[] = [
   },
 ]
 
-testProxy(HAPROXY, MUTATIONS, UNSHOWN)
+const world = testProxy(HAPROXY, MUTATIONS, UNSHOWN)
+
+test('a WebSocket that another site opens over HTTP/2 is refused: it has no key (RFC 8441)', async () => {
+  await withGate(world(), [], async (gate) => {
+    const { status } = await gate.send({
+      protocol: 'HTTP/2',
+      method: 'CONNECT',
+      path: '/api/websocket',
+      credential: 'ada',
+      headers: [
+        [':protocol', 'websocket'],
+        ['Sec-WebSocket-Version', '13'],
+        ['Origin', 'https://elsewhere.example'],
+        ['Sec-Fetch-Site', 'cross-site'],
+        ['Sec-Fetch-Mode', 'websocket'],
+      ],
+    })
+    assert.equal(status, 403)
+  })
+})

@@ -1,5 +1,12 @@
 import { NGINX } from './support/proxies.ts'
-import { type Mutation, testProxy, type Unshown, without } from './support/run.ts'
+import {
+  type Mutation,
+  OF_A_FORGOTTEN_PROXY,
+  testForgottenProxy,
+  testProxy,
+  type Unshown,
+  without,
+} from './support/run.ts'
 
 const MAIN = 'nginx.conf'
 const ASK = 'ask.conf'
@@ -291,7 +298,10 @@ const MUTATIONS: readonly Mutation[] = [
 const REFUSED_TO_START = 'Without it nginx does not start.'
 const SHOWN_BY_HEADER = 'Without it the variable is unknown, and nginx does not start.'
 
+const FORGOTTEN = 'proxy_set_header X-Forwarded-Tls-Client-Cert "";'
+
 const UNSHOWN: readonly Unshown[] = [
+  { file: ASK, text: FORGOTTEN, reason: OF_A_FORGOTTEN_PROXY },
   {
     file: MAIN,
     text: 'map $uri $certlatch_unverified {\n    default ',
@@ -378,3 +388,4 @@ const UNSHOWN: readonly Unshown[] = [
 ]
 
 testProxy(NGINX, MUTATIONS, UNSHOWN)
+testForgottenProxy(NGINX, ASK, FORGOTTEN)

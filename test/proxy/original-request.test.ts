@@ -237,9 +237,10 @@ describe('the URI', () => {
   })
 })
 
-test('a WebSocket is known by Sec-WebSocket-Key, the one sign that every proxy leaves', () => {
+test('a WebSocket is known by Sec-WebSocket-Key, and over HTTP/2 by Sec-WebSocket-Version', () => {
   assert.equal(read({ 'Sec-WebSocket-Key': 'x' })?.isWebSocket, true)
   assert.equal(read({ 'Sec-WebSocket-Key': '' })?.isWebSocket, true)
+  assert.equal(read({ 'Sec-WebSocket-Version': '13' })?.isWebSocket, true)
   assert.equal(read({ Upgrade: 'websocket', 'X-Forwarded-Proto': 'wss' })?.isWebSocket, false)
 })
 

@@ -21,6 +21,7 @@ const READ: Readonly<Record<string, Field>> = {
   'Sec-Fetch-Mode': 'secFetchMode',
   Accept: 'accept',
   'Sec-WebSocket-Key': 'webSocketKey',
+  'Sec-WebSocket-Version': 'webSocketVersion',
   'Access-Control-Request-Method': 'requestMethod',
   'X-Certlatch-Proxy-Secret': 'proxySecret',
   'X-Certlatch-Page': 'page',

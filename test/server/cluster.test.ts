@@ -348,9 +348,7 @@ test('A device comes for the first time on a day, whichever worker it comes to',
   assert.ok(first)
   const seen = { device: 'Phone of Ada', via: 'certificate' }
   await until('the primary knows it', async () => {
-    return (
-      (await service.metric('certlatch_device_last_seen_timestamp_seconds', seen)) !== undefined
-    )
+    return present(await service.metric('certlatch_device_last_seen_timestamp_seconds', seen)) > 0
   })
   // Told to the others before they are asked for their metrics.
   await service.series()

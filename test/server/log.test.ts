@@ -154,7 +154,8 @@ test('Who sends what is not HTTP is told as far as CERTLATCH_LOG_CLIENT lets it,
 
 test('A proxy that asks another path than /verify is told of, once in a while', async (context) => {
   const service = await startTestService(context)
-  for (const target of ['/verify/?code=SECRET', '//verify', '/', '/.certlatch/elsewhere']) {
+  const pages = ['/.certlatch/elsewhere', '//.CERTLATCH/auth/reset']
+  for (const target of ['/verify/?code=SECRET', '//verify', '/', ...pages]) {
     const { status } = await service.ask([], { target })
     assert.equal(status, 404)
   }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { chmod, chown, readdir, rm, writeFile } from 'node:fs/promises'
+import { chmod, chown, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer, Server } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -233,14 +233,30 @@ test('A start that fails leaves no service that commands would wait for', async 
 test('A start that finds another service in its place leaves the file of that one as it is', async (context) => {
   const service = await startTestService(context)
   const listen = `127.0.0.1:${service.port}`
-  // One that was told its port writes its file by it before it listens.
   const running = dataPaths(service.dataDir).running
+  const [before] = await readRunning(running)
+  assert.equal(before?.state.listen, listen)
   await startProblems({ CERTLATCH_DATA_DIR: service.dataDir, CERTLATCH_LISTEN: listen })
-  const states = (await readRunning(running)).map(({ state }) => state)
+  const after = await readRunning(running)
   assert.deepEqual(
-    states.map((state) => [state.listen, state.stoppedAt]),
-    [[listen, undefined]],
+    after.map(({ state, version }) => ({ state, version })),
+    [{ state: before.state, version: before.version }],
   )
+})
+
+test('A start in the place of one that was killed takes over its file', async (context) => {
+  const dataDir = await temporaryFolder()
+  const first = await startTestService(context, { settings: { CERTLATCH_DATA_DIR: dataDir } })
+  const running = dataPaths(dataDir).running
+  const [name = ''] = await readdir(running)
+  const killed = await readFile(join(running, name))
+  await first.stop()
+  await writeFile(join(running, name), killed)
+  const settings = { CERTLATCH_DATA_DIR: dataDir, CERTLATCH_LISTEN: `127.0.0.1:${first.port}` }
+  await startTestService(context, { settings })
+  const states = await readRunning(running)
+  assert.equal(states.length, 1)
+  assert.ok(states[0]?.isFresh)
 })
 
 test('When the second listener fails the first is closed again', async (context) => {

@@ -167,6 +167,34 @@ test('After a renewal the end is that of the certificate which the device uses',
   assert.equal(devices[0].state, 'active')
 })
 
+test('After a renewal without overlap the end is that of the new one, once that is used', async (context) => {
+  const service = await startTestService(context)
+  const authority = await ownAuthority(service.dataDir)
+  const before = makeLeaf(authority, 'Phone')
+  const renewed = makeLeaf(authority, 'Phone', { notAfter: NOON_SECONDS + 400 * DAY })
+  const entry = ({ serial, notBefore, notAfter }: typeof before) => ({
+    ...{ issuerKeyHash: authority.keyHash, serial, notBefore, notAfter },
+  })
+  const write = (certificates: Parameters<typeof writeDevice>[2]['certificates']) =>
+    writeDevice(dataPaths(service.dataDir).devices, 'abc', {
+      ...{ name: 'Phone', owner: undefined, certificates },
+    })
+  await write([entry(before)])
+  await service.refresh()
+  await service.askWith(before)
+  service.clock.now += 60_000
+  const now = NOON_SECONDS + 60
+  await write([
+    { ...entry(before), endsAt: now },
+    { ...entry(renewed), issuedAt: now },
+  ])
+  await service.refresh()
+  assert.equal(await endMetric(service, 'Phone'), now, 'it has not got the new one yet')
+  service.clock.now += 60_000
+  await service.askWith(renewed)
+  assert.equal(await endMetric(service, 'Phone'), renewed.notAfter)
+})
+
 test('Of two certificates in use the first end is told, whichever came last', async (context) => {
   const service = await startTestService(context)
   const authority = await ownAuthority(service.dataDir)

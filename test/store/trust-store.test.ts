@@ -469,6 +469,37 @@ test('A new CRL is in force though another file is broken, and that is still tol
   assert.equal(opened.store.problems.length, 1)
 })
 
+const NEWER_BLOCKS = JSON.stringify({
+  ...{ schemaVersion: 1, number: 5 },
+  certificates: [{ issuerKeyHash: authority.keyHash, serial: '4a', blockedAt: 5 }],
+  signOuts: [],
+})
+
+test('A new CRL is in force though another file is gone, each time that there is one', async (context) => {
+  const opened = await open(context)
+  await rm(opened.paths.policy)
+  for (const number of [11, 12]) {
+    await replaceFile(opened.paths.crl, list(number), MODE.public)
+    await opened.refresh()
+    assert.equal(numberInForce(opened), BigInt(number))
+    assert.equal(opened.store.problems.length, 1)
+  }
+})
+
+test('A new CRL is in force though the list of blocks is broken, and the other way round', async (context) => {
+  const blocked = ({ store }: Opened) => store.current.trust.blocked.size
+  const one = await open(context)
+  await writeFile(one.files.blocks.path, 'nonsense')
+  await replaceFile(one.paths.crl, list(11), MODE.public)
+  await one.refresh()
+  assert.deepEqual([numberInForce(one), blocked(one)], [11n, 0])
+  const other = await open(context)
+  await writeFile(other.files.blocks.path, NEWER_BLOCKS)
+  await replaceFile(other.paths.crl, 'nonsense', MODE.public)
+  await other.refresh()
+  assert.deepEqual([numberInForce(other), blocked(other)], [10n, 1])
+})
+
 test('Who begins with what another has in force goes on as that one would', async (context) => {
   const first = await open(context)
   const certificates = [

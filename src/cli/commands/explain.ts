@@ -35,7 +35,7 @@ up some ("//", "..") before they ask. Exit code 0: allowed. 1: denied. 2: wrong 
 
 Options:
       --method M          the request's method, GET without it
-      --from ADDRESS      the client's address; without it rules with "from" do not match
+      --from ADDRESS      the client's address; without it only rules that close match by "from"
       --certificate FILE  as if the client showed this certificate, in PEM or DER
       --device NAME       as if it showed the newest certificate of this device
       --cookie -          as if it sent the cookie on standard input: its value, or a Cookie header

@@ -23,7 +23,8 @@ export const ADVICE: Readonly<Record<DenyReason, string>> = {
   'certificate-not-yet-valid': 'look at the clock of this machine and of the CA',
   'certificate-issuer-expired': 'renew the CA',
   'certificate-revoked': `nothing, if it was revoked on purpose; else ${NEW_CERTIFICATE}`,
-  'certificate-blocked': 'lift the block: certlatch device block --remove',
+  'certificate-blocked':
+    'lift the block: certlatch device block --lift, with its --serial or --certificate',
   'certificate-superseded': 'use the newer certificate of this device',
   'certificate-wrong-usage': 'have it issued anew for client authentication',
   'certificate-old-version': 'have it issued anew as X.509 version 3',

@@ -47,7 +47,7 @@ const dayOf = ({ certificateAt, sessionAt }: Seen): number =>
 
 /**
  * Notes that a worker has let somebody in, unless another one has done so later. Answers whether that
- * was the first time on that day.
+ * was a device's first time on that day; of certificates that are in no registry there may be any number.
  */
 export function noteSeen(
   lastSeen: LastSeen,
@@ -65,7 +65,7 @@ export function noteSeen(
   const before = dayOf(slot)
   slot.certificateAt = Math.max(slot.certificateAt, entry.certificateAt)
   slot.sessionAt = Math.max(slot.sessionAt, entry.sessionAt)
-  return dayOf(slot) > before
+  return isListed && dayOf(slot) > before
 }
 
 /** What holds in every process: a command that waits for a change must wait for the last of them. */

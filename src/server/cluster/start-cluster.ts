@@ -27,8 +27,8 @@ export interface ClusterOptions extends Omit<StartOptions, 'now'> {
 
 /**
  * Builds the service in several processes. The workers answer `/verify`, each from files that it
- * reads itself once it has what this one has in force; this one makes what a first start needs, answers on the admin listener for all of
- * them, and tells commands what all of them have in force.
+ * reads itself once it has what this one has in force; this one makes what a first start needs,
+ * answers on the admin listener for all of them, and tells commands what all of them have in force.
  */
 export async function startCluster(options: ClusterOptions): Promise<RunningService> {
   const { config, version } = options
@@ -39,9 +39,8 @@ export async function startCluster(options: ClusterOptions): Promise<RunningServ
   const tally = createTally()
   const lastSeen = createLastSeen()
   const state: State = { crew: undefined, members: () => [], running: undefined, draining: false }
-  const tellCommands = () => void state.running?.write()
-  const tell = { onReplaced: tellCommands, onRefused: tellCommands }
-  const trust = await openFiles({ config, tally, log, ...tell })
+  const onReplaced = () => void state.running?.write()
+  const trust = await openFiles({ config, tally, log, onReplaced, onRefused: onReplaced })
   warnOfFiles(config, trust.current, nowSeconds(), log)
   const stopWatchingAge = watchAge(trust, nowSeconds, log)
   const shared = { config, log, tally, lastSeen, trust }
@@ -80,6 +79,7 @@ export async function startCluster(options: ClusterOptions): Promise<RunningServ
       await openFile(listen)
       crew.restore(lastSeen.all())
     }
+    await state.running?.own()
     const workers = options.count
     log.info({ listen, admin: describeAddress(adminAddress), version, workers }, 'ready')
     return {

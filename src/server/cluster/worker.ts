@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { Registry } from 'prom-client'
 import { type Config, parseConfig } from '../../config/config.ts'
 import { deviceKey } from '../../store/device-registry.ts'
@@ -22,6 +23,9 @@ export interface Channel {
 
 /** How much a worker that is killed can take with it into the grave. */
 const REPORT_MILLISECONDS = 1_000
+
+/** A look at the files that takes longer hangs. */
+const HANGING_MILLISECONDS = 5_000
 
 /** Does what the primary says; answers what to call with each message. */
 export function createWorker(channel: Channel): (message: ToWorker) => void {
@@ -111,8 +115,9 @@ function configOf(values: StartOrder['values']): Config {
 }
 
 async function listen(gate: Gate, address: Config['listen'], channel: Channel): Promise<void> {
-  // What came after the first look, and was confirmed by all others, must hold here as well.
-  await gate.trust.refresh()
+  // What came after the first look, and was confirmed by all others, must hold here as well. Files
+  // that do not answer keep nobody else from serving either.
+  await Promise.race([gate.trust.refresh(), delay(HANGING_MILLISECONDS, undefined, { ref: false })])
   const actual = await listenOn(gate.server, 'CERTLATCH_LISTEN', address)
   await channel.send({ kind: 'serving', address: actual })
 }
