@@ -48,7 +48,8 @@ const MOST_SESSION_WINDOWS = 1_000
 /**
  * Tells what is not routine. Refusals: at most ten of one reason in ten seconds, for the first ones
  * tell what goes on, and a flood must cost neither disk nor time. Sessions: one line an hour for
- * each device and cause. Questions for what there is not: one in ten seconds. How many were left out stands in the next line of its kind.
+ * each device and cause. Questions for what there is not: one in ten seconds. How many were left out
+ * stands in the next line of its kind.
  */
 export function createAudit(log: Log, nowMilliseconds: () => number): Audit {
   const refusals = new Map<string, Window>()

@@ -21,7 +21,7 @@ export interface RunningFile {
   write(): Promise<void>
   /** Writes it for the last time. */
   close(): Promise<void>
-  /** It listens, so the file is its own, and is written. */
+  /** It listens, so the file is its own; it is written now if it was not before. */
   own(): Promise<void>
   /** It could not listen: writes for the last time, unless the file may be that of another one. */
   abandon(): Promise<void>
@@ -126,6 +126,7 @@ export async function openRunningFile(options: RunningFileOptions): Promise<Runn
       return inTurn(nowSeconds())
     },
     own: () => {
+      if (!isAnothers) return underWay
       isAnothers = false
       return inTurn()
     },

@@ -58,7 +58,10 @@ export async function findGenerator(): Promise<Generator> {
   }
 }
 
-/** Latency at a fixed rate, after a lead-in that does not count, by a generator of our own: wrk's only load is as much as goes. */
+/**
+ * Latency at a fixed rate, after a lead-in that does not count, by a generator of our own: wrk's only
+ * load is as much as goes.
+ */
 export const loadAtRate = (
   port: number,
   requests: string,
@@ -76,7 +79,8 @@ async function measure<T extends Slice>(
 ): Promise<T> {
   const words = command.map(String)
   const [program = '', ...rest] = core === 'own' ? await pinned(GENERATOR_CORE, words) : words
-  const { stdout } = await run(program, rest)
+  // All latencies of a slice are in it.
+  const { stdout } = await run(program, rest, { maxBuffer: 64 << 20 })
   const line = stdout.split('\n').find((text) => text.startsWith('{'))
   if (line === undefined) throw new Error(`the generator printed no result:\n${stdout}`)
   return JSON.parse(line)

@@ -252,11 +252,13 @@ test('A start in the place of one that was killed takes over its file', async (c
   const killed = await readFile(join(running, name))
   await first.stop()
   await writeFile(join(running, name), killed)
+  const [left] = await readRunning(running)
   const settings = { CERTLATCH_DATA_DIR: dataDir, CERTLATCH_LISTEN: `127.0.0.1:${first.port}` }
   await startTestService(context, { settings })
   const states = await readRunning(running)
   assert.equal(states.length, 1)
   assert.ok(states[0]?.isFresh)
+  assert.notEqual(states[0].version, left?.version)
 })
 
 test('When the second listener fails the first is closed again', async (context) => {

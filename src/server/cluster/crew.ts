@@ -63,26 +63,29 @@ interface Place {
   timer: NodeJS.Timeout | undefined
 }
 
+const orderOf = ({ values, seen, origin }: CrewOptions, number: number): StartOrder => ({
+  ...{ number, values, seen: seen(), origin: origin() },
+})
+
 /** Starts all workers; throws a StartError, and leaves none behind, if one of them cannot serve. */
 export async function startCrew(options: CrewOptions): Promise<Crew> {
   const { count, log } = options
   const places: readonly Place[] = Array.from({ length: count }, (_, index) => ({
     ...{ number: index + 1, hand: undefined, shortLives: 0, timer: undefined },
   }))
-  let [hasStarted, stopping, restarts] = [false, false, 0]
+  let hasStarted = false
+  let restarts = 0
+  let stopping = false
 
   const fill = (place: Place): Hand => {
     const { number } = place
-    const order = (): StartOrder => ({
-      ...{ number, values: options.values, seen: options.seen(), origin: options.origin() },
-    })
     const onReport = (report: WorkerReport) => {
       options.onReport(report)
       // Also none: what it was to end before may have ended by itself.
       const connections = surplusConnections(report.connections, members())
       if (!stopping) hand.send({ kind: 'shed', connections })
     }
-    const hand = hire({ ...options, onReport, number, order })
+    const hand = hire({ ...options, onReport, number, order: () => orderOf(options, number) })
     place.hand = hand
     void hand.ended.then((end) => {
       place.hand = undefined

@@ -39,8 +39,8 @@ export async function startCluster(options: ClusterOptions): Promise<RunningServ
   const tally = createTally()
   const lastSeen = createLastSeen()
   const state: State = { crew: undefined, members: () => [], running: undefined, draining: false }
-  const onReplaced = () => void state.running?.write()
-  const trust = await openFiles({ config, tally, log, onReplaced, onRefused: onReplaced })
+  const tell = () => void state.running?.write()
+  const trust = await openFiles({ config, tally, log, onReplaced: tell, onRefused: tell })
   warnOfFiles(config, trust.current, nowSeconds(), log)
   const stopWatchingAge = watchAge(trust, nowSeconds, log)
   const shared = { config, log, tally, lastSeen, trust }
