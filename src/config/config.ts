@@ -25,6 +25,7 @@ import {
   readCommand,
   readDomain,
   readNetworks,
+  readOrigin,
   readPassphrase,
   readPath,
   readProcesses,
@@ -39,6 +40,9 @@ export type { ListenAddress } from './values.ts'
 export interface Config {
   readonly listen: ListenAddress
   readonly adminListen: ListenAddress
+  readonly pagesListen: ListenAddress
+  /** The application's origin: `https://home.example.org`. */
+  readonly url: string | undefined
   readonly dataDir: string
   /** Whether the certificates come from somebody else's CA. */
   readonly externalCa: boolean
@@ -85,6 +89,8 @@ export function parseConfig(values: Values): ParsedConfig {
   const config: Config = {
     listen: settings.read('CERTLATCH_LISTEN', readAddress),
     adminListen: settings.read('CERTLATCH_ADMIN_LISTEN', readAddress),
+    pagesListen: settings.read('CERTLATCH_PAGES_LISTEN', readAddress),
+    url: settings.readOptional('CERTLATCH_URL', readOrigin),
     ...readFiles(settings),
     staleCrl: settings.read('CERTLATCH_CRL_STALE', choiceReader(STALE_CRL_CHOICES)),
     dialect: readDialect(settings),
@@ -212,19 +218,32 @@ function readCookie(settings: SettingsReader): Pick<Config, 'cookieName' | 'cook
   }
 }
 
-/** Port 0 is any free one, so twice the same is none. */
-function checkAddresses(settings: SettingsReader, { listen, adminListen }: Config): void {
-  const isSame = listen.host === adminListen.host && listen.port === adminListen.port
-  if (!isSame || listen.port === 0) return
-  if (!settings.isSound('CERTLATCH_LISTEN') || !settings.isSound('CERTLATCH_ADMIN_LISTEN')) return
-  if (settings.isGiven('CERTLATCH_ADMIN_LISTEN')) {
-    settings.report('CERTLATCH_ADMIN_LISTEN', 'expected another address than CERTLATCH_LISTEN has')
-  } else {
-    settings.report(
-      'CERTLATCH_LISTEN',
-      'expected another address than the default of CERTLATCH_ADMIN_LISTEN',
-    )
+/** Each pair must differ: which of the two a client reaches must not hang on what is routed where. */
+function checkAddresses(
+  settings: SettingsReader,
+  { listen, adminListen, pagesListen }: Config,
+): void {
+  const addresses = [
+    ['CERTLATCH_LISTEN', listen],
+    ['CERTLATCH_ADMIN_LISTEN', adminListen],
+    ['CERTLATCH_PAGES_LISTEN', pagesListen],
+  ] as const
+  for (const [index, [name, address]] of addresses.entries()) {
+    for (const [other, otherAddress] of addresses.slice(0, index)) {
+      checkPair(settings, [other, otherAddress], [name, address])
+    }
   }
+}
+
+type Named = readonly [name: SettingName, address: ListenAddress]
+
+/** Port 0 is any free one, so twice the same is none. */
+function checkPair(settings: SettingsReader, [one, first]: Named, [other, second]: Named): void {
+  const isSame = first.host === second.host && first.port === second.port
+  if (!isSame || first.port === 0) return
+  if (!settings.isSound(one) || !settings.isSound(other)) return
+  if (settings.isGiven(other)) settings.report(other, `expected another address than ${one} has`)
+  else settings.report(one, `expected another address than the default of ${other}`)
 }
 
 function checkDurations(
