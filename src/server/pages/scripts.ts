@@ -6,7 +6,7 @@ import { ASKED_BY_PAGES } from '../../policy/policy.ts'
  * network only once the worker is unregistered. Nothing else of the site is touched: whoever is
  * logged in there stays so. Old phones are the point of it, so it keeps to what Safari 14 knows.
  */
-const UNREGISTER_WORKERS = `
+export const UNREGISTER_WORKERS = `
 async function unregisterWorkers() {
   if (!navigator.serviceWorker) return
   const registrations = await navigator.serviceWorker.getRegistrations().catch(() => [])

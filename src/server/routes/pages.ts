@@ -14,7 +14,7 @@ interface Page {
  * so that no detour leads from here to `/verify` with headers that no proxy has cleaned.
  */
 export function pagesRoute(sessionTtlSeconds: number): Middleware {
-  const reset = resetPage()
+  const reset = resetPage('en')
   const pages: ReadonlyMap<string, Page> = new Map([
     [
       '/.certlatch/auth/reset',

@@ -64,8 +64,8 @@ export function verifyRoute(service: VerifyService): Middleware {
         service,
         res,
         decided.allow
-          ? pages.forLatecomer(headers)
-          : refusalOf(pages, decided.reason, headers, grounds),
+          ? pages.forLatecomer(headers, () => req.headers['accept-language'])
+          : refusalOf(pages, decided.reason, headers, grounds, req),
       )
       return
     }
@@ -74,7 +74,7 @@ export function verifyRoute(service: VerifyService): Middleware {
     const decision = mints && key === undefined ? { ...decided, setSession: undefined } : decided
     const answer = decision.allow
       ? { status: 200, headers: allowHeaders(service, decision, headers, key, nowSeconds) }
-      : refusalOf(refusals, decision.reason, headers, grounds)
+      : refusalOf(refusals, decision.reason, headers, grounds, req)
     service.countDecision(decision, (performance.now() - startedAt) / 1000)
     tell(service, decision, headers, req, nowSeconds)
     end(service, res, answer)
@@ -194,11 +194,13 @@ function refusalOf(
   reason: Deny['reason'],
   headers: RequestHeaders,
   grounds: Grounds,
+  req: IncomingMessage,
 ): Answer {
-  return refusals.forRequest(headers, reason, () => {
+  const endedAt = () => {
     const verdict = grounds.verifyCertificate(headers.certificate ?? '', headers.forwardedFor)
     return verdict !== 'absent' && verdict.ok ? verdict.verified.notAfter : undefined
-  })
+  }
+  return refusals.forRequest(headers, reason, endedAt, () => req.headers['accept-language'])
 }
 
 function allowHeaders(
