@@ -6,13 +6,7 @@ import { describeFileError } from '../store/files.ts'
 import { readPolicySource } from '../store/rules.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { policyParser, readRegularFile, type TrustFiles } from '../store/trust-files.ts'
-import {
-  inheritTrustStore,
-  type Origin,
-  openTrustStore,
-  type TrustEvents,
-  type TrustStore,
-} from '../store/trust-store.ts'
+import { openTrustStore, type TrustEvents, type TrustStore } from '../store/trust-store.ts'
 import { describeChanges } from './changes.ts'
 import type { Log } from './log.ts'
 import type { Tally } from './metrics.ts'
@@ -109,17 +103,14 @@ export interface OpenFilesOptions {
   readonly config: Config
   readonly tally: Tally
   readonly log: Log
-  /** What another process has in force, to begin with. */
-  readonly origin?: Origin | undefined
   onReplaced(snapshot: Snapshot): void
   onRefused(): void
 }
 
 /** Reads all files and watches them. Throws a StartError that tells everything wrong with them. */
 export async function openFiles(options: OpenFilesOptions): Promise<TrustStore> {
-  const { config, tally, log, origin, onReplaced, onRefused } = options
+  const { config, tally, log, onReplaced, onRefused } = options
   let before: Snapshot | undefined
-  const files = trustFiles(config)
   const events: TrustEvents = {
     onReplaced: (snapshot) => {
       tally.reloads += 1
@@ -137,9 +128,7 @@ export async function openFiles(options: OpenFilesOptions): Promise<TrustStore> 
       }
     },
   }
-  const opened = await (origin === undefined
-    ? openTrustStore(files, events)
-    : inheritTrustStore(files, events, origin))
+  const opened = await openTrustStore(trustFiles(config), events)
   if (!opened.ok) throw new StartError(opened.problems)
   before = opened.store.current
   return opened.store
