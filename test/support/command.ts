@@ -52,7 +52,6 @@ export async function empty(): Promise<TestDirectory> {
       form: 'modern',
       publicKeyInfo: undefined,
       folder: packages,
-      includeAuthority: false,
       ...given,
     }),
   }
