@@ -76,7 +76,7 @@ export function trustFiles(config: Config): TrustFiles {
     name: isSet ? `${setting} ${path}` : path,
   })
   const { crlFile, policyFile, trustedProxies } = config
-  const { devices, adopted, blocks, undelivered } = dataPaths(config.dataDir)
+  const { devices, blocks, undelivered } = dataPaths(config.dataDir)
   return {
     authorities: named(config.caFile, 'CERTLATCH_CA_FILE', config.externalCa),
     revocationLists:
@@ -87,7 +87,6 @@ export function trustFiles(config: Config): TrustFiles {
       config.sessionKeysFileNamed,
     ),
     devices: config.externalCa ? undefined : { path: devices, name: devices },
-    adopted: { path: adopted, name: adopted },
     blocks: { path: blocks, name: blocks },
     undelivered: { path: undelivered, name: undelivered },
     policy:

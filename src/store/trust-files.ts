@@ -20,7 +20,6 @@ export interface TrustFiles {
   /** `undefined` with an external CA. */
   readonly devices: NamedPath | undefined
   /** Files that need not be there. */
-  readonly adopted: NamedPath
   readonly blocks: NamedPath
   readonly undelivered: NamedPath
   /** `undefined`: none is configured. */
@@ -31,7 +30,7 @@ export interface TrustFiles {
 export const filePaths = (files: TrustFiles): readonly (string | undefined)[] =>
   [
     ...[files.authorities, files.revocationLists, files.sessionKeys, files.devices],
-    ...[files.adopted, files.blocks, files.undelivered, files.policy],
+    ...[files.blocks, files.undelivered, files.policy],
   ].map((file) => file?.path)
 
 /** What of the files can only close. */
@@ -61,7 +60,6 @@ export async function readSources(files: TrustFiles): Promise<ReadSources> {
   const authorities = await required(files.authorities)
   const revocationLists = await required(files.revocationLists)
   const sessionKeys = await required(files.sessionKeys)
-  const adopted = await optional(files.adopted)
   const blocks = await optional(files.blocks)
   const undelivered = await optional(files.undelivered)
   const policy = await required(files.policy)
@@ -70,7 +68,7 @@ export async function readSources(files: TrustFiles): Promise<ReadSources> {
     return { ok: false, problems, closing: { revocationLists, blocks } }
   }
   const sources: Sources = {
-    ...{ authorities, revocationLists, sessionKeys, adopted, blocks, undelivered },
+    ...{ authorities, revocationLists, sessionKeys, blocks, undelivered },
     devices: files.devices && devices && { name: files.devices.name, files: devices },
     policy: files.policy && policy && { ...files.policy, ...policy, parse: await policyParser() },
   }
@@ -117,8 +115,8 @@ const optionalParts = (sources: readonly (Source | undefined)[]): readonly (Buff
   sources.flatMap((source) => (source === undefined ? ['-'] : ['+', source.content]))
 
 function partsOf(sources: Sources): readonly (Buffer | string)[] {
-  const { authorities, revocationLists, sessionKeys, adopted, blocks, undelivered } = sources
-  const optional = [revocationLists, adopted, blocks, undelivered, sources.policy]
+  const { authorities, revocationLists, sessionKeys, blocks, undelivered } = sources
+  const optional = [revocationLists, blocks, undelivered, sources.policy]
   return [
     ...[authorities.content, sessionKeys.content, ...optionalParts(optional)],
     ...[...(sources.devices?.files ?? [])].flat(),

@@ -44,7 +44,6 @@ async function writeAll() {
     revocationLists: named(paths.crl),
     sessionKeys: named(paths.keys),
     devices: named(devices),
-    adopted: named(join(folder, 'adopted.json')),
     blocks: named(join(folder, 'blocks.json')),
     undelivered: named(join(folder, 'undelivered.json')),
     policy: { ...named(paths.policy), trustedProxies: LOOPBACK },
