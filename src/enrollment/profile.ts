@@ -12,8 +12,6 @@ export interface ProfileRequest {
   readonly pkcs12: Uint8Array
   /** The package's, for a profile that is handed to its device alone: then nothing is typed there. */
   readonly password?: string
-  /** Certificates, DER, that the device shall trust: the root of a private *server* certificate. */
-  readonly authorities: readonly Uint8Array[]
 }
 
 /** A UUIDv4 made for certlatch: what it names is unlike anybody else's. */
@@ -49,19 +47,13 @@ function payload(type: string, identifier: string, displayName: string) {
  * the device's, so that the profile of a renewed certificate replaces the one before.
  */
 export function writeProfile(request: ProfileRequest): string {
-  const { deviceName, deviceId, organization, fileName, pkcs12, password, authorities } = request
+  const { deviceName, deviceId, organization, fileName, pkcs12, password } = request
   const identifier = `certlatch.device.${deviceId}`
-  const roots = authorities.map((der, index) => ({
-    ...payload('com.apple.security.root', `${identifier}.root.${index + 1}`, organization),
-    PayloadContent: der,
-    PayloadCertificateFileName: `root-${index + 1}.cer`,
-  }))
   return build({
     ...payload('Configuration', identifier, `${organization}: ${deviceName}`),
     PayloadOrganization: asXmlText(organization),
     PayloadDescription: 'Installs the certificate that lets this device in.',
     PayloadContent: [
-      ...roots,
       {
         ...payload('com.apple.security.pkcs12', `${identifier}.identity`, deviceName),
         PayloadCertificateFileName: fileName,

@@ -429,7 +429,7 @@ test('Under nginx the question for the page is answered 403 with a page, and not
     await service.askWith(certificate, PAGE),
   ]) {
     assertRefused(allowed)
-    assert.match(allowed.body.toString(), /let in by now/)
+    assert.match(allowed.body.toString(), /have access now/)
     assert.match(allowed.body.toString(), /http-equiv="refresh"/)
   }
   for (const method of ['POST', 'DELETE']) {
