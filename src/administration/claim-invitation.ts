@@ -6,6 +6,7 @@ import { errorCode } from '../store/files.ts'
 import {
   type Claim,
   type Invitation,
+  listInvitations,
   REPLAY_SECONDS,
   readClaim,
   readCollected,
@@ -190,6 +191,9 @@ export async function finishEnrollment(place: Place, ticket: string): Promise<bo
   return true
 }
 
-/** What serve does now and then: ends invitations and deletes packages whose time is over. */
-export const sweepInvitations = (change: Change): Promise<void> =>
-  changeDirectory(change, () => Promise.resolve())
+/** Ends invitations and deletes packages whose time is over, as every command does before its work. */
+export async function sweepInvitations(change: Change): Promise<void> {
+  const { waiting } = await listInvitations(pathsOf(change).invitations)
+  // The writers' lock is for those who have something to do.
+  if (waiting.length > 0) await changeDirectory(change, () => Promise.resolve())
+}

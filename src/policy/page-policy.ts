@@ -12,6 +12,9 @@ import {
 /** What certlatch's own pages lie under, for clients. */
 export const PAGES_PREFIX = '/.certlatch/auth/'
 
+/** By which the rescue module learns whether this browser is let in. */
+export const SESSION_PATH = `${PAGES_PREFIX}session`
+
 export const ENROLL_PATH = `${PAGES_PREFIX}enroll`
 
 /** What a page of our own asks for: `open` is public. */

@@ -12,6 +12,7 @@ import { createLog } from './log.ts'
 import { createTally } from './metrics.ts'
 import { observe } from './observe.ts'
 import { makeFirstFiles, warnOfFiles } from './open-files.ts'
+import { sweepRegularly } from './pages/sweep.ts'
 import { readiness } from './readiness.ts'
 import { openRunningFile, type RunningFile } from './running-file.ts'
 import { watchAge } from './watch-age.ts'
@@ -30,6 +31,7 @@ export interface StartOptions {
 export interface RunningService {
   readonly address: AddressInfo
   readonly adminAddress: AddressInfo
+  readonly pagesAddress: AddressInfo
   /** Looks at the files at once. */
   refresh(): Promise<void>
   /** Answers everything under way, then ends. */
@@ -51,6 +53,10 @@ export async function startService(options: StartOptions): Promise<RunningServic
   const gate = await openGate({ ...shared, onFilesChanged: () => void running?.write() })
   const { trust } = gate
   warnOfFiles(config, trust.current, nowSeconds(), log)
+  const { dataDir, crlFile: revocationList } = config
+  const stopSweeping = config.externalCa
+    ? () => {}
+    : sweepRegularly({ dataDir, revocationList }, nowSeconds)
   const stopWatchingAge = watchAge(trust, nowSeconds, log)
   const observation = observe({
     ...shared,
@@ -76,14 +82,19 @@ export async function startService(options: StartOptions): Promise<RunningServic
     await openFile(host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`)
     await trust.refresh()
   }
-  const { address, adminAddress } = await openListeners(gate, admin, config, running)
+  const addresses = await openListeners(gate, admin, config, running)
+  const { address, adminAddress, pagesAddress } = addresses
   if (port === 0) await openFile(describeAddress(address))
   await running?.own()
-  const told = { listen: describeAddress(address), admin: describeAddress(adminAddress), version }
+  const told = {
+    listen: describeAddress(address),
+    admin: describeAddress(adminAddress),
+    pages: describeAddress(pagesAddress),
+    version,
+  }
   log.info(told, 'ready')
   return {
-    address,
-    adminAddress,
+    ...addresses,
     refresh: () => trust.refresh(),
     stop: async () => {
       log.info('stopping')
@@ -91,6 +102,7 @@ export async function startService(options: StartOptions): Promise<RunningServic
       trust.close()
       await running?.close()
       await closeSoon(admin)
+      stopSweeping()
       stopWatchingAge()
       observation.close()
       log.info('stopped')
@@ -98,9 +110,9 @@ export async function startService(options: StartOptions): Promise<RunningServic
   }
 }
 
-/** Opens both or none. */
+/** Opens all or none. */
 async function openListeners(
-  { server, trust }: Gate,
+  { server, pages, trust }: Gate,
   admin: Server,
   config: Config,
   running: RunningFile | undefined,
@@ -108,10 +120,11 @@ async function openListeners(
   try {
     const address = await listenOn(server, 'CERTLATCH_LISTEN', config.listen)
     const adminAddress = await listenOn(admin, 'CERTLATCH_ADMIN_LISTEN', config.adminListen)
-    return { address, adminAddress }
+    const pagesAddress = await listenOn(pages, 'CERTLATCH_PAGES_LISTEN', config.pagesListen)
+    return { address, adminAddress, pagesAddress }
   } catch (error) {
     trust.close()
-    server.close()
+    for (const opened of [server, admin, pages]) opened.close()
     await running?.abandon()
     throw error
   }

@@ -11,6 +11,7 @@ import {
   finishEnrollment,
   openTicket,
   type Place,
+  sweepInvitations,
 } from '../../src/administration/claim-invitation.ts'
 import { reportDevices } from '../../src/administration/device-report.ts'
 import {
@@ -310,7 +311,7 @@ test('an hour after the collection the packages are deleted, and a month later t
   await claimInvitation(place(directory), code, CLAIMANT)
   await settleLater(directory, 3_599)
   assert.deepEqual(await filesOf(directory), ['.claim', '.collected', '.json'])
-  await settleLater(directory, 3_600)
+  await sweepInvitations(directory.change(3_600))
   assert.deepEqual(await filesOf(directory), ['.claim'])
   await settleLater(directory, 30 * 86_400)
   assert.deepEqual(await filesOf(directory), [])

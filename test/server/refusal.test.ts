@@ -253,7 +253,10 @@ test('The page that a device is shown follows what becomes of it', async (contex
   await service.refresh()
   const cookie = sessionOf(await service.askWith(certificate))
   const foreign = makeLeaf(makeAuthority('Foreign'))
-  assert.equal(shownIn(await service.askWith(foreign, HTML)), 'This certificate is not accepted here')
+  assert.equal(
+    shownIn(await service.askWith(foreign, HTML)),
+    'This certificate is not accepted here',
+  )
   service.clock.now += 3_700_000
   const over = await service.ask([...HTML, ['Cookie', cookie]])
   assert.equal(shownIn(over), 'The session of this device is over')

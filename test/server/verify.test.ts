@@ -516,7 +516,7 @@ async function routeOn(context: TestContext, parts: Partial<VerifyService>) {
     logError: (error) => logged.push(error),
     ...parts,
   }
-  const server = createVerifyServer(createVerifyApp(service, 3600).callback(), () => {})
+  const server = createVerifyServer(createVerifyApp(service).callback(), () => {})
   const { port } = await listen(server, '127.0.0.1', 0)
   context.after(() => endLater(drain(server)))
   return {

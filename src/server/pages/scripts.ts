@@ -1,4 +1,4 @@
-import { ASKED_BY_PAGES } from '../../policy/policy.ts'
+import { SESSION_PATH } from '../../policy/page-policy.ts'
 
 /**
  * What runs in the browser, as text: it is served as it stands here, and the pages' policy names its
@@ -89,7 +89,7 @@ async function askGate() {
   const limit = new AbortController()
   const timer = setTimeout(() => limit.abort(), ASK_FOR_AT_MOST)
   try {
-    const answer = await fetch('${ASKED_BY_PAGES}', { cache: 'no-store', signal: limit.signal })
+    const answer = await fetch('${SESSION_PATH}', { cache: 'no-store', signal: limit.signal })
     if (answer.headers.get('X-Certlatch') === 'refused') return 'refused'
     return answer.status < 500 ? 'let in' : 'nobody there'
   } catch (error) {
