@@ -1,3 +1,4 @@
+import { comparableName } from '../certificate/identity.ts'
 import { normalizeName } from '../enrollment/device-name.ts'
 import type { DataPaths } from '../store/data-directory.ts'
 import { type FindOptions, findSeen } from '../store/running-seen.ts'
@@ -19,8 +20,8 @@ export async function findKnownName(
   search: Search = {},
 ): Promise<string> {
   const { tell = () => {} } = search
-  const name = normalizeName(given)
-  const isIt = (seen: { readonly name: string }) => seen.name === given || seen.name === name
+  const names = [given, normalizeName(given)].map(comparableName)
+  const isIt = (seen: { readonly name: string }) => names.includes(comparableName(seen.name))
   if (!isExternal) {
     const known = await readDevices(paths, tell)
     const isDevice = known.devices.some(isIt)

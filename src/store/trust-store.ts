@@ -97,7 +97,7 @@ function holdSnapshot(
     good = sources
     current = compiled.snapshot
     onReplaced(current)
-    return []
+    return current.problems
   }
   const takeWhatCloses = (sources: ClosingSources) => {
     for (const part of ['revocationLists', 'blocks'] as const) {
@@ -113,7 +113,10 @@ function holdSnapshot(
     get origin(): Origin {
       return { contents: contentsOf(good), newestLists: current.newestLists }
     },
-    /** Answers what is wrong with them; then what was in force stays, but what closes more counts. */
+    /**
+     * Answers what is wrong with them. Unless that concerns single CRLs alone, what was in force stays
+     * then, but what closes more counts.
+     */
     take: (read: ReadSources): readonly string[] => {
       const problems = read.ok ? take(read.sources) : read.problems
       // A rule with a slip of the pen must not keep a lost phone in, nor a CRL that is none the blocks.
@@ -131,7 +134,7 @@ function watch(
   firstSources: Sources,
 ): TrustStore {
   const held = holdSnapshot(files.staleRevocationList, events, first, firstSources)
-  let problems: readonly string[] = []
+  let problems = first.problems
   let seen = firstLook
   let readDigest = digest({ ok: true, sources: firstSources })
   let underWay: Promise<void> = Promise.resolve()
