@@ -189,10 +189,10 @@ describe('every way out', () => {
       { fields: shown('leaf-eku-server-auth') },
     ],
     [
-      'an X.509 v1 certificate closes',
-      'certificate-old-version',
+      'a certificate with a key of a kind that is not supported closes',
+      'certificate-unsupported-algorithm',
       'certificate',
-      { fields: shown('leaf-v1') },
+      { fields: shown('leaf-key-ed448') },
     ],
     [
       'a certificate with an unknown critical extension closes',
