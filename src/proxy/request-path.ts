@@ -110,6 +110,7 @@ function hexDigit(byte: number): number {
 
 /** Until nothing changes: what is decoded may complete the escape that stands before it. */
 function decodeWholly(path: string): Buffer {
+  if (!path.includes('%')) return Buffer.from(path, 'latin1')
   const bytes = Buffer.allocUnsafe(path.length)
   let length = 0
   for (let index = 0; index < path.length; index += 1) {
