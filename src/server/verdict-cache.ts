@@ -72,10 +72,11 @@ export function createVerdictCache(
   const badTokens = new LRUCache<string, KnownToken<VerifiedToken>>({ max: BAD_TOKENS })
 
   const remember = (shown: string, verdict: VerifiedToken): void => {
+    // Longer ones are refused at a glance, and would make the size of the memory the client's choice.
+    if (shown.length > MAX_TOKEN_LENGTH) return
     const token = detached(shown)
     if (verdict.ok) sessions.set(macOf(token), { token, verdict })
-    // Longer ones are refused at a glance, and would make the size of the memory the client's choice.
-    else if (token.length <= MAX_TOKEN_LENGTH) badTokens.set(macOf(token), { token, verdict })
+    else badTokens.set(macOf(token), { token, verdict })
   }
 
   return {

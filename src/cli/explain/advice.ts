@@ -9,7 +9,7 @@ export const ADVICE: Readonly<Record<DenyReason, string>> = {
   'malformed-http': PROXY_FILES,
   'untrusted-proxy': 'name the address of the proxy in CERTLATCH_TRUSTED_PROXIES',
   'malformed-request':
-    'the path is broken: look for a "%" without two hex digits, for white space, or a length beyond 32 kB',
+    'the path is broken: look for a "%" without two hex digits, for white space, or a length beyond 8 kB',
   'header-alias': 'send no header that looks like a trusted one',
   'header-repeated': 'let the proxy blank what the client sends of its own headers: see deploy/',
   'ambiguous-path':
