@@ -1,7 +1,7 @@
 import { join } from 'node:path'
+import type { IdentityKind } from '../certificate/identity.ts'
 import { DIALECTS, type Dialect } from '../proxy/dialects.ts'
-import { containsAddress, type Networks, parseNetworks } from '../proxy/networks.ts'
-import { exposedAdminListener } from './exposure.ts'
+import type { Networks } from '../proxy/networks.ts'
 import {
   DENIALS,
   expectation,
@@ -24,6 +24,7 @@ import {
   readAddress,
   readCommand,
   readDomain,
+  readIdentity,
   readNetworks,
   readOrigin,
   readPassphrase,
@@ -32,6 +33,7 @@ import {
   readServiceName,
   writeDuration,
 } from './values.ts'
+import { warningsOf } from './warnings.ts'
 
 export type { ListenAddress } from './values.ts'
 
@@ -50,6 +52,8 @@ export interface Config {
   readonly crlFile: string | undefined
   /** A file that a setting names is never made, and must be there at the start. */
   readonly crlFileNamed: boolean
+  /** What of an external CA's certificate names its holder, in this order. */
+  readonly identity: readonly IdentityKind[]
   readonly staleCrl: (typeof STALE_CRL_CHOICES)[number]
   readonly sessionKeysFile: string
   readonly sessionKeysFileNamed: boolean
@@ -89,6 +93,7 @@ export function parseConfig(values: Values): ParsedConfig {
     pagesListen: settings.read('CERTLATCH_PAGES_LISTEN', readAddress),
     url: settings.readOptional('CERTLATCH_URL', readOrigin),
     ...readFiles(settings),
+    identity: settings.read('CERTLATCH_IDENTITY', readIdentity),
     staleCrl: settings.read('CERTLATCH_CRL_STALE', choiceReader(STALE_CRL_CHOICES)),
     dialect: readDialect(settings),
     trustedProxies: settings.read('CERTLATCH_TRUSTED_PROXIES', readNetworks),
@@ -262,37 +267,4 @@ function checkDurations(
       `expected at most ${most}, which CERTLATCH_SESSION_MAX_AGE is by default`,
     )
   }
-}
-
-const FIRST_AND_LAST = [
-  ['0.0.0.0', '255.255.255.255'],
-  ['::', 'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff'],
-] as const
-
-/** Whether a network is all of IPv4 or IPv6, however it is written (`::ffff:0:0/96`). */
-function isEverybody(network: string): boolean {
-  const parsed = parseNetworks([network])
-  return (
-    parsed.ok &&
-    FIRST_AND_LAST.some((ends) => ends.every((end) => containsAddress(parsed.networks, end)))
-  )
-}
-
-function warningsOf(config: Config): readonly string[] {
-  const warnings: string[] = []
-  for (const network of config.trustedProxies.text) {
-    if (!isEverybody(network)) continue
-    const condition = config.proxySecret === undefined ? '' : ' and knows the secret'
-    warnings.push(
-      `CERTLATCH_TRUSTED_PROXIES has ${network}: anybody who reaches the port${condition} is believed; name the address of the proxy`,
-    )
-  }
-  const exposed = exposedAdminListener(config)
-  if (exposed !== undefined) warnings.push(exposed)
-  if (config.cookieDomain !== undefined) {
-    warnings.push(
-      `CERTLATCH_COOKIE_DOMAIN is "${config.cookieDomain}": any application under it can act as the device`,
-    )
-  }
-  return warnings
 }

@@ -14,6 +14,7 @@ import { openFiles } from './open-files.ts'
 import { type Pages, standingPages } from './pages/door.ts'
 import { enrollPages } from './pages/enroll-routes.ts'
 import { createEnrollment } from './pages/enrollment.ts'
+import { sweepRegularly } from './pages/sweep.ts'
 import { createWrongCodes } from './pages/wrong-codes.ts'
 import type { VerifyService } from './routes/verify.ts'
 
@@ -55,6 +56,7 @@ export async function openGate(options: GateOptions): Promise<Gate> {
   const audit = createAudit(log, () => performance.now())
   const timer = setInterval(() => audit.tellLeftOut(false), LEFT_OUT_MILLISECONDS)
   timer.unref()
+  const stopSweeping = sweepRegularly(config, nowSeconds)
   const service: VerifyService = {
     ...verifyConfigOf(config),
     grounds: () => judge.grounds,
@@ -85,6 +87,7 @@ export async function openGate(options: GateOptions): Promise<Gate> {
       draining = true
       await Promise.all([drain(server), drain(pages)])
       clearInterval(timer)
+      stopSweeping()
       audit.tellLeftOut(true)
     },
   }

@@ -12,7 +12,6 @@ import { createLog } from './log.ts'
 import { createTally } from './metrics.ts'
 import { observe } from './observe.ts'
 import { makeFirstFiles, warnOfFiles } from './open-files.ts'
-import { sweepRegularly } from './pages/sweep.ts'
 import { readiness } from './readiness.ts'
 import { openRunningFile, type RunningFile } from './running-file.ts'
 import { watchAge } from './watch-age.ts'
@@ -53,10 +52,6 @@ export async function startService(options: StartOptions): Promise<RunningServic
   const gate = await openGate({ ...shared, onFilesChanged: () => void running?.write() })
   const { trust } = gate
   warnOfFiles(config, trust.current, nowSeconds(), log)
-  const { dataDir, crlFile: revocationList } = config
-  const stopSweeping = config.externalCa
-    ? () => {}
-    : sweepRegularly({ dataDir, revocationList }, nowSeconds)
   const stopWatchingAge = watchAge(trust, nowSeconds, log)
   const observation = observe({
     ...shared,
@@ -102,7 +97,6 @@ export async function startService(options: StartOptions): Promise<RunningServic
       trust.close()
       await running?.close()
       await closeSoon(admin)
-      stopSweeping()
       stopWatchingAge()
       observation.close()
       log.info('stopped')
