@@ -1,12 +1,12 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
-import { cp, mkdir, mkdtemp, readFile, realpath, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { processEnvironment } from '../../src/config/load.ts'
 import { makeServerCertificate } from '../support/server-certificate.ts'
 import { HOST } from './support/client.ts'
-import { START } from './support/home-assistant.ts'
+import { homeAssistantRoot, pythonOf, RELEASE } from './support/home-assistant.ts'
 import type { ServerFiles } from './support/home-assistant-household.ts'
 import type { Credential } from './support/pki.ts'
 import { toolsFolder } from './support/tools.ts'
@@ -101,7 +101,7 @@ async function prepareIn(
   { shape = 'compose', server, realHomeAssistant = false }: ProjectOptions,
   clear: () => Promise<void>,
 ): Promise<Project> {
-  const mounts = realHomeAssistant ? await mountsOfHomeAssistant() : ''
+  const mounts = realHomeAssistant ? MOUNTS_OF_HOME_ASSISTANT : ''
   const { certificate } = await writeFilledIn(folder, shape, server, mounts)
   const [program, ...first] = await composeCommand()
   const filesOf = (...paths: readonly string[]): readonly string[] => [
@@ -123,7 +123,7 @@ async function prepareIn(
   }
   // What a run that was killed has left.
   await remove()
-  if (realHomeAssistant) await makeRealHomeAssistantImage(folder)
+  if (realHomeAssistant) await makeRealHomeAssistantImage(folder, RELEASE)
   else await makeStandInImage(folder)
   const runInImage = (network: string, module: string) =>
     succeed(
@@ -266,7 +266,7 @@ function replaceLine(text: string, line: string, replacement: string): string {
   return text.replace(line, replacement)
 }
 
-const STAND_IN_DOCKERFILE = `FROM node:24-bookworm-slim
+const STAND_IN_DOCKERFILE = `FROM node:26-trixie-slim
 LABEL certlatch.made-here=true
 COPY . /stand-in
 RUN ln -s /stand-in/init /init && ln -s /stand-in/curl /usr/local/bin/curl
@@ -282,34 +282,27 @@ async function refuseForeignImage(): Promise<void> {
   }
 }
 
-const PYTHON = join(toolsFolder(), 'homeassistant')
-
 /**
- * Home Assistant and its Python are too large to be copied into an image for each run. Without a name
- * server none of its integrations goes out.
+ * Home Assistant is too large to be copied into an image for each run. Without a name server none of
+ * its integrations goes out.
  */
-async function mountsOfHomeAssistant(): Promise<string> {
-  const interpreter = dirname(dirname(await realpath(join(PYTHON, 'bin', 'python'))))
-  const volumes = [PYTHON, interpreter].map((folder) => `"${folder}:${folder}:ro"`)
-  return `  homeassistant:
+const MOUNTS_OF_HOME_ASSISTANT = `  homeassistant:
     dns: 127.0.0.1
-    volumes: [${volumes.join(', ')}]
+    volumes: ["${join(homeAssistantRoot(), 'ha')}:/ha:ro"]
 `
-}
 
 /** Home Assistant itself under the name of its image, started as that one starts it. */
-async function makeRealHomeAssistantImage(folder: string): Promise<void> {
+async function makeRealHomeAssistantImage(folder: string, release: string): Promise<void> {
   await refuseForeignImage()
-  const context = join(folder, 'home-assistant-image')
+  const context = join(folder, `home-assistant-${release}`)
   await mkdir(context)
-  await writeFile(join(context, 'start.py'), START)
-  const python = join(PYTHON, 'bin', 'python')
-  const init = `#!/bin/sh\nexec '${python}' /start.py -c /config --skip-pip\n`
+  const python = pythonOf(release)
+  const init = `#!/bin/sh\nexec ${python} -m homeassistant -c /config --skip-pip\n`
   await writeFile(join(context, 'init'), init, { mode: 0o755 })
-  const dockerfile = `FROM certlatch-e2e/python-base:12
+  const dockerfile = `FROM certlatch-e2e/home-assistant-base
 LABEL certlatch.made-here=true
-ENV LANG=C.UTF-8
-COPY init start.py /
+ENV LANG=C.UTF-8 PATH=${dirname(python)}:/usr/sbin:/usr/bin:/sbin:/bin
+COPY init /
 ENTRYPOINT ["/init"]
 `
   await writeFile(join(context, 'Dockerfile'), dockerfile)
