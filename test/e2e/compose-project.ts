@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 import { processEnvironment } from '../../src/config/load.ts'
 import { makeServerCertificate } from '../support/server-certificate.ts'
 import { HOST } from './support/client.ts'
-import { homeAssistantRoot, pythonOf, RELEASE } from './support/home-assistant.ts'
+import { homeAssistantRoot, pythonOf } from './support/home-assistant.ts'
 import type { ServerFiles } from './support/home-assistant-household.ts'
 import type { Credential } from './support/pki.ts'
 import { toolsFolder } from './support/tools.ts'
@@ -62,6 +62,8 @@ export interface Project {
   readonly runInImage: (network: string, module: string) => Promise<string>
   /** As the README has it, in the container of the service. */
   readonly addDevice: (name: string) => Promise<Credential>
+  /** Puts another release of Home Assistant under the name of its image, as a pull does. */
+  readonly pullHomeAssistant: (release: string) => Promise<void>
   /** The id of a service's container. */
   readonly container: (service: string) => Promise<string>
   readonly serverCertificate: string
@@ -76,8 +78,8 @@ export interface ProjectOptions {
   readonly shape?: Shape
   /** The server's certificate, for a browser; without it, one that is signed by itself. */
   readonly server?: ServerFiles
-  /** Home Assistant itself, as `tools.sh` has installed it, in the place of a stand-in. */
-  readonly realHomeAssistant?: boolean
+  /** A release of Home Assistant itself, as `tools.sh` has installed it, in the place of a stand-in. */
+  readonly homeAssistant?: string
 }
 
 /** Makes what the run needs and a project that is not started yet. */
@@ -88,7 +90,7 @@ export async function prepareProject(options: ProjectOptions = {}): Promise<Proj
     await endEngine()
   }
   try {
-    await makeTools(options.realHomeAssistant === true ? ['--home-assistant'] : [])
+    await makeTools(options.homeAssistant === undefined ? [] : ['--home-assistant'])
     return await prepareIn(folder, options, clear)
   } catch (error) {
     await clear()
@@ -98,10 +100,10 @@ export async function prepareProject(options: ProjectOptions = {}): Promise<Proj
 
 async function prepareIn(
   folder: string,
-  { shape = 'compose', server, realHomeAssistant = false }: ProjectOptions,
+  { shape = 'compose', server, homeAssistant }: ProjectOptions,
   clear: () => Promise<void>,
 ): Promise<Project> {
-  const mounts = realHomeAssistant ? MOUNTS_OF_HOME_ASSISTANT : ''
+  const mounts = homeAssistant === undefined ? '' : MOUNTS_OF_HOME_ASSISTANT
   const { certificate } = await writeFilledIn(folder, shape, server, mounts)
   const [program, ...first] = await composeCommand()
   const filesOf = (...paths: readonly string[]): readonly string[] => [
@@ -123,8 +125,8 @@ async function prepareIn(
   }
   // What a run that was killed has left.
   await remove()
-  if (realHomeAssistant) await makeRealHomeAssistantImage(folder, RELEASE)
-  else await makeStandInImage(folder)
+  if (homeAssistant === undefined) await makeStandInImage(folder)
+  else await makeRealHomeAssistantImage(folder, homeAssistant)
   const runInImage = (network: string, module: string) =>
     succeed(
       ...(['docker', 'run', '--rm', '--network', network] as const),
@@ -143,6 +145,7 @@ async function prepareIn(
       const pem = await compose('exec', '-T', 'certlatch', ...add)
       return { certificate: pem.slice(pem.indexOf('-----BEGIN CERTIFICATE')), key: pem }
     },
+    pullHomeAssistant: (release) => makeRealHomeAssistantImage(folder, release),
     container: async (service) => (await compose('ps', '--quiet', service)).trim(),
     serverCertificate: certificate,
     homeAssistantConfig: join(folder, 'home-assistant'),
