@@ -12,6 +12,7 @@ shift
 if [ "$release" = shipped ]; then
   release=$(sed -n 's/^FROM node:\([0-9]*\)-.*/\1/p' "$here/../Dockerfile" | head -n 1)
 fi
+if [[ $(node --version) == "v$release".* ]]; then exec "$@"; fi
 architecture=x64
 if [ "$(uname -m)" = aarch64 ]; then architecture=arm64; fi
 package=node-linux-$architecture

@@ -14,7 +14,7 @@ compose_version=v5.6.0
 node_image=node:26-trixie-slim
 traefik_image=traefik:v3.7
 caddy_image=caddy:2.11
-prometheus_image=prom/prometheus:v3.5.0
+prometheus_image=prom/prometheus:v3.13.5
 
 say() { echo "compose-tools: $*" >&2; }
 fail() { say "$@"; exit 1; }
