@@ -1,6 +1,6 @@
-# The service and its commands on Node 24; the same lines build it for amd64 and arm64.
+# The service and its commands on Node 26; the same lines build it for amd64 and arm64.
 
-FROM node:24-bookworm-slim AS build
+FROM node:26-trixie-slim AS build
 WORKDIR /app
 COPY .npmrc package.json package-lock.json ./
 RUN npm ci
@@ -9,12 +9,12 @@ COPY src src
 RUN npx tsc --sourceMap false \
   && chmod 0755 dist/src/cli/main.js
 
-FROM node:24-bookworm-slim AS dependencies
+FROM node:26-trixie-slim AS dependencies
 WORKDIR /app
 COPY .npmrc package.json package-lock.json ./
 RUN npm ci --omit=dev
 
-FROM node:24-bookworm-slim
+FROM node:26-trixie-slim
 # A fixed id, so that a folder mounted in place of a volume can be given to it. /data/public is all
 # that a proxy may see. New named volumes take owner and mode from these two folders.
 RUN groupadd --gid 10001 certlatch \
