@@ -44,7 +44,6 @@ function compile(
       revocationLists: { name: 'ca.crl', content: Buffer.from(lists as string, 'latin1') },
       sessionKeys,
       devices: undefined,
-      adopted: undefined,
       blocks: undefined,
       undelivered: undefined,
       policy: undefined,
