@@ -123,8 +123,13 @@ export function sortEntries(
 
 function readDevice(id: string, text: string): Device | undefined {
   const entry = parseObject(text)
-  if (entry === undefined || entry['schemaVersion'] !== SCHEMA_VERSION) return undefined
-  const { name, owner, certificates } = entry
+  return entry?.['schemaVersion'] === SCHEMA_VERSION ? deviceOf({ ...entry, id }) : undefined
+}
+
+/** The device that a value is, as another file may hold one; `undefined`: it is none. */
+export function deviceOf(value: unknown): Device | undefined {
+  const { id, name, owner, certificates } = (value ?? {}) as Record<string, unknown>
+  if (typeof id !== 'string' || !ENTRY.test(`${id}.json`)) return undefined
   if (typeof name !== 'string' || !isPrintableName(name)) return undefined
   if (owner !== undefined && (typeof owner !== 'string' || !isPrintableName(owner))) {
     return undefined

@@ -3,6 +3,7 @@ import { open, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { errorCode, MODE, makeFolder, replaceFile } from './files.ts'
+import { removeFile } from './folder.ts'
 import type { Lock } from './lock.ts'
 import {
   joinLastSeen,
@@ -85,7 +86,7 @@ export async function foldDead(folder: string, lock: Lock): Promise<void> {
     )
     for (const { path, version } of dead) {
       // A service may have started again meanwhile.
-      if ((await versionOf(path)) === version) await rm(path, { force: true })
+      if ((await versionOf(path)) === version) await removeFile(path)
     }
   }
   await removeAbandoned(folder, names, clock)
@@ -101,7 +102,7 @@ async function removeAbandoned(
     const path = join(folder, name)
     const found = await stat(path).catch(() => undefined)
     if (found !== undefined && clock - found.mtimeMs > ABANDONED_SECONDS * 1000) {
-      await rm(path, { force: true })
+      await removeFile(path)
     }
   }
 }
