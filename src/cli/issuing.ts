@@ -19,7 +19,7 @@ import { describeFileError } from '../store/files.ts'
 import { choiceFlag, daysFlag, textFlag } from './arguments.ts'
 import type { Invocation } from './command.ts'
 import { authorityPassphrase, changeOf } from './own-authority.ts'
-import { day } from './words.ts'
+import { day, shellWord } from './words.ts'
 
 /**
  * Three years: public CAs' limit of 397 days is for server certificates, and a lost device is revoked
@@ -233,7 +233,3 @@ function tellNext(
   }
   terminal.tell('next: bring the package to the device, import it, and delete it here')
 }
-
-/** As a shell takes it for one word. */
-const shellWord = (text: string): string =>
-  /^[\w./:@%+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`

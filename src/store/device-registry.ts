@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { readFile as readFileCallback } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -184,6 +185,21 @@ async function listFolder(folder: string): Promise<readonly string[]> {
     if (errorCode(error) === 'ENOENT') return []
     throw error
   }
+}
+
+/**
+ * Equal for two readings exactly if they found the same, and the same certificate was under way: so a
+ * service can say which registry it has.
+ */
+export function registryFingerprint(
+  files: ReadonlyMap<string, string>,
+  undelivered: string | undefined,
+): string {
+  const hash = createHash('sha256').update(JSON.stringify(undelivered ?? null))
+  for (const [name, text] of [...files].sort(([one], [other]) => (one < other ? -1 : 1))) {
+    hash.update(`${name} ${text.length} ${text}`)
+  }
+  return hash.digest('base64url')
 }
 
 /** Adds or replaces the entry `<id>.json`, atomically. */
