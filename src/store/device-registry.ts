@@ -124,13 +124,20 @@ export function sortEntries(
 
 function readDevice(id: string, text: string): Device | undefined {
   const entry = parseObject(text)
-  return entry?.['schemaVersion'] === SCHEMA_VERSION ? deviceOf({ ...entry, id }) : undefined
+  return entry?.['schemaVersion'] === SCHEMA_VERSION ? readFields(id, entry) : undefined
 }
 
 /** The device that a value is, as another file may hold one; `undefined`: it is none. */
 export function deviceOf(value: unknown): Device | undefined {
-  const { id, name, owner, certificates } = (value ?? {}) as Record<string, unknown>
-  if (typeof id !== 'string' || !ENTRY.test(`${id}.json`)) return undefined
+  const fields = (value ?? {}) as Record<string, unknown>
+  const { id } = fields
+  return typeof id === 'string' && ENTRY.test(`${id}.json`) ? readFields(id, fields) : undefined
+}
+
+function readFields(
+  id: string,
+  { name, owner, certificates }: Readonly<Record<string, unknown>>,
+): Device | undefined {
   if (typeof name !== 'string' || !isPrintableName(name)) return undefined
   if (owner !== undefined && (typeof owner !== 'string' || !isPrintableName(owner))) {
     return undefined
