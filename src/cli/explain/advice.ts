@@ -41,6 +41,7 @@ export const ADVICE: Readonly<Record<DenyReason, string>> = {
   'session-malformed': 'delete the cookie in the browser',
   'session-forged': SHOW_AGAIN,
   'session-expired': SHOW_AGAIN,
+  'session-not-yet-valid': `look at the clock of this machine, then ${SHOW_AGAIN}`,
   'session-wrong-host': 'show the certificate at this host: it opens a session of its own',
   'session-key-retired': SHOW_AGAIN,
   'session-revoked': `nothing, if it was revoked on purpose; else ${NEW_CERTIFICATE}`,
