@@ -1,4 +1,4 @@
-import type { Dialect } from './dialects.ts'
+import { DIALECTS, type Dialect } from './dialects.ts'
 
 /** The headers that certlatch reads, in one pass over what Node received. */
 export interface RequestHeaders {
@@ -17,10 +17,15 @@ export interface RequestHeaders {
   readonly webSocketVersion: string | undefined
   readonly requestMethod: string | undefined
   readonly proxySecret: string | undefined
+  /** What the proxy calls itself. */
+  readonly proxy: string | undefined
   readonly page: string | undefined
   /** Fields that came more than once though they must not. */
   readonly repeated: ReadonlySet<Field>
-  /** Whether a name was another spelling of one that we, or the application, trust. */
+  /**
+   * Whether a name was another spelling of one that we, or the application, trust; or that of
+   * another dialect's certificate header, with a value.
+   */
   readonly alias: boolean
 }
 
@@ -44,6 +49,7 @@ const FIELDS: readonly Field[] = [
   'proxySecret',
   'page',
   'webSocketVersion',
+  'proxy',
 ]
 
 const NAMES: Readonly<Record<string, Field>> = {
@@ -61,6 +67,7 @@ const NAMES: Readonly<Record<string, Field>> = {
   'access-control-request-method': 'requestMethod',
   'x-certlatch-proxy-secret': 'proxySecret',
   'x-certlatch-page': 'page',
+  'x-certlatch-proxy': 'proxy',
   'sec-websocket-version': 'webSocketVersion',
 }
 
@@ -118,6 +125,7 @@ const SAID_BY_THE_PROXY: readonly Field[] = [
   'certificate',
   'proxySecret',
   'page',
+  'proxy',
 ]
 
 /** Whether a client's header came beside the proxy's own. */
@@ -130,11 +138,16 @@ export interface HeaderReader {
 }
 
 const NOT_READ = -1
+/** A certificate header of another dialect: the proxy that asks does not send it, a client may. */
+const FOREIGN = -2
 const ONLY_PLAIN_CHARACTERS = /^[A-Za-z0-9-]*$/
 
 export function createHeaderReader(dialect: Dialect): HeaderReader {
   const fields = new Map<string, number>()
   for (const [name, field] of Object.entries(NAMES)) fields.set(name, FIELDS.indexOf(field))
+  for (const { certificateHeader } of Object.values(DIALECTS)) {
+    fields.set(certificateHeader, FOREIGN)
+  }
   fields.set(dialect.certificateHeader, FIELDS.indexOf('certificate'))
   const trusted = new Set([...fields.keys(), ...TRUSTED_BY_OTHERS])
   for (const ordinary of ['cookie', 'origin', 'accept']) trusted.delete(ordinary)
@@ -171,7 +184,10 @@ function readHeaders(
       alias ||= isAlias(name, trusted)
       continue
     }
-    if (field === NOT_READ) continue
+    if (field < 0) {
+      alias ||= field === FOREIGN && value !== ''
+      continue
+    }
     const before = values[field]
     if (before === undefined) {
       values[field] = value
@@ -214,6 +230,7 @@ function build(
     proxySecret: values[13],
     page: values[14],
     webSocketVersion: values[15],
+    proxy: values[16],
     repeated,
     alias,
   }

@@ -31,6 +31,7 @@ export function createJudge(
   const seen = new WeakMap<Identity, Seen>()
   const signOuts = new Map(snapshot.blocks.signOuts.map(({ name, at }) => [name, at]))
   const grounds: Grounds = {
+    proxy: config.dialect.name,
     proxySecret:
       config.proxySecret === undefined ? undefined : Buffer.from(config.proxySecret, 'latin1'),
     policy: snapshot.policy,
