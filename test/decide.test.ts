@@ -656,9 +656,7 @@ describe('the rules of the article', () => {
   test('the certificate headers of the other proxies close, beside a good certificate too', () => {
     const dialects: readonly DialectName[] = ['traefik', 'caddy', 'haproxy', 'nginx']
     const judged = (fields: HeaderFields, dialect: DialectName) =>
-      describeDecision(
-        decide(question(fields, { dialect }), groundsOf({ dialect }), NOW_SECONDS),
-      )
+      describeDecision(decide(question(fields, { dialect }), groundsOf({ dialect }), NOW_SECONDS))
     for (const configured of dialects) {
       const own = DIALECTS[configured].certificateHeader
       const good = { [own]: certificateHeader(configured, 'leaf-good') }

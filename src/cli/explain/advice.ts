@@ -11,7 +11,8 @@ export const ADVICE: Readonly<Record<DenyReason, string>> = {
   'proxy-mismatch': 'set CERTLATCH_PROXY to the proxy that asks, or end that proxy',
   'malformed-request':
     'the path is broken: look for a "%" without two hex digits, for white space, or a length beyond 32 kB',
-  'header-alias': 'send no header that looks like a trusted one, nor the certificate header of another proxy',
+  'header-alias':
+    'send no header that looks like a trusted one, nor the certificate header of another proxy',
   'header-repeated': 'let the proxy blank what the client sends of its own headers: see deploy/',
   'ambiguous-path':
     'use a path without "//", ".", "..", "\\", ";" and encoded separators, or satisfy the stricter rule',
