@@ -1,3 +1,4 @@
+import { comparableName } from '../certificate/identity.ts'
 import { type Blocks, NO_BLOCKS, readBlocks, writeBlocks } from '../store/blocks.ts'
 import { type DataPaths, dataPaths } from '../store/data-directory.ts'
 import { MODE } from '../store/files.ts'
@@ -5,6 +6,7 @@ import { readLastSeen } from '../store/running.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
 import { readTextIfThere } from './directory.ts'
 import { AdministrationError } from './problem.ts'
+import { endInvitations } from './settle-invitations.ts'
 
 /** As in `Issuer.keyHash` and `Certificate.serial`. */
 export interface CertificatePair {
@@ -49,15 +51,15 @@ const LONGEST_SESSION_SECONDS = 400 * 86_400
  * the clock of a service says so.
  */
 export async function signOut(change: Change, name: string): Promise<Blocked> {
+  const isSameName = (entry: { readonly name: string }) =>
+    comparableName(entry.name) === comparableName(name)
   const seen = await readLastSeen(dataPaths(change.dataDir).running)
-  const times = [...seen.values()]
-    .filter((entry) => entry.name === name)
-    .map(({ certificateAt }) => certificateAt)
+  const times = [...seen.values()].filter(isSameName).map(({ certificateAt }) => certificateAt)
   return changeBlocks(change, (blocks) => {
-    const before = blocks.signOuts.find((known) => known.name === name)
+    const before = blocks.signOuts.find(isSameName)
     const at = Math.max(change.nowSeconds, before?.at ?? 0, ...times)
     const others = blocks.signOuts.filter(
-      (known) => known.name !== name && known.at > at - LONGEST_SESSION_SECONDS,
+      (known) => !isSameName(known) && known.at > at - LONGEST_SESSION_SECONDS,
     )
     return { ...blocks, signOuts: [...others, { name, at }] }
   })
@@ -81,6 +83,7 @@ function changeBlocks(
     // Also above that of a list which a restored backup has taken the place of.
     const number = Math.max(before.number + 1, change.nowSeconds)
     await directory.replace(directory.paths.blocks, writeBlocks({ ...after, number }), MODE.secret)
+    await endInvitations(directory, after.certificates).catch(() => undefined)
     return { blocksNumber: number, hasChanged: true }
   })
 }

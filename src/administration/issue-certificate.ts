@@ -4,6 +4,7 @@ import { type Certificate, readCertificate } from '../certificate/certificate.ts
 import { BACKDATE_SECONDS, issueCertificate, publicKeyInfoOf } from '../certificate/issue.ts'
 import { writePem } from '../certificate/pem.ts'
 import { packageFileName } from '../enrollment/file-name.ts'
+import type { Packages } from '../enrollment/packages.ts'
 import { PASSWORD_RANDOM_BYTES, packagePassword } from '../enrollment/password.ts'
 import { type Pkcs12Form, writePkcs12 } from '../enrollment/pkcs12.ts'
 import { writeProfile } from '../enrollment/profile.ts'
@@ -24,8 +25,6 @@ export interface IssueOptions {
   readonly form: Pkcs12Form
   /** SubjectPublicKeyInfo of a signing request: then there is no key of ours to pack. */
   readonly publicKeyInfo: Buffer | undefined
-  /** Whether the CA's certificate goes into the package too. */
-  readonly includeAuthority: boolean
   /** The folder of the package. */
   readonly folder: string
 }
@@ -41,13 +40,68 @@ export interface Issued {
 const SECONDS_PER_DAY = 86_400
 const generate = promisify(generateKeyPair)
 
+type NamedDevice = { readonly id: string; readonly name: string }
+
 /** Makes key, certificate and package for a device; writes nothing. */
 export async function issueFor(
-  device: { readonly id: string; readonly name: string },
+  device: NamedDevice,
   signer: Signer,
   options: IssueOptions,
   nowSeconds: number,
 ): Promise<Issued> {
+  const { certificate, privateKey } = await issueKeyPair(device, signer, options, nowSeconds)
+  return { certificate, ...pack(device, certificate, privateKey, signer, options) }
+}
+
+/** A new certificate with all packages of an invitation. */
+export interface IssuedPackages {
+  readonly certificate: Certificate
+  readonly packages: Packages
+}
+
+/** Makes key, certificate and every package for a device; writes nothing. */
+export async function issuePackagesFor(
+  device: NamedDevice,
+  signer: Signer,
+  options: Pick<IssueOptions, 'days' | 'key'>,
+  nowSeconds: number,
+): Promise<IssuedPackages> {
+  const made = { ...options, publicKeyInfo: undefined }
+  const { certificate, privateKey } = await issueKeyPair(device, signer, made, nowSeconds)
+  if (privateKey === undefined) throw new Error('a certificate without a signing request has a key')
+  const password = packagePassword(randomBytes(PASSWORD_RANDOM_BYTES))
+  const request = {
+    friendlyName: device.name,
+    password,
+    certificate: certificate.der,
+    privateKey,
+  }
+  const p12 = writePkcs12({ ...request, form: 'compat' }, randomBytes)
+  const fileName = packageFileName(device.name, certificate.serial, 'p12')
+  const profile = writeProfile({
+    deviceName: device.name,
+    deviceId: device.id,
+    organization: organizationOf(signer.issuer.certificate),
+    fileName,
+    pkcs12: p12,
+    password,
+  })
+  const packages = {
+    password,
+    fileName: fileName.replace(/\.p12$/, ''),
+    p12,
+    modernP12: writePkcs12({ ...request, form: 'modern' }, randomBytes),
+    mobileconfig: Buffer.from(profile),
+  }
+  return { certificate, packages }
+}
+
+async function issueKeyPair(
+  device: NamedDevice,
+  signer: Signer,
+  options: Pick<IssueOptions, 'days' | 'key' | 'publicKeyInfo'>,
+  nowSeconds: number,
+): Promise<{ readonly certificate: Certificate; readonly privateKey: KeyObject | undefined }> {
   const { authority } = signer
   if (authority.certificate.notAfter <= nowSeconds) {
     throw new AdministrationError('the CA has ended: run certlatch ca renew first')
@@ -71,7 +125,7 @@ export async function issueFor(
   )
   const certificate = readCertificate(der)
   if (certificate === undefined) throw new Error('made a certificate that cannot be read back')
-  return { certificate, ...pack(device, certificate, privateKey, signer, options) }
+  return { certificate, privateKey }
 }
 
 async function generateKey(type: KeyType): Promise<KeyObject> {
@@ -83,11 +137,11 @@ async function generateKey(type: KeyType): Promise<KeyObject> {
 }
 
 function pack(
-  device: { readonly id: string; readonly name: string },
+  device: NamedDevice,
   certificate: Certificate,
   privateKey: KeyObject | undefined,
   { issuer }: Signer,
-  { format, form, folder, includeAuthority }: IssueOptions,
+  { format, form, folder }: IssueOptions,
 ): Omit<Issued, 'certificate'> {
   const named = (extension: string, content: Buffer): Package => {
     const name = packageFileName(device.name, certificate.serial, extension)
@@ -101,17 +155,9 @@ function pack(
     const key = privateKey.export({ type: 'pkcs8', format: 'pem' })
     return { package: named('pem', Buffer.from(`${key}${certificatePem}`)), password: undefined }
   }
-  const authorities = includeAuthority ? [issuer.certificate.der] : []
   const password = packagePassword(randomBytes(PASSWORD_RANDOM_BYTES))
   const pkcs12 = writePkcs12(
-    {
-      form,
-      friendlyName: device.name,
-      password,
-      certificate: certificate.der,
-      privateKey,
-      authorities,
-    },
+    { form, friendlyName: device.name, password, certificate: certificate.der, privateKey },
     randomBytes,
   )
   if (format === 'p12') return { package: named('p12', pkcs12), password }
@@ -121,7 +167,6 @@ function pack(
     organization: organizationOf(issuer.certificate),
     fileName: packageFileName(device.name, certificate.serial, 'p12'),
     pkcs12,
-    authorities,
   })
   return { package: named('mobileconfig', Buffer.from(profile)), password }
 }

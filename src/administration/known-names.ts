@@ -1,10 +1,10 @@
+import { comparableName } from '../certificate/identity.ts'
 import { normalizeName } from '../enrollment/device-name.ts'
 import type { DataPaths } from '../store/data-directory.ts'
 import { type FindOptions, findSeen } from '../store/running-seen.ts'
 import { findDevice } from './add-device.ts'
 import { readDevices, type Tell } from './directory.ts'
 import { AdministrationError } from './problem.ts'
-import { readUnlistedIssuers } from './unlisted.ts'
 
 /** How to look for somebody, and whom to tell that it takes a while. */
 export interface Search extends FindOptions {
@@ -19,16 +19,9 @@ export async function findKnownName(
   search: Search = {},
 ): Promise<string> {
   const { tell = () => {} } = search
-  const name = normalizeName(given)
-  const isIt = (seen: { readonly name: string }) => seen.name === given || seen.name === name
-  if (!isExternal) {
-    const known = await readDevices(paths, tell)
-    const isDevice = known.devices.some(isIt)
-    const mayBeOther = !isDevice && (await readUnlistedIssuers(paths)).size > 0
-    const options = mayBeOther ? waiting(search) : { longestMilliseconds: 0 }
-    const other = isDevice ? undefined : await findSeen(paths.running, isIt, options)
-    return other?.name ?? findDevice(known, given).name
-  }
+  if (!isExternal) return findDevice(await readDevices(paths, tell), given).name
+  const names = [given, normalizeName(given)].map(comparableName)
+  const isIt = (seen: { readonly name: string }) => names.includes(comparableName(seen.name))
   const found = await findSeen(paths.running, isIt, waiting(search))
   if (found !== undefined) return found.name
   throw new AdministrationError(

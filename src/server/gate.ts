@@ -1,8 +1,8 @@
 import type { Server } from 'node:http'
 import type { Config } from '../config/config.ts'
 import type { Snapshot } from '../store/snapshot.ts'
-import type { Origin, TrustStore } from '../store/trust-store.ts'
-import { createVerifyApp } from './app.ts'
+import type { TrustStore } from '../store/trust-store.ts'
+import { createPagesApp, createVerifyApp } from './app.ts'
 import { createAudit, describeMalformed } from './audit.ts'
 import { createCheckBudget } from './check-budget.ts'
 import { createJudge } from './judge.ts'
@@ -11,91 +11,107 @@ import { createVerifyServer, drain } from './lifecycle.ts'
 import type { Log } from './log.ts'
 import { countDecision, type Tally } from './metrics.ts'
 import { openFiles } from './open-files.ts'
+import { type Pages, standingPages } from './pages/door.ts'
+import { enrollPages } from './pages/enroll-routes.ts'
+import { createEnrollment } from './pages/enrollment.ts'
+import { sweepRegularly } from './pages/sweep.ts'
+import { createWrongCodes } from './pages/wrong-codes.ts'
 import type { VerifyService } from './routes/verify.ts'
 
 export interface GateOptions {
   readonly config: Config
   readonly log: Log
-  /** Where changes of the files are told. */
-  readonly filesLog: Log
   readonly tally: Tally
   readonly lastSeen: LastSeen
-  /** What another process has in force, to begin with. */
-  readonly origin?: Origin
   nowSeconds(): number
-  /** Changed files have come into force. */
-  onReplaced(): void
-  /** They are refused. */
-  onRefused(): void
+  /** Changed files have been loaded or refused. */
+  onFilesChanged(): void
 }
 
-/** What answers `/verify`: the files, who judges by them, and a server that does not listen yet. */
+/** The files, what is judged by them, and servers that do not listen yet. */
 export interface Gate {
   readonly trust: TrustStore
+  /** Answers `/verify`. */
   readonly server: Server
+  /** Answers clients, below `/.certlatch/auth/`. */
+  readonly pages: Server
   cacheEntries(): number
   isDraining(): boolean
-  /** Ends so many connections, each with its next answer: another process has fewer. */
-  shed(connections: number): void
   /** Answers everything under way; from the call on, each answer ends its connection. */
   drain(): Promise<void>
 }
 
 /** Throws a StartError that tells everything wrong with the files. */
 export async function openGate(options: GateOptions): Promise<Gate> {
-  // Nothing below may hold `options`: the origin in it is large, and old soon.
-  const { config, log, filesLog, tally, lastSeen, origin, nowSeconds } = options
-  const { onReplaced: tellReplaced, onRefused } = options
+  const { config, log, tally, lastSeen, nowSeconds, onFilesChanged } = options
   // Outlives the snapshots: else each of them would fill it again.
   const budget = createCheckBudget(config.trustedProxies, () => performance.now())
   const onReplaced = (snapshot: Snapshot) => {
     judge = createJudge(config, snapshot, tally.cache, lastSeen, budget)
-    tellReplaced()
+    onFilesChanged()
   }
-  const trust = await openFiles({ config, tally, log: filesLog, origin, onReplaced, onRefused })
+  const trust = await openFiles({ config, tally, log, onReplaced, onRefused: onFilesChanged })
   let judge = createJudge(config, trust.current, tally.cache, lastSeen, budget)
   let draining = false
-  let surplus = 0
   const audit = createAudit(log, () => performance.now())
   const timer = setInterval(() => audit.tellLeftOut(false), LEFT_OUT_MILLISECONDS)
   timer.unref()
+  const stopSweeping = sweepRegularly(config, nowSeconds)
   const service: VerifyService = {
     ...verifyConfigOf(config),
     grounds: () => judge.grounds,
     keyRing: () => trust.current.keyRing,
     nowSeconds,
     catchUp: () => trust.catchUp(performance.now()),
-    endsConnection: () => {
-      if (surplus === 0) return draining
-      surplus -= 1
-      return true
-    },
+    endsConnection: () => draining,
     countDecision: (decision, seconds) => countDecision(tally, decision, seconds),
     seenOf: (identity) => judge.seenOf(identity),
     deviceOf: (headers) => judge.deviceOf(headers),
     audit,
     logError: createErrorLog(log),
   }
-  const app = createVerifyApp(service, config.sessionTtlSeconds)
-  const server = createVerifyServer(app.callback(), (peer, code) => {
+  const onMalformed = (peer: string | undefined, code: string) => {
     service.countDecision(MALFORMED, 0)
     audit.refused(MALFORMED, () => describeMalformed(service, { peer, code }))
-  })
+  }
+  const server = createVerifyServer(createVerifyApp(service).callback(), onMalformed)
+  const pagesApp = createPagesApp(service, createPages(options, service, trust))
+  const pages = createVerifyServer(pagesApp.callback(), onMalformed)
   return {
     trust,
     server,
+    pages,
     cacheEntries: () => judge.cache.entries,
     isDraining: () => draining,
-    shed: (connections) => {
-      surplus = connections
-    },
     drain: async () => {
       draining = true
-      await drain(server)
+      await Promise.all([drain(server), drain(pages)])
       clearInterval(timer)
+      stopSweeping()
       audit.tellLeftOut(true)
     },
   }
+}
+
+/** Devices of another's CA get their certificates there, so they have no page to enrol on. */
+function createPages(
+  { config, log, tally }: GateOptions,
+  service: VerifyService,
+  trust: TrustStore,
+): Pages {
+  const standing = standingPages(config.sessionTtlSeconds)
+  if (config.externalCa) return (path) => standing.get(path)
+  const { dataDir, crlFile: revocationList } = config
+  const enrolling = enrollPages({
+    service,
+    enrollment: createEnrollment({ dataDir, revocationList, trust, grounds: service.grounds }),
+    wrongCodes: createWrongCodes(() => performance.now()),
+    log,
+    count: (outcome) => {
+      tally.invitations[outcome] += 1
+    },
+  })
+  return (path) => standing.get(path) ?? enrolling(path)
 }
 
 /** How often it is looked whether the log owes a number. */

@@ -1,9 +1,10 @@
+import { comparableName } from '../certificate/identity.ts'
 import type { Config } from '../config/config.ts'
 import type { CertificateReference, Grounds, Recognised } from '../decide.ts'
 import type { Identity } from '../decision.ts'
 import type { RequestHeaders } from '../proxy/request-headers.ts'
 import { cookieValues } from '../session/cookie.ts'
-import { deviceKey } from '../store/device-registry.ts'
+import { acceptedUntil, deviceKey } from '../store/device-registry.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import type { CheckBudget } from './check-budget.ts'
 import type { LastSeen, Seen } from './last-seen.ts'
@@ -27,9 +28,16 @@ export function createJudge(
   budget: CheckBudget,
 ): Judge {
   const { trust, keyRing } = snapshot
-  const cache = createVerdictCache(trust.issuers, keyRing, config.dialect.encoding, tally, budget)
+  const cache = createVerdictCache(
+    trust.issuers,
+    keyRing,
+    config.dialect.encoding,
+    tally,
+    budget,
+    config.identity,
+  )
   const seen = new WeakMap<Identity, Seen>()
-  const signOuts = new Map(snapshot.blocks.signOuts.map(({ name, at }) => [name, at]))
+  const signOuts = latestSignOuts(snapshot.blocks)
   const grounds: Grounds = {
     proxy: config.dialect.name,
     proxySecret:
@@ -46,7 +54,7 @@ export function createJudge(
     verifyCertificate: cache.verifyCertificate,
     verifyToken: cache.verifyToken,
     recognise: createRecognise(snapshot, lastSeen, seen),
-    signedOutAt: (device) => signOuts.get(device),
+    signedOutAt: (device) => (signOuts.size > 0 ? signOuts.get(comparableName(device)) : undefined),
   }
   return {
     grounds,
@@ -56,15 +64,25 @@ export function createJudge(
   }
 }
 
+/** By name, however it is written. */
+function latestSignOuts({ signOuts }: Snapshot['blocks']): ReadonlyMap<string, number> {
+  const latest = new Map<string, number>()
+  for (const { name: written, at } of signOuts) {
+    const name = comparableName(written)
+    latest.set(name, Math.max(at, latest.get(name) ?? 0))
+  }
+  return latest
+}
+
 interface Known {
   readonly recognised: Recognised & { ok: true }
   readonly endsAt: number
   readonly place: Seen
 }
 
-/** Whose a certificate is: by the registry, or by its own words where its CA is asked no entry of. */
+/** Whose a certificate is: by the registry, or with an external CA by the name in it. */
 function createRecognise(
-  { registry, unlistedIssuers }: Snapshot,
+  { registry }: Snapshot,
   lastSeen: LastSeen,
   seen: WeakMap<Identity, Seen>,
 ): Grounds['recognise'] {
@@ -72,7 +90,7 @@ function createRecognise(
   const known = new Map<string, Map<string, Known>>()
   for (const { device, certificate } of registry?.byCertificate.values() ?? []) {
     const identity = { device: device.name, user: device.owner ?? device.name }
-    const endsAt = certificate.endsAt ?? Number.POSITIVE_INFINITY
+    const endsAt = acceptedUntil(certificate) ?? Number.POSITIVE_INFINITY
     const place = lastSeen.ofDevice({ ...certificate, name: undefined }, device.name)
     seen.set(identity, place)
     const ofIssuer = known.get(certificate.issuerKeyHash) ?? new Map<string, Known>()
@@ -106,9 +124,7 @@ function createRecognise(
       const hasEnded = nowSeconds >= found.endsAt
       return hasEnded ? { ok: false, reason: 'certificate-superseded' } : found.recognised
     }
-    return registry === undefined || unlistedIssuers.has(certificate.issuerKeyHash)
-      ? byItsName(certificate)
-      : { ok: false, reason: 'unknown-device' }
+    return registry === undefined ? byItsName(certificate) : { ok: false, reason: 'unknown-device' }
   }
 }
 

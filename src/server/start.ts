@@ -1,7 +1,6 @@
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { DestinationStream } from 'pino'
-import { Registry } from 'prom-client'
 import type { Config } from '../config/config.ts'
 import { dataPaths } from '../store/data-directory.ts'
 import { createAdminApp } from './app.ts'
@@ -10,11 +9,11 @@ import { createLastSeen } from './last-seen.ts'
 import { closeSoon, createHttpServer } from './lifecycle.ts'
 import { describeAddress, listenOn } from './listeners.ts'
 import { createLog } from './log.ts'
-import { createTally, registerProcess } from './metrics.ts'
+import { createTally } from './metrics.ts'
 import { observe } from './observe.ts'
 import { makeFirstFiles, warnOfFiles } from './open-files.ts'
 import { readiness } from './readiness.ts'
-import { inForce, openRunningFile, type RunningFile } from './running-file.ts'
+import { openRunningFile, type RunningFile } from './running-file.ts'
 import { watchAge } from './watch-age.ts'
 
 /** What the process gives the service. */
@@ -31,16 +30,14 @@ export interface StartOptions {
 export interface RunningService {
   readonly address: AddressInfo
   readonly adminAddress: AddressInfo
+  readonly pagesAddress: AddressInfo
   /** Looks at the files at once. */
   refresh(): Promise<void>
   /** Answers everything under way, then ends. */
   stop(): Promise<void>
 }
 
-/**
- * Builds the service in this one process: configuration → files → applications → listeners. For
- * several processes see `cluster/start-cluster.ts`.
- */
+/** Builds the service: configuration → files → applications → listeners. */
 export async function startService(options: StartOptions): Promise<RunningService> {
   const { config, version, now = Date.now } = options
   const log = createLog(config.logLevel, options.logDestination, config.logFormat)
@@ -51,15 +48,11 @@ export async function startService(options: StartOptions): Promise<RunningServic
   const tally = createTally()
   const lastSeen = createLastSeen()
   let running: RunningFile | undefined
-  const tellCommands = () => void running?.write()
-  const events = { onReplaced: tellCommands, onRefused: tellCommands }
   const shared = { config, log, tally, lastSeen, nowSeconds }
-  const gate = await openGate({ ...shared, filesLog: log, ...events })
+  const gate = await openGate({ ...shared, onFilesChanged: () => void running?.write() })
   const { trust } = gate
   warnOfFiles(config, trust.current, nowSeconds(), log)
   const stopWatchingAge = watchAge(trust, nowSeconds, log)
-  const processes = new Registry()
-  registerProcess(processes, {})
   const observation = observe({
     ...shared,
     version,
@@ -67,8 +60,6 @@ export async function startService(options: StartOptions): Promise<RunningServic
     isDraining: () => gate.isDraining(),
     readiness: () => readiness(trust, running?.problem, nowSeconds(), gate.isDraining()),
     cacheEntries: () => gate.cacheEntries(),
-    workers: () => ALONE,
-    gather: () => processes.metrics(),
   })
   const admin = createHttpServer(
     createAdminApp(observation.operations, createErrorLog(log)).callback(),
@@ -76,10 +67,8 @@ export async function startService(options: StartOptions): Promise<RunningServic
   const openFile = async (listen: string) => {
     running = await openRunningFile({
       folder: dataPaths(config.dataDir).running,
-      ...{ listen, version, lastSeen, log, nowSeconds },
+      ...{ listen, version, trust, lastSeen, log, nowSeconds },
       sessionTtlSeconds: config.sessionTtlSeconds,
-      inForce: () => inForce(trust.current),
-      problems: () => trust.problems,
     })
   }
   const { host, port } = config.listen
@@ -88,14 +77,19 @@ export async function startService(options: StartOptions): Promise<RunningServic
     await openFile(host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`)
     await trust.refresh()
   }
-  const { address, adminAddress } = await openListeners(gate, admin, config, running)
+  const addresses = await openListeners(gate, admin, config, running)
+  const { address, adminAddress, pagesAddress } = addresses
   if (port === 0) await openFile(describeAddress(address))
   await running?.own()
-  const told = { listen: describeAddress(address), admin: describeAddress(adminAddress), version }
+  const told = {
+    listen: describeAddress(address),
+    admin: describeAddress(adminAddress),
+    pages: describeAddress(pagesAddress),
+    version,
+  }
   log.info(told, 'ready')
   return {
-    address,
-    adminAddress,
+    ...addresses,
     refresh: () => trust.refresh(),
     stop: async () => {
       log.info('stopping')
@@ -110,11 +104,9 @@ export async function startService(options: StartOptions): Promise<RunningServic
   }
 }
 
-const ALONE = { serving: 1, restarts: 0 } as const
-
-/** Opens both or none. */
+/** Opens all or none. */
 async function openListeners(
-  { server, trust }: Gate,
+  { server, pages, trust }: Gate,
   admin: Server,
   config: Config,
   running: RunningFile | undefined,
@@ -122,10 +114,11 @@ async function openListeners(
   try {
     const address = await listenOn(server, 'CERTLATCH_LISTEN', config.listen)
     const adminAddress = await listenOn(admin, 'CERTLATCH_ADMIN_LISTEN', config.adminListen)
-    return { address, adminAddress }
+    const pagesAddress = await listenOn(pages, 'CERTLATCH_PAGES_LISTEN', config.pagesListen)
+    return { address, adminAddress, pagesAddress }
   } catch (error) {
     trust.close()
-    server.close()
+    for (const opened of [server, admin, pages]) opened.close()
     await running?.abandon()
     throw error
   }

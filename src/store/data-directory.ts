@@ -15,12 +15,12 @@ export interface DataPaths {
   readonly authorityKey: string
   readonly sessionKeys: string
   readonly devices: string
-  readonly adopted: string
   readonly blocks: string
   readonly running: string
   /** CAs that a successor has taken over from: `<key hash>.key`, still signing their CRLs. */
   readonly previous: string
   readonly certificates: string
+  readonly invitations: string
   /** What commands keep there while they are under way. */
   readonly nextAuthority: string
   readonly nextAuthorityKey: string
@@ -43,11 +43,11 @@ export function dataPaths(dataDir: string): DataPaths {
     authorityKey: join(privateFolder, 'ca.key'),
     sessionKeys: join(privateFolder, 'session.keys'),
     devices: join(privateFolder, 'devices'),
-    adopted: join(privateFolder, 'adopted.json'),
     blocks: join(privateFolder, 'blocks.json'),
     running: join(privateFolder, 'running'),
     previous,
     certificates,
+    invitations: join(privateFolder, 'invitations'),
     nextAuthority: join(privateFolder, 'next-ca.crt'),
     nextAuthorityKey: join(privateFolder, 'next-ca.key'),
     undelivered: join(privateFolder, 'undelivered.json'),
@@ -71,7 +71,6 @@ export interface FirstFiles {
   readonly devices?: ReadonlyMap<string, string>
   /** Certificates that were issued before, in PEM, by their serial number. */
   readonly certificates?: ReadonlyMap<string, string>
-  readonly adopted?: string
 }
 
 export type Prepared =
@@ -162,7 +161,6 @@ async function stageFiles(paths: DataPaths, needed: Needed, files: FirstFiles): 
     }
     await stageFolder(join(temporary, 'devices'), 'json', files.devices)
     await stageFolder(join(temporary, 'certificates'), 'pem', files.certificates)
-    await stage('adopted.json', files.adopted)
     await stage('ca.key', files.authority?.key)
     await stage('ca.crl', needed.revocationList ? files.authority?.revocationList : undefined)
     await stage('ca.crt', files.authority?.certificate)
@@ -191,7 +189,6 @@ export async function completeStagedFiles(paths: DataPaths): Promise<void> {
   const folder = stagedFolder(paths)
   if (!(await exists(folder))) return
   const places = [
-    ['adopted.json', paths.adopted, MODE.secret],
     ['ca.key', paths.authorityKey, MODE.secret],
     ['session.keys', paths.sessionKeys, MODE.secret],
     ['ca.crl', paths.revocationList, MODE.public],

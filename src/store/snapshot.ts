@@ -1,9 +1,8 @@
-import { readPemBlocks } from '../certificate/pem.ts'
+import { certificateFileProblem, isDer, readPemBlocks } from '../certificate/pem.ts'
 import { groupByKeyHash, type TrustSet } from '../certificate/trust.ts'
 import { type Issuer, readIssuer } from '../certificate/verify.ts'
 import type { Policy } from '../policy/policy.ts'
 import { type KeyRing, readKeyRing } from '../session/key-ring.ts'
-import { readAdopted, type UnlistedIssuers } from './adopted.ts'
 import { type Blocks, NO_BLOCKS, readBlocks } from './blocks.ts'
 import { type DeviceRegistry, deviceKey, readRegistry } from './device-registry.ts'
 import { isSerial, parseObject } from './json-file.ts'
@@ -16,7 +15,6 @@ export interface Snapshot {
   readonly keyRing: KeyRing
   /** `undefined` with an external CA, whose certificates name their holders themselves. */
   readonly registry: DeviceRegistry | undefined
-  readonly unlistedIssuers: UnlistedIssuers
   readonly blocks: Blocks
   readonly policy: Policy
   /** From which the policy is; kept while its file stays the same. */
@@ -24,6 +22,8 @@ export interface Snapshot {
   /** From which the CRLs are; kept likewise. */
   readonly lists: ReadLists | undefined
   readonly warnings: readonly string[]
+  /** What of the files is not in force though the rest is. */
+  readonly problems: readonly string[]
   /** The newest CRL ever in force, by issuer, also of those that are not trusted any more. */
   readonly newestLists: ReadonlyMap<string, ListAge>
 }
@@ -39,7 +39,6 @@ export interface Sources {
     | { readonly name: string; readonly files: ReadonlyMap<string, string> }
     | undefined
   /** `undefined`: there is no such file. */
-  readonly adopted: Source | undefined
   readonly blocks: Source | undefined
   /** What a command that hands out a certificate leaves while it is under way. */
   readonly undelivered: Source | undefined
@@ -60,7 +59,8 @@ type Part<T> = { readonly value: T; readonly problems: readonly string[] }
 
 /**
  * Makes one snapshot of all files, or says everything that is wrong with them. Against the previous
- * one it never goes back: no CRL of a trusted CA disappears, or is older than one before.
+ * one it never goes back: where a CRL of a trusted CA has disappeared, cannot be read or is older, the
+ * one before stays, and `problems` of the snapshot say so.
  */
 export function compileSnapshot(
   sources: Sources,
@@ -81,9 +81,8 @@ export function compileSnapshot(
   const undelivered = readUndelivered(sources.undelivered)
   const registry = sources.devices && readRegistry(sources.devices.files, undelivered.value)
   const blocks = readBlocksSource(sources.blocks, previous)
-  const adopted = readAdoptedSource(sources.adopted)
   const policy = readPolicySource(sources.policy, previous?.rules)
-  const parts = [issuers, lists, blocks, adopted, undelivered, policy]
+  const parts = [issuers, lists, blocks, undelivered, policy]
   const problems = parts.flatMap((part) => part.problems)
   if (!keys.ok) problems.push(`${sources.sessionKeys.name} ${keys.problem}`)
   if (registry?.ok === false) problems.push(`${sources.devices?.name}: ${registry.problem}`)
@@ -92,7 +91,9 @@ export function compileSnapshot(
   if (registry?.ok && registry.registry.devices.length === 0 && before > 0) {
     problems.push(`${sources.devices?.name} has lost all its device entries`)
   }
-  if (problems.length > 0 || !keys.ok || registry?.ok === false) return { ok: false, problems }
+  if (problems.length > 0 || !keys.ok || registry?.ok === false) {
+    return { ok: false, problems: [...problems, ...lists.value.leftOut] }
+  }
   const trust: TrustSet = {
     issuers: issuers.value,
     issuersByKeyHash: groupByKeyHash(issuers.value),
@@ -112,7 +113,6 @@ export function compileSnapshot(
       trust,
       keyRing: keys.ring,
       registry: registry?.registry,
-      unlistedIssuers: adopted.value,
       blocks: blocks.value,
       policy: policy.value.policy,
       rules: policy.value,
@@ -120,9 +120,9 @@ export function compileSnapshot(
       warnings: [
         ...lists.value.warnings,
         ...policy.value.warnings,
-        // Holders of another CA's certificates are in no registry.
-        ...(adopted.value.size > 0 ? [] : unknownHolders(policy.value.policy, registry?.registry)),
+        ...unknownHolders(policy.value.policy, registry?.registry),
       ],
+      problems: lists.value.leftOut,
       newestLists: newestAges(lists.value.byIssuer, previous?.newestLists),
     },
   }
@@ -162,21 +162,11 @@ function readUndelivered(source: Source | undefined): Part<string | undefined> {
     : { value: undefined, problems: [`${source.name} is not the note of a command`] }
 }
 
-function readAdoptedSource(source: Source | undefined): Part<UnlistedIssuers> {
-  const value =
-    source === undefined ? new Set<string>() : readAdopted(source.content.toString('utf8'))
-  return value === undefined
-    ? { value: new Set(), problems: [`${source?.name} is not a list of adopted CAs`] }
-    : { value, problems: [] }
-}
-
 function readAuthorities({ name, content }: Source): Part<readonly Issuer[]> {
-  const blocks = readPemBlocks(content.toString('latin1'), 'CERTIFICATE', true)
+  const text = content.toString('latin1')
+  const blocks = isDer(content) ? [content] : readPemBlocks(text, 'CERTIFICATE', true)
   if (blocks === undefined) {
-    return {
-      value: [],
-      problems: [`${name} holds no PEM certificates (or other things beside them)`],
-    }
+    return { value: [], problems: [`${name} ${certificateFileProblem(text)}`] }
   }
   const issuers: Issuer[] = []
   const problems: string[] = []

@@ -35,6 +35,7 @@ test('without any setting, certlatch serves one Traefik on this machine with its
     crlFile: 'data/public/ca.crl',
     crlFileNamed: false,
     staleCrl: 'deny',
+    identity: ['email', 'uri', 'cn', 'upn', 'dns', 'subject-email', 'uid'],
     sessionKeysFile: 'data/private/session.keys',
     sessionKeysFileNamed: false,
     dialect: DIALECTS.traefik,
@@ -48,7 +49,6 @@ test('without any setting, certlatch serves one Traefik on this machine with its
     composeService: undefined,
     denial: '403',
     policyFile: undefined,
-    workers: 1,
     metricsToken: undefined,
     logLevel: 'info',
     logFormat: 'json',
@@ -89,6 +89,8 @@ const GOOD: readonly (readonly [SettingName, string, Partial<Config>])[] = [
     { externalCa: false, crlFile: 'ca.crl', crlFileNamed: true, caFile: 'data/public/ca.crt' },
   ],
   ['CERTLATCH_CRL_STALE', 'allow', { staleCrl: 'allow' }],
+  ['CERTLATCH_IDENTITY', 'cn', { identity: ['cn'] }],
+  ['CERTLATCH_IDENTITY', 'upn, subject-email dns', { identity: ['upn', 'subject-email', 'dns'] }],
   [
     'CERTLATCH_SESSION_KEYS_FILE',
     '/run/keys',
@@ -127,9 +129,6 @@ const GOOD: readonly (readonly [SettingName, string, Partial<Config>])[] = [
     '/etc/certlatch/policy.yaml',
     { policyFile: '/etc/certlatch/policy.yaml' },
   ],
-  ['CERTLATCH_WORKERS', '1', { workers: 1 }],
-  ['CERTLATCH_WORKERS', '64', { workers: 64 }],
-  ['CERTLATCH_WORKERS', 'auto', { workers: 'auto' }],
   ['CERTLATCH_METRICS_TOKEN', SECRET, { metricsToken: SECRET }],
   ['CERTLATCH_LOG_LEVEL', 'debug', { logLevel: 'debug' }],
   ['CERTLATCH_LOG_LEVEL', 'error', { logLevel: 'error' }],
@@ -159,8 +158,9 @@ describe('a good value', () => {
 const ADDRESS =
   'expected an IP address and a port such as 127.0.0.1:9180, 0.0.0.0:9180 or [::1]:9180'
 const DURATION = 'expected a duration such as 90s, 15m or 1h'
+const IDENTITY =
+  'expected one or more of email, uri, cn, upn, dns, subject-email, uid, with commas between them'
 const PATH = 'expected a path without control characters and without white space around it'
-const PROCESSES = 'expected a number of processes from 1 to 64, or auto for one on each core'
 const COMMAND =
   'expected a JSON array of a program and its arguments, such as ["/usr/bin/touch", "/run/revoked"]'
 const SERVICE = 'expected a name of letters, digits, "-", "_" and ".", such as certlatch'
@@ -208,6 +208,10 @@ const BAD: readonly (readonly [SettingName, string, string])[] = [
   ['CERTLATCH_SESSION_KEYS_FILE', '\t', PATH],
   ['CERTLATCH_POLICY_FILE', ' rules.yaml', PATH],
   ['CERTLATCH_CRL_STALE', 'ignore', 'expected deny or allow'],
+  ['CERTLATCH_IDENTITY', 'cn,name', IDENTITY],
+  ['CERTLATCH_IDENTITY', 'cn,cn', IDENTITY],
+  ['CERTLATCH_IDENTITY', 'CN', IDENTITY],
+  ['CERTLATCH_IDENTITY', ' , ', IDENTITY],
   ['CERTLATCH_PROXY', 'envoy', 'expected traefik, caddy, haproxy or nginx'],
   ['CERTLATCH_PROXY', 'Traefik', 'expected traefik, caddy, haproxy or nginx'],
   ['CERTLATCH_PROXY', '__proto__', 'expected traefik, caddy, haproxy or nginx'],
@@ -266,16 +270,6 @@ const BAD: readonly (readonly [SettingName, string, string])[] = [
   ['CERTLATCH_COOKIE_DOMAIN', '[::1]', DOMAIN],
   ['CERTLATCH_COOKIE_DOMAIN', '-a.example.org', DOMAIN],
   ['CERTLATCH_COOKIE_DOMAIN', 'bücher.example', DOMAIN],
-  ['CERTLATCH_WORKERS', '0', PROCESSES],
-  ['CERTLATCH_WORKERS', '-1', PROCESSES],
-  ['CERTLATCH_WORKERS', '2.5', PROCESSES],
-  ['CERTLATCH_WORKERS', '65', PROCESSES],
-  ['CERTLATCH_WORKERS', '100', PROCESSES],
-  ['CERTLATCH_WORKERS', '1e1', PROCESSES],
-  ['CERTLATCH_WORKERS', '02', PROCESSES],
-  ['CERTLATCH_WORKERS', ' 2', PROCESSES],
-  ['CERTLATCH_WORKERS', 'all', PROCESSES],
-  ['CERTLATCH_WORKERS', 'AUTO', PROCESSES],
   ['CERTLATCH_ON_REVOKE', '/bin/restart proxy', COMMAND],
   ['CERTLATCH_ON_REVOKE', '"/bin/restart"', COMMAND],
   ['CERTLATCH_ON_REVOKE', '[]', COMMAND],
@@ -336,6 +330,7 @@ test('an empty value is a problem for every setting', () => {
     'CERTLATCH_CRL_STALE is empty: remove it or give it deny or allow',
     'CERTLATCH_DATA_DIR is empty: remove it or give it a path',
     'CERTLATCH_DENIAL is empty: remove it or give it 403 or adaptive',
+    'CERTLATCH_IDENTITY is empty: remove it or give it one or more of email, uri, cn, upn, dns, subject-email, uid, with commas between them',
     'CERTLATCH_LISTEN is empty: remove it or give it an IP address and a port such as 127.0.0.1:9180, 0.0.0.0:9180 or [::1]:9180',
     'CERTLATCH_LOG_CLIENT is empty: remove it or give it full, shortened or none',
     'CERTLATCH_LOG_FORMAT is empty: remove it or give it json or text',
@@ -349,7 +344,6 @@ test('an empty value is a problem for every setting', () => {
     'CERTLATCH_SESSION_MAX_AGE is empty: remove it or give it a duration such as 90s, 15m or 1h',
     'CERTLATCH_SESSION_TTL is empty: remove it or give it a duration such as 90s, 15m or 1h',
     'CERTLATCH_TRUSTED_PROXIES is empty: remove it or give it addresses or networks such as loopback, 192.168.1.10 or 172.18.0.0/16',
-    'CERTLATCH_WORKERS is empty: remove it or give it a number of processes from 1 to 64, or auto for one on each core',
   ])
 })
 
