@@ -8,9 +8,11 @@ const PROXY_FILES = "compare the proxy's configuration with the one in deploy/"
 export const ADVICE: Readonly<Record<DenyReason, string>> = {
   'malformed-http': PROXY_FILES,
   'untrusted-proxy': 'name the address of the proxy in CERTLATCH_TRUSTED_PROXIES',
+  'proxy-mismatch': 'set CERTLATCH_PROXY to the proxy that asks, or end that proxy',
   'malformed-request':
     'the path is broken: look for a "%" without two hex digits, for white space, or a length beyond 8 kB',
-  'header-alias': 'send no header that looks like a trusted one',
+  'header-alias':
+    'send no header that looks like a trusted one, nor the certificate header of another proxy',
   'header-repeated': 'let the proxy blank what the client sends of its own headers: see deploy/',
   'ambiguous-path':
     'use a path without "//", ".", "..", "\\", ";" and encoded separators, or satisfy the stricter rule',
