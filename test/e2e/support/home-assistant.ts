@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { freePort } from '../../support/free-port.ts'
-import { toolsFolder, until } from './tools.ts'
+import { findProgram, toolsFolder, until } from './tools.ts'
 
 /** The one person of the household, in Home Assistant. */
 export const PERSON = { name: 'Ada', username: 'ada', password: 'a long walk home' } as const
@@ -66,7 +66,7 @@ exec chroot "$root" "$@"`
 /** Runs a line of Home Assistant's Python with its folder, in the same process. */
 export const spawnPython = (folder: string, release: string, ...args: readonly string[]) =>
   spawn(
-    'unshare',
+    findProgram('unshare'),
     [
       ...['--mount', 'sh', '-euc', IN_ITS_DEBIAN, 'sh', homeAssistantRoot(), folder],
       ...[pythonOf(release), ...args],
