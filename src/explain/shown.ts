@@ -1,13 +1,13 @@
 import { readFile } from 'node:fs/promises'
-import { readTextIfThere } from '../../administration/directory.ts'
-import { AdministrationError } from '../../administration/problem.ts'
-import { readPemBlocks } from '../../certificate/pem.ts'
-import type { CertificateVerdict } from '../../certificate/verify.ts'
-import type { Config } from '../../config/config.ts'
-import { nearest, quote } from '../../config/text.ts'
-import { dataPaths } from '../../store/data-directory.ts'
-import { describeFileError } from '../../store/files.ts'
-import type { Snapshot } from '../../store/snapshot.ts'
+import { readTextIfThere } from '../administration/directory.ts'
+import { AdministrationError } from '../administration/problem.ts'
+import { readPemBlocks } from '../certificate/pem.ts'
+import type { CertificateVerdict } from '../certificate/verify.ts'
+import type { Config } from '../config/config.ts'
+import { nearest, quote } from '../config/text.ts'
+import { dataPaths } from '../store/data-directory.ts'
+import { describeFileError } from '../store/files.ts'
+import type { Snapshot } from '../store/snapshot.ts'
 
 /** The certificate that a client is taken to show. */
 export interface Shown {
