@@ -14,6 +14,8 @@ export interface Device {
   readonly owner: string | undefined
   /** In the order in which they were issued; empty where the first one was never handed out. */
   readonly certificates: readonly DeviceCertificate[]
+  /** The device of `certlatch doctor`, which no list, metric or alert shows. */
+  readonly doctor?: true
 }
 
 /** What is recorded of a certificate; all times in Unix seconds. */
@@ -124,13 +126,14 @@ export function sortEntries(
 function readDevice(id: string, text: string): Device | undefined {
   const entry = parseObject(text)
   if (entry === undefined || entry['schemaVersion'] !== SCHEMA_VERSION) return undefined
-  const { name, owner, certificates } = entry
+  const { name, owner, certificates, doctor } = entry
   if (typeof name !== 'string' || !isPrintableName(name)) return undefined
   if (owner !== undefined && (typeof owner !== 'string' || !isPrintableName(owner))) {
     return undefined
   }
   if (!Array.isArray(certificates) || !certificates.every(isDeviceCertificate)) return undefined
-  return { id, name, owner, certificates }
+  if (doctor !== undefined && doctor !== true) return undefined
+  return { id, name, owner, certificates, ...(doctor && { doctor }) }
 }
 
 function isDeviceCertificate(value: unknown): value is DeviceCertificate {
@@ -192,7 +195,7 @@ export async function writeDevice(
 }
 
 /** The text of an entry. */
-export function writeEntry({ name, owner, certificates }: Omit<Device, 'id'>): string {
-  const entry = { schemaVersion: SCHEMA_VERSION, name, owner, certificates }
+export function writeEntry({ name, owner, certificates, doctor }: Omit<Device, 'id'>): string {
+  const entry = { schemaVersion: SCHEMA_VERSION, name, owner, doctor, certificates }
   return `${JSON.stringify(entry, undefined, 2)}\n`
 }

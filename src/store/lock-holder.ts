@@ -97,7 +97,10 @@ export async function machineIdentity(): Promise<string | undefined> {
 }
 
 /** Whether it surely is; a process of another machine may always live. */
-export function isProcessGone({ pid, identity }: Holder, ownIdentity: string | undefined): boolean {
+export function isProcessGone(
+  { pid, identity }: Pick<Holder, 'pid' | 'identity'>,
+  ownIdentity: string | undefined,
+): boolean {
   if (pid === undefined || identity === undefined || identity !== ownIdentity) return false
   try {
     process.kill(pid, 0)
