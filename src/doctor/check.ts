@@ -10,9 +10,9 @@ export const GROUPS = {
   forged: 'what a client makes up',
   paths: 'paths and rules',
   transport: 'HTTP/3 and caches',
-  pages: "certlatch's own pages",
-  application: 'Home Assistant',
-  service: 'the service',
+  'own-pages': "certlatch's own pages",
+  'home-assistant': 'Home Assistant, and what lies beside the gate',
+  operation: 'the service and its files',
 } as const
 export type Group = keyof typeof GROUPS
 

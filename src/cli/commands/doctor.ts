@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto'
 import { constants } from 'node:fs'
 import { access } from 'node:fs/promises'
 import {
@@ -6,7 +7,6 @@ import {
   revokeDoctorDevice,
 } from '../../administration/doctor-device.ts'
 import { AdministrationError } from '../../administration/problem.ts'
-import { readPemBlocks } from '../../certificate/pem.ts'
 import type { Config } from '../../config/config.ts'
 import { loadConfig } from '../../config/load.ts'
 import { createClient } from '../../doctor/client.ts'
@@ -138,10 +138,7 @@ async function examine(
   revoke: (() => Promise<void>) | undefined,
 ): Promise<ExitCode> {
   const { flags, terminal, streams } = invocation
-  const [certificate] = readPemBlocks(door.certificate, 'CERTIFICATE', true) ?? []
-  if (certificate === undefined) {
-    throw new AdministrationError('--certificate: the file holds no certificate in PEM', 2)
-  }
+  const certificate = new X509Certificate(door.certificate).raw
   const here = await hereIfAny(
     config,
     door.authority,

@@ -7,7 +7,7 @@ const BAD_REQUEST = /^400: Bad Request/
 
 const trustedProxy: Check = {
   name: 'trusted-proxy',
-  group: 'application',
+  group: 'home-assistant',
   title: 'Home Assistant takes what the proxy hands it',
   reason: 'It answers 400 to every request of a proxy that it was not told of.',
   needs: ['let-in', 'home-assistant'],
@@ -25,7 +25,7 @@ const trustedProxy: Check = {
 
 const rescueModule: Check = {
   name: 'rescue-module',
-  group: 'application',
+  group: 'home-assistant',
   title: "the rescue module is in Home Assistant's page",
   reason:
     "Home Assistant's service worker shows a spinner for ever where a session has ended; the module gets past it.",
@@ -45,7 +45,7 @@ const rescueModule: Check = {
 
 const webhooks: Check = {
   name: 'webhooks',
-  group: 'application',
+  group: 'home-assistant',
   title: 'webhooks reach Home Assistant without a certificate',
   reason:
     'The companion apps send location and sensors there, by a client that has neither certificate nor cookie.',
@@ -66,7 +66,7 @@ const webhooks: Check = {
 
 const besideTheGate: Check = {
   name: 'beside-the-gate',
-  group: 'application',
+  group: 'home-assistant',
   title: 'the application cannot be reached beside the gate, from here',
   reason:
     'What listens on every address is open to all who can reach the machine, whatever the gate says.',

@@ -1,5 +1,6 @@
 import { headerOf } from '../answers.ts'
 import { type Check, type Finding, failed, unseen, warning } from '../check.ts'
+import { serverNameOf } from '../door.ts'
 import { hintFor } from '../hints.ts'
 import type { Asked } from '../probe.ts'
 
@@ -32,10 +33,16 @@ const tls: Check = {
   title: 'TLS is there, of version 1.2 or newer alone',
   reason: 'TLS 1.0 and 1.1 are broken, and browsers no longer speak them (RFC 8996).',
   needs: [],
-  plan: () => [
+  plan: ({ door: { host } }) => [
     { kind: 'tls', label: 'TLS' },
     ...OLD.map(
-      (version) => ({ kind: 'hello', label: version, version, serverName: undefined }) as const,
+      (version) =>
+        ({
+          kind: 'hello',
+          label: version,
+          version,
+          serverName: serverNameOf(host) || undefined,
+        }) as const,
     ),
   ],
   judge: (facts, asked) => {

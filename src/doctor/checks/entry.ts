@@ -244,7 +244,7 @@ const protocols: Check = {
 
 const revoked: Check = {
   name: 'revoked',
-  group: 'service',
+  group: 'operation',
   title: 'the certificate is refused within a second of its revocation',
   reason:
     "The whole chain: command, files, service, proxy. Shown with doctor's own certificate, at the end.",

@@ -15,7 +15,7 @@ const pathOf = ({ probe }: Asked): string => (probe.kind === 'request' ? probe.p
 
 const pages: Check = {
   name: 'pages',
-  group: 'pages',
+  group: 'own-pages',
   title: "certlatch's own pages are answered, with nothing shown",
   reason: 'A refused browser gets past its service worker by them; without them it spins for ever.',
   needs: [],
@@ -55,7 +55,7 @@ const DETOURS = [
 
 const innerPaths: Check = {
   name: 'inner-paths',
-  group: 'pages',
+  group: 'own-pages',
   title: '/verify, /metrics, /readyz and /status cannot be reached from outside',
   reason:
     'Whoever reaches /verify writes the headers that certlatch believes, and is given a session.',

@@ -3,7 +3,7 @@ import { dialectHint } from '../hints.ts'
 
 const service: Check = {
   name: 'service',
-  group: 'service',
+  group: 'operation',
   title: 'the service runs, and is ready',
   reason: 'What it complains about itself comes before what the door shows.',
   needs: ['here'],
@@ -24,7 +24,7 @@ const AUTHORITY_SOON_DAYS = 90
 
 const dates: Check = {
   name: 'dates',
-  group: 'service',
+  group: 'operation',
   title: 'CA and CRL are good for a while',
   reason: 'When the CA ends, all its certificates end with it.',
   needs: ['here', 'service'],
@@ -49,7 +49,7 @@ const dates: Check = {
 
 const replicas: Check = {
   name: 'replicas',
-  group: 'service',
+  group: 'operation',
   title: 'every service has the same files as this command, and its version',
   reason:
     'A replica with other session keys refuses what another has minted; one with an older CRL lets a lost phone in.',
@@ -81,7 +81,7 @@ const replicas: Check = {
 
 const proxyName: Check = {
   name: 'proxy-name',
-  group: 'service',
+  group: 'operation',
   title: 'CERTLATCH_PROXY names the proxy that is there',
   reason:
     'certlatch reads the header of one proxy alone; that of another one may be the client’s own.',
