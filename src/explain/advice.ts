@@ -35,7 +35,7 @@ export const ADVICE: Readonly<Record<DenyReason, string>> = {
   'certificate-weak': 'have it issued anew with a stronger key and SHA-256 or better',
   'certificate-crl-stale': 'bring a new CRL of its CA',
   'certificate-crl-missing': 'bring a CRL of its CA that speaks for it',
-  'certificate-not-checked': 'stop the flood of certificates from this address',
+  'certificate-rate-limited': 'stop the flood of certificates from this address',
   'unknown-device': `bring back its entry in private/devices, or ${NEW_CERTIFICATE}`,
   'no-identity':
     'have it issued anew with a name of a kind that CERTLATCH_IDENTITY has, without white space around it and without control or invisible characters',
@@ -49,7 +49,7 @@ export const ADVICE: Readonly<Record<DenyReason, string>> = {
   'session-revoked': `nothing, if it was revoked on purpose; else ${NEW_CERTIFICATE}`,
   'session-signed-out': SHOW_AGAIN,
   'session-not-accepted': 'show the certificate itself: this rule takes no session',
-  'nothing-shown':
+  'no-credentials':
     'show a certificate (--certificate FILE, --device NAME) or the cookie of a session (--cookie -)',
   'internal-error': 'report it: this is a bug of certlatch',
 }

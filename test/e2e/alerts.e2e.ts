@@ -294,7 +294,10 @@ const CASES: readonly Case[] = [
   {
     alert: 'CertlatchManyStrangers',
     when: 'thirty a minute come',
-    series: { [denied('nothing-shown')]: '0+30x20', [denied('session-forged', 'session')]: '0x20' },
+    series: {
+      [denied('no-credentials')]: '0+30x20',
+      [denied('session-forged', 'session')]: '0x20',
+    },
     minute: 15,
     fires: [{ summary: '300 requests of no known device were refused within 10 minutes' }],
   },
@@ -302,7 +305,7 @@ const CASES: readonly Case[] = [
     alert: 'CertlatchManyStrangers',
     when: 'a device of our own reconnects, or a revoked one',
     series: {
-      [denied('nothing-shown')]: '0+12x20',
+      [denied('no-credentials')]: '0+12x20',
       [denied('certificate-revoked', 'certificate')]: '0+60x20',
     },
     minute: 15,
@@ -311,7 +314,7 @@ const CASES: readonly Case[] = [
   {
     alert: 'CertlatchHeadersForged',
     when: 'it happened once, minutes ago',
-    series: { [denied('header-alias')]: '0 0 1 1 1 1 1 1 1', [denied('nothing-shown')]: '0+9x9' },
+    series: { [denied('header-alias')]: '0 0 1 1 1 1 1 1 1', [denied('no-credentials')]: '0+9x9' },
     minute: 8,
     fires: [
       {
@@ -335,7 +338,7 @@ const CASES: readonly Case[] = [
   {
     alert: 'CertlatchHeadersForged',
     when: 'it happened long ago',
-    series: { [denied('header-alias')]: '0 1+0x30', [denied('nothing-shown')]: '0+9x30' },
+    series: { [denied('header-alias')]: '0 1+0x30', [denied('no-credentials')]: '0+9x30' },
     minute: 20,
     fires: [],
   },
@@ -361,14 +364,14 @@ const CASES: readonly Case[] = [
   {
     alert: 'CertlatchWrongProxy',
     when: 'only strangers are refused',
-    series: { [denied('proxy-mismatch')]: constant(0), [denied('nothing-shown')]: '0+9x9' },
+    series: { [denied('proxy-mismatch')]: constant(0), [denied('no-credentials')]: '0+9x9' },
     minute: 8,
     fires: [],
   },
   {
     alert: 'CertlatchPortReached',
     when: 'all that is refused came through the proxy',
-    series: { [denied('untrusted-proxy')]: constant(0), [denied('nothing-shown')]: '0+9x9' },
+    series: { [denied('untrusted-proxy')]: constant(0), [denied('no-credentials')]: '0+9x9' },
     minute: 8,
     fires: [],
   },
@@ -432,7 +435,7 @@ const CASES: readonly Case[] = [
   {
     alert: 'CertlatchBug',
     when: 'requests are refused for good reasons',
-    series: { [denied('internal-error')]: constant(0), [denied('nothing-shown')]: '0+9x9' },
+    series: { [denied('internal-error')]: constant(0), [denied('no-credentials')]: '0+9x9' },
     minute: 8,
     fires: [],
   },

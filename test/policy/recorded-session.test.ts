@@ -82,7 +82,7 @@ describe('of a whole session with Home Assistant', () => {
 
   test('without both, webhooks alone pass', () => {
     for (const request of requests) {
-      const expected = isWebhook(request) ? 'rule' : 'nothing-shown'
+      const expected = isWebhook(request) ? 'rule' : 'no-credentials'
       assert.equal(answer(request, {}), expected, `${request.method} ${request.uri}`)
     }
   })
