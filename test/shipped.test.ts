@@ -8,7 +8,8 @@ import { parseConfig } from '../src/config/config.ts'
 import { OPTIONS } from '../src/config/options.ts'
 import { DIALECTS, type Dialect } from '../src/proxy/dialects.ts'
 import { createHeaderReader } from '../src/proxy/request-headers.ts'
-import { repository } from './support/readme.ts'
+import { documentsBelow } from './support/markdown.ts'
+import { repository } from './support/repository.ts'
 
 const ROOT = repository()
 
@@ -21,7 +22,7 @@ function filesBelow(path: string): readonly string[] {
 
 const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8')
 const DEPLOYED = filesBelow('deploy')
-const DOCUMENTS = [...readdirSync(ROOT), ...DEPLOYED].filter((name) => name.endsWith('.md'))
+const DOCUMENTS = documentsBelow(ROOT)
 const SHIPPED = [...DEPLOYED, 'docker-compose.yml', '.env.example', 'Dockerfile']
 const dialects = Object.values(DIALECTS)
 

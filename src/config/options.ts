@@ -36,7 +36,7 @@ export type Option = Kind & {
   readonly otherwise?: string
   /** Never shown, and also read from the file that `<name>_FILE` names. */
   readonly secret?: true
-  /** One sentence for `certlatch serve --help` and the README. */
+  /** One sentence for `certlatch serve --help` and docs/configuration.md. */
   readonly help: string
 }
 
@@ -46,13 +46,13 @@ const ROWS = [
     name: 'CERTLATCH_LISTEN',
     kind: 'address',
     default: '127.0.0.1:9180',
-    help: 'where the proxy asks (/verify)',
+    help: 'where the proxy sends its auth requests (/verify)',
   },
   {
     name: 'CERTLATCH_ADMIN_LISTEN',
     kind: 'address',
     default: '127.0.0.1:9181',
-    help: 'where /metrics, /status, /healthz and /readyz are answered',
+    help: 'where /metrics, /status, /healthz and /readyz are served',
   },
   {
     name: 'CERTLATCH_DATA_DIR',
@@ -64,7 +64,7 @@ const ROWS = [
     name: 'CERTLATCH_CA_FILE',
     kind: 'path',
     otherwise: '<data>/public/ca.crt',
-    help: 'PEM file of the client CAs to trust instead of our own',
+    help: 'PEM file of the client CAs to trust instead of the built-in one',
   },
   {
     name: 'CERTLATCH_CRL_FILE',
@@ -90,7 +90,7 @@ const ROWS = [
     kind: 'choice',
     choices: PROXIES,
     default: 'traefik',
-    help: 'the proxy that asks, and so the header of the certificate and its encoding',
+    help: 'the proxy in use, which decides the header of the certificate and its encoding',
   },
   {
     name: 'CERTLATCH_CERTIFICATE_HEADER',
@@ -102,7 +102,7 @@ const ROWS = [
     name: 'CERTLATCH_TRUSTED_PROXIES',
     kind: 'networks',
     default: 'loopback',
-    help: 'addresses and networks from which a proxy may ask',
+    help: 'addresses and networks from which auth requests are accepted',
   },
   {
     name: 'CERTLATCH_PROXY_SECRET',
@@ -114,13 +114,13 @@ const ROWS = [
     name: 'CERTLATCH_SESSION_TTL',
     kind: 'duration',
     default: '1h',
-    help: 'how long a session opens until it is renewed',
+    help: 'how long a session is valid until it is renewed',
   },
   {
     name: 'CERTLATCH_SESSION_MAX_AGE',
     kind: 'duration',
     default: '24h',
-    help: 'how long it is renewed without the certificate being shown again',
+    help: 'how long a session is renewed before the certificate has to be shown again',
   },
   {
     name: 'CERTLATCH_COOKIE_NAME',
@@ -154,7 +154,7 @@ const ROWS = [
   {
     name: 'CERTLATCH_ON_REVOKE',
     kind: 'command',
-    help: 'what device revoke runs once the revocation is in force, without a shell',
+    help: 'what device revoke runs once every service has the revocation, without a shell',
   },
   {
     name: 'CERTLATCH_COMPOSE_SERVICE',
@@ -171,7 +171,7 @@ const ROWS = [
     name: 'CERTLATCH_METRICS_TOKEN',
     kind: 'secret',
     secret: true,
-    help: 'if set, /metrics and /status want it as bearer token',
+    help: 'if set, /metrics and /status require it as a bearer token',
   },
   {
     name: 'CERTLATCH_LOG_LEVEL',
@@ -192,7 +192,7 @@ const ROWS = [
     kind: 'choice',
     choices: LOG_CLIENTS,
     default: 'full',
-    help: "what is logged of clients' addresses; shortened is the network alone, /24 or /48",
+    help: "how much of clients' addresses is logged; shortened is only the network, /24 or /48",
   },
 ] as const
 
