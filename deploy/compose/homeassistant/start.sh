@@ -1,4 +1,4 @@
-# Runs as Home Assistant's entry point: its own start is /init, which has to stay the first process.
+# Runs as Home Assistant's entry point. Its own is /init, which has to stay the first process.
 cd /config || exit 1
 if ! [ -e configuration.yaml ]; then
   mkdir -p themes
