@@ -72,9 +72,10 @@ async function household(context: TestContext) {
   const run = (argv: readonly string[]) => certlatch(argv, environment, 2 * 3600)
   const service = await startTestService(context, { dataDir })
   environment['CERTLATCH_ADMIN_LISTEN'] = `127.0.0.1:${service.adminPort}`
-  const added = ['device', 'add', "Ada's phone", '--owner', 'Ada', '--format', 'pem']
-  await run([...added, '--out', packages])
-  await addTestDevice(dataDir, "Grace's phone", 'Grace')
+  for (const owner of ['Ada', 'Grace']) {
+    const added = ['device', 'add', `${owner}'s phone`, '--owner', owner, '--format', 'pem']
+    await run([...added, '--out', packages])
+  }
   await addTestDevice(dataDir, "Grace's tablet", 'Grace')
   await addTestDevice(dataDir, 'Kitchen')
   const { certificate } = await addTestDevice(dataDir, 'Lost phone', 'Ada')

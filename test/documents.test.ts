@@ -52,7 +52,6 @@ test('docs/operations.md explains every metric of certlatch, and no other', () =
     readiness: unused,
     people: unused,
     cacheEntries: unused,
-    workers: unused,
   })
   const names = registry.getMetricsAsArray().map(({ name }) => name)
   const ours = names.filter((name) => name.startsWith('certlatch_'))

@@ -7,7 +7,7 @@ import { test } from 'node:test'
 import { parse } from 'yaml'
 import { DENY_REASONS, MINT_CAUSES } from '../src/decision.ts'
 import { DEVICE_STATES } from '../src/server/device-status.ts'
-import { createRegistry, createTally, registerProcess } from '../src/server/metrics.ts'
+import { createRegistry, createTally } from '../src/server/metrics.ts'
 import { dashboardText, queriesOf, readDashboard } from './support/dashboard.ts'
 import { anchorsOf } from './support/markdown.ts'
 import { repository } from './support/repository.ts'
@@ -45,9 +45,7 @@ const registry = createRegistry(createTally(), {
   readiness: unasked,
   people: unasked,
   cacheEntries: unasked,
-  workers: unasked,
 })
-registerProcess(registry, {})
 const exposed: ReadonlySet<string> = new Set(registry.getMetricsAsArray().map(({ name }) => name))
 const METRIC = /\b(?:certlatch|process|nodejs)_\w+/g
 const base = (name: string) => name.replace(/_(?:bucket|sum|count)$/, '')

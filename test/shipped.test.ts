@@ -123,7 +123,9 @@ test('every setting that the shipped files and documents name exists', () => {
   )
   // Neither those of the tests themselves nor what the hook is told.
   const ours = /\bCERTLATCH_(?!E2E_|REVOKED_)[A-Z][A-Z_]*[A-Z]\b/g
-  for (const [path, name] of found([...SHIPPED, ...DOCUMENTS], ours)) {
+  // The changelog names removed ones too.
+  const present = DOCUMENTS.filter((path) => path !== 'CHANGELOG.md')
+  for (const [path, name] of found([...SHIPPED, ...present], ours)) {
     assert.ok(names.has(name), `${path}: ${name}`)
   }
 })

@@ -26,7 +26,7 @@ public() {
 
 private() {
   set -- --from-file=session.keys="$data/private/session.keys"
-  for name in blocks.json adopted.json undelivered.json; do
+  for name in blocks.json undelivered.json; do
     if [ -e "$data/private/$name" ]; then set -- "$@" --from-file="$name=$data/private/$name"; fi
   done
   secret certlatch-private "$@"

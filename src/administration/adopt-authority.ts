@@ -4,7 +4,6 @@ import { readRevocationList, readRevokedEntries } from '../certificate/revocatio
 import { type RevokedCertificate, reasonNamed } from '../certificate/revocation-reason.ts'
 import type { CertificateProblem, Issuer } from '../certificate/verify.ts'
 import { type IndexEntry, readIndex } from '../enrollment/openssl-index.ts'
-import { writeAdopted } from '../store/adopted.ts'
 import { type FirstFiles, firstSessionKeys } from '../store/data-directory.ts'
 import { type Device, type DeviceCertificate, writeEntry } from '../store/device-registry.ts'
 import { describeFileError } from '../store/files.ts'
@@ -28,8 +27,6 @@ export interface AdoptedFiles {
   readonly revocationList: string | undefined
   readonly index: string | undefined
   readonly certificates: string | undefined
-  /** Whether certificates that stand in neither open as well. */
-  readonly allowUnlisted: boolean
 }
 
 export interface Adoption {
@@ -107,7 +104,6 @@ export async function readAdoption(
           writePem('CERTIFICATE', der),
         ]),
       ),
-      ...(files.allowUnlisted && { adopted: writeAdopted(new Set([issuer.keyHash])) }),
     },
   }
 }

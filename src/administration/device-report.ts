@@ -7,7 +7,6 @@ import { findDevice } from './add-device.ts'
 import { readOwnAuthorities } from './authorities.ts'
 import { readBlocksFile } from './block-certificate.ts'
 import { type Devices, readDevices, type Tell } from './directory.ts'
-import { listUnlisted } from './unlisted.ts'
 
 /** What became of a certificate; only `active` ones open. */
 type CertificateState =
@@ -46,26 +45,7 @@ export async function reportDevices(
   nowSeconds: number,
   tell: Tell = () => {},
 ): Promise<readonly DeviceReport[]> {
-  return (await reportAll(paths, nowSeconds, tell)).devices
-}
-
-export interface DirectoryReport {
-  readonly devices: readonly DeviceReport[]
-  /** Who came with a certificate of an adopted CA that is no device's. */
-  readonly unlisted: readonly SeenCertificate[]
-}
-
-/** The same, and who else has been let in. */
-export async function reportAll(
-  paths: DataPaths,
-  nowSeconds: number,
-  tell: Tell,
-): Promise<DirectoryReport> {
-  const known = await readDevices(paths, tell)
-  return {
-    devices: await report(paths, known, nowSeconds),
-    unlisted: await listUnlisted(paths, known),
-  }
+  return report(paths, await readDevices(paths, tell), nowSeconds)
 }
 
 async function report(

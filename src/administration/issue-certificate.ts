@@ -24,8 +24,6 @@ export interface IssueOptions {
   readonly form: Pkcs12Form
   /** SubjectPublicKeyInfo of a signing request: then there is no key of ours to pack. */
   readonly publicKeyInfo: Buffer | undefined
-  /** Whether the CA's certificate goes into the package too. */
-  readonly includeAuthority: boolean
   /** The folder of the package. */
   readonly folder: string
 }
@@ -87,7 +85,7 @@ function pack(
   certificate: Certificate,
   privateKey: KeyObject | undefined,
   { issuer }: Signer,
-  { format, form, folder, includeAuthority }: IssueOptions,
+  { format, form, folder }: IssueOptions,
 ): Omit<Issued, 'certificate'> {
   const named = (extension: string, content: Buffer): Package => {
     const name = packageFileName(device.name, certificate.serial, extension)
@@ -101,17 +99,9 @@ function pack(
     const key = privateKey.export({ type: 'pkcs8', format: 'pem' })
     return { package: named('pem', Buffer.from(`${key}${certificatePem}`)), password: undefined }
   }
-  const authorities = includeAuthority ? [issuer.certificate.der] : []
   const password = packagePassword(randomBytes(PASSWORD_RANDOM_BYTES))
   const pkcs12 = writePkcs12(
-    {
-      form,
-      friendlyName: device.name,
-      password,
-      certificate: certificate.der,
-      privateKey,
-      authorities,
-    },
+    { form, friendlyName: device.name, password, certificate: certificate.der, privateKey },
     randomBytes,
   )
   if (format === 'p12') return { package: named('p12', pkcs12), password }
@@ -121,7 +111,6 @@ function pack(
     organization: organizationOf(issuer.certificate),
     fileName: packageFileName(device.name, certificate.serial, 'p12'),
     pkcs12,
-    authorities,
   })
   return { package: named('mobileconfig', Buffer.from(profile)), password }
 }

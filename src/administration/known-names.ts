@@ -4,7 +4,6 @@ import { type FindOptions, findSeen } from '../store/running-seen.ts'
 import { findDevice } from './add-device.ts'
 import { readDevices, type Tell } from './directory.ts'
 import { AdministrationError } from './problem.ts'
-import { readUnlistedIssuers } from './unlisted.ts'
 
 /** How to look for somebody, and whom to tell that it takes a while. */
 export interface Search extends FindOptions {
@@ -19,16 +18,9 @@ export async function findKnownName(
   search: Search = {},
 ): Promise<string> {
   const { tell = () => {} } = search
+  if (!isExternal) return findDevice(await readDevices(paths, tell), given).name
   const name = normalizeName(given)
   const isIt = (seen: { readonly name: string }) => seen.name === given || seen.name === name
-  if (!isExternal) {
-    const known = await readDevices(paths, tell)
-    const isDevice = known.devices.some(isIt)
-    const mayBeOther = !isDevice && (await readUnlistedIssuers(paths)).size > 0
-    const options = mayBeOther ? waiting(search) : { longestMilliseconds: 0 }
-    const other = isDevice ? undefined : await findSeen(paths.running, isIt, options)
-    return other?.name ?? findDevice(known, given).name
-  }
   const found = await findSeen(paths.running, isIt, waiting(search))
   if (found !== undefined) return found.name
   throw new AdministrationError(

@@ -28,7 +28,6 @@ export const ISSUE_OPTIONS = {
   key: { type: 'string' },
   format: { type: 'string' },
   p12: { type: 'string' },
-  'include-ca': { type: 'boolean' },
   out: { type: 'string' },
   json: { type: 'boolean' },
   csr: { type: 'string' },
@@ -44,7 +43,6 @@ export const ISSUE_HELP = `      --days N       how long the certificate lasts, 
       --p12 compat|modern
                      compat (the default) is what every system imports; modern is encrypted better,
                      for Windows 10, Linux, iOS 18, macOS 15, Android 16 and later
-      --include-ca   put the CA's certificate into the package too; no device needs it
       --out FOLDER   where the package goes, here by default; - for standard output
       --csr FILE     sign this request instead: the key never leaves the device`
 
@@ -112,7 +110,6 @@ async function issueOptionsOf(invocation: Invocation, { folder }: Place): Promis
     form: choiceFlag(invocation, 'p12', ['compat', 'modern'], 'compat'),
     publicKeyInfo: csr === undefined ? undefined : await readRequest(csr),
     folder,
-    includeAuthority: invocation.flags['include-ca'] === true,
   }
 }
 

@@ -27,7 +27,6 @@ import {
   readNetworks,
   readPassphrase,
   readPath,
-  readProcesses,
   readSecret,
   readServiceName,
   writeDuration,
@@ -64,8 +63,6 @@ export interface Config {
   readonly onRevoke: readonly string[] | undefined
   /** What `docker compose` calls this; `undefined` outside of a container. */
   readonly composeService: string | undefined
-  /** Processes that share a port; `auto`: as many as there are cores. */
-  readonly workers: number | 'auto'
   readonly metricsToken: string | undefined
   readonly logLevel: (typeof LOG_LEVELS)[number]
   readonly logFormat: (typeof LOG_FORMATS)[number]
@@ -99,7 +96,6 @@ export function parseConfig(values: Values): ParsedConfig {
     caPassphrase: settings.readOptional('CERTLATCH_CA_PASSPHRASE', readPassphrase),
     onRevoke: settings.readOptional('CERTLATCH_ON_REVOKE', readCommand),
     composeService: settings.readOptional('CERTLATCH_COMPOSE_SERVICE', readServiceName),
-    workers: settings.read('CERTLATCH_WORKERS', readProcesses),
     metricsToken: settings.readOptional('CERTLATCH_METRICS_TOKEN', readSecret),
     logLevel: settings.read('CERTLATCH_LOG_LEVEL', choiceReader(LOG_LEVELS)),
     logFormat: settings.read('CERTLATCH_LOG_FORMAT', choiceReader(LOG_FORMATS)),

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { type ParsedConfig, parseConfig, type Values } from './config.ts'
+import { type ParsedConfig, parseConfig } from './config.ts'
 import { OPTIONS, type Option } from './options.ts'
 import { nearest, printable, quote } from './text.ts'
 
@@ -10,13 +10,8 @@ export function processEnvironment(): NodeJS.ProcessEnv {
   return process.env
 }
 
-/** With the texts that `parseConfig` made it of, so that another process can make the same. */
-type LoadedConfig =
-  | (Extract<ParsedConfig, { ok: true }> & { readonly values: Values })
-  | Extract<ParsedConfig, { ok: false }>
-
 /** The configuration from `CERTLATCH_…` variables and the files that some of them name. */
-export function loadConfig(environment: NodeJS.ProcessEnv): LoadedConfig {
+export function loadConfig(environment: NodeJS.ProcessEnv): ParsedConfig {
   const values: Record<string, string> = {}
   const problems = unknownNames(environment).map(describeUnknown)
   for (const option of OPTIONS) {
@@ -25,7 +20,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv): LoadedConfig {
     else if (gathered !== undefined) problems.push(gathered.problem)
   }
   const parsed = parseConfig(values)
-  if (problems.length === 0) return parsed.ok ? { ...parsed, values } : parsed
+  if (problems.length === 0) return parsed
   return { ok: false, problems: parsed.ok ? problems : [...problems, ...parsed.problems] }
 }
 
@@ -87,8 +82,16 @@ function unknownNames(environment: NodeJS.ProcessEnv): readonly string[] {
     .sort()
 }
 
+/** What does the job of a setting that people expect and that does not exist. */
+const INSTEAD: Readonly<Record<string, string>> = {
+  CERTLATCH_WORKERS:
+    'certlatch is one process; for several, run replicas (deploy/compose/scale.yml or deploy/kubernetes)',
+}
+
 function describeUnknown(name: string): string {
   const shown = printable(name)
+  const instead = INSTEAD[name]
+  if (instead !== undefined) return `${shown} is not a setting: ${instead}`
   const withoutFile = name.replace(/_FILE$/, '')
   if (KNOWN.has(withoutFile)) {
     return `${shown} is not a setting: only secrets are read from a file; set ${withoutFile}`

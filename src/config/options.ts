@@ -20,7 +20,6 @@ const EXPECTATIONS = {
     'a JSON array of a program and its arguments, such as ["/usr/bin/touch", "/run/revoked"]',
   service: 'a name of letters, digits, "-", "_" and ".", such as certlatch',
   'cookie-name': 'a cookie name such as __Host-certlatch',
-  processes: 'a number of processes from 1 to 64, or auto for one on each core',
   domain: 'a domain name such as example.org, without a dot before it, port or path',
 } as const
 
@@ -160,12 +159,6 @@ const ROWS = [
     name: 'CERTLATCH_COMPOSE_SERVICE',
     kind: 'service',
     help: 'the service of Docker Compose that this is, so that commands can say how to fetch a file; the image sets it',
-  },
-  {
-    name: 'CERTLATCH_WORKERS',
-    kind: 'processes',
-    default: '1',
-    help: 'how many processes share CERTLATCH_LISTEN; more than one pays on machines with several cores',
   },
   {
     name: 'CERTLATCH_METRICS_TOKEN',

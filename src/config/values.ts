@@ -104,14 +104,6 @@ export function choiceReader<T extends string>(
   }
 }
 
-const MOST_PROCESSES = 64
-
-export function readProcesses(text: string): Reading<number | 'auto'> {
-  if (text === 'auto') return { ok: true, value: text }
-  const count = /^[1-9]\d?$/.test(text) ? Number(text) : 0
-  return count >= 1 && count <= MOST_PROCESSES ? { ok: true, value: count } : UNEXPECTED
-}
-
 /** Printable ASCII: what every proxy can put into a header as it is. */
 export function readSecret(text: string): Reading<string> {
   return /^[!-~]{16,}$/.test(text) ? { ok: true, value: text } : UNEXPECTED

@@ -25,8 +25,6 @@ export interface Pkcs12Request {
   /** DER. */
   readonly certificate: Buffer
   readonly privateKey: KeyObject
-  /** Certificates of CAs besides it, DER; usually none, for no importer needs them. */
-  readonly authorities: readonly Buffer[]
 }
 
 type RandomBytes = (size: number) => Buffer
@@ -87,9 +85,9 @@ const PROTECTIONS: Readonly<Record<Pkcs12Form, Protection>> = {
   },
 }
 
-/** A PKCS #12 file (RFC 7292) with one private key, its certificate and perhaps CA certificates. */
+/** A PKCS #12 file (RFC 7292) with one private key and its certificate; no importer needs the CA's. */
 export function writePkcs12(request: Pkcs12Request, randomBytes: RandomBytes): Buffer {
-  const { form, friendlyName, password, certificate, privateKey, authorities } = request
+  const { form, friendlyName, password, certificate, privateKey } = request
   if (password === '') throw new RangeError('a package has a password')
   const protection = PROTECTIONS[form]
   const attributes = writeAttributes(friendlyName, hash('sha1', certificate, 'buffer'))
@@ -103,11 +101,8 @@ export function writePkcs12(request: Pkcs12Request, randomBytes: RandomBytes): B
     explicit(writeSequence(key.algorithm, writeOctetString(key.bytes))),
     attributes,
   )
-  const certificateBags = [
-    certificateBag(certificate, attributes),
-    ...authorities.map((authority) => certificateBag(authority)),
-  ]
-  const certificates = protection.encrypt(writeSequence(...certificateBags), password, randomBytes)
+  const certificateBags = writeSequence(certificateBag(certificate, attributes))
+  const certificates = protection.encrypt(certificateBags, password, randomBytes)
   const authenticatedSafe = writeSequence(
     encryptedContent(certificates),
     dataContent(writeSequence(keyBag)),
@@ -122,16 +117,12 @@ export function writePkcs12(request: Pkcs12Request, randomBytes: RandomBytes): B
 const explicit = (...contents: readonly Buffer[]): Buffer =>
   writeElement(contextTag(0, true), ...contents)
 
-function certificateBag(der: Buffer, ...attributes: readonly Buffer[]): Buffer {
+function certificateBag(der: Buffer, attributes: Buffer): Buffer {
   const certificate = writeSequence(
     writeObjectIdentifier(OID.x509Certificate),
     explicit(writeOctetString(der)),
   )
-  return writeSequence(
-    writeObjectIdentifier(OID.certificateBag),
-    explicit(certificate),
-    ...attributes,
-  )
+  return writeSequence(writeObjectIdentifier(OID.certificateBag), explicit(certificate), attributes)
 }
 
 /** The name for people, and what joins key and certificate. */

@@ -10,8 +10,6 @@ export interface ProfileRequest {
   /** Of the package inside. */
   readonly fileName: string
   readonly pkcs12: Uint8Array
-  /** Certificates, DER, that the device shall trust: the root of a private *server* certificate. */
-  readonly authorities: readonly Uint8Array[]
 }
 
 /** A UUIDv4 made for certlatch: what it names is unlike anybody else's. */
@@ -47,19 +45,13 @@ function payload(type: string, identifier: string, displayName: string) {
  * the device's, so that the profile of a renewed certificate replaces the one before.
  */
 export function writeProfile(request: ProfileRequest): string {
-  const { deviceName, deviceId, organization, fileName, pkcs12, authorities } = request
+  const { deviceName, deviceId, organization, fileName, pkcs12 } = request
   const identifier = `certlatch.device.${deviceId}`
-  const roots = authorities.map((der, index) => ({
-    ...payload('com.apple.security.root', `${identifier}.root.${index + 1}`, organization),
-    PayloadContent: der,
-    PayloadCertificateFileName: `root-${index + 1}.cer`,
-  }))
   return build({
     ...payload('Configuration', identifier, `${organization}: ${deviceName}`),
     PayloadOrganization: asXmlText(organization),
     PayloadDescription: 'Installs the certificate that lets this device in.',
     PayloadContent: [
-      ...roots,
       {
         ...payload('com.apple.security.pkcs12', `${identifier}.identity`, deviceName),
         PayloadCertificateFileName: fileName,

@@ -1,7 +1,7 @@
 import type { Server } from 'node:http'
 import type { Config } from '../config/config.ts'
 import type { Snapshot } from '../store/snapshot.ts'
-import type { Origin, TrustStore } from '../store/trust-store.ts'
+import type { TrustStore } from '../store/trust-store.ts'
 import { createVerifyApp } from './app.ts'
 import { createAudit, describeMalformed } from './audit.ts'
 import { createCheckBudget } from './check-budget.ts'
@@ -16,17 +16,11 @@ import type { VerifyService } from './routes/verify.ts'
 export interface GateOptions {
   readonly config: Config
   readonly log: Log
-  /** Where changes of the files are told. */
-  readonly filesLog: Log
   readonly tally: Tally
   readonly lastSeen: LastSeen
-  /** What another process has in force, to begin with. */
-  readonly origin?: Origin
   nowSeconds(): number
-  /** Changed files have come into force. */
-  onReplaced(): void
-  /** They are refused. */
-  onRefused(): void
+  /** Changed files have been loaded or refused. */
+  onFilesChanged(): void
 }
 
 /** What answers `/verify`: the files, who judges by them, and a server that does not listen yet. */
@@ -35,27 +29,22 @@ export interface Gate {
   readonly server: Server
   cacheEntries(): number
   isDraining(): boolean
-  /** Ends so many connections, each with its next answer: another process has fewer. */
-  shed(connections: number): void
   /** Answers everything under way; from the call on, each answer ends its connection. */
   drain(): Promise<void>
 }
 
 /** Throws a StartError that tells everything wrong with the files. */
 export async function openGate(options: GateOptions): Promise<Gate> {
-  // Nothing below may hold `options`: the origin in it is large, and old soon.
-  const { config, log, filesLog, tally, lastSeen, origin, nowSeconds } = options
-  const { onReplaced: tellReplaced, onRefused } = options
+  const { config, log, tally, lastSeen, nowSeconds, onFilesChanged } = options
   // Outlives the snapshots: else each of them would fill it again.
   const budget = createCheckBudget(config.trustedProxies, () => performance.now())
   const onReplaced = (snapshot: Snapshot) => {
     judge = createJudge(config, snapshot, tally.cache, lastSeen, budget)
-    tellReplaced()
+    onFilesChanged()
   }
-  const trust = await openFiles({ config, tally, log: filesLog, origin, onReplaced, onRefused })
+  const trust = await openFiles({ config, tally, log, onReplaced, onRefused: onFilesChanged })
   let judge = createJudge(config, trust.current, tally.cache, lastSeen, budget)
   let draining = false
-  let surplus = 0
   const audit = createAudit(log, () => performance.now())
   const timer = setInterval(() => audit.tellLeftOut(false), LEFT_OUT_MILLISECONDS)
   timer.unref()
@@ -65,11 +54,7 @@ export async function openGate(options: GateOptions): Promise<Gate> {
     keyRing: () => trust.current.keyRing,
     nowSeconds,
     catchUp: () => trust.catchUp(performance.now()),
-    endsConnection: () => {
-      if (surplus === 0) return draining
-      surplus -= 1
-      return true
-    },
+    endsConnection: () => draining,
     countDecision: (decision, seconds) => countDecision(tally, decision, seconds),
     seenOf: (identity) => judge.seenOf(identity),
     deviceOf: (headers) => judge.deviceOf(headers),
@@ -86,9 +71,6 @@ export async function openGate(options: GateOptions): Promise<Gate> {
     server,
     cacheEntries: () => judge.cache.entries,
     isDraining: () => draining,
-    shed: (connections) => {
-      surplus = connections
-    },
     drain: async () => {
       draining = true
       await drain(server)

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { Counter, Gauge, type Registry } from 'prom-client'
+import { Gauge, type Registry } from 'prom-client'
 import type { Snapshot } from '../store/snapshot.ts'
 import { firstAuthorityEnd, livingLists } from './authorities.ts'
 import { DEVICE_STATES, type People } from './device-status.ts'
@@ -14,13 +14,6 @@ export interface Measured {
   readiness(): Readiness
   people(): People
   cacheEntries(): number
-  workers(): Workers
-}
-
-/** The processes that answer, and how often one had to be replaced. */
-export interface Workers {
-  readonly serving: number
-  readonly restarts: number
 }
 
 /** Whom a series stands for that no device of the registry has. */
@@ -84,22 +77,6 @@ function ofTheService(registry: Registry, measured: Measured): void {
     [],
     () => [[{}, measured.cacheEntries()]],
   )
-  gauge(
-    registry,
-    'certlatch_workers',
-    'Processes that answer requests now; CERTLATCH_WORKERS says how many there should be',
-    [],
-    () => [[{}, measured.workers().serving]],
-  )
-  new Counter({
-    name: 'certlatch_worker_restarts_total',
-    help: 'Times that a process died and another took its place; the log says what it died of',
-    registers: [registry],
-    collect() {
-      this.reset()
-      this.inc(measured.workers().restarts)
-    },
-  })
 }
 
 function ofTheFiles(registry: Registry, measured: Measured): void {

@@ -61,9 +61,9 @@ interface Known {
   readonly place: Seen
 }
 
-/** Whose a certificate is: by the registry, or by its own words where its CA is asked no entry of. */
+/** Whose a certificate is: by the registry, or with an external CA by the name in it. */
 function createRecognise(
-  { registry, unlistedIssuers }: Snapshot,
+  { registry }: Snapshot,
   lastSeen: LastSeen,
   seen: WeakMap<Identity, Seen>,
 ): Grounds['recognise'] {
@@ -105,9 +105,7 @@ function createRecognise(
       const hasEnded = nowSeconds >= found.endsAt
       return hasEnded ? { ok: false, reason: 'certificate-superseded' } : found.recognised
     }
-    return registry === undefined || unlistedIssuers.has(certificate.issuerKeyHash)
-      ? byItsName(certificate)
-      : { ok: false, reason: 'unknown-device' }
+    return registry === undefined ? byItsName(certificate) : { ok: false, reason: 'unknown-device' }
   }
 }
 

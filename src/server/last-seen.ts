@@ -53,7 +53,6 @@ export function createLastSeen(): LastSeen {
       if (slot === undefined) {
         slot = makeSlot(key, certificate, name)
         devices.set(key, slot)
-        others.delete(key)
       }
       return slot
     },

@@ -99,7 +99,7 @@ export async function drain(server: Server): Promise<void> {
   clearTimeout(deadline)
 }
 
-export const connectionCount = (server: Server): Promise<number> =>
+const connectionCount = (server: Server): Promise<number> =>
   new Promise((resolve) => server.getConnections((error, count) => resolve(error ? 1 : count)))
 
 const LAST_ANSWERS_MILLISECONDS = 1_000

@@ -104,22 +104,15 @@ function registerDuration(registry: Registry, { duration }: Tally): void {
   registry.registerMetric({ name: DURATION, get } as unknown as Histogram)
 }
 
-/** Every metric of ours, named once. */
+/** Every metric of ours, named once, and what Node.js reports of the process. */
 export function createRegistry(tally: Tally, measured: Measured): Registry {
   const registry = new Registry()
   registerDuration(registry, tally)
   counters(registry, tally)
   registerGauges(registry, measured)
-  return registry
-}
-
-/** What Node.js tells of a process; the labels tell it from others of the same service. */
-export function registerProcess(
-  registry: Registry,
-  labels: Readonly<Record<string, string>>,
-): void {
-  collectDefaultMetrics({ register: registry, labels })
+  collectDefaultMetrics({ register: registry })
   for (const name of MISNAMED) registry.removeSingleMetric(name)
+  return registry
 }
 
 /** Gauges that are called as counters are; by kind, the same are there without `_total`. */

@@ -1,7 +1,6 @@
 import type { Config } from '../config/config.ts'
 import type { TrustStore } from '../store/trust-store.ts'
 import { describePeople } from './device-status.ts'
-import type { Workers } from './gauges.ts'
 import { createLastHour } from './last-hour.ts'
 import type { LastSeen } from './last-seen.ts'
 import { createRegistry, type Tally } from './metrics.ts'
@@ -19,9 +18,6 @@ export interface Observed {
   isDraining(): boolean
   readiness(): Readiness
   cacheEntries(): number
-  workers(): Workers
-  /** Brings the counts up to date; answers, as text, what the processes tell of themselves. */
-  gather(): Promise<string>
 }
 
 export interface Observation {
@@ -47,15 +43,9 @@ export function observe(observed: Observed): Observation {
     readiness,
     people,
     cacheEntries: observed.cacheEntries,
-    workers: observed.workers,
   })
-  const metrics = async () => {
-    const ofProcesses = await observed.gather()
-    return `${ofProcesses}\n${await registry.metrics()}`
-  }
-  const status = async () => {
-    await observed.gather()
-    return describeStatus({
+  const status = () =>
+    describeStatus({
       version,
       nowSeconds: nowSeconds(),
       startedAt,
@@ -64,10 +54,9 @@ export function observe(observed: Observed): Observation {
       people: people(),
       lastHour: lastHour.counts(),
     })
-  }
   return {
     operations: {
-      ...{ metrics, readiness, status },
+      ...{ metrics: () => registry.metrics(), readiness, status },
       metricsToken: config.metricsToken,
       isDraining: observed.isDraining,
     },

@@ -6,13 +6,7 @@ import { describeFileError } from '../store/files.ts'
 import { readPolicySource } from '../store/rules.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { policyParser, readRegularFile, type TrustFiles } from '../store/trust-files.ts'
-import {
-  inheritTrustStore,
-  type Origin,
-  openTrustStore,
-  type TrustEvents,
-  type TrustStore,
-} from '../store/trust-store.ts'
+import { openTrustStore, type TrustEvents, type TrustStore } from '../store/trust-store.ts'
 import { describeChanges } from './changes.ts'
 import type { Log } from './log.ts'
 import type { Tally } from './metrics.ts'
@@ -82,7 +76,7 @@ export function trustFiles(config: Config): TrustFiles {
     name: isSet ? `${setting} ${path}` : path,
   })
   const { crlFile, policyFile, trustedProxies } = config
-  const { devices, adopted, blocks, undelivered } = dataPaths(config.dataDir)
+  const { devices, blocks, undelivered } = dataPaths(config.dataDir)
   return {
     authorities: named(config.caFile, 'CERTLATCH_CA_FILE', config.externalCa),
     revocationLists:
@@ -93,7 +87,6 @@ export function trustFiles(config: Config): TrustFiles {
       config.sessionKeysFileNamed,
     ),
     devices: config.externalCa ? undefined : { path: devices, name: devices },
-    adopted: { path: adopted, name: adopted },
     blocks: { path: blocks, name: blocks },
     undelivered: { path: undelivered, name: undelivered },
     policy:
@@ -109,17 +102,14 @@ export interface OpenFilesOptions {
   readonly config: Config
   readonly tally: Tally
   readonly log: Log
-  /** What another process has in force, to begin with. */
-  readonly origin?: Origin | undefined
   onReplaced(snapshot: Snapshot): void
   onRefused(): void
 }
 
 /** Reads all files and watches them. Throws a StartError that tells everything wrong with them. */
 export async function openFiles(options: OpenFilesOptions): Promise<TrustStore> {
-  const { config, tally, log, origin, onReplaced, onRefused } = options
+  const { config, tally, log, onReplaced, onRefused } = options
   let before: Snapshot | undefined
-  const files = trustFiles(config)
   const events: TrustEvents = {
     onReplaced: (snapshot) => {
       tally.reloads += 1
@@ -137,9 +127,7 @@ export async function openFiles(options: OpenFilesOptions): Promise<TrustStore> 
       }
     },
   }
-  const opened = await (origin === undefined
-    ? openTrustStore(files, events)
-    : inheritTrustStore(files, events, origin))
+  const opened = await openTrustStore(trustFiles(config), events)
   if (!opened.ok) throw new StartError(opened.problems)
   before = opened.store.current
   return opened.store

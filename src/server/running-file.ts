@@ -8,7 +8,7 @@ import {
   runningId,
   writeRunning,
 } from '../store/running.ts'
-import type { Snapshot } from '../store/snapshot.ts'
+import type { TrustStore } from '../store/trust-store.ts'
 import type { LastSeen } from './last-seen.ts'
 import type { Log } from './log.ts'
 import { lowestNumber } from './readiness.ts'
@@ -33,25 +33,22 @@ export interface RunningFileOptions {
   readonly listen: string
   readonly version: string
   readonly sessionTtlSeconds: number
+  /** Its problems, which never hold a secret, are written as well. */
+  readonly trust: TrustStore
   readonly lastSeen: LastSeen
   readonly log: Log
-  inForce(): InForce
-  /** Why the files as they are now are not in force; none: they are. Never with a secret. */
-  problems(): readonly string[]
   nowSeconds(): number
 }
-
-/** What commands wait for. */
-export type InForce = Pick<RunningState, 'crlNumber' | 'blocksNumber' | 'keySet'>
 
 /** Enough to find out what is wrong; each is one line on somebody's terminal. */
 const MOST_PROBLEMS = 5
 const LONGEST_PROBLEM = 500
 
-export const inForce = (snapshot: Snapshot): InForce => ({
-  crlNumber: lowestNumber(snapshot),
-  blocksNumber: snapshot.blocks.number,
-  keySet: snapshot.keyRing.fingerprint,
+/** What commands wait for. */
+const loaded = ({ current }: TrustStore) => ({
+  crlNumber: lowestNumber(current),
+  blocksNumber: current.blocks.number,
+  keySet: current.keyRing.fingerprint,
 })
 
 const described = (problems: readonly string[]): Pick<RunningState, 'problems'> =>
@@ -67,7 +64,7 @@ const WRITE_MILLISECONDS = 10_000
 
 /** Takes over what was last seen before a restart, and keeps the file up to date from then on. */
 export async function openRunningFile(options: RunningFileOptions): Promise<RunningFile> {
-  const { folder, listen, version, lastSeen, log, nowSeconds } = options
+  const { folder, listen, version, trust, lastSeen, log, nowSeconds } = options
   const host = hostname()
   // Two containers may have one host name; a restart in the same one finds its file again.
   const id = runningId(`${host} ${(await machineIdentity()) ?? ''}`, listen)
@@ -85,9 +82,9 @@ export async function openRunningFile(options: RunningFileOptions): Promise<Runn
     version,
     startedAt,
     stoppedAt,
-    ...options.inForce(),
+    ...loaded(trust),
     sessionTtlSeconds: options.sessionTtlSeconds,
-    ...described(options.problems()),
+    ...described(trust.problems),
     lastSeen: lastSeen
       .all()
       .filter(({ certificateAt, sessionAt }) => certificateAt + sessionAt > 0),

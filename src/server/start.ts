@@ -1,7 +1,6 @@
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { DestinationStream } from 'pino'
-import { Registry } from 'prom-client'
 import type { Config } from '../config/config.ts'
 import { dataPaths } from '../store/data-directory.ts'
 import { createAdminApp } from './app.ts'
@@ -10,11 +9,11 @@ import { createLastSeen } from './last-seen.ts'
 import { closeSoon, createHttpServer } from './lifecycle.ts'
 import { describeAddress, listenOn } from './listeners.ts'
 import { createLog } from './log.ts'
-import { createTally, registerProcess } from './metrics.ts'
+import { createTally } from './metrics.ts'
 import { observe } from './observe.ts'
 import { makeFirstFiles, warnOfFiles } from './open-files.ts'
 import { readiness } from './readiness.ts'
-import { inForce, openRunningFile, type RunningFile } from './running-file.ts'
+import { openRunningFile, type RunningFile } from './running-file.ts'
 import { watchAge } from './watch-age.ts'
 
 /** What the process gives the service. */
@@ -37,10 +36,7 @@ export interface RunningService {
   stop(): Promise<void>
 }
 
-/**
- * Builds the service in this one process: configuration → files → applications → listeners. For
- * several processes see `cluster/start-cluster.ts`.
- */
+/** Builds the service: configuration → files → applications → listeners. */
 export async function startService(options: StartOptions): Promise<RunningService> {
   const { config, version, now = Date.now } = options
   const log = createLog(config.logLevel, options.logDestination, config.logFormat)
@@ -51,15 +47,11 @@ export async function startService(options: StartOptions): Promise<RunningServic
   const tally = createTally()
   const lastSeen = createLastSeen()
   let running: RunningFile | undefined
-  const tellCommands = () => void running?.write()
-  const events = { onReplaced: tellCommands, onRefused: tellCommands }
   const shared = { config, log, tally, lastSeen, nowSeconds }
-  const gate = await openGate({ ...shared, filesLog: log, ...events })
+  const gate = await openGate({ ...shared, onFilesChanged: () => void running?.write() })
   const { trust } = gate
   warnOfFiles(config, trust.current, nowSeconds(), log)
   const stopWatchingAge = watchAge(trust, nowSeconds, log)
-  const processes = new Registry()
-  registerProcess(processes, {})
   const observation = observe({
     ...shared,
     version,
@@ -67,8 +59,6 @@ export async function startService(options: StartOptions): Promise<RunningServic
     isDraining: () => gate.isDraining(),
     readiness: () => readiness(trust, running?.problem, nowSeconds(), gate.isDraining()),
     cacheEntries: () => gate.cacheEntries(),
-    workers: () => ALONE,
-    gather: () => processes.metrics(),
   })
   const admin = createHttpServer(
     createAdminApp(observation.operations, createErrorLog(log)).callback(),
@@ -76,10 +66,8 @@ export async function startService(options: StartOptions): Promise<RunningServic
   const openFile = async (listen: string) => {
     running = await openRunningFile({
       folder: dataPaths(config.dataDir).running,
-      ...{ listen, version, lastSeen, log, nowSeconds },
+      ...{ listen, version, trust, lastSeen, log, nowSeconds },
       sessionTtlSeconds: config.sessionTtlSeconds,
-      inForce: () => inForce(trust.current),
-      problems: () => trust.problems,
     })
   }
   const { host, port } = config.listen
@@ -109,8 +97,6 @@ export async function startService(options: StartOptions): Promise<RunningServic
     },
   }
 }
-
-const ALONE = { serving: 1, restarts: 0 } as const
 
 /** Opens both or none. */
 async function openListeners(

@@ -15,7 +15,6 @@ export interface DataPaths {
   readonly authorityKey: string
   readonly sessionKeys: string
   readonly devices: string
-  readonly adopted: string
   readonly blocks: string
   readonly running: string
   /** CAs that a successor has taken over from: `<key hash>.key`, still signing their CRLs. */
@@ -43,7 +42,6 @@ export function dataPaths(dataDir: string): DataPaths {
     authorityKey: join(privateFolder, 'ca.key'),
     sessionKeys: join(privateFolder, 'session.keys'),
     devices: join(privateFolder, 'devices'),
-    adopted: join(privateFolder, 'adopted.json'),
     blocks: join(privateFolder, 'blocks.json'),
     running: join(privateFolder, 'running'),
     previous,
@@ -71,7 +69,6 @@ export interface FirstFiles {
   readonly devices?: ReadonlyMap<string, string>
   /** Certificates that were issued before, in PEM, by their serial number. */
   readonly certificates?: ReadonlyMap<string, string>
-  readonly adopted?: string
 }
 
 export type Prepared =
@@ -162,7 +159,6 @@ async function stageFiles(paths: DataPaths, needed: Needed, files: FirstFiles): 
     }
     await stageFolder(join(temporary, 'devices'), 'json', files.devices)
     await stageFolder(join(temporary, 'certificates'), 'pem', files.certificates)
-    await stage('adopted.json', files.adopted)
     await stage('ca.key', files.authority?.key)
     await stage('ca.crl', needed.revocationList ? files.authority?.revocationList : undefined)
     await stage('ca.crt', files.authority?.certificate)
@@ -191,7 +187,6 @@ export async function completeStagedFiles(paths: DataPaths): Promise<void> {
   const folder = stagedFolder(paths)
   if (!(await exists(folder))) return
   const places = [
-    ['adopted.json', paths.adopted, MODE.secret],
     ['ca.key', paths.authorityKey, MODE.secret],
     ['session.keys', paths.sessionKeys, MODE.secret],
     ['ca.crl', paths.revocationList, MODE.public],

@@ -23,7 +23,7 @@ export interface RunningState {
   readonly startedAt: number
   /** `undefined`: it has not been told to stop. */
   readonly stoppedAt: number | undefined
-  /** The lowest that is in force in any of its processes; `undefined`: no CRL is. */
+  /** The lowest of its CRLs, decimal; `undefined`: it has none. */
   readonly crlNumber: string | undefined
   readonly blocksNumber: number
   readonly keySet: string

@@ -3,7 +3,6 @@ import { groupByKeyHash, type TrustSet } from '../certificate/trust.ts'
 import { type Issuer, readIssuer } from '../certificate/verify.ts'
 import type { Policy } from '../policy/policy.ts'
 import { type KeyRing, readKeyRing } from '../session/key-ring.ts'
-import { readAdopted, type UnlistedIssuers } from './adopted.ts'
 import { type Blocks, NO_BLOCKS, readBlocks } from './blocks.ts'
 import { type DeviceRegistry, deviceKey, readRegistry } from './device-registry.ts'
 import { isSerial, parseObject } from './json-file.ts'
@@ -16,7 +15,6 @@ export interface Snapshot {
   readonly keyRing: KeyRing
   /** `undefined` with an external CA, whose certificates name their holders themselves. */
   readonly registry: DeviceRegistry | undefined
-  readonly unlistedIssuers: UnlistedIssuers
   readonly blocks: Blocks
   readonly policy: Policy
   /** From which the policy is; kept while its file stays the same. */
@@ -39,7 +37,6 @@ export interface Sources {
     | { readonly name: string; readonly files: ReadonlyMap<string, string> }
     | undefined
   /** `undefined`: there is no such file. */
-  readonly adopted: Source | undefined
   readonly blocks: Source | undefined
   /** What a command that hands out a certificate leaves while it is under way. */
   readonly undelivered: Source | undefined
@@ -81,9 +78,8 @@ export function compileSnapshot(
   const undelivered = readUndelivered(sources.undelivered)
   const registry = sources.devices && readRegistry(sources.devices.files, undelivered.value)
   const blocks = readBlocksSource(sources.blocks, previous)
-  const adopted = readAdoptedSource(sources.adopted)
   const policy = readPolicySource(sources.policy, previous?.rules)
-  const parts = [issuers, lists, blocks, adopted, undelivered, policy]
+  const parts = [issuers, lists, blocks, undelivered, policy]
   const problems = parts.flatMap((part) => part.problems)
   if (!keys.ok) problems.push(`${sources.sessionKeys.name} ${keys.problem}`)
   if (registry?.ok === false) problems.push(`${sources.devices?.name}: ${registry.problem}`)
@@ -112,7 +108,6 @@ export function compileSnapshot(
       trust,
       keyRing: keys.ring,
       registry: registry?.registry,
-      unlistedIssuers: adopted.value,
       blocks: blocks.value,
       policy: policy.value.policy,
       rules: policy.value,
@@ -120,8 +115,7 @@ export function compileSnapshot(
       warnings: [
         ...lists.value.warnings,
         ...policy.value.warnings,
-        // Holders of another CA's certificates are in no registry.
-        ...(adopted.value.size > 0 ? [] : unknownHolders(policy.value.policy, registry?.registry)),
+        ...unknownHolders(policy.value.policy, registry?.registry),
       ],
       newestLists: newestAges(lists.value.byIssuer, previous?.newestLists),
     },
@@ -160,14 +154,6 @@ function readUndelivered(source: Source | undefined): Part<string | undefined> {
   return isSerial(serial)
     ? { value: serial, problems: [] }
     : { value: undefined, problems: [`${source.name} is not the note of a command`] }
-}
-
-function readAdoptedSource(source: Source | undefined): Part<UnlistedIssuers> {
-  const value =
-    source === undefined ? new Set<string>() : readAdopted(source.content.toString('utf8'))
-  return value === undefined
-    ? { value: new Set(), problems: [`${source?.name} is not a list of adopted CAs`] }
-    : { value, problems: [] }
 }
 
 function readAuthorities({ name, content }: Source): Part<readonly Issuer[]> {

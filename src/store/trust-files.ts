@@ -20,7 +20,6 @@ export interface TrustFiles {
   /** `undefined` with an external CA. */
   readonly devices: NamedPath | undefined
   /** Files that need not be there. */
-  readonly adopted: NamedPath
   readonly blocks: NamedPath
   readonly undelivered: NamedPath
   /** `undefined`: none is configured. */
@@ -28,23 +27,10 @@ export interface TrustFiles {
   readonly staleRevocationList: 'deny' | 'allow'
 }
 
-/** What the files held; `undefined`: not configured, or not there. */
-export interface FileContents {
-  readonly authorities: Buffer
-  readonly revocationLists: Buffer | undefined
-  readonly sessionKeys: Buffer
-  /** By the name of the file. */
-  readonly devices: ReadonlyMap<string, string> | undefined
-  readonly adopted: Buffer | undefined
-  readonly blocks: Buffer | undefined
-  readonly undelivered: Buffer | undefined
-  readonly policy: Buffer | undefined
-}
-
 export const filePaths = (files: TrustFiles): readonly (string | undefined)[] =>
   [
     ...[files.authorities, files.revocationLists, files.sessionKeys, files.devices],
-    ...[files.adopted, files.blocks, files.undelivered, files.policy],
+    ...[files.blocks, files.undelivered, files.policy],
   ].map((file) => file?.path)
 
 /** What of the files can only close. */
@@ -68,56 +54,29 @@ export async function readSources(files: TrustFiles): Promise<ReadSources> {
       return undefined
     }
   }
-  const required = (file: NamedPath | undefined) => attempt(file, readRegularFile)
-  const optional = (file: NamedPath) => attempt(file, readIfThere)
-  const contents = {
-    authorities: await required(files.authorities),
-    revocationLists: await required(files.revocationLists),
-    sessionKeys: await required(files.sessionKeys),
-    adopted: await optional(files.adopted),
-    blocks: await optional(files.blocks),
-    undelivered: await optional(files.undelivered),
-    policy: await required(files.policy),
-    devices: await attempt(files.devices, readRegistryFolder),
-  }
-  const { authorities, sessionKeys } = contents
+  const required = async (file: NamedPath | undefined) =>
+    named(file, await attempt(file, readRegularFile))
+  const optional = async (file: NamedPath) => named(file, await attempt(file, readIfThere))
+  const authorities = await required(files.authorities)
+  const revocationLists = await required(files.revocationLists)
+  const sessionKeys = await required(files.sessionKeys)
+  const blocks = await optional(files.blocks)
+  const undelivered = await optional(files.undelivered)
+  const policy = await required(files.policy)
+  const devices = await attempt(files.devices, readRegistryFolder)
   if (problems.length > 0 || authorities === undefined || sessionKeys === undefined) {
-    const revocationLists = named(files.revocationLists, contents.revocationLists)
-    const blocks = named(files.blocks, contents.blocks)
     return { ok: false, problems, closing: { revocationLists, blocks } }
   }
-  return { ok: true, sources: await sourcesOf(files, { ...contents, authorities, sessionKeys }) }
+  const sources: Sources = {
+    ...{ authorities, revocationLists, sessionKeys, blocks, undelivered },
+    devices: files.devices && devices && { name: files.devices.name, files: devices },
+    policy: files.policy && policy && { ...files.policy, ...policy, parse: await policyParser() },
+  }
+  return { ok: true, sources }
 }
 
 const named = (file: NamedPath | undefined, content: Buffer | undefined): Source | undefined =>
   file && content && { name: file.name, content }
-
-/** The contents with the names of their files. */
-export async function sourcesOf(files: TrustFiles, contents: FileContents): Promise<Sources> {
-  const { authorities, sessionKeys, devices } = contents
-  const policy = named(files.policy, contents.policy)
-  return {
-    authorities: { name: files.authorities.name, content: authorities },
-    revocationLists: named(files.revocationLists, contents.revocationLists),
-    sessionKeys: { name: files.sessionKeys.name, content: sessionKeys },
-    devices: files.devices && devices && { name: files.devices.name, files: devices },
-    adopted: named(files.adopted, contents.adopted),
-    blocks: named(files.blocks, contents.blocks),
-    undelivered: named(files.undelivered, contents.undelivered),
-    policy: files.policy && policy && { ...files.policy, ...policy, parse: await policyParser() },
-  }
-}
-
-export const contentsOf = (sources: Sources): FileContents => ({
-  authorities: sources.authorities.content,
-  revocationLists: sources.revocationLists?.content,
-  sessionKeys: sources.sessionKeys.content,
-  devices: sources.devices?.files,
-  adopted: sources.adopted?.content,
-  blocks: sources.blocks?.content,
-  undelivered: sources.undelivered?.content,
-  policy: sources.policy?.content,
-})
 
 export async function policyParser(): Promise<PolicySource['parse']> {
   return (await import('../policy/parse.ts')).parsePolicy
@@ -140,7 +99,7 @@ async function readIfThere(path: string): Promise<Buffer | undefined> {
 
 /** Equal for two readings exactly if they found the same. */
 export function digest(read: ReadSources): string {
-  const parts = read.ok ? partsOf(contentsOf(read.sources)) : closingParts(read)
+  const parts = read.ok ? partsOf(read.sources) : closingParts(read)
   const joined = createHash('sha256')
   for (const part of parts) joined.update(`${part.length}:`).update(part)
   return joined.digest('base64')
@@ -148,16 +107,18 @@ export function digest(read: ReadSources): string {
 
 const closingParts = ({ problems, closing }: Extract<ReadSources, { ok: false }>) => [
   ...problems,
-  ...optionalParts([closing.revocationLists?.content, closing.blocks?.content]),
+  ...optionalParts([closing.revocationLists, closing.blocks]),
 ]
 
 /** What is missing must differ from what is empty, and each from its neighbour. */
-const optionalParts = (contents: readonly (Buffer | undefined)[]): readonly (Buffer | string)[] =>
-  contents.flatMap((content) => (content === undefined ? ['-'] : ['+', content]))
+const optionalParts = (sources: readonly (Source | undefined)[]): readonly (Buffer | string)[] =>
+  sources.flatMap((source) => (source === undefined ? ['-'] : ['+', source.content]))
 
-function partsOf(contents: FileContents): readonly (Buffer | string)[] {
-  const { authorities, revocationLists, sessionKeys, devices, policy } = contents
-  const { adopted, blocks, undelivered } = contents
-  const optional = optionalParts([revocationLists, adopted, blocks, undelivered, policy])
-  return [authorities, sessionKeys, ...optional, ...[...(devices ?? [])].flat()]
+function partsOf(sources: Sources): readonly (Buffer | string)[] {
+  const { authorities, revocationLists, sessionKeys, blocks, undelivered } = sources
+  const optional = [revocationLists, blocks, undelivered, sources.policy]
+  return [
+    ...[authorities.content, sessionKeys.content, ...optionalParts(optional)],
+    ...[...(sources.devices?.files ?? [])].flat(),
+  ]
 }

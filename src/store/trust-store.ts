@@ -3,20 +3,12 @@ import { type Look, lookAtFiles } from './file-look.ts'
 import { compileSnapshot, type Snapshot, type Sources } from './snapshot.ts'
 import {
   type ClosingSources,
-  contentsOf,
   digest,
-  type FileContents,
   filePaths,
   type ReadSources,
   readSources,
-  sourcesOf,
   type TrustFiles,
 } from './trust-files.ts'
-
-/** Of what a snapshot was made, so that another process can begin with it: plain data. */
-export interface Origin extends Pick<Snapshot, 'newestLists'> {
-  readonly contents: FileContents
-}
 
 /** What happened to the files while the service runs. */
 export interface TrustEvents {
@@ -27,8 +19,6 @@ export interface TrustEvents {
 
 export interface TrustStore {
   readonly current: Snapshot
-  /** Of the current one. */
-  readonly origin: Origin
   /** What is wrong with the files as they are now; empty while they are the ones in force. */
   readonly problems: readonly string[]
   /** Looks at the files at once, and answers when that is done. */
@@ -66,22 +56,6 @@ export async function openTrustStore(
   return { ok: true, store: watch(files, events, compiled.snapshot, seen, read.sources) }
 }
 
-/**
- * Begins with what another process has in force, whatever the files are like now. The next look at
- * them, or `refresh`, takes them over or refuses them as that process would.
- */
-export async function inheritTrustStore(
-  files: TrustFiles,
-  events: TrustEvents,
-  { contents, newestLists }: Origin,
-): Promise<OpenedTrustStore> {
-  const sources = await sourcesOf(files, contents)
-  const compiled = compileSnapshot(sources, files.staleRevocationList, undefined)
-  if (!compiled.ok) return compiled
-  const snapshot = { ...compiled.snapshot, newestLists }
-  return { ok: true, store: watch(files, events, snapshot, undefined, sources) }
-}
-
 /** What is in force, and how other files come to be. */
 function holdSnapshot(
   stale: TrustFiles['staleRevocationList'],
@@ -110,9 +84,6 @@ function holdSnapshot(
     get current() {
       return current
     },
-    get origin(): Origin {
-      return { contents: contentsOf(good), newestLists: current.newestLists }
-    },
     /** Answers what is wrong with them; then what was in force stays, but what closes more counts. */
     take: (read: ReadSources): readonly string[] => {
       const problems = read.ok ? take(read.sources) : read.problems
@@ -127,7 +98,7 @@ function watch(
   files: TrustFiles,
   events: TrustEvents,
   first: Snapshot,
-  firstLook: Look | undefined,
+  firstLook: Look,
   firstSources: Sources,
 ): TrustStore {
   const held = holdSnapshot(files.staleRevocationList, events, first, firstSources)
@@ -184,9 +155,6 @@ function watch(
   return {
     get current() {
       return held.current
-    },
-    get origin() {
-      return held.origin
     },
     get problems() {
       return problems

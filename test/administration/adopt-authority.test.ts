@@ -29,7 +29,6 @@ const FILES: AdoptedFiles = {
   revocationList: file('ca.crl'),
   index: file('index.txt'),
   certificates: file('newcerts'),
-  allowUnlisted: false,
 }
 
 const nobody = async () => undefined
@@ -162,18 +161,11 @@ test('The new CRL is above the old one, whatever its number', async () => {
     revocationList: join(folder, 'ca.crl'),
     index: undefined,
     certificates: undefined,
-    allowUnlisted: true,
   })
-  const { trust, unlistedIssuers } = await snapshotOf(directory.dataDir)
+  const { trust } = await snapshotOf(directory.dataDir)
   const [list] = [...trust.revocationLists.values()]
   assert.equal(list?.number, BigInt(number) + 1n)
   assert.ok(list?.serials.has('4f'))
-  assert.ok(unlistedIssuers.has(authority.keyHash))
-})
-
-test('Without leave, nobody who is in neither list is let in', async () => {
-  const { directory } = await adopted()
-  assert.equal((await snapshotOf(directory.dataDir)).unlistedIssuers.size, 0)
 })
 
 test('An encrypted key of either form needs its passphrase, and can be kept encrypted', async () => {

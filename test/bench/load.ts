@@ -22,9 +22,6 @@ export interface TimedSlice extends Slice {
   readonly latencies: readonly number[]
 }
 
-/** Where the generator runs: on a core of its own, or wherever there is room. */
-export type Core = 'own' | 'any'
-
 const CONNECTIONS = 48
 const GENERATOR_CORE = 1
 const SCRIPT = join(import.meta.dirname, '../../../test/bench/wrk.lua')
@@ -33,7 +30,7 @@ export interface Generator {
   /** For the report. */
   readonly name: string
   /** Keeps 48 connections busy; `requests` is a file of whole requests, separated by NUL. */
-  load(port: number, requests: string, seconds: number, core?: Core): Promise<Slice>
+  load(port: number, requests: string, seconds: number): Promise<Slice>
 }
 
 /** wrk if it is there, else a small one of our own. */
@@ -42,8 +39,8 @@ export async function findGenerator(): Promise<Generator> {
     const script = join(import.meta.dirname, 'generator.js')
     return {
       name: 'a generator of its own (wrk is not on the PATH, so the bare server is underrated)',
-      load: (port, requests, seconds, core) =>
-        measure([process.execPath, script, port, requests, CONNECTIONS, seconds], core),
+      load: (port, requests, seconds) =>
+        measure([process.execPath, script, port, requests, CONNECTIONS, seconds]),
     }
   }
   // `wrk -v` prints its version and fails.
@@ -51,9 +48,9 @@ export async function findGenerator(): Promise<Generator> {
   const version = /wrk (?:debian\/)?([\d.]+)/.exec(String(banner.stdout))?.[1] ?? 'unknown'
   return {
     name: `wrk ${version}, 1 thread, ${CONNECTIONS} connections`,
-    load: (port, requests, seconds, core) => {
+    load: (port, requests, seconds) => {
       const options = ['-t', 1, '-c', CONNECTIONS, '-d', seconds, '-s', SCRIPT]
-      return measure(['wrk', ...options, `http://127.0.0.1:${port}`, '--', requests], core)
+      return measure(['wrk', ...options, `http://127.0.0.1:${port}`, '--', requests])
     },
   }
 }
@@ -73,12 +70,8 @@ export const loadAtRate = (
   return measure([process.execPath, script, port, requests, perSecond, seconds, leadInSeconds])
 }
 
-async function measure<T extends Slice>(
-  command: readonly (string | number)[],
-  core: Core = 'own',
-): Promise<T> {
-  const words = command.map(String)
-  const [program = '', ...rest] = core === 'own' ? await pinned(GENERATOR_CORE, words) : words
+async function measure<T extends Slice>(command: readonly (string | number)[]): Promise<T> {
+  const [program = '', ...rest] = await pinned(GENERATOR_CORE, command.map(String))
   // All latencies of a slice are in it.
   const { stdout } = await run(program, rest, { maxBuffer: 64 << 20 })
   const line = stdout.split('\n').find((text) => text.startsWith('{'))

@@ -75,8 +75,6 @@ export interface Manner {
   readonly errors?: 'inherit' | 'ignore'
   /** For a script. */
   readonly nodeOptions?: readonly string[] | undefined
-  /** Not pinned to the servers' core. */
-  readonly everyCore?: boolean
 }
 
 /** The same for any program. */
@@ -85,9 +83,9 @@ export async function startProgram(
   port: number,
   environment: Readonly<Record<string, string>>,
   ask: Ask,
-  { errors = 'ignore', everyCore = false }: Manner = {},
+  { errors = 'ignore' }: Manner = {},
 ): Promise<RunningServer> {
-  const [program = '', ...rest] = everyCore ? command : await pinned(SERVER_CORE, command)
+  const [program = '', ...rest] = await pinned(SERVER_CORE, command)
   const startedAt = performance.now()
   const child = spawn(program, rest, {
     stdio: ['ignore', 'ignore', errors],

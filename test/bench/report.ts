@@ -4,7 +4,6 @@ import { type Profile, writeProfiles } from './profile.ts'
 import type { Measured, Pace, Result } from './rounds.ts'
 import type { Connections } from './single.ts'
 import { inHundredths, type Spread } from './statistics.ts'
-import type { Workers } from './workers.ts'
 
 /** All that one run has found; the JSON beside the Markdown is this. */
 export interface Report {
@@ -15,7 +14,6 @@ export interface Report {
   readonly pinned: boolean
   readonly pace: Pace
   readonly load: Measured
-  readonly workers: Workers
   /** The obvious way first, then certlatch, then the least there can be. */
   readonly profiles: readonly Profile[]
   readonly behind: readonly Passage[]
@@ -46,8 +44,6 @@ p50 and p99 are at saturation, so mostly queueing. "Known": what certlatch remem
 
 ${disturbance(load)}
 
-${workersLine(report.workers)}
-
 ${writeProfiles(report.profiles)}
 ${writePassages(report.behind, report.behindPace)}
 
@@ -62,10 +58,6 @@ ${report.micro.map(({ name, median, least }) => `| ${name} | ${two(median)} | ${
 | ${connectionRow('allowed', report.connections.allowed)} |
 | ${connectionRow('refused', report.connections.refused)} |
 `
-}
-
-function workersLine({ requestsPerSecond: { one, two }, ratio }: Workers): string {
-  return `With \`CERTLATCH_WORKERS=2\` and nothing pinned, the generator on the same two cores: ${Math.round(two)} requests/s, ${inHundredths(ratio)} of one worker's ${Math.round(one)}.`
 }
 
 function row({ requestsPerSecond, cpuMicroseconds, p50, p99 }: Measured['bare']): string {

@@ -14,7 +14,6 @@ import { makeScene } from './scene.ts'
 import { countConnections, measureStart } from './single.ts'
 import { soak, writeSoaked } from './soak.ts'
 import { makeTargets } from './targets.ts'
-import { measureWorkers } from './workers.ts'
 
 const REPOSITORY = join(import.meta.dirname, '../../..')
 const SEQUENTIAL_REQUESTS = 1_000
@@ -88,8 +87,6 @@ async function measure(folder: string, quick: boolean): Promise<Report> {
   for (const target of [targets.naive, targets.knownCookie, targets.bare]) {
     profiles.push(await profile(target, folder, generator, pace.warmUpSeconds + pace.sliceSeconds))
   }
-  tell('two workers')
-  const workers = await measureWorkers(folder, scene, generator, pace)
   tell('through proxies')
   const behindPace = quick ? QUICK_BEHIND : THOROUGH_BEHIND
   const behind = await measureBehind(folder, scene, generator, behindPace, tell)
@@ -101,7 +98,6 @@ async function measure(folder: string, quick: boolean): Promise<Report> {
     pinned: await canPin(),
     pace,
     load,
-    workers,
     profiles,
     behind,
     behindPace,

@@ -4,7 +4,6 @@ import { chmod, mkdir, readdir, readFile, utimes, writeFile } from 'node:fs/prom
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { writePem } from '../../src/certificate/pem.ts'
-import { writeAdopted } from '../../src/store/adopted.ts'
 import { readRunning, runningId, writeRunning } from '../../src/store/running.ts'
 import type { RunningState } from '../../src/store/running-state.ts'
 import {
@@ -244,37 +243,6 @@ test('A broken entry keeps nothing from being done that does not need it', async
   const { exitCode, stderr } = await call(directory, ['device', 'revoke', name])
   assert.equal(exitCode, 1)
   assert.match(stderr, new RegExp(`which "${name}"\\? .*\\.json repeats the device name`))
-})
-
-test('Who comes with a certificate of an adopted CA is listed below the devices', async () => {
-  const directory = await initialised()
-  const issuerKeyHash = 'A'.repeat(43)
-  const seen = { sha256: undefined, notAfter: undefined, sessionAt: 0, serial: '02' }
-  const came = { ...seen, issuerKeyHash, certificateAt: NOON_SECONDS - 120 }
-  await writeService(directory, '127.0.0.1:1', {
-    lastSeen: [
-      { ...came, name: 'Zoe' },
-      { ...came, serial: '03', name: 'Ada' },
-      { ...came, issuerKeyHash: 'B'.repeat(43), name: 'Of a CA that is gone' },
-    ],
-  })
-  const nobody = await call(directory, ['device', 'list'])
-  assert.equal(nobody.stdout, '')
-  await writeFile(directory.paths.adopted, writeAdopted(new Set([issuerKeyHash])))
-  const alone = await call(directory, ['device', 'list'])
-  const table = ['NAME  SERIAL  EXPIRES IN  LAST SEEN', 'Ada   03      -           2 minutes ago']
-  table.push('Zoe   02      -           2 minutes ago', '')
-  assert.equal(alone.stdout, table.join('\n'))
-  assert.match(alone.stderr, /let in without being a device/)
-  await call(directory, ['device', 'add', 'Phone', '--out', directory.packages])
-  const both = await call(directory, ['device', 'list'])
-  assert.match(both.stdout, /\nPhone [^\n]*\n\nNAME {2}SERIAL/)
-  const json = JSON.parse((await call(directory, ['device', 'list', '--json'])).stdout)
-  assert.deepEqual([json.devices.length, json.unlisted.length], [1, 2])
-  await writeFile(directory.paths.adopted, 'half')
-  const { exitCode, stderr } = await call(directory, ['device', 'list'])
-  assert.equal(exitCode, 1)
-  assert.match(stderr, /adopted\.json is not a list of adopted CAs: restore it from a backup/)
 })
 
 test('A service that refuses the files tells the command why', async (context) => {

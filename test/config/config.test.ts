@@ -48,7 +48,6 @@ test('without any setting, certlatch serves one Traefik on this machine with its
     composeService: undefined,
     denial: '403',
     policyFile: undefined,
-    workers: 1,
     metricsToken: undefined,
     logLevel: 'info',
     logFormat: 'json',
@@ -127,9 +126,6 @@ const GOOD: readonly (readonly [SettingName, string, Partial<Config>])[] = [
     '/etc/certlatch/policy.yaml',
     { policyFile: '/etc/certlatch/policy.yaml' },
   ],
-  ['CERTLATCH_WORKERS', '1', { workers: 1 }],
-  ['CERTLATCH_WORKERS', '64', { workers: 64 }],
-  ['CERTLATCH_WORKERS', 'auto', { workers: 'auto' }],
   ['CERTLATCH_METRICS_TOKEN', SECRET, { metricsToken: SECRET }],
   ['CERTLATCH_LOG_LEVEL', 'debug', { logLevel: 'debug' }],
   ['CERTLATCH_LOG_LEVEL', 'error', { logLevel: 'error' }],
@@ -160,7 +156,6 @@ const ADDRESS =
   'expected an IP address and a port such as 127.0.0.1:9180, 0.0.0.0:9180 or [::1]:9180'
 const DURATION = 'expected a duration such as 90s, 15m or 1h'
 const PATH = 'expected a path without control characters and without white space around it'
-const PROCESSES = 'expected a number of processes from 1 to 64, or auto for one on each core'
 const COMMAND =
   'expected a JSON array of a program and its arguments, such as ["/usr/bin/touch", "/run/revoked"]'
 const SERVICE = 'expected a name of letters, digits, "-", "_" and ".", such as certlatch'
@@ -266,16 +261,6 @@ const BAD: readonly (readonly [SettingName, string, string])[] = [
   ['CERTLATCH_COOKIE_DOMAIN', '[::1]', DOMAIN],
   ['CERTLATCH_COOKIE_DOMAIN', '-a.example.org', DOMAIN],
   ['CERTLATCH_COOKIE_DOMAIN', 'bücher.example', DOMAIN],
-  ['CERTLATCH_WORKERS', '0', PROCESSES],
-  ['CERTLATCH_WORKERS', '-1', PROCESSES],
-  ['CERTLATCH_WORKERS', '2.5', PROCESSES],
-  ['CERTLATCH_WORKERS', '65', PROCESSES],
-  ['CERTLATCH_WORKERS', '100', PROCESSES],
-  ['CERTLATCH_WORKERS', '1e1', PROCESSES],
-  ['CERTLATCH_WORKERS', '02', PROCESSES],
-  ['CERTLATCH_WORKERS', ' 2', PROCESSES],
-  ['CERTLATCH_WORKERS', 'all', PROCESSES],
-  ['CERTLATCH_WORKERS', 'AUTO', PROCESSES],
   ['CERTLATCH_ON_REVOKE', '/bin/restart proxy', COMMAND],
   ['CERTLATCH_ON_REVOKE', '"/bin/restart"', COMMAND],
   ['CERTLATCH_ON_REVOKE', '[]', COMMAND],
@@ -349,7 +334,6 @@ test('an empty value is a problem for every setting', () => {
     'CERTLATCH_SESSION_MAX_AGE is empty: remove it or give it a duration such as 90s, 15m or 1h',
     'CERTLATCH_SESSION_TTL is empty: remove it or give it a duration such as 90s, 15m or 1h',
     'CERTLATCH_TRUSTED_PROXIES is empty: remove it or give it addresses or networks such as loopback, 192.168.1.10 or 172.18.0.0/16',
-    'CERTLATCH_WORKERS is empty: remove it or give it a number of processes from 1 to 64, or auto for one on each core',
   ])
 })
 

@@ -99,6 +99,10 @@ describe('an unknown name', () => {
     ['CERTLATCH_', 'certlatch serve --help lists all'],
     ['CERTLATCH_VERBOSE_OUTPUT', 'certlatch serve --help lists all'],
     ['CERTLATCH_PORT', 'certlatch serve --help lists all'],
+    [
+      'CERTLATCH_WORKERS',
+      'certlatch is one process; for several, run replicas (deploy/compose/scale.yml or deploy/kubernetes)',
+    ],
   ] as const) {
     test(`${name} is told: ${hint}`, () => {
       assert.deepEqual(problemsOf({ [name]: 'hunter2' }), [`${name} is not a setting: ${hint}`])

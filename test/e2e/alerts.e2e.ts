@@ -412,31 +412,6 @@ const CASES: readonly Case[] = [
     fires: [],
   },
   {
-    alert: 'CertlatchWorkersDie',
-    when: 'a worker has died three times within the hour',
-    series: {
-      [`certlatch_worker_restarts_total{${INSTANCE}}`]: '0+0x5 1+0x5 2+0x5 3+0x20',
-      [`certlatch_workers{${INSTANCE}}`]: '2+0x40',
-    },
-    minute: 38,
-    fires: [
-      {
-        labels: GATE,
-        summary: 'the worker processes of certlatch gate:9181 die, or none of them answers',
-      },
-    ],
-  },
-  {
-    alert: 'CertlatchWorkersDie',
-    when: 'one has died, and was replaced',
-    series: {
-      [`certlatch_worker_restarts_total{${INSTANCE}}`]: '0+0x5 1+0x30',
-      [`certlatch_workers{${INSTANCE}}`]: '2+0x5 1 2+0x30',
-    },
-    minute: 30,
-    fires: [],
-  },
-  {
     alert: 'CertlatchBug',
     when: 'a request ended in a bug',
     series: { [denied('internal-error')]: '0 0 1 1' },

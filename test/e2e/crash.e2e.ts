@@ -39,7 +39,7 @@ const CASES: readonly Case[] = [
   {
     argv: [
       ...['init', '--adopt', join(ADOPTED, 'ca.crt'), join(ADOPTED, 'ca.key')],
-      ...['--index', join(ADOPTED, 'index.txt'), '--unlisted', 'allow'],
+      ...['--index', join(ADOPTED, 'index.txt')],
     ],
     isFirst: true,
     doneBefore: /has been initialised before/,

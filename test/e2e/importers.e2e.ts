@@ -266,7 +266,6 @@ writeFileSync(
     organization: 'Home Device CA',
     fileName: 'device.p12',
     pkcs12: firstPackage.bytes,
-    authorities: [readFileSync(authority.derFile)],
   }),
 )
 
@@ -282,7 +281,6 @@ const DOCUMENTED: Readonly<Record<string, readonly string[]>> = {
     'PayloadRemovalDisallowed',
     'PayloadScope',
   ],
-  'com.apple.security.root': [...COMMON_KEYS, 'PayloadCertificateFileName'],
   'com.apple.security.pkcs12': [
     ...[...COMMON_KEYS, 'PayloadCertificateFileName'],
     ...['AllowAllAppsAccess', 'KeyIsExtractable'],
@@ -332,7 +330,7 @@ test('Python reads a profile with the payloads that Apple documents, and the pac
   const all = [profile, ...payloads]
   assert.deepEqual(
     all.map(({ PayloadType }) => PayloadType),
-    ['Configuration', 'com.apple.security.root', 'com.apple.security.pkcs12'],
+    ['Configuration', 'com.apple.security.pkcs12'],
   )
   for (const payload of all) {
     const keys = Object.keys(payload)
@@ -347,9 +345,8 @@ test('Python reads a profile with the payloads that Apple documents, and the pac
     )
     assert.equal(payload.PayloadVersion, 1)
   }
-  assert.equal(new Set(all.map(({ PayloadUUID }) => PayloadUUID)).size, 3)
-  const [root, identity] = payloads
-  assert.equal(root?.PayloadContent, readFileSync(authority.derFile).toString('base64'))
+  assert.equal(new Set(all.map(({ PayloadUUID }) => PayloadUUID)).size, 2)
+  const [identity] = payloads
   assert.equal(identity?.PayloadDisplayName, '<Ada> & "Grace" 📱')
   const extracted = join(newFolder(), 'extracted.p12')
   writeFileSync(extracted, Buffer.from(String(identity?.PayloadContent), 'base64'))

@@ -48,7 +48,6 @@ for (const form of FORMS) {
             password,
             certificate: certificateOf(privateKey),
             privateKey,
-            authorities: [authorityDer],
           },
           randomBytes,
         )
@@ -70,7 +69,6 @@ test('a package without a password is a bug', () => {
           password: '',
           certificate: authorityDer,
           privateKey,
-          authorities: [],
         },
         randomBytes,
       ),

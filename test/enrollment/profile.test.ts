@@ -10,7 +10,6 @@ const REQUEST: ProfileRequest = {
   organization: 'Home Device CA',
   fileName: 'adas-phone-4f0c22a1.p12',
   pkcs12: Buffer.from('a package'),
-  authorities: [],
 }
 
 type Dictionary = Readonly<Record<string, unknown>>
@@ -55,23 +54,6 @@ test('a profile holds the package, its name and nothing that opens it', () => {
       PayloadContent: 'a package',
     },
   )
-})
-
-test('roots of a private server certificate come before the package, each with its own name', () => {
-  const authorities = [Buffer.from('root one'), Buffer.from('root two')]
-  const { payloads } = read({ ...REQUEST, authorities })
-  assert.deepEqual(
-    payloads.map(({ PayloadType, PayloadContent }) => [
-      PayloadType,
-      Buffer.from(PayloadContent as Uint8Array).toString(),
-    ]),
-    [
-      ['com.apple.security.root', 'root one'],
-      ['com.apple.security.root', 'root two'],
-      ['com.apple.security.pkcs12', 'a package'],
-    ],
-  )
-  assert.equal(new Set(payloads.map(({ PayloadUUID }) => PayloadUUID)).size, 3)
 })
 
 test('the profile of a renewed certificate replaces the one before, another device has its own', () => {

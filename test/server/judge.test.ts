@@ -7,12 +7,10 @@ import {
   signOut,
   unblockCertificate,
 } from '../../src/administration/block-certificate.ts'
-import { writeAdopted } from '../../src/store/adopted.ts'
 import { dataPaths } from '../../src/store/data-directory.ts'
 import {
   type Answer,
   addTestDevice,
-  header,
   makeLeaf,
   NOON_SECONDS,
   ownAuthority,
@@ -43,23 +41,12 @@ test('A replaced certificate opens until its second, and its cookie with it', as
   assert.ok(refusals(service).includes('certificate-superseded'))
 })
 
-test('A certificate that is in no list opens where its adopted CA may have unlisted ones', async (context) => {
+test('A certificate that the CA has signed and that is in no entry is refused', async (context) => {
   const service = await startTestService(context)
   const authority = await ownAuthority(service.dataDir)
   const certificate = makeLeaf(authority, 'Tablet', { uri: 'urn:ada' })
   assert.equal(await statusOf(service.askWith(certificate)), 403)
   assert.ok(refusals(service).includes('unknown-device'))
-  const { adopted } = dataPaths(service.dataDir)
-  await writeFile(adopted, writeAdopted(new Set([authority.keyHash])))
-  await service.refresh()
-  const answer = await service.askWith(certificate)
-  assert.equal(answer.status, 200)
-  assert.equal(header(answer, 'X-Certlatch-Device'), 'urn:ada')
-  assert.equal(await statusOf(service.ask([['Cookie', sessionOf(answer)]])), 200)
-  await writeFile(adopted, '{}')
-  await service.refresh()
-  const { checks } = await service.readiness()
-  assert.match(checks['files']?.detail ?? '', /adopted\.json is not a list of adopted CAs/)
 })
 
 test('Signing out ends the sessions of then, and no certificate and no later session', async (context) => {

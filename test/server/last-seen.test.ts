@@ -81,14 +81,3 @@ test('A certificate that is shown after its session has a fingerprint from then 
     [['f'.repeat(43), 5, 6]],
   )
 })
-
-test('Who is entered into the registry takes along what was seen', () => {
-  const lastSeen = createLastSeen()
-  lastSeen.ofOther(certificate('01', 'f'.repeat(43)), 'Ada').certificateAt = 5
-  const place = lastSeen.ofDevice(certificate('01'), 'Phone')
-  assert.equal(place.certificateAt, 5)
-  assert.deepEqual(
-    lastSeen.all().map(({ name, sha256 }) => [name, sha256]),
-    [['Phone', 'f'.repeat(43)]],
-  )
-})

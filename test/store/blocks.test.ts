@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { readAdopted, writeAdopted } from '../../src/store/adopted.ts'
 import { type Blocks, readBlocks, writeBlocks } from '../../src/store/blocks.ts'
 
 const KEY_HASH = 'dXTtsNklJ9U-VopP_2J5-SWP6lX_Zj3t4QoCkRgVsY8'
@@ -34,20 +33,4 @@ test('What is no list of blocks is none, whatever part of it is wrong', () => {
   ]
   for (const value of wrong) assert.equal(readBlocks(JSON.stringify(value)), undefined)
   assert.equal(readBlocks('{'), undefined)
-})
-
-test('Adopted CAs are read back as they were written', () => {
-  assert.deepEqual(readAdopted(writeAdopted(new Set([KEY_HASH]))), new Set([KEY_HASH]))
-  assert.deepEqual(readAdopted(writeAdopted(new Set())), new Set())
-})
-
-test('What is no list of adopted CAs is none', () => {
-  for (const value of [
-    {},
-    { schemaVersion: 2, unlisted: [] },
-    { schemaVersion: 1, unlisted: KEY_HASH },
-    { schemaVersion: 1, unlisted: ['short'] },
-  ]) {
-    assert.equal(readAdopted(JSON.stringify(value)), undefined)
-  }
 })

@@ -5,7 +5,6 @@ import fc from 'fast-check'
 import { readPemBlocks, writePem } from '../../src/certificate/pem.ts'
 import { parsePolicy } from '../../src/policy/parse.ts'
 import { writeKey } from '../../src/session/key-ring.ts'
-import { writeAdopted } from '../../src/store/adopted.ts'
 import { writeBlocks } from '../../src/store/blocks.ts'
 import { type CompiledSnapshot, compileSnapshot, type Snapshot } from '../../src/store/snapshot.ts'
 import { LOOPBACK } from '../support/request.ts'
@@ -27,7 +26,6 @@ interface Texts {
   readonly lists?: string | Buffer | undefined
   readonly keys?: string
   readonly devices?: Readonly<Record<string, string>> | undefined
-  readonly adopted?: string
   readonly blocks?: string
   readonly undelivered?: string
   readonly policy?: string
@@ -45,7 +43,6 @@ function compile(texts: Texts, previous?: Snapshot): CompiledSnapshot {
       revocationLists: all.lists === undefined ? undefined : source('ca.crl', all.lists),
       sessionKeys: source('session.keys', all.keys),
       devices: texts.devices && { name: 'devices', files: new Map(Object.entries(texts.devices)) },
-      adopted: texts.adopted === undefined ? undefined : source('adopted.json', texts.adopted),
       blocks: texts.blocks === undefined ? undefined : source('blocks.json', texts.blocks),
       undelivered:
         texts.undelivered === undefined ? undefined : source('undelivered.json', texts.undelivered),
@@ -212,19 +209,16 @@ const blocksText = (number: number) =>
     signOuts: [{ name: 'Phone', at: NOON_SECONDS }],
   })
 
-test('Blocks and adopted CAs are part of the snapshot, and both files may be missing', () => {
+test('Blocks are part of the snapshot, and their file may be missing', () => {
   const without = snapshotOf(compile({}))
   assert.equal(without.trust.blocked.size, 0)
   assert.equal(without.blocks.number, 0)
-  assert.equal(without.unlistedIssuers.size, 0)
-  const adopted = writeAdopted(new Set([household.keyHash]))
-  const { trust, blocks, unlistedIssuers } = snapshotOf(compile({ blocks: blocksText(3), adopted }))
+  const { trust, blocks } = snapshotOf(compile({ blocks: blocksText(3) }))
   assert.deepEqual([...trust.blocked], [`${household.keyHash}/4a`])
   assert.deepEqual(blocks.signOuts, [{ name: 'Phone', at: NOON_SECONDS }])
-  assert.deepEqual([...unlistedIssuers], [household.keyHash])
 })
 
-test('What is no list of blocks or of adopted CAs is refused', () => {
+test('What is no list of blocks is refused', () => {
   const whole = JSON.parse(blocksText(3))
   const broken: readonly unknown[] = [
     null,
@@ -242,11 +236,6 @@ test('What is no list of blocks or of adopted CAs is refused', () => {
   for (const value of broken) {
     assert.deepEqual(problemsOf(compile({ blocks: JSON.stringify(value) })), [
       'blocks.json is not a list of blocks',
-    ])
-  }
-  for (const adopted of ['', '{}', '{"schemaVersion":1,"unlisted":["x"]}', '{"unlisted":[]}']) {
-    assert.deepEqual(problemsOf(compile({ adopted })), [
-      'adopted.json is not a list of adopted CAs',
     ])
   }
 })
@@ -289,7 +278,7 @@ test('Rules are part of the snapshot; their problems and warnings have the file 
 test('Rules are read once for the same text, and again for another one', () => {
   const policy = 'version: 1\nrules: {path: /a, access: deny}\n'
   const first = snapshotOf(compile({ policy }))
-  const again = snapshotOf(compile({ policy, adopted: writeAdopted(new Set()) }, first))
+  const again = snapshotOf(compile({ policy, undelivered: '{"serial":"4b"}' }, first))
   assert.equal(again.policy, first.policy)
   const other = snapshotOf(compile({ policy: `${policy}# Another text.\n` }, again))
   assert.notEqual(other.policy, first.policy)
@@ -310,8 +299,6 @@ rules:
     'the rule "rule 1" names the owner "dada", which no device entry has',
   ])
   assert.deepEqual(snapshotOf(compile({ policy })).warnings, [])
-  const adopted = writeAdopted(new Set(['A'.repeat(43)]))
-  assert.deepEqual(snapshotOf(compile({ policy, devices, adopted })).warnings, [])
 })
 
 test('A certificate on its way to somebody is not a device’s yet, and a marked one is revoked', () => {

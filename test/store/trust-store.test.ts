@@ -3,13 +3,12 @@ import { randomBytes } from 'node:crypto'
 import { mkdir, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { deserialize, serialize } from 'node:v8'
 import { writeKey } from '../../src/session/key-ring.ts'
 import { writeDevice } from '../../src/store/device-registry.ts'
 import { MODE, replaceFile } from '../../src/store/files.ts'
 import type { Snapshot } from '../../src/store/snapshot.ts'
 import type { TrustFiles } from '../../src/store/trust-files.ts'
-import { inheritTrustStore, openTrustStore, type TrustStore } from '../../src/store/trust-store.ts'
+import { openTrustStore, type TrustStore } from '../../src/store/trust-store.ts'
 import { LOOPBACK } from '../support/request.ts'
 import { makeAuthority, makeList, temporaryFolder } from '../support/service.ts'
 
@@ -45,7 +44,6 @@ async function writeAll() {
     revocationLists: named(paths.crl),
     sessionKeys: named(paths.keys),
     devices: named(devices),
-    adopted: named(join(folder, 'adopted.json')),
     blocks: named(join(folder, 'blocks.json')),
     undelivered: named(join(folder, 'undelivered.json')),
     policy: { ...named(paths.policy), trustedProxies: LOOPBACK },
@@ -55,24 +53,10 @@ async function writeAll() {
 }
 
 async function open(context: TestContext): Promise<Opened> {
-  return openOn(context, await writeAll(), openTrustStore)
-}
-
-/** What another process opens on the same files, with what this one has in force. */
-const inherit = (context: TestContext, { store, ...written }: Opened): Promise<Opened> =>
-  openOn(context, written, (files, events) =>
-    // As it travels to another process.
-    inheritTrustStore(files, events, deserialize(serialize(store.origin))),
-  )
-
-async function openOn(
-  context: TestContext,
-  { paths, devices, files }: Pick<Opened, 'paths' | 'devices' | 'files'>,
-  openFiles: typeof openTrustStore,
-): Promise<Opened> {
+  const { paths, devices, files } = await writeAll()
   const replaced: Snapshot[] = []
   const told: (readonly string[])[] = []
-  const opened = await openFiles(files, {
+  const opened = await openTrustStore(files, {
     onReplaced: (snapshot) => replaced.push(snapshot),
     onProblem: (problems) => told.push(problems),
   })
@@ -498,65 +482,4 @@ test('A new CRL is in force though the list of blocks is broken, and the other w
   await replaceFile(other.paths.crl, 'nonsense', MODE.public)
   await other.refresh()
   assert.deepEqual([numberInForce(other), blocked(other)], [10n, 1])
-})
-
-test('Who begins with what another has in force goes on as that one would', async (context) => {
-  const first = await open(context)
-  const certificates = [
-    { issuerKeyHash: authority.keyHash, serial: '4a', notBefore: 1, notAfter: 2 },
-  ]
-  await writeDevice(first.devices, 'a', { name: 'One', owner: undefined, certificates })
-  await first.refresh()
-  const second = await inherit(context, first)
-  const told = ({ registry, keyRing, newestLists, blocks }: Snapshot) =>
-    [registry?.devices, keyRing.fingerprint, newestLists, blocks] as const
-  assert.deepEqual(told(second.store.current), told(first.store.current))
-  await second.refresh()
-  assert.deepEqual([second.replaced, second.told], [[], []])
-  await replaceFile(first.paths.crl, list(11), MODE.public)
-  await second.refresh()
-  assert.equal(numberInForce(second), 11n)
-})
-
-test('Who begins with what another has in force takes no older CRL than that one', async (context) => {
-  const first = await open(context)
-  await replaceFile(first.paths.crl, list(9), MODE.public)
-  await first.refresh()
-  const second = await inherit(context, first)
-  await second.refresh()
-  assert.equal(numberInForce(second), 10n)
-  assert.deepEqual(second.told, first.told)
-})
-
-test('Nor of an issuer that was away', async (context) => {
-  const first = await open(context)
-  const other = makeAuthority('Other')
-  await replaceFile(first.paths.ca, other.pem, MODE.public)
-  await replaceFile(first.paths.crl, makeList(other, { number: 5 }), MODE.public)
-  await first.refresh()
-  const second = await inherit(context, first)
-  await replaceFile(first.paths.ca, authority.pem, MODE.public)
-  await replaceFile(first.paths.crl, list(9), MODE.public)
-  await first.refresh()
-  await second.refresh()
-  assert.equal(first.told.length, 1)
-  assert.deepEqual(second.told, first.told)
-})
-
-test('Who begins with what another has in force needs no file for it', async (context) => {
-  const first = await open(context)
-  for (const path of Object.values(first.paths)) await rm(path)
-  const second = await inherit(context, first)
-  assert.equal(numberInForce(second), 10n)
-  await second.refresh()
-  assert.equal(second.told.length, 1)
-  assert.equal(second.store.current.keyRing.fingerprint, first.store.current.keyRing.fingerprint)
-})
-
-test('What could not be in force anywhere is refused', async (context) => {
-  const { store, files } = await open(context)
-  const contents = { ...store.origin.contents, sessionKeys: Buffer.from('nonsense') }
-  const nothing = { onReplaced: () => {}, onProblem: () => {} }
-  const opened = await inheritTrustStore(files, nothing, { ...store.origin, contents })
-  assert.equal(opened.ok, false)
 })

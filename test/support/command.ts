@@ -52,7 +52,6 @@ export async function empty(): Promise<TestDirectory> {
       form: 'modern',
       publicKeyInfo: undefined,
       folder: packages,
-      includeAuthority: false,
       ...given,
     }),
   }
@@ -122,7 +121,6 @@ export async function snapshotOf(dataDir: string): Promise<Snapshot> {
       revocationLists: named(paths.revocationList),
       sessionKeys: named(paths.sessionKeys),
       devices: named(paths.devices),
-      adopted: named(paths.adopted),
       blocks: named(paths.blocks),
       undelivered: named(paths.undelivered),
       policy: undefined,

@@ -1,4 +1,4 @@
-import { type DeviceReport, reportAll } from '../../administration/device-report.ts'
+import { type DeviceReport, reportDevices } from '../../administration/device-report.ts'
 import type { Config } from '../../config/config.ts'
 import { readLastSeen, type SeenCertificate } from '../../store/running.ts'
 import { noNames } from '../arguments.ts'
@@ -10,8 +10,7 @@ const HELP = `Usage: certlatch device list [--json]
 
 Shows all devices with their owners: when their newest certificate was issued, when it expires, when
 the device was last let in, and what became of it. With CERTLATCH_CA_FILE it shows whom the service
-has let in, for the CA alone knows whom it has issued certificates to; where a CA was adopted with
---unlisted allow, whom it has let in without an entry stands below.
+has let in: the CA alone knows whom it has issued certificates to.
 
 Options:
       --json  print the same as JSON, with times in seconds since 1970
@@ -32,22 +31,13 @@ async function runDeviceList(invocation: Invocation): Promise<ExitCode> {
   if (config.externalCa) return listSeen(invocation, config)
   const { flags, terminal, nowSeconds } = invocation
   const now = nowSeconds()
-  const { devices, unlisted } = await reportAll(pathsOfConfig(config), now, terminal.tell)
+  const devices = await reportDevices(pathsOfConfig(config), now, terminal.tell)
   if (flags['json'] === true) {
-    terminal.print(JSON.stringify({ schemaVersion: 1, devices, unlisted }, undefined, 2))
-    return 0
-  }
-  if (devices.length > 0) {
-    terminal.print(table([HEAD, ...devices.map((report) => rowOf(report, now))]))
-  } else if (unlisted.length === 0) {
+    terminal.print(JSON.stringify({ schemaVersion: 1, devices }, undefined, 2))
+  } else if (devices.length === 0) {
     terminal.tell('no device yet: certlatch device add "Ada\'s phone" makes the first')
-  }
-  if (unlisted.length > 0) {
-    if (devices.length > 0) terminal.print('')
-    terminal.tell(
-      'let in without being a device, for the adopted CA has signed it; certlatch device add NAME --certificate FILE registers one',
-    )
-    terminal.print(seenTable(unlisted, now))
+  } else {
+    terminal.print(table([HEAD, ...devices.map((report) => rowOf(report, now))]))
   }
   return 0
 }
@@ -84,15 +74,12 @@ async function listSeen(invocation: Invocation, config: Config): Promise<ExitCod
   } else if (seen.length === 0) {
     terminal.tell('nobody has been let in yet, or certlatch serve does not run on this directory')
   } else {
-    terminal.print(seenTable(seen, now))
+    terminal.print(table([SEEN_HEAD, ...seen.map((entry) => seenRowOf(entry, now))]))
   }
   return 0
 }
 
 const SEEN_HEAD = ['NAME', 'SERIAL', 'EXPIRES IN', 'LAST SEEN'] as const
-
-const seenTable = (seen: readonly SeenCertificate[], now: number): string =>
-  table([SEEN_HEAD, ...seen.map((entry) => seenRowOf(entry, now))])
 
 function seenRowOf(entry: SeenCertificate, now: number): readonly string[] {
   const { name, serial, notAfter, certificateAt, sessionAt } = entry

@@ -9,7 +9,7 @@ import type { Config } from '../../config/config.ts'
 import { quote } from '../../config/text.ts'
 import { deviceNameProblem, normalizeName } from '../../enrollment/device-name.ts'
 import type { Device } from '../../store/device-registry.ts'
-import { choiceFlag, daysFlag, noNames, textFlag } from '../arguments.ts'
+import { daysFlag, noNames, textFlag } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
 import { askSecret, settingsOf } from '../own-authority.ts'
 import { count, day } from '../words.ts'
@@ -35,10 +35,8 @@ Options:
       --crl FILE     its CRL; what it revoked stays revoked
       --index FILE   the database of openssl ca (index.txt): each name in it becomes a device
       --certificates FOLDER
-                     the certificates that it has issued: each becomes a device
-      --unlisted allow|refuse
-                     what a certificate of that CA means which is in neither: refuse is the default
-                     with an index or certificates, and one of the two has to be said without
+                     the certificates that it has issued: each becomes a device. One of the two is
+                     needed: what is in neither is refused until device add registers it
       --dry-run      say what would be taken over, and write nothing
 
 Example:
@@ -55,7 +53,6 @@ export const init: Command = {
     crl: { type: 'string' },
     index: { type: 'string' },
     certificates: { type: 'string' },
-    unlisted: { type: 'string' },
     'dry-run': { type: 'boolean' },
   },
   takesPositionals: true,
@@ -79,7 +76,7 @@ async function runInit(invocation: Invocation): Promise<ExitCode> {
   return 0
 }
 
-const ADOPTING = ['crl', 'index', 'certificates', 'unlisted', 'dry-run'] as const
+const ADOPTING = ['crl', 'index', 'certificates', 'dry-run'] as const
 const MAKING = ['name', 'days'] as const
 
 function checkFlags({ flags }: Invocation): void {
@@ -157,7 +154,7 @@ async function adopt(invocation: Invocation, config: Config): Promise<ExitCode> 
   const ask = async (path: string) =>
     config.caPassphrase ?? (await askSecret(streams, `passphrase of ${path}: `))
   const adoption = await readAdoption(files, encryptWith, ask, nowSeconds())
-  tellAdoption(invocation, adoption, files.allowUnlisted)
+  tellAdoption(invocation, adoption)
   if (invocation.flags['dry-run'] === true) {
     for (const device of adoption.devices) terminal.print(describeDevice(device))
     terminal.tell('--dry-run: nothing was written')
@@ -185,29 +182,17 @@ function adoptedFiles(invocation: Invocation): AdoptedFiles {
   }
   const index = textFlag(invocation, 'index')
   const certificates = textFlag(invocation, 'certificates')
-  const isListed = index !== undefined || certificates !== undefined
-  const unlisted =
-    textFlag(invocation, 'unlisted') === undefined
-      ? undefined
-      : choiceFlag(invocation, 'unlisted', ['allow', 'refuse'], 'refuse')
-  if (!isListed && unlisted === undefined) {
+  if (index === undefined && certificates === undefined) {
     throw new AdministrationError(
-      'what has this CA issued? Give --index index.txt or --certificates FOLDER, or say --unlisted allow (all its certificates open) or --unlisted refuse (none does until it is registered)',
+      'what has this CA issued? Give --index index.txt or --certificates FOLDER, which may be empty: a certificate in neither is refused until certlatch device add NAME --certificate FILE registers it',
       2,
     )
   }
-  return {
-    certificate,
-    key,
-    revocationList: textFlag(invocation, 'crl'),
-    index,
-    certificates,
-    allowUnlisted: unlisted === 'allow',
-  }
+  return { certificate, key, revocationList: textFlag(invocation, 'crl'), index, certificates }
 }
 
 /** Before anything is written: what is taken over, and what of it will be refused at the door. */
-function tellAdoption({ terminal }: Invocation, adoption: Adoption, allowsUnlisted: boolean): void {
+function tellAdoption({ terminal }: Invocation, adoption: Adoption): void {
   const { issuer, devices, revokedCount, refused, skipped } = adoption
   terminal.tell(`the CA lasts until ${day(issuer.certificate.notAfter)}`)
   terminal.tell(
@@ -217,7 +202,4 @@ function tellAdoption({ terminal }: Invocation, adoption: Adoption, allowsUnlist
     terminal.tell(`will be refused: "${name}" (${serial}): ${problem}`)
   }
   for (const reason of skipped) terminal.tell(`left out: ${reason}`)
-  if (allowsUnlisted) {
-    terminal.tell('every other certificate that this CA has signed opens too, under its own name')
-  }
 }

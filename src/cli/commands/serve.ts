@@ -1,4 +1,3 @@
-import { availableParallelism } from 'node:os'
 import { loadConfig } from '../../config/load.ts'
 import { limitHeapGrowth } from '../../server/heap-growth.ts'
 import { type RunningService, startService } from '../../server/start.ts'
@@ -31,39 +30,18 @@ async function runServe(invocation: Invocation): Promise<ExitCode> {
   }
   limitHeapGrowth()
   // Before the start: a container's first process is deaf to signals without a listener.
-  let isStopping = false
-  const stopped = invocation.waitForStop().then(() => {
-    isStopping = true
-  })
+  const stopped = invocation.waitForStop()
   let service: RunningService
   try {
-    const { config, values, warnings } = loaded
-    const { count, told } = countWorkers(config.workers, availableParallelism())
-    const shared = { config, warnings: [...warnings, ...told], version: packageVersion() }
-    const options = { ...shared, logDestination: streams.stdout }
-    service =
-      count === 1
-        ? await startService(options)
-        : await (await startOfCluster())({ ...options, values, count })
+    const { config, warnings } = loaded
+    const logDestination = streams.stdout
+    service = await startService({ config, warnings, logDestination, version: packageVersion() })
   } catch (error) {
     if (!(error instanceof StartError)) throw error
-    // What stops all processes of the service meets workers that do not listen to signals yet.
-    if (isStopping && error.signal !== undefined) return 0
     for (const problem of error.problems) terminal.tell(problem)
     return 2
   }
   await stopped
   await service.stop()
   return 0
-}
-
-/** One process has no need of what several have. */
-const startOfCluster = async () =>
-  (await import('../../server/cluster/start-cluster.ts')).startCluster
-
-/** How many processes are to answer, and what should be said about that. */
-function countWorkers(workers: number | 'auto', cores: number) {
-  if (workers === 'auto') return { count: cores, told: [] }
-  const tooMany = `CERTLATCH_WORKERS is ${workers}, and there ${cores === 1 ? 'is 1 core' : `are ${cores} cores`}: more processes than cores only cost memory`
-  return { count: workers, told: workers > cores ? [tooMany] : [] }
 }

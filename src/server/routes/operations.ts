@@ -28,7 +28,7 @@ export interface Operations {
   /** Whether answers end their connection, because the service is stopping. */
   isDraining(): boolean
   /** What `/status` tells, as JSON. */
-  status(): Promise<object>
+  status(): object
 }
 
 /** The pages of the admin listener. */
@@ -49,8 +49,8 @@ export function operationsRouter(operations: Operations): Router {
     context.type = isOpen ? Registry.OPENMETRICS_CONTENT_TYPE : Registry.PROMETHEUS_CONTENT_TYPE
     context.body = isOpen ? asOpenMetrics(text) : text
   })
-  router.get('/status', withToken(metricsToken), async (context) => {
-    context.body = await operations.status()
+  router.get('/status', withToken(metricsToken), (context) => {
+    context.body = operations.status()
   })
   return router
 }

@@ -13,7 +13,6 @@ for (let number = 0; number < Number(count); number += 1) {
       format: 'p12',
       form: 'compat',
       publicKeyInfo: undefined,
-      includeAuthority: false,
       folder,
     },
     undefined,

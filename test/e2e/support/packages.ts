@@ -145,7 +145,7 @@ function packagesOf(folder: string, keyName: string, leaf: Leaf): readonly Packa
     (Object.keys(PASSWORDS) as readonly PasswordKind[]).map((passwordKind) => {
       const password = PASSWORDS[passwordKind]
       const bytes = writePkcs12(
-        { ...leaf, form, friendlyName: FRIENDLY_NAME, password, authorities: [] },
+        { ...leaf, form, friendlyName: FRIENDLY_NAME, password },
         randomBytes,
       )
       const file = join(folder, `${keyName}-${form}-${passwordKind}.p12`)
