@@ -3,7 +3,8 @@ import { certificateStandingProblem, standingProblem, type TrustSet } from './ce
 import type { CertificateVerdict, VerifiedCertificate } from './certificate/verify.ts'
 import type { Allow, Decision, Deny, DenyReason, Identity } from './decision.ts'
 import { isPermitted, type Policy, type Rule, ruleFor } from './policy/policy.ts'
-import { isAllowedPreflight, isCrossSite } from './proxy/cross-site.ts'
+import { isPassingPreflight } from './policy/preflight.ts'
+import { isCrossSite } from './proxy/cross-site.ts'
 import type { Networks } from './proxy/networks.ts'
 import { type OriginalRequest, readOriginalRequest } from './proxy/original-request.ts'
 import { type RequestHeaders, repeatsTheProxy } from './proxy/request-headers.ts'
@@ -99,10 +100,11 @@ function decideByRule(
   grounds: Grounds,
   nowSeconds: number,
 ): Decision {
-  const { allowedOrigins } = grounds.policy
+  const { policy, trustedProxies } = grounds
   if (rule.access === 'deny') return deny('policy-deny')
-  if (rule.access === 'open' || isAllowedPreflight(headers, request, allowedOrigins)) return OPEN
-  if (isCrossSite(headers, request, allowedOrigins)) return deny('cross-site')
+  if (rule.access === 'open') return OPEN
+  if (isPassingPreflight(rule, request, headers, policy, trustedProxies)) return OPEN
+  if (isCrossSite(headers, request, policy.allowedOrigins)) return deny('cross-site')
 
   const host = sessionScope(request.host, grounds.cookieDomain)
   const shown =

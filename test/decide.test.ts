@@ -189,10 +189,10 @@ describe('every way out', () => {
       { fields: shown('leaf-eku-server-auth') },
     ],
     [
-      'an X.509 v1 certificate closes',
-      'certificate-old-version',
+      'a certificate with a key of a kind that is not supported closes',
+      'certificate-unsupported-algorithm',
       'certificate',
-      { fields: shown('leaf-v1') },
+      { fields: shown('leaf-key-ed448') },
     ],
     [
       'a certificate with an unknown critical extension closes',
@@ -1062,9 +1062,92 @@ describe('a preflight', () => {
     assert.equal(answer({ fields: preflight, grounds }), 'deny via none: policy-deny')
   })
 
-  test('passes a rule that wants the certificate: browsers never send it along', () => {
-    const grounds = { policy: policyOf('certificate', 'https://cast.test') }
-    assert.equal(answer({ fields: preflight, grounds }), 'allow via rule')
+  const policy = policyFrom(
+    'allow_origins: https://cast.test',
+    'rules:',
+    '  - {path: /read/*, methods: GET, access: certificate}',
+    '  - {path: /write/*, methods: [POST, DELETE], access: certificate}',
+    '  - {path: /closed-to-writing/*, methods: POST, access: deny}',
+    '  - {path: /adas/*, owner: ada, access: certificate-or-session}',
+    '  - {path: /phones/*, device: Phone of Ada, access: certificate-or-session}',
+    '  - {path: /shown/*, access: certificate}',
+    '  - {path: /asked/*, methods: OPTIONS, access: certificate}',
+    '  - {path: /hook/*, methods: POST, access: open}',
+    '  - {path: /open/*, access: open}',
+    '  - {path: /plain/*, access: certificate-or-session}',
+    '  - {path: /home/*, from: 192.0.2.0/24, access: certificate}',
+    '  - {host: other.test, access: certificate}',
+  )
+  const passes = 'allow via rule'
+  const nothing = 'deny via none: nothing-shown'
+  const BY_RULE: readonly (readonly [path: string, method: string, string, HeaderFields?])[] = [
+    ['/', 'POST', passes],
+    ['/x', 'DELETE', passes],
+    ['/x?y=%2f//', 'POST', passes],
+    ['/caf%C3%A9', 'POST', passes],
+    ['/read/x', 'GET', nothing],
+    ['/read/x', 'HEAD', nothing],
+    ['/read/x', 'get', nothing],
+    ['/read/x', 'POST', passes],
+    ['/%72ead/x', 'GET', nothing],
+    ['/write/x', 'POST', nothing],
+    ['/write/x', 'post', nothing],
+    ['/write/x', 'DELETE', nothing],
+    ['/write/x', 'PUT', passes],
+    ['/closed-to-writing/x', 'POST', nothing],
+    ['/closed-to-writing/x', 'GET', passes],
+    ['/adas/x', 'GET', nothing],
+    ['/phones/x', 'GET', nothing],
+    ['/shown/x', 'GET', nothing],
+    ['/asked/x', 'GET', nothing],
+    ['/hook/x', 'POST', passes],
+    ['/hook/x', 'GET', passes],
+    ['/open/x', 'PUT', passes],
+    ['/plain/x', 'PUT', passes],
+    ['/home/x', 'PUT', nothing],
+    ['/home/x', 'PUT', passes, { 'X-Forwarded-For': '198.51.100.7' }],
+    ['/x', 'PUT', nothing, { 'X-Forwarded-Host': 'other.test' }],
+    ['/x//y', 'POST', nothing],
+    ['/x/../y', 'POST', nothing],
+    ['/x/..%2fy', 'POST', nothing],
+    ['/x%2fy', 'POST', nothing],
+    ['/x;y', 'POST', nothing],
+    ['/x%252e', 'POST', nothing],
+    ['/x%00', 'POST', nothing],
+    ['/%ff', 'POST', nothing],
+    ['/x', 'POST', nothing, { 'Content-Length': '7' }],
+    ['/x', 'POST', nothing, { 'Transfer-Encoding': 'chunked' }],
+    ['/x', 'POST', nothing, { Upgrade: 'h2c' }],
+    ['/open/x', 'POST', passes, { 'Content-Length': '7' }],
+  ]
+  for (const [path, method, expected, more = {}] of BY_RULE) {
+    test(`that asks for ${method} ${path} ${JSON.stringify(more)}: ${expected}`, () => {
+      const asked = { 'X-Forwarded-Uri': path, 'Access-Control-Request-Method': method }
+      const fields = { ...preflight, ...asked, ...more }
+      assert.equal(answer({ fields, grounds: { policy } }), expected)
+    })
+  }
+
+  test('that does not pass unasked passes as any other request does', () => {
+    const asked = { 'X-Forwarded-Uri': '/shown/x', ...preflight }
+    const grounds = { policy }
+    assert.equal(
+      answer({ fields: { ...asked, ...shown('leaf-good') }, grounds }),
+      'allow via certificate',
+    )
+    assert.equal(
+      answer({ fields: { ...asked, ...GOOD_SESSION }, grounds }),
+      'deny via session: session-not-accepted',
+    )
+  })
+
+  test('of an ambiguous path does not pass without rules either', () => {
+    const fields = { ...preflight, 'X-Forwarded-Uri': '/x/..%2fy' }
+    assert.equal(answer({ fields, grounds: listed }), nothing)
+    assert.equal(
+      answer({ fields: { ...fields, ...GOOD_SESSION }, grounds: listed }),
+      'allow via session',
+    )
   })
 })
 
@@ -1155,10 +1238,10 @@ const REQUESTS = fc.record({
     choice('', 'broken'),
     choice(undefined, 'broken'),
   ]),
-  uri: oftenFirst<'whole' | 'broken'>([
+  uri: oftenFirst<'whole' | 'ambiguous' | 'broken'>([
     choice('/', 'whole'),
-    choice('/a/../b?c=%', 'whole'),
-    choice('/%2e%2e/', 'whole'),
+    choice('/a/../b?c=%', 'ambiguous'),
+    choice('/%2e%2e/', 'ambiguous'),
     choice('/%zz', 'broken'),
     choice('/a#b', 'broken'),
     choice('*', 'broken'),
@@ -1190,7 +1273,13 @@ const REQUESTS = fc.record({
     choice(['same-origin', 'same-origin'], 'cross'),
   ]),
   webSocket: oftenFirst<boolean>([choice(undefined, false), choice('c2FtcGxl', true)]),
-  requestMethod: oftenFirst<boolean>([choice(undefined, false), choice('PUT', true)]),
+  requestMethod: oftenFirst<boolean>([
+    choice(undefined, false),
+    choice('PUT', true),
+    choice('PUT, GET', false),
+  ]),
+  body: oftenFirst<boolean>([choice(undefined, false), choice('0', false), choice('1', true)]),
+  upgrade: oftenFirst<boolean>([choice(undefined, false), choice('h2c', true)]),
   certificate: oftenFirst<Credential>([
     choice(undefined, 'none'),
     choice(certificateHeader('traefik', 'leaf-good'), 'good'),
@@ -1224,8 +1313,14 @@ function mayPass(drawn: DrawnRequest): Via | false {
   const origin = drawn.origin.means
   if (!drawn.trusted || broken || origin === 'two' || drawn.alias.means) return false
   if (drawn.access === 'deny') return false
+  const isBare = !drawn.body.means && !drawn.upgrade.means && !drawn.webSocket.means
   const preflight =
-    drawn.method.means === 'options' && drawn.requestMethod.means && origin === 'listed'
+    drawn.method.means === 'options' &&
+    drawn.requestMethod.means &&
+    origin === 'listed' &&
+    isBare &&
+    drawn.uri.means === 'whole' &&
+    drawn.access === 'certificate-or-session'
   if (drawn.access === 'open' || preflight) return 'rule'
 
   const sameOrigin =
@@ -1238,7 +1333,8 @@ function mayPass(drawn: DrawnRequest): Via | false {
   const harmless =
     drawn.fetchSite.means === 'unknown'
       ? origin === 'none' || origin === 'listed' || sameOrigin
-      : drawn.fetchSite.means === 'own' || origin === 'listed'
+      : origin === 'listed' ||
+        (drawn.fetchSite.means === 'own' && (origin === 'none' || origin === 'null' || sameOrigin))
   if (acts && !harmless) return false
 
   if (drawn.certificate.means !== 'none') {
@@ -1260,6 +1356,8 @@ const fieldsOf = (drawn: DrawnRequest): HeaderFields => ({
   'Sec-Fetch-Site': drawn.fetchSite.value,
   'Sec-WebSocket-Key': drawn.webSocket.value,
   'Access-Control-Request-Method': drawn.requestMethod.value,
+  'Content-Length': drawn.body.value,
+  Upgrade: drawn.upgrade.value,
   [CERTIFICATE]: drawn.certificate.value,
   Cookie: drawn.cookies.map(([pair]) => pair),
 })

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Certificate } from '../certificate/certificate.ts'
+import { comparableName } from '../certificate/identity.ts'
 import { writePem } from '../certificate/pem.ts'
 import { deviceNameProblem, normalizeName } from '../enrollment/device-name.ts'
 import type { Device, DeviceCertificate } from '../store/device-registry.ts'
@@ -168,12 +169,12 @@ function newEntry(devices: readonly Device[], name: string, owner: string | unde
   }
   for (const other of devices) {
     if (other === same) continue
-    if (other.owner === name) {
+    if (other.owner !== undefined && isSameName(other.owner, name)) {
       throw new AdministrationError(
         `"${name}" is the owner of "${other.name}": the application could not tell the two apart; choose another name for the device`,
       )
     }
-    if (owner !== undefined && other.name === owner) {
+    if (owner !== undefined && isSameName(other.name, owner)) {
       throw new AdministrationError(
         `the owner "${owner}" is also the name of a device: the application could not tell the two apart; choose another owner`,
       )
@@ -189,16 +190,20 @@ function hintFor({ name, certificates }: Device, given: string): string {
     : 'certlatch device renew makes it a new certificate; a second device needs a name of its own'
 }
 
+/** Stricter than what is compared at the door: nobody should have to tell the two apart. */
 const isSameName = (one: string, other: string): boolean =>
-  one.toLocaleLowerCase('en') === other.toLocaleLowerCase('en')
+  comparableName(one).toLocaleLowerCase('en') === comparableName(other).toLocaleLowerCase('en')
 
 /** The device of that name. Throws an AdministrationError if there is none, or it is in doubt. */
 export function findDevice({ devices, broken }: Devices, given: string): Device {
   const name = normalizeName(given)
   const found =
-    devices.find((device) => device.name === name) ??
+    devices.find((device) => comparableName(device.name) === comparableName(name)) ??
     devices.find((device) => isSameName(device.name, name))
-  const rival = broken.find((entry) => entry.name !== undefined && entry.name === found?.name)
+  const rival = broken.find(
+    (entry) =>
+      entry.name !== undefined && found !== undefined && isSameName(entry.name, found.name),
+  )
   if (rival !== undefined) {
     throw new AdministrationError(
       `which "${name}"? ${rival.problem}; restore it from a backup first`,

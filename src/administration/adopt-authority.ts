@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { readPemBlocks, writePem } from '../certificate/pem.ts'
+import { isDer, readPemBlocks, writePem } from '../certificate/pem.ts'
 import { readRevocationList, readRevokedEntries } from '../certificate/revocation.ts'
 import { type RevokedCertificate, reasonNamed } from '../certificate/revocation-reason.ts'
 import type { CertificateProblem, Issuer } from '../certificate/verify.ts'
@@ -8,7 +8,7 @@ import { type FirstFiles, firstSessionKeys } from '../store/data-directory.ts'
 import { type Device, type DeviceCertificate, writeEntry } from '../store/device-registry.ts'
 import { describeFileError } from '../store/files.ts'
 import { writeAuthorityKey } from '../store/made-authority.ts'
-import { gatherDevices, isDer, nameOf, readCertificates } from './adopted-devices.ts'
+import { gatherDevices, nameOf, readCertificates } from './adopted-devices.ts'
 import {
   decryptKey,
   isEncryptedKey,
@@ -99,10 +99,9 @@ export async function readAdoption(
       sessionKeys: firstSessionKeys(),
       devices: new Map(devices.map((device) => [device.id, writeEntry(device)])),
       certificates: new Map(
-        certificates.read.map(({ certificate: { serial, der } }) => [
-          serial,
-          writePem('CERTIFICATE', der),
-        ]),
+        certificates.read
+          .filter(({ certificate }) => !joined.repeated.has(certificate.serial))
+          .map(({ certificate: { serial, der } }) => [serial, writePem('CERTIFICATE', der)]),
       ),
     },
   }
@@ -119,7 +118,8 @@ async function readGiven(path: string): Promise<string> {
 /** What lies there in DER is made PEM. */
 async function readGivenPem(path: string, label: 'CERTIFICATE' | 'X509 CRL'): Promise<string> {
   const text = await readGiven(path)
-  return isDer(text) ? writePem(label, Buffer.from(text, 'latin1')) : text
+  const content = Buffer.from(text, 'latin1')
+  return isDer(content) ? writePem(label, content) : text
 }
 
 async function readAdoptedIssuer(path: string, nowSeconds: number): Promise<Issuer> {

@@ -6,7 +6,7 @@ import {
   type SigningAuthority,
 } from '../certificate/issue.ts'
 import { describeName } from '../certificate/name.ts'
-import { readPemBlocks, writePem } from '../certificate/pem.ts'
+import { certificateFileProblem, isDer, readPemBlocks, writePem } from '../certificate/pem.ts'
 import { readRevocationList, readRevokedEntries } from '../certificate/revocation.ts'
 import { type RevokedCertificate, reasonNamed } from '../certificate/revocation-reason.ts'
 import { type Issuer, readIssuer } from '../certificate/verify.ts'
@@ -58,8 +58,11 @@ export async function readOwnAuthorities(paths: DataPaths): Promise<OwnAuthoriti
 }
 
 export function readIssuers(name: string, text: string): readonly Issuer[] {
-  const blocks = readPemBlocks(text, 'CERTIFICATE', true)
-  if (blocks === undefined) throw new AdministrationError(`${name} holds no PEM certificate`)
+  const content = Buffer.from(text, 'latin1')
+  const blocks = isDer(content) ? [content] : readPemBlocks(text, 'CERTIFICATE', true)
+  if (blocks === undefined) {
+    throw new AdministrationError(`${name} ${certificateFileProblem(text)}`)
+  }
   return blocks.map((der) => {
     const read = readIssuer(der)
     if (!read.ok) throw new AdministrationError(`${name}: ${read.problem}`)
@@ -139,14 +142,19 @@ export function decryptKey(path: string, pem: string, passphrase: string | undef
   }
   try {
     return createPrivateKey(encrypted ? { key: pem, passphrase: passphrase ?? '' } : pem)
-  } catch {
+  } catch (error) {
+    if (!encrypted) throw new AdministrationError(`${path} is not a private key in PEM`)
     throw new AdministrationError(
-      encrypted
-        ? `${path} cannot be decrypted: the passphrase is wrong`
-        : `${path} is not a private key in PEM`,
+      UNKNOWN_CIPHER.test(errorCode(error) ?? '')
+        ? `${path} is encrypted with a cipher that this OpenSSL lacks; encrypt it again: openssl pkcs8 -topk8 -v2 aes-256-cbc -provider legacy -provider default -in ${path} -out new.key`
+        : `${path} cannot be decrypted: the passphrase is wrong`,
     )
   }
 }
+
+/** Not that a key could not be made of what was decrypted: a wrong passphrase can lead to that too. */
+const UNKNOWN_CIPHER =
+  /^ERR_OSSL_(?:EVP_UNSUPPORTED|EVP_UNKNOWN_PBE_ALGORITHM|PEM_UNSUPPORTED_(?:CIPHER|ENCRYPTION))$/
 
 export function issuerOf(privateKey: KeyObject, issuers: readonly Issuer[]): Issuer | undefined {
   const publicKey = createPublicKey(privateKey)

@@ -1,3 +1,4 @@
+import { comparableName } from '../certificate/identity.ts'
 import { type Blocks, NO_BLOCKS, readBlocks, writeBlocks } from '../store/blocks.ts'
 import { type DataPaths, dataPaths } from '../store/data-directory.ts'
 import { MODE } from '../store/files.ts'
@@ -49,15 +50,15 @@ const LONGEST_SESSION_SECONDS = 400 * 86_400
  * the clock of a service says so.
  */
 export async function signOut(change: Change, name: string): Promise<Blocked> {
+  const isSameName = (entry: { readonly name: string }) =>
+    comparableName(entry.name) === comparableName(name)
   const seen = await readLastSeen(dataPaths(change.dataDir).running)
-  const times = [...seen.values()]
-    .filter((entry) => entry.name === name)
-    .map(({ certificateAt }) => certificateAt)
+  const times = [...seen.values()].filter(isSameName).map(({ certificateAt }) => certificateAt)
   return changeBlocks(change, (blocks) => {
-    const before = blocks.signOuts.find((known) => known.name === name)
+    const before = blocks.signOuts.find(isSameName)
     const at = Math.max(change.nowSeconds, before?.at ?? 0, ...times)
     const others = blocks.signOuts.filter(
-      (known) => known.name !== name && known.at > at - LONGEST_SESSION_SECONDS,
+      (known) => !isSameName(known) && known.at > at - LONGEST_SESSION_SECONDS,
     )
     return { ...blocks, signOuts: [...others, { name, at }] }
   })

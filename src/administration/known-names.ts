@@ -1,3 +1,4 @@
+import { comparableName } from '../certificate/identity.ts'
 import { normalizeName } from '../enrollment/device-name.ts'
 import type { DataPaths } from '../store/data-directory.ts'
 import { type FindOptions, findSeen } from '../store/running-seen.ts'
@@ -19,8 +20,8 @@ export async function findKnownName(
 ): Promise<string> {
   const { tell = () => {} } = search
   if (!isExternal) return findDevice(await readDevices(paths, tell), given).name
-  const name = normalizeName(given)
-  const isIt = (seen: { readonly name: string }) => seen.name === given || seen.name === name
+  const names = [given, normalizeName(given)].map(comparableName)
+  const isIt = (seen: { readonly name: string }) => names.includes(comparableName(seen.name))
   const found = await findSeen(paths.running, isIt, waiting(search))
   if (found !== undefined) return found.name
   throw new AdministrationError(

@@ -8,7 +8,7 @@ import { readOwnAuthorities } from '../administration/authorities.ts'
 import type { Directory } from '../administration/directory.ts'
 import { AdministrationError } from '../administration/problem.ts'
 import { readCertificate } from '../certificate/certificate.ts'
-import { readPemBlocks } from '../certificate/pem.ts'
+import { isDer, readPemBlocks } from '../certificate/pem.ts'
 import { verifyCertificate } from '../certificate/verify.ts'
 import type { Config } from '../config/config.ts'
 import { describeFileError } from '../store/files.ts'
@@ -66,7 +66,7 @@ export async function readOneCertificate(path: string): Promise<Buffer> {
   } catch (error) {
     throw new AdministrationError(`${path} ${describeFileError(error)}`, 2)
   }
-  if (content[0] === 0x30) return content
+  if (isDer(content)) return content
   // There may be a key beside it, as in what `--format pem` makes.
   const text = content.toString('latin1')
   const only = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import type { IdentityKind } from '../certificate/identity.ts'
 import { DIALECTS, type Dialect } from '../proxy/dialects.ts'
 import { containsAddress, type Networks, parseNetworks } from '../proxy/networks.ts'
 import { exposedAdminListener } from './exposure.ts'
@@ -24,6 +25,7 @@ import {
   readAddress,
   readCommand,
   readDomain,
+  readIdentity,
   readNetworks,
   readPassphrase,
   readPath,
@@ -46,6 +48,8 @@ export interface Config {
   readonly crlFile: string | undefined
   /** A file that a setting names is never made, and must be there at the start. */
   readonly crlFileNamed: boolean
+  /** What of an external CA's certificate names its holder, in this order. */
+  readonly identity: readonly IdentityKind[]
   readonly staleCrl: (typeof STALE_CRL_CHOICES)[number]
   readonly sessionKeysFile: string
   readonly sessionKeysFileNamed: boolean
@@ -83,6 +87,7 @@ export function parseConfig(values: Values): ParsedConfig {
     listen: settings.read('CERTLATCH_LISTEN', readAddress),
     adminListen: settings.read('CERTLATCH_ADMIN_LISTEN', readAddress),
     ...readFiles(settings),
+    identity: settings.read('CERTLATCH_IDENTITY', readIdentity),
     staleCrl: settings.read('CERTLATCH_CRL_STALE', choiceReader(STALE_CRL_CHOICES)),
     dialect: readDialect(settings),
     trustedProxies: settings.read('CERTLATCH_TRUSTED_PROXIES', readNetworks),

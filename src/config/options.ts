@@ -1,3 +1,4 @@
+import { DEFAULT_IDENTITY } from '../certificate/identity.ts'
 import { DIALECTS, type DialectName } from '../proxy/dialects.ts'
 
 export const STALE_CRL_CHOICES = ['deny', 'allow'] as const
@@ -20,6 +21,7 @@ const EXPECTATIONS = {
     'a JSON array of a program and its arguments, such as ["/usr/bin/touch", "/run/revoked"]',
   service: 'a name of letters, digits, "-", "_" and ".", such as certlatch',
   'cookie-name': 'a cookie name such as __Host-certlatch',
+  identity: `one or more of ${DEFAULT_IDENTITY.join(', ')}, with commas between them`,
   domain: 'a domain name such as example.org, without a dot before it, port or path',
 } as const
 
@@ -63,7 +65,7 @@ const ROWS = [
     name: 'CERTLATCH_CA_FILE',
     kind: 'path',
     otherwise: '<data>/public/ca.crt',
-    help: 'PEM file of the client CAs to trust instead of the built-in one',
+    help: 'file of the client CAs to trust instead of the built-in one: PEM, or one in DER',
   },
   {
     name: 'CERTLATCH_CRL_FILE',
@@ -77,6 +79,12 @@ const ROWS = [
     choices: STALE_CRL_CHOICES,
     default: 'deny',
     help: 'what an out-of-date CRL of such a CA means for its certificates',
+  },
+  {
+    name: 'CERTLATCH_IDENTITY',
+    kind: 'identity',
+    default: DEFAULT_IDENTITY.join(','),
+    help: 'what names the holder of a certificate of such a CA: the first of these that it has',
   },
   {
     name: 'CERTLATCH_SESSION_KEYS_FILE',

@@ -1,4 +1,5 @@
 import { isIP } from 'node:net'
+import { DEFAULT_IDENTITY, type IdentityKind } from '../certificate/identity.ts'
 import { type Networks, parseNetworks } from '../proxy/networks.ts'
 import { printable } from './text.ts'
 
@@ -102,6 +103,14 @@ export function choiceReader<T extends string>(
     const value = choices.find((choice) => choice === text)
     return value === undefined ? UNEXPECTED : { ok: true, value }
   }
+}
+
+/** Words of the list, each once, separated by commas, white space or both. */
+export function readIdentity(text: string): Reading<readonly IdentityKind[]> {
+  const words = text.split(/[\s,]+/).filter((word) => word !== '')
+  const kinds = words.flatMap((word) => DEFAULT_IDENTITY.filter((kind) => kind === word))
+  const isSound = words.length > 0 && kinds.length === words.length
+  return isSound && new Set(kinds).size === kinds.length ? { ok: true, value: kinds } : UNEXPECTED
 }
 
 /** Printable ASCII: what every proxy can put into a header as it is. */

@@ -18,13 +18,21 @@ export interface RequestHeaders {
   readonly requestMethod: string | undefined
   readonly proxySecret: string | undefined
   readonly page: string | undefined
+  readonly upgrade: string | undefined
+  readonly contentLength: string | undefined
+  readonly transferEncoding: string | undefined
   /** Fields that came more than once though they must not. */
   readonly repeated: ReadonlySet<Field>
   /** Whether a name was another spelling of one that we, or the application, trust. */
   readonly alias: boolean
+  /** Whether there were more than `MAX_HEADERS`: the rest was not read. */
+  readonly tooMany: boolean
 }
 
-type Field = Exclude<keyof RequestHeaders, 'repeated' | 'alias'>
+type Field = Exclude<keyof RequestHeaders, 'repeated' | 'alias' | 'tooMany'>
+
+/** Apache takes 100 by default, HAProxy 101; proxies add some ten. Each costs time, whatever it says. */
+export const MAX_HEADERS = 200
 
 /** In the order of `build`: while the headers are read, a field is its index here. */
 const FIELDS: readonly Field[] = [
@@ -44,6 +52,9 @@ const FIELDS: readonly Field[] = [
   'proxySecret',
   'page',
   'webSocketVersion',
+  'upgrade',
+  'contentLength',
+  'transferEncoding',
 ]
 
 const NAMES: Readonly<Record<string, Field>> = {
@@ -62,6 +73,9 @@ const NAMES: Readonly<Record<string, Field>> = {
   'x-certlatch-proxy-secret': 'proxySecret',
   'x-certlatch-page': 'page',
   'sec-websocket-version': 'webSocketVersion',
+  upgrade: 'upgrade',
+  'content-length': 'contentLength',
+  'transfer-encoding': 'transferEncoding',
 }
 
 /** How fields that may occur several times become one value (RFC 9110 §5.3, RFC 6265bis §5.8.3). */
@@ -71,6 +85,9 @@ const JOINED_BY: Partial<Readonly<Record<Field, string>>> = {
   accept: ',',
   secFetchSite: ',',
   secFetchMode: ',',
+  upgrade: ',',
+  contentLength: ',',
+  transferEncoding: ',',
 }
 
 /**
@@ -80,6 +97,9 @@ const JOINED_BY: Partial<Readonly<Record<Field, string>>> = {
  */
 const TRUSTED_BY_OTHERS = ['remote-user', 'x-certlatch-device', 'x-certlatch-via'] as const
 
+/** What we read, and no look-alike of which can harm. */
+const NOT_TRUSTED = ['cookie', 'origin', 'accept', 'upgrade', 'content-length', 'transfer-encoding']
+
 /** What browsers and proxies send with nearly every request, and we do not read. */
 const ORDINARY = [
   'host',
@@ -88,7 +108,6 @@ const ORDINARY = [
   'accept-encoding',
   'accept-language',
   'cache-control',
-  'content-length',
   'content-type',
   'if-modified-since',
   'if-none-match',
@@ -137,13 +156,17 @@ export function createHeaderReader(dialect: Dialect): HeaderReader {
   for (const [name, field] of Object.entries(NAMES)) fields.set(name, FIELDS.indexOf(field))
   fields.set(dialect.certificateHeader, FIELDS.indexOf('certificate'))
   const trusted = new Set([...fields.keys(), ...TRUSTED_BY_OTHERS])
-  for (const ordinary of ['cookie', 'origin', 'accept']) trusted.delete(ordinary)
+  for (const ordinary of NOT_TRUSTED) trusted.delete(ordinary)
+  const longestTrusted = Math.max(...[...trusted].map((name) => name.length))
   // The usual spellings are found without lower-casing (a third of the reading's time); the map
   // never grows by what clients send.
   const spellings = new Map<string, number>()
   for (const name of ORDINARY) fields.has(name) || addSpellings(spellings, name, NOT_READ)
   for (const [name, field] of fields) addSpellings(spellings, name, field)
-  return { read: (rawHeaders) => readHeaders(rawHeaders, spellings, trusted) }
+  return {
+    read: (rawHeaders) =>
+      readHeaders(rawHeaders, spellings, (name) => isAlias(name, trusted, longestTrusted)),
+  }
 }
 
 function addSpellings(spellings: Map<string, number>, name: string, field: number): void {
@@ -157,18 +180,20 @@ function addSpellings(spellings: Map<string, number>, name: string, field: numbe
 function readHeaders(
   rawHeaders: readonly string[],
   spellings: ReadonlyMap<string, number>,
-  trusted: ReadonlySet<string>,
+  isAliasName: (name: string) => boolean,
 ): RequestHeaders {
   const values = new Array<string | undefined>(FIELDS.length).fill(undefined)
   let repeated: Set<Field> | undefined
   let alias = false
-  for (let index = 0; index < rawHeaders.length; index += 2) {
+  const tooMany = rawHeaders.length > MAX_HEADERS * 2
+  const end = tooMany ? MAX_HEADERS * 2 : rawHeaders.length
+  for (let index = 0; index < end; index += 2) {
     const name = rawHeaders[index]
     const value = rawHeaders[index + 1]
     if (name === undefined || value === undefined) break
     const field = spellings.get(name) ?? spellings.get(name.toLowerCase())
     if (field === undefined) {
-      alias ||= isAlias(name, trusted)
+      alias ||= isAliasName(name)
       continue
     }
     if (field === NOT_READ) continue
@@ -182,13 +207,13 @@ function readHeaders(
     if (separator !== undefined) values[field] = `${before}${separator}${value}`
     else if (known !== undefined) repeated = (repeated ?? new Set()).add(known)
   }
-  return build(values, repeated ?? NONE, alias)
+  return build(values, repeated ?? NONE, alias, tooMany)
 }
 
 const NONE: ReadonlySet<Field> = new Set()
 
-function isAlias(name: string, trusted: ReadonlySet<string>): boolean {
-  if (ONLY_PLAIN_CHARACTERS.test(name)) return false
+function isAlias(name: string, trusted: ReadonlySet<string>, longest: number): boolean {
+  if (name.length > longest || ONLY_PLAIN_CHARACTERS.test(name)) return false
   return trusted.has(name.toLowerCase().replace(/[^a-z0-9-]/g, '-'))
 }
 
@@ -196,6 +221,7 @@ function build(
   values: readonly (string | undefined)[],
   repeated: ReadonlySet<Field>,
   alias: boolean,
+  tooMany: boolean,
 ): RequestHeaders {
   return {
     method: values[0],
@@ -214,7 +240,11 @@ function build(
     proxySecret: values[13],
     page: values[14],
     webSocketVersion: values[15],
+    upgrade: values[16],
+    contentLength: values[17],
+    transferEncoding: values[18],
     repeated,
     alias,
+    tooMany,
   }
 }

@@ -1,3 +1,4 @@
+import { comparableName } from '../certificate/identity.ts'
 import type { Device, DeviceCertificate } from '../store/device-registry.ts'
 import { deviceKey } from '../store/device-registry.ts'
 import type { Snapshot } from '../store/snapshot.ts'
@@ -175,7 +176,8 @@ function describeOthers(
 ): { readonly presence: Presence; readonly used: readonly Use[] } {
   const byName = new Map<string, Use[]>()
   for (const entry of seen) {
-    const { issuerKeyHash, name, notAfter: end } = entry
+    const { issuerKeyHash, notAfter: end } = entry
+    const name = comparableName(entry.name)
     if (end === undefined || end < nowSeconds - ENDED_SECONDS) continue
     const state = stateOf({ ...entry, notBefore: 0, notAfter: end }, snapshot, nowSeconds)
     if (!ENDING.includes(state)) continue

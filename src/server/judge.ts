@@ -1,3 +1,4 @@
+import { comparableName } from '../certificate/identity.ts'
 import type { Config } from '../config/config.ts'
 import type { CertificateReference, Grounds, Recognised } from '../decide.ts'
 import type { Identity } from '../decision.ts'
@@ -27,9 +28,16 @@ export function createJudge(
   budget: CheckBudget,
 ): Judge {
   const { trust, keyRing } = snapshot
-  const cache = createVerdictCache(trust.issuers, keyRing, config.dialect.encoding, tally, budget)
+  const cache = createVerdictCache(
+    trust.issuers,
+    keyRing,
+    config.dialect.encoding,
+    tally,
+    budget,
+    config.identity,
+  )
   const seen = new WeakMap<Identity, Seen>()
-  const signOuts = new Map(snapshot.blocks.signOuts.map(({ name, at }) => [name, at]))
+  const signOuts = latestSignOuts(snapshot.blocks)
   const grounds: Grounds = {
     proxySecret:
       config.proxySecret === undefined ? undefined : Buffer.from(config.proxySecret, 'latin1'),
@@ -45,7 +53,7 @@ export function createJudge(
     verifyCertificate: cache.verifyCertificate,
     verifyToken: cache.verifyToken,
     recognise: createRecognise(snapshot, lastSeen, seen),
-    signedOutAt: (device) => signOuts.get(device),
+    signedOutAt: (device) => (signOuts.size > 0 ? signOuts.get(comparableName(device)) : undefined),
   }
   return {
     grounds,
@@ -53,6 +61,16 @@ export function createJudge(
     seenOf: (identity) => seen.get(identity),
     deviceOf: (headers) => deviceOf(headers, config.cookieName, cache, snapshot),
   }
+}
+
+/** By name, however it is written. */
+function latestSignOuts({ signOuts }: Snapshot['blocks']): ReadonlyMap<string, number> {
+  const latest = new Map<string, number>()
+  for (const { name: written, at } of signOuts) {
+    const name = comparableName(written)
+    latest.set(name, Math.max(at, latest.get(name) ?? 0))
+  }
+  return latest
 }
 
 interface Known {

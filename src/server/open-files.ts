@@ -164,6 +164,8 @@ export function warnOfFiles(
   log: Log,
 ): void {
   for (const warning of snapshot.warnings) log.warn(warning)
+  for (const problem of snapshot.problems)
+    log.error({ problem }, 'part of the files is not in force')
   if (config.crlFile === undefined) {
     log.warn('no CERTLATCH_CRL_FILE: a certificate that the CA revokes goes on opening')
   }

@@ -1,3 +1,4 @@
+import type { RevocationList } from '../certificate/revocation.ts'
 import { isStale } from '../certificate/trust.ts'
 import { signingKey } from '../session/key-ring.ts'
 import type { Snapshot } from '../store/snapshot.ts'
@@ -28,16 +29,10 @@ export function readiness(
       ok: !clockIsWrong,
       detail: clockIsWrong ? 'earlier than the CA certificate: the clock is wrong' : 'plausible',
     },
-    {
-      name: 'files',
-      ok: trust.problems.length === 0,
-      detail:
-        trust.problems.length === 0
-          ? 'the files as they are now are in force'
-          : `the state before stays in force: ${trust.problems.join('; ')}`,
-    },
+    filesCheck(trust),
     authorityCheck(snapshot, nowSeconds),
     revocationCheck(snapshot, nowSeconds),
+    renewalCheck(snapshot, nowSeconds),
     keyCheck(snapshot, nowSeconds),
     {
       name: 'commands',
@@ -54,10 +49,19 @@ export function readiness(
   }
 }
 
+function filesCheck({ problems, current }: TrustStore): Check {
+  if (problems.length === 0) {
+    return { name: 'files', ok: true, detail: 'the files as they are now are in force' }
+  }
+  const isPart = problems.every((problem) => current.problems.includes(problem))
+  const what = isPart ? 'the files are in force but for this' : 'the state before stays in force'
+  return { name: 'files', ok: false, detail: `${what}: ${problems.join('; ')}` }
+}
+
 /** What an operator should be told of a snapshot that was good once, and may have aged. */
 export function agingProblems(snapshot: Snapshot, nowSeconds: number): readonly string[] {
   const ended = endedAuthorities(snapshot, nowSeconds)
-  const checks = [revocationCheck, keyCheck]
+  const checks = [revocationCheck, renewalCheck, keyCheck]
     .map((check) => check(snapshot, nowSeconds))
     .filter(({ ok }) => !ok)
     .map(({ name, detail }) => `${name}: ${detail}`)
@@ -101,6 +105,26 @@ function revocationCheck(snapshot: Snapshot, nowSeconds: number): Check {
       stale.length === 0
         ? 'up to date'
         : `${stale.length} of ${lists.length} out of date: certificates of that CA are ${answer}`,
+  }
+}
+
+/** What is left of a CRL's life when its successor should be there. */
+const LAST_PART = 1 / 5
+
+/** Whether the successors of an external CA's CRLs come in time; ours last as long as the CA. */
+function renewalCheck(snapshot: Snapshot, nowSeconds: number): Check {
+  const lists = snapshot.registry === undefined ? livingLists(snapshot, nowSeconds) : []
+  const isDue = ({ thisUpdate, nextUpdate }: RevocationList) =>
+    nowSeconds > nextUpdate - (nextUpdate - thisUpdate) * LAST_PART
+  const due = lists.filter((list) => !isStale(list, nowSeconds) && isDue(list))
+  const ends = due.map(({ issuerKeyHash, nextUpdate }) => {
+    const name = authoritiesOf(snapshot).find(({ keyHash }) => keyHash === issuerKeyHash)?.name
+    return `that of "${name}" runs out at ${new Date(nextUpdate * 1000).toISOString()}`
+  })
+  return {
+    name: 'crl-renewal',
+    ok: due.length === 0,
+    detail: due.length === 0 ? 'none is due' : `bring a new CRL: ${ends.join('; ')}`,
   }
 }
 

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
+import { DEFAULT_IDENTITY, type IdentityKind } from '../certificate/identity.ts'
 import { type CertificateVerdict, type Issuer, verifyCertificate } from '../certificate/verify.ts'
 import type { CertificateReference } from '../decide.ts'
 import type { CertificateEncoding } from '../proxy/dialects.ts'
@@ -56,12 +57,14 @@ type GoodToken = Extract<VerifiedToken, { ok: true }>
 
 const NOT_CHECKED: CertificateVerdict = { ok: false, problem: 'certificate-not-checked' }
 
+/** `identity` says what in a certificate names its holder. */
 export function createVerdictCache(
   issuers: readonly Issuer[],
   keyRing: KeyRing,
   encoding: CertificateEncoding,
   tally: CacheTally,
   budget: CheckBudget,
+  identity: readonly IdentityKind[] = DEFAULT_IDENTITY,
 ): VerdictCache {
   const good = new LRUCache<string, CertificateVerdict>({ max: GOOD_CERTIFICATES })
   const bad = new LRUCache<string, CertificateVerdict | 'absent'>({ max: BAD_CERTIFICATES })
@@ -69,10 +72,11 @@ export function createVerdictCache(
   const badTokens = new LRUCache<string, KnownToken<VerifiedToken>>({ max: BAD_TOKENS })
 
   const remember = (shown: string, verdict: VerifiedToken): void => {
+    // Longer ones are refused at a glance, and would make the size of the memory the client's choice.
+    if (shown.length > MAX_TOKEN_LENGTH) return
     const token = detached(shown)
     if (verdict.ok) sessions.set(macOf(token), { token, verdict })
-    // Longer ones are refused at a glance, and would make the size of the memory the client's choice.
-    else if (token.length <= MAX_TOKEN_LENGTH) badTokens.set(macOf(token), { token, verdict })
+    else badTokens.set(macOf(token), { token, verdict })
   }
 
   return {
@@ -84,7 +88,7 @@ export function createVerdictCache(
         tally.hits += 1
         return known
       }
-      const check = () => verifyHeader(headerValue, encoding, issuers)
+      const check = () => verifyHeader(headerValue, encoding, issuers, identity)
       const verdict = budget.spend(forwardedFor, key, check)
       // Not remembered: there will be time for it.
       if (verdict === undefined) return NOT_CHECKED
@@ -128,10 +132,11 @@ function verifyHeader(
   headerValue: string,
   encoding: CertificateEncoding,
   issuers: readonly Issuer[],
+  identity: readonly IdentityKind[],
 ): CertificateVerdict | 'absent' {
   const shown = readCertificateHeader(headerValue, encoding)
   if (shown.kind === 'absent') return 'absent'
   return shown.kind === 'malformed'
     ? { ok: false, problem: 'certificate-malformed' }
-    : verifyCertificate(shown.der, issuers)
+    : verifyCertificate(shown.der, issuers, identity)
 }

@@ -2,7 +2,7 @@ import { readFile as readFileCallback } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { isPrintableName } from '../certificate/identity.ts'
+import { comparableName, isPrintableName } from '../certificate/identity.ts'
 import { errorCode, MODE, makeFolder, replaceFile } from './files.ts'
 import { isKeyHash, isSerial, isTime, parseObject } from './json-file.ts'
 
@@ -95,14 +95,14 @@ export function sortEntries(
     const keys = device?.certificates.map((it) => deviceKey(it.issuerKeyHash, it.serial)) ?? []
     if (device === undefined) {
       broken.push({ problem: `${file} is not a device entry`, name: undefined })
-    } else if (names.has(device.name)) {
+    } else if (names.has(comparableName(device.name))) {
       const problem = `${file} repeats the device name "${device.name}"`
       broken.push({ problem, name: device.name })
     } else if (keys.some((key, index) => byCertificate.has(key) || keys.indexOf(key) < index)) {
       const problem = `${file} repeats the certificate of another device`
       broken.push({ problem, name: device.name })
     } else {
-      names.set(device.name, file)
+      names.set(comparableName(device.name), file)
       devices.push(device)
       for (const [index, certificate] of device.certificates.entries()) {
         if (certificate.serial === undelivered) continue
@@ -112,7 +112,8 @@ export function sortEntries(
   }
   for (const { name, owner } of devices) {
     // The application could not tell the one from the other.
-    const file = owner === undefined || owner === name ? undefined : names.get(owner)
+    const user = comparableName(owner ?? name)
+    const file = user === comparableName(name) ? undefined : names.get(user)
     if (file !== undefined) {
       const problem = `${file} has the name of another device's owner, "${owner}"`
       broken.push({ problem, name: undefined })

@@ -1,3 +1,4 @@
+import { comparableName } from '../certificate/identity.ts'
 import type { parsePolicy } from '../policy/parse.ts'
 import { CLOSED_POLICY, type Policy } from '../policy/policy.ts'
 import type { Networks } from '../proxy/networks.ts'
@@ -59,14 +60,20 @@ export function unknownHolders(
   registry: DeviceRegistry | undefined,
 ): readonly string[] {
   if (registry === undefined) return []
-  const names = new Set(registry.devices.map(({ name }) => name))
-  const users = new Set(registry.devices.map(({ name, owner }) => owner ?? name))
+  const names = new Set(registry.devices.map(({ name }) => comparableName(name)))
+  const users = new Set(registry.devices.map(({ name, owner }) => comparableName(owner ?? name)))
   const told = (rule: string, kind: string, name: string) =>
     `the rule ${JSON.stringify(rule)} names the ${kind} ${JSON.stringify(name)}, which no device entry has`
   return rules.flatMap(({ name: rule, holders }) =>
     holders.flatMap(({ devices, owners }) => [
-      ...[...devices].filter((name) => !names.has(name)).map((name) => told(rule, 'device', name)),
-      ...[...owners].filter((name) => !users.has(name)).map((name) => told(rule, 'owner', name)),
+      ...missing(devices, names).map((name) => told(rule, 'device', name)),
+      ...missing(owners, users).map((name) => told(rule, 'owner', name)),
     ]),
   )
 }
+
+const missing = (
+  written: ReadonlyMap<string, string>,
+  known: ReadonlySet<string>,
+): readonly string[] =>
+  [...written].flatMap(([comparable, name]) => (known.has(comparable) ? [] : [name]))

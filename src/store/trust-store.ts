@@ -71,7 +71,7 @@ function holdSnapshot(
     good = sources
     current = compiled.snapshot
     onReplaced(current)
-    return []
+    return current.problems
   }
   const takeWhatCloses = (sources: ClosingSources) => {
     for (const part of ['revocationLists', 'blocks'] as const) {
@@ -84,7 +84,10 @@ function holdSnapshot(
     get current() {
       return current
     },
-    /** Answers what is wrong with them; then what was in force stays, but what closes more counts. */
+    /**
+     * Returns what is wrong with them. Unless that concerns single CRLs alone, the previous snapshot
+     * stays then, but what revokes access counts.
+     */
     take: (read: ReadSources): readonly string[] => {
       const problems = read.ok ? take(read.sources) : read.problems
       // A rule with a slip of the pen must not keep a lost phone in, nor a CRL that is none the blocks.
@@ -102,7 +105,7 @@ function watch(
   firstSources: Sources,
 ): TrustStore {
   const held = holdSnapshot(files.staleRevocationList, events, first, firstSources)
-  let problems: readonly string[] = []
+  let problems = first.problems
   let seen = firstLook
   let readDigest = digest({ ok: true, sources: firstSources })
   let underWay: Promise<void> = Promise.resolve()

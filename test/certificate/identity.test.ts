@@ -13,14 +13,14 @@ import { certificateIdentity, isPrintableName } from '../../src/certificate/iden
 import { commonName, describeName, readAscii, readName } from '../../src/certificate/name.ts'
 import { fixture } from '../support/pki.ts'
 
-/** Whom a certificate names: SAN e-mail, else SAN URI, else the first CN. */
+/** Whom a certificate names by default: SAN e-mail, else SAN URI, else the last CN. */
 const IDENTITIES: readonly (readonly [string, string | undefined, string])[] = [
   ['leaf-san-email', 'ada@home.test', 'the e-mail address before the URI and the CN'],
   ['leaf-good', 'urn:uuid:1b4e28ba-2fa1-41d2-883f-0016d3cca427', 'the URI before the CN'],
   ['leaf-san-uris', 'urn:a', 'the first URI, whatever stands before it'],
   ['leaf-san-dns', 'Phone', 'the CN where the alternative names are hosts and addresses'],
   ['leaf-no-san', 'Phone', 'the CN where there are no alternative names'],
-  ['leaf-two-cns', 'First', 'the first CN'],
+  ['leaf-two-cns', 'Second', 'the last CN'],
   ['leaf-multi-valued', 'Phone', 'a CN that stands beside other attributes'],
   ['leaf-cn-bmp', 'Phone Ä', 'a CN as BMPString'],
   ['leaf-cn-teletex', 'Phone Ä', 'a CN as TeletexString'],
@@ -28,7 +28,7 @@ const IDENTITIES: readonly (readonly [string, string | undefined, string])[] = [
   ['leaf-no-subject', 'urn:uuid:1b4e28ba-2fa1-41d2-883f-0016d3cca427', 'the URI alone'],
   ['leaf-cn-universal', undefined, 'nobody: a CN as UniversalString is not read'],
   ['leaf-nobody', undefined, 'nobody without subject and alternative names'],
-  ['leaf-no-cn', undefined, 'nobody where the subject has no CN'],
+  ['leaf-no-cn', undefined, 'nobody where the subject has no name of a kind that counts'],
   ['leaf-cn-line-break', undefined, 'nobody where the CN has a line break'],
   ['leaf-san-line-break', undefined, 'nobody where the first e-mail address has a line break'],
   ['leaf-san-empty-email', undefined, 'nobody where the first e-mail address is empty'],

@@ -323,7 +323,7 @@ describe('a mistake', () => {
     [
       'another switch',
       'version: 1\npreset: home-assistant\nenable: [cast]\n',
-      'line 3, column 10: "cast" cannot be enabled: expected google-assistant, alexa, cast-media or local-network',
+      'line 3, column 10: "cast" cannot be enabled: expected google-assistant, alexa, cast-media, app-pictures or local-network',
     ],
     [
       'a switch without its preset',
@@ -333,7 +333,7 @@ describe('a mistake', () => {
     [
       'a switch of a preset that is named twice',
       'version: 1\npreset: [{home-assistant: a.test}, {home-assistant: b.test}]\nenable: cast\n',
-      'line 3, column 9: "cast" cannot be enabled: expected google-assistant, alexa, cast-media or local-network',
+      'line 3, column 9: "cast" cannot be enabled: expected google-assistant, alexa, cast-media, app-pictures or local-network',
     ],
     [
       'a local network without the network',

@@ -104,7 +104,7 @@ test('Everything that is wrong is told at once, each with the name of its file',
     compile({ authorities: '', lists: 'nothing', keys: 'short', devices: { 'a.json': device } }),
   )
   assert.deepEqual(problems.slice(0, 2), [
-    'ca.pem holds no PEM certificates (or other things beside them)',
+    'ca.pem holds no certificate, in PEM or DER',
     'ca.crl holds no CRL, in PEM or DER',
   ])
   assert.match(problems[2] ?? '', /^session\.keys line 1 is not a key/)

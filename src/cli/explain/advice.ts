@@ -12,7 +12,7 @@ export const ADVICE: Readonly<Record<DenyReason, string>> = {
   'untrusted-proxy':
     'if it was your proxy, name its address in CERTLATCH_TRUSTED_PROXIES or give it the secret; if not, close the port to others',
   'malformed-request':
-    'compare the configuration of the proxy with the one in deploy/; if only some requests are refused, look in their URLs for a "%" without two hex digits, for white space, or a length beyond 32 kB',
+    'compare the configuration of the proxy with the one in deploy/; if only some requests are refused, look in their URLs for a "%" without two hex digits, for white space, or a path longer than 8 KiB',
   'header-alias':
     'nothing, if it is an attack; else stop what sends it: Traefik can drop such headers (aliasHeadersStrategy)',
   'header-repeated':
@@ -36,8 +36,9 @@ export const ADVICE: Readonly<Record<DenyReason, string>> = {
   'certificate-superseded':
     'import the newer certificate of this device, and delete this one from it',
   'certificate-wrong-usage': 'have it issued again for client authentication',
-  'certificate-old-version': 'have it issued again as X.509 version 3',
   'certificate-unknown-extension': 'have it issued again without that critical extension',
+  'certificate-unsupported-algorithm':
+    'have it issued again with a P-256, P-384, P-521, Ed25519 or RSA key, signed with ECDSA, Ed25519 or RSA and SHA-256, SHA-384 or SHA-512',
   'certificate-weak': 'have it issued again with a stronger key, and SHA-256 or better',
   'certificate-crl-stale':
     'put a new CRL of its CA in place; CERTLATCH_CRL_STALE=allow accepts an out-of-date one',
@@ -46,7 +47,8 @@ export const ADVICE: Readonly<Record<DenyReason, string>> = {
   'certificate-not-checked': 'wait: it is checked once the flood of new certificates ends',
   'unknown-device':
     'register it (certlatch device add NAME --certificate FILE), restore private/devices from the backup, or give the device a new certificate',
-  'no-identity': 'have it issued again with a name',
+  'no-identity':
+    'have it issued again with a usable name of a kind that CERTLATCH_IDENTITY lists, or let CERTLATCH_IDENTITY choose another kind',
   'not-permitted': 'add the device or its owner to the rule',
   'session-malformed':
     'delete the cookie in the browser; if it returns, another application under the domain sets it',

@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { readTextIfThere } from '../../administration/directory.ts'
 import { AdministrationError } from '../../administration/problem.ts'
-import { readPemBlocks } from '../../certificate/pem.ts'
+import { comparableName } from '../../certificate/identity.ts'
+import { isDer, readPemBlocks } from '../../certificate/pem.ts'
 import type { CertificateVerdict } from '../../certificate/verify.ts'
 import type { Config } from '../../config/config.ts'
 import { nearest, quote } from '../../config/text.ts'
@@ -28,7 +29,7 @@ export async function readCertificateFile(path: string): Promise<Shown> {
     wrong(`the file ${describeFileError(error)}`),
   )
   const name = `the certificate in ${quote(path)}`
-  if (content[0] === 0x30) return { name, certificate: content }
+  if (isDer(content)) return { name, certificate: content }
   const [pem = ''] = PEM.exec(content.toString('latin1')) ?? []
   const [der] = readPemBlocks(pem, 'CERTIFICATE', true) ?? []
   return der === undefined
@@ -48,7 +49,9 @@ export async function shownByDevice(
       2,
     )
   }
-  const device = registry.devices.find((entry) => entry.name === name)
+  const device = registry.devices.find(
+    (entry) => comparableName(entry.name) === comparableName(name),
+  )
   const entry = device?.certificates.at(-1)
   if (entry === undefined) {
     const names = registry.devices.map((known) => known.name)

@@ -70,6 +70,24 @@ export const HOME_ASSISTANT: Preset = {
         // can have no certificate: that does not pass the gate.
       ],
     },
+    'app-pictures': {
+      needsNetworks: false,
+      rules: [
+        // The companion apps fetch the pictures of notifications and widgets by clients that show no
+        // certificate and have no cookie. None of these views requires a login; each asks for one or
+        // for the token in the query: 256 random bits, of a camera or an image for five to ten minutes,
+        // of a media player until Home Assistant restarts. They have GET alone.
+        {
+          name: 'cameras',
+          path: ['/api/camera_proxy/*', '/api/camera_proxy_stream/*'],
+          methods: ['GET'],
+          access: 'open',
+        },
+        { name: 'images', path: ['/api/image_proxy/*'], methods: ['GET'], access: 'open' },
+        // Album covers, and those of what is browsed.
+        { name: 'covers', path: ['/api/media_player_proxy/*'], methods: ['GET'], access: 'open' },
+      ],
+    },
     'local-network': {
       needsNetworks: true,
       rules: [
