@@ -9,7 +9,7 @@ import { DENY_REASONS, MINT_CAUSES } from '../src/decision.ts'
 import { DEVICE_STATES } from '../src/server/device-status.ts'
 import { createRegistry, createTally } from '../src/server/metrics.ts'
 import { dashboardText, queriesOf, readDashboard } from './support/dashboard.ts'
-import { anchorsOf } from './support/markdown.ts'
+import { anchorsOf, section } from './support/markdown.ts'
 import { repository } from './support/repository.ts'
 import { startTestService } from './support/service.ts'
 
@@ -22,6 +22,7 @@ const queries = queriesOf(dashboard)
 interface Rule {
   readonly alert: string
   readonly expr: string
+  readonly labels: { readonly severity: string }
 }
 const rules: readonly Rule[] = parse(read('deploy/prometheus/certlatch.rules.yml')).groups.flatMap(
   (group: { readonly rules: readonly Rule[] }) => group.rules,
@@ -86,6 +87,17 @@ test('every label value that a panel or an alert asks for can occur', async (con
       }
     }
   }
+})
+
+test('the README of deploy/prometheus explains every alert, with its severity, and no other', () => {
+  const table = section(read('deploy/prometheus/README.md'), 'The alerts')
+  const rows = [...table.matchAll(/^\| `(\w+)` \|.*\| (\w+) \|$/gm)].map(
+    ([, alert, severity]) => `${alert}: ${severity}`,
+  )
+  assert.deepEqual(
+    rows.sort(),
+    rules.map(({ alert, labels }) => `${alert}: ${labels.severity}`).sort(),
+  )
 })
 
 // --- the dashboard --------------------------------------------------------------------------------

@@ -82,14 +82,14 @@ function reasonsTable(current: string): string {
 const COMMAND =
   /\bcertlatch (?:(?:ca|device|key) [a-z-]+(?: NAME)?(?: --[a-z]+)*(?: FILE)?|explain)/
 
-/** As a sentence, with commands, settings and files as Markdown has them. */
+/** Settings, files, flags and keys of a file, beside whole commands. */
+const NAMES = /CERTLATCH_[A-Z_]+(?:=\w+)?|private\/devices|(?<!\w)--[a-z]+|\b[a-z]+_[a-z]+\b/
+
+/** As a sentence, with code as Markdown has it. */
 function adviceFor(reason: DenyReason): string {
   const text = ADVICE[reason]
     .replaceAll('\\', '\\\\')
-    .replaceAll(
-      new RegExp(`${COMMAND.source}|CERTLATCH_[A-Z_]+(?:=\\w+)?|private/devices`, 'g'),
-      code,
-    )
+    .replaceAll(new RegExp(`${COMMAND.source}|${NAMES.source}`, 'g'), code)
     .replace('deploy/', '[deploy](../deploy)')
   return `${text.charAt(0).toUpperCase()}${text.slice(1)}.`
 }
