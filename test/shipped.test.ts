@@ -140,11 +140,12 @@ const COMMANDS = [
   /^CMD \["([a-z]+)"/gm,
 ]
 
-/** Whether certlatch has help for it. */
-async function isCommand(word: string): Promise<boolean> {
+/** What certlatch says of a command; `undefined` if it has none of this name. */
+async function helpOf(word: string): Promise<string | undefined> {
   const streams = { stdout: new PassThrough(), stderr: new PassThrough() }
   const never = () => new Promise<void>(() => undefined)
-  return (await run([...word.split(' '), '--help'], {}, streams, never)) === 0
+  const exitCode = await run([...word.split(' '), '--help'], {}, streams, never)
+  return exitCode === 0 ? String(streams.stdout.read()) : undefined
 }
 
 test('every certlatch command that the shipped files and documents show exists', async () => {
@@ -160,7 +161,27 @@ test('every certlatch command that the shipped files and documents show exists',
     ),
   )
   assert.ok(shown.length > 0)
-  for (const { path, word } of shown) assert.ok(await isCommand(word), `${path}: ${word}`)
+  for (const { path, word } of shown) assert.ok(await helpOf(word), `${path}: ${word}`)
+})
+
+/** A command with what follows it on its line. */
+const CALL = /certlatch ((?:device|key|ca) [a-z-]+|init|explain|status|serve)\b([^`|\n]*)/g
+
+test('every option that the documents show is one of its command', async () => {
+  const calls = found(DOCUMENTS, /(?<=^|`|\$ )(?:[A-Z_]+=\S+ )*(certlatch [^`\n]*)/gm).flatMap(
+    ([path, line]) =>
+      [...line.matchAll(CALL)].flatMap(([, command = '', rest = '']) =>
+        (rest.match(/(?<= )--[a-z0-9-]+/g) ?? []).map((flag) => ({ path, command, flag })),
+      ),
+  )
+  const table = read('docs/devices.md').matchAll(/^\| `(--[a-z0-9-]+)[^`]*` \|/gm)
+  const added = [...table].map(([, flag = '']) => flag)
+  const known = added.map((flag) => ({ path: 'docs/devices.md', command: 'device add', flag }))
+  assert.ok(calls.length > 15 && known.length > 5)
+  for (const { path, command, flag } of [...calls, ...known]) {
+    const help = (await helpOf(command)) ?? assert.fail(`${path}: ${command}`)
+    assert.ok(help.includes(flag) || flag === '--help', `${path}: certlatch ${command} ${flag}`)
+  }
 })
 
 test('every npm script that the documents show exists', () => {
