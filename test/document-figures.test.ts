@@ -26,7 +26,7 @@ const FIGURES: readonly (readonly [document: string, says: string, constant: str
   ['docs/devices.md', 'every ten seconds', 'const WRITE_MILLISECONDS = 10_000'],
   ['docs/operations.md', 'signing after five seconds', 'const AFTER_SECONDS = 5'],
   ['docs/operations.md', 'one line an hour', 'const SESSION_WINDOW_MILLISECONDS = 3_600_000'],
-  ['docs/reasons.md', 'more than 64 KiB of headers', 'const MAX_HEADER_BYTES = 64 * 1024'],
+  ['docs/reasons.md', 'more than 48 KiB of headers', 'const MAX_HEADER_BYTES = 48 * 1024'],
   ['docs/reasons.md', 'larger than 16 KiB', 'const MAX_CERTIFICATE_BYTES = 16 * 1024'],
 ]
 

@@ -152,7 +152,7 @@ export function describe(
   return { issuerKeyHash, serial, notBefore, notAfter, issuedAt }
 }
 
-function readName(given: string, what: 'device' | 'owner'): string {
+export function readName(given: string, what: 'device' | 'owner'): string {
   const name = normalizeName(given)
   const problem = deviceNameProblem(name, what === 'owner' ? 'Ada Lovelace' : undefined)
   if (problem !== undefined) throw new AdministrationError(`the ${what}'s name ${problem}`, 2)
@@ -160,7 +160,11 @@ function readName(given: string, what: 'device' | 'owner'): string {
 }
 
 /** The entry of a new device, without certificates; that of one whose first was never handed out. */
-function newEntry(devices: readonly Device[], name: string, owner: string | undefined): Device {
+export function newEntry(
+  devices: readonly Device[],
+  name: string,
+  owner: string | undefined,
+): Device {
   const same = devices.find((device) => isSameName(device.name, name))
   if (same !== undefined && same.certificates.length > 0) {
     throw new AdministrationError(

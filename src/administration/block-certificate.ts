@@ -6,6 +6,7 @@ import { readLastSeen } from '../store/running.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
 import { readTextIfThere } from './directory.ts'
 import { AdministrationError } from './problem.ts'
+import { endInvitations } from './settle-invitations.ts'
 
 /** As in `Issuer.keyHash` and `Certificate.serial`. */
 export interface CertificatePair {
@@ -82,6 +83,7 @@ function changeBlocks(
     // Also above that of a list which a restored backup has taken the place of.
     const number = Math.max(before.number + 1, change.nowSeconds)
     await directory.replace(directory.paths.blocks, writeBlocks({ ...after, number }), MODE.secret)
+    await endInvitations(directory, after.certificates).catch(() => undefined)
     return { blocksNumber: number, hasChanged: true }
   })
 }

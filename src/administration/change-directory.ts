@@ -6,6 +6,7 @@ import { foldDead } from '../store/running.ts'
 import { withdrawUndelivered } from './delivery.ts'
 import { type Directory, directoryOf, exists, readTextIfThere, type Tell } from './directory.ts'
 import { AdministrationError } from './problem.ts'
+import { settleInvitations } from './settle-invitations.ts'
 
 /** Who changes a data directory, and when. */
 export interface Change {
@@ -66,6 +67,7 @@ async function completeInterrupted(directory: Directory): Promise<void> {
   await completeStagedFiles(paths)
   await completeAuthorityRenewal(directory)
   await withdrawUndelivered(directory)
+  await settleInvitations(directory)
   await foldDead(paths.running, lock)
   const { publicFolder, privateFolder, devices, certificates, previous } = paths
   await removeTemporaries(publicFolder, privateFolder, devices, certificates, previous)

@@ -1,7 +1,13 @@
 import { commonName } from '../certificate/name.ts'
 import type { Issuer } from '../certificate/verify.ts'
 import type { DataPaths } from '../store/data-directory.ts'
-import { type Device, type DeviceCertificate, deviceKey } from '../store/device-registry.ts'
+import {
+  certificatesOf,
+  type Device,
+  type DeviceCertificate,
+  deviceKey,
+  isInvited,
+} from '../store/device-registry.ts'
 import { readLastSeen, type SeenCertificate } from '../store/running.ts'
 import { findDevice } from './add-device.ts'
 import { readOwnAuthorities } from './authorities.ts'
@@ -11,6 +17,7 @@ import { type Devices, readDevices, type Tell } from './directory.ts'
 /** What became of a certificate; only `active` ones open. */
 type CertificateState =
   | 'active'
+  | 'invited'
   | 'revoked'
   | 'blocked'
   | 'replaced'
@@ -97,8 +104,11 @@ interface Known {
   readonly nowSeconds: number
 }
 
-function reportDevice({ id, name, owner, certificates }: Device, known: Known): DeviceReport {
-  const reports = certificates.map((certificate) => reportCertificate(certificate, known))
+function reportDevice(device: Device, known: Known): DeviceReport {
+  const { id, name, owner } = device
+  const reports = certificatesOf(device, known.nowSeconds).map((certificate) =>
+    reportCertificate(certificate, known),
+  )
   const best = reports.findLast(({ state }) => state === 'active') ?? reports.at(-1)
   const times = reports.flatMap((report) => [report.seenByCertificateAt, report.seenBySessionAt])
   return {
@@ -128,14 +138,16 @@ function reportCertificate(certificate: DeviceCertificate, known: Known): Certif
 
 /** In the order in which a request would be refused. */
 function stateOf(
-  { notBefore, notAfter, endsAt, revokedAt, unfit }: DeviceCertificate,
+  certificate: DeviceCertificate,
   key: string,
   issuer: Issuer | undefined,
   { revoked, blocked, nowSeconds }: Known,
 ): CertificateState {
+  const { notBefore, notAfter, endsAt, revokedAt, unfit } = certificate
   if (revoked.has(key) || revokedAt !== undefined) return 'revoked'
   if (issuer === undefined) return 'CA gone'
   if (blocked.has(key)) return 'blocked'
+  if (isInvited(certificate)) return 'invited'
   if (nowSeconds > notAfter || nowSeconds > issuer.certificate.notAfter) return 'expired'
   if (unfit !== undefined) return 'unfit'
   if (endsAt !== undefined && nowSeconds >= endsAt) return 'replaced'

@@ -62,7 +62,7 @@ export async function renewDevice(
   })
 }
 
-const isWhollyRevoked = ({ certificates }: Device): boolean =>
+export const isWhollyRevoked = ({ certificates }: Device): boolean =>
   certificates.length > 0 && certificates.every(({ revokedAt }) => revokedAt !== undefined)
 
 const endOf = ({ endsAt, notAfter }: DeviceCertificate): number =>

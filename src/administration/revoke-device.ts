@@ -5,6 +5,7 @@ import { type OwnAuthorities, readOwnAuthorities, writeLists } from './authoriti
 import { type Change, changeDirectory } from './change-directory.ts'
 import type { Directory } from './directory.ts'
 import { AdministrationError } from './problem.ts'
+import { endInvitations } from './settle-invitations.ts'
 
 /** Which certificates of a device: all, those that a renewal has replaced, or one by its serial. */
 export type RevokedPart = 'all' | 'replaced' | { readonly serial: string }
@@ -57,6 +58,8 @@ export async function revokeDevice(
           )
     const marked = mark(device, chosen, nowSeconds, reason)
     const isMarked = await tryMarking(directory, marked, chosen)
+    // The CRL counts already: what cannot be deleted now is deleted by the next command.
+    await endInvitations(directory, chosen).catch(() => undefined)
     const wasRevoked = fresh.length === 0
     return { device: marked, certificates: chosen, crlNumber, wasRevoked, isMarked }
   })

@@ -25,6 +25,11 @@ const COMMANDS: readonly CommandRow[] = [
     load: async () => (await import('./commands/init.ts')).init,
   },
   {
+    name: 'device invite',
+    summary: 'make a link by which a new device gets its certificate itself',
+    load: async () => (await import('./commands/device-invite.ts')).deviceInvite,
+  },
+  {
     name: 'device add',
     summary: 'make a certificate for a new device, packed for import',
     load: async () => (await import('./commands/device-add.ts')).deviceAdd,

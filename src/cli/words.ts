@@ -20,6 +20,10 @@ export const day = (seconds: number): string => new Date(seconds * 1000).toISOSt
 export const moment = (seconds: number): string =>
   `${new Date(seconds * 1000).toISOString().slice(0, 19).replace('T', ' ')} UTC`
 
+/** `2026-11-24 12:00 UTC` */
+export const minute = (seconds: number): string =>
+  `${new Date(seconds * 1000).toISOString().slice(0, 16).replace('T', ' ')} UTC`
+
 export const count = (number: number, thing: string): string =>
   `${number} ${thing}${number === 1 ? '' : 's'}`
 

@@ -21,6 +21,7 @@ const EXPECTATIONS = {
     'a JSON array of a program and its arguments, such as ["/usr/bin/touch", "/run/revoked"]',
   service: 'a name of letters, digits, "-", "_" and ".", such as certlatch',
   'cookie-name': 'a cookie name such as __Host-certlatch',
+  origin: 'an https address without a path, such as https://home.example.org',
   identity: `one or more of ${DEFAULT_IDENTITY.join(', ')}, with commas between them`,
   domain: 'a domain name such as example.org, without a dot before it, port or path',
 } as const
@@ -54,6 +55,17 @@ const ROWS = [
     kind: 'address',
     default: '127.0.0.1:9181',
     help: 'where /metrics, /status, /healthz and /readyz are served',
+  },
+  {
+    name: 'CERTLATCH_PAGES_LISTEN',
+    kind: 'address',
+    default: '127.0.0.1:9182',
+    help: 'where the pages under /.certlatch/auth/ are served, which the proxy passes to clients',
+  },
+  {
+    name: 'CERTLATCH_URL',
+    kind: 'origin',
+    help: 'the address of the application, for the links of certlatch device invite',
   },
   {
     name: 'CERTLATCH_DATA_DIR',

@@ -200,6 +200,19 @@ export function cookieNameReader(hasDomain: boolean): (text: string) => Reading<
   }
 }
 
+/** The origin of an https URL, as browsers write it. */
+export function readOrigin(text: string): Reading<string> {
+  if (!URL.canParse(text)) return UNEXPECTED
+  const url = new URL(text)
+  if (url.protocol !== 'https:') {
+    return problem('expected https, without which no browser shows a certificate')
+  }
+  if (url.href !== `${url.origin}/`) {
+    return problem(`expected no more than the address, ${url.origin}`)
+  }
+  return { ok: true, value: url.origin }
+}
+
 const LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
 /** URL parsers take a name whose last label is a number for an IPv4 address. */
 const ENDS_IN_NUMBER = /\.(?:\d+|0x[0-9a-f]*)$/

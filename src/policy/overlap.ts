@@ -1,11 +1,5 @@
 import { coversNetworks, overlap } from '../proxy/networks.ts'
-import {
-  ACCESS,
-  ASKED_BY_PAGES,
-  type ConditionalRule,
-  type Conditions,
-  type Paths,
-} from './policy.ts'
+import { ACCESS, type ConditionalRule, type Conditions, type Paths } from './policy.ts'
 import { quote } from './written.ts'
 
 /**
@@ -47,37 +41,6 @@ export function presetWarning(
     ? undefined
     : `${quote(rule.name)} opens nothing: ${quote(covering.name)} comes before it and matches all of it`
 }
-
-/**
- * That the rule lets everybody ask what a page asks to learn whether it is let in: where an earlier
- * rule is stricter, the page would never learn that it is not, nor would its session be renewed.
- */
-export function blindnessWarning(
-  rule: ConditionalRule,
-  earlier: readonly ConditionalRule[],
-): string | undefined {
-  const { access, name, conditions } = rule
-  const methods = new Set(['GET'])
-  const asking = (path: string): ConditionalRule => ({
-    ...rule,
-    conditions: { ...conditions, methods, paths: { exact: new Set([path]), below: [] } },
-  })
-  const question = asking(ASKED_BY_PAGES)
-  if (access !== 'open' || conditions.from !== undefined || !covers(rule, question))
-    return undefined
-  const stricter = earlier.filter((other) => other.access !== 'open')
-  const opensWebSocket = covers(rule, asking(WEB_SOCKET))
-  const closesWebSocket = stricter.some((other) =>
-    meet(other.conditions, asking(WEB_SOCKET).conditions),
-  )
-  const isOpenAnyway = opensWebSocket && !closesWebSocket
-  return isOpenAnyway || stricter.some((other) => covers(other, question))
-    ? undefined
-    : `${quote(name)} opens ${ASKED_BY_PAGES} too, by which the rescue module learns whether the browser is let in: put a rule with that path and access: certificate-or-session before it`
-}
-
-/** What a page of Home Assistant lives by. */
-const WEB_SOCKET = '/api/websocket'
 
 const onlyPaths = (paths: Paths | undefined): Conditions => ({
   hosts: undefined,

@@ -63,13 +63,6 @@ export interface Policy {
   readonly allowedOrigins: ReadonlySet<string>
 }
 
-/**
- * What the rescue module asks for, to learn whether this browser is let in: no page of ours and none
- * of the application's, so that no rule has a reason to open it, and below `/auth/`, where Home
- * Assistant's service worker keeps nothing.
- */
-export const ASKED_BY_PAGES = '/.certlatch/auth/session'
-
 /** Everything needs a certificate or a session, and no other site may act. */
 export const CLOSED_POLICY: Policy = createPolicy([], [])
 

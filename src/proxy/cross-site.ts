@@ -60,7 +60,7 @@ const ORIGIN = /^(https?|wss?):\/\/([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}
 const DEFAULT_PORTS: Readonly<Record<string, string>> = { https: '443', http: '80' }
 
 /** Some apps send the WebSocket's own address as Origin, so `wss` counts as `https`. */
-function isOwnOrigin(origin: string, { scheme, host, port }: OriginalRequest): boolean {
+export function isOwnOrigin(origin: string, { scheme, host, port }: OriginalRequest): boolean {
   const [, written = '', name = '', originPort] = ORIGIN.exec(origin.toLowerCase()) ?? []
   const originScheme = written.replace('ws', 'http')
   if (originScheme !== scheme || name.replace(/\.$/, '') !== host) return false

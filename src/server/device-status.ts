@@ -1,12 +1,13 @@
 import { comparableName } from '../certificate/identity.ts'
 import type { Device, DeviceCertificate } from '../store/device-registry.ts'
-import { deviceKey } from '../store/device-registry.ts'
+import { certificatesOf, deviceKey, isInvited } from '../store/device-registry.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import type { LastSeen, Seen } from './last-seen.ts'
 
 /** What became of a device's certificate; only `active` ones open. */
 export const DEVICE_STATES = [
   'active',
+  'invited',
   'revoked',
   'blocked',
   'unfit',
@@ -123,12 +124,13 @@ const isLeft = (one: Held, all: readonly Held[]): boolean =>
   )
 
 function describeDevice(
-  { name, owner, certificates }: Device,
+  device: Device,
   snapshot: Snapshot,
   seen: ReadonlyMap<string, Seen>,
   nowSeconds: number,
 ): { readonly status: DeviceStatus; readonly used: readonly Use[] } {
-  const known = certificates.map((certificate) => {
+  const { name, owner } = device
+  const known = certificatesOf(device, nowSeconds).map((certificate) => {
     const { issuerKeyHash, serial, issuedAt, notAfter, endsAt = notAfter } = certificate
     const { certificateAt = 0, sessionAt = 0 } = seen.get(deviceKey(issuerKeyHash, serial)) ?? {}
     const state = stateOf(certificate, snapshot, nowSeconds)
@@ -149,16 +151,18 @@ function describeDevice(
 
 /** In the order in which a request would be refused. */
 function stateOf(
-  { issuerKeyHash, serial, notBefore, notAfter, endsAt, unfit }: DeviceCertificate,
+  certificate: DeviceCertificate,
   { trust }: Snapshot,
   nowSeconds: number,
 ): DeviceState {
+  const { issuerKeyHash, serial, notBefore, notAfter, endsAt, unfit } = certificate
   const issuers = trust.issuersByKeyHash.get(issuerKeyHash)
   if (issuers === undefined) return 'CA gone'
   const key = deviceKey(issuerKeyHash, serial)
   if (trust.revocationLists.get(issuerKeyHash)?.serials.has(serial)) return 'revoked'
   if (trust.revoked.has(key)) return 'revoked'
   if (trust.blocked.has(key)) return 'blocked'
+  if (isInvited(certificate)) return 'invited'
   if (unfit !== undefined) return 'unfit'
   const issuerEnds = Math.max(...issuers.map(({ certificate }) => certificate.notAfter))
   if (nowSeconds > notAfter || nowSeconds > issuerEnds) return 'expired'

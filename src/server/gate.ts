@@ -2,7 +2,7 @@ import type { Server } from 'node:http'
 import type { Config } from '../config/config.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import type { TrustStore } from '../store/trust-store.ts'
-import { createVerifyApp } from './app.ts'
+import { createPagesApp, createVerifyApp } from './app.ts'
 import { createAudit, describeMalformed } from './audit.ts'
 import { createCheckBudget } from './check-budget.ts'
 import { createJudge } from './judge.ts'
@@ -11,6 +11,11 @@ import { createVerifyServer, drain } from './lifecycle.ts'
 import type { Log } from './log.ts'
 import { countDecision, type Tally } from './metrics.ts'
 import { openFiles } from './open-files.ts'
+import { type Pages, standingPages } from './pages/door.ts'
+import { enrollPages } from './pages/enroll-routes.ts'
+import { createEnrollment } from './pages/enrollment.ts'
+import { sweepRegularly } from './pages/sweep.ts'
+import { createWrongCodes } from './pages/wrong-codes.ts'
 import type { VerifyService } from './routes/verify.ts'
 
 export interface GateOptions {
@@ -23,10 +28,13 @@ export interface GateOptions {
   onFilesChanged(): void
 }
 
-/** What answers `/verify`: the files, who judges by them, and a server that does not listen yet. */
+/** The files, what is judged by them, and servers that do not listen yet. */
 export interface Gate {
   readonly trust: TrustStore
+  /** Answers `/verify`. */
   readonly server: Server
+  /** Answers clients, below `/.certlatch/auth/`. */
+  readonly pages: Server
   cacheEntries(): number
   isDraining(): boolean
   /** Answers everything under way; from the call on, each answer ends its connection. */
@@ -48,6 +56,7 @@ export async function openGate(options: GateOptions): Promise<Gate> {
   const audit = createAudit(log, () => performance.now())
   const timer = setInterval(() => audit.tellLeftOut(false), LEFT_OUT_MILLISECONDS)
   timer.unref()
+  const stopSweeping = sweepRegularly(config, nowSeconds)
   const service: VerifyService = {
     ...verifyConfigOf(config),
     grounds: () => judge.grounds,
@@ -61,23 +70,48 @@ export async function openGate(options: GateOptions): Promise<Gate> {
     audit,
     logError: createErrorLog(log),
   }
-  const app = createVerifyApp(service, config.sessionTtlSeconds)
-  const server = createVerifyServer(app.callback(), (peer, code) => {
+  const onMalformed = (peer: string | undefined, code: string) => {
     service.countDecision(MALFORMED, 0)
     audit.refused(MALFORMED, () => describeMalformed(service, { peer, code }))
-  })
+  }
+  const server = createVerifyServer(createVerifyApp(service).callback(), onMalformed)
+  const pagesApp = createPagesApp(service, createPages(options, service, trust))
+  const pages = createVerifyServer(pagesApp.callback(), onMalformed)
   return {
     trust,
     server,
+    pages,
     cacheEntries: () => judge.cache.entries,
     isDraining: () => draining,
     drain: async () => {
       draining = true
-      await drain(server)
+      await Promise.all([drain(server), drain(pages)])
       clearInterval(timer)
+      stopSweeping()
       audit.tellLeftOut(true)
     },
   }
+}
+
+/** Devices of another's CA get their certificates there, so they have no page to enrol on. */
+function createPages(
+  { config, log, tally }: GateOptions,
+  service: VerifyService,
+  trust: TrustStore,
+): Pages {
+  const standing = standingPages(config.sessionTtlSeconds)
+  if (config.externalCa) return (path) => standing.get(path)
+  const { dataDir, crlFile: revocationList } = config
+  const enrolling = enrollPages({
+    service,
+    enrollment: createEnrollment({ dataDir, revocationList, trust, grounds: service.grounds }),
+    wrongCodes: createWrongCodes(() => performance.now()),
+    log,
+    count: (outcome) => {
+      tally.invitations[outcome] += 1
+    },
+  })
+  return (path) => standing.get(path) ?? enrolling(path)
 }
 
 /** How often it is looked whether the log owes a number. */

@@ -4,7 +4,7 @@ import type { CertificateReference, Grounds, Recognised } from '../decide.ts'
 import type { Identity } from '../decision.ts'
 import type { RequestHeaders } from '../proxy/request-headers.ts'
 import { cookieValues } from '../session/cookie.ts'
-import { deviceKey } from '../store/device-registry.ts'
+import { acceptedUntil, deviceKey } from '../store/device-registry.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import type { CheckBudget } from './check-budget.ts'
 import type { LastSeen, Seen } from './last-seen.ts'
@@ -89,7 +89,7 @@ function createRecognise(
   const known = new Map<string, Map<string, Known>>()
   for (const { device, certificate } of registry?.byCertificate.values() ?? []) {
     const identity = { device: device.name, user: device.owner ?? device.name }
-    const endsAt = certificate.endsAt ?? Number.POSITIVE_INFINITY
+    const endsAt = acceptedUntil(certificate) ?? Number.POSITIVE_INFINITY
     const place = lastSeen.ofDevice({ ...certificate, name: undefined }, device.name)
     seen.set(identity, place)
     const ofIssuer = known.get(certificate.issuerKeyHash) ?? new Map<string, Known>()

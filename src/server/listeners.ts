@@ -14,7 +14,7 @@ const LISTEN_ERRORS: Readonly<Record<string, string>> = {
 /** Opens what a setting names; throws a StartError that says what is wrong with it. */
 export async function listenOn(
   server: Server,
-  setting: 'CERTLATCH_LISTEN' | 'CERTLATCH_ADMIN_LISTEN',
+  setting: 'CERTLATCH_LISTEN' | 'CERTLATCH_ADMIN_LISTEN' | 'CERTLATCH_PAGES_LISTEN',
   { host, port }: ListenAddress,
 ): Promise<AddressInfo> {
   try {

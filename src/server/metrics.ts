@@ -24,11 +24,25 @@ const ALLOWING: readonly Via[] = ['certificate', 'session', 'rule']
 export interface Tally {
   readonly decisions: Map<string, number>
   readonly minted: Record<MintCause, number>
+  readonly invitations: Record<InvitationOutcome, number>
   readonly cache: CacheTally
   readonly duration: { sum: number; count: number; readonly buckets: number[] }
   reloads: number
   reloadFailures: number
 }
+
+/** What becomes of what browsers send with an invitation's code. */
+export const INVITATION_OUTCOMES = [
+  'collected',
+  'replayed',
+  'unknown',
+  'used',
+  'ended',
+  'malformed',
+  'rate-limited',
+  'read-only',
+] as const
+export type InvitationOutcome = (typeof INVITATION_OUTCOMES)[number]
 
 const decisionKey = (via: Via, reason: DenyReason | 'none'): string => `${via} ${reason}`
 
@@ -56,6 +70,10 @@ export function createTally(): Tally {
   return {
     decisions,
     minted: { [opened]: 0, [shownAgain]: 0, [renewed]: 0 } as Record<MintCause, number>,
+    invitations: Object.fromEntries(INVITATION_OUTCOMES.map((outcome) => [outcome, 0])) as Record<
+      InvitationOutcome,
+      number
+    >,
     cache: { hits: 0, misses: 0 },
     duration: { sum: 0, count: 0, buckets: DURATION_BUCKETS.map(() => 0) },
     reloads: 0,
@@ -145,6 +163,16 @@ function counters(registry: Registry, tally: Tally): void {
     collect() {
       this.reset()
       for (const cause of MINT_CAUSES) this.inc({ cause }, tally.minted[cause])
+    },
+  })
+  new Counter({
+    name: 'certlatch_invitations_total',
+    help: 'Invitations looked up or collected: how many devices enrolled themselves, and who tried codes',
+    labelNames: ['outcome'],
+    registers,
+    collect() {
+      this.reset()
+      for (const outcome of INVITATION_OUTCOMES) this.inc({ outcome }, tally.invitations[outcome])
     },
   })
   const plain = (name: string, help: string, read: () => number) =>

@@ -2,14 +2,9 @@ import type { Config } from '../config/config.ts'
 import type { Deny } from '../decision.ts'
 import type { RequestHeaders } from '../proxy/request-headers.ts'
 import type { HtmlDocument } from './pages/document.ts'
-import {
-  expiredPage,
-  latecomerPage,
-  REFUSAL_KINDS,
-  type RefusalKind,
-  refusalKind,
-  refusalPage,
-} from './pages/refusal-pages.ts'
+import { LANGUAGES, type Language, languageOf } from './pages/languages/languages.ts'
+import { REFUSAL_KINDS, type RefusalKind, refusalKind } from './pages/refusal-kinds.ts'
+import { expiredPage, latecomerPage, refusalPage } from './pages/refusal-pages.ts'
 
 /** An answer for those who are refused. */
 export interface Refusal {
@@ -23,15 +18,16 @@ export interface Refusals {
   /**
    * A page for a person, which says in plain words what is missing; JSON for a script that asks for
    * it, a line of text for all others, which say nothing about why. `endedAt` is asked only where a
-   * page can tell when a certificate has ended.
+   * page can tell when a certificate has ended, and `acceptLanguage` only where there is a page.
    */
   forRequest(
     headers: RequestHeaders,
     reason: Deny['reason'],
     endedAt: () => number | undefined,
+    acceptLanguage?: () => string | undefined,
   ): Refusal
   /** The same for nginx's second question, where the answer would be another by now. */
-  forLatecomer(headers: RequestHeaders): Refusal
+  forLatecomer(headers: RequestHeaders, acceptLanguage?: () => string | undefined): Refusal
   /** For a request that could not be read to its end. */
   readonly fallback: Refusal
 }
@@ -44,10 +40,12 @@ export function createRefusals(denial: Config['denial']): Refusals {
   // Both apps of Home Assistant know what to do about a 400 with "client certificate" in it; Safari
   // takes a 403 on such a connection for a refused certificate, and hides the page.
   const html = (page: HtmlDocument) => htmlRefusal(denial === 'adaptive' ? 400 : 403, page)
-  const pages = Object.fromEntries(
-    REFUSAL_KINDS.map((kind) => [kind, html(refusalPage(kind))]),
-  ) as Readonly<Record<RefusalKind, Refusal>>
-  const latecomer = html(latecomerPage())
+  const pages = inEachLanguage((language) => ({
+    ofKind: Object.fromEntries(
+      REFUSAL_KINDS.map((kind) => [kind, html(refusalPage(kind, language))]),
+    ) as Readonly<Record<RefusalKind, Refusal>>,
+    latecomer: html(latecomerPage(language)),
+  }))
   const plain = programRefusals(403, [])
   // Home Assistant's page takes a 403 here for the end of its login, and logs the person out.
   const challenge = ['WWW-Authenticate', 'Certlatch realm="client certificate"']
@@ -57,15 +55,24 @@ export function createRefusals(denial: Config['denial']): Refusals {
     return headers.accept?.includes('application/json') ? json : text
   }
   return {
-    forRequest: (headers, reason, endedAt) => {
+    forRequest: (headers, reason, endedAt, acceptLanguage) => {
       if (!isNavigation(headers)) return forProgram(headers)
+      const language = languageOf(acceptLanguage?.())
       const at = reason === 'certificate-expired' ? endedAt() : undefined
-      return at === undefined ? pages[refusalKind(reason)] : html(expiredPage(at))
+      return at === undefined
+        ? pages[language].ofKind[refusalKind(reason)]
+        : html(expiredPage(at, language))
     },
-    forLatecomer: (headers) => (isNavigation(headers) ? latecomer : forProgram(headers)),
-    fallback: htmlRefusal(403, refusalPage(refusalKind('internal-error'))),
+    forLatecomer: (headers, acceptLanguage) =>
+      isNavigation(headers) ? pages[languageOf(acceptLanguage?.())].latecomer : forProgram(headers),
+    fallback: htmlRefusal(403, refusalPage(refusalKind('internal-error'), 'en')),
   }
 }
+
+export const inEachLanguage = <T>(make: (language: Language) => T): Readonly<Record<Language, T>> =>
+  Object.fromEntries(
+    (Object.keys(LANGUAGES) as Language[]).map((language) => [language, make(language)]),
+  ) as Readonly<Record<Language, T>>
 
 function htmlRefusal(status: Refusal['status'], page: HtmlDocument): Refusal {
   const policy = ['Content-Security-Policy', page.contentSecurityPolicy]
@@ -103,7 +110,7 @@ function refusal(
 }
 
 /** A page that is about to be shown; where a browser does not say so, one that asks for HTML. */
-function isNavigation({ method, secFetchMode, accept }: RequestHeaders): boolean {
+export function isNavigation({ method, secFetchMode, accept }: RequestHeaders): boolean {
   if (secFetchMode !== undefined) return secFetchMode === 'navigate'
   if (method !== 'GET' && method !== 'HEAD') return false
   return accept?.includes('text/html') === true

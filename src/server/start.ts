@@ -30,6 +30,7 @@ export interface StartOptions {
 export interface RunningService {
   readonly address: AddressInfo
   readonly adminAddress: AddressInfo
+  readonly pagesAddress: AddressInfo
   /** Looks at the files at once. */
   refresh(): Promise<void>
   /** Answers everything under way, then ends. */
@@ -76,14 +77,19 @@ export async function startService(options: StartOptions): Promise<RunningServic
     await openFile(host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`)
     await trust.refresh()
   }
-  const { address, adminAddress } = await openListeners(gate, admin, config, running)
+  const addresses = await openListeners(gate, admin, config, running)
+  const { address, adminAddress, pagesAddress } = addresses
   if (port === 0) await openFile(describeAddress(address))
   await running?.own()
-  const told = { listen: describeAddress(address), admin: describeAddress(adminAddress), version }
+  const told = {
+    listen: describeAddress(address),
+    admin: describeAddress(adminAddress),
+    pages: describeAddress(pagesAddress),
+    version,
+  }
   log.info(told, 'ready')
   return {
-    address,
-    adminAddress,
+    ...addresses,
     refresh: () => trust.refresh(),
     stop: async () => {
       log.info('stopping')
@@ -98,9 +104,9 @@ export async function startService(options: StartOptions): Promise<RunningServic
   }
 }
 
-/** Opens both or none. */
+/** Opens all or none. */
 async function openListeners(
-  { server, trust }: Gate,
+  { server, pages, trust }: Gate,
   admin: Server,
   config: Config,
   running: RunningFile | undefined,
@@ -108,10 +114,11 @@ async function openListeners(
   try {
     const address = await listenOn(server, 'CERTLATCH_LISTEN', config.listen)
     const adminAddress = await listenOn(admin, 'CERTLATCH_ADMIN_LISTEN', config.adminListen)
-    return { address, adminAddress }
+    const pagesAddress = await listenOn(pages, 'CERTLATCH_PAGES_LISTEN', config.pagesListen)
+    return { address, adminAddress, pagesAddress }
   } catch (error) {
     trust.close()
-    server.close()
+    for (const opened of [server, admin, pages]) opened.close()
     await running?.abandon()
     throw error
   }

@@ -20,6 +20,7 @@ export interface DataPaths {
   /** CAs that a successor has taken over from: `<key hash>.key`, still signing their CRLs. */
   readonly previous: string
   readonly certificates: string
+  readonly invitations: string
   /** What commands keep there while they are under way. */
   readonly nextAuthority: string
   readonly nextAuthorityKey: string
@@ -46,6 +47,7 @@ export function dataPaths(dataDir: string): DataPaths {
     running: join(privateFolder, 'running'),
     previous,
     certificates,
+    invitations: join(privateFolder, 'invitations'),
     nextAuthority: join(privateFolder, 'next-ca.crt'),
     nextAuthorityKey: join(privateFolder, 'next-ca.key'),
     undelivered: join(privateFolder, 'undelivered.json'),

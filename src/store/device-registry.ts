@@ -3,6 +3,7 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { comparableName, isPrintableName } from '../certificate/identity.ts'
+import { isInvitationId } from '../enrollment/invitation-code.ts'
 import { errorCode, MODE, makeFolder, replaceFile } from './files.ts'
 import { isKeyHash, isSerial, isTime, parseObject } from './json-file.ts'
 
@@ -33,6 +34,41 @@ export interface DeviceCertificate {
   readonly revokedAt?: number | undefined
   /** A reason of RFC 5280 §5.3.1. */
   readonly reason?: string | undefined
+  /** Set where the certificate was made for an invitation. */
+  readonly invitation?: CertificateInvitation | undefined
+}
+
+/** The invitation by which a certificate gets to its device; all times in Unix seconds. */
+export interface CertificateInvitation {
+  /** As in `Invitation.id`. */
+  readonly id: string
+  /** Not collected by then, the certificate is no longer accepted. */
+  readonly endsAt: number
+  /** A renewal's: how long the device's other certificates are accepted after the collection. */
+  readonly overlapSeconds?: number | undefined
+  readonly collectedAt?: number | undefined
+  /** Browser and address of whoever collected it, for people. */
+  readonly collectedBy?: string | undefined
+}
+
+/** Whether the certificate is sealed in an invitation that was not collected. */
+export const isInvited = ({ invitation }: DeviceCertificate): boolean =>
+  invitation !== undefined && invitation.collectedAt === undefined
+
+/** The certificates that a device has or can still collect. */
+export const certificatesOf = (
+  { certificates }: Device,
+  nowSeconds: number,
+): readonly DeviceCertificate[] =>
+  certificates.filter(
+    (certificate) => !isInvited(certificate) || nowSeconds < (acceptedUntil(certificate) ?? 0),
+  )
+
+/** Until when the registry lets the certificate be accepted, Unix seconds; `undefined`: no limit. */
+export function acceptedUntil(certificate: DeviceCertificate): number | undefined {
+  const { endsAt, invitation } = certificate
+  if (invitation === undefined || !isInvited(certificate)) return endsAt
+  return Math.min(endsAt ?? invitation.endsAt, invitation.endsAt)
 }
 
 interface RegisteredCertificate {
@@ -146,7 +182,23 @@ function isDeviceCertificate(value: unknown): value is DeviceCertificate {
       (time) => time === undefined || isTime(time),
     ) &&
     ['undefined', 'string'].includes(typeof fields['reason']) &&
-    ['undefined', 'string'].includes(typeof fields['unfit'])
+    ['undefined', 'string'].includes(typeof fields['unfit']) &&
+    (fields['invitation'] === undefined || isCertificateInvitation(fields['invitation']))
+  )
+}
+
+function isCertificateInvitation(value: unknown): value is CertificateInvitation {
+  if (typeof value !== 'object' || value === null) return false
+  const { id, endsAt, overlapSeconds, collectedAt, collectedBy } = { ...value } as Record<
+    string,
+    unknown
+  >
+  return (
+    typeof id === 'string' &&
+    isInvitationId(id) &&
+    isTime(endsAt) &&
+    [overlapSeconds, collectedAt].every((time) => time === undefined || isTime(time)) &&
+    ['undefined', 'string'].includes(typeof collectedBy)
   )
 }
 

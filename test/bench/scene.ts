@@ -209,5 +209,6 @@ export function settingsOf(
     CERTLATCH_PROXY: proxy,
     CERTLATCH_LISTEN: `127.0.0.1:${port}`,
     CERTLATCH_ADMIN_LISTEN: `127.0.0.1:${adminPort}`,
+    CERTLATCH_PAGES_LISTEN: '127.0.0.1:0',
   }
 }

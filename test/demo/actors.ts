@@ -33,6 +33,7 @@ export async function startCertlatch(dataDir: string, dialect: DialectName) {
     CERTLATCH_PROXY_SECRET: PROXY_SECRET,
     CERTLATCH_LISTEN: '127.0.0.1:0',
     CERTLATCH_ADMIN_LISTEN: '127.0.0.1:0',
+    CERTLATCH_PAGES_LISTEN: '127.0.0.1:0',
   }
   const child = spawn(process.execPath, [CERTLATCH, 'serve'], {
     env: environment,

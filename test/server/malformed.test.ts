@@ -55,8 +55,8 @@ const GARBAGE: Readonly<Record<string, string | Buffer>> = {
   'Content-Length beside chunks':
     'POST /verify HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n',
   'an unknown coding': 'POST /verify HTTP/1.1\r\nTransfer-Encoding: chunked, gzip\r\n\r\n',
-  'headers of more than 64 KiB': `GET /verify HTTP/1.1\r\nCookie: ${'c'.repeat(65 * 1024)}\r\n\r\n`,
-  'a target of more than 64 KiB': `GET /verify?${'q'.repeat(65 * 1024)} HTTP/1.1\r\n\r\n`,
+  'headers of more than 48 KiB': `GET /verify HTTP/1.1\r\nCookie: ${'c'.repeat(49 * 1024)}\r\n\r\n`,
+  'a target of more than 48 KiB': `GET /verify?${'q'.repeat(49 * 1024)} HTTP/1.1\r\n\r\n`,
   CONNECT: 'CONNECT ha.test:443 HTTP/1.1\r\nHost: ha.test:443\r\n\r\n',
 }
 
@@ -176,7 +176,7 @@ test('200 headers are all read, and more are refused: none is dropped in silence
   assert.equal(await statusOf([...padding(200), ...own]), 200)
   // A look-alike behind hundreds of others does not slip through.
   assert.equal(await statusOf([...padding(199), ...own, ['Remote_User', 'admin']]), 403)
-  for (const count of [201, 202, 224, 225, 2_500, 6_000]) {
+  for (const count of [201, 202, 224, 225, 2_500, 4_000]) {
     assert.equal(await statusOf([...own, ...padding(count)]), 403, `${count}`)
     assert.equal(await statusOf([...padding(count), ...own]), 403, `${count}`)
   }

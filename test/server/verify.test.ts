@@ -429,7 +429,7 @@ test('Under nginx the question for the page is answered 403 with a page, and not
     await service.askWith(certificate, PAGE),
   ]) {
     assertRefused(allowed)
-    assert.match(allowed.body.toString(), /let in by now/)
+    assert.match(allowed.body.toString(), /have access now/)
     assert.match(allowed.body.toString(), /http-equiv="refresh"/)
   }
   for (const method of ['POST', 'DELETE']) {
@@ -516,7 +516,7 @@ async function routeOn(context: TestContext, parts: Partial<VerifyService>) {
     logError: (error) => logged.push(error),
     ...parts,
   }
-  const server = createVerifyServer(createVerifyApp(service, 3600).callback(), () => {})
+  const server = createVerifyServer(createVerifyApp(service).callback(), () => {})
   const { port } = await listen(server, '127.0.0.1', 0)
   context.after(() => endLater(drain(server)))
   return {

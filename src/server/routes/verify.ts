@@ -11,7 +11,7 @@ import { readOriginalRequest } from '../../proxy/original-request.ts'
 import { createHeaderReader, type RequestHeaders } from '../../proxy/request-headers.ts'
 import { sessionCookie, withoutCookie } from '../../session/cookie.ts'
 import { type KeyRing, type SessionKey, signingKey } from '../../session/key-ring.ts'
-import { mintToken } from '../../session/token.ts'
+import { mintToken, type SessionClaims } from '../../session/token.ts'
 import { type Audit, type Discretion, describeRequest } from '../audit.ts'
 import type { Seen } from '../last-seen.ts'
 import { createRefusals, type Refusals } from '../refusal.ts'
@@ -64,8 +64,8 @@ export function verifyRoute(service: VerifyService): Middleware {
         service,
         res,
         decided.allow
-          ? pages.forLatecomer(headers)
-          : refusalOf(pages, decided.reason, headers, grounds),
+          ? pages.forLatecomer(headers, () => req.headers['accept-language'])
+          : refusalOf(pages, decided.reason, headers, grounds, req),
       )
       return
     }
@@ -74,7 +74,7 @@ export function verifyRoute(service: VerifyService): Middleware {
     const decision = mints && key === undefined ? { ...decided, setSession: undefined } : decided
     const answer = decision.allow
       ? { status: 200, headers: allowHeaders(service, decision, headers, key, nowSeconds) }
-      : refusalOf(refusals, decision.reason, headers, grounds)
+      : refusalOf(refusals, decision.reason, headers, grounds, req)
     service.countDecision(decision, (performance.now() - startedAt) / 1000)
     tell(service, decision, headers, req, nowSeconds)
     end(service, res, answer)
@@ -113,7 +113,7 @@ function isPageQuestion(service: VerifyService, { page }: RequestHeaders, decisi
 }
 
 /** Asked once for each connection: its address does not change. */
-function rememberTrust(trustedProxies: Networks): (socket: Socket) => boolean {
+export function rememberTrust(trustedProxies: Networks): (socket: Socket) => boolean {
   const known = new WeakMap<Socket, boolean>()
   return (socket) => {
     const before = known.get(socket)
@@ -125,7 +125,7 @@ function rememberTrust(trustedProxies: Networks): (socket: Socket) => boolean {
 }
 
 /** What the log and the metrics of devices are told of a decision; of most of them nothing. */
-function tell(
+export function tell(
   service: VerifyService,
   decision: Decision,
   headers: RequestHeaders,
@@ -189,16 +189,18 @@ function end(service: VerifyService, res: ServerResponse, { status, headers, bod
 }
 
 /** For the page of an expired certificate it looks up, in what is remembered, when it ended. */
-function refusalOf(
+export function refusalOf(
   refusals: Refusals,
   reason: Deny['reason'],
   headers: RequestHeaders,
   grounds: Grounds,
+  req: IncomingMessage,
 ): Answer {
-  return refusals.forRequest(headers, reason, () => {
+  const endedAt = () => {
     const verdict = grounds.verifyCertificate(headers.certificate ?? '', headers.forwardedFor)
     return verdict !== 'absent' && verdict.ok ? verdict.verified.notAfter : undefined
-  })
+  }
+  return refusals.forRequest(headers, reason, endedAt, () => req.headers['accept-language'])
 }
 
 function allowHeaders(
@@ -226,12 +228,20 @@ function allowHeaders(
     if (rest !== '') raw.push('Cookie', rest)
   }
   if (setSession !== undefined && key !== undefined) {
-    const attributes = { name: service.cookieName, domain: service.cookieDomain }
-    const { claims } = setSession
-    const token = mintToken(claims, key)
-    raw.push('Set-Cookie', sessionCookie(attributes, token, claims.sessionEnd, nowSeconds))
+    raw.push('Set-Cookie', mintCookie(service, setSession.claims, key, nowSeconds))
   }
   return raw
+}
+
+/** The `Set-Cookie` of a session. */
+export function mintCookie(
+  service: Pick<VerifyService, 'cookieName' | 'cookieDomain'>,
+  claims: SessionClaims,
+  key: SessionKey,
+  nowSeconds: number,
+): string {
+  const attributes = { name: service.cookieName, domain: service.cookieDomain }
+  return sessionCookie(attributes, mintToken(claims, key), claims.sessionEnd, nowSeconds)
 }
 
 const ONLY_ASCII = /^[ -~]*$/

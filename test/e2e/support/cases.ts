@@ -937,7 +937,7 @@ const HTML: readonly HeaderLine[] = [['Accept', 'text/html']]
 const REFUSED_IN_WORDS: readonly (readonly [Request, RegExp])[] = [
   [{}, /No certificate was shown/],
   [{ credential: 'expired' }, /The certificate of this device has expired/],
-  [{ credential: 'foreign' }, /This certificate does not open here/],
+  [{ credential: 'foreign' }, /This certificate is not accepted here/],
   [{ credential: 'revoked' }, /The certificate of this device was withdrawn/],
 ]
 

@@ -35,6 +35,7 @@ export async function startCertlatch(
     CERTLATCH_PROXY: dialect,
     CERTLATCH_LISTEN: '127.0.0.1:0',
     CERTLATCH_ADMIN_LISTEN: '127.0.0.1:0',
+    CERTLATCH_PAGES_LISTEN: '127.0.0.1:0',
     CERTLATCH_PROXY_SECRET: PROXY_SECRET,
     ...(external && {
       CERTLATCH_CA_FILE: external.authorityFile,
