@@ -37,6 +37,7 @@ export const DENY_REASONS = {
   'session-malformed': ['session'],
   'session-forged': ['session'],
   'session-expired': ['session'],
+  'session-not-yet-valid': ['session'],
   'session-wrong-host': ['session'],
   'session-key-retired': ['session'],
   'session-revoked': ['session'],

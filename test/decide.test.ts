@@ -71,6 +71,13 @@ const GOOD_SESSION = cookies(sessionPair(claimsOf()))
 const FOREIGN_KEY = onlyKey(keyRingOf(9))
 const FORGED = sessionPair(claimsOf(), FOREIGN_KEY)
 const EXPIRED = sessionPair(claimsOf('leaf-good', { expiresAt: NOW_SECONDS - 1 }))
+const AHEAD = sessionPair(
+  claimsOf('leaf-good', {
+    issuedAt: NOW_SECONDS + DAY,
+    expiresAt: NOW_SECONDS + 2 * DAY,
+    sessionEnd: NOW_SECONDS + 2 * DAY,
+  }),
+)
 
 const policyOf = (access: Access, ...allowedOrigins: readonly string[]): Policy => ({
   ...CLOSED_POLICY,
@@ -283,6 +290,12 @@ describe('every way out', () => {
     ],
     ['a token of another key closes', 'session-forged', 'session', { fields: cookies(FORGED) }],
     ['a session that has ended closes', 'session-expired', 'session', { fields: cookies(EXPIRED) }],
+    [
+      'a session of a clock that was ahead closes',
+      'session-not-yet-valid',
+      'session',
+      { fields: cookies(AHEAD) },
+    ],
     [
       'a session of another host closes',
       'session-wrong-host',

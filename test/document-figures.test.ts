@@ -19,7 +19,7 @@ const FIGURES: readonly (readonly [document: string, says: string, constant: str
   ['docs/ca.md', 'The CA lasts ten years', 'const AUTHORITY_DAYS = 3653'],
   ['docs/configuration.md', 'more than twice a second', 'const POLL_MILLISECONDS = 400'],
   ['ARCHITECTURE.md', 'every 0.4 seconds', 'const POLL_MILLISECONDS = 400'],
-  ['docs/devices.md', '397 days by default', 'const CERTIFICATE_DAYS = 397'],
+  ['docs/devices.md', '1,095 days (three years) by default', 'const CERTIFICATE_DAYS = 1_095'],
   ['docs/devices.md', 'keeps working for 14 days', 'const OVERLAP_SECONDS = 14 * 86_400'],
   ['docs/devices.md', 'confirm within five seconds', 'const TIMEOUT_MILLISECONDS = 5_000'],
   ['docs/devices.md', 'for at most 30 seconds', 'const TIMEOUT_MILLISECONDS = 30_000'],

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto'
-import { rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Certificate } from '../certificate/certificate.ts'
 import { comparableName } from '../certificate/identity.ts'
@@ -7,6 +6,7 @@ import { writePem } from '../certificate/pem.ts'
 import { deviceNameProblem, normalizeName } from '../enrollment/device-name.ts'
 import type { Device, DeviceCertificate } from '../store/device-registry.ts'
 import { MODE, makeFolder } from '../store/files.ts'
+import { removeFile } from '../store/folder.ts'
 import { readActiveSigner, readOwnAuthorities } from './authorities.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
 import { deliver } from './delivery.ts'
@@ -86,7 +86,7 @@ export async function takeBackAdded(
       await directory.writeDevice(before)
     }
     await directory.remove(directory.paths.certificateOf(certificate.serial))
-    await rm(parcel.path, { force: true })
+    await removeFile(parcel.path)
   })
 }
 

@@ -12,6 +12,7 @@ import { type RevokedCertificate, reasonNamed } from '../certificate/revocation-
 import { type Issuer, readIssuer } from '../certificate/verify.ts'
 import type { DataPaths } from '../store/data-directory.ts'
 import { describeFileError, errorCode, MODE } from '../store/files.ts'
+import { readOwnFile } from '../store/folder.ts'
 import { readRunning } from '../store/running.ts'
 import type { Directory } from './directory.ts'
 import { AdministrationError } from './problem.ts'
@@ -119,7 +120,7 @@ export async function readAuthorityKey(
 ): Promise<KeyObject> {
   let text: string
   try {
-    text = await readFile(path, 'latin1')
+    text = (await readOwnFile(path)).toString('latin1')
   } catch (error) {
     const hint =
       errorCode(error) === 'ENOENT'

@@ -1,6 +1,6 @@
-import { rename, rm } from 'node:fs/promises'
 import { completeStagedFiles, type DataPaths, dataPaths } from '../store/data-directory.ts'
-import { removeTemporaries } from '../store/files.ts'
+import { removeTemporaries, renameFile } from '../store/files.ts'
+import { removeFile } from '../store/folder.ts'
 import { acquireLock } from '../store/lock.ts'
 import { foldDead } from '../store/running.ts'
 import { withdrawUndelivered } from './delivery.ts'
@@ -78,12 +78,14 @@ async function completeAuthorityRenewal({ paths, lock }: Directory): Promise<voi
   const { nextAuthorityKey, nextAuthority, authority, authorityKey } = paths
   const next = await readTextIfThere(nextAuthority)
   if (next === undefined) {
-    if (await exists(nextAuthorityKey)) await rm(nextAuthorityKey)
+    if (await exists(nextAuthorityKey)) await removeFile(nextAuthorityKey)
     return
   }
   await lock.assertHeld()
   const isCommitted = (await readTextIfThere(authority))?.includes(next.trim()) === true
-  if (isCommitted && (await exists(nextAuthorityKey))) await rename(nextAuthorityKey, authorityKey)
-  await rm(nextAuthorityKey, { force: true })
-  await rm(nextAuthority, { force: true })
+  if (isCommitted && (await exists(nextAuthorityKey))) {
+    await renameFile(nextAuthorityKey, authorityKey)
+  }
+  await removeFile(nextAuthorityKey)
+  await removeFile(nextAuthority)
 }

@@ -1,10 +1,12 @@
-import { rename, rm } from 'node:fs/promises'
-import { dirname, resolve } from 'node:path'
+import { lstat, rm, stat } from 'node:fs/promises'
+import { basename, dirname, isAbsolute, join, resolve } from 'node:path'
 import type { Certificate } from '../certificate/certificate.ts'
 import { writePem } from '../certificate/pem.ts'
-import type { Device } from '../store/device-registry.ts'
-import { MODE, syncFolder, writeDurably } from '../store/files.ts'
-import { parseObject } from '../store/json-file.ts'
+import { isPackageFileName } from '../enrollment/file-name.ts'
+import { type Device, deviceOf } from '../store/device-registry.ts'
+import { MODE, renameFile, syncFolder, writeDurably } from '../store/files.ts'
+import { inFolder, removeFile } from '../store/folder.ts'
+import { isSerial, parseObject } from '../store/json-file.ts'
 import { type Directory, readTextIfThere } from './directory.ts'
 
 /** A package that is on its way to a person; its path is where it ends. */
@@ -41,7 +43,7 @@ export async function deliver(
 ): Promise<void> {
   const { paths } = directory
   const { serial, der } = certificate
-  const temporary = parcel && `${parcel.path}.${serial.slice(-12)}.tmp`
+  const temporary = parcel && temporaryOf(parcel.path, serial)
   const files = parcel && temporary ? [temporary, parcel.path].map((path) => resolve(path)) : []
   const note: Undelivered = { before, serial, files }
   await directory.replace(paths.undelivered, JSON.stringify(note), MODE.secret)
@@ -49,13 +51,12 @@ export async function deliver(
     const pem = writePem('CERTIFICATE', der)
     await directory.replace(paths.certificateOf(serial), pem, MODE.secret)
     if (parcel !== undefined && temporary !== undefined) {
-      await rm(temporary, { force: true })
+      await removeFile(temporary)
       await writeDurably(temporary, parcel.content, MODE.secret)
     }
     await directory.writeDevice(after)
     if (parcel !== undefined && temporary !== undefined) {
-      await rename(temporary, parcel.path)
-      await syncFolder(dirname(parcel.path))
+      await renameFile(temporary, parcel.path)
     }
     await directory.remove(paths.undelivered)
     // A note that came back after a power cut would take back what somebody uses by then.
@@ -67,18 +68,53 @@ export async function deliver(
   }
 }
 
+const temporaryOf = (path: string, serial: string): string => `${path}.${serial.slice(-12)}.tmp`
+
 /** Takes back what was entered and never handed out. */
 export async function withdrawUndelivered(directory: Directory): Promise<void> {
-  const { paths } = directory
+  const { paths, tell } = directory
   const text = await readTextIfThere(paths.undelivered)
   if (text === undefined) return
-  const note = parseObject(text) as Undelivered | undefined
+  const note = readNote(text)
   for (const file of note?.files ?? []) {
     // Its folder may be out of reach by now; what lies there opens nothing.
-    await rm(file, { force: true }).catch(() => undefined)
+    const outcome = await removePackage(directory, file).catch(() => 'gone')
+    if (outcome === 'left') {
+      tell(`left: ${file} is in a folder of another user; it opens nothing, so delete it there`)
+    }
   }
-  if (note?.before !== undefined) await takeBack(directory, note)
+  if (note !== undefined) await takeBack(directory, note)
   await directory.remove(paths.undelivered)
+}
+
+/**
+ * The note lies where the service's user can write, and root acts on it: so nothing in it counts but
+ * what a command can have written.
+ */
+function readNote(text: string): Undelivered | undefined {
+  const { before: given, serial, files } = parseObject(text) ?? {}
+  const before = deviceOf(given)
+  if (before === undefined || !isSerial(serial) || !Array.isArray(files)) return undefined
+  return { before, serial, files: files.filter((file) => isPackageOf(file, serial)) }
+}
+
+function isPackageOf(file: unknown, serial: string): file is string {
+  if (typeof file !== 'string' || !isAbsolute(file)) return false
+  const end = temporaryOf('', serial)
+  const place = file.endsWith(end) ? file.slice(0, -end.length) : file
+  return isPackageFileName(basename(place), serial)
+}
+
+/** Removes it where the owner of the data directory could do so as well. */
+async function removePackage({ paths }: Directory, file: string): Promise<'gone' | 'left'> {
+  const owner = await inFolder(paths.privateFolder, ({ path }) => stat(path))
+  return await inFolder(dirname(file), async (folder) => {
+    const path = join(folder.path, basename(file))
+    const isOurs = process.geteuid?.() !== 0 || (await stat(folder.path)).uid === owner.uid
+    if (isOurs) await rm(path, { force: true })
+    else await lstat(path)
+    return isOurs ? 'gone' : 'left'
+  })
 }
 
 async function takeBack(directory: Directory, { before, serial }: Undelivered): Promise<void> {

@@ -1,4 +1,4 @@
-import { readFile, rm, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { DataPaths } from '../store/data-directory.ts'
 import {
@@ -9,6 +9,7 @@ import {
   writeDevice,
 } from '../store/device-registry.ts'
 import { errorCode, MODE, makeFolder, replaceFile } from '../store/files.ts'
+import { readOwnFile, removeFile } from '../store/folder.ts'
 import type { Lock } from '../store/lock.ts'
 import { AdministrationError } from './problem.ts'
 
@@ -17,6 +18,7 @@ export interface Directory {
   readonly paths: DataPaths
   readonly nowSeconds: number
   readonly lock: Lock
+  readonly tell: Tell
   /** Replaces a file, unless somebody else has become the writer. */
   replace(path: string, content: string | Buffer, mode: number): Promise<void>
   remove(path: string): Promise<void>
@@ -48,6 +50,7 @@ export function directoryOf(
     paths,
     nowSeconds,
     lock,
+    tell: tellOnce,
     replace: async (path, content, mode) => {
       await makeFolder(dirname(path), MODE.secretFolder)
       await lock.assertHeld()
@@ -55,7 +58,7 @@ export function directoryOf(
     },
     remove: async (path) => {
       await lock.assertHeld()
-      await rm(path, { force: true })
+      await removeFile(path)
     },
     readDevices: () => readDevices(paths, tellOnce),
     writeDevice: async (device) => {
@@ -90,7 +93,7 @@ export function requireWhole(paths: DataPaths, { broken: [first] }: Devices): vo
 /** The file's content as text; `undefined` if there is no such file. */
 export async function readTextIfThere(path: string): Promise<string | undefined> {
   try {
-    return await readFile(path, 'utf8')
+    return (await readOwnFile(path)).toString('utf8')
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return undefined
     throw error

@@ -1,8 +1,8 @@
-import { readFile, rename } from 'node:fs/promises'
 import { commonName } from '../certificate/name.ts'
 import { writePem } from '../certificate/pem.ts'
 import type { Issuer } from '../certificate/verify.ts'
-import { describeFileError, MODE } from '../store/files.ts'
+import { describeFileError, MODE, renameFile } from '../store/files.ts'
+import { readOwnFile } from '../store/folder.ts'
 import { makeAuthority } from '../store/made-authority.ts'
 import {
   isEncryptedKey,
@@ -45,7 +45,7 @@ export async function renewAuthority(
     const { paths } = directory
     const authorities = await readOwnAuthorities(paths)
     const active = await readActiveSigner(paths, authorities, passphrase, directory.nowSeconds)
-    const activeKey = await readFile(paths.authorityKey, 'latin1')
+    const activeKey = (await readOwnFile(paths.authorityKey)).toString('latin1')
     const made = makeAuthority(
       { commonName, days, passphrase: isEncryptedKey(activeKey) ? passphrase : undefined },
       nowSeconds,
@@ -90,7 +90,7 @@ function requireNewName({ certificate }: Issuer, others: readonly Issuer[]): voi
 async function completeRenewal({ paths, lock, remove }: Directory): Promise<void> {
   try {
     await lock.assertHeld()
-    await rename(paths.nextAuthorityKey, paths.authorityKey)
+    await renameFile(paths.nextAuthorityKey, paths.authorityKey)
     await remove(paths.nextAuthority)
   } catch (error) {
     throw new AdministrationError(

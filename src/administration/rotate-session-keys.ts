@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
 import { type KeyRing, readKeyRing, writeKey } from '../session/key-ring.ts'
 import type { DataPaths } from '../store/data-directory.ts'
 import { describeFileError, MODE } from '../store/files.ts'
+import { readOwnFile } from '../store/folder.ts'
 import { readRunning } from '../store/running.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
 import { readTextIfThere } from './directory.ts'
@@ -89,7 +89,7 @@ async function longestTtl({ running }: DataPaths, ttlSeconds: number): Promise<n
 async function readKeys(path: string): Promise<KeyRing> {
   let text: string
   try {
-    text = await readFile(path, 'utf8')
+    text = (await readOwnFile(path)).toString('utf8')
   } catch (error) {
     throw new AdministrationError(
       `${path} ${describeFileError(error)}: certlatch init makes the first session key`,

@@ -1,4 +1,5 @@
 import { access, constants, readFile } from 'node:fs/promises'
+import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { ParseArgsConfig } from 'node:util'
 import { type Added, takeBackAdded } from '../administration/add-device.ts'
@@ -18,9 +19,13 @@ import { describeFileError } from '../store/files.ts'
 import { choiceFlag, daysFlag, textFlag } from './arguments.ts'
 import type { Invocation } from './command.ts'
 import { authorityPassphrase, changeOf } from './own-authority.ts'
-import { day } from './words.ts'
+import { day, shellWord } from './words.ts'
 
-const CERTIFICATE_DAYS = 397
+/**
+ * Three years: public CAs' limit of 397 days is for server certificates, and a lost device is revoked
+ * within a second however long its certificate lasts.
+ */
+const CERTIFICATE_DAYS = 1_095
 const MOST_DAYS = 3_653
 
 export const ISSUE_OPTIONS = {
@@ -50,8 +55,28 @@ export const ISSUE_HELP = `      --days N       how long the certificate lasts, 
 export interface Place {
   readonly handOut: 'file' | 'print'
   readonly folder: string
-  /** From whose container a person has to fetch it. */
-  readonly composeService: string | undefined
+  /** How a person fetches it from the container that this is; `undefined` outside of one. */
+  readonly container: Container | undefined
+}
+
+/** The words before a copy and before a command in a container, and what they call it. */
+interface Container {
+  readonly program: 'docker compose' | 'docker' | 'podman'
+  readonly name: string
+}
+
+/** A container has its short id as host name, unless another was chosen for it. */
+const SHORT_ID = /^[0-9a-f]{12}$/
+
+/** `container` is what podman sets, systemd reads and our image says of itself. */
+function containerOf(
+  { environment }: Invocation,
+  { composeService }: Config,
+): Container | undefined {
+  if (composeService !== undefined) return { program: 'docker compose', name: composeService }
+  const { container } = environment
+  if (container !== 'docker' && container !== 'podman') return undefined
+  return { program: container, name: SHORT_ID.test(hostname()) ? hostname() : 'CONTAINER' }
 }
 
 /**
@@ -60,20 +85,20 @@ export interface Place {
  */
 async function placeOf(invocation: Invocation, config: Config): Promise<Place> {
   const out = textFlag(invocation, 'out')
-  const { composeService } = config
+  const container = containerOf(invocation, config)
   if (out === '') throw new AdministrationError('--out is empty: expected a folder, or -', 2)
   if (out === '-' && invocation.flags['json'] === true) {
     throw new AdministrationError('--json does not go with --out -: the package goes there', 2)
   }
-  if (out === '-') return { handOut: 'print', folder: '.', composeService }
+  if (out === '-') return { handOut: 'print', folder: '.', container }
   if (out !== undefined) {
-    return { handOut: 'file', folder: out.replace(/(?<=.)\/+$/, ''), composeService }
+    return { handOut: 'file', folder: out.replace(/(?<=.)\/+$/, ''), container }
   }
   const folder =
-    composeService !== undefined && !(await isWritable('.'))
+    container !== undefined && !(await isWritable('.'))
       ? join(dataPaths(config.dataDir).privateFolder, 'packages')
       : '.'
-  return { handOut: 'file', folder, composeService }
+  return { handOut: 'file', folder, container }
 }
 
 async function isWritable(path: string): Promise<boolean> {
@@ -190,21 +215,21 @@ function tellNext(
   { terminal }: Invocation,
   path: string,
   password: string | undefined,
-  { composeService }: Place,
+  { container }: Place,
 ): void {
   if (password !== undefined) {
     terminal.tell('the password is not kept: type it where the package is imported')
   }
-  if (composeService !== undefined) {
+  if (container !== undefined) {
+    const { program, name } = container
     const place = resolve(path)
-    terminal.tell('next, outside of the container: bring the package out, and delete it in there')
-    terminal.print(`docker compose cp ${shellWord(`${composeService}:${place}`)} .`)
-    terminal.print(`docker compose exec ${composeService} rm ${shellWord(place)}`)
+    const whose = name === 'CONTAINER' ? ` (CONTAINER is its name in ${program} ps)` : ''
+    terminal.tell(
+      `next, outside of the container${whose}: bring the package out, and delete it in there`,
+    )
+    terminal.print(`${program} cp ${shellWord(`${name}:${place}`)} .`)
+    terminal.print(`${program} exec ${name} rm ${shellWord(place)}`)
     return
   }
   terminal.tell('next: bring the package to the device, import it, and delete it here')
 }
-
-/** As a shell takes it for one word. */
-const shellWord = (text: string): string =>
-  /^[\w./:@%+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`

@@ -13,6 +13,7 @@ import { verifyCertificate } from '../certificate/verify.ts'
 import type { Config } from '../config/config.ts'
 import { describeFileError } from '../store/files.ts'
 import type { ExitCode, Invocation } from './command.ts'
+import { confirmDevice } from './confirming.ts'
 import { ISSUE_OPTIONS } from './issuing.ts'
 import { changeOf } from './own-authority.ts'
 import { day } from './words.ts'
@@ -39,6 +40,7 @@ export async function register(
     const end = entered.certificates.at(-1)?.notAfter ?? 0
     terminal.print(`"${entered.name}" may enter until ${day(end)}`)
   }
+  await confirmDevice(invocation, config)
   return 0
 }
 

@@ -46,3 +46,7 @@ export function table(rows: readonly (readonly string[])[]): string {
 
 /** Marks that sit on a letter, and what joins emoji, take no place of their own. */
 const width = (text: string): number => [...text.replace(/\p{M}|\p{Cf}/gu, '')].length
+
+/** As a shell takes it for one word. */
+export const shellWord = (text: string): string =>
+  /^[\w./:@%+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`

@@ -1,6 +1,6 @@
 import { hostname } from 'node:os'
 import { describeFileError } from '../store/files.ts'
-import { machineIdentity } from '../store/lock-holder.ts'
+import { isOtherBoot, machineIdentity } from '../store/lock-holder.ts'
 import {
   type RunningState,
   readLastSeen,
@@ -8,10 +8,12 @@ import {
   runningId,
   writeRunning,
 } from '../store/running.ts'
+import { FRESH_SECONDS, labelOf } from '../store/running-standing.ts'
 import type { TrustStore } from '../store/trust-store.ts'
 import type { LastSeen } from './last-seen.ts'
 import type { Log } from './log.ts'
 import { lowestNumber } from './readiness.ts'
+import { StartError } from './start-error.ts'
 
 /** What this process says of itself to the commands: `private/running/<id>.json`. */
 export interface RunningFile {
@@ -49,6 +51,7 @@ const loaded = ({ current }: TrustStore) => ({
   crlNumber: lowestNumber(current),
   blocksNumber: current.blocks.number,
   keySet: current.keyRing.fingerprint,
+  ...(current.devicesFingerprint !== undefined && { devices: current.devicesFingerprint }),
 })
 
 const described = (problems: readonly string[]): Pick<RunningState, 'problems'> =>
@@ -62,16 +65,39 @@ const described = (problems: readonly string[]): Pick<RunningState, 'problems'> 
 
 const WRITE_MILLISECONDS = 10_000
 
+/**
+ * Throws a StartError beside a service that has the same host name and address on another machine:
+ * commands could not tell the two apart, and take the one for the other's successor.
+ */
+export async function requireOwnName(folder: string, listen: string): Promise<void> {
+  const host = hostname()
+  const identity = await machineIdentity()
+  // What cannot be read is told by whoever needs it.
+  const services = await readRunning(folder).catch(() => [])
+  const twin = services.find(
+    ({ state, isFresh }) =>
+      isFresh &&
+      labelOf(state) === labelOf({ listen, host }) &&
+      isOtherBoot(state.identity, identity),
+  )
+  if (twin === undefined) return
+  const seconds = Math.ceil(FRESH_SECONDS - Math.abs(twin.ageSeconds))
+  throw new StartError([
+    `a service on another machine uses this data directory under the same host name, ${host}, and the same address, ${listen}: give each machine a host name of its own (HOST_NAME in .env for docker-compose.yml). If it was this machine before it was started again, start in ${seconds} seconds`,
+  ])
+}
+
 /** Takes over what was last seen before a restart, and keeps the file up to date from then on. */
 export async function openRunningFile(options: RunningFileOptions): Promise<RunningFile> {
   const { folder, listen, version, trust, lastSeen, log, nowSeconds } = options
   const host = hostname()
+  const identity = await machineIdentity()
   // Two containers may have one host name; a restart in the same one finds its file again.
-  const id = runningId(`${host} ${(await machineIdentity()) ?? ''}`, listen)
+  const id = runningId(`${host} ${identity ?? ''}`, listen)
   const startedAt = nowSeconds()
   const before = await readRunning(folder).catch(() => [])
-  // Of one that runs, or has just been killed: commands wait for that one until this one listens.
-  let isAnothers = before.some((service) => service.id === id && service.isFresh)
+  // Of one that runs, stands still or has just been killed: commands go by that one until this one listens.
+  let isAnothers = before.some((service) => service.id === id && !service.hasEnded)
   let problem: string | undefined
   let underWay: Promise<void> = Promise.resolve()
 
@@ -80,6 +106,8 @@ export async function openRunningFile(options: RunningFileOptions): Promise<Runn
     listen,
     host,
     version,
+    pid: process.pid,
+    ...(identity !== undefined && { identity }),
     startedAt,
     stoppedAt,
     ...loaded(trust),

@@ -13,7 +13,7 @@ import { createTally } from './metrics.ts'
 import { observe } from './observe.ts'
 import { makeFirstFiles, warnOfFiles } from './open-files.ts'
 import { readiness } from './readiness.ts'
-import { openRunningFile, type RunningFile } from './running-file.ts'
+import { openRunningFile, type RunningFile, requireOwnName } from './running-file.ts'
 import { watchAge } from './watch-age.ts'
 
 /** What the process gives the service. */
@@ -44,6 +44,11 @@ export async function startService(options: StartOptions): Promise<RunningServic
   const nowSeconds = () => Math.floor(now() / 1000)
   for (const warning of options.warnings) log.warn(warning)
   await makeFirstFiles(config, nowSeconds(), log)
+  const { host, port } = config.listen
+  const listen = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+  const { running: folder } = dataPaths(config.dataDir)
+  // A port that the system chooses is no one else's.
+  if (port !== 0) await requireOwnName(folder, listen)
 
   const tally = createTally()
   const lastSeen = createLastSeen()
@@ -64,17 +69,15 @@ export async function startService(options: StartOptions): Promise<RunningServic
   const admin = createHttpServer(
     createAdminApp(observation.operations, createErrorLog(log)).callback(),
   )
-  const openFile = async (listen: string) => {
+  const openFile = async (address: string) => {
     running = await openRunningFile({
-      folder: dataPaths(config.dataDir).running,
-      ...{ listen, version, trust, lastSeen, log, nowSeconds },
+      ...{ folder, listen: address, version, trust, lastSeen, log, nowSeconds },
       sessionTtlSeconds: config.sessionTtlSeconds,
     })
   }
-  const { host, port } = config.listen
   // Before it answers anybody: a revocation that does not wait for it yet is read right behind.
   if (port !== 0) {
-    await openFile(host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`)
+    await openFile(listen)
     await trust.refresh()
   }
   const addresses = await openListeners(gate, admin, config, running)

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { readFile as readFileCallback } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -160,8 +161,20 @@ export function sortEntries(
 
 function readDevice(id: string, text: string): Device | undefined {
   const entry = parseObject(text)
-  if (entry === undefined || entry['schemaVersion'] !== SCHEMA_VERSION) return undefined
-  const { name, owner, certificates } = entry
+  return entry?.['schemaVersion'] === SCHEMA_VERSION ? readFields(id, entry) : undefined
+}
+
+/** The device that a value is, as another file may hold one; `undefined`: it is none. */
+export function deviceOf(value: unknown): Device | undefined {
+  const fields = (value ?? {}) as Record<string, unknown>
+  const { id } = fields
+  return typeof id === 'string' && ENTRY.test(`${id}.json`) ? readFields(id, fields) : undefined
+}
+
+function readFields(
+  id: string,
+  { name, owner, certificates }: Readonly<Record<string, unknown>>,
+): Device | undefined {
   if (typeof name !== 'string' || !isPrintableName(name)) return undefined
   if (owner !== undefined && (typeof owner !== 'string' || !isPrintableName(owner))) {
     return undefined
@@ -232,6 +245,21 @@ async function listFolder(folder: string): Promise<readonly string[]> {
     if (errorCode(error) === 'ENOENT') return []
     throw error
   }
+}
+
+/**
+ * Equal for two readings exactly if they found the same, and the same certificate was under way: so a
+ * service can say which registry it has.
+ */
+export function registryFingerprint(
+  files: ReadonlyMap<string, string>,
+  undelivered: string | undefined,
+): string {
+  const hash = createHash('sha256').update(JSON.stringify(undelivered ?? null))
+  for (const [name, text] of [...files].sort(([one], [other]) => (one < other ? -1 : 1))) {
+    hash.update(`${name} ${text.length} ${text}`)
+  }
+  return hash.digest('base64url')
 }
 
 /** Adds or replaces the entry `<id>.json`, atomically. */

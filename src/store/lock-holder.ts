@@ -96,8 +96,18 @@ export async function machineIdentity(): Promise<string | undefined> {
   }
 }
 
+/** Whether the host name is the same, and its machine has been started again between the two. */
+export function isOtherBoot(identity: string | undefined, other: string | undefined): boolean {
+  if (identity === undefined || other === undefined) return false
+  const [one, two] = [identity, other].map((text) => /^(.*) (\S+) \S+$/.exec(text) ?? [])
+  return one?.[1] !== undefined && one[1] === two?.[1] && one[2] !== two[2]
+}
+
 /** Whether it surely is; a process of another machine may always live. */
-export function isProcessGone({ pid, identity }: Holder, ownIdentity: string | undefined): boolean {
+export function isProcessGone(
+  { pid, identity }: { readonly pid?: number | undefined; readonly identity?: string | undefined },
+  ownIdentity: string | undefined,
+): boolean {
   if (pid === undefined || identity === undefined || identity !== ownIdentity) return false
   try {
     process.kill(pid, 0)

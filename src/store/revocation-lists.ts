@@ -72,16 +72,23 @@ export function readListSource(
     .map((one) => `${told(one)}; it is ignored`)
   const leftOut = refused.filter(({ foreign }) => !foreign).map(told)
   const problems: string[] = []
+  let kept = 0
   for (const issuer of issuers) {
     const problem = listProblem(issuer, byIssuer, previous?.newestLists, isOwn)
     const inForce = previous?.trust.revocationLists.get(issuer.keyHash)
     if (problem === undefined) continue
     if (inForce === undefined) {
       problems.push(`${name} ${problem}`)
-    } else {
-      byIssuer.set(issuer.keyHash, inForce)
-      leftOut.push(`${name} ${problem}`)
+      continue
     }
+    // What cannot be read has told why there is none.
+    if (byIssuer.has(issuer.keyHash) || leftOut.length === 0) leftOut.push(`${name} ${problem}`)
+    byIssuer.set(issuer.keyHash, inForce)
+    kept += 1
+  }
+  // A file of which nothing counts is refused like any other.
+  if (kept === issuers.length) {
+    return { value: { byIssuer, read, warnings, leftOut: [] }, problems: [...leftOut, ...problems] }
   }
   return { value: { byIssuer, read, warnings, leftOut }, problems }
 }
@@ -125,7 +132,7 @@ function readListBlocks(
     return lists.map((der) => readRevocationList(der, issuers))
   }
   const blocks = readPemFile(content.toString('latin1'))
-  if (!blocks.some(({ label }) => label === PEM_LABEL)) return undefined
+  if (!blocks.some(({ label, der }) => label === PEM_LABEL && der)) return undefined
   return blocks.map(({ label, der }, index) => {
     const refuse = (problem: string, foreign: boolean): ReadRevocationList => ({
       ok: false,

@@ -20,6 +20,9 @@ export interface RunningState {
   readonly listen: string
   readonly host: string
   readonly version: string
+  /** Its process, as in a lock: the number means that process only where the identity is the same. */
+  readonly pid?: number
+  readonly identity?: string
   readonly startedAt: number
   /** `undefined`: it has not been told to stop. */
   readonly stoppedAt: number | undefined
@@ -27,6 +30,8 @@ export interface RunningState {
   readonly crlNumber: string | undefined
   readonly blocksNumber: number
   readonly keySet: string
+  /** The fingerprint of the device registry; absent: it has none, or has not said. */
+  readonly devices?: string
   /** How long its sessions live; `undefined`: it has not said. */
   readonly sessionTtlSeconds?: number
   /** Why it does not take over the files as they are now; absent: it has. */
@@ -40,6 +45,7 @@ export function parseRunningState(text: string): RunningState | undefined {
   if (fields?.['schemaVersion'] !== 1) return undefined
   const { listen, host, version, startedAt, stoppedAt, crlNumber, blocksNumber, keySet } = fields
   const ttl = fields['sessionTtlSeconds']
+  const { pid, identity, devices } = fields
   return isText(listen) &&
     isText(host) &&
     isText(version) &&
@@ -51,6 +57,9 @@ export function parseRunningState(text: string): RunningState | undefined {
     ? {
         ...{ schemaVersion: 1, listen, host, version, startedAt, stoppedAt, crlNumber },
         ...{ blocksNumber, keySet, lastSeen: readSeen(fields['lastSeen']) },
+        ...(isTime(pid) && pid > 0 && { pid }),
+        ...(isText(identity) && { identity }),
+        ...(isText(devices) && { devices }),
         ...(isTime(ttl) && { sessionTtlSeconds: ttl }),
         ...readProblems(fields['problems']),
       }

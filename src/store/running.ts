@@ -3,7 +3,10 @@ import { open, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { errorCode, MODE, makeFolder, replaceFile } from './files.ts'
+import { removeFile } from './folder.ts'
 import type { Lock } from './lock.ts'
+import { machineIdentity } from './lock-holder.ts'
+import { FORGOTTEN_SECONDS, judge, labelOf, type Standing } from './running-standing.ts'
 import {
   joinLastSeen,
   latest,
@@ -16,19 +19,13 @@ import {
 export type { RunningState, SeenCertificate } from './running-state.ts'
 
 /** What a service has written about itself. */
-export interface RunningService {
+export interface RunningService extends Standing {
   readonly id: string
   readonly state: RunningState
-  /** By the folder's own clock. */
-  readonly ageSeconds: number
-  /** Whether it runs, as far as one can know. */
-  readonly isFresh: boolean
   /** Another one after each writing. */
   readonly version: string
 }
 
-const FRESH_SECONDS = 30
-const FORGOTTEN_SECONDS = 86_400
 const ABANDONED_SECONDS = 3_600
 const MOST_REMEMBERED = 20_000
 const POLL_MILLISECONDS = 50
@@ -51,7 +48,8 @@ export async function writeRunning(folder: string, id: string, state: RunningSta
 /** What all services of a folder have written; what is no such file is passed over. */
 export async function readRunning(folder: string): Promise<readonly RunningService[]> {
   const files = await readStates(folder, new Map())
-  return files.length === 0 ? [] : judgeAges(files, await folderClock(folder))
+  if (files.length === 0) return []
+  return judge(files, await folderClock(folder), await machineIdentity())
 }
 
 /** When each certificate was last let in, by all services that there are and ever were. */
@@ -66,8 +64,9 @@ export async function foldDead(folder: string, lock: Lock): Promise<void> {
   const names = await listIfThere(folder)
   if (!names.some((name) => STATE_FILE.test(name) || TEMPORARY_FILE.test(name))) return
   const clock = await folderClock(folder)
-  const dead = judgeAges(await readStates(folder, new Map()), clock).filter(
-    ({ state, ageSeconds }) => state.stoppedAt !== undefined || ageSeconds > FORGOTTEN_SECONDS,
+  const dead = (await readStates(folder, new Map())).filter(
+    ({ state, writtenAt }) =>
+      state.stoppedAt !== undefined || (clock - writtenAt) / 1000 > FORGOTTEN_SECONDS,
   )
   await lock.assertHeld()
   if (dead.length > 0) {
@@ -85,7 +84,7 @@ export async function foldDead(folder: string, lock: Lock): Promise<void> {
     )
     for (const { path, version } of dead) {
       // A service may have started again meanwhile.
-      if ((await versionOf(path)) === version) await rm(path, { force: true })
+      if ((await versionOf(path)) === version) await removeFile(path)
     }
   }
   await removeAbandoned(folder, names, clock)
@@ -101,7 +100,7 @@ async function removeAbandoned(
     const path = join(folder, name)
     const found = await stat(path).catch(() => undefined)
     if (found !== undefined && clock - found.mtimeMs > ABANDONED_SECONDS * 1000) {
-      await rm(path, { force: true })
+      await removeFile(path)
     }
   }
 }
@@ -115,13 +114,22 @@ export interface RunningConfirmation {
   readonly missing: readonly string[]
   /** Why not, each with its service in front, where that has said so. */
   readonly problems: readonly string[]
-  /** They have fallen silent without a word, and were not waited for. */
-  readonly dead: readonly string[]
+  /** They have fallen silent, are not known to have ended, and were not waited for. */
+  readonly silent: readonly SilentService[]
+}
+
+interface SilentService {
+  readonly name: string
+  readonly label: string
+  /** Whether it had confirmed before. */
+  readonly hasIt: boolean
 }
 
 export interface AwaitOptions {
   readonly timeoutMilliseconds: number
   readonly pollMilliseconds?: number
+  /** Labels of services that are gone, as someone has said; it counts for those that are silent. */
+  readonly forgotten?: readonly string[]
   /** A clock that never jumps, in milliseconds. */
   readonly now?: () => number
   readonly sleep?: (milliseconds: number) => Promise<unknown>
@@ -133,29 +141,38 @@ export async function awaitRunning(
   isConfirmed: (state: RunningState) => boolean | Promise<boolean>,
   options: AwaitOptions,
 ): Promise<RunningConfirmation> {
-  const { timeoutMilliseconds, pollMilliseconds = POLL_MILLISECONDS } = options
+  const { timeoutMilliseconds, pollMilliseconds = POLL_MILLISECONDS, forgotten = [] } = options
   const { now = () => performance.now(), sleep = wait } = options
   const begun = now()
   const known = new Map<string, StateFile>()
+  const machine = await machineIdentity()
   let clock: number | undefined
   for (;;) {
     const files = await readStates(folder, known)
-    if (files.length === 0) return { confirmed: [], missing: [], problems: [], dead: [] }
+    if (files.length === 0) return { confirmed: [], missing: [], problems: [], silent: [] }
     clock ??= (await folderClock(folder)) - (now() - begun)
-    const services = judgeAges(files, clock + (now() - begun))
+    const services = judge(files, clock + (now() - begun), machine).filter(
+      ({ hasEnded, isFresh, state }) =>
+        isFresh || !(hasEnded || forgotten.includes(labelOf(state))),
+    )
+    const answers = await Promise.all(services.map(({ state }) => isConfirmed(state)))
+    const having = new Set(services.filter((_, index) => answers[index] === true))
     const fresh = services.filter(({ isFresh }) => isFresh)
-    const answers = await Promise.all(fresh.map(({ state }) => isConfirmed(state)))
-    const missing = fresh.filter((_, index) => answers[index] !== true)
+    const missing = fresh.filter((service) => !having.has(service))
     if (missing.length === 0 || now() - begun >= timeoutMilliseconds) {
       return {
-        confirmed: fresh.filter((service) => !missing.includes(service)).map(nameOf),
+        confirmed: fresh.filter((service) => having.has(service)).map(nameOf),
         missing: missing.map(nameOf),
         problems: missing.flatMap((service) =>
           (service.state.problems ?? []).map((problem) => `${nameOf(service)}: ${problem}`),
         ),
-        dead: services
-          .filter(({ state, isFresh }) => !isFresh && state.stoppedAt === undefined)
-          .map(nameOf),
+        silent: services
+          .filter(({ isFresh }) => !isFresh)
+          .map((service) => ({
+            name: nameOf(service),
+            label: labelOf(service.state),
+            hasIt: having.has(service),
+          })),
       }
     }
     await sleep(pollMilliseconds)
@@ -214,18 +231,6 @@ async function readState(
 async function versionOf(path: string): Promise<string | undefined> {
   const found = await stat(path).catch(() => undefined)
   return found && `${found.ino} ${found.mtimeMs}`
-}
-
-function judgeAges(
-  files: readonly StateFile[],
-  clock: number,
-): readonly (RunningService & StateFile)[] {
-  return files.map((file) => {
-    const ageSeconds = (clock - file.writtenAt) / 1000
-    // A time to come is of a clock that has been set back since.
-    const isYoung = Math.abs(ageSeconds) < FRESH_SECONDS
-    return { ...file, ageSeconds, isFresh: isYoung && file.state.stoppedAt === undefined }
-  })
 }
 
 async function readRemembered(folder: string): Promise<readonly SeenCertificate[]> {

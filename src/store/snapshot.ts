@@ -4,7 +4,12 @@ import { type Issuer, readIssuer } from '../certificate/verify.ts'
 import type { Policy } from '../policy/policy.ts'
 import { type KeyRing, readKeyRing } from '../session/key-ring.ts'
 import { type Blocks, NO_BLOCKS, readBlocks } from './blocks.ts'
-import { type DeviceRegistry, deviceKey, readRegistry } from './device-registry.ts'
+import {
+  type DeviceRegistry,
+  deviceKey,
+  readRegistry,
+  registryFingerprint,
+} from './device-registry.ts'
 import { isSerial, parseObject } from './json-file.ts'
 import { type ListAge, newestAges, type ReadLists, readListSource } from './revocation-lists.ts'
 import { type PolicySource, type ReadRules, readPolicySource, unknownHolders } from './rules.ts'
@@ -15,6 +20,8 @@ export interface Snapshot {
   readonly keyRing: KeyRing
   /** `undefined` with an external CA, whose certificates name their holders themselves. */
   readonly registry: DeviceRegistry | undefined
+  /** As commands make it of the same files; `undefined` without a registry. */
+  readonly devicesFingerprint: string | undefined
   readonly blocks: Blocks
   readonly policy: Policy
   /** From which the policy is; kept while its file stays the same. */
@@ -113,6 +120,8 @@ export function compileSnapshot(
       trust,
       keyRing: keys.ring,
       registry: registry?.registry,
+      devicesFingerprint:
+        sources.devices && registryFingerprint(sources.devices.files, undelivered.value),
       blocks: blocks.value,
       policy: policy.value.policy,
       rules: policy.value,

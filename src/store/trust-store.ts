@@ -48,12 +48,13 @@ export async function openTrustStore(
   files: TrustFiles,
   events: TrustEvents,
 ): Promise<OpenedTrustStore> {
+  const begun = performance.now()
   const seen = await lookAtFiles(filePaths(files), files.devices?.path, undefined)
   const read = await readSources(files)
   if (!read.ok) return { ok: false, problems: read.problems }
   const compiled = compileSnapshot(read.sources, files.staleRevocationList, undefined)
   if (!compiled.ok) return compiled
-  return { ok: true, store: watch(files, events, compiled.snapshot, seen, read.sources) }
+  return { ok: true, store: watch(files, events, compiled.snapshot, { seen, begun }, read.sources) }
 }
 
 /** What is in force, and how other files come to be. */
@@ -101,16 +102,17 @@ function watch(
   files: TrustFiles,
   events: TrustEvents,
   first: Snapshot,
-  firstLook: Look,
+  firstLook: { readonly seen: Look; readonly begun: number },
   firstSources: Sources,
 ): TrustStore {
   const held = holdSnapshot(files.staleRevocationList, events, first, firstSources)
   let problems = first.problems
-  let seen = firstLook
+  let { seen } = firstLook
   let readDigest = digest({ ok: true, sources: firstSources })
   let underWay: Promise<void> = Promise.resolve()
   let lookingSince: number | undefined
-  let lookedAt = performance.now()
+  // When it began: what it has not come to yet may change, or this process stand still, before it ends.
+  let lookedAt = firstLook.begun
   let hanging = false
 
   const report = (found: readonly string[]) => {
@@ -133,8 +135,10 @@ function watch(
     lookAgain().catch((error) => report([`the files could not be read again: ${String(error)}`]))
   // One look after another: one that is under way may have read before the caller's change.
   const refresh = (): Promise<void> => {
-    underWay = underWay.then(safely).then(() => {
-      lookedAt = performance.now()
+    underWay = underWay.then(async () => {
+      const begun = performance.now()
+      await safely()
+      lookedAt = begun
     })
     return underWay
   }

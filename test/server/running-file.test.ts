@@ -1,13 +1,21 @@
 import assert from 'node:assert/strict'
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { signOut } from '../../src/administration/block-certificate.ts'
+import type { StartError } from '../../src/server/start-error.ts'
 import { dataPaths } from '../../src/store/data-directory.ts'
+import { registryFingerprint } from '../../src/store/device-registry.ts'
 import { machineIdentity } from '../../src/store/lock-holder.ts'
-import { readLastSeen, runningId } from '../../src/store/running.ts'
+import {
+  type RunningState,
+  readLastSeen,
+  runningId,
+  writeRunning,
+} from '../../src/store/running.ts'
 import { parseRunningState } from '../../src/store/running-state.ts'
+import { freePort } from '../support/free-port.ts'
 import {
   addTestDevice,
   makeAuthority,
@@ -49,7 +57,8 @@ test('A service says where it listens, what it has in force and since when', asy
       ...{ schemaVersion: 1, listen: `127.0.0.1:${service.port}`, host: '', keySet, crlNumber },
       sessionTtlSeconds: 3600,
       ...{ version: '0.0.0-test', startedAt: NOON_SECONDS, stoppedAt: undefined },
-      ...{ blocksNumber: 0, lastSeen: [] },
+      ...{ blocksNumber: 0, lastSeen: [], pid: process.pid, identity: await machineIdentity() },
+      devices: registryFingerprint(new Map(), undefined),
     },
   )
 })
@@ -143,4 +152,39 @@ test('Where it cannot be written the service serves, and says so', async (contex
   assert.equal(told.length, 1)
   assert.deepEqual(await readFile(running, 'utf8'), '')
   assert.ok((await readdir(dataDir)).includes('private'))
+})
+
+test('Beside a service of the same name and address on another machine none starts', async (context) => {
+  const dataDir = await temporaryFolder()
+  const { running } = dataPaths(dataDir)
+  const listen = `127.0.0.1:${await freePort()}`
+  const settings = { CERTLATCH_LISTEN: listen }
+  const [, boot, space] = present(await machineIdentity()).split(' ')
+  const other = (boot: string | undefined, changes: Partial<RunningState> = {}) =>
+    writeRunning(running, runningId('other', listen), {
+      ...{ schemaVersion: 1, listen, host: hostname(), version: '0', startedAt: 1, keySet: '0' },
+      ...{ stoppedAt: undefined, crlNumber: '1', blocksNumber: 0, lastSeen: [] },
+      ...{ pid: 1, identity: `${hostname()} ${boot} ${space}` },
+      ...changes,
+    })
+  await other('another')
+  await assert.rejects(startTestService(context, { dataDir, settings }), (error: StartError) => {
+    const [problem = '', ...more] = error.problems
+    assert.match(problem, /under the same host name, .*HOST_NAME in \.env .* start in \d+ seconds$/)
+    return more.length === 0
+  })
+  for (const harmless of [
+    () => other(boot),
+    () => other('another', { host: 'attic' }),
+    () => other('another', { listen: '127.0.0.1:1' }),
+    () => other('another', { stoppedAt: 2 }),
+    async () => {
+      await other('another')
+      const then = Date.now() / 1000 - 40
+      await utimes(join(running, `${runningId('other', listen)}.json`), then, then)
+    },
+  ]) {
+    await harmless()
+    await (await startTestService(context, { dataDir, settings })).stop()
+  }
 })

@@ -6,6 +6,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { deviceKey } from '../../src/store/device-registry.ts'
 import type { Lock } from '../../src/store/lock.ts'
+import { machineIdentity } from '../../src/store/lock-holder.ts'
 import {
   awaitRunning,
   foldDead,
@@ -16,6 +17,7 @@ import {
   type SeenCertificate,
   writeRunning,
 } from '../../src/store/running.ts'
+import { labelOf } from '../../src/store/running-standing.ts'
 import { joinLastSeen, parseRunningState } from '../../src/store/running-state.ts'
 import { present, temporaryFolder } from '../support/service.ts'
 
@@ -325,7 +327,7 @@ const NOTHING = async () => undefined
 
 test('Without a service that runs nothing is waited for', async () => {
   const folder = await runningFolder()
-  const expected = { confirmed: [], missing: [], problems: [], dead: [], pauses: 0 }
+  const expected = { confirmed: [], missing: [], problems: [], silent: [], pauses: 0 }
   assert.deepEqual(await awaitNumber2(folder, NOTHING), expected)
   await writeRunning(folder, ID, { ...state, stoppedAt: 1 })
   assert.deepEqual(await awaitNumber2(folder, NOTHING), expected)
@@ -345,7 +347,7 @@ test('As soon as every service that runs has confirmed, waiting is over', async 
   ])
   assert.deepEqual(
     { ...outcome, confirmed: [] },
-    { confirmed: [], missing: [], problems: [], dead: [], pauses: 4 },
+    { confirmed: [], missing: [], problems: [], silent: [], pauses: 4 },
   )
 })
 
@@ -357,7 +359,7 @@ test('Who does not confirm in time is named', async () => {
     confirmed: ['127.0.0.1:9180 on nas'],
     missing: ['127.0.0.1:9280 on nas'],
     problems: [],
-    dead: [],
+    silent: [],
     pauses: 50,
   })
 })
@@ -374,7 +376,7 @@ test('Who has fallen silent is named and not waited for, nor is who stops meanwh
     confirmed: [],
     missing: [],
     problems: [],
-    dead: ['127.0.0.1:9180 on nas'],
+    silent: [{ name: '127.0.0.1:9180 on nas', label: '127.0.0.1:9180@nas', hasIt: false }],
     pauses: 1,
   })
 })
@@ -398,4 +400,73 @@ test('A service that lacks it says why, one line each, and only what a terminal 
   const outcome = await awaitNumber2(folder, NOTHING)
   assert.deepEqual(outcome.missing, ['127.0.0.1:9180 on nas'])
   assert.deepEqual(outcome.problems, ['127.0.0.1:9180 on nas: ca.crl is empty'])
+})
+
+// --- who has ended --------------------------------------------------------------------------------
+
+/** One that was silent for so long, as the only one of its name or beside another. */
+async function standing(silent: Partial<RunningState>, seconds: number, beside?: RunningState) {
+  const folder = await runningFolder()
+  await writeRunning(folder, ID, { ...state, ...silent })
+  await makeOld(pathOf(folder, ID), seconds)
+  if (beside !== undefined) await writeRunning(folder, OTHER_ID, beside)
+  const service = (await readRunning(folder)).find(({ id }) => id === ID)
+  const { isFresh, hasEnded } = present(service)
+  return isFresh ? 'runs' : hasEnded ? 'has ended' : 'is silent'
+}
+
+test('A silent service has ended where that is known, and else may run', async () => {
+  const own = present(await machineIdentity())
+  const [host = '', boot = '', space = ''] = own.split(' ')
+  const gone = { pid: 2 ** 31 - 1, identity: own }
+  const cases: readonly (readonly [string, Partial<RunningState>, number, RunningState?])[] = [
+    ['is silent', {}, 33],
+    ['is silent', {}, 86_000],
+    ['has ended', {}, 87_000],
+    ['has ended', { stoppedAt: 1 }, 1],
+    // Its process: gone, there, or of a number that means another one.
+    ['has ended', gone, 33],
+    ['has ended', gone, 1],
+    ['is silent', { ...gone, pid: process.pid }, 33],
+    ['is silent', { pid: gone.pid }, 33],
+    ['is silent', { ...gone, identity: `${host} ${boot} pid:[1]` }, 33],
+    ['is silent', { ...gone, identity: `other ${boot} ${space}` }, 33],
+    ['is silent', { ...gone, identity: 'nonsense' }, 33],
+    // Its machine was started again: that one, and not another, and not while it writes.
+    ['has ended', { ...gone, identity: `${host} other ${space}` }, 33],
+    ['has ended', { ...gone, identity: `${host} other pid:[1]` }, 33],
+    ['runs', { ...gone, identity: `${host} other ${space}` }, 1],
+    ['is silent', { ...gone, identity: `other other ${space}` }, 33],
+    // Another one answers in its place.
+    ['has ended', {}, 33, state],
+    ['is silent', {}, 33, OTHER],
+    ['is silent', {}, 33, { ...state, host: 'attic' }],
+    ['is silent', {}, 33, { ...state, stoppedAt: 1 }],
+  ]
+  for (const [expected, silent, seconds, beside] of cases) {
+    const told = JSON.stringify({ silent, seconds, beside })
+    assert.equal(await standing(silent, seconds, beside), expected, told)
+  }
+})
+
+test('A silent one counts as lacking it until it has it, has ended, or is said to be gone', async () => {
+  const folder = await runningFolder()
+  const outcome = async (forgotten: readonly string[] = []) => {
+    const confirmation = await awaitRunning(folder, ({ crlNumber }) => crlNumber === '2', {
+      timeoutMilliseconds: 0,
+      forgotten,
+    })
+    return [confirmation.missing.length, confirmation.silent.map(({ hasIt }) => hasIt)]
+  }
+  const label = labelOf(state)
+  await writeRunning(folder, ID, { ...state, crlNumber: '1' })
+  // What runs cannot be forgotten.
+  assert.deepEqual(await outcome([label]), [1, []])
+  await makeOld(pathOf(folder, ID), 40)
+  assert.deepEqual(await outcome(), [0, [false]])
+  assert.deepEqual(await outcome([labelOf(OTHER)]), [0, [false]])
+  assert.deepEqual(await outcome([label]), [0, []])
+  await writeRunning(folder, ID, { ...state, crlNumber: '2' })
+  await makeOld(pathOf(folder, ID), 40)
+  assert.deepEqual(await outcome(), [0, [true]])
 })

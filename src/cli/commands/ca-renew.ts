@@ -53,7 +53,7 @@ async function runCaRenew(invocation: Invocation): Promise<ExitCode> {
     pathsOfConfig(config),
     (state) => state.crlNumber !== undefined && BigInt(state.crlNumber) >= crlNumber,
   )
-  const isInForce = tellConfirmation(terminal, confirmation)
+  const isInForce = tellConfirmation(terminal, confirmation, 'other')
   terminal.tell(
     'next: let the proxy read public/ca.crt again, then certlatch device renew for each device before its CA ends',
   )

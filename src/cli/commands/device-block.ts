@@ -13,7 +13,7 @@ import { AdministrationError } from '../../administration/problem.ts'
 import type { Config } from '../../config/config.ts'
 import { noNames, textFlag } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
-import { tellConfirmation } from '../confirming.ts'
+import { FORGET_OPTION, forgetHelp, forgottenServices, tellConfirmation } from '../confirming.ts'
 import { changeOf, pathsOfConfig, settingsOf } from '../own-authority.ts'
 import { readOneCertificate } from '../registering.ts'
 
@@ -31,6 +31,7 @@ Options:
       --issuer CA.CRT     the certificate of the CA that has issued it
       --fingerprint HEX   its SHA-256 fingerprint, if it has been let in before
       --lift              open to it again
+${forgetHelp(26)}
 
 Example:
   $ certlatch device block --serial 4f:1c:08 --issuer intermediate-ca.crt`
@@ -43,6 +44,7 @@ export const deviceBlock: Command = {
     issuer: { type: 'string' },
     fingerprint: { type: 'string' },
     lift: { type: 'boolean' },
+    ...FORGET_OPTION,
   },
   takesPositionals: true,
   run: runDeviceBlock,
@@ -52,6 +54,7 @@ async function runDeviceBlock(invocation: Invocation): Promise<ExitCode> {
   const config = settingsOf(invocation)
   noNames(invocation)
   const pair = await pairOf(invocation, config)
+  const forgotten = await forgottenServices(invocation, pathsOfConfig(config))
   const change = changeOf(invocation, config, 'device block')
   const isLifted = invocation.flags['lift'] === true
   const { blocksNumber, hasChanged } = isLifted
@@ -63,8 +66,9 @@ async function runDeviceBlock(invocation: Invocation): Promise<ExitCode> {
   const confirmation = await awaitConfirmation(
     pathsOfConfig(config),
     (state) => state.blocksNumber >= blocksNumber,
+    forgotten,
   )
-  const isInForce = tellConfirmation(terminal, confirmation)
+  const isInForce = tellConfirmation(terminal, confirmation, isLifted ? 'other' : 'closing')
   if (!isLifted) {
     terminal.tell('not ended: a WebSocket or download that is open now')
   }

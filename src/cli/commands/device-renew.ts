@@ -1,6 +1,7 @@
 import { renewDevice } from '../../administration/renew-device.ts'
 import { durationFlag, onlyName, textFlag } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
+import { confirmDevice } from '../confirming.ts'
 import { handOut, ISSUE_HELP, ISSUE_OPTIONS, prepareIssue, undelivered } from '../issuing.ts'
 import { ownSettingsOf } from '../own-authority.ts'
 import { register } from '../registering.ts'
@@ -65,5 +66,6 @@ async function runDeviceRenew(invocation: Invocation): Promise<ExitCode> {
         : `the certificate before goes on until ${moment(othersEndAt)}; delete it from the device, some browsers go on using it`,
     )
   }
+  await confirmDevice(invocation, config)
   return 0
 }

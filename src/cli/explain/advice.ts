@@ -54,6 +54,7 @@ export const ADVICE: Readonly<Record<DenyReason, string>> = {
     'delete the cookie in the browser; if it returns, another application under the domain sets it',
   'session-forged': `${SHOW_AGAIN}; replicas need the same CERTLATCH_SESSION_KEYS_FILE`,
   'session-expired': SHOW_AGAIN,
+  'session-not-yet-valid': `check the clock of this machine, and those of replicas; then ${SHOW_AGAIN}`,
   'session-wrong-host': 'show the certificate at this host, which starts a session of its own',
   'session-key-retired': SHOW_AGAIN,
   'session-revoked': ON_PURPOSE,

@@ -2,7 +2,7 @@ import type { Preset } from '../policy.ts'
 
 /**
  * What must reach Home Assistant without a certificate, and nothing more. Facts are from the source
- * of Home Assistant 2026.2 (`requires_auth` of each view) and from recorded requests of its page.
+ * of Home Assistant 2026.11 (`requires_auth` of each view) and from recorded requests of its page.
  *
  * Closed on purpose, though other advice opens it: `/api/websocket` (the page reaches it by cookie),
  * `/auth/*` (the login, which passwords are guessed at), `/api/*` (every service and state), and

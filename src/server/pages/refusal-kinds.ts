@@ -52,6 +52,7 @@ const KINDS: Readonly<Record<DenyReason, RefusalKind>> = {
   'session-malformed': 'session-over',
   'session-forged': 'session-over',
   'session-expired': 'session-over',
+  'session-not-yet-valid': 'session-over',
   'session-wrong-host': 'session-over',
   'session-key-retired': 'session-over',
   'session-signed-out': 'session-over',

@@ -30,36 +30,74 @@ export interface HomeAssistant {
 export interface HomeAssistantOptions {
   /** `extra_module_url` of its frontend. */
   readonly extraModule?: string
-  /** False: the two lines that a proxy needs are left out. */
+  /** False: the two settings that a proxy needs are left out. */
   readonly behindProxy?: boolean
   /** More lines of configuration.yaml. */
   readonly more?: string
 }
 
-/** Its Python: tools.sh installs it beside the proxies. */
-const python = () => join(toolsFolder(), 'homeassistant', 'bin', 'python')
+/** The newest release; and one that reads its `http:` settings from configuration.yaml. */
+export const RELEASE = '2026.11.0'
+export const RELEASE_WITH_YAML = '2026.2.3'
+
+/** The Debian in which tools.sh installs it, with a folder of each release under /ha. */
+export const homeAssistantRoot = (): string => join(toolsFolder(), 'home-assistant')
+export const pythonOf = (release: string): string => `/ha/${release}/bin/python`
 
 /** What is missing to run it, as a reason to skip a test. */
-export const homeAssistantMissing = (): string | false =>
-  existsSync(join(toolsFolder(), 'homeassistant', 'installed-whole'))
-    ? false
-    : 'Home Assistant is missing: run test/e2e/tools.sh'
+export const homeAssistantMissing = (): string | false => {
+  if (!existsSync(join(homeAssistantRoot(), 'installed-whole'))) {
+    return 'Home Assistant is missing: run test/e2e/tools.sh as root'
+  }
+  return process.getuid?.() === 0 ? false : 'only root can start Home Assistant'
+}
 
-/**
- * Home Assistant asks for a later patch release of Python than may be there, for a fault that does
- * not matter here.
- */
-export const START = `
-import sys
-import homeassistant.const
-homeassistant.const.REQUIRED_PYTHON_VER = (3, 13, 0)
+/** Its folder is /config; the mounts are this process's own and end with it. */
+const IN_ITS_DEBIAN = `
+mount --bind /dev "$1/dev"
+mount --bind /proc "$1/proc"
+mount --bind "$2" "$1/config"
+root=$1
+shift 2
+exec chroot "$root" "$@"`
+
+/** Runs a line of Home Assistant's Python with its folder, in the same process. */
+export const spawnPython = (folder: string, release: string, ...args: readonly string[]) =>
+  spawn(
+    'unshare',
+    [
+      ...['--mount', 'sh', '-euc', IN_ITS_DEBIAN, 'sh', homeAssistantRoot(), folder],
+      ...[pythonOf(release), ...args],
+    ],
+    {
+      env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: '/config', LANG: 'C.UTF-8' },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  )
+
+/** Its own settings, as they are once a person has confirmed them; then its start. */
+const start = (settings: Readonly<Record<string, unknown>>) => `
+import asyncio, json, sys
 from homeassistant.__main__ import main
+from homeassistant.components.http.config import HTTPConfigStore
+from homeassistant.core import HomeAssistant
+
+async def confirm():
+    store = HTTPConfigStore(HomeAssistant('/config'))
+    await store.async_migrate_yaml(json.loads(${JSON.stringify(JSON.stringify(settings))}))
+    await store.async_promote_pending()
+
+asyncio.run(confirm())
 sys.exit(main())
 `
 
-function configuration(port: number, options: HomeAssistantOptions) {
-  const { extraModule, behindProxy = true, more = '' } = options
-  const proxy = '  use_x_forwarded_for: true\n  trusted_proxies: [127.0.0.1]\n'
+const httpSettings = (port: number, { behindProxy = true }: HomeAssistantOptions) => ({
+  server_host: '127.0.0.1',
+  server_port: port,
+  ...(behindProxy && { use_x_forwarded_for: true, trusted_proxies: ['127.0.0.1'] }),
+})
+
+function configuration({ extraModule, more = '' }: HomeAssistantOptions) {
   // `default_config` is named nowhere: it starts integrations that call home.
   return `
 homeassistant:
@@ -69,10 +107,7 @@ homeassistant:
   elevation: 0
   unit_system: metric
   time_zone: Europe/London
-http:
-  server_host: 127.0.0.1
-  server_port: ${port}
-${behindProxy ? proxy : ''}frontend:
+frontend:
 ${extraModule === undefined ? '' : `  extra_module_url: [${extraModule}]\n`}config:
 webhook:
 media_source:
@@ -110,12 +145,10 @@ export async function startHomeAssistant(
 ): Promise<HomeAssistant> {
   const port = await freePort()
   mkdirSync(join(folder, '.storage'), { recursive: true })
-  writeFileSync(join(folder, 'configuration.yaml'), configuration(port, options))
+  writeFileSync(join(folder, 'configuration.yaml'), configuration(options))
   writeFileSync(join(folder, '.storage', 'onboarding'), JSON.stringify(ONBOARDING))
-  const child = spawn(python(), ['-c', START, '-c', folder, '--skip-pip'], {
-    env: { PATH: '/usr/bin:/bin', HOME: folder, LANG: 'C.UTF-8' },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
+  const begin = ['-c', start(httpSettings(port, options)), '-c', '/config', '--skip-pip']
+  const child = spawnPython(folder, RELEASE, ...begin)
   const log: string[] = []
   for (const stream of [child.stdout, child.stderr]) {
     stream.on('data', (chunk: Buffer) => log.push(chunk.toString('utf8')))
