@@ -10,6 +10,7 @@ export type Via = 'certificate' | 'session' | 'rule' | 'none'
 export const DENY_REASONS = {
   'malformed-http': ['none'],
   'untrusted-proxy': ['none'],
+  'proxy-mismatch': ['none'],
   'malformed-request': ['none'],
   'header-alias': ['none'],
   'header-repeated': ['none'],

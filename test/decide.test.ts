@@ -109,6 +109,18 @@ describe('every way out', () => {
       { fields: shown('leaf-good'), grounds: { proxySecret: 'correct horse battery' } },
     ],
     [
+      'another proxy than the configured one is not believed',
+      'proxy-mismatch',
+      'none',
+      { fields: { ...shown('leaf-good'), 'X-Certlatch-Proxy': 'caddy' } },
+    ],
+    [
+      'a certificate header of another dialect closes',
+      'header-alias',
+      'none',
+      { fields: { ...shown('leaf-good'), 'Client-Cert': ':AAAA:' } },
+    ],
+    [
       'a request without its URI is not judged',
       'malformed-request',
       'none',
@@ -417,6 +429,7 @@ describe('the order of the checks', () => {
   /** What each check finds, in the contract's order; any two can be found in one request. */
   const DEFECTS: readonly (readonly [DenyReason, Scene])[] = [
     ['untrusted-proxy', { fromTrustedAddress: false }],
+    ['proxy-mismatch', { fields: { 'X-Certlatch-Proxy': 'caddy' } }],
     ['header-repeated', { fields: { 'X-Forwarded-Proto': ['https', 'https'] } }],
     ['malformed-request', { fields: { 'X-Forwarded-Host': 'ha.test, evil.test' } }],
     ['header-alias', { fields: { 'Remote.User': 'root' } }],
@@ -489,6 +502,45 @@ describe('the order of the checks', () => {
       answer({ grounds, fields: { X_Certlatch_Device: 'x' } }),
       'deny via none: header-alias',
     )
+  })
+})
+
+describe('the name by which the proxy calls itself', () => {
+  const NAMES: readonly DialectName[] = ['traefik', 'caddy', 'haproxy', 'nginx']
+  const judged = (proxy: string | readonly string[] | undefined, dialect: DialectName) => {
+    const own = DIALECTS[dialect].certificateHeader
+    const fields = { [own]: certificateHeader(dialect, 'leaf-good'), 'X-Certlatch-Proxy': proxy }
+    return describeDecision(
+      decide(question(fields, { dialect }), groundsOf({ dialect }), NOW_SECONDS),
+    )
+  }
+
+  test('opens the way where it is the configured one, or is not said', () => {
+    for (const name of NAMES) {
+      assert.equal(judged(name, name), 'allow via certificate')
+      assert.equal(judged(undefined, name), 'allow via certificate')
+    }
+  })
+
+  test('closes where it is another one, or anything else', () => {
+    for (const name of NAMES) {
+      const others = NAMES.filter((other) => other !== name)
+      const odd = ['', name.toUpperCase(), `${name}, ${name}`, `"${name}"`, 'envoy', '\u00ff']
+      for (const sent of [...others, ...odd]) {
+        assert.equal(judged(sent, name), 'deny via none: proxy-mismatch', `${sent} for ${name}`)
+      }
+    }
+  })
+
+  test('closes where it came twice, whatever the copies say', () => {
+    for (const copies of [
+      ['traefik', 'traefik'],
+      ['traefik', 'caddy'],
+      ['caddy', 'traefik'],
+      ['', 'traefik'],
+    ]) {
+      assert.equal(judged(copies, 'traefik'), 'deny via none: header-repeated')
+    }
   })
 })
 
@@ -586,7 +638,7 @@ describe('the rules of the article', () => {
   })
 
   test('a certificate header that says "none" leaves the word to the cookie', () => {
-    for (const none of ['', '::', '(null)']) {
+    for (const none of ['', '(null)']) {
       const fields = { [CERTIFICATE]: none }
       assert.equal(answer({ fields: { ...fields, ...GOOD_SESSION } }), 'allow via session')
       assert.equal(answer({ fields }), 'deny via none: nothing-shown')
@@ -614,19 +666,44 @@ describe('the rules of the article', () => {
     })
   }
 
-  test('the certificate headers of the other proxies are not read', () => {
-    const dialects: readonly DialectName[] = ['traefik', 'caddy', 'nginx']
+  test('the certificate headers of the other proxies close, beside a good certificate too', () => {
+    const dialects: readonly DialectName[] = ['traefik', 'caddy', 'haproxy', 'nginx']
+    const judged = (fields: HeaderFields, dialect: DialectName) =>
+      describeDecision(decide(question(fields, { dialect }), groundsOf({ dialect }), NOW_SECONDS))
     for (const configured of dialects) {
-      for (const sent of dialects.filter((name) => name !== configured)) {
-        const fields = {
-          [DIALECTS[sent].certificateHeader]: certificateHeader(sent, 'leaf-good'),
+      const own = DIALECTS[configured].certificateHeader
+      const good = { [own]: certificateHeader(configured, 'leaf-good') }
+      for (const sent of dialects.filter((name) => DIALECTS[name].certificateHeader !== own)) {
+        const foreign = DIALECTS[sent].certificateHeader
+        const value = certificateHeader(sent, 'leaf-good')
+        for (const shown of [{}, good, GOOD_SESSION]) {
+          for (const forged of [value, 'x', '::', [value, value], ['', 'x'], [value, '']]) {
+            const fields = { ...shown, [foreign]: forged }
+            assert.equal(judged(fields, configured), 'deny via none: header-alias')
+          }
         }
-        const decision = decide(
-          question(fields, { dialect: configured }),
-          groundsOf({ dialect: configured }),
-          NOW_SECONDS,
+        assert.equal(judged({ ...good, [foreign]: '' }, configured), 'allow via certificate')
+      }
+    }
+  })
+
+  test('where CERTLATCH_CERTIFICATE_HEADER names one of them, the dialect’s own is the foreign one', () => {
+    const value = certificateHeader('traefik', 'leaf-good')
+    for (const certificateHeader of ['client-cert', 'x-ssl-client-cert', 'x-my-cert']) {
+      const { read } = createHeaderReader({ ...DIALECTS.traefik, certificateHeader })
+      const judged = (fields: HeaderFields) => {
+        const headers = read(rawHeaders(fields))
+        return describeDecision(
+          decide({ fromTrustedAddress: true, headers }, groundsOf(), NOW_SECONDS),
         )
-        assert.equal(describeDecision(decision), 'deny via none: nothing-shown')
+      }
+      const good = { [certificateHeader]: value }
+      assert.equal(judged(good), 'allow via certificate')
+      for (const { certificateHeader: usual } of Object.values(DIALECTS)) {
+        if (usual === certificateHeader) continue
+        assert.equal(judged({ ...good, [usual]: value }), 'deny via none: header-alias')
+        assert.equal(judged({ [usual]: value }), 'deny via none: header-alias')
+        assert.equal(judged({ ...good, [usual]: '' }), 'allow via certificate')
       }
     }
   })
@@ -1297,7 +1374,7 @@ const REQUESTS = fc.record({
     choice(undefined, 'none'),
     choice(certificateHeader('traefik', 'leaf-good'), 'good'),
     choice(certificateHeader('traefik', 'leaf-second', 'ca-p256'), 'good'),
-    choice('::', 'none'),
+    choice('::', 'bad'),
     choice(certificateHeader('traefik', 'leaf-expired'), 'bad'),
     choice(certificateHeader('traefik', 'leaf-foreign', 'leaf-good'), 'bad'),
     choice(certificateHeader('traefik', 'leaf-name-emoji'), 'bad'),

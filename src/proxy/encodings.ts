@@ -17,16 +17,17 @@ const certificateOf = (der: Buffer | undefined): HeaderCertificate =>
 
 /**
  * Spellings of "no certificate" that proxies have been seen to send: nothing at all, Caddy's empty
- * byte sequence and empty PEM block, its unreplaced placeholder (up to 2.11.1), Apache's `(null)`.
+ * PEM block, its unreplaced placeholder (up to 2.11.1), Apache's `(null)`.
  */
 const NO_CERTIFICATE: ReadonlySet<string> = new Set([
   '',
-  '::',
   ':{http.request.tls.client.certificate_der_base64}:',
   '{http.request.tls.client.certificate_der_base64}',
   '{http.request.tls.client.certificate_pem}',
   '(null)',
 ])
+/** Caddy's alone: from HAProxy it is a certificate that did not fit into a buffer. */
+const EMPTY_SEQUENCE = '::'
 const EMPTY_PEM = /^-----BEGIN CERTIFICATE-----\s*-----END CERTIFICATE-----\s*$/
 
 /** Twice what a certificate of the longest kind that we read takes, escaped. */
@@ -46,6 +47,7 @@ export function readCertificateHeader(
 
 const READERS: Readonly<Record<CertificateEncoding, (text: string) => HeaderCertificate>> = {
   rfc9440: readByteSequence,
+  'rfc9440-or-empty': (text) => (text === EMPTY_SEQUENCE ? ABSENT : readByteSequence(text)),
   'traefik-list': readTraefikList,
   'url-escaped-pem': readEscapedPem,
 }

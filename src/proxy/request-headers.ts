@@ -1,4 +1,4 @@
-import type { Dialect } from './dialects.ts'
+import { DIALECTS, type Dialect } from './dialects.ts'
 
 /** The headers that certlatch reads, in one pass over what Node received. */
 export interface RequestHeaders {
@@ -17,13 +17,18 @@ export interface RequestHeaders {
   readonly webSocketVersion: string | undefined
   readonly requestMethod: string | undefined
   readonly proxySecret: string | undefined
+  /** What the proxy calls itself. */
+  readonly proxy: string | undefined
   readonly page: string | undefined
   readonly upgrade: string | undefined
   readonly contentLength: string | undefined
   readonly transferEncoding: string | undefined
   /** Fields that came more than once though they must not. */
   readonly repeated: ReadonlySet<Field>
-  /** Whether a name was another spelling of one that we, or the application, trust. */
+  /**
+   * Whether a name was another spelling of one that we, or the application, trust; or that of
+   * another dialect's certificate header, with a value.
+   */
   readonly alias: boolean
   /** Whether there were more than `MAX_HEADERS`: the rest was not read. */
   readonly tooMany: boolean
@@ -55,6 +60,7 @@ const FIELDS: readonly Field[] = [
   'upgrade',
   'contentLength',
   'transferEncoding',
+  'proxy',
 ]
 
 const NAMES: Readonly<Record<string, Field>> = {
@@ -72,6 +78,7 @@ const NAMES: Readonly<Record<string, Field>> = {
   'access-control-request-method': 'requestMethod',
   'x-certlatch-proxy-secret': 'proxySecret',
   'x-certlatch-page': 'page',
+  'x-certlatch-proxy': 'proxy',
   'sec-websocket-version': 'webSocketVersion',
   upgrade: 'upgrade',
   'content-length': 'contentLength',
@@ -137,6 +144,7 @@ const SAID_BY_THE_PROXY: readonly Field[] = [
   'certificate',
   'proxySecret',
   'page',
+  'proxy',
 ]
 
 /** Whether a client's header came beside the proxy's own. */
@@ -149,11 +157,16 @@ export interface HeaderReader {
 }
 
 const NOT_READ = -1
+/** A certificate header of another dialect: the proxy that asks does not send it, a client may. */
+const FOREIGN = -2
 const ONLY_PLAIN_CHARACTERS = /^[A-Za-z0-9-]*$/
 
 export function createHeaderReader(dialect: Dialect): HeaderReader {
   const fields = new Map<string, number>()
   for (const [name, field] of Object.entries(NAMES)) fields.set(name, FIELDS.indexOf(field))
+  for (const { certificateHeader } of Object.values(DIALECTS)) {
+    fields.set(certificateHeader, FOREIGN)
+  }
   fields.set(dialect.certificateHeader, FIELDS.indexOf('certificate'))
   const trusted = new Set([...fields.keys(), ...TRUSTED_BY_OTHERS])
   for (const ordinary of NOT_TRUSTED) trusted.delete(ordinary)
@@ -196,7 +209,10 @@ function readHeaders(
       alias ||= isAliasName(name)
       continue
     }
-    if (field === NOT_READ) continue
+    if (field < 0) {
+      alias ||= field === FOREIGN && value !== ''
+      continue
+    }
     const before = values[field]
     if (before === undefined) {
       values[field] = value
@@ -243,6 +259,7 @@ function build(
     upgrade: values[16],
     contentLength: values[17],
     transferEncoding: values[18],
+    proxy: values[19],
     repeated,
     alias,
     tooMany,

@@ -1,6 +1,7 @@
 import type { LOG_CLIENTS } from '../config/options.ts'
 import type { Allow, Deny } from '../decision.ts'
 import { clientAddress } from '../proxy/client-address.ts'
+import { DIALECTS, type DialectName } from '../proxy/dialects.ts'
 import { type Networks, shortenAddress } from '../proxy/networks.ts'
 import type { RequestHeaders } from '../proxy/request-headers.ts'
 import type { Log } from './log.ts'
@@ -20,6 +21,10 @@ export interface RefusedCircumstances extends Circumstances {
   readonly device: string | undefined
   /** The rule that refused, where one did. */
   readonly rule?: string | undefined
+  /** The proxy that asked, the one that is configured, and what to set, where these are two. */
+  readonly proxy?: DialectName | 'unknown'
+  readonly expected?: DialectName
+  readonly hint?: string
 }
 
 /** Of what Node's own parser refuses. */
@@ -147,6 +152,19 @@ export function describeRequest(
     path: headers.uri === undefined ? undefined : visible(loggedPath(headers.uri)),
     requestId: requestId(rawHeaders),
   }
+}
+
+/** Both proxies and what to set. Of the name that was sent only ours are told: others may be secrets. */
+export function describeMismatch(
+  expected: DialectName,
+  sent: string | undefined,
+): Pick<RefusedCircumstances, 'proxy' | 'expected' | 'hint'> {
+  const proxy = Object.values(DIALECTS).find(({ name }) => name === sent)?.name ?? 'unknown'
+  const hint =
+    proxy === 'unknown'
+      ? `let the proxy set X-Certlatch-Proxy to ${expected}, or set CERTLATCH_PROXY to the one that asks`
+      : `set CERTLATCH_PROXY=${proxy} if ${proxy} shall ask; else stop it (docker compose up -d --remove-orphans)`
+  return { proxy, expected, hint }
 }
 
 /** An address as far as CERTLATCH_LOG_CLIENT lets it be told. */

@@ -39,6 +39,7 @@ export function createJudge(
   const seen = new WeakMap<Identity, Seen>()
   const signOuts = latestSignOuts(snapshot.blocks)
   const grounds: Grounds = {
+    proxy: config.dialect.name,
     proxySecret:
       config.proxySecret === undefined ? undefined : Buffer.from(config.proxySecret, 'latin1'),
     policy: snapshot.policy,

@@ -64,8 +64,32 @@ export function createHttpServer(listener: RequestListener): Server {
 function refuse(socket: Socket, isGone: boolean): void {
   // The peer may reset while we write; there is nobody left to tell.
   socket.on('error', () => socket.destroy())
-  if (isGone || !socket.writable) socket.destroy()
-  else socket.end(REFUSED)
+  if (isGone || !socket.writable) {
+    socket.destroy()
+    return
+  }
+  socket.end(REFUSED)
+  swallow(socket)
+}
+
+/** Of what may still come behind headers that were too long, and for how long it may. */
+const MAX_SWALLOWED_BYTES = 1024 * 1024
+const SWALLOW_MILLISECONDS = 2_000
+
+/**
+ * Reads what is still under way, and throws it away: over unread bytes the system resets the
+ * connection, and the proxy, which writes to the end first, would have a 5xx in place of the answer.
+ */
+function swallow(socket: Socket): void {
+  let left = MAX_SWALLOWED_BYTES
+  // The parser would complain of each piece once more.
+  socket.removeAllListeners('data')
+  socket.on('data', (piece: Buffer) => {
+    left -= piece.length
+    if (left < 0) socket.destroy()
+  })
+  socket.setTimeout(SWALLOW_MILLISECONDS, () => socket.destroy())
+  socket.resume()
 }
 
 /**

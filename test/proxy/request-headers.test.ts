@@ -26,6 +26,7 @@ const READ: Readonly<Record<string, Field>> = {
   'Access-Control-Request-Method': 'requestMethod',
   'X-Certlatch-Proxy-Secret': 'proxySecret',
   'X-Certlatch-Page': 'page',
+  'X-Certlatch-Proxy': 'proxy',
   Upgrade: 'upgrade',
   'Content-Length': 'contentLength',
   'Transfer-Encoding': 'transferEncoding',
@@ -138,8 +139,10 @@ describe('the certificate’s header', () => {
   for (const [dialect, own] of Object.entries(NAMES) as [DialectName, string][]) {
     test(`is ${own} under ${dialect}, and no other`, () => {
       for (const name of new Set(Object.values(NAMES))) {
-        const { certificate } = requestHeaders({ [name]: 'x' }, dialect)
+        const { certificate, alias } = requestHeaders({ [name]: 'x' }, dialect)
         assert.equal(certificate, name === own ? 'x' : undefined)
+        assert.equal(alias, name !== own)
+        assert.equal(requestHeaders({ [name]: '' }, dialect).alias, false)
       }
     })
 
@@ -169,6 +172,7 @@ describe('the certificate’s header', () => {
       assert.equal(own.read([certificateHeader, 'x']).certificate, 'x')
       assert.equal(own.read([certificateHeader.toUpperCase(), 'x']).certificate, 'x')
       assert.equal(own.read(['Client-Cert', 'x']).certificate, undefined)
+      assert.equal(own.read(['Client-Cert', 'x']).alias, true)
     }
   })
 })
@@ -197,6 +201,11 @@ describe('a look-alike', () => {
     ['X-SSL_Client-Cert', 'nginx'],
     ['X_SSL_CLIENT_CERT', 'nginx'],
     ['X_Certlatch_Proxy_Secret', 'traefik'],
+    ['X_Certlatch_Proxy', 'caddy'],
+    ['Client_Cert', 'traefik'],
+    ['client.cert', 'nginx'],
+    ['X_SSL_CLIENT_CERT', 'caddy'],
+    ['X.Forwarded.Tls.Client.Cert', 'haproxy'],
     ['X-Certlatch.Page', 'nginx'],
     ['Sec_Fetch_Site', 'traefik'],
     ['Sec_WebSocket_Key', 'traefik'],
@@ -218,8 +227,7 @@ describe('a look-alike', () => {
     ['Remote__User', 'traefik'],
     ['_Remote_User', 'traefik'],
     ['X_Real_Ip', 'traefik'],
-    ['Client_Cert', 'traefik'],
-    ['X_SSL_CLIENT_CERT', 'caddy'],
+    ['Client_Cert_Chain', 'traefik'],
     ['Coo_kie', 'traefik'],
     ['', 'traefik'],
   ]

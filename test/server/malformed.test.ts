@@ -197,6 +197,29 @@ test('A client that resets, or half a request that ends, leaves no trace', async
   assert.equal((await service.ask()).status, 403)
 })
 
+test('Headers far too long are read to their end, so that the proxy has the answer, and counted once', async (context) => {
+  const service = await startTestService(context)
+  const before = await malformed(service)
+  const { socket, readToEnd } = await openConnection(service.port)
+  let failure: Error | undefined
+  socket.on('error', (error) => {
+    failure = error
+  })
+  const piece = Buffer.alloc(60_000, 'x')
+  socket.write('GET /verify HTTP/1.1\r\nX-Long: ')
+  for (let written = 0; written < 5; written += 1) {
+    await new Promise<void>((resolve) => socket.write(piece, () => resolve()))
+  }
+  socket.end('\r\n\r\n')
+  const answers = await readToEnd()
+  assert.deepEqual(
+    answers.map(({ status }) => status),
+    [403],
+  )
+  assert.equal(failure, undefined)
+  assert.equal(await malformed(service), (before ?? 0) + 1)
+})
+
 // --- any bytes ------------------------------------------------------------------------------------
 
 const FACTS = [

@@ -81,7 +81,7 @@ test('A page says what is missing, as coarsely as helps whose device it is', () 
     ['This request could not be read', ['malformed-request', 'header-alias', 'header-repeated']],
     [
       'This server cannot check your device now',
-      ['untrusted-proxy', 'certificate-crl-stale', 'internal-error'],
+      ['untrusted-proxy', 'proxy-mismatch', 'certificate-crl-stale', 'internal-error'],
     ],
   ]
   for (const [title, reasons] of titles) {

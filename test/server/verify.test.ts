@@ -300,6 +300,26 @@ test('Repeated facts, look-alike names and missing facts are refused', async (co
   assertAllowed(await withCookie(['Remote-User', 'admin']))
 })
 
+test('Another proxy than the configured one is refused, counted and told of by both names', async (context) => {
+  const { service, certificate } = await deviceService(context, { proxy: 'nginx' })
+  const named = (name: string) => [...PAGE, ['X-Certlatch-Proxy', name]] as const
+  assertAllowed(await service.askWith(certificate, [['X-Certlatch-Proxy', 'nginx']]))
+  const sent = ['traefik', 'caddy', 'haproxy', 'NGINX', '', 'secret-of-a-client']
+  for (const name of sent) assertRefused(await service.askWith(certificate, named(name)))
+  assert.equal(await service.metric(...refusalsTotal('proxy-mismatch')), sent.length)
+  const told = service.logLines().filter(({ reason }) => reason === 'proxy-mismatch')
+  assert.deepEqual(
+    told.map(({ proxy, expected }) => [proxy, expected]),
+    ['traefik', 'caddy', 'haproxy', 'unknown', 'unknown', 'unknown'].map((name) => [name, 'nginx']),
+  )
+  assert.match(String(told[0]?.['hint']), /CERTLATCH_PROXY=traefik.*--remove-orphans/)
+  assert.match(String(told[3]?.['hint']), /set X-Certlatch-Proxy to nginx/)
+  assert.doesNotMatch(JSON.stringify(service.logLines()), /secret-of-a-client/)
+  const twice = [['X-Certlatch-Proxy', 'nginx'] as const, ['x-certlatch-proxy', 'traefik'] as const]
+  assertRefused(await service.askWith(certificate, twice))
+  assert.equal(await service.metric(...refusalsTotal('header-repeated')), 1)
+})
+
 // --- what the refused see -------------------------------------------------------------------------
 
 const typeOf = (answer: Answer) => header(answer, 'Content-Type')?.split(';')[0]
@@ -527,6 +547,7 @@ async function routeOn(context: TestContext, parts: Partial<VerifyService>) {
 }
 
 const grounds = (more: Partial<Grounds>): Grounds => ({
+  proxy: 'traefik',
   proxySecret: undefined,
   policy: CLOSED_POLICY,
   trustedProxies: LOOPBACK,

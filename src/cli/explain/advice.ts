@@ -11,10 +11,12 @@ export const ADVICE: Readonly<Record<DenyReason, string>> = {
     "if the address is your proxy's, compare its configuration with the one in deploy/; if not, find out who else reaches the port",
   'untrusted-proxy':
     'if it was your proxy, name its address in CERTLATCH_TRUSTED_PROXIES or give it the secret; if not, close the port to others',
+  'proxy-mismatch':
+    'set CERTLATCH_PROXY to the proxy that you use, or stop the other one (docker compose up -d --remove-orphans)',
   'malformed-request':
     'compare the configuration of the proxy with the one in deploy/; if only some requests are refused, look in their URLs for a "%" without two hex digits, for white space, or a path longer than 8 KiB',
   'header-alias':
-    'nothing, if it is an attack; else stop what sends it: Traefik can drop such headers (aliasHeadersStrategy)',
+    'nothing, if it is an attack; else stop what sends it: the configurations in deploy/ remove such headers',
   'header-repeated':
     'let the proxy remove what the client sends of these headers: compare its configuration with the one in deploy/',
   'ambiguous-path':

@@ -96,6 +96,7 @@ function encode(der: Buffer, { encoding }: Dialect): string {
     case 'traefik-list':
       return base64
     case 'rfc9440':
+    case 'rfc9440-or-empty':
       return `:${base64}:`
     case 'url-escaped-pem':
       return encodeURIComponent(writePem('CERTIFICATE', der))

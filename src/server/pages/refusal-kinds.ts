@@ -23,6 +23,7 @@ export type RefusalKind = (typeof REFUSAL_KINDS)[number]
 const KINDS: Readonly<Record<DenyReason, RefusalKind>> = {
   'malformed-http': 'odd-request',
   'untrusted-proxy': 'at-the-server',
+  'proxy-mismatch': 'at-the-server',
   'malformed-request': 'odd-request',
   'header-alias': 'odd-request',
   'header-repeated': 'odd-request',

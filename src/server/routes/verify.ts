@@ -12,7 +12,7 @@ import { createHeaderReader, type RequestHeaders } from '../../proxy/request-hea
 import { sessionCookie, withoutCookie } from '../../session/cookie.ts'
 import { type KeyRing, type SessionKey, signingKey } from '../../session/key-ring.ts'
 import { mintToken, type SessionClaims } from '../../session/token.ts'
-import { type Audit, type Discretion, describeRequest } from '../audit.ts'
+import { type Audit, type Discretion, describeMismatch, describeRequest } from '../audit.ts'
 import type { Seen } from '../last-seen.ts'
 import { createRefusals, type Refusals } from '../refusal.ts'
 
@@ -109,8 +109,10 @@ export function verifyRoute(service: VerifyService): Middleware {
  */
 function isPageQuestion(service: VerifyService, { page }: RequestHeaders, decision: Decision) {
   if (!service.dialect.asksForPage || page !== '1') return false
-  return decision.allow || decision.reason !== 'untrusted-proxy'
+  return decision.allow || !NOT_FROM_NGINX.has(decision.reason)
 }
+
+const NOT_FROM_NGINX: ReadonlySet<Deny['reason']> = new Set(['untrusted-proxy', 'proxy-mismatch'])
 
 /** Asked once for each connection: its address does not change. */
 export function rememberTrust(trustedProxies: Networks): (socket: Socket) => boolean {
@@ -159,6 +161,7 @@ function tellRefusal(
     ...describeRequest(service, headers, rawHeaders, stranger),
     device: service.deviceOf(headers),
     ...(OF_A_RULE.has(deny.reason) && { rule: ruleOf(service, headers) }),
+    ...(deny.reason === 'proxy-mismatch' && describeMismatch(service.dialect.name, headers.proxy)),
   }))
 }
 
