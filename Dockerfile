@@ -35,9 +35,14 @@ ENV NODE_ENV=production \
   MALLOC_ARENA_MAX=1 \
   CERTLATCH_DATA_DIR=/data \
   CERTLATCH_LISTEN=0.0.0.0:9180 \
+<<<<<<< HEAD
+  CERTLATCH_PAGES_LISTEN=0.0.0.0:9182 \
+  CERTLATCH_COMPOSE_SERVICE=certlatch
+=======
   container=docker
+>>>>>>> main
 USER certlatch
-EXPOSE 9180
+EXPOSE 9180 9182
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 CMD ["certlatch", "healthcheck"]
 # Without a shell in between, so that Node itself gets the signal and shuts down cleanly.

@@ -34,12 +34,13 @@ const stepsOf = (session: string): readonly Step[] =>
 /** A line without what differs from one run, machine or household to the next. */
 const shape = (line: string): string =>
   line
-    .replaceAll(/\d{4}-\d\d-\d\d(?: \d\d:\d\d:\d\d UTC)?/g, 'DAY')
+    .replaceAll(/\d{4}-\d\d-\d\d(?: \d\d:\d\d(?::\d\d)? UTC)?/g, 'DAY')
     .replaceAll(/(?:[0-9A-F]{2}:)+[0-9A-F]{2}/g, 'HEX')
     .replaceAll(/\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b/g, 'ID')
     .replaceAll(/(?:\/\S+\/)?[a-z-]+-[0-9a-f]{8}(?=\.p)/g, 'FILE')
     .replaceAll(/\/\S+\/certlatch-\w+-\w+(?:\/packages)?/g, 'FOLDER')
     .replaceAll(/\b[a-z0-9]{4}(?:-[a-z0-9]{4}){4}\b/g, 'PASSWORD')
+    .replaceAll(/#[a-z0-9]{20}$/g, '#CODE')
     .replaceAll(/(Set-Cookie: .*=v1\.).*/g, '$1TOKEN')
     .replaceAll(/\b\d\.\d\.\d(?:-test)?\b|\bv\d+\.\d+\.\d+\b/g, 'VERSION')
     .replaceAll(/\b(?:[0-9a-f]{16}|[0-9a-f]{6})\b(?!-)/g, 'HEX')
@@ -64,7 +65,10 @@ const words = (command: string): readonly string[] =>
 /** The devices of the documents' examples, after a day of visits. */
 async function household(context: TestContext) {
   const { dataDir, packages } = await initialised({ commonName: 'Lovelace family' })
-  const environment: Record<string, string> = { CERTLATCH_DATA_DIR: dataDir }
+  const environment: Record<string, string> = {
+    CERTLATCH_DATA_DIR: dataDir,
+    CERTLATCH_URL: 'https://home.example.org',
+  }
   const policy = join(dataDir, 'policy.yaml')
   const [, rules = ''] = /^```yaml\n(version: 1\n.*?)^```$/ms.exec(read('docs/policy.md')) ?? []
   await writeFile(policy, rules)
@@ -89,7 +93,7 @@ async function household(context: TestContext) {
 }
 
 /** A new household for what would leave another one behind. */
-const CHANGES = /^certlatch device (?:add|renew|revoke)/
+const CHANGES = /^certlatch device (?:add|invite|renew|revoke)/
 
 test('every certlatch command of the documents prints what they show', async (context) => {
   const shared = await household(context)
@@ -107,7 +111,7 @@ test('every certlatch command of the documents prints what they show', async (co
     assert.equal(program, 'certlatch', document)
     if (/^(?:add|renew)$/.test(argv[1] ?? '')) argv.push('--out', packages)
     // The household has the device already.
-    const name = argv[1] === 'add' ? argv[2] : undefined
+    const name = /^(?:add|invite)$/.test(argv[1] ?? '') ? argv[2] : undefined
     const known = (text: string) =>
       name === undefined ? text : text.replaceAll('Another phone', name)
     if (name !== undefined) argv[2] = 'Another phone'

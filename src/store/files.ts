@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
-import { lstat, mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises'
+import { link, lstat, mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { type Folder, inFolder } from './folder.ts'
 
@@ -91,6 +91,27 @@ export async function writeDurably(
   } catch (error) {
     throw withFacts(error, { path, isWriting: true })
   }
+}
+
+/**
+ * Makes a file, whole or not at all, unless there is one of that name: of all that try, one succeeds.
+ * Returns whether this call made it. A hard link cannot take the place of what is there.
+ */
+export async function createFile(path: string, content: string, mode: number): Promise<boolean> {
+  const temporary = `${basename(path)}.${randomBytes(6).toString('hex')}.tmp`
+  return await inFolder(dirname(path), async (folder) => {
+    try {
+      await writeInto(folder, temporary, content, mode)
+      await link(join(folder.path, temporary), join(folder.path, basename(path)))
+    } catch (error) {
+      if (errorCode(error) === 'EEXIST') return false
+      throw error
+    } finally {
+      await rm(join(folder.path, temporary), { force: true })
+    }
+    await folder.sync()
+    return true
+  })
 }
 
 async function writeInto(

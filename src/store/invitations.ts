@@ -1,7 +1,7 @@
-import { randomBytes } from 'node:crypto'
-import { link, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { readdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { errorCode, MODE, makeFolder, replaceFile, syncFolder, writeDurably } from './files.ts'
+import { createFile, errorCode, MODE, makeFolder, replaceFile } from './files.ts'
+import { readOwnFile, removeFile } from './folder.ts'
 import { isKeyHash, isSerial, isTime, parseObject } from './json-file.ts'
 
 /** An invitation as it waits to be collected; all times in Unix seconds. */
@@ -99,33 +99,15 @@ export async function readClaim(folder: string, id: string): Promise<Claim | und
     : { outcome: 'ended', at }
 }
 
-const MOST_ATTEMPTS = 5
-
 /**
  * Says what became of an invitation, unless that is said already: among all processes and machines
- * the first one alone succeeds. The file is linked to its name when it is whole, so that whoever finds
- * it can read it, and a writer that is killed leaves nothing. Returns whether this call decided.
+ * the first one alone succeeds. Returns whether this call decided.
  */
 export async function settle(folder: string, id: string, claim: Claim): Promise<boolean> {
-  const path = claimPath(folder, id)
   const content = JSON.stringify({ schemaVersion: SCHEMA_VERSION, ...claim })
   await makeFolder(dirname(folder), MODE.secretFolder)
   await makeFolder(folder, MODE.secretFolder)
-  for (let attempt = 1; ; attempt += 1) {
-    const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`
-    try {
-      await writeDurably(temporary, content, MODE.secret)
-      await link(temporary, path)
-      await syncFolder(folder)
-      return true
-    } catch (error) {
-      if (errorCode(error) === 'EEXIST') return false
-      // A command has swept the temporary file away.
-      if (errorCode(error) !== 'ENOENT' || attempt === MOST_ATTEMPTS) throw error
-    } finally {
-      await rm(temporary, { force: true })
-    }
-  }
+  return await createFile(claimPath(folder, id), content, MODE.secret)
 }
 
 /** Keeps the packages for the claimant's downloads; what was kept before is replaced. */
@@ -137,8 +119,8 @@ export const readCollected = (folder: string, id: string): Promise<Buffer | unde
 
 /** Deletes the packages under both seals. What became of the invitation stays known. */
 export async function removePackages(folder: string, id: string): Promise<void> {
-  await rm(collectedPath(folder, id), { force: true })
-  await rm(invitationPath(folder, id), { force: true })
+  await removeFile(collectedPath(folder, id))
+  await removeFile(invitationPath(folder, id))
 }
 
 /** The invitations whose packages are still there, and the others that something is known of. */
@@ -161,7 +143,7 @@ export async function listInvitations(folder: string): Promise<InvitationFiles> 
 
 /** Forgets what became of an invitation: its code is unknown from then on. */
 export const forgetClaim = (folder: string, id: string): Promise<void> =>
-  rm(claimPath(folder, id), { force: true })
+  removeFile(claimPath(folder, id))
 
 /** Removes what a process that was killed has begun to write there; claims need no lock, so by age. */
 export async function removeAbandoned(folder: string): Promise<void> {
@@ -170,7 +152,7 @@ export async function removeAbandoned(folder: string): Promise<void> {
     const path = join(folder, name)
     const found = await stat(path).catch(() => undefined)
     if (found === undefined || Date.now() - found.mtimeMs < ABANDONED_MILLISECONDS) continue
-    await rm(path, { force: true })
+    await removeFile(path)
   }
 }
 
@@ -185,7 +167,7 @@ async function listIfThere(folder: string): Promise<readonly string[]> {
 
 async function readIfThere(path: string): Promise<Buffer | undefined> {
   try {
-    return await readFile(path)
+    return await readOwnFile(path)
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return undefined
     throw error

@@ -301,7 +301,11 @@ test('each kind alone names the holder, and in any order the first that is there
 /** What a certificate has, and whom it then names by default. */
 const BY_DEFAULT: readonly (readonly [string, LeafParts, string | undefined])[] = [
   ['everything', FULL, 'ada@home.test'],
-  ['a host name alone', { subject: derNameOf(), extensions: [alternativeNames(dns('phone'))] }, 'phone'],
+  [
+    'a host name alone',
+    { subject: derNameOf(), extensions: [alternativeNames(dns('phone'))] },
+    'phone',
+  ],
   [
     'a host name and an organisation (mkcert -client)',
     { subject: readableName(['2.5.4.10', 'mkcert']), extensions: [alternativeNames(dns('phone'))] },
@@ -312,7 +316,11 @@ const BY_DEFAULT: readonly (readonly [string, LeafParts, string | undefined])[] 
     { subject: derNameOf(), extensions: [alternativeNames(dns('pc'), upn(utf8Value('ada@corp')))] },
     'ada@corp',
   ],
-  ['an e-mail address in the subject', { subject: readableName([EMAIL, 'a@home.test']) }, 'a@home.test'],
+  [
+    'an e-mail address in the subject',
+    { subject: readableName([EMAIL, 'a@home.test']) },
+    'a@home.test',
+  ],
   [
     'the same as IA5String',
     { subject: derNameOf([EMAIL, TAG.ia5String, 'a@home.test']) },
@@ -332,7 +340,11 @@ const BY_DEFAULT: readonly (readonly [string, LeafParts, string | undefined])[] 
     { subject: derNameOf([CN, TAG.utf8String, 'Users'], [CN, TAG.utf8String, Buffer.of(0xff)]) },
     undefined,
   ],
-  ['a CN with white space around it', { subject: readableName([CN, ' Ada'], [UID, 'ada']) }, undefined],
+  [
+    'a CN with white space around it',
+    { subject: readableName([CN, ' Ada'], [UID, 'ada']) },
+    undefined,
+  ],
   ['an empty CN', { subject: readableName([CN, ''], [UID, 'ada']) }, undefined],
   [
     'a user principal name of another type of text',

@@ -352,6 +352,7 @@ describe('Traefik, told by the manifests', { skip: programsMissing('traefik', 'o
       }),
       ...service('home-assistant', 'homeassistant', 'http', 8123, given.applicationPort),
       ...service('certlatch', 'certlatch', 'verify', 9180, given.certlatchPort),
+      ...service('certlatch', 'certlatch', 'pages', 9182, given.pagesPort),
     ]
   }
 

@@ -126,9 +126,7 @@ test('what is left out of the CRLs holds up no other change later', () => {
 test('what stands beside CRLs and is none is passed over, with a warning', () => {
   const snapshot = snapshotOf(compile(authorities[0] + pem(listOf(home, 1), listOf(office, 1))))
   assert.deepEqual(snapshot.problems, [])
-  assert.deepEqual(snapshot.warnings, [
-    'ca.crl: block 1 is no CRL: "CERTIFICATE"; it is ignored',
-  ])
+  assert.deepEqual(snapshot.warnings, ['ca.crl: block 1 is no CRL: "CERTIFICATE"; it is ignored'])
 })
 
 test('lists in DER may follow one another', () => {

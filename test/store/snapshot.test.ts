@@ -188,10 +188,9 @@ test('The CRL of a CA goes with the CA, and only then', () => {
   const both = household.pem + office.pem
   const lists = makeList(household) + makeList(office)
   const inForce = snapshotOf(compile({ authorities: both, lists }))
-  assert.deepEqual(
-    leftOutOf(compile({ authorities: both, lists: makeList(household) }, inForce)),
-    ['ca.crl has no CRL of the CA "CN=Office"'],
-  )
+  assert.deepEqual(leftOutOf(compile({ authorities: both, lists: makeList(household) }, inForce)), [
+    'ca.crl has no CRL of the CA "CN=Office"',
+  ])
   assert.ok(compile({ lists: makeList(household) }, inForce).ok)
 })
 
