@@ -5,9 +5,9 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { ADVICE } from '../../src/cli/explain/advice.ts'
 import { OPTIONS, type Option, type SettingName } from '../../src/config/options.ts'
 import { DENY_REASONS, type DenyReason } from '../../src/decision.ts'
+import { ADVICE } from '../../src/explain/advice.ts'
 import { costTable, performanceSummary, performanceTable } from './benchmark-tables.ts'
 import { repository } from './repository.ts'
 

@@ -1,4 +1,4 @@
-import type { DenyReason } from '../../decision.ts'
+import type { DenyReason } from '../decision.ts'
 
 const NEW_CERTIFICATE = 'give the device a new certificate (certlatch device renew)'
 const SHOW_AGAIN = 'load the page again: the device shows its certificate and gets a new session'
