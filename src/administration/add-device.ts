@@ -201,9 +201,10 @@ const isSameName = (one: string, other: string): boolean =>
 /** The device of that name. Throws an AdministrationError if there is none, or it is in doubt. */
 export function findDevice({ devices, broken }: Devices, given: string): Device {
   const name = normalizeName(given)
+  const shown = devices.filter(({ doctor }) => doctor === undefined)
   const found =
-    devices.find((device) => comparableName(device.name) === comparableName(name)) ??
-    devices.find((device) => isSameName(device.name, name))
+    shown.find((device) => comparableName(device.name) === comparableName(name)) ??
+    shown.find((device) => isSameName(device.name, name))
   const rival = broken.find(
     (entry) =>
       entry.name !== undefined && found !== undefined && isSameName(entry.name, found.name),

@@ -5,6 +5,7 @@ import { acquireLock } from '../store/lock.ts'
 import { foldDead } from '../store/running.ts'
 import { withdrawUndelivered } from './delivery.ts'
 import { type Directory, directoryOf, exists, readTextIfThere, type Tell } from './directory.ts'
+import { endDoctorDevice } from './doctor-note.ts'
 import { AdministrationError } from './problem.ts'
 import { settleInvitations } from './settle-invitations.ts'
 
@@ -68,6 +69,7 @@ async function completeInterrupted(directory: Directory): Promise<void> {
   await completeAuthorityRenewal(directory)
   await withdrawUndelivered(directory)
   await settleInvitations(directory)
+  await endDoctorDevice(directory, 'unless it runs')
   await foldDead(paths.running, lock)
   const { publicFolder, privateFolder, devices, certificates, previous } = paths
   await removeTemporaries(publicFolder, privateFolder, devices, certificates, previous)

@@ -75,6 +75,7 @@ async function report(
   const seen = await readLastSeen(paths.running)
   const known = { issuers, revoked, blocked, seen, nowSeconds }
   return devices
+    .filter(({ doctor }) => doctor === undefined)
     .map((device) => reportDevice(device, known))
     .sort((one, other) => one.name.localeCompare(other.name, 'en'))
 }

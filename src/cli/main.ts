@@ -80,6 +80,11 @@ const COMMANDS: readonly CommandRow[] = [
     load: async () => (await import('./commands/explain.ts')).explain,
   },
   {
+    name: 'doctor',
+    summary: 'try the door from outside, and say what is wrong with it',
+    load: async () => (await import('./commands/doctor.ts')).doctor,
+  },
+  {
     name: 'status',
     summary: 'ask the running service who came, who was refused, and what ends next',
     load: async () => (await import('./commands/status.ts')).status,

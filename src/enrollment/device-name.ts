@@ -3,6 +3,9 @@ import { isPrintableName } from '../certificate/identity.ts'
 /** What the CN of a certificate may have (RFC 5280 appendix A.1, ub-common-name). */
 const MAX_CHARACTERS = 64
 
+/** The name of the device that `certlatch doctor` has while it runs. */
+export const DOCTOR_NAME = 'certlatch doctor'
+
 /** What nobody sees, and what Unicode keeps for programs; the blank Braille pattern looks empty. */
 const UNSEEN = /[\p{Default_Ignorable_Code_Point}\p{Noncharacter_Code_Point}\u2800]/u
 
@@ -49,6 +52,9 @@ export function deviceNameProblem(text: string, example = "Ada's phone"): string
   }
   if (!isPrintableName(normal) || UNSEEN.test(normal.replace(SEEN_TOGETHER, ''))) {
     return 'has control, direction or invisible characters; type it anew, without them'
+  }
+  if (normal.toLowerCase() === DOCTOR_NAME) {
+    return 'is the one that certlatch doctor gives its own device; choose another'
   }
   if (text !== normal) {
     return `is not in its normal spelling; write it "${normal}" (composed characters, single spaces)`

@@ -60,6 +60,7 @@ export function describePeople(
   )
   const { registry } = snapshot
   const described = (registry?.devices ?? [])
+    .filter(({ doctor }) => doctor === undefined)
     .map((device) => describeDevice(device, snapshot, byKey, nowSeconds))
     .sort((one, other) => (one.status.name < other.status.name ? -1 : 1))
   const others = [...byKey].filter(([key]) => registry?.byCertificate.has(key) !== true)

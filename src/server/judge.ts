@@ -91,7 +91,10 @@ function createRecognise(
   for (const { device, certificate } of registry?.byCertificate.values() ?? []) {
     const identity = { device: device.name, user: device.owner ?? device.name }
     const endsAt = acceptedUntil(certificate) ?? Number.POSITIVE_INFINITY
-    const place = lastSeen.ofDevice({ ...certificate, name: undefined }, device.name)
+    // When certlatch doctor came is of no interest, and would outlast its certificate.
+    const place = device.doctor
+      ? { certificateAt: 0, sessionAt: 0 }
+      : lastSeen.ofDevice({ ...certificate, name: undefined }, device.name)
     seen.set(identity, place)
     const ofIssuer = known.get(certificate.issuerKeyHash) ?? new Map<string, Known>()
     known.set(certificate.issuerKeyHash, ofIssuer)

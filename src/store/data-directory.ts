@@ -34,6 +34,8 @@ export interface DataPaths {
   readonly nextAuthority: string
   readonly nextAuthorityKey: string
   readonly undelivered: string
+  /** What `certlatch doctor` keeps there while it runs. */
+  readonly doctor: string
   /** The certificate with this serial number, for people and `explain`; nothing is decided by it. */
   certificateOf(serial: string): string
   previousKeyOf(keyHash: string): string
@@ -60,6 +62,7 @@ export function dataPaths(dataDir: string): DataPaths {
     nextAuthority: join(privateFolder, 'next-ca.crt'),
     nextAuthorityKey: join(privateFolder, 'next-ca.key'),
     undelivered: join(privateFolder, 'undelivered.json'),
+    doctor: join(privateFolder, 'doctor.json'),
     certificateOf: (serial) => join(certificates, `${serial}.pem`),
     previousKeyOf: (keyHash) => join(previous, `${keyHash}.key`),
   }

@@ -16,6 +16,8 @@ export interface Device {
   readonly owner: string | undefined
   /** In the order in which they were issued; empty where the first one was never handed out. */
   readonly certificates: readonly DeviceCertificate[]
+  /** The device of `certlatch doctor`, which no list, metric or alert shows. */
+  readonly doctor?: true
 }
 
 /** What is recorded of a certificate; all times in Unix seconds. */
@@ -173,14 +175,15 @@ export function deviceOf(value: unknown): Device | undefined {
 
 function readFields(
   id: string,
-  { name, owner, certificates }: Readonly<Record<string, unknown>>,
+  { name, owner, certificates, doctor }: Readonly<Record<string, unknown>>,
 ): Device | undefined {
   if (typeof name !== 'string' || !isPrintableName(name)) return undefined
   if (owner !== undefined && (typeof owner !== 'string' || !isPrintableName(owner))) {
     return undefined
   }
   if (!Array.isArray(certificates) || !certificates.every(isDeviceCertificate)) return undefined
-  return { id, name, owner, certificates }
+  if (doctor !== undefined && doctor !== true) return undefined
+  return { id, name, owner, certificates, ...(doctor && { doctor }) }
 }
 
 function isDeviceCertificate(value: unknown): value is DeviceCertificate {
@@ -273,7 +276,7 @@ export async function writeDevice(
 }
 
 /** The text of an entry. */
-export function writeEntry({ name, owner, certificates }: Omit<Device, 'id'>): string {
-  const entry = { schemaVersion: SCHEMA_VERSION, name, owner, certificates }
+export function writeEntry({ name, owner, certificates, doctor }: Omit<Device, 'id'>): string {
+  const entry = { schemaVersion: SCHEMA_VERSION, name, owner, doctor, certificates }
   return `${JSON.stringify(entry, undefined, 2)}\n`
 }

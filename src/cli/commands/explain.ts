@@ -3,25 +3,15 @@ import { AdministrationError } from '../../administration/problem.ts'
 import type { Config } from '../../config/config.ts'
 import { PROXIES } from '../../config/options.ts'
 import { quote } from '../../config/text.ts'
-import { decide, type Grounds } from '../../decide.ts'
-import { ruleFor } from '../../policy/policy.ts'
-import { clientAddress } from '../../proxy/client-address.ts'
-import { isListedOrigin } from '../../proxy/cross-site.ts'
+import { adviceOf, conclusionOf, stepsOf, type Told } from '../../explain/explanation.ts'
+import { explainRequest } from '../../explain/judgement.ts'
+import type { Described } from '../../explain/question.ts'
+import { readCertificateFile, type Shown, shownByDevice } from '../../explain/shown.ts'
 import { DIALECTS } from '../../proxy/dialects.ts'
-import { readOriginalRequest } from '../../proxy/original-request.ts'
-import { createCheckBudget } from '../../server/check-budget.ts'
-import { createJudge } from '../../server/judge.ts'
-import { createLastSeen } from '../../server/last-seen.ts'
-import { createTally } from '../../server/metrics.ts'
-import { trustFiles } from '../../server/open-files.ts'
-import { cookieValues } from '../../session/cookie.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
-import { openTrustStore } from '../../store/trust-store.ts'
 import { choiceFlag, textFlag } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
-import { adviceOf, conclusionOf, stepsOf, type Told } from '../explain/explanation.ts'
-import { type Described, questionHeaders } from '../explain/question.ts'
-import { readCertificateFile, type Shown, shownByDevice } from '../explain/shown.ts'
+import { currentGrounds } from '../current-grounds.ts'
 import { settingsOf } from '../own-authority.ts'
 import { table } from '../words.ts'
 
@@ -74,7 +64,7 @@ async function runExplain(invocation: Invocation): Promise<ExitCode> {
   const set = settingsOf(invocation)
   const proxy = choiceFlag(invocation, 'proxy', PROXIES, set.dialect.name)
   const config = proxy === set.dialect.name ? set : { ...set, dialect: DIALECTS[proxy] }
-  const snapshot = await currentSnapshot(config)
+  const { snapshot, grounds } = await currentGrounds(config)
   const shown = await shownCertificate(invocation, config, snapshot)
   const described: Described = {
     url,
@@ -84,23 +74,9 @@ async function runExplain(invocation: Invocation): Promise<ExitCode> {
     cookie: await givenCookie(invocation, config),
     origin: textFlag(invocation, 'origin'),
   }
-  const budget = createCheckBudget(config.trustedProxies, () => performance.now())
-  const { grounds } = createJudge(config, snapshot, createTally().cache, createLastSeen(), budget)
-  const told = judge(described, shown, config, grounds, invocation.nowSeconds())
+  const told = explainRequest(described, shown, config, grounds, invocation.nowSeconds())
   print(invocation, described, told)
   return told.decision.allow ? 0 : 1
-}
-
-/** The files as they are now, checked as the service checks them. */
-async function currentSnapshot(config: Config): Promise<Snapshot> {
-  const ignore = () => undefined
-  const opened = await openTrustStore(trustFiles(config), {
-    onReplaced: ignore,
-    onProblem: ignore,
-  })
-  if (!opened.ok) throw new AdministrationError(opened.problems, 2)
-  opened.store.close()
-  return opened.store.current
 }
 
 async function shownCertificate(
@@ -141,34 +117,6 @@ async function givenCookie(
   }
   // The value itself has no "=".
   return header !== given || header.includes('=') ? header : `${cookieName}=${header}`
-}
-
-function judge(
-  described: Described,
-  shown: Shown | undefined,
-  config: Config,
-  grounds: Grounds,
-  nowSeconds: number,
-): Told {
-  const headers = questionHeaders(described, config)
-  const { forwardedFor, cookie } = headers
-  const byEntry = shown?.verdict
-  const judging: Grounds =
-    byEntry === undefined ? grounds : { ...grounds, verifyCertificate: () => byEntry }
-  const request = readOriginalRequest(headers)
-  return {
-    decision: decide({ fromTrustedAddress: true, headers }, judging, nowSeconds),
-    request,
-    rule: request && ruleFor(grounds.policy, request, forwardedFor, config.trustedProxies),
-    client: clientAddress(forwardedFor, config.trustedProxies),
-    from: described.from,
-    origin: described.origin,
-    isListed:
-      described.origin !== undefined &&
-      isListedOrigin(described.origin, grounds.policy.allowedOrigins),
-    shownCertificate: shown?.name,
-    shownCookie: cookie !== undefined && cookieValues(cookie, config.cookieName)?.length !== 0,
-  }
 }
 
 function print({ flags, terminal }: Invocation, { method, url }: Described, told: Told): void {

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { freePort } from '../../support/free-port.ts'
-import { toolsFolder, until } from './tools.ts'
+import { findProgram, toolsFolder, until } from './tools.ts'
 
 /** The one person of the household, in Home Assistant. */
 export const PERSON = { name: 'Ada', username: 'ada', password: 'a long walk home' } as const
@@ -30,6 +30,8 @@ export interface HomeAssistant {
 export interface HomeAssistantOptions {
   /** `extra_module_url` of its frontend. */
   readonly extraModule?: string
+  /** RELEASE, if none is given. */
+  readonly release?: string
   /** False: the two settings that a proxy needs are left out. */
   readonly behindProxy?: boolean
   /** More lines of configuration.yaml. */
@@ -64,7 +66,7 @@ exec chroot "$root" "$@"`
 /** Runs a line of Home Assistant's Python with its folder, in the same process. */
 export const spawnPython = (folder: string, release: string, ...args: readonly string[]) =>
   spawn(
-    'unshare',
+    findProgram('unshare'),
     [
       ...['--mount', 'sh', '-euc', IN_ITS_DEBIAN, 'sh', homeAssistantRoot(), folder],
       ...[pythonOf(release), ...args],
@@ -75,8 +77,10 @@ export const spawnPython = (folder: string, release: string, ...args: readonly s
     },
   )
 
+type HttpSettings = Readonly<Record<string, unknown>>
+
 /** Its own settings, as they are once a person has confirmed them; then its start. */
-const start = (settings: Readonly<Record<string, unknown>>) => `
+const start = (settings: HttpSettings) => `
 import asyncio, json, sys
 from homeassistant.__main__ import main
 from homeassistant.components.http.config import HTTPConfigStore
@@ -91,13 +95,20 @@ asyncio.run(confirm())
 sys.exit(main())
 `
 
-const httpSettings = (port: number, { behindProxy = true }: HomeAssistantOptions) => ({
+const httpSettings = (
+  port: number,
+  { behindProxy = true }: HomeAssistantOptions,
+): HttpSettings => ({
   server_host: '127.0.0.1',
   server_port: port,
   ...(behindProxy && { use_x_forwarded_for: true, trusted_proxies: ['127.0.0.1'] }),
 })
 
-function configuration({ extraModule, more = '' }: HomeAssistantOptions) {
+function configuration(port: number, options: HomeAssistantOptions) {
+  const { extraModule, release, more = '' } = options
+  // JSON is YAML.
+  const http =
+    release === RELEASE_WITH_YAML ? `http: ${JSON.stringify(httpSettings(port, options))}\n` : ''
   // `default_config` is named nowhere: it starts integrations that call home.
   return `
 homeassistant:
@@ -107,7 +118,7 @@ homeassistant:
   elevation: 0
   unit_system: metric
   time_zone: Europe/London
-frontend:
+${http}frontend:
 ${extraModule === undefined ? '' : `  extra_module_url: [${extraModule}]\n`}config:
 webhook:
 media_source:
@@ -145,10 +156,14 @@ export async function startHomeAssistant(
 ): Promise<HomeAssistant> {
   const port = await freePort()
   mkdirSync(join(folder, '.storage'), { recursive: true })
-  writeFileSync(join(folder, 'configuration.yaml'), configuration(options))
+  writeFileSync(join(folder, 'configuration.yaml'), configuration(port, options))
   writeFileSync(join(folder, '.storage', 'onboarding'), JSON.stringify(ONBOARDING))
-  const begin = ['-c', start(httpSettings(port, options)), '-c', '/config', '--skip-pip']
-  const child = spawnPython(folder, RELEASE, ...begin)
+  const { release = RELEASE } = options
+  const begin =
+    release === RELEASE_WITH_YAML
+      ? ['-m', 'homeassistant']
+      : ['-c', start(httpSettings(port, options))]
+  const child = spawnPython(folder, release, ...begin, '-c', '/config', '--skip-pip')
   const log: string[] = []
   for (const stream of [child.stdout, child.stderr]) {
     stream.on('data', (chunk: Buffer) => log.push(chunk.toString('utf8')))

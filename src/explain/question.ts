@@ -1,12 +1,12 @@
 import { isIP } from 'node:net'
 import { domainToASCII } from 'node:url'
-import { AdministrationError } from '../../administration/problem.ts'
-import { writePem } from '../../certificate/pem.ts'
-import type { Config } from '../../config/config.ts'
-import { quote } from '../../config/text.ts'
-import type { Dialect } from '../../proxy/dialects.ts'
-import { readHost } from '../../proxy/original-request.ts'
-import { createHeaderReader, type RequestHeaders } from '../../proxy/request-headers.ts'
+import { AdministrationError } from '../administration/problem.ts'
+import { writePem } from '../certificate/pem.ts'
+import type { Config } from '../config/config.ts'
+import { quote } from '../config/text.ts'
+import type { Dialect } from '../proxy/dialects.ts'
+import { readHost } from '../proxy/original-request.ts'
+import { createHeaderReader, type RequestHeaders } from '../proxy/request-headers.ts'
 
 /** A request as a person describes it. */
 export interface Described {

@@ -1,6 +1,6 @@
-import type { Decision, DenyReason, Identity } from '../../decision.ts'
-import type { Access, Rule } from '../../policy/policy.ts'
-import type { OriginalRequest } from '../../proxy/original-request.ts'
+import type { Decision, DenyReason, Identity } from '../decision.ts'
+import type { Access, Rule } from '../policy/policy.ts'
+import type { OriginalRequest } from '../proxy/original-request.ts'
 import { ADVICE } from './advice.ts'
 
 /** What one check found. */

@@ -1,4 +1,4 @@
-import type { DenyReason } from '../../decision.ts'
+import type { DenyReason } from '../decision.ts'
 
 const NEW_CERTIFICATE = 'give the device a new certificate'
 const SHOW_AGAIN = 'show the certificate again: it opens a new session'

@@ -1,0 +1,119 @@
+import { generateKeyPair, type KeyObject, randomBytes, randomUUID } from 'node:crypto'
+import { promisify } from 'node:util'
+import { readCertificate } from '../certificate/certificate.ts'
+import { BACKDATE_SECONDS, issueCertificate, publicKeyInfoOf } from '../certificate/issue.ts'
+import { writePem } from '../certificate/pem.ts'
+import { DOCTOR_NAME } from '../enrollment/device-name.ts'
+import type { Device } from '../store/device-registry.ts'
+import { describe } from './add-device.ts'
+import { readActiveSigner, readOwnAuthorities, type Signer, writeLists } from './authorities.ts'
+import { type Change, changeDirectory } from './change-directory.ts'
+import { type Directory, readTextIfThere, requireWhole } from './directory.ts'
+import { endDoctorDevice, writeDoctorNote } from './doctor-note.ts'
+import { AdministrationError } from './problem.ts'
+
+/** How long the certificate of `certlatch doctor` is good, should nothing end it before. */
+export const DOCTOR_SECONDS = 900
+
+/** The device that `certlatch doctor` has while it runs; its key is in no file. */
+export interface DoctorDevice {
+  readonly issuerKeyHash: string
+  readonly serial: string
+  readonly certificatePem: string
+  readonly keyPem: string
+}
+
+const generate = promisify(generateKeyPair)
+
+/**
+ * Enters a device with a certificate for 15 minutes. Throws an AdministrationError while another
+ * `certlatch doctor` has one.
+ */
+export async function beginDoctorDevice(
+  change: Change,
+  passphrase: string | undefined,
+): Promise<DoctorDevice> {
+  const { privateKey } = await generate('ec', { namedCurve: 'prime256v1' })
+  return changeDirectory(change, async (directory) => {
+    const { paths, nowSeconds } = directory
+    if ((await readTextIfThere(paths.doctor)) !== undefined) {
+      throw new AdministrationError(
+        'another certlatch doctor is running on this data directory, or was killed on another machine less than 15 minutes ago: run this again later',
+      )
+    }
+    const entry = await ownEntry(directory)
+    const authorities = await readOwnAuthorities(paths)
+    const signer = await readActiveSigner(paths, authorities, passphrase, nowSeconds)
+    const certificate = issueFor(entry, signer, privateKey, nowSeconds)
+    const { serial, notAfter, der } = certificate
+    const { keyHash } = signer.issuer
+    await writeDoctorNote(directory, notAfter)
+    await directory.writeDevice({
+      ...entry,
+      certificates: [describe(certificate, keyHash, nowSeconds)],
+    })
+    return {
+      issuerKeyHash: keyHash,
+      serial,
+      certificatePem: writePem('CERTIFICATE', der),
+      keyPem: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+    }
+  })
+}
+
+/** The entry with the mark, or a new one; a device that only has the name is somebody's. */
+async function ownEntry(directory: Directory): Promise<Device> {
+  const known = await directory.readDevices()
+  requireWhole(directory.paths, known)
+  const marked = known.devices.find(({ doctor }) => doctor)
+  if (marked !== undefined) return { ...marked, certificates: [] }
+  const namesake = known.devices.find(
+    ({ name, owner }) => name.toLowerCase() === DOCTOR_NAME || owner?.toLowerCase() === DOCTOR_NAME,
+  )
+  if (namesake !== undefined) {
+    throw new AdministrationError(
+      `the name "${DOCTOR_NAME}" is taken by the device "${namesake.name}" or its owner: give --certificate and --key instead`,
+    )
+  }
+  return { id: randomUUID(), name: DOCTOR_NAME, owner: undefined, certificates: [], doctor: true }
+}
+
+function issueFor(device: Device, signer: Signer, privateKey: KeyObject, nowSeconds: number) {
+  const { authority } = signer
+  if (authority.certificate.notAfter <= nowSeconds) {
+    throw new AdministrationError('the CA has ended: run certlatch ca renew first')
+  }
+  const der = issueCertificate(
+    {
+      notBefore: Math.max(nowSeconds - BACKDATE_SECONDS, authority.certificate.notBefore),
+      notAfter: Math.min(nowSeconds + DOCTOR_SECONDS, authority.certificate.notAfter),
+      commonName: device.name,
+      publicKeyInfo: publicKeyInfoOf(privateKey),
+      serial: randomBytes(16),
+      uri: `urn:uuid:${device.id}`,
+    },
+    authority,
+  )
+  const certificate = readCertificate(der)
+  if (certificate === undefined) throw new Error('made a certificate that cannot be read back')
+  return certificate
+}
+
+/** Puts the certificate on the CRL, as `device revoke` does, without the hook. */
+export async function revokeDoctorDevice(
+  change: Change,
+  { issuerKeyHash, serial }: DoctorDevice,
+  passphrase: string | undefined,
+): Promise<void> {
+  await changeDirectory(change, async (directory) => {
+    const authorities = await readOwnAuthorities(directory.paths)
+    const revokedAt = change.nowSeconds
+    const revocation = { issuerKeyHash, serial, revokedAt, reason: 'cessationOfOperation' } as const
+    await writeLists(directory, authorities, [revocation], passphrase)
+  })
+}
+
+/** Leaves the entry without certificates. */
+export async function finishDoctorDevice(change: Change): Promise<void> {
+  await changeDirectory(change, (directory) => endDoctorDevice(directory, 'now'))
+}

@@ -1,0 +1,136 @@
+import { readFile } from 'node:fs/promises'
+import { createSecureContext } from 'node:tls'
+import { AdministrationError } from '../../administration/problem.ts'
+import { nearest, quote } from '../../config/text.ts'
+import { type Check, GROUPS } from '../../doctor/check.ts'
+import { CHECKS } from '../../doctor/checks.ts'
+import type { Door } from '../../doctor/door.ts'
+import { describeFileError } from '../../store/files.ts'
+import { textFlag } from '../arguments.ts'
+import type { Invocation } from '../command.ts'
+
+const wrong = (problem: string): never => {
+  throw new AdministrationError(problem, 2)
+}
+
+const bare = (host: string): string => host.replace(/^\[|\]$/g, '')
+
+/** What a URL and the flags say of the door; the certificate comes from elsewhere. */
+export async function doorOf(invocation: Invocation): Promise<Omit<Door, 'certificate' | 'key'>> {
+  const url = urlOf(invocation)
+  const port = url.port === '' ? 443 : Number(url.port)
+  const host = bare(url.hostname)
+  const connect = connectOf(textFlag(invocation, 'connect'))
+  return {
+    authority: url.host,
+    host,
+    port,
+    connectHost: connect?.host ?? host,
+    connectPort: connect?.port ?? port,
+    plainPort: 80,
+    serverAuthorities: await serverAuthorities(textFlag(invocation, 'server-ca')),
+    application: applicationOf(textFlag(invocation, 'application')),
+  }
+}
+
+function urlOf({ positionals }: Invocation): URL {
+  const [text = '', ...more] = positionals
+  if (text === '' || more.length > 0) {
+    return wrong('expected one URL: certlatch doctor https://home.example.org')
+  }
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url?.protocol !== 'https:') {
+    return wrong(`${quote(text)} is not the address of a door such as https://home.example.org`)
+  }
+  if (url.username !== '' || url.pathname !== '/' || url.search !== '' || url.hash !== '') {
+    return wrong(`${quote(text)} has more than a host: write https://${url.host}`)
+  }
+  return url
+}
+
+function connectOf(text: string | undefined) {
+  if (text === undefined) return undefined
+  const [, host = '', port = ''] = /^(\[[0-9a-fA-F:.]+\]|[^:/[\]\s]+):(\d{1,5})$/.exec(text) ?? []
+  const number = Number(port)
+  if (host === '' || number < 1 || number > 65_535) {
+    return wrong(`--connect is ${quote(text)}: expected HOST:PORT, such as 192.168.1.10:443`)
+  }
+  return { host: bare(host), port: number }
+}
+
+function applicationOf(text: string | undefined): URL | undefined {
+  if (text === undefined) return undefined
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url !== undefined && /^https?:$/.test(url.protocol)) return url
+  return wrong(`--application is ${quote(text)}: expected one such as http://192.168.1.20:8123`)
+}
+
+async function readGiven(flag: string, path: string): Promise<string> {
+  return readFile(path, 'latin1').catch((error: unknown) =>
+    wrong(`--${flag} is ${quote(path)}: the file ${describeFileError(error)}`),
+  )
+}
+
+async function serverAuthorities(path: string | undefined): Promise<string | undefined> {
+  if (path === undefined) return undefined
+  const pem = await readGiven('server-ca', path)
+  try {
+    createSecureContext({ ca: pem })
+    if (/-----BEGIN (TRUSTED )?CERTIFICATE-----/.test(pem)) return pem
+  } catch {
+    // Told below.
+  }
+  return wrong(`--server-ca is ${quote(path)}: the file holds no certificate in PEM`)
+}
+
+export interface GivenCertificate {
+  readonly certificate: string
+  readonly key: string
+}
+
+/** Of the two flags; `undefined` without them. */
+export async function givenCertificate(
+  invocation: Invocation,
+): Promise<GivenCertificate | undefined> {
+  const paths = {
+    certificate: textFlag(invocation, 'certificate'),
+    key: textFlag(invocation, 'key'),
+  }
+  if (paths.certificate === undefined && paths.key === undefined) return undefined
+  if (paths.certificate === undefined || paths.key === undefined) {
+    return wrong('expected --certificate FILE and --key FILE together, both in PEM')
+  }
+  const certificate = await readGiven('certificate', paths.certificate)
+  const key = await readGiven('key', paths.key)
+  if (!certificate.includes('-----BEGIN CERTIFICATE-----')) {
+    return wrong(
+      `--certificate is ${quote(paths.certificate)}: the file holds no certificate in PEM`,
+    )
+  }
+  if (/-----BEGIN ENCRYPTED|Proc-Type: 4,ENCRYPTED/.test(key)) {
+    return wrong(
+      `--key is ${quote(paths.key)}: the key is encrypted; openssl pkey -in … -out … decrypts it`,
+    )
+  }
+  try {
+    createSecureContext({ cert: certificate, key })
+    return { certificate, key }
+  } catch {
+    return wrong(`--key is ${quote(paths.key)}: it is not the key of that certificate, in PEM`)
+  }
+}
+
+/** Which checks `--only` names, by name or group. */
+export function askedChecks(invocation: Invocation): (check: Check) => boolean {
+  const text = textFlag(invocation, 'only')
+  if (text === undefined) return () => true
+  const names = new Set(text.split(',').map((name) => name.trim()))
+  const known = [...Object.keys(GROUPS), ...CHECKS.map(({ name }) => name)]
+  for (const name of names) {
+    if (known.includes(name)) continue
+    const near = nearest(name, known)
+    const hint = near === undefined ? `one of ${known.join(', ')}` : `did you mean ${near}?`
+    wrong(`--only has no check ${quote(name)}: ${hint}`)
+  }
+  return ({ name, group }) => names.has(name) || names.has(group)
+}

@@ -1,0 +1,49 @@
+import type { Answer, Observation } from './probe.ts'
+
+/** The first value of a header, or nothing. */
+export const headerOf = ({ headers }: Answer, name: string): string => headers[name]?.[0] ?? ''
+
+/** certlatch's own refusal, wherever the proxy has put it. */
+export const isRefusal = (seen: Observation): boolean =>
+  seen.kind === 'answer' && headerOf(seen, 'x-certlatch') === 'refused'
+
+/** What proxies write into error pages of their own; Caddy writes nothing. */
+const ERROR_PAGES = [
+  /<center>nginx/,
+  /^404 page not found/,
+  /Your browser sent an invalid request|Request forbidden by administrative rules/,
+  /No server is available to handle this request|The server returned an invalid or incomplete/,
+  /^(400 Bad Request|403 Forbidden|421|Misdirected Request|Bad Gateway|Gateway Timeout|Internal Server Error)\b/,
+]
+
+/** An error page that a proxy has written, and nothing behind it. */
+export function isProxyError(answer: Answer): boolean {
+  const { status, body } = answer
+  if (status < 400) return false
+  if (status === 421 || status === 502 || status === 504) return true
+  if (ERROR_PAGES.some((page) => page.test(body))) return true
+  return body === '' && headerOf(answer, 'server') === 'Caddy' && headerOf(answer, 'via') === ''
+}
+
+/** Whether the application has answered: neither certlatch's refusal nor an error of the proxy. */
+export function isLetIn(seen: Observation): boolean {
+  if (seen.kind !== 'answer' || isRefusal(seen) || isProxyError(seen)) return false
+  // A refusal without certlatch's mark, of a proxy that hands on nothing but the status.
+  return seen.status !== 403 && seen.status < 500
+}
+
+/** What came, in a few words. */
+export function told(seen: Observation): string {
+  if (seen.kind === 'none') return seen.problem
+  if (seen.kind !== 'answer') return 'no HTTP'
+  if (isRefusal(seen)) return `${seen.status}, refused by certlatch`
+  const who = isProxyError(seen) ? ' of the proxy' : ''
+  return `${seen.status}${who}`
+}
+
+/** The `name=value` of a session that this answer sets; `undefined` if it sets none. */
+export function sessionPair(seen: Observation, cookieName: string): string | undefined {
+  const lines = seen.kind === 'answer' ? (seen.headers['set-cookie'] ?? []) : []
+  const line = lines.find((text) => text.startsWith(`${cookieName}=`))
+  return line?.split(';')[0]
+}

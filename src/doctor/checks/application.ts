@@ -1,0 +1,95 @@
+import { isLetIn, isRefusal } from '../answers.ts'
+import { type Check, failed, warning } from '../check.ts'
+import { request } from '../probe.ts'
+
+/** What Home Assistant's server says where it believes no proxy. */
+const BAD_REQUEST = /^400: Bad Request/
+
+const trustedProxy: Check = {
+  name: 'trusted-proxy',
+  group: 'home-assistant',
+  title: 'Home Assistant takes what the proxy hands it',
+  reason: 'It answers 400 to every request of a proxy that it was not told of.',
+  needs: ['let-in', 'home-assistant'],
+  plan: () => [],
+  judge: ({ first: { certificate: seen } }) => {
+    if (seen.kind !== 'answer' || seen.status !== 400 || !BAD_REQUEST.test(seen.body)) return []
+    return [
+      failed(
+        'Home Assistant answers 400: it does not know the proxy',
+        'since 2026.8 under Settings, System, Network, HTTP server: "use X-Forwarded-For", and as trusted proxy the address from which the proxy reaches Home Assistant (its log names it); confirm within five minutes. Before: use_x_forwarded_for and trusted_proxies under http: in configuration.yaml',
+      ),
+    ]
+  },
+}
+
+const rescueModule: Check = {
+  name: 'rescue-module',
+  group: 'home-assistant',
+  title: "the rescue module is in Home Assistant's page",
+  reason:
+    "Home Assistant's service worker shows a spinner for ever where a session has ended; the module gets past it.",
+  needs: ['let-in', 'home-assistant'],
+  plan: () => [],
+  judge: ({ first: { certificate: seen } }) => {
+    if (seen.kind !== 'answer' || seen.status !== 200) return []
+    if (seen.body.includes('/.certlatch/auth/rescue.js')) return []
+    return [
+      warning(
+        "Home Assistant's page does not have the rescue module",
+        'frontend: extra_module_url: [/.certlatch/auth/rescue.js] in configuration.yaml',
+      ),
+    ]
+  },
+}
+
+const webhooks: Check = {
+  name: 'webhooks',
+  group: 'home-assistant',
+  title: 'webhooks reach Home Assistant without a certificate',
+  reason:
+    'The companion apps send location and sensors there, by a client that has neither certificate nor cookie.',
+  needs: ['closed', 'let-in', 'home-assistant'],
+  plan: ({ nowhere }) => [
+    request('a webhook', { method: 'POST', path: `/api/webhook/${nowhere}` }),
+  ],
+  judge: (_, [asked]) =>
+    asked === undefined || !isRefusal(asked.seen)
+      ? []
+      : [
+          warning(
+            'webhooks are refused: companion apps cannot send location and sensors',
+            'preset: home-assistant in the file of CERTLATCH_POLICY_FILE opens them, and nothing else',
+          ),
+        ],
+}
+
+const besideTheGate: Check = {
+  name: 'beside-the-gate',
+  group: 'home-assistant',
+  title: 'the application cannot be reached beside the gate, from here',
+  reason:
+    'What listens on every address is open to all who can reach the machine, whatever the gate says.',
+  needs: ['application'],
+  plan: () => [{ kind: 'application', label: 'the application' }],
+  judge: ({ door }, [asked]) => {
+    const host = door.application?.hostname ?? ''
+    // What runs on the same machine may come from there, the proxy first of all.
+    if (asked === undefined || !isLetIn(asked.seen) || /^(127\.|localhost$|\[::1\])/.test(host)) {
+      return []
+    }
+    return [
+      failed(
+        `the application answers at ${door.application?.host}, beside the gate`,
+        'let it listen where only the proxy gets: server_host: 127.0.0.1 in Home Assistant, no ports: in compose, or a firewall',
+      ),
+    ]
+  },
+}
+
+export const APPLICATION_CHECKS: readonly Check[] = [
+  trustedProxy,
+  rescueModule,
+  webhooks,
+  besideTheGate,
+]

@@ -1,0 +1,278 @@
+import { isLetIn, isProxyError, isRefusal, sessionPair, told } from '../answers.ts'
+import { type Check, type Finding, failed, warning } from '../check.ts'
+import type { Facts } from '../facts.ts'
+import { dialectHint, hintFor } from '../hints.ts'
+import { type Observation, request } from '../probe.ts'
+
+const HTML = [['Accept', 'text/html']] as const
+const PROTOCOLS = ['HTTP/1.1', 'HTTP/2'] as const
+
+const nothingShown: Check = {
+  name: 'nothing-shown',
+  group: 'closed',
+  title: 'with nothing shown, certlatch itself refuses',
+  reason:
+    'This is what the gate is for. A refusal in words of its own helps who has a right to enter.',
+  needs: [],
+  plan: ({ closedPath }) => [
+    request('GET', { path: closedPath }),
+    request('a page', { path: closedPath, headers: HTML }),
+    request('POST', {
+      path: closedPath === '/' ? '/certlatch-doctor' : closedPath,
+      method: 'POST',
+    }),
+  ],
+  judge: (facts, asked) => {
+    for (const { probe, seen } of asked) {
+      const finding = judgeRefusal(facts, probe.label, seen)
+      if (finding !== undefined) return [finding]
+    }
+    return []
+  },
+}
+
+function judgeRefusal(facts: Facts, label: string, seen: Observation): Finding | undefined {
+  if (isRefusal(seen)) return undefined
+  if (isLetIn(seen)) {
+    const networks = facts.here?.policy.rules.some(
+      ({ access, conditions }) => access === 'open' && conditions.from !== undefined,
+    )
+    if (networks) {
+      return warning(
+        `nothing shown is let in from here (${told(seen)})`,
+        'a rule opens to networks, and this may be one of them: run this from elsewhere, with --certificate and --key',
+      )
+    }
+    return failed(
+      `nothing shown is let in (${label}): the application answers ${told(seen)}`,
+      hintFor('ask-certlatch', facts),
+    )
+  }
+  if (seen.kind === 'none') return failed(`no answer to a plain request: ${seen.problem}`)
+  if (seen.kind !== 'answer') return undefined
+  if (seen.status >= 500) {
+    return failed(
+      `the proxy answers ${seen.status}: it does not get an answer of certlatch, or cannot read it`,
+      'look into the log of the proxy; does certlatch serve run, at the address that the proxy asks?',
+    )
+  }
+  if (seen.status === 404 || seen.status === 421) {
+    return failed(
+      `the proxy answers ${seen.status}: it does not know this host`,
+      hintFor('only-its-host', facts),
+    )
+  }
+  return warning(
+    `the refusal (${label}) is not certlatch's own: ${told(seen)}`,
+    hintFor('refusal-page', facts),
+  )
+}
+
+const certificate: Check = {
+  name: 'certificate',
+  group: 'entry',
+  title: 'the certificate is let in',
+  reason:
+    'And where it is not, `explain` says whose fault it is: the rules, the files, or the proxy.',
+  needs: [],
+  plan: () => [],
+  judge: (facts) => {
+    const { first, here, isLetIn: isIn } = facts
+    if (isIn) return []
+    const seen = first.certificate
+    const expected = here?.explain({ method: 'GET', path: '/', shown: 'certificate' })
+    if (expected !== undefined && !expected.allow) {
+      return [
+        failed(
+          `certlatch refuses the certificate: ${expected.reason} (rule ${expected.rule})`,
+          expected.advice,
+        ),
+      ]
+    }
+    if (seen.kind === 'none') return [failed(`no answer to the certificate: ${seen.problem}`)]
+    if (isRefusal(seen)) {
+      const text = 'the certificate was shown, and certlatch refuses'
+      const hint = dialectHint(facts) ?? hintFor('pass-certificate', facts)
+      return [
+        failed(
+          `${text}; by its files it would let it in, so the proxy does not hand it on whole`,
+          hint,
+        ),
+      ]
+    }
+    const isFault = seen.kind === 'answer' && seen.status >= 500 && !isProxyError(seen)
+    return [
+      failed(
+        isFault
+          ? `the application answers ${told(seen)}`
+          : `the certificate is not let in: ${told(seen)}`,
+        isFault ? 'look whether the application runs' : hintFor('ask-certlatch', facts),
+      ),
+    ]
+  },
+}
+
+const ATTRIBUTES = ['Path=/', 'Secure', 'HttpOnly', 'SameSite=Lax'] as const
+
+const sessionCookie: Check = {
+  name: 'session-cookie',
+  group: 'entry',
+  title: 'the session arrives once, with all its attributes',
+  reason:
+    'Without it every request has to show the certificate, which Safari does not do for WebSockets.',
+  needs: ['let-in'],
+  plan: () => [],
+  judge: (facts) => {
+    const seen = facts.first.certificate
+    const lines = seen.kind === 'answer' ? (seen.headers['set-cookie'] ?? []) : []
+    const own = lines.filter((line) => line.includes(`${facts.cookieName}=`))
+    const [line = ''] = own
+    const hint = hintFor('session-cookie', facts)
+    if (own.length === 0) return [failed(`no ${facts.cookieName} arrives with the answer`, hint)]
+    if (own.length > 1) return [failed(`${facts.cookieName} arrives ${own.length} times`, hint)]
+    if (!line.startsWith(`${facts.cookieName}=v`)) {
+      return [failed('the session has been joined with another cookie into one line', hint)]
+    }
+    const given = new Set(line.split(';').map((part) => part.trim().toLowerCase()))
+    const lost = ATTRIBUTES.filter((attribute) => !given.has(attribute.toLowerCase()))
+    if (lost.length === 0) return []
+    return [failed(`the session has lost ${lost.join(', ')} on the way`, hint)]
+  },
+}
+
+const session: Check = {
+  name: 'session',
+  group: 'entry',
+  title: 'the session alone is let in',
+  reason: 'It is what carries a browser that does not show its certificate each time.',
+  needs: ['let-in', 'session'],
+  plan: () => [request('the session', { shown: 'cookie' })],
+  judge: (facts, [asked]) => {
+    if (asked === undefined || isLetIn(asked.seen)) return []
+    const text = `the session alone is not let in: ${told(asked.seen)}`
+    return [failed(text, hintFor('pass-cookie', facts))]
+  },
+}
+
+const webSocket: Check = {
+  name: 'websocket',
+  group: 'entry',
+  title: 'a WebSocket by the session alone is not refused',
+  reason: 'Home Assistant lives on one, and Safari shows no certificate on it.',
+  needs: ['let-in', 'session'],
+  plan: ({ isHomeAssistant }) => [
+    request('a WebSocket', {
+      shown: 'cookie',
+      path: isHomeAssistant ? '/api/websocket' : '/',
+      webSocket: true,
+    }),
+  ],
+  judge: (facts, [asked]) => {
+    if (asked === undefined) return []
+    const { seen } = asked
+    if (seen.kind === 'answer' && seen.status === 101) return []
+    if (isRefusal(seen) || seen.kind === 'none') {
+      const text = `a WebSocket by the session alone is refused: ${told(seen)}`
+      return [failed(text, hintFor('pass-cookie', facts))]
+    }
+    if (!facts.isHomeAssistant) return []
+    return [
+      failed(
+        `Home Assistant's WebSocket does not open: ${told(seen)}`,
+        'the proxy has to hand Upgrade and Connection on: in nginx, proxy_set_header Upgrade $http_upgrade;',
+      ),
+    ]
+  },
+}
+
+const resumption: Check = {
+  name: 'resumption',
+  group: 'entry',
+  title: 'a resumed TLS connection still carries the certificate, or none is resumed',
+  reason: 'A proxy that forgets it locks a device out on its second visit.',
+  needs: ['let-in'],
+  plan: () =>
+    (['TLSv1.2', 'TLSv1.3'] as const).map((version) => ({
+      kind: 'resume',
+      label: version,
+      version,
+    })),
+  judge: (facts, asked) =>
+    asked
+      .filter(({ seen }) => seen.kind === 'answer' && seen.isResumed === true && isRefusal(seen))
+      .slice(0, 1)
+      .map(({ probe }) =>
+        failed(
+          `on a resumed ${probe.label} connection the certificate is gone`,
+          hintFor('pass-certificate', facts),
+        ),
+      ),
+}
+
+const protocols: Check = {
+  name: 'protocols',
+  group: 'entry',
+  title: 'HTTP/1.1 and HTTP/2 are answered alike',
+  reason:
+    'Browsers speak HTTP/2 with pages and HTTP/1.1 with WebSockets: a rule for one alone is half a gate.',
+  needs: ['let-in', 'closed'],
+  plan: ({ closedPath, hasSession }) =>
+    PROTOCOLS.flatMap((protocol) => [
+      request('nothing shown', { protocol, path: closedPath }),
+      request('the certificate', { protocol, shown: 'certificate' }),
+      ...(hasSession ? [request('the session', { protocol, shown: 'cookie' })] : []),
+    ]),
+  judge: (facts, asked) => {
+    const of = (protocol: string, label: string) =>
+      asked.find(
+        ({ probe }) =>
+          probe.kind === 'request' && probe.protocol === protocol && probe.label === label,
+      )?.seen
+    const isOffered = (seen: Observation | undefined): seen is Observation =>
+      seen !== undefined && !(seen.kind === 'none' && /not offered/.test(seen.problem))
+    for (const label of ['nothing shown', 'the certificate', 'the session']) {
+      const [one, two] = PROTOCOLS.map((protocol) => of(protocol, label))
+      if (one === undefined || !isOffered(two)) continue
+      if (isLetIn(one) === isLetIn(two) && isRefusal(one) === isRefusal(two)) continue
+      const text = `${label}: HTTP/1.1 says ${told(one)}, and HTTP/2 says ${told(two)}`
+      const hint = hintFor(label === 'the session' ? 'pass-cookie' : 'pass-certificate', facts)
+      return [failed(text, hint)]
+    }
+    return []
+  },
+}
+
+const revoked: Check = {
+  name: 'revoked',
+  group: 'operation',
+  title: 'the certificate is refused within a second of its revocation',
+  reason:
+    "The whole chain: command, files, service, proxy. Shown with doctor's own certificate, at the end.",
+  needs: ['let-in', 'own-device'],
+  plan: () => [],
+  judge: ({ revokedAfterMilliseconds: after }) => {
+    if (after !== undefined && after <= 1_000) return []
+    const hint =
+      'does the service read the same data directory as this command? certlatch status says what it has; and no cache of answers may stand between the proxy and certlatch'
+    const text =
+      after === undefined
+        ? 'the certificate is revoked, and still let in after 5 s'
+        : `the revoked certificate was refused only after ${(after / 1000).toFixed(1)} s`
+    return [after === undefined ? failed(text, hint) : warning(text, hint)]
+  },
+}
+
+/** What `first` makes of the answer to the certificate. */
+export const sessionOf = (seen: Observation, cookieName: string): string | undefined =>
+  isLetIn(seen) ? sessionPair(seen, cookieName) : undefined
+
+export const ENTRY_CHECKS: readonly Check[] = [
+  nothingShown,
+  certificate,
+  sessionCookie,
+  session,
+  webSocket,
+  resumption,
+  protocols,
+]
+export const REVOKED_CHECK: Check = revoked

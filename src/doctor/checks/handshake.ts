@@ -1,0 +1,124 @@
+import { describeName, readName } from '../../certificate/name.ts'
+import { isLetIn, told } from '../answers.ts'
+import { type Check, type Finding, failed, unseen, warning } from '../check.ts'
+import { serverNameOf } from '../door.ts'
+import type { Facts } from '../facts.ts'
+import { hintFor } from '../hints.ts'
+import { type Asked, request } from '../probe.ts'
+
+const nameOf = ({ door }: Facts): string | undefined => serverNameOf(door.host) || undefined
+
+const certificateRequest: Check = {
+  name: 'certificate-request',
+  group: 'handshake',
+  title: 'the proxy asks for a client certificate, and names every CA of ca.crt',
+  reason:
+    'Browsers offer the certificates of the CAs that are named, and none of a successor that the proxy has not read yet. Seen in a TLS 1.2 handshake, where it travels in clear.',
+  needs: [],
+  plan: (facts) => [
+    { kind: 'hello', label: 'TLS 1.2', version: 'TLS 1.2', serverName: nameOf(facts) },
+  ],
+  judge: (facts, [asked]) => {
+    const seen = asked?.seen
+    if (seen?.kind !== 'flight') return []
+    const { flight } = seen
+    // A server of TLS 1.3 alone: there the request is encrypted, and cannot be seen.
+    if (flight.kind === 'refused' && flight.alert === 'protocol version') {
+      return [unseen('only TLS 1.3 is spoken, where what the proxy asks for is encrypted')]
+    }
+    if (flight.kind !== 'answered') {
+      const why = flight.kind === 'refused' ? `the alert "${flight.alert}"` : 'no handshake'
+      return [warning(`whether the proxy asks for a certificate cannot be seen: ${why}`)]
+    }
+    if (!flight.asks) {
+      return [
+        failed(
+          'the proxy does not ask for a client certificate',
+          hintFor('ask-for-certificate', facts),
+        ),
+      ]
+    }
+    return judgeNames(facts, flight.authorities)
+  },
+}
+
+function judgeNames(facts: Facts, authorities: readonly Buffer[]): readonly Finding[] {
+  if (authorities.length === 0) {
+    const text = 'the proxy names no CA, so browsers offer every certificate that they have'
+    return [warning(text, hintFor('ask-for-certificate', facts))]
+  }
+  const names = authorities.map((der) => readName(der))
+  const offered = new Set(names.map((name) => name?.comparable))
+  const missing = (facts.here?.authorities ?? []).filter(
+    ({ comparable }) => !offered.has(comparable),
+  )
+  if (missing.length === 0) return []
+  const listed = names.map((name) => (name ? describeName(name) : 'one that cannot be read'))
+  return [
+    failed(
+      `the proxy does not name ${missing.map(({ name }) => name).join(' and ')}, which is in ca.crt; it names ${listed.slice(0, 5).join(', ')}`,
+      hintFor('read-authorities', facts),
+    ),
+  ]
+}
+
+/** Names that cannot be the door's, and none. */
+const OTHER_NAMES = [undefined, 'certlatch-doctor.invalid'] as const
+const saidName = (name: string | undefined): string =>
+  name === undefined ? 'without a server name' : `for the server name ${name}`
+
+const otherNames: Check = {
+  name: 'other-names',
+  group: 'handshake',
+  title: 'no other server name in the handshake, and none at all, gets round the question',
+  reason:
+    'A proxy that picks its TLS options by the server name may let the wrong one in without asking (CVE-2026-32305, CVE-2025-23419).',
+  needs: ['closed'],
+  plan: (facts) =>
+    OTHER_NAMES.flatMap((serverName) => [
+      {
+        kind: 'hello',
+        label: saidName(serverName),
+        version: 'TLS 1.2',
+        serverName,
+      } as const,
+      request(saidName(serverName), { path: facts.closedPath, serverName: serverName ?? '' }),
+      request(saidName(serverName), {
+        path: facts.closedPath,
+        serverName: serverName ?? '',
+        shown: 'certificate',
+      }),
+    ]),
+  judge: (facts, asked) => {
+    const open = asked.filter(
+      ({ probe, seen }) => probe.kind === 'request' && probe.shown === 'nothing' && isLetIn(seen),
+    )
+    const [first] = open
+    if (first !== undefined) {
+      const hint = hintFor('all-names', facts)
+      return [failed(`${first.probe.label}, nothing shown is let in: ${told(first.seen)}`, hint)]
+    }
+    return unasked(facts, asked)
+  },
+}
+
+/** Where this very host is served, and no certificate is asked for, a device is locked out. */
+function unasked(facts: Facts, asked: readonly Asked[]): readonly Finding[] {
+  if (!facts.isLetIn) return []
+  for (const { probe, seen } of asked) {
+    const isUnasked = seen.kind === 'flight' && seen.flight.kind === 'answered' && !seen.flight.asks
+    if (probe.kind !== 'hello' || !isUnasked) continue
+    const byCertificate = asked.find(
+      (other) =>
+        other.probe.kind === 'request' &&
+        other.probe.label === probe.label &&
+        other.probe.shown === 'certificate',
+    )
+    if (byCertificate?.seen.kind !== 'answer' || byCertificate.seen.status === 421) continue
+    const text = `${probe.label}, no certificate is asked for, and the host is served all the same`
+    return [warning(text, hintFor('all-names', facts))]
+  }
+  return []
+}
+
+export const HANDSHAKE_CHECKS: readonly Check[] = [certificateRequest, otherNames]

@@ -1,0 +1,104 @@
+import { headerOf, sessionPair, told } from '../answers.ts'
+import { type Check, failed } from '../check.ts'
+import type { Facts } from '../facts.ts'
+import { hintFor } from '../hints.ts'
+import { type Asked, type HeaderLine, type RequestProbe, request } from '../probe.ts'
+import { forgedCertificate } from './forged.ts'
+
+/** What a page is known by. */
+const PAGES: Readonly<Record<string, RegExp>> = {
+  '/.certlatch/auth/reset': /serviceWorker/,
+  '/.certlatch/auth/rescue.js': /home-assistant/,
+}
+
+const pathOf = ({ probe }: Asked): string => (probe.kind === 'request' ? probe.path : '')
+
+const pages: Check = {
+  name: 'pages',
+  group: 'own-pages',
+  title: "certlatch's own pages are answered, with nothing shown",
+  reason: 'A refused browser gets past its service worker by them; without them it spins for ever.',
+  needs: [],
+  plan: () => Object.keys(PAGES).map((path) => request(path, { path })),
+  judge: (facts, asked) => {
+    const missing = asked.filter((one) => {
+      const { seen } = one
+      return seen.kind !== 'answer' || seen.status !== 200 || !PAGES[pathOf(one)]?.test(seen.body)
+    })
+    const [first] = missing
+    if (first === undefined) return []
+    const text = `${missing.map(pathOf).join(' and ')} cannot be reached: ${told(first.seen)}`
+    return [failed(text, hintFor('own-pages', facts))]
+  },
+}
+
+/** What only certlatch's own listeners say. */
+const INNER: Readonly<Record<string, (seen: Asked['seen']) => boolean>> = {
+  '/verify': (seen) =>
+    seen.kind === 'answer' &&
+    (headerOf(seen, 'x-certlatch-via') !== '' || seen.headers['remote-user'] !== undefined),
+  '/metrics': (seen) => seen.kind === 'answer' && /^certlatch_/m.test(seen.body),
+  '/readyz': (seen) => seen.kind === 'answer' && /"keySet"/.test(seen.body),
+  '/status': (seen) => seen.kind === 'answer' && /"lastHour"/.test(seen.body),
+}
+
+/** Ways from a page to `/verify`, which believes headers. */
+const DETOURS = [
+  '/.certlatch/auth/../../verify',
+  '/.certlatch/auth/..%2F..%2Fverify',
+  '/.certlatch/auth/%2e%2e/%2e%2e/verify',
+  '/.certlatch/auth/reset/../../../verify',
+  '/.certlatch/auth/reset/..;/..;/..;/verify',
+  '/.certlatch/auth/reset%3f/../../../verify',
+  '//verify',
+] as const
+
+const innerPaths: Check = {
+  name: 'inner-paths',
+  group: 'own-pages',
+  title: '/verify, /metrics, /readyz and /status cannot be reached from outside',
+  reason:
+    'Whoever reaches /verify writes the headers that certlatch believes, and is given a session.',
+  needs: [],
+  plan: (facts) => {
+    const inner = Object.keys(INNER)
+    const headers = forged(facts)
+    return [
+      ...inner.map((path) => request(path, { path })),
+      ...inner.map((path) => request(path, { path, shown: 'certificate' })),
+      ...[...DETOURS, '/verify'].map((path) => request(path, { path, headers })),
+    ]
+  },
+  judge: (facts, asked) => {
+    const wrong = asked.find((one) => isInner(facts, one))
+    if (wrong === undefined) return []
+    const path = pathOf(wrong)
+    const isAdmin = ['/metrics', '/readyz', '/status'].includes(path)
+    return [
+      failed(
+        `${path} of certlatch can be reached from outside`,
+        isAdmin
+          ? 'nothing but the proxy’s own route may lead to CERTLATCH_ADMIN_LISTEN: take it out'
+          : hintFor('no-verify', facts),
+      ),
+    ]
+  },
+}
+
+function isInner(facts: Facts, one: Asked): boolean {
+  const { probe, seen } = one
+  const { headers } = probe as RequestProbe
+  const isForged = headers.length > 0
+  if (isForged && sessionPair(seen, facts.cookieName) !== undefined) return true
+  return (INNER[pathOf(one)] ?? INNER['/verify'])?.(seen) === true
+}
+
+const forged = ({ certificate, door }: Facts): readonly HeaderLine[] => [
+  ...forgedCertificate(certificate),
+  ['X-Forwarded-Method', 'GET'],
+  ['X-Forwarded-Uri', '/'],
+  ['X-Forwarded-Host', door.authority],
+  ['X-Forwarded-Proto', 'https'],
+]
+
+export const PAGE_CHECKS: readonly Check[] = [pages, innerPaths]

@@ -1,0 +1,97 @@
+import { isLetIn, isRefusal, told } from '../answers.ts'
+import { type Check, type Finding, failed } from '../check.ts'
+import { hintFor } from '../hints.ts'
+import { type OpenPlace, openPlaces } from '../open-rules.ts'
+import { type Asked, type RequestProbe, request } from '../probe.ts'
+
+const isRequest = (asked: Asked): asked is Asked<RequestProbe> => asked.probe.kind === 'request'
+
+/** Paths beside an open one that look like it. */
+function neighbours({ path, folder }: OpenPlace, nowhere: string): readonly string[] {
+  const base = (folder ?? path).replace(/\/$/, '')
+  const parent = base.slice(0, base.lastIndexOf('/'))
+  return [`${base}x`, `${parent}/${nowhere}`, folder === undefined ? `${base}/${nowhere}` : base]
+}
+
+const rules: Check = {
+  name: 'rules',
+  group: 'paths',
+  title: 'what the rules open is open, and what lies beside it is not',
+  reason: 'A location that the proxy serves without asking opens more than any rule says.',
+  needs: ['closed', 'here', 'open-rules'],
+  plan: (facts) => {
+    const places = openPlaces(facts)
+    const beside = new Set(places.flatMap((place) => neighbours(place, facts.nowhere)))
+    const closed = [...beside].filter(
+      (path) => facts.here?.explain({ method: 'GET', path, shown: 'nothing' }).allow === false,
+    )
+    return [
+      ...places.map(({ rule, method, path }) => request(`the rule ${rule}`, { method, path })),
+      ...closed.map((path) => request('beside it', { path })),
+    ]
+  },
+  judge: (facts, asked) => {
+    const findings: Finding[] = []
+    for (const { probe, seen } of asked.filter(isRequest)) {
+      const { method, path, label } = probe
+      const { allow } = facts.here?.explain({ method, path, shown: 'nothing' }) ?? {}
+      if (allow === false && isLetIn(seen)) {
+        const text = `${path} is reached without certlatch: ${told(seen)}`
+        findings.push(failed(text, hintFor('ask-certlatch', facts)))
+      } else if (allow === true && isRefusal(seen)) {
+        findings.push(
+          failed(
+            `${label} opens ${method} ${path}, and it is refused`,
+            'the proxy asks with another path, host or method than the client: compare it with deploy/; or the service has other rules than the file: certlatch status',
+          ),
+        )
+      }
+    }
+    return findings.slice(0, 1)
+  },
+}
+
+/** Ways out of a folder that some proxy or application takes. */
+const climbing = (folder: string, place: string): readonly string[] => {
+  const up = folder.replace(/\/$/, '').split('/').length - 1
+  const times = (text: string) => text.repeat(up)
+  return [
+    `${folder}${times('../')}${place}`,
+    `${folder}${times('%2e%2e/')}${place}`,
+    `${folder}${times('.%2e/')}${place}`,
+    `${folder}${times('..%2f')}${place}`,
+    `${folder}${times('..%5c')}${place}`,
+    `${folder}${times('..\\')}${place}`,
+    `${folder}${times('..;/')}${place}`,
+    `${folder}${times('%252e%252e/')}${place}`,
+    `${folder}.//${times('../')}${place}`,
+    `${folder}x%2f${times('..%2f')}..%2f${place}`,
+  ]
+}
+
+const detours: Check = {
+  name: 'detours',
+  group: 'paths',
+  title: 'no detour through an open path reaches a closed one',
+  reason: 'Proxy, certlatch and application may read "..", "%2f" or ";" each in its own way.',
+  needs: ['closed', 'here', 'open-rules'],
+  plan: (facts) => {
+    const folder = openPlaces(facts).find((place) => place.folder !== undefined)?.folder
+    if (folder === undefined) return []
+    return climbing(folder, facts.nowhere).map((path) => request('a detour', { path }))
+  },
+  judge: (facts, asked) => {
+    const reached = asked.filter(isRequest).find(({ seen }) => isReached(seen))
+    if (reached === undefined) return []
+    const text = `${reached.probe.path} reaches the application with nothing shown: ${told(reached.seen)}`
+    return [
+      failed(text, `${hintFor('ask-certlatch', facts)}; let certlatch decide about open paths`),
+    ]
+  },
+}
+
+/** A proxy that tidies a path up may do so by a redirection. */
+const isReached = (seen: Asked['seen']): boolean =>
+  isLetIn(seen) && seen.kind === 'answer' && ![301, 302, 307, 308].includes(seen.status)
+
+export const PATH_CHECKS: readonly Check[] = [rules, detours]

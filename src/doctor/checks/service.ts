@@ -1,0 +1,97 @@
+import { type Check, type Finding, failed, warning } from '../check.ts'
+import { dialectHint } from '../hints.ts'
+
+const service: Check = {
+  name: 'service',
+  group: 'operation',
+  title: 'the service runs, and is ready',
+  reason: 'What it complains about itself comes before what the door shows.',
+  needs: ['here'],
+  plan: () => [],
+  judge: ({ here }) => {
+    if (here?.service === undefined) {
+      return [failed(here?.serviceProblem ?? 'the service does not answer')]
+    }
+    if (here.service.ready) return []
+    const wrong = here.service.checks.filter(({ ok }) => !ok)
+    const text = wrong.map(({ name, detail }) => `${name}: ${detail}`).join('; ')
+    return [failed(`the service is not ready: ${text}`, 'certlatch status says the same, and more')]
+  },
+}
+
+const DAY_SECONDS = 86_400
+const AUTHORITY_SOON_DAYS = 90
+
+const dates: Check = {
+  name: 'dates',
+  group: 'operation',
+  title: 'CA and CRL are good for a while',
+  reason: 'When the CA ends, all its certificates end with it.',
+  needs: ['here', 'service'],
+  plan: () => [],
+  judge: ({ here, nowSeconds }) => {
+    const findings: Finding[] = []
+    for (const { name, notAfter } of here?.service?.authorities ?? []) {
+      const days = Math.floor((notAfter - nowSeconds) / DAY_SECONDS)
+      if (days >= AUTHORITY_SOON_DAYS) continue
+      const hint =
+        'certlatch ca renew makes a successor; an external CA is renewed by whoever runs it'
+      findings.push(warning(`the CA ${name} ends in ${days} days`, hint))
+    }
+    for (const { authority, nextUpdate } of here?.service?.revocationLists ?? []) {
+      if (nextUpdate >= nowSeconds) continue
+      const hint = 'bring a new CRL, and look why it was not renewed'
+      findings.push(failed(`the CRL of ${authority} is out of date`, hint))
+    }
+    return findings
+  },
+}
+
+const replicas: Check = {
+  name: 'replicas',
+  group: 'operation',
+  title: 'every service has the same files as this command, and its version',
+  reason:
+    'A replica with other session keys refuses what another has minted; one with an older CRL lets a lost phone in.',
+  needs: ['here', 'service'],
+  plan: () => [],
+  judge: ({ here }) => {
+    if (here?.service === undefined) return []
+    const { version, keySet } = here
+    const fresh = here.running.filter(({ isFresh }) => isFresh).map(({ state }) => state)
+    const isOdd = (key: 'keySet' | 'crlNumber' | 'blocksNumber' | 'version') =>
+      new Set(fresh.map((state) => state[key])).size > 1
+    const hint =
+      'see that all of them, and this command, read one data directory, and run one version'
+    if (here.service.keySet !== keySet) {
+      return [failed('the service has other session keys than the files here', hint)]
+    }
+    if (isOdd('keySet')) return [failed('the services have different session keys', hint)]
+    if (isOdd('crlNumber') || isOdd('blocksNumber')) {
+      return [failed('the services have different CRLs or blocks', hint)]
+    }
+    if (here.service.version !== version) {
+      return [
+        warning(`the service is version ${here.service.version}, this command ${version}`, hint),
+      ]
+    }
+    return isOdd('version') ? [warning('the services are of different versions', hint)] : []
+  },
+}
+
+const proxyName: Check = {
+  name: 'proxy-name',
+  group: 'operation',
+  title: 'CERTLATCH_PROXY names the proxy that is there',
+  reason:
+    'certlatch reads the header of one proxy alone; that of another one may be the client’s own.',
+  needs: ['here'],
+  plan: () => [],
+  judge: (facts) => {
+    const hint = dialectHint(facts)
+    if (hint === undefined) return []
+    return [failed('CERTLATCH_PROXY does not fit what the proxy looks like', hint)]
+  },
+}
+
+export const SERVICE_CHECKS: readonly Check[] = [service, dates, replicas, proxyName]

@@ -1,0 +1,68 @@
+import { headerOf, isRefusal } from '../answers.ts'
+import { type Check, failed, warning } from '../check.ts'
+import { hintFor } from '../hints.ts'
+import type { Answer, Observation } from '../probe.ts'
+
+const answersOf = (...seen: readonly Observation[]): readonly Answer[] =>
+  seen.filter((one): one is Answer => one.kind === 'answer')
+
+const http3: Check = {
+  name: 'http3',
+  group: 'transport',
+  title: 'HTTP/3 is not offered',
+  reason:
+    'Over QUIC client certificates have been skipped, or lost on the second visit (Caddy #7953, CVE-2026-53622).',
+  needs: [],
+  plan: () => [{ kind: 'quic', label: 'QUIC' }],
+  judge: (facts, [asked]) => {
+    const { nothing, certificate, manifest } = facts.first
+    const offers = answersOf(nothing, certificate, manifest).map((answer) =>
+      headerOf(answer, 'alt-svc'),
+    )
+    const offer = offers.find((text) => /\bh3/.test(text))
+    const hint = hintFor('no-http3', facts)
+    if (offer !== undefined)
+      return [failed(`HTTP/3 is offered: Alt-Svc: ${offer.slice(0, 100)}`, hint)]
+    if (asked?.seen.kind !== 'quic') return []
+    return [warning(`a QUIC server answers at UDP port ${facts.door.connectPort}`, hint)]
+  },
+}
+
+const HITS = ['x-cache', 'cf-cache-status', 'x-proxy-cache'] as const
+
+const caches: Check = {
+  name: 'caches',
+  group: 'transport',
+  title: 'no cache keeps a refusal, or what somebody was let in to',
+  reason:
+    'A cache would show one device what is meant for another, or go on refusing one that has its certificate by now.',
+  needs: [],
+  plan: () => [],
+  judge: ({ first }) => {
+    for (const answer of answersOf(first.nothing, first.certificate)) {
+      const hit = HITS.find((name) => /\bhit\b/i.test(headerOf(answer, name)))
+      if (headerOf(answer, 'age') !== '' || hit !== undefined) {
+        const hint = 'take the cache in front of the proxy away for this host'
+        return [failed(`an answer comes from a cache (${hit ?? 'Age'})`, hint)]
+      }
+      const control = headerOf(answer, 'cache-control')
+      if (isRefusal(answer) && !/\bno-store\b/.test(control)) {
+        const hint = 'let the proxy hand the Cache-Control of the refusal on'
+        return [failed('a refusal may be kept by caches: it lacks Cache-Control: no-store', hint)]
+      }
+      const isSession = (answer.headers['set-cookie'] ?? []).length > 0
+      if (isSession && /\bpublic\b|\bs-maxage\b/.test(control)) {
+        const hint = 'take Cache-Control away from what the proxy adds to answers'
+        return [
+          failed(
+            'an answer that sets a session may be kept by caches: Cache-Control: public',
+            hint,
+          ),
+        ]
+      }
+    }
+    return []
+  },
+}
+
+export const TRANSPORT_CHECKS: readonly Check[] = [http3, caches]

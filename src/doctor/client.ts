@@ -1,0 +1,139 @@
+import type { Door } from './door.ts'
+import { askPlain, createHttpClient } from './http-client.ts'
+import type { Observation, Probe } from './probe.ts'
+import { askHello, askQuic, askRaw, askResumed, askServer } from './wire.ts'
+
+/** How much a run may take of the door. */
+export interface Limits {
+  readonly mostRequests: number
+  readonly atOnce: number
+  /** For one probe. */
+  readonly probeMilliseconds: number
+  /** For all of them. */
+  readonly runMilliseconds: number
+}
+
+export const LIMITS: Limits = {
+  mostRequests: 300,
+  atOnce: 8,
+  probeMilliseconds: 3_000,
+  runMilliseconds: 18_000,
+}
+
+/** What asks the door, within its limits. */
+export interface Client {
+  /** Never rejects: no answer is an observation too. */
+  ask(probe: Probe): Promise<Observation>
+  /** The session that `shown: 'cookie'` sends, a `name=value`. */
+  useCookie(cookie: string): void
+  readonly asked: number
+  close(): void
+}
+
+export function createClient(door: Door, limits: Limits = LIMITS): Client {
+  const http = createHttpClient(door)
+  const endsAt = performance.now() + limits.runMilliseconds
+  const waiting: (() => void)[] = []
+  let running = 0
+  let asked = 0
+  let cookie: string | undefined
+
+  const askOnce = (probe: Probe, signal: AbortSignal): Promise<Observation> => {
+    switch (probe.kind) {
+      case 'request':
+        return http.ask(probe, cookie, signal)
+      case 'raw':
+        return askRaw(door, probe, signal)
+      case 'tls':
+        return askServer(door, signal)
+      case 'hello':
+        return askHello(door, probe, signal)
+      case 'resume':
+        return askResumed(door, probe, signal)
+      case 'quic':
+        return askQuic(door, signal)
+      case 'plain':
+        return askPlain(
+          new URL(`http://${door.authority.replace(/:\d+$/, '')}:${door.plainPort}/`),
+          door.connectHost,
+          door.host,
+          signal,
+        )
+      case 'application': {
+        const { application } = door
+        if (application === undefined) throw new Error('no address was given')
+        const host = application.hostname.replace(/^\[|\]$/g, '')
+        return askPlain(application, host, application.host, signal)
+      }
+    }
+  }
+  const askInTime = async (probe: Probe): Promise<Observation> => {
+    const left = endsAt - performance.now()
+    // The second request of a resumed session counts as well.
+    asked += probe.kind === 'resume' ? 2 : 1
+    if (asked > limits.mostRequests)
+      return none(`not asked: ${limits.mostRequests} requests are enough`)
+    if (left <= 0) return none('not asked: the time of the whole run is over')
+    const milliseconds = Math.ceil(Math.min(left, limits.probeMilliseconds))
+    const signal = AbortSignal.timeout(milliseconds)
+    try {
+      return await Promise.race([askOnce(probe, signal), rejection(signal)])
+    } catch (error) {
+      if (signal.aborted) return none(`no answer within ${(milliseconds / 1000).toFixed(0)} s`)
+      return none(clauseOf(error))
+    }
+  }
+  return {
+    ask: async (probe) => {
+      if (running >= limits.atOnce) await new Promise<void>((resolve) => waiting.push(resolve))
+      running += 1
+      try {
+        return await askInTime(probe)
+      } finally {
+        running -= 1
+        waiting.shift()?.()
+      }
+    },
+    useCookie: (given) => {
+      cookie = given
+    },
+    get asked() {
+      return asked
+    },
+    close: () => http.close(),
+  }
+}
+
+const none = (problem: string): Observation => ({ kind: 'none', problem })
+
+/** For what does not heed the signal by itself. */
+const rejection = (signal: AbortSignal): Promise<never> =>
+  new Promise((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+  })
+
+const CLAUSES: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'the connection was refused',
+  ECONNRESET: 'the connection was closed without an answer',
+  EPIPE: 'the connection was closed without an answer',
+  ETIMEDOUT: 'nothing answers at that address',
+  EHOSTUNREACH: 'the address cannot be reached',
+  ENETUNREACH: 'the address cannot be reached',
+  ENOTFOUND: 'the name does not resolve',
+  EAI_AGAIN: 'the name does not resolve: no name server answers',
+}
+
+/** Why there was no answer, as a clause. */
+export function clauseOf(error: unknown): string {
+  const { code = '', message } = error as NodeJS.ErrnoException
+  const clause = CLAUSES[code]
+  if (clause !== undefined) return clause
+  if (/WRONG_VERSION_NUMBER|packet length too long|HTTP_REQUEST/i.test(`${code} ${message}`)) {
+    return 'what listens there does not speak TLS'
+  }
+  const [, alert] = /alert ([a-z ]+)/.exec(message) ?? []
+  if (alert !== undefined) return `the TLS alert "${alert.trim()}"`
+  if (/^HPE_/.test(code)) return 'the answer is not HTTP'
+  if (code === '' || /^[a-z]/.test(message)) return message.split('\n')[0] ?? message
+  return code
+}

@@ -1,0 +1,193 @@
+import { DIALECTS, type DialectName } from '../proxy/dialects.ts'
+import { type Facts, proxyOf } from './facts.ts'
+
+type Topic =
+  | 'ask-for-certificate'
+  | 'read-authorities'
+  | 'all-names'
+  | 'ask-certlatch'
+  | 'refusal-page'
+  | 'pass-certificate'
+  | 'session-cookie'
+  | 'pass-cookie'
+  | 'blank-certificate'
+  | 'blank-request'
+  | 'blank-address'
+  | 'blank-marks'
+  | 'aliases'
+  | 'only-its-host'
+  | 'no-http3'
+  | 'own-pages'
+  | 'no-verify'
+  | 'old-tls'
+
+const OTHERWISE = 'compare the configuration of the proxy with the one in deploy/'
+
+/** What to change, in the words of each proxy. */
+const HINTS: Readonly<Record<Topic, Readonly<Record<DialectName, string>>>> = {
+  'ask-for-certificate': {
+    traefik:
+      'Traefik: tls.options.default.clientAuth with clientAuthType: RequestClientCert and caFiles',
+    caddy: 'Caddy: tls { client_auth { mode request; trust_pool file …/ca.crt } } in this site',
+    nginx: 'nginx: ssl_verify_client optional; and ssl_client_certificate …/ca.crt; in this server',
+    haproxy:
+      'HAProxy: ca-file …/ca.crt verify optional crt-ignore-err all ca-ignore-err all on the bind line',
+  },
+  'read-authorities': {
+    traefik: 'Traefik reads caFiles once: name ca.crt there, then touch dynamic.yml or restart it',
+    caddy: 'Caddy reads trust_pool once: name ca.crt there, then caddy reload --force',
+    nginx: 'nginx reads ssl_client_certificate once: name ca.crt there, then nginx -s reload',
+    haproxy: 'HAProxy reads ca-file once: name ca.crt there, then reload it',
+  },
+  'all-names': {
+    traefik:
+      'Traefik: name the TLS options "default", so that no server name, and none at all, escapes them',
+    caddy: 'Caddy: the site that answers there needs the same client_auth, or should not be there',
+    nginx: 'nginx: listen … ssl default_server; with ssl_reject_handshake on; for every other name',
+    haproxy:
+      'HAProxy: one bind line with verify optional for all names; it asks whatever the name is',
+  },
+  'ask-certlatch': {
+    traefik:
+      'Traefik: the router of the application needs middlewares: [from-client, client-certificate, certlatch]',
+    caddy:
+      'Caddy: in route { }, the reverse_proxy that asks /verify? comes before the one to the application',
+    nginx:
+      'nginx: auth_request /_certlatch; (protect.conf) in each location that leads to the application',
+    haproxy:
+      'HAProxy: http-request lua.certlatch, and http-request deny unless { var(txn.certlatch_allowed) -m bool }',
+  },
+  'refusal-page': {
+    traefik:
+      'Traefik hands on the answer of forwardAuth by itself: look for an errors middleware on the router',
+    caddy: 'Caddy hands on what handle_response does not take: match only status 200 there',
+    nginx: 'nginx: error_page 403 = /_certlatch_page; and recursive_error_pages on;',
+    haproxy:
+      'HAProxy: certlatch.lua hands the refusal on; look for an errorfile or http-error for 403',
+  },
+  'pass-certificate': {
+    traefik:
+      'Traefik: passTLSClientCert with pem: true before forwardAuth, and trustForwardHeader: true',
+    caddy:
+      'Caddy: header_up Client-Cert :{http.request.tls.client.certificate_der_base64}: where it asks',
+    nginx: 'nginx: proxy_set_header X-SSL-Client-Cert $ssl_client_escaped_cert; in ask.conf',
+    haproxy: 'HAProxy: http-request set-header Client-Cert :%[ssl_c_der,base64]: if { ssl_c_used }',
+  },
+  'session-cookie': {
+    traefik:
+      'Traefik: addAuthCookiesToResponse: [__Host-certlatch] in forwardAuth, with the exact name',
+    caddy: 'Caddy: copy_response_headers { include Set-Cookie } in handle_response',
+    nginx:
+      'nginx: auth_request_set $certlatch_cookie $upstream_http_set_cookie; and add_header Set-Cookie $certlatch_cookie always;',
+    haproxy:
+      'HAProxy: http-response add-header Set-Cookie %[var(txn.certlatch_cookie)] if { var(txn.certlatch_cookie) -m found }',
+  },
+  'pass-cookie': {
+    traefik: 'Traefik: forwardAuth hands Cookie on unless authRequestHeaders leaves it out',
+    caddy: 'Caddy: no header_up -Cookie in the reverse_proxy that asks /verify',
+    nginx: 'nginx: no proxy_set_header Cookie in ask.conf',
+    haproxy: 'HAProxy: no del-header cookie before http-request lua.certlatch',
+  },
+  'blank-certificate': {
+    traefik:
+      'Traefik: X-Forwarded-Tls-Client-Cert: "" in a headers middleware before passTLSClientCert',
+    caddy:
+      'Caddy: header_up Client-Cert :{http.request.tls.client.certificate_der_base64}: in the reverse_proxy that asks',
+    nginx: 'nginx: proxy_set_header X-SSL-Client-Cert $ssl_client_escaped_cert; in ask.conf',
+    haproxy: 'HAProxy: http-request del-header client-cert -m beg before set-header Client-Cert',
+  },
+  'blank-request': {
+    traefik:
+      'Traefik: no forwardedHeaders.insecure, and X-Forwarded-Method: "" and X-Forwarded-Uri: "" in from-client',
+    caddy:
+      'Caddy: header_up X-Forwarded-Method {method} and X-Forwarded-Uri {uri} where it asks, and no trusted_proxies',
+    nginx: 'nginx: all of proxy_set_header X-Forwarded-Method, -Proto, -Host and -Uri in ask.conf',
+    haproxy: 'HAProxy: http-request del-header x-forwarded- -m beg before the set-header lines',
+  },
+  'blank-address': {
+    traefik:
+      'Traefik: no forwardedHeaders.insecure, and in trustedIPs only a proxy that overwrites X-Forwarded-For',
+    caddy: 'Caddy: no trusted_proxies, or only a proxy that overwrites X-Forwarded-For',
+    nginx:
+      'nginx: proxy_set_header X-Forwarded-For $remote_addr; and no $proxy_add_x_forwarded_for',
+    haproxy:
+      'HAProxy: http-request del-header x-forwarded- -m beg, then set-header X-Forwarded-For %[src]',
+  },
+  'blank-marks': {
+    traefik:
+      'Traefik: X-Certlatch-Page: "" in from-client, and set X-Certlatch-Proxy-Secret there if you have one',
+    caddy:
+      'Caddy: header_up X-Certlatch-Proxy-Secret, which sets it; header_up -X-Certlatch-* for the pages',
+    nginx: 'nginx: proxy_set_header X-Certlatch-Page ""; in the location /_certlatch',
+    haproxy: 'HAProxy: http-request del-header x-certlatch- -m beg',
+  },
+  aliases: {
+    traefik: 'Traefik: aliasHeadersStrategy: delete at the entry point (3.7.12 or newer)',
+    caddy: 'Caddy: 2.11.4 or newer drops them; look for expected_underscore_headers',
+    nginx:
+      'nginx: underscores_in_headers off; and ignore_invalid_headers on; which are the defaults',
+    haproxy: 'HAProxy: http-request del-header [^A-Za-z0-9-] -m reg',
+  },
+  'only-its-host': {
+    traefik: 'Traefik: a rule such as Host(`home.example.org`) for each router',
+    caddy: 'Caddy: name the host in the address of the site, not :443',
+    nginx:
+      'nginx: server_name for this server, another one as default_server, and $host in X-Forwarded-Host',
+    haproxy:
+      'HAProxy: http-request deny deny_status 421 unless { req.hdr(host),field(1,:),lower home.example.org }',
+  },
+  'no-http3': {
+    traefik: 'Traefik: no http3 at the entry point',
+    caddy: 'Caddy: servers { protocols h1 h2 }',
+    nginx: 'nginx: no listen … quic, and no add_header Alt-Svc',
+    haproxy: 'HAProxy: no quic4@ bind, and no alt-svc header',
+  },
+  'own-pages': {
+    traefik:
+      "Traefik: the router certlatch-pages of deploy/traefik/dynamic.yml, to certlatch's own service",
+    caddy: 'Caddy: the matcher @pages and its reverse_proxy, first in route { }',
+    nginx: 'nginx: the locations of /.certlatch/auth/ with page.conf',
+    haproxy: 'HAProxy: acl page and use_backend certlatch if page METH_GET',
+  },
+  'no-verify': {
+    traefik: 'Traefik: no router but those of exact Path(…) leads to the service certlatch',
+    caddy: 'Caddy: no reverse_proxy to certlatch but the two of deploy/caddy/Caddyfile',
+    nginx:
+      'nginx: internal; in the locations that ask certlatch, and no other one that leads there',
+    haproxy: 'HAProxy: use_backend certlatch only for the exact paths of acl page',
+  },
+  'old-tls': {
+    traefik: 'Traefik: minVersion: VersionTLS12 in the TLS options',
+    caddy: 'Caddy: protocols tls1.2 tls1.3 in tls { }',
+    nginx: 'nginx: ssl_protocols TLSv1.2 TLSv1.3;',
+    haproxy: 'HAProxy: ssl-min-ver TLSv1.2 on the bind line',
+  },
+}
+
+/** What to change at the proxy that is there. */
+export function hintFor(topic: Topic, facts: Facts): string {
+  const proxy = proxyOf(facts)
+  return proxy === undefined ? OTHERWISE : HINTS[topic][proxy]
+}
+
+/** Where certlatch was told of a proxy with another dialect than that of the one that is there. */
+export function dialectHint({ here, looks }: Facts): string | undefined {
+  const configured = here?.config.dialect
+  if (configured === undefined || looks === undefined || isAlike(configured.name, looks)) {
+    return undefined
+  }
+  return `CERTLATCH_PROXY is ${configured.name}, and the proxy looks like ${spelled(looks)}: set CERTLATCH_PROXY=${looks}`
+}
+
+/** Whether certlatch understands the one as well as the other. */
+export const isAlike = (one: DialectName, other: DialectName): boolean =>
+  DIALECTS[one].certificateHeader === DIALECTS[other].certificateHeader
+
+const SPELLED: Readonly<Record<DialectName, string>> = {
+  traefik: 'Traefik',
+  caddy: 'Caddy',
+  haproxy: 'HAProxy',
+  nginx: 'nginx',
+}
+
+export const spelled = (proxy: DialectName): string => SPELLED[proxy]

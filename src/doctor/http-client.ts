@@ -1,0 +1,225 @@
+import { randomBytes } from 'node:crypto'
+import type { IncomingMessage, RequestOptions } from 'node:http'
+import { request as requestPlain } from 'node:http'
+import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2'
+import { Agent, request as requestTls } from 'node:https'
+import { connect as connectTls, type TLSSocket } from 'node:tls'
+import type { Door } from './door.ts'
+import type { Answer, HeaderLine, Observation, RequestProbe } from './probe.ts'
+import { MOST_BODY_BYTES, tlsOptions } from './wire.ts'
+
+/** Connections to one door, kept open from request to request. */
+export interface HttpClient {
+  /** Rejects where there is no answer. */
+  ask(probe: RequestProbe, cookie: string | undefined, signal: AbortSignal): Promise<Answer>
+  close(): void
+}
+
+export function createHttpClient(door: Door): HttpClient {
+  const agents = new Map<string, Agent>()
+  const sessions = new Map<string, Promise<ClientHttp2Session>>()
+  const connectionOptions = ({ shown, serverName }: RequestProbe) => ({
+    ...tlsOptions(door, shown === 'certificate'),
+    // Under another name the certificate is another one; nothing secret is sent there.
+    ...(serverName !== undefined && { servername: serverName, rejectUnauthorized: false }),
+  })
+  /** Connections with the certificate are never used without it. */
+  const keyOf = ({ shown, serverName = '-' }: RequestProbe) =>
+    `${shown === 'certificate'} ${serverName}`
+  const agentOf = (probe: RequestProbe): Agent => {
+    const key = keyOf(probe)
+    const known = agents.get(key)
+    if (known !== undefined) return known
+    const agent = new Agent({
+      ...connectionOptions(probe),
+      keepAlive: true,
+      maxSockets: 6,
+      maxCachedSessions: 0,
+    })
+    agents.set(key, agent)
+    return agent
+  }
+  const sessionOf = async (probe: RequestProbe): Promise<ClientHttp2Session> => {
+    const key = keyOf(probe)
+    const known = await sessions.get(key)?.catch(() => undefined)
+    if (known !== undefined && !known.closed && !known.destroyed) return known
+    const opening = openSession(door, connectionOptions(probe))
+    sessions.set(key, opening)
+    return opening
+  }
+  return {
+    ask: async (probe, cookie, signal) => {
+      const shown: readonly HeaderLine[] =
+        probe.shown === 'cookie' && cookie !== undefined ? [['Cookie', cookie]] : []
+      const lines = [...probe.headers, ...shown]
+      return probe.protocol === 'HTTP/1.1'
+        ? askHttp1(door, probe, lines, agentOf(probe), signal)
+        : askHttp2(door, probe, lines, await sessionOf(probe), signal)
+    },
+    close: () => {
+      for (const agent of agents.values()) agent.destroy()
+      for (const session of sessions.values()) {
+        session.then((open) => open.destroy()).catch(() => undefined)
+      }
+    },
+  }
+}
+
+const webSocketLines = (): readonly HeaderLine[] => [
+  ['Connection', 'Upgrade'],
+  ['Upgrade', 'websocket'],
+  ['Sec-WebSocket-Version', '13'],
+  ['Sec-WebSocket-Key', randomBytes(16).toString('base64')],
+]
+
+function askHttp1(
+  door: Door,
+  { method, path, host, trailer, webSocket }: RequestProbe,
+  headers: readonly HeaderLine[],
+  agent: Agent,
+  signal: AbortSignal,
+): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const lines: readonly HeaderLine[] = [
+      ['Host', host ?? door.authority],
+      ...headers,
+      ...(webSocket ? webSocketLines() : []),
+      ...(trailer ? ([['Transfer-Encoding', 'chunked']] as const) : []),
+      ...(method === 'POST' && !trailer ? ([['Content-Length', '0']] as const) : []),
+    ]
+    // As one flat list, so that a header can be sent twice.
+    const options = { method, path, agent, signal, headers: lines.flat() }
+    const outgoing = requestTls(options as unknown as RequestOptions)
+    outgoing.on('error', reject)
+    outgoing.on('upgrade', (response, socket) => {
+      socket.destroy()
+      resolve(answerOf(response, ''))
+    })
+    outgoing.on('response', (response) => readAnswer(response, resolve, reject))
+    if (trailer) outgoing.addTrailers([[trailer[0], trailer[1]]])
+    outgoing.end()
+  })
+}
+
+function readAnswer(
+  response: IncomingMessage,
+  resolve: (answer: Answer) => void,
+  reject: (error: Error) => void,
+): void {
+  let body = ''
+  response.setEncoding('latin1')
+  response.on('data', (chunk: string) => {
+    body += chunk
+    if (body.length <= MOST_BODY_BYTES) return
+    resolve(answerOf(response, body.slice(0, MOST_BODY_BYTES)))
+    response.destroy()
+  })
+  response.on('error', reject)
+  response.on('end', () => resolve(answerOf(response, body)))
+}
+
+function answerOf(response: IncomingMessage, body: string): Answer {
+  const headers = response.headersDistinct as Answer['headers']
+  return { kind: 'answer', status: response.statusCode ?? 0, headers, body }
+}
+
+function openSession(
+  door: Door,
+  options: ReturnType<typeof tlsOptions>,
+): Promise<ClientHttp2Session> {
+  return new Promise((resolve, reject) => {
+    const socket: TLSSocket = connectTls({ ...options, ALPNProtocols: ['h2', 'http/1.1'] })
+    socket.on('error', reject)
+    socket.on('close', () => reject(new Error('the connection was closed')))
+    socket.once('secureConnect', () => {
+      if (socket.alpnProtocol !== 'h2') {
+        socket.destroy()
+        reject(new Error('HTTP/2 is not offered'))
+        return
+      }
+      const session = connectHttp2(`https://${door.authority}`, { createConnection: () => socket })
+      session.on('error', reject)
+      resolve(session)
+    })
+  })
+}
+
+function askHttp2(
+  door: Door,
+  { method, path, host }: RequestProbe,
+  headers: readonly HeaderLine[],
+  session: ClientHttp2Session,
+  signal: AbortSignal,
+): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const lines: Record<string, string | string[]> = {}
+    for (const [name, value] of headers) {
+      const before = lines[name.toLowerCase()]
+      lines[name.toLowerCase()] = before === undefined ? value : [before, value].flat()
+    }
+    const stream = session.request(
+      {
+        ':method': method,
+        ':scheme': 'https',
+        ':authority': host ?? door.authority,
+        ':path': path,
+        ...lines,
+      },
+      { endStream: true, signal },
+    )
+    let head: Readonly<Record<string, string | string[] | number | undefined>> = {}
+    let body = ''
+    const finish = () => resolve(http2Answer(head, body.slice(0, MOST_BODY_BYTES)))
+    stream.setEncoding('latin1')
+    stream.on('response', (given) => {
+      head = given as typeof head
+    })
+    stream.on('data', (chunk: string) => {
+      body += chunk
+      if (body.length <= MOST_BODY_BYTES) return
+      finish()
+      stream.close()
+    })
+    stream.on('error', reject)
+    stream.on('close', () => reject(new Error('the connection was closed')))
+    stream.on('end', finish)
+  })
+}
+
+function http2Answer(
+  head: Readonly<Record<string, string | string[] | number | undefined>>,
+  body: string,
+): Answer {
+  const entries = Object.entries(head).filter(([name]) => !name.startsWith(':'))
+  const headers = Object.fromEntries(
+    entries.map(([name, value]) => [name, value === undefined ? [] : [value].flat().map(String)]),
+  )
+  return { kind: 'answer', status: Number(head[':status'] ?? 0), headers, body }
+}
+
+/** Plain HTTP, or the application itself. */
+export function askPlain(
+  url: URL,
+  connectHost: string,
+  authority: string,
+  signal: AbortSignal,
+): Promise<Observation> {
+  const { port, pathname, protocol } = url
+  const isTls = protocol === 'https:'
+  return new Promise((resolve, reject) => {
+    const options: RequestOptions = {
+      host: connectHost,
+      port: port === '' ? (isTls ? 443 : 80) : Number(port),
+      path: pathname,
+      agent: false,
+      signal,
+      headers: { Host: authority },
+    }
+    const outgoing = isTls
+      ? requestTls({ ...options, rejectUnauthorized: false })
+      : requestPlain(options)
+    outgoing.on('error', reject)
+    outgoing.on('response', (response) => readAnswer(response, resolve, reject))
+    outgoing.end()
+  })
+}

@@ -1,0 +1,65 @@
+import type { ConditionalRule } from '../policy/policy.ts'
+import type { Facts } from './facts.ts'
+import type { RequestProbe } from './probe.ts'
+
+/** Somewhere that a rule opens, and how it can be asked for without changing anything. */
+export interface OpenPlace {
+  readonly rule: string
+  readonly method: RequestProbe['method']
+  readonly path: string
+  /** The folder below which everything is open; `undefined`: this path alone. */
+  readonly folder: string | undefined
+}
+
+const MOST_RULES = 10
+
+/** What the rules open to anybody, from wherever they come. */
+export function openPlaces(facts: Facts): readonly OpenPlace[] {
+  const { here, door } = facts
+  if (here === undefined) return []
+  const open = here.policy.rules.filter(
+    ({ access, conditions: { from, hosts } }) =>
+      access === 'open' && from === undefined && (hosts === undefined || hosts.has(door.host)),
+  )
+  return open
+    .flatMap((rule) => placesOf(rule, facts.nowhere))
+    .filter(({ method, path }) => here.explain({ method, path, shown: 'nothing' }).allow)
+    .slice(0, MOST_RULES)
+}
+
+function placesOf({ name, conditions }: ConditionalRule, nowhere: string): readonly OpenPlace[] {
+  const { paths, methods } = conditions
+  if (paths === undefined) return []
+  const has = (method: string) => methods === undefined || methods.has(method)
+  const harmless = (['GET', 'HEAD', 'OPTIONS'] as const).find(has)
+  const below = paths.below.flatMap((folder): OpenPlace[] => {
+    // Below a folder there is a path that does not exist: what is posted there reaches nothing.
+    const method = harmless ?? (has('POST') ? 'POST' : undefined)
+    return method === undefined ? [] : [{ rule: name, method, path: `${folder}${nowhere}`, folder }]
+  })
+  const exact = harmless === undefined ? [] : [...paths.exact]
+  return [
+    ...below,
+    ...exact.map((path) => ({ rule: name, method: harmless ?? 'GET', path, folder: undefined })),
+  ]
+}
+
+/** An address that some rule opens to, and a request that it opens; never the loopback one. */
+export function openedAddress({ here }: Pick<Facts, 'here'>): string | undefined {
+  for (const { access, conditions } of here?.policy.rules ?? []) {
+    if (access !== 'open') continue
+    for (const network of conditions.from?.text ?? []) {
+      const [address = ''] = network.split('/')
+      if (network !== 'loopback' && !/^127\.|^::1$/.test(address)) return insideOf(address, network)
+    }
+  }
+  return undefined
+}
+
+/** The address after a network's own, or the one address itself. */
+function insideOf(address: string, network: string): string {
+  if (!network.includes('/') || /\/(32|128)$/.test(network)) return address
+  return address.includes(':')
+    ? `${address.replace(/::$/, '')}::1`.replace(':::', '::')
+    : address.replace(/\d+$/, (last) => String(Number(last) + 1))
+}

@@ -1,0 +1,103 @@
+import type { ClearVersion, ServerFlight } from './client-hello.ts'
+
+/** A header line as it is sent. */
+export type HeaderLine = readonly [name: string, value: string]
+
+/** What a request shows of the device. */
+export type Shown = 'nothing' | 'certificate' | 'cookie'
+
+/** One thing that is tried at the door; checks plan them, and the client does them. */
+export type Probe =
+  | RequestProbe
+  /** Bytes over TLS without a certificate, for what no HTTP client would send. */
+  | { readonly kind: 'raw'; readonly label: string; readonly text: string }
+  /** A ClientHello of our own; the server name `undefined`: without one. */
+  | {
+      readonly kind: 'hello'
+      readonly label: string
+      readonly version: ClearVersion
+      readonly serverName: string | undefined
+    }
+  /** A handshake as a browser makes it, for the server's certificate. */
+  | { readonly kind: 'tls'; readonly label: string }
+  /** A request with the certificate, and a second one on the resumed TLS session. */
+  | { readonly kind: 'resume'; readonly label: string; readonly version: 'TLSv1.2' | 'TLSv1.3' }
+  /** Plain HTTP at port 80. */
+  | { readonly kind: 'plain'; readonly label: string }
+  /** A QUIC packet of an unknown version, which each QUIC server answers (RFC 9000 §6). */
+  | { readonly kind: 'quic'; readonly label: string }
+  /** A request to the application itself, beside the gate. */
+  | { readonly kind: 'application'; readonly label: string }
+
+export interface RequestProbe {
+  readonly kind: 'request'
+  /** What is special about it, in words. */
+  readonly label: string
+  readonly protocol: 'HTTP/1.1' | 'HTTP/2'
+  readonly method: 'GET' | 'HEAD' | 'OPTIONS' | 'POST'
+  /** As it is sent; nothing is tidied up. */
+  readonly path: string
+  readonly shown: Shown
+  readonly headers: readonly HeaderLine[]
+  /** Another Host than the door's. */
+  readonly host?: string
+  /** Another server name in the handshake; then the server's certificate is not looked at. */
+  readonly serverName?: string
+  /** After an empty body in chunks (HTTP/1.1). */
+  readonly trailer?: HeaderLine
+  /** Asks for a WebSocket, which is closed at once. */
+  readonly webSocket?: boolean
+}
+
+export interface Answer {
+  readonly kind: 'answer'
+  readonly status: number
+  /** By lower-case name. */
+  readonly headers: Readonly<Record<string, readonly string[]>>
+  /** As much of it as is read: 64 kB at most. */
+  readonly body: string
+  /** Of `resume`: whether the TLS session was. */
+  readonly isResumed?: boolean
+}
+
+export type Observation =
+  | Answer
+  | { readonly kind: 'flight'; readonly flight: ServerFlight }
+  | {
+      readonly kind: 'server'
+      /** Such as `TLSv1.3`. */
+      readonly protocol: string
+      /** What is wrong with its certificate, as a clause; `undefined`: nothing. */
+      readonly problem: string | undefined
+      /** Unix seconds. */
+      readonly notAfter: number
+    }
+  /** A QUIC server is there. */
+  | { readonly kind: 'quic' }
+  /** No answer, and why, as a clause: `the connection was refused`. */
+  | { readonly kind: 'none'; readonly problem: string }
+
+/** A probe and what came of it. */
+export interface Asked<P extends Probe = Probe> {
+  readonly probe: P
+  readonly seen: Observation
+}
+
+export type Ask = (probe: Probe) => Promise<Observation>
+
+/** A plain GET, with changes. */
+export function request(
+  label: string,
+  more: Partial<Omit<RequestProbe, 'kind' | 'label'>> = {},
+): RequestProbe {
+  return {
+    kind: 'request',
+    label,
+    protocol: 'HTTP/1.1',
+    method: 'GET',
+    path: '/',
+    shown: 'nothing',
+    headers: [],
+    ...more,
+  }
+}

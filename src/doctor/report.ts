@@ -1,0 +1,78 @@
+import { printable } from '../config/text.ts'
+import type { Outcome } from './run.ts'
+
+const WORDS: Readonly<Record<Outcome['result'], string>> = {
+  ok: 'ok  ',
+  warning: 'WARN',
+  failed: 'FAIL',
+  'not tried': '-   ',
+}
+
+/** What came from elsewhere, such as a header, gives the terminal no orders. */
+const oneLine = (text: string): string => printable(text.replaceAll(/\s*\n\s*/g, ' '))
+
+/** An outcome in lines for a person. */
+export function outcomeLines({ check, result, findings, obstacle }: Outcome): readonly string[] {
+  const word = WORDS[result]
+  if (result === 'ok') return [`${word}  ${check.title}`]
+  if (result === 'not tried') return [oneLine(`${word}  ${check.name}: not tried: ${obstacle}`)]
+  return findings
+    .filter(({ level }) => level !== 'unseen')
+    .flatMap(({ level, text, hint }) => [
+      oneLine(`${WORDS[level === 'failed' ? 'failed' : 'warning']}  ${text}`),
+      ...(hint === undefined ? [] : [oneLine(`      hint: ${hint}`)]),
+    ])
+}
+
+export interface Counts {
+  readonly ok: number
+  readonly warnings: number
+  readonly failed: number
+  readonly notTried: number
+}
+
+export function countOutcomes(outcomes: readonly Outcome[]): Counts {
+  const count = (result: Outcome['result']) =>
+    outcomes.filter((outcome) => outcome.result === result).length
+  return {
+    ok: count('ok'),
+    warnings: count('warning'),
+    failed: count('failed'),
+    notTried: count('not tried'),
+  }
+}
+
+/** `14 ok, 1 warning, 1 failed`, and how many were not tried. */
+export function summaryLine({ ok, warnings, failed, notTried }: Counts): string {
+  const said = `${ok} ok, ${warnings} warning${warnings === 1 ? '' : 's'}, ${failed} failed`
+  return notTried === 0 ? said : `${said}, ${notTried} not tried`
+}
+
+/** What the run may set off elsewhere; `undefined`: nothing. */
+export function raisedLine(outcomes: readonly Outcome[]): string | undefined {
+  const isTried = outcomes.some(
+    ({ check, result }) => check.group === 'forged' && result !== 'not tried',
+  )
+  return isTried
+    ? 'certlatch has logged what was made up here as refusals: the alerts CertlatchHeadersForged and CertlatchManyStrangers may come of it'
+    : undefined
+}
+
+/** The same for programs. */
+export function describeOutcomes(url: string, outcomes: readonly Outcome[], requests: number) {
+  return {
+    schemaVersion: 1,
+    url,
+    ...countOutcomes(outcomes),
+    requests,
+    raises: raisedLine(outcomes),
+    checks: outcomes.map(({ check: { name, group, title }, result, findings, obstacle }) => ({
+      name,
+      group,
+      title,
+      result,
+      findings: findings.filter(({ level }) => level !== 'unseen'),
+      obstacle,
+    })),
+  }
+}

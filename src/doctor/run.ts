@@ -1,0 +1,251 @@
+import { randomBytes } from 'node:crypto'
+import { lookup } from 'node:dns/promises'
+import { isIP } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { isLetIn, isRefusal } from './answers.ts'
+import type { Check, Finding, Need } from './check.ts'
+import { NEEDS } from './check.ts'
+import { REVOKED_CHECK, sessionOf } from './checks/entry.ts'
+import { CHECKS } from './checks.ts'
+import { type Client, clauseOf } from './client.ts'
+import type { Door } from './door.ts'
+import type { Facts, Here } from './facts.ts'
+import { openedAddress, openPlaces } from './open-rules.ts'
+import { type Observation, request } from './probe.ts'
+import { looksLike, ODD_REQUEST } from './proxy-looks.ts'
+
+/** What came of a check. */
+export interface Outcome {
+  readonly check: Check
+  readonly result: 'ok' | 'warning' | 'failed' | 'not tried'
+  readonly findings: readonly Finding[]
+  /** Why it was not tried, as a clause. */
+  readonly obstacle?: string
+}
+
+export interface Run {
+  readonly door: Door
+  readonly here: Here | undefined
+  /** Of the certificate that is shown, in DER. */
+  readonly certificate: Buffer
+  readonly cookieName: string
+  readonly client: Client
+  /** Which checks to report; they all rest on the same first requests. */
+  readonly isAsked: (check: Check) => boolean
+  /** Takes the certificate back; `undefined`: it is not doctor's own. */
+  readonly revoke: (() => Promise<void>) | undefined
+  nowSeconds(): number
+  onOutcome(outcome: Outcome): void
+  onProgress(done: number, all: number): void
+}
+
+/** Tries everything, and says of each check what came of it, in their order. */
+export async function runChecks(run: Run): Promise<readonly Outcome[]> {
+  const checks = CHECKS.filter(run.isAsked)
+  const outcomes: Outcome[] = []
+  const tell = (outcome: Outcome) => {
+    outcomes.push(outcome)
+    run.onOutcome(outcome)
+    run.onProgress(outcomes.length, checks.length)
+  }
+  run.onProgress(0, checks.length)
+  const addresses = await resolve(run.door)
+  let facts = firstFacts(run, addresses)
+  const obstacle = await approach(run, facts)
+  if (obstacle === undefined) facts = await knock(run, facts)
+  // As far as it was got: the door's own checks say why it was no further.
+  const beyond =
+    obstacle ?? (facts.first.nothing.kind === 'none' ? 'the door gives no answer' : undefined)
+  const ordinary = checks.filter((check) => check !== REVOKED_CHECK)
+  const underWay = ordinary.map((check) => judged(run, facts, check, beyond))
+  for (const outcome of underWay) tell(await outcome)
+  if (checks.includes(REVOKED_CHECK)) tell(await judgeRevoked(run, facts, beyond))
+  return outcomes
+}
+
+interface Resolved {
+  readonly addresses: readonly string[]
+  readonly problem: string | undefined
+}
+
+const LOOKUP_MILLISECONDS = 3_000
+
+async function resolve({ connectHost }: Door): Promise<Resolved> {
+  if (isIP(connectHost) !== 0) return { addresses: [connectHost], problem: undefined }
+  const late = sleep(LOOKUP_MILLISECONDS, undefined, { ref: false }).then(() => undefined)
+  try {
+    const found = await Promise.race([lookup(connectHost, { all: true }), late])
+    if (found === undefined) return { addresses: [], problem: 'no name server answers' }
+    return { addresses: found.map(({ address }) => address), problem: undefined }
+  } catch (error) {
+    return { addresses: [], problem: clauseOf(error) }
+  }
+}
+
+const NOTHING: Observation = { kind: 'none', problem: 'it was not asked' }
+
+function firstFacts(run: Run, { addresses, problem }: Resolved): Facts {
+  const { door, here, certificate, cookieName } = run
+  const nowhere = randomBytes(32).toString('hex')
+  const isOpen = (path: string) =>
+    here?.explain({ method: 'GET', path, shown: 'nothing' }).allow === true
+  const facts: Facts = {
+    door,
+    here,
+    addresses,
+    addressProblem: problem,
+    nowSeconds: run.nowSeconds(),
+    cookieName,
+    certificate,
+    closedPath: isOpen('/') ? `/${nowhere}` : '/',
+    nowhere,
+    first: { nothing: NOTHING, certificate: NOTHING, manifest: NOTHING, atSeconds: 0 },
+    isLetIn: false,
+    hasSession: false,
+    isHomeAssistant: false,
+    looks: undefined,
+    hasOpenRules: false,
+    hasNetworkRules: openedAddress({ here }) !== undefined,
+    isOwnDevice: run.revoke !== undefined,
+    revokedAfterMilliseconds: undefined,
+  }
+  return { ...facts, hasOpenRules: openPlaces(facts).length > 0 }
+}
+
+/** What keeps anything from being tried at all; nobody's cookie is sent to just anybody. */
+async function approach({ client }: Run, { addressProblem }: Facts): Promise<string | undefined> {
+  if (addressProblem !== undefined) return 'the name does not resolve'
+  const seen = await client.ask({ kind: 'tls', label: 'TLS' })
+  if (seen.kind !== 'server') return 'there is no TLS connection'
+  if (seen.problem === undefined) return undefined
+  return "the server's certificate is not good, so that nobody knows who answers"
+}
+
+const KNOWN_WITHIN_MILLISECONDS = 3_000
+
+/** The first requests, by which the others go. */
+async function knock(run: Run, facts: Facts): Promise<Facts> {
+  const { client, cookieName } = run
+  const [nothing, odd] = await Promise.all([
+    client.ask(request('nothing shown', { path: facts.closedPath })),
+    client.ask({ kind: 'raw', label: 'an odd request', text: ODD_REQUEST }),
+  ])
+  const atSeconds = run.nowSeconds()
+  const shown = request('the certificate', { shown: 'certificate' })
+  let certificate = await client.ask(shown)
+  const until = performance.now() + KNOWN_WITHIN_MILLISECONDS
+  // The service has to read the new device first.
+  while (facts.isOwnDevice && isRefusal(certificate) && performance.now() < until) {
+    await sleep(200)
+    certificate = await client.ask(shown)
+  }
+  const cookie = sessionOf(certificate, cookieName)
+  if (cookie !== undefined) client.useCookie(cookie)
+  const manifest = isLetIn(certificate)
+    ? await client.ask(request('the manifest', { path: '/manifest.json', shown: 'certificate' }))
+    : NOTHING
+  return {
+    ...facts,
+    first: { nothing, certificate, manifest, atSeconds },
+    isLetIn: isLetIn(certificate),
+    hasSession: cookie !== undefined,
+    isHomeAssistant: isHomeAssistant(certificate, manifest),
+    looks: looksLike(odd, [nothing, certificate]),
+  }
+}
+
+function isHomeAssistant(page: Observation, manifest: Observation): boolean {
+  if (manifest.kind === 'answer' && /"(short_)?name":\s*"Home Assistant"/.test(manifest.body)) {
+    return true
+  }
+  if (page.kind !== 'answer') return false
+  return page.status === 400
+    ? /^400: Bad Request/.test(page.body)
+    : /<home-assistant\b/.test(page.body)
+}
+
+/** Checks that rest on nothing that was seen at the door. */
+const WITHOUT_DOOR: ReadonlySet<string> = new Set([
+  ...['name', 'tls', 'server-certificate', 'plain-http', 'beside-the-gate'],
+  ...['service', 'dates', 'replicas'],
+])
+/** They say what kind of no answer it was. */
+const SAYS_WHY: ReadonlySet<string> = new Set(['nothing-shown'])
+
+async function judged(
+  { client }: Run,
+  facts: Facts,
+  check: Check,
+  beyond: string | undefined,
+): Promise<Outcome> {
+  const obstacle = obstacleOf(facts, check, beyond)
+  if (obstacle !== undefined) return { check, result: 'not tried', findings: [], obstacle }
+  const probes = check.plan(facts)
+  const asked = await Promise.all(
+    probes.map(async (probe) => ({ probe, seen: await client.ask(probe) })),
+  )
+  return outcomeOf(check, check.judge(facts, asked))
+}
+
+function obstacleOf(facts: Facts, check: Check, beyond: string | undefined): string | undefined {
+  const isReached = facts.first.nothing !== NOTHING
+  const saysWhy = isReached && SAYS_WHY.has(check.name)
+  if (beyond !== undefined && !WITHOUT_DOOR.has(check.name) && !saysWhy) return beyond
+  if (check.name !== 'name' && beyond === 'the name does not resolve' && check.group === 'door') {
+    return beyond
+  }
+  const missing = check.needs.find((need) => !MET[need](facts))
+  return missing && NEEDS[missing]
+}
+
+const MET: Readonly<Record<Need, (facts: Facts) => boolean>> = {
+  here: ({ here }) => here !== undefined,
+  service: ({ here }) => here?.service !== undefined,
+  'let-in': ({ isLetIn: isIn }) => isIn,
+  session: ({ hasSession }) => hasSession,
+  closed: ({ first }) => !isLetIn(first.nothing),
+  'home-assistant': ({ isHomeAssistant: isIt }) => isIt,
+  application: ({ door }) => door.application !== undefined,
+  'own-device': ({ isOwnDevice }) => isOwnDevice,
+  'open-rules': ({ hasOpenRules }) => hasOpenRules,
+  'network-rules': ({ hasNetworkRules }) => hasNetworkRules,
+}
+
+function outcomeOf(check: Check, findings: readonly Finding[]): Outcome {
+  const has = (level: Finding['level']) => findings.some((finding) => finding.level === level)
+  const unseen = findings.find(({ level }) => level === 'unseen')
+  if (has('failed')) return { check, result: 'failed', findings }
+  if (has('warning')) return { check, result: 'warning', findings }
+  if (unseen === undefined) return { check, result: 'ok', findings }
+  return { check, result: 'not tried', findings: [], obstacle: unseen.text }
+}
+
+const REVOKED_WITHIN_MILLISECONDS = 5_000
+const POLL_MILLISECONDS = 100
+
+/** Revokes the certificate, and asks until neither it nor its session is let in. */
+async function judgeRevoked(run: Run, facts: Facts, beyond: string | undefined): Promise<Outcome> {
+  const { client, revoke } = run
+  const obstacle = obstacleOf(facts, REVOKED_CHECK, beyond)
+  if (obstacle !== undefined || revoke === undefined) {
+    return {
+      check: REVOKED_CHECK,
+      result: 'not tried',
+      findings: [],
+      ...(obstacle && { obstacle }),
+    }
+  }
+  await revoke()
+  const begun = performance.now()
+  const shown = (['certificate', ...(facts.hasSession ? (['cookie'] as const) : [])] as const).map(
+    (what) => request(what, { shown: what }),
+  )
+  let after: number | undefined
+  while (after === undefined && performance.now() - begun < REVOKED_WITHIN_MILLISECONDS) {
+    const seen = await Promise.all(shown.map((probe) => client.ask(probe)))
+    if (seen.every((one) => !isLetIn(one))) after = performance.now() - begun
+    else await sleep(POLL_MILLISECONDS)
+  }
+  const findings = REVOKED_CHECK.judge({ ...facts, revokedAfterMilliseconds: after }, [])
+  return outcomeOf(REVOKED_CHECK, findings)
+}

@@ -1,0 +1,168 @@
+import { randomBytes } from 'node:crypto'
+import { createSocket } from 'node:dgram'
+import { connect as connectTcp } from 'node:net'
+import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
+import { readServerFlight, writeClientHello } from './client-hello.ts'
+import { type Door, serverNameOf } from './door.ts'
+import type { Answer, Observation, Probe } from './probe.ts'
+
+/** What is read of an answer. */
+export const MOST_BODY_BYTES = 64 * 1024
+const MOST_FLIGHT_BYTES = 256 * 1024
+
+/** For `tls.connect`, as a browser with or without the certificate. */
+export function tlsOptions(door: Door, withCertificate: boolean): ConnectionOptions {
+  const { connectHost, connectPort, host, certificate, key, serverAuthorities } = door
+  return {
+    host: connectHost,
+    port: connectPort,
+    servername: serverNameOf(host),
+    ...(serverAuthorities !== undefined && { ca: serverAuthorities }),
+    ...(withCertificate && { cert: certificate, key }),
+  }
+}
+
+/** Resolves once the handshake is through; the signal ends the connection whenever it comes. */
+function openTls(options: ConnectionOptions, signal: AbortSignal): Promise<TLSSocket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ ALPNProtocols: ['http/1.1'], ...options })
+    const abort = () => socket.destroy(signal.reason as Error)
+    signal.addEventListener('abort', abort, { once: true })
+    socket.on('close', () => signal.removeEventListener('abort', abort))
+    socket.on('error', reject)
+    socket.once('secureConnect', () => resolve(socket))
+  })
+}
+
+/** Sends the bytes and reads one answer that ends with the connection, or with enough of it. */
+async function exchangeText(socket: TLSSocket, text: string): Promise<Answer> {
+  socket.write(text, 'latin1')
+  const received = await new Promise<string>((resolve, reject) => {
+    let all = ''
+    socket.on('data', (chunk: Buffer) => {
+      all += chunk.toString('latin1')
+      if (all.length > MOST_BODY_BYTES) socket.destroy()
+    })
+    socket.on('error', reject)
+    socket.on('close', () => resolve(all))
+  })
+  return parseAnswer(received)
+}
+
+/** Throws for what is not HTTP. */
+export function parseAnswer(text: string): Answer {
+  const [, status, lines = '', body = ''] =
+    /^HTTP\/1\.[01] (\d{3})[^\r\n]*\r?\n((?:[^\r\n]+\r?\n)*)\r?\n?([\s\S]*)$/.exec(text) ?? []
+  if (status === undefined) throw new Error(text === '' ? 'the connection was closed' : 'not HTTP')
+  const headers: Record<string, string[]> = {}
+  for (const line of lines.split(/\r?\n/)) {
+    const colon = line.indexOf(':')
+    if (colon <= 0) continue
+    const name = line.slice(0, colon).toLowerCase()
+    headers[name] = [...(headers[name] ?? []), line.slice(colon + 1).trim()]
+  }
+  return { kind: 'answer', status: Number(status), headers, body }
+}
+
+export async function askRaw(
+  door: Door,
+  { text }: Extract<Probe, { kind: 'raw' }>,
+  signal: AbortSignal,
+): Promise<Observation> {
+  return exchangeText(await openTls(tlsOptions(door, false), signal), text)
+}
+
+export async function askServer(door: Door, signal: AbortSignal): Promise<Observation> {
+  const options = { ...tlsOptions(door, false), rejectUnauthorized: false }
+  const socket = await openTls(options, signal)
+  const { valid_to: validTo } = socket.getPeerCertificate()
+  const { authorized, authorizationError } = socket
+  const observation: Observation = {
+    kind: 'server',
+    protocol: socket.getProtocol() ?? '',
+    problem: authorized ? undefined : String(authorizationError ?? 'it is not trusted'),
+    notAfter: Math.floor(Date.parse(validTo) / 1000),
+  }
+  socket.destroy()
+  return observation
+}
+
+export async function askHello(
+  { connectHost, connectPort }: Door,
+  { version, serverName }: Extract<Probe, { kind: 'hello' }>,
+  signal: AbortSignal,
+): Promise<Observation> {
+  const socket = connectTcp({ host: connectHost, port: connectPort, signal })
+  return new Promise((resolve, reject) => {
+    let received = Buffer.alloc(0)
+    const finish = () => {
+      socket.destroy()
+      resolve({ kind: 'flight', flight: readServerFlight(received) })
+    }
+    socket.on('connect', () => socket.write(writeClientHello(version, serverName, randomBytes(32))))
+    socket.on('data', (chunk: Buffer) => {
+      received = Buffer.concat([received, chunk])
+      const isOver = readServerFlight(received).kind !== 'unfinished'
+      if (isOver || received.length > MOST_FLIGHT_BYTES) finish()
+    })
+    socket.on('error', reject)
+    socket.on('end', finish)
+    socket.on('close', () => reject(signal.reason ?? new Error('the connection was closed')))
+  })
+}
+
+/** What is asked over both connections; its answer ends the connection. */
+const plainGet = ({ authority }: Door): string =>
+  `GET / HTTP/1.1\r\nHost: ${authority}\r\nConnection: close\r\n\r\n`
+
+export async function askResumed(
+  door: Door,
+  { version }: Extract<Probe, { kind: 'resume' }>,
+  signal: AbortSignal,
+): Promise<Observation> {
+  const pinned = { ...tlsOptions(door, true), minVersion: version, maxVersion: version }
+  const first = await openTls(pinned, signal)
+  let session = first.getSession()
+  first.on('session', (given) => {
+    session = given
+  })
+  await exchangeText(first, plainGet(door))
+  const second = await openTls({ ...pinned, ...(session && { session }) }, signal)
+  const isResumed = second.isSessionReused()
+  return { ...(await exchangeText(second, plainGet(door))), isResumed }
+}
+
+/** A version that is reserved for this (RFC 9000 §15), and as many bytes as a server wants. */
+function quicPacket(): Buffer {
+  const head = [0xc0, 0x1a, 0x2a, 0x3a, 0x4a]
+  const connectionIds = [8, ...randomBytes(8), 8, ...randomBytes(8)]
+  return Buffer.concat([Buffer.from([...head, ...connectionIds]), Buffer.alloc(1200)])
+}
+
+const QUIC_MILLISECONDS = 500
+
+export function askQuic(
+  { connectHost, connectPort }: Door,
+  signal: AbortSignal,
+): Promise<Observation> {
+  return new Promise((resolve) => {
+    const socket = createSocket(connectHost.includes(':') ? 'udp6' : 'udp4')
+    const finish = (seen: Observation) => {
+      clearTimeout(timer)
+      socket.removeAllListeners('error')
+      socket.on('error', () => undefined)
+      socket.close()
+      resolve(seen)
+    }
+    const nothing = { kind: 'none', problem: 'no QUIC server answers' } as const
+    const timer = setTimeout(() => finish(nothing), QUIC_MILLISECONDS)
+    socket.once('error', () => finish(nothing))
+    socket.once('message', (message) => {
+      const isNegotiation = message.length > 5 && message.readUInt32BE(1) === 0
+      finish(isNegotiation ? { kind: 'quic' } : nothing)
+    })
+    socket.connect(connectPort, connectHost, () => {
+      if (!signal.aborted) socket.send(quicPacket())
+    })
+  })
+}

@@ -1,0 +1,42 @@
+import type { Config } from '../config/config.ts'
+import { decide, type Grounds } from '../decide.ts'
+import { ruleFor } from '../policy/policy.ts'
+import { clientAddress } from '../proxy/client-address.ts'
+import { isListedOrigin } from '../proxy/cross-site.ts'
+import { readOriginalRequest } from '../proxy/original-request.ts'
+import { cookieValues } from '../session/cookie.ts'
+import type { Told } from './explanation.ts'
+import { type Described, questionHeaders } from './question.ts'
+import type { Shown } from './shown.ts'
+
+/**
+ * What certlatch would answer to this request, and what there is to say about it. Throws an
+ * AdministrationError for a request that nobody can send.
+ */
+export function explainRequest(
+  described: Described,
+  shown: Shown | undefined,
+  config: Config,
+  grounds: Grounds,
+  nowSeconds: number,
+): Told {
+  const headers = questionHeaders(described, config)
+  const { forwardedFor, cookie } = headers
+  const byEntry = shown?.verdict
+  const judging: Grounds =
+    byEntry === undefined ? grounds : { ...grounds, verifyCertificate: () => byEntry }
+  const request = readOriginalRequest(headers)
+  return {
+    decision: decide({ fromTrustedAddress: true, headers }, judging, nowSeconds),
+    request,
+    rule: request && ruleFor(grounds.policy, request, forwardedFor, config.trustedProxies),
+    client: clientAddress(forwardedFor, config.trustedProxies),
+    from: described.from,
+    origin: described.origin,
+    isListed:
+      described.origin !== undefined &&
+      isListedOrigin(described.origin, grounds.policy.allowedOrigins),
+    shownCertificate: shown?.name,
+    shownCookie: cookie !== undefined && cookieValues(cookie, config.cookieName)?.length !== 0,
+  }
+}

@@ -1,0 +1,802 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { type Finding, GROUPS } from '../../src/doctor/check.ts'
+import { CHECKS } from '../../src/doctor/checks.ts'
+import type { Facts, Here, ServiceStatus } from '../../src/doctor/facts.ts'
+import type { Observation, Probe, RequestProbe } from '../../src/doctor/probe.ts'
+import { createPolicy } from '../../src/policy/policy.ts'
+import type { RunningService } from '../../src/store/running.ts'
+import {
+  answer,
+  askedOf,
+  checkNamed,
+  EXPECTED,
+  factsOf,
+  hereOf,
+  LET_IN,
+  NO_ANSWER,
+  REFUSED,
+  SESSION,
+} from '../support/doctor.ts'
+import { NOON_SECONDS } from '../support/service.ts'
+
+/** The service of `hereOf`, with changes. */
+const serviceOf = (changes: Partial<ServiceStatus>): Partial<Here> => ({
+  service: { ...(hereOf().service as ServiceStatus), ...changes },
+})
+
+const replica = (state: Partial<RunningService['state']>, isFresh = true): RunningService => ({
+  ...{ id: '1', ageSeconds: 1, isFresh, hasEnded: false, version: '1' },
+  state: {
+    ...{ schemaVersion: 1, listen: 'l', host: 'h', version: '1.0.0', startedAt: 0 },
+    ...{ stoppedAt: undefined, crlNumber: '1', blocksNumber: 0, keySet: 'k', lastSeen: [] },
+    ...state,
+  },
+})
+
+const first = (changes: Partial<Facts['first']>): Partial<Facts> => ({
+  first: { ...factsOf().first, ...changes },
+})
+
+const DAY = 86_400
+const rule = (name: string, changes: object) => ({
+  ...{ name, access: 'open' as const, holders: [] },
+  conditions: {
+    hosts: undefined,
+    paths: undefined,
+    methods: undefined,
+    from: undefined,
+    ...changes,
+  },
+})
+const HOOKS = createPolicy(
+  [rule('hooks', { paths: { exact: new Set<string>(), below: ['/api/webhook/'] } })],
+  [],
+)
+const withHooks = (): Partial<Facts> => ({
+  hasOpenRules: true,
+  here: hereOf(
+    { explain: ({ path }) => ({ ...EXPECTED, allow: path.startsWith('/api/webhook/') }) },
+    HOOKS,
+  ),
+})
+const isOpen = (path: string): boolean => path.startsWith('/api/webhook/')
+
+const flight = (authorities: readonly Buffer[] | undefined): Observation => ({
+  kind: 'flight',
+  flight: {
+    ...{ kind: 'answered', version: 'TLS 1.2' },
+    ...{ asks: authorities !== undefined, authorities: authorities ?? [] },
+  },
+})
+const HOUSEHOLD = Buffer.from('30143112301006035504030c09686f757365686f6c64', 'hex')
+const householdHere = hereOf({
+  authorities: [{ name: 'CN=Household', comparable: '2.5.4.3="household"' }],
+})
+
+interface Row {
+  readonly check: string
+  readonly what: string
+  readonly facts?: Partial<Facts>
+  readonly seen?: (probe: Probe) => Observation
+  readonly finds?: RegExp
+  readonly level?: Finding['level']
+  readonly hint?: RegExp
+}
+
+const isShown = (probe: Probe): boolean => probe.kind === 'request' && probe.shown !== 'nothing'
+/** As a good door answers: who shows something is let in. */
+const good = (probe: Probe): Observation => (isShown(probe) ? LET_IN : REFUSED)
+const always = (seen: Observation) => () => seen
+const to = (path: string, seen: Observation) => (probe: Probe) =>
+  probe.kind === 'request' && probe.path === path ? seen : good(probe)
+const labelled = (label: string, seen: Observation) => (probe: Probe) =>
+  probe.label === label ? seen : good(probe)
+
+const server = (problem: string | undefined, days: number): Observation => ({
+  ...{ kind: 'server', protocol: 'TLSv1.3', problem },
+  notAfter: NOON_SECONDS + days * DAY,
+})
+const tlsSeen =
+  (seen: Observation, old = false) =>
+  (probe: Probe): Observation =>
+    probe.kind === 'tls'
+      ? seen
+      : old
+        ? flight(undefined)
+        : { kind: 'flight', flight: { kind: 'refused', alert: 'protocol version' } }
+
+const ROWS: readonly Row[] = [
+  { check: 'name', what: 'it resolves' },
+  {
+    check: 'name',
+    what: 'it does not',
+    facts: { addressProblem: 'the name does not resolve', addresses: [] },
+    finds: /home\.example: the name does not resolve/,
+    hint: /--connect/,
+  },
+  {
+    check: 'name',
+    what: '--connect is given',
+    facts: { door: { ...factsOf().door, connectHost: '192.0.2.1' } },
+    finds: /was not looked up/,
+    level: 'unseen',
+  },
+  { check: 'tls', what: 'new versions alone', seen: tlsSeen(server(undefined, 90)) },
+  {
+    check: 'tls',
+    what: 'old ones too',
+    seen: tlsSeen(server(undefined, 90), true),
+    finds: /TLS 1\.0 and TLS 1\.1/,
+    level: 'warning',
+  },
+  { check: 'tls', what: 'none', seen: tlsSeen(NO_ANSWER), finds: /no TLS connection: no answer/ },
+  { check: 'server-certificate', what: 'a good one', seen: tlsSeen(server(undefined, 90)) },
+  {
+    check: 'server-certificate',
+    what: 'one of another name',
+    seen: tlsSeen(server('ERR_TLS_CERT_ALTNAME_INVALID', 90)),
+    finds: /not good for home\.example: ERR_TLS/,
+    hint: /--server-ca/,
+  },
+  {
+    check: 'server-certificate',
+    what: 'one that ends',
+    seen: tlsSeen(server(undefined, 3)),
+    finds: /ends in 3 days/,
+    level: 'warning',
+  },
+  { check: 'server-certificate', what: 'no TLS: told elsewhere', seen: tlsSeen(NO_ANSWER) },
+  { check: 'plain-http', what: 'closed', seen: always(NO_ANSWER) },
+  {
+    check: 'plain-http',
+    what: 'a redirection',
+    seen: always(answer(308, { location: 'https://home.example/' })),
+  },
+  { check: 'plain-http', what: 'not found', seen: always(answer(404)) },
+  {
+    check: 'plain-http',
+    what: 'the application',
+    seen: always(answer(200)),
+    finds: /port 80 answers 200/,
+  },
+  {
+    check: 'plain-http',
+    what: 'a redirection to itself',
+    seen: always(answer(302, { location: 'http://home.example/' })),
+    finds: /answers 302, and leads to http:/,
+  },
+  { check: 'clock', what: 'right' },
+  { check: 'clock', what: 'no Date', facts: first({ nothing: REFUSED }) },
+  {
+    check: 'clock',
+    what: 'wrong',
+    facts: first({ atSeconds: NOON_SECONDS - 500 }),
+    finds: /500 s apart/,
+    hint: /NTP/,
+  },
+  {
+    check: 'certificate-request',
+    what: 'the CA is named',
+    facts: { here: householdHere },
+    seen: always(flight([HOUSEHOLD])),
+  },
+  {
+    check: 'certificate-request',
+    what: 'another one is named',
+    seen: always(flight([HOUSEHOLD, Buffer.from('ff', 'hex')])),
+    finds:
+      /does not name CN=Household, which is in ca\.crt; it names CN=household, one that cannot be read/,
+    hint: /^Caddy: .*|^Caddy reads/,
+  },
+  {
+    check: 'certificate-request',
+    what: 'no CA',
+    seen: always(flight([])),
+    finds: /names no CA/,
+    level: 'warning',
+  },
+  {
+    check: 'certificate-request',
+    what: 'none asked for',
+    seen: always(flight(undefined)),
+    finds: /does not ask/,
+  },
+  {
+    check: 'certificate-request',
+    what: 'TLS 1.3 alone',
+    seen: always({ kind: 'flight', flight: { kind: 'refused', alert: 'protocol version' } }),
+    finds: /only TLS 1\.3/,
+    level: 'unseen',
+  },
+  {
+    check: 'certificate-request',
+    what: 'another alert',
+    seen: always({ kind: 'flight', flight: { kind: 'refused', alert: 'internal error' } }),
+    finds: /cannot be seen: the alert "internal error"/,
+    level: 'warning',
+  },
+  {
+    check: 'certificate-request',
+    what: 'no TLS',
+    seen: always({ kind: 'flight', flight: { kind: 'not TLS' } }),
+    finds: /cannot be seen: no handshake/,
+    level: 'warning',
+  },
+  { check: 'certificate-request', what: 'no answer: told elsewhere', seen: always(NO_ANSWER) },
+  {
+    check: 'other-names',
+    what: 'refused',
+    seen: (probe) => (probe.kind === 'hello' ? flight([]) : good(probe)),
+  },
+  { check: 'other-names', what: 'the handshake is refused', seen: always(NO_ANSWER) },
+  {
+    check: 'other-names',
+    what: 'open',
+    seen: always(LET_IN),
+    finds: /without a server name, nothing shown is let in: 200/,
+  },
+  {
+    check: 'other-names',
+    what: 'not asked, and served',
+    seen: (probe) => (probe.kind === 'hello' ? flight(undefined) : REFUSED),
+    finds: /no certificate is asked for, and the host is served/,
+    level: 'warning',
+  },
+  {
+    check: 'other-names',
+    what: 'not asked, and misdirected',
+    seen: (probe) => (probe.kind === 'hello' ? flight(undefined) : answer(421)),
+  },
+  { check: 'nothing-shown', what: 'refused' },
+  {
+    check: 'nothing-shown',
+    what: 'let in',
+    seen: always(LET_IN),
+    finds: /nothing shown is let in \(GET\)/,
+    hint: /^Caddy: in route/,
+  },
+  {
+    check: 'nothing-shown',
+    what: 'let in, and a rule goes by the network',
+    facts: { here: hereOf({}, createPolicy([rule('lan', { from: {} })], [])) },
+    seen: always(LET_IN),
+    finds: /let in from here/,
+    level: 'warning',
+  },
+  {
+    check: 'nothing-shown',
+    what: 'a 502',
+    seen: always(answer(502)),
+    finds: /the proxy answers 502/,
+    hint: /log of the proxy/,
+  },
+  {
+    check: 'nothing-shown',
+    what: 'a 404 of the proxy',
+    seen: always(answer(404, {}, '404 page not found\n')),
+    finds: /does not know this host/,
+  },
+  {
+    check: 'nothing-shown',
+    what: "the proxy's own 403",
+    seen: always(answer(403, {}, '<center>nginx</center>')),
+    finds: /is not certlatch's own: 403 of the proxy/,
+    level: 'warning',
+  },
+  {
+    check: 'nothing-shown',
+    what: 'no answer',
+    seen: always(NO_ANSWER),
+    finds: /no answer to a plain request/,
+  },
+  { check: 'certificate', what: 'let in' },
+  {
+    check: 'certificate',
+    what: 'refused, and rightly',
+    facts: {
+      isLetIn: false,
+      here: hereOf({ explain: () => ({ ...EXPECTED, reason: 'certificate-expired' }) }),
+      ...first({ certificate: REFUSED }),
+    },
+    finds: /certlatch refuses the certificate: certificate-expired/,
+    hint: /show a certificate/,
+  },
+  {
+    check: 'certificate',
+    what: 'refused, though the files would let it in',
+    facts: { isLetIn: false, ...first({ certificate: REFUSED }) },
+    finds: /does not hand it on whole/,
+    hint: /^Caddy: header_up Client-Cert/,
+  },
+  {
+    check: 'certificate',
+    what: 'refused, because certlatch was told of another proxy',
+    facts: { isLetIn: false, looks: 'traefik', ...first({ certificate: REFUSED }) },
+    finds: /does not hand it on whole/,
+    hint: /CERTLATCH_PROXY is caddy, and the proxy looks like Traefik: set CERTLATCH_PROXY=traefik/,
+  },
+  {
+    check: 'certificate',
+    what: 'the application fails',
+    facts: { isLetIn: false, ...first({ certificate: answer(500, {}, 'Oops') }) },
+    finds: /the application answers 500/,
+  },
+  {
+    check: 'certificate',
+    what: 'the application hangs',
+    facts: { isLetIn: false, ...first({ certificate: NO_ANSWER }) },
+    finds: /no answer to the certificate: no answer within 3 s/,
+  },
+  { check: 'session-cookie', what: 'as it was set' },
+  {
+    check: 'session-cookie',
+    what: 'as Traefik writes it',
+    facts: first({
+      certificate: answer(200, { 'set-cookie': SESSION.replace('HttpOnly', 'httponly') }),
+    }),
+  },
+  {
+    check: 'session-cookie',
+    what: 'none',
+    facts: first({ certificate: answer(200) }),
+    finds: /no __Host-certlatch arrives/,
+  },
+  {
+    check: 'session-cookie',
+    what: 'twice',
+    facts: first({ certificate: answer(200, { 'set-cookie': [SESSION, SESSION] }) }),
+    finds: /arrives 2 times/,
+  },
+  {
+    check: 'session-cookie',
+    what: 'joined',
+    facts: first({ certificate: answer(200, { 'set-cookie': `a=1, ${SESSION}` }) }),
+    finds: /joined with another/,
+  },
+  {
+    check: 'session-cookie',
+    what: 'less its attributes',
+    facts: first({
+      certificate: answer(200, { 'set-cookie': '__Host-certlatch=v1.a.b; Path=/; Secure' }),
+    }),
+    finds: /has lost HttpOnly, SameSite=Lax/,
+  },
+  { check: 'session', what: 'let in' },
+  {
+    check: 'session',
+    what: 'refused',
+    seen: always(REFUSED),
+    finds: /session alone is not let in: 403, refused by certlatch/,
+  },
+  { check: 'websocket', what: 'open', seen: always(answer(101)) },
+  { check: 'websocket', what: 'an application without', seen: always(answer(404)) },
+  {
+    check: 'websocket',
+    what: 'refused',
+    seen: always(REFUSED),
+    finds: /WebSocket by the session alone is refused/,
+  },
+  {
+    check: 'websocket',
+    what: 'Home Assistant without',
+    facts: { isHomeAssistant: true },
+    seen: always(answer(400)),
+    finds: /WebSocket does not open: 400/,
+  },
+  { check: 'resumption', what: 'not resumed', seen: always({ ...REFUSED, isResumed: false }) },
+  { check: 'resumption', what: 'resumed', seen: always({ ...LET_IN, isResumed: true }) },
+  {
+    check: 'resumption',
+    what: 'forgotten',
+    seen: always({ ...REFUSED, isResumed: true }),
+    finds: /on a resumed TLSv1\.2 connection the certificate is gone/,
+  },
+  { check: 'protocols', what: 'alike' },
+  {
+    check: 'protocols',
+    what: 'HTTP/2 is not offered',
+    seen: (probe) =>
+      (probe as RequestProbe).protocol === 'HTTP/2'
+        ? { kind: 'none', problem: 'HTTP/2 is not offered' }
+        : good(probe),
+  },
+  {
+    check: 'protocols',
+    what: 'the session over one alone',
+    seen: (probe) => {
+      const { protocol, shown } = probe as RequestProbe
+      return protocol === 'HTTP/2' && shown === 'cookie' ? REFUSED : good(probe)
+    },
+    finds: /the session: HTTP\/1\.1 says 200, and HTTP\/2 says 403/,
+    hint: /header_up -Cookie/,
+  },
+  { check: 'forged-certificate', what: 'refused' },
+  {
+    check: 'forged-certificate',
+    what: 'believed',
+    seen: labelled('X-SSL-Client-Cert (URL-escaped PEM)', LET_IN),
+    finds: /X-SSL-Client-Cert \(URL-escaped PEM\) is believed/,
+    hint: /^Caddy: header_up Client-Cert/,
+  },
+  {
+    check: 'forged-certificate',
+    what: 'believed, for certlatch was told of another proxy',
+    facts: { looks: 'nginx' },
+    seen: labelled('Client-Cert (RFC 9440)', LET_IN),
+    finds: /is believed/,
+    hint: /set CERTLATCH_PROXY=nginx/,
+  },
+  { check: 'forged-spelling', what: 'refused' },
+  {
+    check: 'forged-spelling',
+    what: 'a session is given',
+    seen: labelled('Client-Cert as a trailer', answer(403, { 'set-cookie': SESSION })),
+    finds: /as a trailer is believed/,
+  },
+  { check: 'forged-request', what: 'no difference' },
+  {
+    check: 'forged-request',
+    what: 'it arrives',
+    seen: labelled('X-Forwarded-Host', REFUSED),
+    finds: /in X-Forwarded-Host reaches/,
+    hint: /trusted_proxies/,
+  },
+  {
+    check: 'forged-request',
+    what: 'an open path is named',
+    facts: withHooks(),
+    seen: (probe) => (isShown(probe) ? LET_IN : LET_IN),
+    finds: /X-Forwarded-Uri reaches/,
+  },
+  {
+    check: 'forged-request',
+    what: 'it is needed',
+    facts: { isLetIn: false },
+    seen: labelled('X-Forwarded-Uri', LET_IN),
+    finds: /X-Forwarded-Method, X-Forwarded-Proto, X-Forwarded-Host, X-Forwarded-Uri reaches/,
+  },
+  { check: 'forged-address', what: 'refused' },
+  {
+    check: 'forged-address',
+    what: 'believed',
+    seen: labelled('X-Real-Ip', LET_IN),
+    finds: /X-Real-Ip is believed/,
+  },
+  { check: 'forged-marks', what: 'no difference' },
+  {
+    check: 'forged-marks',
+    what: 'the page is asked for',
+    seen: labelled('X-Certlatch-Page', REFUSED),
+    finds: /X-Certlatch-Page of a client/,
+  },
+  {
+    check: 'forged-marks',
+    what: 'a user is believed',
+    seen: labelled('Remote-User', LET_IN),
+    finds: /Remote-User of a client/,
+  },
+  { check: 'aliases', what: 'dropped' },
+  {
+    check: 'aliases',
+    what: 'handed on',
+    seen: labelled('Remote_User', REFUSED),
+    finds: /hands on Remote_User,/,
+    level: 'warning',
+  },
+  { check: 'other-hosts', what: 'misdirected', seen: always(answer(421)) },
+  {
+    check: 'other-hosts',
+    what: 'led on',
+    seen: always(answer(302, { location: 'https://www.example/' })),
+  },
+  {
+    check: 'other-hosts',
+    what: 'served',
+    seen: always(LET_IN),
+    finds: /Host: certlatch-doctor\.invalid: 200, as if/,
+  },
+  {
+    check: 'rules',
+    what: 'as they are written',
+    facts: withHooks(),
+    seen: (probe) => (isOpen((probe as RequestProbe).path) ? answer(200) : REFUSED),
+  },
+  {
+    check: 'rules',
+    what: 'closed',
+    facts: withHooks(),
+    finds: /the rule hooks opens GET \/api\/webhook\/f+, and it is refused/,
+  },
+  {
+    check: 'rules',
+    what: 'open beside',
+    facts: withHooks(),
+    seen: always(answer(404)),
+    finds: /\/api\/webhookx is reached without certlatch: 404/,
+  },
+  { check: 'detours', what: 'refused', facts: withHooks() },
+  { check: 'detours', what: 'tidied up', facts: withHooks(), seen: always(answer(301)) },
+  {
+    check: 'detours',
+    what: "the proxy's 400",
+    facts: withHooks(),
+    seen: always(answer(400, {}, '400 Bad Request')),
+  },
+  {
+    check: 'detours',
+    what: "the application's 400",
+    facts: withHooks(),
+    seen: always(answer(400, {}, '400: Bad Request')),
+    finds: /reaches the application with nothing shown: 400/,
+  },
+  { check: 'http3', what: 'none', seen: always(NO_ANSWER) },
+  {
+    check: 'http3',
+    what: 'a server',
+    seen: always({ kind: 'quic' }),
+    finds: /UDP port 443/,
+    level: 'warning',
+  },
+  {
+    check: 'http3',
+    what: 'offered',
+    facts: first({ nothing: answer(403, { 'alt-svc': 'h3=":443"' }) }),
+    finds: /Alt-Svc: h3/,
+  },
+  { check: 'caches', what: 'kept nowhere' },
+  {
+    check: 'caches',
+    what: 'aged',
+    facts: first({ nothing: answer(403, { ...REFUSED.headers, age: '4' }) }),
+    finds: /comes from a cache \(Age\)/,
+  },
+  {
+    check: 'caches',
+    what: 'hit',
+    facts: first({ certificate: answer(200, { 'cf-cache-status': 'HIT' }) }),
+    finds: /cf-cache-status/,
+  },
+  {
+    check: 'caches',
+    what: 'a refusal to be kept',
+    facts: first({ nothing: answer(403, { 'x-certlatch': 'refused' }) }),
+    finds: /lacks Cache-Control/,
+  },
+  {
+    check: 'caches',
+    what: 'a session to be kept',
+    facts: first({
+      certificate: answer(200, { 'set-cookie': SESSION, 'cache-control': 'public' }),
+    }),
+    finds: /sets a session may be kept/,
+  },
+  {
+    check: 'pages',
+    what: 'there',
+    seen: always(answer(200, {}, 'navigator.serviceWorker … home-assistant')),
+  },
+  { check: 'pages', what: 'refused', finds: /reset and .*rescue\.js cannot be reached: 403/ },
+  { check: 'inner-paths', what: 'refused' },
+  {
+    check: 'inner-paths',
+    what: 'metrics',
+    seen: to('/metrics', answer(200, {}, '# HELP\ncertlatch_x 1\n')),
+    finds: /\/metrics of certlatch can be reached/,
+    hint: /CERTLATCH_ADMIN_LISTEN/,
+  },
+  {
+    check: 'inner-paths',
+    what: 'readyz',
+    seen: to('/readyz', answer(200, {}, '{"keySet":1}')),
+    finds: /\/readyz/,
+  },
+  {
+    check: 'inner-paths',
+    what: 'status',
+    seen: to('/status', answer(200, {}, '{"lastHour":1}')),
+    finds: /\/status/,
+  },
+  {
+    check: 'inner-paths',
+    what: 'verify',
+    seen: to('/verify', answer(200, { 'remote-user': '' })),
+    finds: /\/verify of/,
+    hint: /^Caddy: no reverse_proxy/,
+  },
+  {
+    check: 'inner-paths',
+    what: 'a detour',
+    seen: to('//verify', answer(403, { 'set-cookie': SESSION })),
+    finds: /\/\/verify of/,
+  },
+  { check: 'trusted-proxy', what: 'known' },
+  {
+    check: 'trusted-proxy',
+    what: 'unknown',
+    facts: first({ certificate: answer(400, {}, '400: Bad Request') }),
+    finds: /answers 400/,
+    hint: /HTTP server/,
+  },
+  {
+    check: 'rescue-module',
+    what: 'there',
+    facts: first({ certificate: answer(200, {}, 'import("/.certlatch/auth/rescue.js")') }),
+  },
+  { check: 'rescue-module', what: 'no page', facts: first({ certificate: answer(302) }) },
+  {
+    check: 'rescue-module',
+    what: 'not there',
+    finds: /does not have the rescue module/,
+    level: 'warning',
+    hint: /extra_module_url/,
+  },
+  { check: 'webhooks', what: 'open', seen: always(answer(200)) },
+  {
+    check: 'webhooks',
+    what: 'closed',
+    finds: /webhooks are refused/,
+    level: 'warning',
+    hint: /preset: home-assistant/,
+  },
+  {
+    check: 'beside-the-gate',
+    what: 'not to be reached',
+    facts: { door: { ...factsOf().door, application: new URL('http://192.0.2.9:8123') } },
+    seen: always(NO_ANSWER),
+  },
+  {
+    check: 'beside-the-gate',
+    what: 'from this machine alone',
+    facts: { door: { ...factsOf().door, application: new URL('http://127.0.0.1:8123') } },
+    seen: always(answer(200)),
+  },
+  {
+    check: 'beside-the-gate',
+    what: 'open',
+    facts: { door: { ...factsOf().door, application: new URL('http://192.0.2.9:8123') } },
+    seen: always(answer(200)),
+    finds: /answers at 192\.0\.2\.9:8123/,
+  },
+  { check: 'service', what: 'ready' },
+  {
+    check: 'service',
+    what: 'does not run',
+    facts: { here: hereOf({ service: undefined, serviceProblem: 'nothing listens' }) },
+    finds: /nothing listens/,
+  },
+  {
+    check: 'service',
+    what: 'not ready',
+    facts: {
+      here: hereOf(
+        serviceOf({ ready: false, checks: [{ name: 'files', ok: false, detail: 'broken' }] }),
+      ),
+    },
+    finds: /not ready: files: broken/,
+  },
+  { check: 'dates', what: 'good' },
+  {
+    check: 'dates',
+    what: 'the CA ends',
+    facts: {
+      here: hereOf(
+        serviceOf({ authorities: [{ name: 'CN=A', notAfter: NOON_SECONDS + 5 * DAY }] }),
+      ),
+    },
+    finds: /CN=A ends in 5 days/,
+    level: 'warning',
+  },
+  {
+    check: 'dates',
+    what: 'the CRL has ended',
+    facts: { here: hereOf(serviceOf({ revocationLists: [{ authority: 'CN=A', nextUpdate: 1 }] })) },
+    finds: /CRL of CN=A is out of date/,
+  },
+  {
+    check: 'replicas',
+    what: 'agree',
+    facts: { here: hereOf({ running: [replica({}), replica({ keySet: 'old' }, false)] }) },
+  },
+  {
+    check: 'replicas',
+    what: 'other keys in the files',
+    facts: { here: hereOf({ keySet: 'other' }) },
+    finds: /other session keys than the files/,
+  },
+  {
+    check: 'replicas',
+    what: 'other keys',
+    facts: { here: hereOf({ running: [replica({}), replica({ keySet: 'x' })] }) },
+    finds: /different session keys/,
+  },
+  {
+    check: 'replicas',
+    what: 'other CRLs',
+    facts: { here: hereOf({ running: [replica({}), replica({ crlNumber: '2' })] }) },
+    finds: /different CRLs/,
+  },
+  {
+    check: 'replicas',
+    what: 'another version',
+    facts: { here: hereOf({ version: '2.0.0' }) },
+    finds: /version 1\.0\.0, this command 2\.0\.0/,
+    level: 'warning',
+  },
+  {
+    check: 'replicas',
+    what: 'several versions',
+    facts: { here: hereOf({ running: [replica({}), replica({ version: '0.9.0' })] }) },
+    finds: /different versions/,
+    level: 'warning',
+  },
+  { check: 'proxy-name', what: 'fits' },
+  {
+    check: 'proxy-name',
+    what: 'HAProxy and Caddy are understood alike',
+    facts: { looks: 'haproxy' },
+  },
+  { check: 'proxy-name', what: 'does not look like any', facts: { looks: undefined } },
+  {
+    check: 'proxy-name',
+    what: 'another one',
+    facts: { looks: 'traefik' },
+    finds: /does not fit/,
+    hint: /set CERTLATCH_PROXY=traefik/,
+  },
+  { check: 'revoked', what: 'at once' },
+  {
+    check: 'revoked',
+    what: 'late',
+    facts: { revokedAfterMilliseconds: 2_500 },
+    finds: /only after 2\.5 s/,
+    level: 'warning',
+  },
+  {
+    check: 'revoked',
+    what: 'never',
+    facts: { revokedAfterMilliseconds: undefined },
+    finds: /still let in after 5 s/,
+  },
+]
+
+for (const {
+  check: name,
+  what,
+  facts: changes,
+  seen = good,
+  finds,
+  level = 'failed',
+  hint,
+} of ROWS) {
+  test(`${name}, ${what}: ${finds === undefined ? 'no finding' : level}`, () => {
+    const check = checkNamed(name)
+    const facts = factsOf(changes)
+    const findings = check.judge(facts, askedOf(check, facts, seen))
+    if (finds === undefined) {
+      assert.deepEqual(findings, [])
+      return
+    }
+    const [found, ...more] = findings
+    assert.deepEqual(more, [])
+    assert.match(found?.text ?? '', finds)
+    assert.equal(found?.level, level)
+    if (hint !== undefined) assert.match(found?.hint ?? '', hint)
+  })
+}
+
+test('no check has the name of a group', () => {
+  assert.deepEqual(
+    CHECKS.filter(({ name }) => name in GROUPS),
+    [],
+  )
+})
+
+test('every check is shown both right and wrong', () => {
+  const shown = (isWrong: boolean) =>
+    new Set(ROWS.filter(({ finds }) => (finds !== undefined) === isWrong).map(({ check }) => check))
+  const names = CHECKS.map(({ name }) => name).sort()
+  assert.deepEqual([...shown(true)].sort(), names)
+  assert.deepEqual([...shown(false)].sort(), names)
+  assert.equal(new Set(names).size, names.length)
+})

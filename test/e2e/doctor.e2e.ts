@@ -1,0 +1,592 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { CHECKS } from '../../src/doctor/checks.ts'
+import { freePort } from '../support/free-port.ts'
+import { runCommand } from './support/certlatch.ts'
+import {
+  type Change,
+  type Gate,
+  type ProxyKind,
+  startGate,
+  startWorld,
+  type World,
+} from './support/gate.ts'
+import { CADDY, HAPROXY, NGINX, TRAEFIK } from './support/proxies.ts'
+import { without } from './support/run.ts'
+
+/** `certlatch doctor` at real proxies: right as they are shipped, and each wrong in one way. */
+
+interface Checked {
+  readonly name: string
+  readonly result: 'ok' | 'warning' | 'failed' | 'not tried'
+  readonly obstacle?: string
+  readonly findings: readonly { readonly text: string; readonly hint?: string }[]
+}
+
+interface Report {
+  readonly code: number | null
+  readonly checks: readonly Checked[]
+  readonly requests: number
+  readonly stderr: string
+}
+
+const RULES = `version: 1
+preset: home-assistant
+enable:
+  - local-network: 10.9.8.0/24
+`
+
+const policies = mkdtempSync(join(tmpdir(), 'certlatch-doctor-'))
+const policyFile = join(policies, 'policy.yaml')
+writeFileSync(policyFile, RULES)
+
+/** One world for each proxy and kind of rules, for all its tests. */
+const worlds = new Map<string, Promise<World>>()
+after(async () => {
+  for (const world of worlds.values()) await (await world.catch(() => undefined))?.close()
+  rmSync(policies, { recursive: true })
+})
+
+async function newWorld(kind: ProxyKind, settings: Readonly<Record<string, string>> = {}) {
+  const admin = `127.0.0.1:${await freePort()}`
+  return startWorld(kind, 'own', { CERTLATCH_ADMIN_LISTEN: admin, ...settings })
+}
+
+function worldOf(kind: ProxyKind, hasRules: boolean): Promise<World> {
+  const key = `${kind.dialect} ${hasRules}`
+  const settings: Readonly<Record<string, string>> = hasRules
+    ? { CERTLATCH_POLICY_FILE: policyFile }
+    : {}
+  const world = worlds.get(key) ?? newWorld(kind, settings)
+  worlds.set(key, world)
+  return world
+}
+
+async function examine(
+  world: World,
+  port: number,
+  args: readonly string[] = [],
+  trusts = world.pki.serverCertificateFile,
+): Promise<Report> {
+  const { code, stdout, stderr } = await runCommand(
+    world.certlatch.environment,
+    ...['doctor', 'https://home.example', '--connect', `127.0.0.1:${port}`],
+    ...['--server-ca', trusts, '--json', ...args],
+  )
+  assert.doesNotMatch(stderr, /internal error/)
+  const { checks, requests } = JSON.parse(stdout)
+  return { code, checks, requests, stderr }
+}
+
+const wrong = ({ checks }: Report): readonly Checked[] =>
+  checks.filter(({ result }) => result === 'failed' || result === 'warning')
+
+async function withGate(
+  world: World,
+  changes: readonly Change[],
+  use: (gate: Gate) => Promise<void>,
+): Promise<void> {
+  const gate = await startGate(world, changes)
+  try {
+    await use(gate)
+  } finally {
+    await gate.close()
+  }
+}
+
+// --- whole runs -------------------------------------------------------------------------------------
+
+/** What cannot be tried at the application of these tests. */
+const NOT_THERE = ['name', 'trusted-proxy', 'rescue-module', 'webhooks', 'beside-the-gate']
+
+for (const kind of [CADDY, TRAEFIK, NGINX, HAPROXY]) {
+  test(`${kind.dialect} as it is shipped: a whole run finds nothing, and leaves nothing`, async () => {
+    const world = await worldOf(kind, true)
+    await withGate(world, [], async (gate) => {
+      for (const run of ['first', 'second']) {
+        const before = world.backend.count
+        const report = await examine(world, gate.target.port)
+        assert.deepEqual(wrong(report), [], run)
+        const untried = report.checks.filter(({ result }) => result === 'not tried')
+        assert.deepEqual(
+          untried.map(({ name }) => name),
+          NOT_THERE,
+        )
+        assert.equal(report.checks.length, CHECKS.length)
+        assert.equal(report.code, 0, report.stderr)
+        assert.ok(report.requests <= 300, `${report.requests} requests`)
+        assert.ok(world.backend.count > before)
+        await assertNothingLeft(world)
+      }
+    })
+  })
+}
+
+async function assertNothingLeft({ certlatch: { environment } }: World): Promise<void> {
+  const folder = join(environment['CERTLATCH_DATA_DIR'] ?? '', 'private')
+  const entries = readdirSync(join(folder, 'devices')).map((name) =>
+    JSON.parse(readFileSync(join(folder, 'devices', name), 'utf8')),
+  )
+  assert.deepEqual(
+    entries.map(({ doctor, certificates }) => ({ doctor, certificates })),
+    [{ doctor: true, certificates: [] }],
+  )
+  assert.ok(!readdirSync(folder).includes('doctor.json'))
+  const listed = await runCommand(environment, 'device', 'list', '--json')
+  assert.doesNotMatch(listed.stdout, /doctor/)
+  const metrics = await fetch(`http://${environment['CERTLATCH_ADMIN_LISTEN']}/metrics`)
+  assert.doesNotMatch(await metrics.text(), /certlatch doctor/)
+}
+
+// --- one thing wrong --------------------------------------------------------------------------------
+
+interface Wrong {
+  readonly check: string
+  readonly kind: ProxyKind
+  readonly what: string
+  readonly changes: readonly Change[] | ((world: World) => readonly Change[])
+  readonly hasRules?: boolean
+  readonly says: RegExp
+  readonly hint?: RegExp
+}
+
+const SECRET = 'X-Certlatch-Proxy-Secret only-the-proxy-knows-this'
+const at = (file: string, text: string, becomes: string): Change => ({ file, text, becomes })
+const INSECURE = at(
+  'traefik.yml',
+  '    transport:',
+  '    forwardedHeaders: { insecure: true }\n    transport:',
+)
+
+const WRONG: readonly Wrong[] = [
+  {
+    check: 'tls',
+    kind: NGINX,
+    what: 'TLS 1.0 and 1.1 are spoken',
+    changes: [
+      at(
+        'nginx.conf',
+        'ssl_verify_client optional;',
+        'ssl_verify_client optional; ssl_protocols TLSv1 TLSv1.1 TLSv1.2 TLSv1.3; ssl_ciphers ALL:@SECLEVEL=0;',
+      ),
+    ],
+    says: /TLS 1\.0 and TLS 1\.1 can still be spoken/,
+    hint: /^nginx: ssl_protocols/,
+  },
+  {
+    check: 'certificate-request',
+    kind: CADDY,
+    what: 'no CA is named',
+    changes: [without('Caddyfile', 'trust_pool file')],
+    says: /names no CA/,
+    hint: /^Caddy: .*trust_pool/,
+  },
+  {
+    check: 'certificate-request',
+    kind: NGINX,
+    what: 'no certificate is asked for',
+    changes: [at('nginx.conf', 'ssl_verify_client optional;', 'ssl_verify_client off;')],
+    says: /does not ask for a client certificate/,
+    hint: /^nginx: ssl_verify_client optional/,
+  },
+  {
+    check: 'other-names',
+    kind: HAPROXY,
+    what: 'a certificate is asked for under its own name alone',
+    changes: ({ pki }) => {
+      const list = join(policies, 'crt-list')
+      const asking = `ca-file ${pki.authorityFile} verify optional`
+      writeFileSync(
+        list,
+        `${pki.serverBundleFile} [verify none] other.example\n${pki.serverBundleFile} [${asking}] home.example\n`,
+      )
+      const shipped =
+        'ssl crt /etc/haproxy/server.pem ca-file /var/lib/certlatch/public/ca.crt verify optional crt-ignore-err all ca-ignore-err all alpn h2,http/1.1'
+      const kept = '# /etc/haproxy/server.pem /var/lib/certlatch/public/ca.crt'
+      return [at('haproxy.cfg', shipped, `ssl crt-list ${list} crt-ignore-err all ca-ignore-err all alpn h2,http/1.1 ${kept}`)]
+    },
+    says: /without a server name, no certificate is asked for, and the host is served/,
+    hint: /^HAProxy: one bind line/,
+  },
+  {
+    check: 'nothing-shown',
+    kind: NGINX,
+    what: 'nothing is asked',
+    changes: [without('protect.conf', 'auth_request /_certlatch;')],
+    says: /nothing shown is let in/,
+    hint: /^nginx: auth_request/,
+  },
+  {
+    check: 'nothing-shown',
+    kind: NGINX,
+    what: "the refusal is nginx's own",
+    changes: [without('nginx.conf', 'error_page 403 = /_certlatch_page;')],
+    says: /is not certlatch's own/,
+    hint: /^nginx: error_page 403/,
+  },
+  {
+    check: 'certificate',
+    kind: HAPROXY,
+    what: 'the certificate is not handed on',
+    changes: [without('haproxy.cfg', 'http-request set-header Client-Cert')],
+    says: /the certificate was shown, and certlatch refuses/,
+    hint: /^HAProxy: http-request set-header Client-Cert/,
+  },
+  {
+    check: 'session-cookie',
+    kind: TRAEFIK,
+    what: 'the session is not handed back',
+    changes: [without('dynamic.yml', 'addAuthCookiesToResponse:')],
+    says: /no __Host-certlatch arrives/,
+    hint: /^Traefik: addAuthCookiesToResponse/,
+  },
+  {
+    check: 'session',
+    kind: CADDY,
+    what: 'certlatch is asked without the cookie',
+    changes: [
+      at(
+        'Caddyfile',
+        'header_up -Connection\n',
+        'header_up -Connection\n\t\t\theader_up -Cookie\n',
+      ),
+    ],
+    says: /the session alone is not let in: 403/,
+    hint: /^Caddy: no header_up -Cookie/,
+  },
+  {
+    check: 'websocket',
+    kind: NGINX,
+    what: 'certlatch is asked about WebSockets without the cookie',
+    changes: [
+      at(
+        'nginx.conf',
+        '  upstream certlatch {',
+        "  map $http_upgrade $asked_cookie { default ''; '' $http_cookie; }\n  upstream certlatch {",
+      ),
+      at(
+        'ask.conf',
+        'proxy_connect_timeout 2s;',
+        'proxy_connect_timeout 2s;\nproxy_set_header Cookie $asked_cookie;',
+      ),
+    ],
+    says: /a WebSocket by the session alone is refused/,
+    hint: /^nginx: no proxy_set_header Cookie/,
+  },
+  {
+    check: 'protocols',
+    kind: HAPROXY,
+    what: 'the certificate is handed on over HTTP/1.1 alone',
+    changes: [at('haproxy.cfg', 'if { ssl_c_used }', 'if { ssl_c_used } !HTTP_2.0')],
+    says: /the certificate: HTTP\/1\.1 says 200, and HTTP\/2 says 403/,
+  },
+  {
+    check: 'forged-certificate',
+    kind: CADDY,
+    what: "a client's own header is left",
+    changes: [
+      without(
+        'Caddyfile',
+        'header_up Client-Cert :{http.request.tls.client.certificate_der_base64}:',
+      ),
+    ],
+    says: /Client-Cert \(RFC 9440\) is believed/,
+    hint: /^Caddy: header_up Client-Cert/,
+  },
+  {
+    check: 'forged-spelling',
+    kind: HAPROXY,
+    what: "a client's own header is left where it is in capitals",
+    changes: [
+      at(
+        'haproxy.cfg',
+        'http-request del-header client-cert   -m beg',
+        'http-request del-header ^Client-Cert -m reg',
+      ),
+    ],
+    says: /CLIENT-CERT is believed/,
+    hint: /^HAProxy: http-request del-header client-cert/,
+  },
+  {
+    check: 'forged-request',
+    kind: CADDY,
+    what: "a client's X-Forwarded-Uri is left",
+    changes: [without('Caddyfile', 'header_up X-Forwarded-Uri {uri}')],
+    says: /X-Forwarded-Uri reaches certlatch/,
+    hint: /^Caddy: .*X-Forwarded-Uri/,
+  },
+  {
+    check: 'forged-request',
+    kind: TRAEFIK,
+    what: 'forwarded headers are believed',
+    changes: [INSECURE],
+    says: /X-Forwarded-Proto, X-Forwarded-Host reaches certlatch/,
+    hint: /^Traefik: no forwardedHeaders\.insecure/,
+  },
+  {
+    check: 'forged-address',
+    kind: TRAEFIK,
+    what: 'forwarded headers are believed, and a rule goes by the network',
+    changes: [INSECURE],
+    hasRules: true,
+    says: /X-Forwarded-For is believed/,
+    hint: /^Traefik: no forwardedHeaders\.insecure/,
+  },
+  {
+    check: 'forged-marks',
+    kind: NGINX,
+    what: "a client's X-Certlatch-Page is left",
+    changes: [at('nginx.conf', 'proxy_set_header X-Certlatch-Page "";', '')],
+    says: /X-Certlatch-Page of a client makes a difference/,
+    hint: /^nginx: proxy_set_header X-Certlatch-Page/,
+  },
+  {
+    check: 'aliases',
+    kind: TRAEFIK,
+    what: 'other spellings are handed on',
+    changes: [at('traefik.yml', 'aliasHeadersStrategy: delete', 'aliasHeadersStrategy: keep')],
+    says: /hands on Remote_User/,
+    hint: /^Traefik: aliasHeadersStrategy: delete/,
+  },
+  {
+    check: 'other-hosts',
+    kind: HAPROXY,
+    what: 'any host is served',
+    changes: [without('haproxy.cfg', 'http-request deny deny_status 421')],
+    says: /Host: certlatch-doctor\.invalid.*: 200/,
+    hint: /^HAProxy: http-request deny deny_status 421/,
+  },
+  {
+    check: 'rules',
+    kind: NGINX,
+    what: 'more is served without asking than the rules open',
+    changes: [
+      at(
+        'nginx.conf',
+        '    location / {',
+        '    location /api/ { proxy_pass http://homeassistant; }\n    location / {',
+      ),
+    ],
+    hasRules: true,
+    says: /\/api\/.* is reached without certlatch/,
+    hint: /^nginx: auth_request/,
+  },
+  {
+    check: 'detours',
+    kind: HAPROXY,
+    what: 'what begins like a webhook is served without asking',
+    changes: [
+      at('haproxy.cfg', 'acl page path', 'acl hook path_beg /api/webhook/\n  acl page path'),
+      at(
+        'haproxy.cfg',
+        'http-request lua.certlatch unless page METH_GET',
+        'http-request lua.certlatch unless page METH_GET || hook',
+      ),
+      at('haproxy.cfg', '|| page METH_GET', '|| page METH_GET || hook'),
+    ],
+    hasRules: true,
+    says: /\/api\/webhook\/\.\..* reaches the application with nothing shown/,
+    hint: /^HAProxy: http-request lua/,
+  },
+  {
+    check: 'http3',
+    kind: CADDY,
+    what: 'HTTP/3 is offered',
+    changes: [without('Caddyfile', 'protocols h1 h2')],
+    says: /HTTP\/3 is offered: Alt-Svc: h3=/,
+    hint: /^Caddy: servers \{ protocols h1 h2 \}/,
+  },
+  {
+    check: 'caches',
+    kind: CADDY,
+    what: 'every answer may be kept',
+    changes: [
+      at('Caddyfile', '\troute {', '\theader >Cache-Control "public, max-age=60"\n\troute {'),
+    ],
+    says: /lacks Cache-Control: no-store/,
+  },
+  {
+    check: 'pages',
+    kind: CADDY,
+    what: 'a page is left out',
+    changes: [
+      at(
+        'Caddyfile',
+        '/.certlatch/auth/reset /.certlatch/auth/rescue.js',
+        '/.certlatch/auth/reset',
+      ),
+    ],
+    says: /rescue\.js cannot be reached/,
+    hint: /^Caddy: the matcher @pages/,
+  },
+  {
+    check: 'inner-paths',
+    kind: NGINX,
+    what: 'certlatch itself can be asked',
+    changes: [
+      at(
+        'nginx.conf',
+        '    location / {',
+        `    location = /verify { proxy_pass http://certlatch; proxy_set_header ${SECRET}; }\n    location / {`,
+      ),
+    ],
+    says: /\/verify of certlatch can be reached from outside/,
+    hint: /^nginx: internal;/,
+  },
+]
+
+for (const { check, kind, what, changes, hasRules = false, says, hint } of WRONG) {
+  test(`${kind.dialect}, ${what}: ${check} says so, and where to mend it`, async () => {
+    const world = await worldOf(kind, hasRules)
+    const made = typeof changes === 'function' ? changes(world) : changes
+    await withGate(world, made, async (gate) => {
+      const report = await examine(world, gate.target.port, ['--only', check])
+      assert.deepEqual(
+        report.checks.map(({ name }) => name),
+        [check],
+      )
+      const [found] = wrong(report)
+      assert.ok(found, JSON.stringify(report.checks))
+      assert.equal(found.findings.length, 1)
+      assert.match(found.findings[0]?.text ?? '', says)
+      if (hint !== undefined) assert.match(found.findings[0]?.hint ?? '', hint)
+      assert.equal(report.code, found.result === 'failed' ? 1 : 0)
+    })
+  })
+}
+
+test('each wrong proxy is right but for that: the same check finds nothing as it is shipped', async () => {
+  for (const kind of [CADDY, TRAEFIK, NGINX, HAPROXY]) {
+    for (const hasRules of [false, true]) {
+      const of = WRONG.filter((one) => one.kind === kind && (one.hasRules ?? false) === hasRules)
+      if (of.length === 0) continue
+      const world = await worldOf(kind, hasRules)
+      await withGate(world, [], async (gate) => {
+        const names = [...new Set(of.map(({ check }) => check))]
+        const report = await examine(world, gate.target.port, ['--only', names.join(',')])
+        assert.deepEqual(
+          report.checks.filter(({ result }) => result !== 'ok'),
+          [],
+        )
+      })
+    }
+  }
+})
+
+test('nginx has not read the successor of the CA: certificate-request names it', async () => {
+  const world = await newWorld(NGINX)
+  try {
+    await withGate(world, [], async (gate) => {
+      const { environment } = world.certlatch
+      const renewed = await runCommand(environment, 'ca', 'renew', '--name', 'The successor')
+      assert.equal(renewed.code, 0, renewed.stderr)
+      const { port } = gate.target
+      const report = await examine(world, port, ['--only', 'certificate-request'])
+      const [found] = wrong(report)
+      assert.match(found?.findings[0]?.text ?? '', /does not name CN=The successor/)
+      assert.match(found?.findings[0]?.hint ?? '', /nginx -s reload/)
+      gate.process.kill('SIGHUP')
+      await until(async () => {
+        const again = await examine(world, port, ['--only', 'certificate-request'])
+        return wrong(again).length === 0
+      })
+    })
+  } finally {
+    await world.close()
+  }
+})
+
+async function until(isSo: () => Promise<boolean>): Promise<void> {
+  for (let tries = 0; tries < 10; tries += 1) if (await isSo()) return
+  assert.fail('not so after ten tries')
+}
+
+test('certlatch was told of another proxy: proxy-name and certificate say which one to set', async () => {
+  const world = await newWorld(CADDY, { CERTLATCH_PROXY: 'nginx' })
+  try {
+    await withGate(world, [], async (gate) => {
+      const report = await examine(world, gate.target.port)
+      const found = wrong(report).filter(({ name }) => /^(certificate|proxy-name)$/.test(name))
+      assert.deepEqual(
+        found.map(({ name }) => name),
+        ['certificate', 'proxy-name'],
+      )
+      const set =
+        /CERTLATCH_PROXY is nginx, and the proxy looks like Caddy: set CERTLATCH_PROXY=caddy/
+      for (const { findings } of found) assert.match(findings[0]?.hint ?? '', set)
+    })
+  } finally {
+    await world.close()
+  }
+})
+
+test("a server's certificate that is not trusted ends the run, before anything is shown", async () => {
+  const world = await worldOf(CADDY, false)
+  await withGate(world, [], async (gate) => {
+    const before = world.backend.count
+    const report = await examine(world, gate.target.port, [], world.pki.authorityFile)
+    assert.deepEqual(
+      wrong(report).map(({ name }) => name),
+      ['server-certificate'],
+    )
+    assert.equal(world.backend.count, before)
+    assert.equal(report.code, 1)
+  })
+})
+
+test('a client finds the door with a certificate and no data directory', async () => {
+  const world = await worldOf(TRAEFIK, false)
+  const { environment } = world.certlatch
+  await withGate(world, [], async (gate) => {
+    const file = join(policies, 'phone.pem')
+    const packed = ['--format', 'pem', '--out', '-'] as const
+    const added = await runCommand(environment, 'device', 'add', 'Phone', ...packed)
+    assert.equal(added.code, 0, added.stderr)
+    writeFileSync(file, added.stdout)
+    const ended = await runCommand(
+      { PATH: process.env['PATH'], CERTLATCH_DATA_DIR: join(policies, 'nothing-here') },
+      ...['doctor', 'https://home.example', '--connect', `127.0.0.1:${gate.target.port}`],
+      ...['--server-ca', world.pki.serverCertificateFile, '--certificate', file, '--key', file],
+    )
+    assert.equal(ended.stderr, '')
+    assert.match(ended.stdout, /^ok {4}the certificate is let in$/m)
+    assert.match(ended.stdout, /^- {5}revoked: not tried: /m)
+    assert.match(ended.stdout, /, 0 failed, /)
+    assert.equal(ended.code, 0, ended.stderr)
+    const listed = await runCommand(environment, 'device', 'show', 'Phone')
+    assert.doesNotMatch(listed.stdout, /revoked/)
+  })
+})
+
+// --- doors that are none ----------------------------------------------------------------------------
+
+test('nothing listens, not TLS, or closed at once: one finding, and the rest not tried', async () => {
+  const world = await worldOf(CADDY, false)
+  const closing = createServer((socket) => socket.destroy())
+  const talking = createServer((socket) => socket.end('220 mail.example ESMTP\r\n'))
+  for (const server of [closing, talking]) {
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+  }
+  const portOf = (server: typeof closing) => (server.address() as { port: number }).port
+  const doors = [
+    [await freePort(), /the connection was refused/],
+    [portOf(closing), /closed/],
+    [portOf(talking), /does not speak TLS/],
+  ] as const
+  for (const [port, says] of doors) {
+    const report = await examine(world, port)
+    assert.deepEqual(
+      wrong(report).map(({ name }) => name),
+      ['tls'],
+    )
+    assert.match(wrong(report)[0]?.findings[0]?.text ?? '', says)
+    assert.equal(report.code, 1)
+  }
+  for (const server of [closing, talking]) server.close()
+})
