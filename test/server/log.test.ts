@@ -2,8 +2,7 @@ import assert from 'node:assert/strict'
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { createLog } from '../../src/server/log.ts'
-import { asText } from '../../src/server/log.ts'
+import { asText, createLog } from '../../src/server/log.ts'
 import {
   createDecisionLog,
   loggedPath,
