@@ -128,6 +128,11 @@ const REMOVING: readonly (readonly [proxy: DialectName, path: string, removal: R
     'deploy/nginx/ask.conf',
     /^proxy_set_header ([\w-]+) (?:""|\$ssl_client_escaped_cert);/gm,
   ],
+  [
+    'nginx',
+    'deploy/nginx/page.conf',
+    /^proxy_set_header ([\w-]+) (?:""|\$ssl_client_escaped_cert);/gm,
+  ],
   ['nginx', 'deploy/nginx/protect.conf', /^proxy_set_header ([\w-]+) "";/gm],
   ['haproxy', 'deploy/haproxy/haproxy.cfg', /^ *http-request del-header ([\w-]+)$/gm],
 ]
