@@ -9,10 +9,10 @@ import { MODE, makeFolder } from '../store/files.ts'
 import { removeFile } from '../store/folder.ts'
 import { readActiveSigner, readOwnAuthorities } from './authorities.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
-import { deliver } from './delivery.ts'
-import { type Devices, type Directory, requireWhole } from './directory.ts'
+import { CommandError } from './command-error.ts'
 import { type Issued, type IssueOptions, issueFor } from './issue-certificate.ts'
-import { AdministrationError } from './problem.ts'
+import { type Devices, type Directory, requireWhole } from './locked-directory.ts'
+import { deliver } from './pending-delivery.ts'
 
 export interface NewDevice {
   readonly name: string
@@ -133,14 +133,14 @@ async function requireOpening(
     certificates.some((known) => known.serial === serial && known.issuerKeyHash === issuerKeyHash),
   )
   if (holder !== undefined) {
-    throw new AdministrationError(`this certificate is registered already, as "${holder.name}"`)
+    throw new CommandError(`this certificate is registered already, as "${holder.name}"`)
   }
   if (notAfter < nowSeconds) {
-    throw new AdministrationError('this certificate has ended: make the device a new one')
+    throw new CommandError('this certificate has ended: make the device a new one')
   }
   const { lists } = await readOwnAuthorities(paths)
   if (lists.get(issuerKeyHash)?.entries.some((entry) => entry.serial === serial)) {
-    throw new AdministrationError('this certificate is revoked: make the device a new one')
+    throw new CommandError('this certificate is revoked: make the device a new one')
   }
 }
 
@@ -155,7 +155,7 @@ export function describe(
 export function readName(given: string, what: 'device' | 'owner'): string {
   const name = normalizeName(given)
   const problem = deviceNameProblem(name, what === 'owner' ? 'Ada Lovelace' : undefined)
-  if (problem !== undefined) throw new AdministrationError(`the ${what}'s name ${problem}`, 2)
+  if (problem !== undefined) throw new CommandError(`the ${what}'s name ${problem}`, 2)
   return name
 }
 
@@ -167,19 +167,17 @@ export function newEntry(
 ): Device {
   const same = devices.find((device) => isSameName(device.name, name))
   if (same !== undefined && same.certificates.length > 0) {
-    throw new AdministrationError(
-      `there is a device "${same.name}" already: ${hintFor(same, name)}`,
-    )
+    throw new CommandError(`there is a device "${same.name}" already: ${hintFor(same, name)}`)
   }
   for (const other of devices) {
     if (other === same) continue
     if (other.owner !== undefined && isSameName(other.owner, name)) {
-      throw new AdministrationError(
+      throw new CommandError(
         `"${name}" is the owner of "${other.name}": the application could not tell the two apart; choose another name for the device`,
       )
     }
     if (owner !== undefined && isSameName(other.name, owner)) {
-      throw new AdministrationError(
+      throw new CommandError(
         `the owner "${owner}" is also the name of a device: the application could not tell the two apart; choose another owner`,
       )
     }
@@ -198,7 +196,7 @@ function hintFor({ name, certificates }: Device, given: string): string {
 const isSameName = (one: string, other: string): boolean =>
   comparableName(one).toLocaleLowerCase('en') === comparableName(other).toLocaleLowerCase('en')
 
-/** The device of that name. Throws an AdministrationError if there is none, or it is in doubt. */
+/** The device of that name. Throws an CommandError if there is none, or it is in doubt. */
 export function findDevice({ devices, broken }: Devices, given: string): Device {
   const name = normalizeName(given)
   const shown = devices.filter(({ doctor }) => doctor === undefined)
@@ -210,13 +208,11 @@ export function findDevice({ devices, broken }: Devices, given: string): Device 
       entry.name !== undefined && found !== undefined && isSameName(entry.name, found.name),
   )
   if (rival !== undefined) {
-    throw new AdministrationError(
-      `which "${name}"? ${rival.problem}; restore it from a backup first`,
-    )
+    throw new CommandError(`which "${name}"? ${rival.problem}; restore it from a backup first`)
   }
   if (found === undefined) {
     const [unreadable] = broken
-    throw new AdministrationError(
+    throw new CommandError(
       unreadable === undefined
         ? `there is no device "${name}": certlatch device list shows all`
         : `there is no device "${name}" among the entries that are whole, and ${unreadable.problem}: restore that file from a backup first`,

@@ -2,11 +2,17 @@ import { completeStagedFiles, type DataPaths, dataPaths } from '../store/data-di
 import { removeTemporaries, renameFile } from '../store/files.ts'
 import { removeFile } from '../store/folder.ts'
 import { acquireLock } from '../store/lock.ts'
-import { foldDead } from '../store/running.ts'
-import { withdrawUndelivered } from './delivery.ts'
-import { type Directory, directoryOf, exists, readTextIfThere, type Tell } from './directory.ts'
+import { foldDead } from '../store/service-state-files.ts'
+import { CommandError } from './command-error.ts'
 import { endDoctorDevice } from './doctor-note.ts'
-import { AdministrationError } from './problem.ts'
+import {
+  type Directory,
+  directoryOf,
+  exists,
+  readTextIfThere,
+  type Tell,
+} from './locked-directory.ts'
+import { withdrawUndelivered } from './pending-delivery.ts'
 import { settleInvitations } from './settle-invitations.ts'
 
 /** Who changes a data directory, and when. */
@@ -34,7 +40,7 @@ const WAIT_MILLISECONDS = 10_000
 
 /**
  * Does something to a directory as its only writer, after completing or undoing what a command that
- * was killed has left. Throws an AdministrationError if there is nothing to change there yet, or
+ * was killed has left. Throws an CommandError if there is nothing to change there yet, or
  * another writer does not end.
  */
 export async function changeDirectory<T>(
@@ -43,7 +49,7 @@ export async function changeDirectory<T>(
 ): Promise<T> {
   const paths = pathsOf(change)
   if (!(await exists(paths.privateFolder))) {
-    throw new AdministrationError(
+    throw new CommandError(
       `the data directory ${change.dataDir} does not exist or is empty: run certlatch init first, or set CERTLATCH_DATA_DIR to the one that certlatch serve uses`,
     )
   }
@@ -51,7 +57,7 @@ export async function changeDirectory<T>(
     who: change.who,
     waitMilliseconds: WAIT_MILLISECONDS,
   })
-  if (!acquired.ok) throw new AdministrationError(acquired.problem)
+  if (!acquired.ok) throw new CommandError(acquired.problem)
   const { lock } = acquired
   try {
     const directory = directoryOf(paths, lock, change.nowSeconds, change.tell)

@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { DataPaths } from '../store/data-directory.ts'
 import { readRegistryFolder, registryFingerprint } from '../store/device-registry.ts'
+import { labelOf } from '../store/service-standing.ts'
 import {
   awaitRunning,
   type RunningConfirmation,
   type RunningState,
   readRunning,
-} from '../store/running.ts'
-import { labelOf } from '../store/running-standing.ts'
-import { AdministrationError } from './problem.ts'
+} from '../store/service-state-files.ts'
+import { CommandError } from './command-error.ts'
 
 /** Whether every service of a directory has what was changed in it. */
 export type Confirmation = RunningConfirmation
@@ -45,7 +45,7 @@ export async function awaitRegistry({ running, devices }: DataPaths): Promise<Co
 }
 
 /**
- * Services that are not to be waited for, by label. Throws an AdministrationError if one of them runs,
+ * Services that are not to be waited for, by label. Throws an CommandError if one of them runs,
  * or has never written into this directory.
  */
 export async function requireForgettable(
@@ -59,14 +59,14 @@ export async function requireForgettable(
   for (const label of labels) {
     const same = services.filter(({ state }) => labelOf(state) === label)
     if (same.some(({ isFresh }) => isFresh)) {
-      throw new AdministrationError(
+      throw new CommandError(
         `--forget ${label}: this service runs, so it has to confirm; nothing was changed`,
         2,
       )
     }
     if (same.length > 0) continue
     const hint = all.length === 0 ? 'no service is silent' : `silent: ${all.join(', ')}`
-    throw new AdministrationError(
+    throw new CommandError(
       `--forget ${label}: there is no such service (expected LISTEN@HOST; ${hint}); nothing was changed`,
       2,
     )

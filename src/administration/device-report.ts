@@ -2,17 +2,17 @@ import { commonName } from '../certificate/name.ts'
 import type { Issuer } from '../certificate/verify.ts'
 import type { DataPaths } from '../store/data-directory.ts'
 import {
+  certificateKey,
   certificatesOf,
   type Device,
   type DeviceCertificate,
-  deviceKey,
   isInvited,
 } from '../store/device-registry.ts'
-import { readLastSeen, type SeenCertificate } from '../store/running.ts'
+import { readLastSeen, type SeenCertificate } from '../store/service-state-files.ts'
 import { findDevice } from './add-device.ts'
 import { readOwnAuthorities } from './authorities.ts'
 import { readBlocksFile } from './block-certificate.ts'
-import { type Devices, readDevices, type Tell } from './directory.ts'
+import { type Devices, readDevices, type Tell } from './locked-directory.ts'
 
 /** What became of a certificate; only `active` ones open. */
 type CertificateState =
@@ -66,11 +66,11 @@ async function report(
     { readonly revokedAt: number; readonly reason?: string | undefined }
   >()
   for (const [keyHash, { entries }] of lists) {
-    for (const { serial, ...facts } of entries) revoked.set(deviceKey(keyHash, serial), facts)
+    for (const { serial, ...facts } of entries) revoked.set(certificateKey(keyHash, serial), facts)
   }
   const blocks = await readBlocksFile(paths)
   const blocked = new Set(
-    blocks.certificates.map(({ issuerKeyHash, serial }) => deviceKey(issuerKeyHash, serial)),
+    blocks.certificates.map(({ issuerKeyHash, serial }) => certificateKey(issuerKeyHash, serial)),
   )
   const seen = await readLastSeen(paths.running)
   const known = { issuers, revoked, blocked, seen, nowSeconds }
@@ -80,7 +80,7 @@ async function report(
     .sort((one, other) => one.name.localeCompare(other.name, 'en'))
 }
 
-/** The same of one device. Throws an AdministrationError if there is none of that name. */
+/** The same of one device. Throws an CommandError if there is none of that name. */
 export async function findReport(
   paths: DataPaths,
   given: string,
@@ -123,7 +123,7 @@ function reportDevice(device: Device, known: Known): DeviceReport {
 }
 
 function reportCertificate(certificate: DeviceCertificate, known: Known): CertificateReport {
-  const key = deviceKey(certificate.issuerKeyHash, certificate.serial)
+  const key = certificateKey(certificate.issuerKeyHash, certificate.serial)
   const issuer = known.issuers.find(({ keyHash }) => keyHash === certificate.issuerKeyHash)
   const listed = known.revoked.get(key)
   const seen = known.seen.get(key)

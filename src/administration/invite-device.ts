@@ -12,9 +12,9 @@ import { type Invitation, invitationPath, settle, writeInvitation } from '../sto
 import { describe, enter, findDevice, type NewDevice, newEntry, readName } from './add-device.ts'
 import { readActiveSigner, readOwnAuthorities, type Signer } from './authorities.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
-import { type Devices, type Directory, requireWhole } from './directory.ts'
+import { CommandError } from './command-error.ts'
 import { type IssuedPackages, type IssueOptions, issuePackagesFor } from './issue-certificate.ts'
-import { AdministrationError } from './problem.ts'
+import { type Devices, type Directory, requireWhole } from './locked-directory.ts'
 import { isWhollyRevoked } from './renew-device.ts'
 import { allWithoutInvited, settleInvitations } from './settle-invitations.ts'
 
@@ -36,7 +36,7 @@ export interface Invited {
 
 /**
  * Makes a certificate for a device and seals it under a code, by which the device collects it. An
- * invitation that the device has not collected so far is ended. Throws an AdministrationError if the
+ * invitation that the device has not collected so far is ended. Throws an CommandError if the
  * device is there already and no renewal was asked for, or the other way round.
  */
 export async function inviteDevice(
@@ -67,12 +67,12 @@ function entryFor(known: Devices, { name, owner }: NewDevice, isRenewal: boolean
   }
   const device = findDevice(open, name)
   if (device.certificates.length === 0) {
-    throw new AdministrationError(
+    throw new CommandError(
       `"${device.name}" has no certificate to renew: invite it without --renew`,
     )
   }
   if (isWhollyRevoked(device)) {
-    throw new AdministrationError(
+    throw new CommandError(
       `all certificates of "${device.name}" are revoked: invite the device that takes its place under a new name`,
     )
   }
@@ -92,7 +92,7 @@ async function endOpenInvitation(
     await directory.lock.assertHeld()
     const claim = { outcome: 'ended', at: nowSeconds } as const
     if (await settle(paths.invitations, certificate.invitation.id, claim)) continue
-    throw new AdministrationError(
+    throw new CommandError(
       `"${device?.name}" was collected just now: certlatch device show says by what; run the command again if that was not the device`,
     )
   }

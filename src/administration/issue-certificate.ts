@@ -9,8 +9,8 @@ import { PASSWORD_RANDOM_BYTES, packagePassword } from '../enrollment/password.t
 import { type Pkcs12Form, writePkcs12 } from '../enrollment/pkcs12.ts'
 import { writeProfile } from '../enrollment/profile.ts'
 import type { Signer } from './authorities.ts'
-import type { Package } from './delivery.ts'
-import { AdministrationError } from './problem.ts'
+import { CommandError } from './command-error.ts'
+import type { Package } from './pending-delivery.ts'
 
 export const KEY_TYPES = ['p256', 'rsa2048'] as const
 type KeyType = (typeof KEY_TYPES)[number]
@@ -104,7 +104,7 @@ async function issueKeyPair(
 ): Promise<{ readonly certificate: Certificate; readonly privateKey: KeyObject | undefined }> {
   const { authority } = signer
   if (authority.certificate.notAfter <= nowSeconds) {
-    throw new AdministrationError('the CA has ended: run certlatch ca renew first')
+    throw new CommandError('the CA has ended: run certlatch ca renew first')
   }
   const privateKey = options.publicKeyInfo ? undefined : await generateKey(options.key)
   const publicKeyInfo = options.publicKeyInfo ?? publicKeyInfoOf(privateKey as KeyObject)

@@ -1,9 +1,9 @@
 import { commonName } from '../certificate/name.ts'
 import { writePem } from '../certificate/pem.ts'
 import type { Issuer } from '../certificate/verify.ts'
+import { makeAuthority } from '../store/create-authority.ts'
 import { describeFileError, MODE, renameFile } from '../store/files.ts'
 import { readOwnFile } from '../store/folder.ts'
-import { makeAuthority } from '../store/made-authority.ts'
 import {
   isEncryptedKey,
   readActiveSigner,
@@ -13,8 +13,8 @@ import {
   writeLists,
 } from './authorities.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
-import type { Directory } from './directory.ts'
-import { AdministrationError } from './problem.ts'
+import { CommandError } from './command-error.ts'
+import type { Directory } from './locked-directory.ts'
 
 export interface AuthorityRenewal {
   readonly commonName: string | undefined
@@ -81,7 +81,7 @@ export async function renewAuthority(
 function requireNewName({ certificate }: Issuer, others: readonly Issuer[]): void {
   const { comparable } = certificate.subject
   if (others.every((other) => other.certificate.subject.comparable !== comparable)) return
-  throw new AdministrationError(
+  throw new CommandError(
     `there is a CA of that name already: give the new one another, such as --name "${commonName(certificate.subject)} 2"`,
   )
 }
@@ -93,7 +93,7 @@ async function completeRenewal({ paths, lock, remove }: Directory): Promise<void
     await renameFile(paths.nextAuthorityKey, paths.authorityKey)
     await remove(paths.nextAuthority)
   } catch (error) {
-    throw new AdministrationError(
+    throw new CommandError(
       `the new CA is in ${paths.authority}, but ${paths.authorityKey} ${describeFileError(error)}: the next command completes it`,
     )
   }

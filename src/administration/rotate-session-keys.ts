@@ -3,10 +3,10 @@ import { type KeyRing, readKeyRing, writeKey } from '../session/key-ring.ts'
 import type { DataPaths } from '../store/data-directory.ts'
 import { describeFileError, MODE } from '../store/files.ts'
 import { readOwnFile } from '../store/folder.ts'
-import { readRunning } from '../store/running.ts'
+import { readRunning } from '../store/service-state-files.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
-import { readTextIfThere } from './directory.ts'
-import { AdministrationError } from './problem.ts'
+import { CommandError } from './command-error.ts'
+import { readTextIfThere } from './locked-directory.ts'
 
 export interface Rotation {
   /** Until every replica has the new key it only verifies. */
@@ -91,13 +91,13 @@ async function readKeys(path: string): Promise<KeyRing> {
   try {
     text = (await readOwnFile(path)).toString('utf8')
   } catch (error) {
-    throw new AdministrationError(
+    throw new CommandError(
       `${path} ${describeFileError(error)}: certlatch init makes the first session key`,
     )
   }
   const read = readKeyRing(text)
   if (read.ok) return read.ring
-  throw new AdministrationError(
+  throw new CommandError(
     `${path} ${read.problem}; certlatch key rotate --now makes a new file and ends all sessions`,
   )
 }

@@ -12,7 +12,7 @@ import {
   removePackages,
   settle,
 } from '../store/invitations.ts'
-import { type Devices, type Directory, readTextIfThere } from './directory.ts'
+import { type Devices, type Directory, readTextIfThere } from './locked-directory.ts'
 
 /** As in `Issuer.keyHash` and `Certificate.serial`. */
 interface Pair {

@@ -2,7 +2,7 @@
 import { existsSync, realpathSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { AdministrationError } from '../administration/problem.ts'
+import { CommandError } from '../administration/command-error.ts'
 import { processEnvironment } from '../config/load.ts'
 import { nearest, quote } from '../config/text.ts'
 import { describeFileError, errorCode, placeOf } from '../store/files.ts'
@@ -140,7 +140,7 @@ export async function run(
     const rest = argv.slice(row.name.split(' ').length)
     return await runCommand(row.name, await row.load(), rest, given)
   } catch (error) {
-    if (error instanceof AdministrationError) {
+    if (error instanceof CommandError) {
       for (const problem of error.problems) terminal.tell(problem)
       return error.exitCode
     }

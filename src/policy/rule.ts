@@ -5,7 +5,7 @@ import { readHost } from '../proxy/original-request.ts'
 import { readRequestPath } from '../proxy/request-path.ts'
 import { ACCESS, type Access, type ConditionalRule, type Holders, type Paths } from './policy.ts'
 import { PRESETS } from './presets/presets.ts'
-import { listOf, type Notes, quote, type Written } from './written.ts'
+import { listOf, type Notes, quote, type Written } from './yaml-reader.ts'
 
 /** A rule as it is written, in the policy file or in a preset; `undefined`: not written at all. */
 export interface RuleDraft {

@@ -1,7 +1,7 @@
 import Koa from 'koa'
-import { type Pages, pagesRoute } from './pages/door.ts'
-import { type Operations, operationsRouter } from './routes/operations.ts'
-import { type VerifyService, verifyRoute } from './routes/verify.ts'
+import { type Operations, operationsRouter } from './admin/routes.ts'
+import { type Pages, pagesRoute } from './client-routes/routes.ts'
+import { type VerifyService, verifyRoute } from './verify/route.ts'
 
 type OnError = (error: unknown) => void
 

@@ -2,21 +2,21 @@ import type { Server } from 'node:http'
 import type { Config } from '../config/config.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import type { TrustStore } from '../store/trust-store.ts'
+import { countDecision, type Tally } from './admin/metrics.ts'
 import { createPagesApp, createVerifyApp } from './app.ts'
-import { createAudit, describeMalformed } from './audit.ts'
-import { createCheckBudget } from './check-budget.ts'
-import { createJudge } from './judge.ts'
-import type { LastSeen } from './last-seen.ts'
-import { createVerifyServer, drain } from './lifecycle.ts'
+import { enrollPages } from './client-routes/enroll-routes.ts'
+import { createEnrollment } from './client-routes/enrollment.ts'
+import { sweepRegularly } from './client-routes/invitation-sweep.ts'
+import { type Pages, standingPages } from './client-routes/routes.ts'
+import { createWrongCodes } from './client-routes/wrong-codes.ts'
+import { openFiles } from './files/trust-source.ts'
+import { createVerifyServer, drain } from './http-server.ts'
 import type { Log } from './log.ts'
-import { countDecision, type Tally } from './metrics.ts'
-import { openFiles } from './open-files.ts'
-import { type Pages, standingPages } from './pages/door.ts'
-import { enrollPages } from './pages/enroll-routes.ts'
-import { createEnrollment } from './pages/enrollment.ts'
-import { sweepRegularly } from './pages/sweep.ts'
-import { createWrongCodes } from './pages/wrong-codes.ts'
-import type { VerifyService } from './routes/verify.ts'
+import { createDecisionLog, describeMalformed } from './verify/decision-log.ts'
+import { createJudge } from './verify/grounds.ts'
+import type { LastSeen } from './verify/last-seen.ts'
+import type { VerifyService } from './verify/route.ts'
+import { createVerificationBudget } from './verify/verification-budget.ts'
 
 export interface GateOptions {
   readonly config: Config
@@ -45,7 +45,7 @@ export interface Gate {
 export async function openGate(options: GateOptions): Promise<Gate> {
   const { config, log, tally, lastSeen, nowSeconds, onFilesChanged } = options
   // Outlives the snapshots: else each of them would fill it again.
-  const budget = createCheckBudget(config.trustedProxies, () => performance.now())
+  const budget = createVerificationBudget(config.trustedProxies, () => performance.now())
   const onReplaced = (snapshot: Snapshot) => {
     judge = createJudge(config, snapshot, tally.cache, lastSeen, budget)
     onFilesChanged()
@@ -53,7 +53,7 @@ export async function openGate(options: GateOptions): Promise<Gate> {
   const trust = await openFiles({ config, tally, log, onReplaced, onRefused: onFilesChanged })
   let judge = createJudge(config, trust.current, tally.cache, lastSeen, budget)
   let draining = false
-  const audit = createAudit(log, () => performance.now())
+  const audit = createDecisionLog(log, () => performance.now())
   const timer = setInterval(() => audit.tellLeftOut(false), LEFT_OUT_MILLISECONDS)
   timer.unref()
   const stopSweeping = sweepRegularly(config, nowSeconds)

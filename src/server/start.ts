@@ -3,18 +3,17 @@ import type { AddressInfo } from 'node:net'
 import type { DestinationStream } from 'pino'
 import type { Config } from '../config/config.ts'
 import { dataPaths } from '../store/data-directory.ts'
+import { observe } from './admin/admin-service.ts'
+import { createTally } from './admin/metrics.ts'
+import { readiness } from './admin/readiness.ts'
 import { createAdminApp } from './app.ts'
+import { watchExpiry } from './files/expiry-watch.ts'
+import { openStateFile, requireOwnName, type StateFile } from './files/state-file.ts'
+import { makeFirstFiles, warnOfFiles } from './files/trust-source.ts'
 import { createErrorLog, type Gate, openGate } from './gate.ts'
-import { createLastSeen } from './last-seen.ts'
-import { closeSoon, createHttpServer } from './lifecycle.ts'
-import { describeAddress, listenOn } from './listeners.ts'
+import { closeSoon, createHttpServer, describeAddress, listenOn } from './http-server.ts'
 import { createLog } from './log.ts'
-import { createTally } from './metrics.ts'
-import { observe } from './observe.ts'
-import { makeFirstFiles, warnOfFiles } from './open-files.ts'
-import { readiness } from './readiness.ts'
-import { openRunningFile, type RunningFile, requireOwnName } from './running-file.ts'
-import { watchAge } from './watch-age.ts'
+import { createLastSeen } from './verify/last-seen.ts'
 
 /** What the process gives the service. */
 export interface StartOptions {
@@ -52,12 +51,12 @@ export async function startService(options: StartOptions): Promise<RunningServic
 
   const tally = createTally()
   const lastSeen = createLastSeen()
-  let running: RunningFile | undefined
+  let running: StateFile | undefined
   const shared = { config, log, tally, lastSeen, nowSeconds }
   const gate = await openGate({ ...shared, onFilesChanged: () => void running?.write() })
   const { trust } = gate
   warnOfFiles(config, trust.current, nowSeconds(), log)
-  const stopWatchingAge = watchAge(trust, nowSeconds, log)
+  const stopWatchingAge = watchExpiry(trust, nowSeconds, log)
   const observation = observe({
     ...shared,
     version,
@@ -70,7 +69,7 @@ export async function startService(options: StartOptions): Promise<RunningServic
     createAdminApp(observation.operations, createErrorLog(log)).callback(),
   )
   const openFile = async (address: string) => {
-    running = await openRunningFile({
+    running = await openStateFile({
       ...{ folder, listen: address, version, trust, lastSeen, log, nowSeconds },
       sessionTtlSeconds: config.sessionTtlSeconds,
     })
@@ -112,7 +111,7 @@ async function openListeners(
   { server, pages, trust }: Gate,
   admin: Server,
   config: Config,
-  running: RunningFile | undefined,
+  running: StateFile | undefined,
 ) {
   try {
     const address = await listenOn(server, 'CERTLATCH_LISTEN', config.listen)

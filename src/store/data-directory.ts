@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { access, readdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { writeKey } from '../session/key-ring.ts'
+import { type MadeAuthority, makeAuthority } from './create-authority.ts'
 import {
   errorCode,
   MODE,
@@ -13,7 +14,6 @@ import {
 } from './files.ts'
 import { inFolder, readOwnFile } from './folder.ts'
 import { acquireLock } from './lock.ts'
-import { type MadeAuthority, makeAuthority } from './made-authority.ts'
 
 /** Where things lie below the data directory. */
 export interface DataPaths {

@@ -81,11 +81,11 @@ interface RegisteredCertificate {
 
 export interface DeviceRegistry {
   readonly devices: readonly Device[]
-  /** By `deviceKey`. */
+  /** By `certificateKey`. */
   readonly byCertificate: ReadonlyMap<string, RegisteredCertificate>
 }
 
-export const deviceKey = (issuerKeyHash: string, serial: string): string =>
+export const certificateKey = (issuerKeyHash: string, serial: string): string =>
   `${issuerKeyHash}/${serial}`
 
 const SCHEMA_VERSION = 1
@@ -131,7 +131,7 @@ export function sortEntries(
   const names = new Map<string, string>()
   for (const [file, text] of files) {
     const device = readDevice(file.replace(/\.json$/, ''), text)
-    const keys = device?.certificates.map((it) => deviceKey(it.issuerKeyHash, it.serial)) ?? []
+    const keys = device?.certificates.map((it) => certificateKey(it.issuerKeyHash, it.serial)) ?? []
     if (device === undefined) {
       broken.push({ problem: `${file} is not a device entry`, name: undefined })
     } else if (names.has(comparableName(device.name))) {

@@ -25,7 +25,7 @@ import {
   readHolder,
   SILENCE_MILLISECONDS,
   type Watch,
-} from './lock-holder.ts'
+} from './lock-owner.ts'
 
 /** The right to change a data directory; it ends with its process. */
 export interface Lock {

@@ -5,14 +5,19 @@ import type { Policy } from '../policy/policy.ts'
 import { type KeyRing, readKeyRing } from '../session/key-ring.ts'
 import { type Blocks, NO_BLOCKS, readBlocks } from './blocks.ts'
 import {
+  certificateKey,
   type DeviceRegistry,
-  deviceKey,
   readRegistry,
   registryFingerprint,
 } from './device-registry.ts'
 import { isSerial, parseObject } from './json-file.ts'
+import {
+  type PolicySource,
+  type ReadRules,
+  readPolicySource,
+  unknownHolders,
+} from './policy-file.ts'
 import { type ListAge, newestAges, type ReadLists, readListSource } from './revocation-lists.ts'
-import { type PolicySource, type ReadRules, readPolicySource, unknownHolders } from './rules.ts'
 
 /** What the files say, whole and checked; never changed, only replaced. */
 export interface Snapshot {
@@ -110,7 +115,7 @@ export function compileSnapshot(
     revoked: new Set(registry === undefined ? [] : markedAsRevoked(registry.registry)),
     blocked: new Set(
       blocks.value.certificates.map(({ issuerKeyHash, serial }) =>
-        deviceKey(issuerKeyHash, serial),
+        certificateKey(issuerKeyHash, serial),
       ),
     ),
   }

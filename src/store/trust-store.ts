@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { type Look, lookAtFiles } from './file-look.ts'
+import { type Look, lookAtFiles } from './file-signature.ts'
 import { compileSnapshot, type Snapshot, type Sources } from './snapshot.ts'
 import {
   type ClosingSources,
@@ -8,7 +8,7 @@ import {
   type ReadSources,
   readSources,
   type TrustFiles,
-} from './trust-files.ts'
+} from './snapshot-sources.ts'
 
 /** What happened to the files while the service runs. */
 export interface TrustEvents {

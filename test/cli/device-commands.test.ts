@@ -4,8 +4,8 @@ import { chmod, mkdir, readdir, readFile, utimes, writeFile } from 'node:fs/prom
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { writePem } from '../../src/certificate/pem.ts'
-import { readRunning, runningId, writeRunning } from '../../src/store/running.ts'
-import type { RunningState } from '../../src/store/running-state.ts'
+import type { RunningState } from '../../src/store/service-state.ts'
+import { readRunning, runningId, writeRunning } from '../../src/store/service-state-files.ts'
 import {
   type CommandOutcome,
   certlatch,

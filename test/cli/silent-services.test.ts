@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { after, type TestContext, test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import { writePem } from '../../src/certificate/pem.ts'
-import { type RunningState, runningId, writeRunning } from '../../src/store/running.ts'
+import { type RunningState, runningId, writeRunning } from '../../src/store/service-state-files.ts'
 import { certlatch, initialised, type TestDirectory } from '../support/command.ts'
 import {
   makeLeaf,

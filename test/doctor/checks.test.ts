@@ -5,7 +5,7 @@ import { CHECKS } from '../../src/doctor/checks.ts'
 import type { Facts, Here, ServiceStatus } from '../../src/doctor/facts.ts'
 import type { Observation, Probe, RequestProbe } from '../../src/doctor/probe.ts'
 import { createPolicy } from '../../src/policy/policy.ts'
-import type { RunningService } from '../../src/store/running.ts'
+import type { RunningService } from '../../src/store/service-state-files.ts'
 import {
   answer,
   askedOf,

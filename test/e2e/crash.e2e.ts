@@ -6,7 +6,7 @@ import { after, before, describe, test } from 'node:test'
 import { addDevice } from '../../src/administration/add-device.ts'
 import { changeDirectory } from '../../src/administration/change-directory.ts'
 import { dataPaths, prepareDataDirectory } from '../../src/store/data-directory.ts'
-import { runningId, writeRunning } from '../../src/store/running.ts'
+import { runningId, writeRunning } from '../../src/store/service-state-files.ts'
 import {
   type CommandOutcome,
   certlatch,

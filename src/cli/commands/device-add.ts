@@ -1,10 +1,10 @@
 import { addDevice } from '../../administration/add-device.ts'
 import { onlyName, textFlag } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
-import { confirmDevice } from '../confirming.ts'
-import { handOut, ISSUE_HELP, ISSUE_OPTIONS, prepareIssue, undelivered } from '../issuing.ts'
-import { ownSettingsOf } from '../own-authority.ts'
-import { register } from '../registering.ts'
+import { ownSettingsOf } from '../command-context.ts'
+import { confirmDevice } from '../confirmation.ts'
+import { handOut, ISSUE_HELP, ISSUE_OPTIONS, prepareIssue, undelivered } from '../issue-options.ts'
+import { register } from '../register-certificate.ts'
 
 const HELP = `Usage: certlatch device add NAME [options]
 

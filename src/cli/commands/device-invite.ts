@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { awaitCollection } from '../../administration/await-collection.ts'
+import { CommandError } from '../../administration/command-error.ts'
 import {
   type Invited,
   type InviteOptions,
@@ -7,18 +8,17 @@ import {
   takeBackInvited,
 } from '../../administration/invite-device.ts'
 import { KEY_TYPES } from '../../administration/issue-certificate.ts'
-import { AdministrationError } from '../../administration/problem.ts'
 import type { Config } from '../../config/config.ts'
 import { quote } from '../../config/text.ts'
 import { durationReader, readOrigin } from '../../config/values.ts'
 import { ENROLL_PATH, ruleClosingEnrollment } from '../../policy/page-policy.ts'
 import { parsePolicy } from '../../policy/parse.ts'
-import { readRunning } from '../../store/running.ts'
+import { readRunning } from '../../store/service-state-files.ts'
 import { choiceFlag, daysFlag, durationFlag, onlyName, textFlag } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
-import { authorityPassphrase, changeOf, ownSettingsOf, pathsOfConfig } from '../own-authority.ts'
+import { authorityPassphrase, changeOf, ownSettingsOf, pathsOfConfig } from '../command-context.ts'
+import { minute } from '../format.ts'
 import { qrCode } from '../qr-code.ts'
-import { minute } from '../words.ts'
 
 const CERTIFICATE_DAYS = 397
 const MOST_DAYS = 3_653
@@ -77,7 +77,7 @@ async function runDeviceInvite(invocation: Invocation): Promise<ExitCode> {
   const invited = await inviteDevice(change, { name, owner }, options, passphrase)
   if (!(await print(invocation, invited, options.site))) {
     await takeBackInvited(change, invited)
-    throw new AdministrationError(
+    throw new CommandError(
       'the link could not be written to standard output, so no one has it: the invitation is taken back',
     )
   }
@@ -89,7 +89,7 @@ function optionsOf(invocation: Invocation, config: Config): InviteOptions {
   const { flags } = invocation
   const isRenewal = flags['renew'] === true
   const clash = (problem: string): never => {
-    throw new AdministrationError(problem, 2)
+    throw new CommandError(problem, 2)
   }
   if (flags['qr'] === true && flags['no-qr'] === true) clash('--qr and --no-qr do not go together')
   if (!isRenewal && flags['overlap'] !== undefined) clash('--overlap needs --renew')
@@ -112,7 +112,7 @@ function validSeconds(invocation: Invocation): number {
   if (text === undefined) return VALID_SECONDS
   const read = durationReader('1s', '30d')(text)
   if (read.ok) return read.value
-  throw new AdministrationError(
+  throw new CommandError(
     `--valid is ${quote(text)}: expected a duration from 1s to 30d, such as 90s, 12h or 14d`,
     2,
   )
@@ -122,7 +122,7 @@ function siteOf(invocation: Invocation, config: Config): string {
   const text = textFlag(invocation, 'url')
   if (text === undefined) {
     if (config.url !== undefined) return config.url
-    throw new AdministrationError(
+    throw new CommandError(
       'the address of the application is not known: set CERTLATCH_URL, or name it with --url https://home.example.org',
       2,
     )
@@ -131,7 +131,7 @@ function siteOf(invocation: Invocation, config: Config): string {
   if (read.ok) return read.value
   const expected =
     read.problems?.[0] ?? 'expected an https address such as https://home.example.org'
-  throw new AdministrationError(`--url is ${quote(text)}: ${expected}`, 2)
+  throw new CommandError(`--url is ${quote(text)}: ${expected}`, 2)
 }
 
 /** Returns whether it could be written: the link is in no file. */

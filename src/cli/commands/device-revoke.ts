@@ -1,14 +1,14 @@
+import { CommandError } from '../../administration/command-error.ts'
 import { awaitConfirmation } from '../../administration/confirmation.ts'
-import { AdministrationError } from '../../administration/problem.ts'
 import { runHook } from '../../administration/revocation-hook.ts'
 import { type Revoked, type RevokedPart, revokeDevice } from '../../administration/revoke-device.ts'
 import type { RevocationReason } from '../../certificate/revocation-reason.ts'
 import type { Config } from '../../config/config.ts'
 import { choiceFlag, onlyName, textFlag } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
-import { FORGET_OPTION, forgetHelp, forgottenServices, tellConfirmation } from '../confirming.ts'
-import { authorityPassphrase, changeOf, ownSettingsOf, pathsOfConfig } from '../own-authority.ts'
-import { count } from '../words.ts'
+import { authorityPassphrase, changeOf, ownSettingsOf, pathsOfConfig } from '../command-context.ts'
+import { FORGET_OPTION, forgetHelp, forgottenServices, tellConfirmation } from '../confirmation.ts'
+import { count } from '../format.ts'
 
 const HELP = `Usage: certlatch device revoke NAME [options]
 
@@ -92,7 +92,7 @@ function partOf(invocation: Invocation): RevokedPart {
   const serial = textFlag(invocation, 'serial')
   const isReplaced = invocation.flags['replaced'] === true
   if (serial !== undefined && isReplaced) {
-    throw new AdministrationError('--serial and --replaced do not go together', 2)
+    throw new CommandError('--serial and --replaced do not go together', 2)
   }
   if (serial !== undefined) return { serial }
   return isReplaced ? 'replaced' : 'all'

@@ -1,14 +1,14 @@
 import type { CertificateReport, DeviceReport } from '../../administration/device-report.ts'
 import { findReport } from '../../administration/device-report.ts'
-import { readTextIfThere } from '../../administration/directory.ts'
 import { fingerprint } from '../../administration/issue-certificate.ts'
+import { readTextIfThere } from '../../administration/locked-directory.ts'
 import { readPemBlocks } from '../../certificate/pem.ts'
 import type { DataPaths } from '../../store/data-directory.ts'
 import type { CertificateInvitation } from '../../store/device-registry.ts'
 import { onlyName } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
-import { ownSettingsOf, pathsOfConfig } from '../own-authority.ts'
-import { moment, span, table } from '../words.ts'
+import { ownSettingsOf, pathsOfConfig } from '../command-context.ts'
+import { moment, span, table } from '../format.ts'
 import { ago } from './device-list.ts'
 
 const HELP = `Usage: certlatch device show NAME [--json]

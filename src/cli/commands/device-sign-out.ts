@@ -1,10 +1,10 @@
 import { signOut } from '../../administration/block-certificate.ts'
 import { awaitConfirmation } from '../../administration/confirmation.ts'
-import { findKnownName } from '../../administration/known-names.ts'
+import { findKnownName } from '../../administration/unregistered.ts'
 import { onlyName } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
-import { FORGET_OPTION, forgetHelp, forgottenServices, tellConfirmation } from '../confirming.ts'
-import { changeOf, pathsOfConfig, settingsOf } from '../own-authority.ts'
+import { changeOf, pathsOfConfig, settingsOf } from '../command-context.ts'
+import { FORGET_OPTION, forgetHelp, forgottenServices, tellConfirmation } from '../confirmation.ts'
 
 const HELP = `Usage: certlatch device sign-out NAME [options]
 

@@ -1,11 +1,11 @@
+import { CommandError } from '../../administration/command-error.ts'
 import { awaitConfirmation } from '../../administration/confirmation.ts'
-import { AdministrationError } from '../../administration/problem.ts'
 import { hasRotation, rotateSessionKeys } from '../../administration/rotate-session-keys.ts'
 import { durationFlag, noNames } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
-import { FORGET_OPTION, forgetHelp, forgottenServices, tellConfirmation } from '../confirming.ts'
-import { changeOf, pathsOfConfig, settingsOf } from '../own-authority.ts'
-import { moment, span } from '../words.ts'
+import { changeOf, pathsOfConfig, settingsOf } from '../command-context.ts'
+import { FORGET_OPTION, forgetHelp, forgottenServices, tellConfirmation } from '../confirmation.ts'
+import { moment, span } from '../format.ts'
 
 const AFTER_SECONDS = 5
 
@@ -38,10 +38,10 @@ async function runKeyRotate(invocation: Invocation): Promise<ExitCode> {
   const { flags, terminal } = invocation
   const endSessions = flags['now'] === true
   if (endSessions && flags['after'] !== undefined) {
-    throw new AdministrationError('--now and --after do not go together', 2)
+    throw new CommandError('--now and --after do not go together', 2)
   }
   if (!endSessions && flags['forget'] !== undefined) {
-    throw new AdministrationError('--forget goes with --now: without it no session has to end', 2)
+    throw new CommandError('--forget goes with --now: without it no session has to end', 2)
   }
   const forgotten = await forgottenServices(invocation, pathsOfConfig(config))
   const afterSeconds = durationFlag(invocation, 'after', '1d', AFTER_SECONDS)
