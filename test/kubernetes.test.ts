@@ -7,7 +7,7 @@ import { after, describe, it } from 'node:test'
 import { parse, parseAllDocuments } from 'yaml'
 import { parseConfig } from '../src/config/config.ts'
 import { dataPaths } from '../src/store/data-directory.ts'
-import { repository } from './support/readme.ts'
+import { repository } from './support/repository.ts'
 
 const FOLDER = join(repository(), 'deploy/kubernetes')
 const read = (path: string) => readFileSync(join(FOLDER, path), 'utf8')
