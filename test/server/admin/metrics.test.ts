@@ -156,7 +156,7 @@ const HOSTILE: readonly ((text: string, number: number) => Headers)[] = [
 ]
 
 test('100,000 hostile requests, no two alike, add no series', {
-  timeout: 60_000,
+  timeout: 180_000,
 }, async (context) => {
   const service = await startTestService(context)
   await addTestDevice(service.dataDir)
