@@ -1,6 +1,6 @@
-# The service and its commands on Node 24; the same lines build it for amd64 and arm64.
+# The service and its commands on Node 26; the same lines build it for amd64 and arm64.
 
-FROM node:24-bookworm-slim AS build
+FROM node:26-trixie-slim AS build
 WORKDIR /app
 COPY .npmrc package.json package-lock.json ./
 RUN npm ci
@@ -9,12 +9,12 @@ COPY src src
 RUN npx tsc --sourceMap false \
   && chmod 0755 dist/src/cli/main.js
 
-FROM node:24-bookworm-slim AS dependencies
+FROM node:26-trixie-slim AS dependencies
 WORKDIR /app
 COPY .npmrc package.json package-lock.json ./
 RUN npm ci --omit=dev
 
-FROM node:24-bookworm-slim
+FROM node:26-trixie-slim
 # A fixed id, so that a folder mounted in place of a volume can be given to it. /data/public is all
 # that a proxy may see. New named volumes take owner and mode from these two folders.
 RUN groupadd --gid 10001 certlatch \
@@ -28,15 +28,21 @@ COPY --from=dependencies /app/node_modules node_modules
 COPY --from=build /app/dist dist
 # In a container the proxy is never on the loopback interface. Whom the service believes is still
 # CERTLATCH_TRUSTED_PROXIES alone, which has to be set.
+# `container` tells commands, as it tells systemd's, that a file has to be fetched from here.
 # A small young generation and one arena of malloc: as fast here, and less memory under load.
 ENV NODE_ENV=production \
   NODE_OPTIONS=--max-semi-space-size=2 \
   MALLOC_ARENA_MAX=1 \
   CERTLATCH_DATA_DIR=/data \
   CERTLATCH_LISTEN=0.0.0.0:9180 \
+<<<<<<< HEAD
+  CERTLATCH_PAGES_LISTEN=0.0.0.0:9182 \
   CERTLATCH_COMPOSE_SERVICE=certlatch
+=======
+  container=docker
+>>>>>>> main
 USER certlatch
-EXPOSE 9180
+EXPOSE 9180 9182
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 CMD ["certlatch", "healthcheck"]
 # Without a shell in between, so that Node itself gets the signal and ends in order.

@@ -3,7 +3,9 @@ import { certificateStandingProblem, standingProblem, type TrustSet } from './ce
 import type { CertificateVerdict, VerifiedCertificate } from './certificate/verify.ts'
 import type { Allow, Decision, Deny, DenyReason, Identity } from './decision.ts'
 import { isPermitted, type Policy, type Rule, ruleFor } from './policy/policy.ts'
-import { isAllowedPreflight, isCrossSite } from './proxy/cross-site.ts'
+import { isPassingPreflight } from './policy/preflight.ts'
+import { isCrossSite } from './proxy/cross-site.ts'
+import type { DialectName } from './proxy/dialects.ts'
 import type { Networks } from './proxy/networks.ts'
 import { type OriginalRequest, readOriginalRequest } from './proxy/original-request.ts'
 import { type RequestHeaders, repeatsTheProxy } from './proxy/request-headers.ts'
@@ -41,6 +43,8 @@ export type Recognised =
 
 /** Everything that the decision rests on; the two verifying functions may remember what they said. */
 export interface Grounds {
+  /** The proxy whose headers are read. */
+  readonly proxy: DialectName
   readonly proxySecret: Buffer | undefined
   readonly policy: Policy
   /** Whose addresses in X-Forwarded-For are not the client's. */
@@ -79,6 +83,7 @@ export function decide(question: Question, grounds: Grounds, nowSeconds: number)
   if (!question.fromTrustedAddress || !hasProxySecret(headers, grounds)) {
     return deny('untrusted-proxy')
   }
+  if (isOtherProxy(headers, grounds)) return deny('proxy-mismatch')
   if (repeatsTheProxy(headers)) return deny('header-repeated')
   const request = readOriginalRequest(headers)
   if (request === undefined) return deny('malformed-request')
@@ -99,10 +104,11 @@ function decideByRule(
   grounds: Grounds,
   nowSeconds: number,
 ): Decision {
-  const { allowedOrigins } = grounds.policy
+  const { policy, trustedProxies } = grounds
   if (rule.access === 'deny') return deny('policy-deny')
-  if (rule.access === 'open' || isAllowedPreflight(headers, request, allowedOrigins)) return OPEN
-  if (isCrossSite(headers, request, allowedOrigins)) return deny('cross-site')
+  if (rule.access === 'open') return OPEN
+  if (isPassingPreflight(rule, request, headers, policy, trustedProxies)) return OPEN
+  if (isCrossSite(headers, request, policy.allowedOrigins)) return deny('cross-site')
 
   const host = sessionScope(request.host, grounds.cookieDomain)
   const shown =
@@ -136,6 +142,13 @@ function hasProxySecret({ proxySecret }: RequestHeaders, grounds: Grounds): bool
   const given = Buffer.from(proxySecret ?? '', 'latin1')
   return given.length === grounds.proxySecret.length && timingSafeEqual(given, grounds.proxySecret)
 }
+
+/**
+ * Another proxy hands on what a client writes into the header that is read of this one. Where the
+ * name came twice, one of the two is the client's.
+ */
+const isOtherProxy = ({ proxy, repeated }: RequestHeaders, grounds: Grounds): boolean =>
+  proxy !== undefined && proxy !== grounds.proxy && !repeated.has('proxy')
 
 /** A certificate that was shown decides alone: a bad one closes whatever the cookie says. */
 function decideByCertificate(

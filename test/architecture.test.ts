@@ -32,24 +32,40 @@ function importsOf(file: string): readonly string[] {
   )
 }
 
-/** The level of each room, from the list in ARCHITECTURE.md. */
-function readLevels(): ReadonlyMap<string, number> {
-  const [, list = ''] = /## Levels.*?```\n(.*?)```/s.exec(ARCHITECTURE) ?? []
+/** The level of each room, from the lists in ARCHITECTURE.md: first that of src, then that of server. */
+function readLevels(index: 0 | 1): ReadonlyMap<string, number> {
+  const [section = ''] = /## Levels.*?(?=\n## )/s.exec(ARCHITECTURE) ?? []
+  const lists = [...section.matchAll(/```\n(.*?)```/gs)].map(([, list = '']) => list)
   const levels = new Map<string, number>()
-  for (const line of list.trim().split('\n')) {
+  for (const line of (lists[index] ?? '').trim().split('\n')) {
     const [level, ...rooms] = line.split(/\s+/)
     for (const room of rooms) levels.set(room, Number(level))
   }
   return levels
 }
 
-const levels = readLevels()
+const levels = readLevels(0)
 
-function levelOf(room: string): number {
-  const level = levels.get(room)
+function levelOf(room: string, of: ReadonlyMap<string, number> = levels): number {
+  const level = of.get(room)
   assert.notEqual(level, undefined, `${room} stands in no level of ARCHITECTURE.md`)
   return level ?? Number.NaN
 }
+
+const wings = readLevels(1)
+const serverFiles = files.filter((file) => file.startsWith('server/'))
+const wingOf = (file: string): string => file.split('/')[1] ?? file
+
+test('ARCHITECTURE.md lists every wing of the server, and each imports only from lower ones', () => {
+  assert.deepEqual([...wings.keys()].sort(), [...new Set(serverFiles.map(wingOf))].sort())
+  const upward = serverFiles.flatMap((file) =>
+    importsOf(file)
+      .filter((imported) => imported.startsWith('server/') && wingOf(imported) !== wingOf(file))
+      .filter((imported) => levelOf(wingOf(imported), wings) >= levelOf(wingOf(file), wings))
+      .map((imported) => `${file} imports ${imported}`),
+  )
+  assert.deepEqual(upward, [])
+})
 
 test('ARCHITECTURE.md lists every room of src, and no other', () => {
   assert.ok(files.length > 0)
@@ -124,7 +140,7 @@ test('every file that ARCHITECTURE.md names is there', () => {
     (name) =>
       !existsSync(join(repository(), name)) &&
       !existsSync(join(SRC, name)) &&
-      !files.some((file) => file.endsWith(`/${name}`)),
+      !files.some((file) => file.endsWith(`/${name}`) || file.includes(`/${name}`)),
   )
   assert.deepEqual(missing, [])
 })

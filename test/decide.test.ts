@@ -71,6 +71,13 @@ const GOOD_SESSION = cookies(sessionPair(claimsOf()))
 const FOREIGN_KEY = onlyKey(keyRingOf(9))
 const FORGED = sessionPair(claimsOf(), FOREIGN_KEY)
 const EXPIRED = sessionPair(claimsOf('leaf-good', { expiresAt: NOW_SECONDS - 1 }))
+const AHEAD = sessionPair(
+  claimsOf('leaf-good', {
+    issuedAt: NOW_SECONDS + DAY,
+    expiresAt: NOW_SECONDS + 2 * DAY,
+    sessionEnd: NOW_SECONDS + 2 * DAY,
+  }),
+)
 
 const policyOf = (access: Access, ...allowedOrigins: readonly string[]): Policy => ({
   ...CLOSED_POLICY,
@@ -100,6 +107,18 @@ describe('every way out', () => {
       'untrusted-proxy',
       'none',
       { fields: shown('leaf-good'), grounds: { proxySecret: 'correct horse battery' } },
+    ],
+    [
+      'another proxy than the configured one is not believed',
+      'proxy-mismatch',
+      'none',
+      { fields: { ...shown('leaf-good'), 'X-Certlatch-Proxy': 'caddy' } },
+    ],
+    [
+      'a certificate header of another dialect closes',
+      'header-alias',
+      'none',
+      { fields: { ...shown('leaf-good'), 'Client-Cert': ':AAAA:' } },
     ],
     [
       'a request without its URI is not judged',
@@ -189,10 +208,10 @@ describe('every way out', () => {
       { fields: shown('leaf-eku-server-auth') },
     ],
     [
-      'an X.509 v1 certificate closes',
-      'certificate-old-version',
+      'a certificate with a key of a kind that is not supported closes',
+      'certificate-unsupported-algorithm',
       'certificate',
-      { fields: shown('leaf-v1') },
+      { fields: shown('leaf-key-ed448') },
     ],
     [
       'a certificate with an unknown critical extension closes',
@@ -283,6 +302,12 @@ describe('every way out', () => {
     ],
     ['a token of another key closes', 'session-forged', 'session', { fields: cookies(FORGED) }],
     ['a session that has ended closes', 'session-expired', 'session', { fields: cookies(EXPIRED) }],
+    [
+      'a session of a clock that was ahead closes',
+      'session-not-yet-valid',
+      'session',
+      { fields: cookies(AHEAD) },
+    ],
     [
       'a session of another host closes',
       'session-wrong-host',
@@ -404,6 +429,7 @@ describe('the order of the checks', () => {
   /** What each check finds, in the contract's order; any two can be found in one request. */
   const DEFECTS: readonly (readonly [DenyReason, Scene])[] = [
     ['untrusted-proxy', { fromTrustedAddress: false }],
+    ['proxy-mismatch', { fields: { 'X-Certlatch-Proxy': 'caddy' } }],
     ['header-repeated', { fields: { 'X-Forwarded-Proto': ['https', 'https'] } }],
     ['malformed-request', { fields: { 'X-Forwarded-Host': 'ha.test, evil.test' } }],
     ['header-alias', { fields: { 'Remote.User': 'root' } }],
@@ -476,6 +502,45 @@ describe('the order of the checks', () => {
       answer({ grounds, fields: { X_Certlatch_Device: 'x' } }),
       'deny via none: header-alias',
     )
+  })
+})
+
+describe('the name by which the proxy calls itself', () => {
+  const NAMES: readonly DialectName[] = ['traefik', 'caddy', 'haproxy', 'nginx']
+  const judged = (proxy: string | readonly string[] | undefined, dialect: DialectName) => {
+    const own = DIALECTS[dialect].certificateHeader
+    const fields = { [own]: certificateHeader(dialect, 'leaf-good'), 'X-Certlatch-Proxy': proxy }
+    return describeDecision(
+      decide(question(fields, { dialect }), groundsOf({ dialect }), NOW_SECONDS),
+    )
+  }
+
+  test('opens the way where it is the configured one, or is not said', () => {
+    for (const name of NAMES) {
+      assert.equal(judged(name, name), 'allow via certificate')
+      assert.equal(judged(undefined, name), 'allow via certificate')
+    }
+  })
+
+  test('closes where it is another one, or anything else', () => {
+    for (const name of NAMES) {
+      const others = NAMES.filter((other) => other !== name)
+      const odd = ['', name.toUpperCase(), `${name}, ${name}`, `"${name}"`, 'envoy', '\u00ff']
+      for (const sent of [...others, ...odd]) {
+        assert.equal(judged(sent, name), 'deny via none: proxy-mismatch', `${sent} for ${name}`)
+      }
+    }
+  })
+
+  test('closes where it came twice, whatever the copies say', () => {
+    for (const copies of [
+      ['traefik', 'traefik'],
+      ['traefik', 'caddy'],
+      ['caddy', 'traefik'],
+      ['', 'traefik'],
+    ]) {
+      assert.equal(judged(copies, 'traefik'), 'deny via none: header-repeated')
+    }
   })
 })
 
@@ -573,7 +638,7 @@ describe('the rules of the article', () => {
   })
 
   test('a certificate header that says "none" leaves the word to the cookie', () => {
-    for (const none of ['', '::', '(null)']) {
+    for (const none of ['', '(null)']) {
       const fields = { [CERTIFICATE]: none }
       assert.equal(answer({ fields: { ...fields, ...GOOD_SESSION } }), 'allow via session')
       assert.equal(answer({ fields }), 'deny via none: nothing-shown')
@@ -601,19 +666,44 @@ describe('the rules of the article', () => {
     })
   }
 
-  test('the certificate headers of the other proxies are not read', () => {
-    const dialects: readonly DialectName[] = ['traefik', 'caddy', 'nginx']
+  test('the certificate headers of the other proxies close, beside a good certificate too', () => {
+    const dialects: readonly DialectName[] = ['traefik', 'caddy', 'haproxy', 'nginx']
+    const judged = (fields: HeaderFields, dialect: DialectName) =>
+      describeDecision(decide(question(fields, { dialect }), groundsOf({ dialect }), NOW_SECONDS))
     for (const configured of dialects) {
-      for (const sent of dialects.filter((name) => name !== configured)) {
-        const fields = {
-          [DIALECTS[sent].certificateHeader]: certificateHeader(sent, 'leaf-good'),
+      const own = DIALECTS[configured].certificateHeader
+      const good = { [own]: certificateHeader(configured, 'leaf-good') }
+      for (const sent of dialects.filter((name) => DIALECTS[name].certificateHeader !== own)) {
+        const foreign = DIALECTS[sent].certificateHeader
+        const value = certificateHeader(sent, 'leaf-good')
+        for (const shown of [{}, good, GOOD_SESSION]) {
+          for (const forged of [value, 'x', '::', [value, value], ['', 'x'], [value, '']]) {
+            const fields = { ...shown, [foreign]: forged }
+            assert.equal(judged(fields, configured), 'deny via none: header-alias')
+          }
         }
-        const decision = decide(
-          question(fields, { dialect: configured }),
-          groundsOf({ dialect: configured }),
-          NOW_SECONDS,
+        assert.equal(judged({ ...good, [foreign]: '' }, configured), 'allow via certificate')
+      }
+    }
+  })
+
+  test('where CERTLATCH_CERTIFICATE_HEADER names one of them, the dialect’s own is the foreign one', () => {
+    const value = certificateHeader('traefik', 'leaf-good')
+    for (const certificateHeader of ['client-cert', 'x-ssl-client-cert', 'x-my-cert']) {
+      const { read } = createHeaderReader({ ...DIALECTS.traefik, certificateHeader })
+      const judged = (fields: HeaderFields) => {
+        const headers = read(rawHeaders(fields))
+        return describeDecision(
+          decide({ fromTrustedAddress: true, headers }, groundsOf(), NOW_SECONDS),
         )
-        assert.equal(describeDecision(decision), 'deny via none: nothing-shown')
+      }
+      const good = { [certificateHeader]: value }
+      assert.equal(judged(good), 'allow via certificate')
+      for (const { certificateHeader: usual } of Object.values(DIALECTS)) {
+        if (usual === certificateHeader) continue
+        assert.equal(judged({ ...good, [usual]: value }), 'deny via none: header-alias')
+        assert.equal(judged({ [usual]: value }), 'deny via none: header-alias')
+        assert.equal(judged({ ...good, [usual]: '' }), 'allow via certificate')
       }
     }
   })
@@ -1062,9 +1152,92 @@ describe('a preflight', () => {
     assert.equal(answer({ fields: preflight, grounds }), 'deny via none: policy-deny')
   })
 
-  test('passes a rule that wants the certificate: browsers never send it along', () => {
-    const grounds = { policy: policyOf('certificate', 'https://cast.test') }
-    assert.equal(answer({ fields: preflight, grounds }), 'allow via rule')
+  const policy = policyFrom(
+    'allow_origins: https://cast.test',
+    'rules:',
+    '  - {path: /read/*, methods: GET, access: certificate}',
+    '  - {path: /write/*, methods: [POST, DELETE], access: certificate}',
+    '  - {path: /closed-to-writing/*, methods: POST, access: deny}',
+    '  - {path: /adas/*, owner: ada, access: certificate-or-session}',
+    '  - {path: /phones/*, device: Phone of Ada, access: certificate-or-session}',
+    '  - {path: /shown/*, access: certificate}',
+    '  - {path: /asked/*, methods: OPTIONS, access: certificate}',
+    '  - {path: /hook/*, methods: POST, access: open}',
+    '  - {path: /open/*, access: open}',
+    '  - {path: /plain/*, access: certificate-or-session}',
+    '  - {path: /home/*, from: 192.0.2.0/24, access: certificate}',
+    '  - {host: other.test, access: certificate}',
+  )
+  const passes = 'allow via rule'
+  const nothing = 'deny via none: nothing-shown'
+  const BY_RULE: readonly (readonly [path: string, method: string, string, HeaderFields?])[] = [
+    ['/', 'POST', passes],
+    ['/x', 'DELETE', passes],
+    ['/x?y=%2f//', 'POST', passes],
+    ['/caf%C3%A9', 'POST', passes],
+    ['/read/x', 'GET', nothing],
+    ['/read/x', 'HEAD', nothing],
+    ['/read/x', 'get', nothing],
+    ['/read/x', 'POST', passes],
+    ['/%72ead/x', 'GET', nothing],
+    ['/write/x', 'POST', nothing],
+    ['/write/x', 'post', nothing],
+    ['/write/x', 'DELETE', nothing],
+    ['/write/x', 'PUT', passes],
+    ['/closed-to-writing/x', 'POST', nothing],
+    ['/closed-to-writing/x', 'GET', passes],
+    ['/adas/x', 'GET', nothing],
+    ['/phones/x', 'GET', nothing],
+    ['/shown/x', 'GET', nothing],
+    ['/asked/x', 'GET', nothing],
+    ['/hook/x', 'POST', passes],
+    ['/hook/x', 'GET', passes],
+    ['/open/x', 'PUT', passes],
+    ['/plain/x', 'PUT', passes],
+    ['/home/x', 'PUT', nothing],
+    ['/home/x', 'PUT', passes, { 'X-Forwarded-For': '198.51.100.7' }],
+    ['/x', 'PUT', nothing, { 'X-Forwarded-Host': 'other.test' }],
+    ['/x//y', 'POST', nothing],
+    ['/x/../y', 'POST', nothing],
+    ['/x/..%2fy', 'POST', nothing],
+    ['/x%2fy', 'POST', nothing],
+    ['/x;y', 'POST', nothing],
+    ['/x%252e', 'POST', nothing],
+    ['/x%00', 'POST', nothing],
+    ['/%ff', 'POST', nothing],
+    ['/x', 'POST', nothing, { 'Content-Length': '7' }],
+    ['/x', 'POST', nothing, { 'Transfer-Encoding': 'chunked' }],
+    ['/x', 'POST', nothing, { Upgrade: 'h2c' }],
+    ['/open/x', 'POST', passes, { 'Content-Length': '7' }],
+  ]
+  for (const [path, method, expected, more = {}] of BY_RULE) {
+    test(`that asks for ${method} ${path} ${JSON.stringify(more)}: ${expected}`, () => {
+      const asked = { 'X-Forwarded-Uri': path, 'Access-Control-Request-Method': method }
+      const fields = { ...preflight, ...asked, ...more }
+      assert.equal(answer({ fields, grounds: { policy } }), expected)
+    })
+  }
+
+  test('that does not pass unasked passes as any other request does', () => {
+    const asked = { 'X-Forwarded-Uri': '/shown/x', ...preflight }
+    const grounds = { policy }
+    assert.equal(
+      answer({ fields: { ...asked, ...shown('leaf-good') }, grounds }),
+      'allow via certificate',
+    )
+    assert.equal(
+      answer({ fields: { ...asked, ...GOOD_SESSION }, grounds }),
+      'deny via session: session-not-accepted',
+    )
+  })
+
+  test('of an ambiguous path does not pass without rules either', () => {
+    const fields = { ...preflight, 'X-Forwarded-Uri': '/x/..%2fy' }
+    assert.equal(answer({ fields, grounds: listed }), nothing)
+    assert.equal(
+      answer({ fields: { ...fields, ...GOOD_SESSION }, grounds: listed }),
+      'allow via session',
+    )
   })
 })
 
@@ -1155,10 +1328,10 @@ const REQUESTS = fc.record({
     choice('', 'broken'),
     choice(undefined, 'broken'),
   ]),
-  uri: oftenFirst<'whole' | 'broken'>([
+  uri: oftenFirst<'whole' | 'ambiguous' | 'broken'>([
     choice('/', 'whole'),
-    choice('/a/../b?c=%', 'whole'),
-    choice('/%2e%2e/', 'whole'),
+    choice('/a/../b?c=%', 'ambiguous'),
+    choice('/%2e%2e/', 'ambiguous'),
     choice('/%zz', 'broken'),
     choice('/a#b', 'broken'),
     choice('*', 'broken'),
@@ -1190,12 +1363,18 @@ const REQUESTS = fc.record({
     choice(['same-origin', 'same-origin'], 'cross'),
   ]),
   webSocket: oftenFirst<boolean>([choice(undefined, false), choice('c2FtcGxl', true)]),
-  requestMethod: oftenFirst<boolean>([choice(undefined, false), choice('PUT', true)]),
+  requestMethod: oftenFirst<boolean>([
+    choice(undefined, false),
+    choice('PUT', true),
+    choice('PUT, GET', false),
+  ]),
+  body: oftenFirst<boolean>([choice(undefined, false), choice('0', false), choice('1', true)]),
+  upgrade: oftenFirst<boolean>([choice(undefined, false), choice('h2c', true)]),
   certificate: oftenFirst<Credential>([
     choice(undefined, 'none'),
     choice(certificateHeader('traefik', 'leaf-good'), 'good'),
     choice(certificateHeader('traefik', 'leaf-second', 'ca-p256'), 'good'),
-    choice('::', 'none'),
+    choice('::', 'bad'),
     choice(certificateHeader('traefik', 'leaf-expired'), 'bad'),
     choice(certificateHeader('traefik', 'leaf-foreign', 'leaf-good'), 'bad'),
     choice(certificateHeader('traefik', 'leaf-name-emoji'), 'bad'),
@@ -1224,8 +1403,14 @@ function mayPass(drawn: DrawnRequest): Via | false {
   const origin = drawn.origin.means
   if (!drawn.trusted || broken || origin === 'two' || drawn.alias.means) return false
   if (drawn.access === 'deny') return false
+  const isBare = !drawn.body.means && !drawn.upgrade.means && !drawn.webSocket.means
   const preflight =
-    drawn.method.means === 'options' && drawn.requestMethod.means && origin === 'listed'
+    drawn.method.means === 'options' &&
+    drawn.requestMethod.means &&
+    origin === 'listed' &&
+    isBare &&
+    drawn.uri.means === 'whole' &&
+    drawn.access === 'certificate-or-session'
   if (drawn.access === 'open' || preflight) return 'rule'
 
   const sameOrigin =
@@ -1238,7 +1423,8 @@ function mayPass(drawn: DrawnRequest): Via | false {
   const harmless =
     drawn.fetchSite.means === 'unknown'
       ? origin === 'none' || origin === 'listed' || sameOrigin
-      : drawn.fetchSite.means === 'own' || origin === 'listed'
+      : origin === 'listed' ||
+        (drawn.fetchSite.means === 'own' && (origin === 'none' || origin === 'null' || sameOrigin))
   if (acts && !harmless) return false
 
   if (drawn.certificate.means !== 'none') {
@@ -1260,6 +1446,8 @@ const fieldsOf = (drawn: DrawnRequest): HeaderFields => ({
   'Sec-Fetch-Site': drawn.fetchSite.value,
   'Sec-WebSocket-Key': drawn.webSocket.value,
   'Access-Control-Request-Method': drawn.requestMethod.value,
+  'Content-Length': drawn.body.value,
+  Upgrade: drawn.upgrade.value,
   [CERTIFICATE]: drawn.certificate.value,
   Cookie: drawn.cookies.map(([pair]) => pair),
 })

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { loadConfig } from '../src/config/load.ts'
 import { DENY_REASONS } from '../src/decision.ts'
-import { createRegistry, createTally } from '../src/server/metrics.ts'
+import { createRegistry, createTally } from '../src/server/admin/metrics.ts'
 import { repository, withSettingsTable } from './support/readme.ts'
 
 const ROOT = repository()

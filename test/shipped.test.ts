@@ -6,7 +6,7 @@ import { test } from 'node:test'
 import { run } from '../src/cli/main.ts'
 import { parseConfig } from '../src/config/config.ts'
 import { OPTIONS } from '../src/config/options.ts'
-import { DIALECTS, type Dialect } from '../src/proxy/dialects.ts'
+import { DIALECTS, type Dialect, type DialectName } from '../src/proxy/dialects.ts'
 import { createHeaderReader } from '../src/proxy/request-headers.ts'
 import { repository } from './support/readme.ts'
 
@@ -103,9 +103,59 @@ test('every cookie of ours in the shipped files has the default name', () => {
 
 test('every header of ours in the shipped files is one that exists', () => {
   const known = ['X-Certlatch-Device', 'X-Certlatch-Via', 'X-Certlatch-Page']
-  const all = [...known, 'X-Certlatch-Proxy-Secret'].map((name) => name.toLowerCase())
+  const all = [...known, 'X-Certlatch-Proxy', 'X-Certlatch-Proxy-Secret'].map((name) =>
+    name.toLowerCase(),
+  )
   for (const [path, header] of found(SHIPPED, /\bx-certlatch-\w+(?:-\w+)*/gi)) {
     assert.ok(all.includes(header.toLowerCase()), `${path}: ${header}`)
+  }
+})
+
+/** Where a proxy is told which headers to remove, each file for itself. */
+const REMOVING: readonly (readonly [proxy: DialectName, path: string, removal: RegExp])[] = [
+  ['traefik', 'deploy/traefik/dynamic.yml', /^ *([\w-]+): ""$/gm],
+  ['traefik', 'deploy/traefik/compose/dynamic/certlatch.yml', /^ *([\w-]+): ""$/gm],
+  ['traefik', 'deploy/traefik/scale/dynamic/certlatch.yml', /^ *([\w-]+): ""$/gm],
+  ['traefik', 'deploy/kubernetes/middlewares.yml', /^ *([\w-]+): ""$/gm],
+  ['caddy', 'deploy/caddy/Caddyfile', /^\s*request_header -([\w-]+)$/gm],
+  ['caddy', 'deploy/caddy/compose/Caddyfile', /^\s*request_header -([\w-]+)$/gm],
+  [
+    'nginx',
+    'deploy/nginx/ask.conf',
+    /^proxy_set_header ([\w-]+) (?:""|\$ssl_client_escaped_cert);/gm,
+  ],
+  ['nginx', 'deploy/nginx/protect.conf', /^proxy_set_header ([\w-]+) "";/gm],
+  ['haproxy', 'deploy/haproxy/haproxy.cfg', /^ *http-request del-header ([\w-]+)$/gm],
+]
+
+test('each configuration removes the certificate headers of all proxies, and names its own', () => {
+  const beside = ['x-forwarded-tls-client-cert-info', 'client-cert-chain']
+  const wanted = [...dialects.map(({ certificateHeader }) => certificateHeader), ...beside]
+  for (const [proxy, path, removal] of REMOVING) {
+    const removed = found([path], removal).map(([, name]) => name.toLowerCase())
+    for (const name of wanted) assert.ok(removed.includes(name), `${path}: ${name}`)
+    if (path.endsWith('protect.conf')) continue
+    const names = found([path], /^[^#\n]*X-Certlatch-Proxy:? (\w+)/gm).map(([, name]) => name)
+    assert.deepEqual(names, [proxy], path)
+  }
+  const named = new Set(REMOVING.map(([, path]) => path))
+  for (const [path] of found(DEPLOYED, /^[^#|\n]*X-Certlatch-Proxy(?!-)/gm)) {
+    if (!path.endsWith('.md')) assert.ok(named.has(path), path)
+  }
+})
+
+test('Caddy deletes after it sets: no block deletes by pattern what it sets', () => {
+  for (const path of ['deploy/caddy/Caddyfile', 'deploy/caddy/compose/Caddyfile']) {
+    for (const [, block] of found([path], /reverse_proxy [^\n]*\{\n([\s\S]*?)\n\t\t\}/g)) {
+      const sets = [...block.matchAll(/header_up ([\w-]+) /g)].map(([, name = '']) => name)
+      for (const [, start = ''] of block.matchAll(/header_up -([\w-]+)\*/g)) {
+        assert.deepEqual(
+          sets.filter((name) => name.startsWith(start)),
+          [],
+          path,
+        )
+      }
+    }
   }
 })
 

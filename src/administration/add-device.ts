@@ -1,17 +1,18 @@
 import { randomUUID } from 'node:crypto'
-import { rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Certificate } from '../certificate/certificate.ts'
+import { comparableName } from '../certificate/identity.ts'
 import { writePem } from '../certificate/pem.ts'
 import { deviceNameProblem, normalizeName } from '../enrollment/device-name.ts'
 import type { Device, DeviceCertificate } from '../store/device-registry.ts'
 import { MODE, makeFolder } from '../store/files.ts'
+import { removeFile } from '../store/folder.ts'
 import { readActiveSigner, readOwnAuthorities } from './authorities.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
-import { deliver } from './delivery.ts'
-import { type Devices, type Directory, requireWhole } from './directory.ts'
+import { CommandError } from './command-error.ts'
 import { type Issued, type IssueOptions, issueFor } from './issue-certificate.ts'
-import { AdministrationError } from './problem.ts'
+import { type Devices, type Directory, requireWhole } from './locked-directory.ts'
+import { deliver } from './pending-delivery.ts'
 
 export interface NewDevice {
   readonly name: string
@@ -85,7 +86,7 @@ export async function takeBackAdded(
       await directory.writeDevice(before)
     }
     await directory.remove(directory.paths.certificateOf(certificate.serial))
-    await rm(parcel.path, { force: true })
+    await removeFile(parcel.path)
   })
 }
 
@@ -132,14 +133,14 @@ async function requireOpening(
     certificates.some((known) => known.serial === serial && known.issuerKeyHash === issuerKeyHash),
   )
   if (holder !== undefined) {
-    throw new AdministrationError(`this certificate is registered already, as "${holder.name}"`)
+    throw new CommandError(`this certificate is registered already, as "${holder.name}"`)
   }
   if (notAfter < nowSeconds) {
-    throw new AdministrationError('this certificate has ended: make the device a new one')
+    throw new CommandError('this certificate has ended: make the device a new one')
   }
   const { lists } = await readOwnAuthorities(paths)
   if (lists.get(issuerKeyHash)?.entries.some((entry) => entry.serial === serial)) {
-    throw new AdministrationError('this certificate is revoked: make the device a new one')
+    throw new CommandError('this certificate is revoked: make the device a new one')
   }
 }
 
@@ -151,30 +152,32 @@ export function describe(
   return { issuerKeyHash, serial, notBefore, notAfter, issuedAt }
 }
 
-function readName(given: string, what: 'device' | 'owner'): string {
+export function readName(given: string, what: 'device' | 'owner'): string {
   const name = normalizeName(given)
   const problem = deviceNameProblem(name, what === 'owner' ? 'Ada Lovelace' : undefined)
-  if (problem !== undefined) throw new AdministrationError(`the ${what}'s name ${problem}`, 2)
+  if (problem !== undefined) throw new CommandError(`the ${what}'s name ${problem}`, 2)
   return name
 }
 
 /** The entry of a new device, without certificates; that of one whose first was never handed out. */
-function newEntry(devices: readonly Device[], name: string, owner: string | undefined): Device {
+export function newEntry(
+  devices: readonly Device[],
+  name: string,
+  owner: string | undefined,
+): Device {
   const same = devices.find((device) => isSameName(device.name, name))
   if (same !== undefined && same.certificates.length > 0) {
-    throw new AdministrationError(
-      `there is a device "${same.name}" already: ${hintFor(same, name)}`,
-    )
+    throw new CommandError(`there is a device "${same.name}" already: ${hintFor(same, name)}`)
   }
   for (const other of devices) {
     if (other === same) continue
-    if (other.owner === name) {
-      throw new AdministrationError(
+    if (other.owner !== undefined && isSameName(other.owner, name)) {
+      throw new CommandError(
         `"${name}" is the owner of "${other.name}": the application could not tell the two apart; choose another name for the device`,
       )
     }
-    if (owner !== undefined && other.name === owner) {
-      throw new AdministrationError(
+    if (owner !== undefined && isSameName(other.name, owner)) {
+      throw new CommandError(
         `the owner "${owner}" is also the name of a device: the application could not tell the two apart; choose another owner`,
       )
     }
@@ -189,25 +192,27 @@ function hintFor({ name, certificates }: Device, given: string): string {
     : 'certlatch device renew makes it a new certificate; a second device needs a name of its own'
 }
 
+/** Stricter than what is compared at the door: nobody should have to tell the two apart. */
 const isSameName = (one: string, other: string): boolean =>
-  one.toLocaleLowerCase('en') === other.toLocaleLowerCase('en')
+  comparableName(one).toLocaleLowerCase('en') === comparableName(other).toLocaleLowerCase('en')
 
-/** The device of that name. Throws an AdministrationError if there is none, or it is in doubt. */
+/** The device of that name. Throws an CommandError if there is none, or it is in doubt. */
 export function findDevice({ devices, broken }: Devices, given: string): Device {
   const name = normalizeName(given)
   const shown = devices.filter(({ doctor }) => doctor === undefined)
   const found =
-    shown.find((device) => device.name === name) ??
+    shown.find((device) => comparableName(device.name) === comparableName(name)) ??
     shown.find((device) => isSameName(device.name, name))
-  const rival = broken.find((entry) => entry.name !== undefined && entry.name === found?.name)
+  const rival = broken.find(
+    (entry) =>
+      entry.name !== undefined && found !== undefined && isSameName(entry.name, found.name),
+  )
   if (rival !== undefined) {
-    throw new AdministrationError(
-      `which "${name}"? ${rival.problem}; restore it from a backup first`,
-    )
+    throw new CommandError(`which "${name}"? ${rival.problem}; restore it from a backup first`)
   }
   if (found === undefined) {
     const [unreadable] = broken
-    throw new AdministrationError(
+    throw new CommandError(
       unreadable === undefined
         ? `there is no device "${name}": certlatch device list shows all`
         : `there is no device "${name}" among the entries that are whole, and ${unreadable.problem}: restore that file from a backup first`,

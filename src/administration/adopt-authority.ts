@@ -1,14 +1,14 @@
 import { readFile } from 'node:fs/promises'
-import { readPemBlocks, writePem } from '../certificate/pem.ts'
+import { isDer, readPemBlocks, writePem } from '../certificate/pem.ts'
 import { readRevocationList, readRevokedEntries } from '../certificate/revocation.ts'
 import { type RevokedCertificate, reasonNamed } from '../certificate/revocation-reason.ts'
 import type { CertificateProblem, Issuer } from '../certificate/verify.ts'
 import { type IndexEntry, readIndex } from '../enrollment/openssl-index.ts'
+import { writeAuthorityKey } from '../store/create-authority.ts'
 import { type FirstFiles, firstSessionKeys } from '../store/data-directory.ts'
 import { type Device, type DeviceCertificate, writeEntry } from '../store/device-registry.ts'
 import { describeFileError } from '../store/files.ts'
-import { writeAuthorityKey } from '../store/made-authority.ts'
-import { gatherDevices, isDer, nameOf, readCertificates } from './adopted-devices.ts'
+import { gatherDevices, nameOf, readCertificates } from './adopted-devices.ts'
 import {
   decryptKey,
   isEncryptedKey,
@@ -18,7 +18,7 @@ import {
   type WrittenList,
   writeList,
 } from './authorities.ts'
-import { AdministrationError } from './problem.ts'
+import { CommandError } from './command-error.ts'
 
 /** What somebody else's CA consists of; paths. */
 export interface AdoptedFiles {
@@ -58,7 +58,7 @@ export async function readAdoption(
   const secret = isEncryptedKey(keyText) ? await passphrase(files.key) : undefined
   const privateKey = decryptKey(files.key, keyText, secret)
   if (issuerOf(privateKey, [issuer]) === undefined) {
-    throw new AdministrationError(`${files.key} is not the key of ${files.certificate}`)
+    throw new CommandError(`${files.key} is not the key of ${files.certificate}`)
   }
   const before = await readAdoptedList(files.revocationList, issuer)
   const index = await readAdoptedIndex(files.index)
@@ -99,10 +99,9 @@ export async function readAdoption(
       sessionKeys: firstSessionKeys(),
       devices: new Map(devices.map((device) => [device.id, writeEntry(device)])),
       certificates: new Map(
-        certificates.read.map(({ certificate: { serial, der } }) => [
-          serial,
-          writePem('CERTIFICATE', der),
-        ]),
+        certificates.read
+          .filter(({ certificate }) => !joined.repeated.has(certificate.serial))
+          .map(({ certificate: { serial, der } }) => [serial, writePem('CERTIFICATE', der)]),
       ),
     },
   }
@@ -112,26 +111,27 @@ async function readGiven(path: string): Promise<string> {
   try {
     return await readFile(path, 'latin1')
   } catch (error) {
-    throw new AdministrationError(`${path} ${describeFileError(error)}`, 2)
+    throw new CommandError(`${path} ${describeFileError(error)}`, 2)
   }
 }
 
 /** What lies there in DER is made PEM. */
 async function readGivenPem(path: string, label: 'CERTIFICATE' | 'X509 CRL'): Promise<string> {
   const text = await readGiven(path)
-  return isDer(text) ? writePem(label, Buffer.from(text, 'latin1')) : text
+  const content = Buffer.from(text, 'latin1')
+  return isDer(content) ? writePem(label, content) : text
 }
 
 async function readAdoptedIssuer(path: string, nowSeconds: number): Promise<Issuer> {
   const [issuer, ...others] = readIssuers(path, await readGivenPem(path, 'CERTIFICATE'))
   if (issuer === undefined || others.length > 0) {
-    throw new AdministrationError(`${path} has to hold one certificate, that of the CA`, 2)
+    throw new CommandError(`${path} has to hold one certificate, that of the CA`, 2)
   }
   if (issuer.certificate.notAfter < nowSeconds) {
-    throw new AdministrationError(`${path}: the CA has ended; there is nothing to adopt`)
+    throw new CommandError(`${path}: the CA has ended; there is nothing to adopt`)
   }
   if (!issuer.signsRevocationLists) {
-    throw new AdministrationError(
+    throw new CommandError(
       `${path}: the CA may not sign CRLs (keyUsage without cRLSign), so nothing could be revoked; certlatch init makes a new one`,
     )
   }
@@ -145,12 +145,12 @@ async function readAdoptedList(
   if (path === undefined) return undefined
   const blocks = readPemBlocks(await readGivenPem(path, 'X509 CRL'), 'X509 CRL', true)
   const [der] = blocks ?? []
-  if (der === undefined) throw new AdministrationError(`${path} holds no CRL, in PEM or DER`, 2)
+  if (der === undefined) throw new CommandError(`${path} holds no CRL, in PEM or DER`, 2)
   const read = readRevocationList(der, [issuer])
   const entries = readRevokedEntries(der)
-  if (!read.ok) throw new AdministrationError(`${path}: ${read.problem}`, 2)
+  if (!read.ok) throw new CommandError(`${path}: ${read.problem}`, 2)
   if (entries === undefined) {
-    throw new AdministrationError(`${path} has an entry that certlatch cannot read`, 2)
+    throw new CommandError(`${path} has an entry that certlatch cannot read`, 2)
   }
   const { number = 0n, thisUpdate } = read.list
   return { der, number, thisUpdate, entries }
@@ -159,7 +159,7 @@ async function readAdoptedList(
 async function readAdoptedIndex(path: string | undefined): Promise<readonly IndexEntry[]> {
   if (path === undefined) return []
   const read = readIndex(await readGiven(path))
-  if (!read.ok) throw new AdministrationError(`${path} ${read.problem}`, 2)
+  if (!read.ok) throw new CommandError(`${path} ${read.problem}`, 2)
   return read.entries
 }
 

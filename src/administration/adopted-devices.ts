@@ -2,17 +2,18 @@ import { randomUUID } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { extname, join } from 'node:path'
 import { type Certificate, readCertificate } from '../certificate/certificate.ts'
-import { certificateIdentity } from '../certificate/identity.ts'
-import { commonName } from '../certificate/name.ts'
-import { readPemBlocks } from '../certificate/pem.ts'
+import { certificateIdentity, comparableName, isPrintableName } from '../certificate/identity.ts'
+import { ATTRIBUTE, lastAttribute } from '../certificate/name.ts'
+import { isDer, readPemBlocks } from '../certificate/pem.ts'
 import { type CertificateProblem, type Issuer, verifyCertificate } from '../certificate/verify.ts'
 import { deviceNameProblem, normalizeName } from '../enrollment/device-name.ts'
 import type { IndexEntry } from '../enrollment/openssl-index.ts'
 import type { Device, DeviceCertificate } from '../store/device-registry.ts'
 import { describeFileError } from '../store/files.ts'
-import { AdministrationError } from './problem.ts'
+import { CommandError } from './command-error.ts'
 
 export interface FoundCertificate {
+  readonly path: string
   readonly certificate: Certificate
   /** Why it does not open, though the CA has signed it. */
   readonly problem: CertificateProblem | undefined
@@ -22,12 +23,17 @@ interface Gathered {
   readonly devices: readonly Device[]
   /** What was left out, and why. */
   readonly skipped: readonly string[]
+  /** Serial numbers that several certificates have. */
+  readonly repeated: ReadonlySet<string>
 }
 
 interface Issued extends DeviceCertificate {
   readonly name: string | undefined
   /** For messages. */
   readonly origin: string
+  readonly place: string
+  /** `undefined`: the index alone tells of it. */
+  readonly der: Buffer | undefined
 }
 
 /**
@@ -40,15 +46,16 @@ export function gatherDevices(
   issuer: Issuer,
   nowSeconds: number,
 ): Gathered {
-  const issued = joinBySerial(index, certificates, issuer)
+  const all = allIssued(index, certificates, issuer)
+  const current = all.filter(({ notAfter }) => notAfter >= nowSeconds)
+  const ended = new Set(all.filter((one) => !current.includes(one)).map(({ serial }) => serial))
+    .size
+  const groups = joinBySerial(current)
+  const repeated = groups.filter(({ length }) => length > 1)
   const devices = new Map<string, Device>()
-  const skipped: string[] = []
-  let ended = 0
-  for (const { name: given, origin, ...certificate } of issued) {
-    if (certificate.notAfter < nowSeconds) {
-      ended += 1
-      continue
-    }
+  const skipped = repeated.map(describeRepeated)
+  const issued = groups.filter(({ length }) => length === 1).flat()
+  for (const { name: given, origin, place: _place, der: _der, ...certificate } of issued) {
     const name = normalizeName(given ?? '')
     const problem = deviceNameProblem(name)
     if (problem !== undefined) {
@@ -57,7 +64,7 @@ export function gatherDevices(
       )
       continue
     }
-    const key = name.toLocaleLowerCase('en')
+    const key = comparableName(name)
     const device = devices.get(key) ?? {
       id: randomUUID(),
       name,
@@ -69,30 +76,76 @@ export function gatherDevices(
   if (ended > 0) {
     skipped.push(`${ended} certificate${ended === 1 ? ' that has' : 's that have'} ended`)
   }
-  return { devices: [...devices.values()], skipped }
+  return {
+    devices: [...devices.values()],
+    skipped,
+    repeated: new Set(repeated.flatMap(([first]) => first?.serial ?? [])),
+  }
 }
 
-function joinBySerial(
+function allIssued(
   index: readonly IndexEntry[],
   certificates: readonly FoundCertificate[],
   { keyHash: issuerKeyHash }: Issuer,
 ): readonly Issued[] {
-  const issued = new Map<string, Issued>()
-  for (const { serial, notAfter, commonName: name, line } of index) {
-    const origin = `line ${line} of the index`
-    issued.set(serial, { issuerKeyHash, serial, notBefore: 0, notAfter, name, origin })
-  }
-  for (const { certificate, problem: unfit } of certificates) {
-    const { serial, notBefore, notAfter } = certificate
-    const name = nameOf(certificate) ?? issued.get(serial)?.name
-    const origin = `the certificate ${serial}`
-    issued.set(serial, { issuerKeyHash, serial, notBefore, notAfter, unfit, name, origin })
-  }
-  return [...issued.values()].sort((one, other) => one.notAfter - other.notAfter)
+  return [
+    ...index.map(({ serial, notAfter, commonName: name, line }): Issued => {
+      const place = `line ${line} of the index`
+      const dates = { notBefore: 0, notAfter }
+      return { issuerKeyHash, serial, ...dates, name, origin: place, place, der: undefined }
+    }),
+    ...certificates.map(({ certificate, problem: unfit, path: place }): Issued => {
+      const { serial, notBefore, notAfter, der } = certificate
+      const name = nameOf(certificate)
+      const origin = `the certificate ${serial}`
+      return { issuerKeyHash, serial, notBefore, notAfter, unfit, name, origin, place, der }
+    }),
+  ].sort((one, other) => one.notAfter - other.notAfter)
 }
 
-export const nameOf = (certificate: Certificate): string | undefined =>
-  commonName(certificate.subject) ?? certificateIdentity(certificate)
+/** For each serial number the certificates that have it: one, unless the CA has given it twice. */
+function joinBySerial(issued: readonly Issued[]): readonly (readonly Issued[])[] {
+  const groups = new Map<string, readonly Issued[]>()
+  for (const one of issued) {
+    const others = groups.get(one.serial) ?? []
+    const same = others.find((other) => isSameCertificate(one, other))
+    groups.set(one.serial, [...others.filter((other) => other !== same), joined(one, same)])
+  }
+  return [...groups.values()]
+}
+
+/** What a file says counts more than what the index says, but for a name that it lacks. */
+function joined(one: Issued, same: Issued | undefined): Issued {
+  const [main, other] = one.der === undefined ? [same ?? one, one] : [one, same]
+  return { ...main, name: main.name ?? other?.name }
+}
+
+/** The index tells of a certificate no more than its serial number, its end and its name. */
+function isSameCertificate(one: Issued, other: Issued): boolean {
+  if (one.der !== undefined && other.der !== undefined) return one.der.equals(other.der)
+  if (one.notAfter !== other.notAfter) return false
+  const [short = '', long = ''] = [one.name, other.name]
+    .filter((name) => name !== undefined && isLegible(name))
+    .map((name = '') => comparableName(name))
+    .sort((a, b) => a.length - b.length)
+  // A "/" within a name cuts it short in the index.
+  return long === '' || long.startsWith(short)
+}
+
+/** Whether it is what the certificate says: the index has the bytes of some types of text alone. */
+const isLegible = (name: string): boolean => isPrintableName(name) && !name.includes('\ufffd')
+
+function describeRepeated(issued: readonly Issued[]): string {
+  const named = issued.map(({ name, place }) => `"${name ?? '(no name)'}" (${place})`).join(' and ')
+  const serial = issued[0]?.serial
+  return `the serial number ${serial} stands for several certificates, ${named}: the one could come in under the other's name, so none of them is taken over; give these devices new certificates`
+}
+
+/** The CN, which a person has given; without one whatever else names the holder. */
+export function nameOf(certificate: Certificate): string | undefined {
+  const common = lastAttribute(certificate.subject, ATTRIBUTE.commonName)
+  return common === undefined ? certificateIdentity(certificate) : common.text
+}
 
 const CERTIFICATE_NAMES: ReadonlySet<string> = new Set(['.pem', '.crt', '.cer', '.der'])
 
@@ -109,7 +162,7 @@ export async function readCertificates(folder: string, issuer: Issuer) {
         skipped.push(`${path} holds a certificate that is not in strict DER`)
       } else if (isOf(issuer, certificate)) {
         const verdict = verifyCertificate(der, [issuer])
-        read.push({ certificate, problem: verdict.ok ? undefined : verdict.problem })
+        read.push({ path, certificate, problem: verdict.ok ? undefined : verdict.problem })
       }
     }
   }
@@ -123,16 +176,14 @@ async function listGiven(folder: string): Promise<readonly string[]> {
   try {
     return (await readdir(folder)).sort()
   } catch (error) {
-    throw new AdministrationError(`${folder} ${describeFileError(error)}`, 2)
+    throw new CommandError(`${folder} ${describeFileError(error)}`, 2)
   }
 }
 
-/** Whether a file, read as latin1, begins as a certificate or CRL in DER does: a long SEQUENCE. */
-export const isDer = (text: string): boolean => /^0[\x81-\x84]/.test(text)
-
 /** The certificates of a file that may hold a key, and a text before each. */
 function certificateBlocks(text: string): readonly Buffer[] {
-  if (isDer(text)) return [Buffer.from(text, 'latin1')]
+  const content = Buffer.from(text, 'latin1')
+  if (isDer(content)) return [content]
   const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
   return blocks.flatMap((block) => readPemBlocks(`${block}\n`, 'CERTIFICATE', true) ?? [])
 }

@@ -6,15 +6,16 @@ import {
   type SigningAuthority,
 } from '../certificate/issue.ts'
 import { describeName } from '../certificate/name.ts'
-import { readPemBlocks, writePem } from '../certificate/pem.ts'
+import { certificateFileProblem, isDer, readPemBlocks, writePem } from '../certificate/pem.ts'
 import { readRevocationList, readRevokedEntries } from '../certificate/revocation.ts'
 import { type RevokedCertificate, reasonNamed } from '../certificate/revocation-reason.ts'
 import { type Issuer, readIssuer } from '../certificate/verify.ts'
 import type { DataPaths } from '../store/data-directory.ts'
 import { describeFileError, errorCode, MODE } from '../store/files.ts'
-import { readRunning } from '../store/running.ts'
-import type { Directory } from './directory.ts'
-import { AdministrationError } from './problem.ts'
+import { readOwnFile } from '../store/folder.ts'
+import { readRunning } from '../store/service-state-files.ts'
+import { CommandError } from './command-error.ts'
+import type { Directory } from './locked-directory.ts'
 
 /** Our own CAs and what their CRLs say. */
 export interface OwnAuthorities {
@@ -31,7 +32,7 @@ export interface WrittenList {
   readonly entries: readonly RevokedCertificate[]
 }
 
-/** Reads ca.crt and ca.crl. Throws an AdministrationError if they are not what a start would take. */
+/** Reads ca.crt and ca.crl. Throws an CommandError if they are not what a start would take. */
 export async function readOwnAuthorities(paths: DataPaths): Promise<OwnAuthorities> {
   const issuers = readIssuers(paths.authority, await readNeeded(paths.authority))
   const crl = await readNeeded(paths.revocationList)
@@ -43,14 +44,14 @@ export async function readOwnAuthorities(paths: DataPaths): Promise<OwnAuthoriti
     if (!read.ok && read.foreign) continue
     if (!read.ok || entries === undefined) {
       const problem = read.ok ? 'has an entry that certlatch cannot read' : read.problem
-      throw new AdministrationError(`${paths.revocationList}: ${problem}`)
+      throw new CommandError(`${paths.revocationList}: ${problem}`)
     }
     const { issuerKeyHash, number = 0n, thisUpdate } = read.list
     lists.set(issuerKeyHash, { der, number, thisUpdate, entries })
   }
   for (const { keyHash, certificate } of issuers) {
     if (lists.has(keyHash)) continue
-    throw new AdministrationError(
+    throw new CommandError(
       `${paths.revocationList} has no CRL of the CA "${describeName(certificate.subject)}": restore it from a backup, for without it revoked devices would come back`,
     )
   }
@@ -58,11 +59,14 @@ export async function readOwnAuthorities(paths: DataPaths): Promise<OwnAuthoriti
 }
 
 export function readIssuers(name: string, text: string): readonly Issuer[] {
-  const blocks = readPemBlocks(text, 'CERTIFICATE', true)
-  if (blocks === undefined) throw new AdministrationError(`${name} holds no PEM certificate`)
+  const content = Buffer.from(text, 'latin1')
+  const blocks = isDer(content) ? [content] : readPemBlocks(text, 'CERTIFICATE', true)
+  if (blocks === undefined) {
+    throw new CommandError(`${name} ${certificateFileProblem(text)}`)
+  }
   return blocks.map((der) => {
     const read = readIssuer(der)
-    if (!read.ok) throw new AdministrationError(`${name}: ${read.problem}`)
+    if (!read.ok) throw new CommandError(`${name}: ${read.problem}`)
     return read.issuer
   })
 }
@@ -72,7 +76,7 @@ async function readNeeded(path: string): Promise<string> {
     return await readFile(path, 'latin1')
   } catch (error) {
     const hint = errorCode(error) === 'ENOENT' ? ': run certlatch init first' : ''
-    throw new AdministrationError(`${path} ${describeFileError(error)}${hint}`)
+    throw new CommandError(`${path} ${describeFileError(error)}${hint}`)
   }
 }
 
@@ -92,7 +96,7 @@ export async function readActiveSigner(
   const privateKey = await readAuthorityKey(paths.authorityKey, passphrase)
   const issuer = issuerOf(privateKey, issuers)
   if (issuer === undefined) {
-    throw new AdministrationError(
+    throw new CommandError(
       `${paths.authorityKey} is not the key of a CA in ${paths.authority}: restore the two from one backup`,
     )
   }
@@ -103,7 +107,7 @@ export async function readActiveSigner(
 /** A machine that has booted in the past, or lives in the future, would sign what helps nobody. */
 function requirePlausibleClock({ certificate }: Issuer, nowSeconds: number): void {
   if (nowSeconds < certificate.notBefore) {
-    throw new AdministrationError(
+    throw new CommandError(
       'the clock is wrong: it is earlier than the beginning of the CA; set it, and run this again',
     )
   }
@@ -116,13 +120,13 @@ export async function readAuthorityKey(
 ): Promise<KeyObject> {
   let text: string
   try {
-    text = await readFile(path, 'latin1')
+    text = (await readOwnFile(path)).toString('latin1')
   } catch (error) {
     const hint =
       errorCode(error) === 'ENOENT'
         ? ': bring the key of the CA back to there for this command'
         : ''
-    throw new AdministrationError(`${path} ${describeFileError(error)}${hint}`)
+    throw new CommandError(`${path} ${describeFileError(error)}${hint}`)
   }
   return decryptKey(path, text, passphrase)
 }
@@ -133,20 +137,25 @@ export const isEncryptedKey = (pem: string): boolean =>
 export function decryptKey(path: string, pem: string, passphrase: string | undefined): KeyObject {
   const encrypted = isEncryptedKey(pem)
   if (encrypted && passphrase === undefined) {
-    throw new AdministrationError(
+    throw new CommandError(
       `${path} is encrypted: set CERTLATCH_CA_PASSPHRASE_FILE to a file with its passphrase, or run this in a terminal`,
     )
   }
   try {
     return createPrivateKey(encrypted ? { key: pem, passphrase: passphrase ?? '' } : pem)
-  } catch {
-    throw new AdministrationError(
-      encrypted
-        ? `${path} cannot be decrypted: the passphrase is wrong`
-        : `${path} is not a private key in PEM`,
+  } catch (error) {
+    if (!encrypted) throw new CommandError(`${path} is not a private key in PEM`)
+    throw new CommandError(
+      UNKNOWN_CIPHER.test(errorCode(error) ?? '')
+        ? `${path} is encrypted with a cipher that this OpenSSL lacks; encrypt it again: openssl pkcs8 -topk8 -v2 aes-256-cbc -provider legacy -provider default -in ${path} -out new.key`
+        : `${path} cannot be decrypted: the passphrase is wrong`,
     )
   }
 }
+
+/** Not that a key could not be made of what was decrypted: a wrong passphrase can lead to that too. */
+const UNKNOWN_CIPHER =
+  /^ERR_OSSL_(?:EVP_UNSUPPORTED|EVP_UNKNOWN_PBE_ALGORITHM|PEM_UNSUPPORTED_(?:CIPHER|ENCRYPTION))$/
 
 export function issuerOf(privateKey: KeyObject, issuers: readonly Issuer[]): Issuer | undefined {
   const publicKey = createPublicKey(privateKey)
@@ -287,7 +296,7 @@ async function readPreviousSigner(
   const path = paths.previousKeyOf(issuer.keyHash)
   const privateKey = await readAuthorityKey(path, passphrase)
   if (issuerOf(privateKey, [issuer]) === undefined) {
-    throw new AdministrationError(`${path} is not the key of the CA that it is named after`)
+    throw new CommandError(`${path} is not the key of the CA that it is named after`)
   }
   return { issuer, authority: { certificate: issuer.certificate, privateKey } }
 }

@@ -1,13 +1,15 @@
+import { comparableName } from '../certificate/identity.ts'
 import { type Blocks, NO_BLOCKS, readBlocks, writeBlocks } from '../store/blocks.ts'
 import { type DataPaths, dataPaths } from '../store/data-directory.ts'
 import { MODE } from '../store/files.ts'
-import { readLastSeen } from '../store/running.ts'
+import { readLastSeen } from '../store/service-state-files.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
-import { readTextIfThere } from './directory.ts'
-import { AdministrationError } from './problem.ts'
+import { CommandError } from './command-error.ts'
+import { readTextIfThere } from './locked-directory.ts'
+import { endInvitations } from './settle-invitations.ts'
 
 /** As in `Issuer.keyHash` and `Certificate.serial`. */
-export interface CertificatePair {
+export interface CertificateId {
   readonly issuerKeyHash: string
   readonly serial: string
 }
@@ -18,11 +20,11 @@ export interface Blocked {
   readonly hasChanged: boolean
 }
 
-const isSame = (one: CertificatePair, other: CertificatePair): boolean =>
+const isSame = (one: CertificateId, other: CertificateId): boolean =>
   one.issuerKeyHash === other.issuerKeyHash && one.serial === other.serial
 
 /** Closes to one certificate, whoever issued it. */
-export function blockCertificate(change: Change, pair: CertificatePair): Promise<Blocked> {
+export function blockCertificate(change: Change, pair: CertificateId): Promise<Blocked> {
   return changeBlocks(change, (blocks) => {
     if (blocks.certificates.some((known) => isSame(known, pair))) return undefined
     const added = { ...pair, blockedAt: change.nowSeconds }
@@ -30,12 +32,12 @@ export function blockCertificate(change: Change, pair: CertificatePair): Promise
   })
 }
 
-/** Takes a block back. Throws an AdministrationError if there is none. */
-export function unblockCertificate(change: Change, pair: CertificatePair): Promise<Blocked> {
+/** Takes a block back. Throws an CommandError if there is none. */
+export function unblockCertificate(change: Change, pair: CertificateId): Promise<Blocked> {
   return changeBlocks(change, (blocks) => {
     const certificates = blocks.certificates.filter((known) => !isSame(known, pair))
     if (certificates.length === blocks.certificates.length) {
-      throw new AdministrationError('this certificate is not blocked')
+      throw new CommandError('this certificate is not blocked')
     }
     return { ...blocks, certificates }
   })
@@ -49,15 +51,15 @@ const LONGEST_SESSION_SECONDS = 400 * 86_400
  * the clock of a service says so.
  */
 export async function signOut(change: Change, name: string): Promise<Blocked> {
+  const isSameName = (entry: { readonly name: string }) =>
+    comparableName(entry.name) === comparableName(name)
   const seen = await readLastSeen(dataPaths(change.dataDir).running)
-  const times = [...seen.values()]
-    .filter((entry) => entry.name === name)
-    .map(({ certificateAt }) => certificateAt)
+  const times = [...seen.values()].filter(isSameName).map(({ certificateAt }) => certificateAt)
   return changeBlocks(change, (blocks) => {
-    const before = blocks.signOuts.find((known) => known.name === name)
+    const before = blocks.signOuts.find(isSameName)
     const at = Math.max(change.nowSeconds, before?.at ?? 0, ...times)
     const others = blocks.signOuts.filter(
-      (known) => known.name !== name && known.at > at - LONGEST_SESSION_SECONDS,
+      (known) => !isSameName(known) && known.at > at - LONGEST_SESSION_SECONDS,
     )
     return { ...blocks, signOuts: [...others, { name, at }] }
   })
@@ -67,7 +69,7 @@ export async function readBlocksFile({ blocks: path }: DataPaths): Promise<Block
   const text = await readTextIfThere(path)
   const blocks = text === undefined ? NO_BLOCKS : readBlocks(text)
   if (blocks !== undefined) return blocks
-  throw new AdministrationError(`${path} is not a list of blocks: restore it from a backup`)
+  throw new CommandError(`${path} is not a list of blocks: restore it from a backup`)
 }
 
 function changeBlocks(
@@ -81,6 +83,7 @@ function changeBlocks(
     // Also above that of a list which a restored backup has taken the place of.
     const number = Math.max(before.number + 1, change.nowSeconds)
     await directory.replace(directory.paths.blocks, writeBlocks({ ...after, number }), MODE.secret)
+    await endInvitations(directory, after.certificates).catch(() => undefined)
     return { blocksNumber: number, hasChanged: true }
   })
 }

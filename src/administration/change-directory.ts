@@ -1,12 +1,19 @@
-import { rename, rm } from 'node:fs/promises'
 import { completeStagedFiles, type DataPaths, dataPaths } from '../store/data-directory.ts'
-import { removeTemporaries } from '../store/files.ts'
+import { removeTemporaries, renameFile } from '../store/files.ts'
+import { removeFile } from '../store/folder.ts'
 import { acquireLock } from '../store/lock.ts'
-import { foldDead } from '../store/running.ts'
-import { withdrawUndelivered } from './delivery.ts'
-import { type Directory, directoryOf, exists, readTextIfThere, type Tell } from './directory.ts'
+import { foldDead } from '../store/service-state-files.ts'
+import { CommandError } from './command-error.ts'
 import { endDoctorDevice } from './doctor-note.ts'
-import { AdministrationError } from './problem.ts'
+import {
+  type Directory,
+  directoryOf,
+  exists,
+  readTextIfThere,
+  type Tell,
+} from './locked-directory.ts'
+import { withdrawUndelivered } from './pending-delivery.ts'
+import { settleInvitations } from './settle-invitations.ts'
 
 /** Who changes a data directory, and when. */
 export interface Change {
@@ -33,7 +40,7 @@ const WAIT_MILLISECONDS = 10_000
 
 /**
  * Does something to a directory as its only writer, after completing or undoing what a command that
- * was killed has left. Throws an AdministrationError if there is nothing to change there yet, or
+ * was killed has left. Throws an CommandError if there is nothing to change there yet, or
  * another writer does not end.
  */
 export async function changeDirectory<T>(
@@ -42,7 +49,7 @@ export async function changeDirectory<T>(
 ): Promise<T> {
   const paths = pathsOf(change)
   if (!(await exists(paths.privateFolder))) {
-    throw new AdministrationError(
+    throw new CommandError(
       `the data directory ${change.dataDir} does not exist or is empty: run certlatch init first, or set CERTLATCH_DATA_DIR to the one that certlatch serve uses`,
     )
   }
@@ -50,7 +57,7 @@ export async function changeDirectory<T>(
     who: change.who,
     waitMilliseconds: WAIT_MILLISECONDS,
   })
-  if (!acquired.ok) throw new AdministrationError(acquired.problem)
+  if (!acquired.ok) throw new CommandError(acquired.problem)
   const { lock } = acquired
   try {
     const directory = directoryOf(paths, lock, change.nowSeconds, change.tell)
@@ -67,6 +74,7 @@ async function completeInterrupted(directory: Directory): Promise<void> {
   await completeStagedFiles(paths)
   await completeAuthorityRenewal(directory)
   await withdrawUndelivered(directory)
+  await settleInvitations(directory)
   await endDoctorDevice(directory, 'unless it runs')
   await foldDead(paths.running, lock)
   const { publicFolder, privateFolder, devices, certificates, previous } = paths
@@ -78,12 +86,14 @@ async function completeAuthorityRenewal({ paths, lock }: Directory): Promise<voi
   const { nextAuthorityKey, nextAuthority, authority, authorityKey } = paths
   const next = await readTextIfThere(nextAuthority)
   if (next === undefined) {
-    if (await exists(nextAuthorityKey)) await rm(nextAuthorityKey)
+    if (await exists(nextAuthorityKey)) await removeFile(nextAuthorityKey)
     return
   }
   await lock.assertHeld()
   const isCommitted = (await readTextIfThere(authority))?.includes(next.trim()) === true
-  if (isCommitted && (await exists(nextAuthorityKey))) await rename(nextAuthorityKey, authorityKey)
-  await rm(nextAuthorityKey, { force: true })
-  await rm(nextAuthority, { force: true })
+  if (isCommitted && (await exists(nextAuthorityKey))) {
+    await renameFile(nextAuthorityKey, authorityKey)
+  }
+  await removeFile(nextAuthorityKey)
+  await removeFile(nextAuthority)
 }

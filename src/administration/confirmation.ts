@@ -1,17 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { DataPaths } from '../store/data-directory.ts'
-import { awaitRunning, type RunningState } from '../store/running.ts'
+import { readRegistryFolder, registryFingerprint } from '../store/device-registry.ts'
+import { labelOf } from '../store/service-standing.ts'
+import {
+  awaitRunning,
+  type RunningConfirmation,
+  type RunningState,
+  readRunning,
+} from '../store/service-state-files.ts'
+import { CommandError } from './command-error.ts'
 
 /** Whether every service of a directory has what was changed in it. */
-export interface Confirmation {
-  readonly confirmed: readonly string[]
-  /** Services that run and have not got it. */
-  readonly missing: readonly string[]
-  /** What keeps them from it, as far as they have said so. */
-  readonly problems: readonly string[]
-  /** Services that have not been heard of for a while: they most likely do not run. */
-  readonly dead: readonly string[]
-}
+export type Confirmation = RunningConfirmation
 
 const TIMEOUT_MILLISECONDS = 5_000
 /** Long enough for a service that cannot write its state to look at the files. */
@@ -21,10 +21,55 @@ const UNCONFIRMED_MILLISECONDS = 1_000
 export async function awaitConfirmation(
   { running }: DataPaths,
   hasIt: (state: RunningState) => boolean | Promise<boolean>,
+  forgotten: readonly string[] = [],
 ): Promise<Confirmation> {
-  const outcome = await awaitRunning(running, hasIt, { timeoutMilliseconds: TIMEOUT_MILLISECONDS })
+  const options = { timeoutMilliseconds: TIMEOUT_MILLISECONDS, forgotten }
+  const outcome = await awaitRunning(running, hasIt, options)
   if (outcome.confirmed.length === 0 && outcome.missing.length === 0) {
     await sleep(UNCONFIRMED_MILLISECONDS)
   }
   return outcome
+}
+
+/** Waits in the same way for the registry as it is now, or as another command has made it since. */
+export async function awaitRegistry({ running, devices }: DataPaths): Promise<Confirmation> {
+  const read = async () => registryFingerprint(await readRegistryFolder(devices), undefined)
+  const answers = new Map([[await read(), true]])
+  const hasIt = async ({ devices: fingerprint }: RunningState): Promise<boolean> => {
+    if (fingerprint === undefined) return false
+    const isIt = answers.get(fingerprint) ?? (await read()) === fingerprint
+    answers.set(fingerprint, isIt)
+    return isIt
+  }
+  return awaitRunning(running, hasIt, { timeoutMilliseconds: TIMEOUT_MILLISECONDS })
+}
+
+/**
+ * Services that are not to be waited for, by label. Throws an CommandError if one of them runs,
+ * or has never written into this directory.
+ */
+export async function requireForgettable(
+  { running }: DataPaths,
+  labels: readonly string[],
+): Promise<readonly string[]> {
+  if (labels.length === 0) return []
+  const services = await readRunning(running)
+  const silent = services.filter(({ isFresh, hasEnded }) => !isFresh && !hasEnded)
+  const all = silent.map(({ state }) => labelOf(state))
+  for (const label of labels) {
+    const same = services.filter(({ state }) => labelOf(state) === label)
+    if (same.some(({ isFresh }) => isFresh)) {
+      throw new CommandError(
+        `--forget ${label}: this service runs, so it has to confirm; nothing was changed`,
+        2,
+      )
+    }
+    if (same.length > 0) continue
+    const hint = all.length === 0 ? 'no service is silent' : `silent: ${all.join(', ')}`
+    throw new CommandError(
+      `--forget ${label}: there is no such service (expected LISTEN@HOST; ${hint}); nothing was changed`,
+      2,
+    )
+  }
+  return labels
 }

@@ -1,16 +1,23 @@
 import { commonName } from '../certificate/name.ts'
 import type { Issuer } from '../certificate/verify.ts'
 import type { DataPaths } from '../store/data-directory.ts'
-import { type Device, type DeviceCertificate, deviceKey } from '../store/device-registry.ts'
-import { readLastSeen, type SeenCertificate } from '../store/running.ts'
+import {
+  certificateKey,
+  certificatesOf,
+  type Device,
+  type DeviceCertificate,
+  isInvited,
+} from '../store/device-registry.ts'
+import { readLastSeen, type SeenCertificate } from '../store/service-state-files.ts'
 import { findDevice } from './add-device.ts'
 import { readOwnAuthorities } from './authorities.ts'
 import { readBlocksFile } from './block-certificate.ts'
-import { type Devices, readDevices, type Tell } from './directory.ts'
+import { type Devices, readDevices, type Tell } from './locked-directory.ts'
 
 /** What became of a certificate; only `active` ones open. */
 type CertificateState =
   | 'active'
+  | 'invited'
   | 'revoked'
   | 'blocked'
   | 'replaced'
@@ -59,11 +66,11 @@ async function report(
     { readonly revokedAt: number; readonly reason?: string | undefined }
   >()
   for (const [keyHash, { entries }] of lists) {
-    for (const { serial, ...facts } of entries) revoked.set(deviceKey(keyHash, serial), facts)
+    for (const { serial, ...facts } of entries) revoked.set(certificateKey(keyHash, serial), facts)
   }
   const blocks = await readBlocksFile(paths)
   const blocked = new Set(
-    blocks.certificates.map(({ issuerKeyHash, serial }) => deviceKey(issuerKeyHash, serial)),
+    blocks.certificates.map(({ issuerKeyHash, serial }) => certificateKey(issuerKeyHash, serial)),
   )
   const seen = await readLastSeen(paths.running)
   const known = { issuers, revoked, blocked, seen, nowSeconds }
@@ -73,7 +80,7 @@ async function report(
     .sort((one, other) => one.name.localeCompare(other.name, 'en'))
 }
 
-/** The same of one device. Throws an AdministrationError if there is none of that name. */
+/** The same of one device. Throws an CommandError if there is none of that name. */
 export async function findReport(
   paths: DataPaths,
   given: string,
@@ -98,8 +105,11 @@ interface Known {
   readonly nowSeconds: number
 }
 
-function reportDevice({ id, name, owner, certificates }: Device, known: Known): DeviceReport {
-  const reports = certificates.map((certificate) => reportCertificate(certificate, known))
+function reportDevice(device: Device, known: Known): DeviceReport {
+  const { id, name, owner } = device
+  const reports = certificatesOf(device, known.nowSeconds).map((certificate) =>
+    reportCertificate(certificate, known),
+  )
   const best = reports.findLast(({ state }) => state === 'active') ?? reports.at(-1)
   const times = reports.flatMap((report) => [report.seenByCertificateAt, report.seenBySessionAt])
   return {
@@ -113,7 +123,7 @@ function reportDevice({ id, name, owner, certificates }: Device, known: Known): 
 }
 
 function reportCertificate(certificate: DeviceCertificate, known: Known): CertificateReport {
-  const key = deviceKey(certificate.issuerKeyHash, certificate.serial)
+  const key = certificateKey(certificate.issuerKeyHash, certificate.serial)
   const issuer = known.issuers.find(({ keyHash }) => keyHash === certificate.issuerKeyHash)
   const listed = known.revoked.get(key)
   const seen = known.seen.get(key)
@@ -129,14 +139,16 @@ function reportCertificate(certificate: DeviceCertificate, known: Known): Certif
 
 /** In the order in which a request would be refused. */
 function stateOf(
-  { notBefore, notAfter, endsAt, revokedAt, unfit }: DeviceCertificate,
+  certificate: DeviceCertificate,
   key: string,
   issuer: Issuer | undefined,
   { revoked, blocked, nowSeconds }: Known,
 ): CertificateState {
+  const { notBefore, notAfter, endsAt, revokedAt, unfit } = certificate
   if (revoked.has(key) || revokedAt !== undefined) return 'revoked'
   if (issuer === undefined) return 'CA gone'
   if (blocked.has(key)) return 'blocked'
+  if (isInvited(certificate)) return 'invited'
   if (nowSeconds > notAfter || nowSeconds > issuer.certificate.notAfter) return 'expired'
   if (unfit !== undefined) return 'unfit'
   if (endsAt !== undefined && nowSeconds >= endsAt) return 'replaced'

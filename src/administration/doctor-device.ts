@@ -8,9 +8,9 @@ import type { Device } from '../store/device-registry.ts'
 import { describe } from './add-device.ts'
 import { readActiveSigner, readOwnAuthorities, type Signer, writeLists } from './authorities.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
-import { type Directory, readTextIfThere, requireWhole } from './directory.ts'
+import { CommandError } from './command-error.ts'
 import { endDoctorDevice, writeDoctorNote } from './doctor-note.ts'
-import { AdministrationError } from './problem.ts'
+import { type Directory, readTextIfThere, requireWhole } from './locked-directory.ts'
 
 /** How long the certificate of `certlatch doctor` is good, should nothing end it before. */
 export const DOCTOR_SECONDS = 900
@@ -26,7 +26,7 @@ export interface DoctorDevice {
 const generate = promisify(generateKeyPair)
 
 /**
- * Enters a device with a certificate for 15 minutes. Throws an AdministrationError while another
+ * Enters a device with a certificate for 15 minutes. Throws an CommandError while another
  * `certlatch doctor` has one.
  */
 export async function beginDoctorDevice(
@@ -37,7 +37,7 @@ export async function beginDoctorDevice(
   return changeDirectory(change, async (directory) => {
     const { paths, nowSeconds } = directory
     if ((await readTextIfThere(paths.doctor)) !== undefined) {
-      throw new AdministrationError(
+      throw new CommandError(
         'another certlatch doctor is running on this data directory, or was killed on another machine less than 15 minutes ago: run this again later',
       )
     }
@@ -71,7 +71,7 @@ async function ownEntry(directory: Directory): Promise<Device> {
     ({ name, owner }) => name.toLowerCase() === DOCTOR_NAME || owner?.toLowerCase() === DOCTOR_NAME,
   )
   if (namesake !== undefined) {
-    throw new AdministrationError(
+    throw new CommandError(
       `the name "${DOCTOR_NAME}" is taken by the device "${namesake.name}" or its owner: give --certificate and --key instead`,
     )
   }
@@ -81,7 +81,7 @@ async function ownEntry(directory: Directory): Promise<Device> {
 function issueFor(device: Device, signer: Signer, privateKey: KeyObject, nowSeconds: number) {
   const { authority } = signer
   if (authority.certificate.notAfter <= nowSeconds) {
-    throw new AdministrationError('the CA has ended: run certlatch ca renew first')
+    throw new CommandError('the CA has ended: run certlatch ca renew first')
   }
   const der = issueCertificate(
     {

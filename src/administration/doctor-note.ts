@@ -1,7 +1,7 @@
 import { MODE } from '../store/files.ts'
 import { isTime, parseObject } from '../store/json-file.ts'
-import { isProcessGone, machineIdentity } from '../store/lock-holder.ts'
-import { type Directory, readTextIfThere } from './directory.ts'
+import { isProcessGone, machineIdentity } from '../store/lock-owner.ts'
+import { type Directory, readTextIfThere } from './locked-directory.ts'
 
 /** `private/doctor.json`: which process has the device of `certlatch doctor`. */
 interface Note {

@@ -1,3 +1,4 @@
+import { type AuthorityOptions, makeAuthority } from '../store/create-authority.ts'
 import {
   dataPaths,
   type FirstFiles,
@@ -5,8 +6,7 @@ import {
   type Needed,
   prepareDataDirectory,
 } from '../store/data-directory.ts'
-import { type AuthorityOptions, makeAuthority } from '../store/made-authority.ts'
-import { AdministrationError } from './problem.ts'
+import { CommandError } from './command-error.ts'
 
 /** Fills an empty data directory, once; answers the files that it has made. */
 export async function initialise(
@@ -29,9 +29,9 @@ export async function fill(
   makeFiles: (needed: Needed) => FirstFiles,
 ): Promise<readonly string[]> {
   const prepared = await prepareDataDirectory(dataDir, needed, nowSeconds, makeFiles)
-  if (!prepared.ok) throw new AdministrationError(prepared.problem)
+  if (!prepared.ok) throw new CommandError(prepared.problem)
   if (prepared.made.length === 0) {
-    throw new AdministrationError(
+    throw new CommandError(
       `the data directory ${dataDir} has been initialised before, and nothing in it is overwritten: certlatch device add makes the next device`,
     )
   }

@@ -4,12 +4,13 @@ import { type Certificate, readCertificate } from '../certificate/certificate.ts
 import { BACKDATE_SECONDS, issueCertificate, publicKeyInfoOf } from '../certificate/issue.ts'
 import { writePem } from '../certificate/pem.ts'
 import { packageFileName } from '../enrollment/file-name.ts'
+import type { Packages } from '../enrollment/packages.ts'
 import { PASSWORD_RANDOM_BYTES, packagePassword } from '../enrollment/password.ts'
 import { type Pkcs12Form, writePkcs12 } from '../enrollment/pkcs12.ts'
 import { writeProfile } from '../enrollment/profile.ts'
 import type { Signer } from './authorities.ts'
-import type { Package } from './delivery.ts'
-import { AdministrationError } from './problem.ts'
+import { CommandError } from './command-error.ts'
+import type { Package } from './pending-delivery.ts'
 
 export const KEY_TYPES = ['p256', 'rsa2048'] as const
 type KeyType = (typeof KEY_TYPES)[number]
@@ -39,16 +40,71 @@ export interface Issued {
 const SECONDS_PER_DAY = 86_400
 const generate = promisify(generateKeyPair)
 
+type NamedDevice = { readonly id: string; readonly name: string }
+
 /** Makes key, certificate and package for a device; writes nothing. */
 export async function issueFor(
-  device: { readonly id: string; readonly name: string },
+  device: NamedDevice,
   signer: Signer,
   options: IssueOptions,
   nowSeconds: number,
 ): Promise<Issued> {
+  const { certificate, privateKey } = await issueKeyPair(device, signer, options, nowSeconds)
+  return { certificate, ...pack(device, certificate, privateKey, signer, options) }
+}
+
+/** A new certificate with all packages of an invitation. */
+export interface IssuedPackages {
+  readonly certificate: Certificate
+  readonly packages: Packages
+}
+
+/** Makes key, certificate and every package for a device; writes nothing. */
+export async function issuePackagesFor(
+  device: NamedDevice,
+  signer: Signer,
+  options: Pick<IssueOptions, 'days' | 'key'>,
+  nowSeconds: number,
+): Promise<IssuedPackages> {
+  const made = { ...options, publicKeyInfo: undefined }
+  const { certificate, privateKey } = await issueKeyPair(device, signer, made, nowSeconds)
+  if (privateKey === undefined) throw new Error('a certificate without a signing request has a key')
+  const password = packagePassword(randomBytes(PASSWORD_RANDOM_BYTES))
+  const request = {
+    friendlyName: device.name,
+    password,
+    certificate: certificate.der,
+    privateKey,
+  }
+  const p12 = writePkcs12({ ...request, form: 'compat' }, randomBytes)
+  const fileName = packageFileName(device.name, certificate.serial, 'p12')
+  const profile = writeProfile({
+    deviceName: device.name,
+    deviceId: device.id,
+    organization: organizationOf(signer.issuer.certificate),
+    fileName,
+    pkcs12: p12,
+    password,
+  })
+  const packages = {
+    password,
+    fileName: fileName.replace(/\.p12$/, ''),
+    p12,
+    modernP12: writePkcs12({ ...request, form: 'modern' }, randomBytes),
+    mobileconfig: Buffer.from(profile),
+  }
+  return { certificate, packages }
+}
+
+async function issueKeyPair(
+  device: NamedDevice,
+  signer: Signer,
+  options: Pick<IssueOptions, 'days' | 'key' | 'publicKeyInfo'>,
+  nowSeconds: number,
+): Promise<{ readonly certificate: Certificate; readonly privateKey: KeyObject | undefined }> {
   const { authority } = signer
   if (authority.certificate.notAfter <= nowSeconds) {
-    throw new AdministrationError('the CA has ended: run certlatch ca renew first')
+    throw new CommandError('the CA has ended: run certlatch ca renew first')
   }
   const privateKey = options.publicKeyInfo ? undefined : await generateKey(options.key)
   const publicKeyInfo = options.publicKeyInfo ?? publicKeyInfoOf(privateKey as KeyObject)
@@ -69,7 +125,7 @@ export async function issueFor(
   )
   const certificate = readCertificate(der)
   if (certificate === undefined) throw new Error('made a certificate that cannot be read back')
-  return { certificate, ...pack(device, certificate, privateKey, signer, options) }
+  return { certificate, privateKey }
 }
 
 async function generateKey(type: KeyType): Promise<KeyObject> {
@@ -81,7 +137,7 @@ async function generateKey(type: KeyType): Promise<KeyObject> {
 }
 
 function pack(
-  device: { readonly id: string; readonly name: string },
+  device: NamedDevice,
   certificate: Certificate,
   privateKey: KeyObject | undefined,
   { issuer }: Signer,

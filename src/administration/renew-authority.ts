@@ -1,9 +1,9 @@
-import { readFile, rename } from 'node:fs/promises'
 import { commonName } from '../certificate/name.ts'
 import { writePem } from '../certificate/pem.ts'
 import type { Issuer } from '../certificate/verify.ts'
-import { describeFileError, MODE } from '../store/files.ts'
-import { makeAuthority } from '../store/made-authority.ts'
+import { makeAuthority } from '../store/create-authority.ts'
+import { describeFileError, MODE, renameFile } from '../store/files.ts'
+import { readOwnFile } from '../store/folder.ts'
 import {
   isEncryptedKey,
   readActiveSigner,
@@ -13,8 +13,8 @@ import {
   writeLists,
 } from './authorities.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
-import type { Directory } from './directory.ts'
-import { AdministrationError } from './problem.ts'
+import { CommandError } from './command-error.ts'
+import type { Directory } from './locked-directory.ts'
 
 export interface AuthorityRenewal {
   readonly commonName: string | undefined
@@ -45,7 +45,7 @@ export async function renewAuthority(
     const { paths } = directory
     const authorities = await readOwnAuthorities(paths)
     const active = await readActiveSigner(paths, authorities, passphrase, directory.nowSeconds)
-    const activeKey = await readFile(paths.authorityKey, 'latin1')
+    const activeKey = (await readOwnFile(paths.authorityKey)).toString('latin1')
     const made = makeAuthority(
       { commonName, days, passphrase: isEncryptedKey(activeKey) ? passphrase : undefined },
       nowSeconds,
@@ -81,7 +81,7 @@ export async function renewAuthority(
 function requireNewName({ certificate }: Issuer, others: readonly Issuer[]): void {
   const { comparable } = certificate.subject
   if (others.every((other) => other.certificate.subject.comparable !== comparable)) return
-  throw new AdministrationError(
+  throw new CommandError(
     `there is a CA of that name already: give the new one another, such as --name "${commonName(certificate.subject)} 2"`,
   )
 }
@@ -90,10 +90,10 @@ function requireNewName({ certificate }: Issuer, others: readonly Issuer[]): voi
 async function completeRenewal({ paths, lock, remove }: Directory): Promise<void> {
   try {
     await lock.assertHeld()
-    await rename(paths.nextAuthorityKey, paths.authorityKey)
+    await renameFile(paths.nextAuthorityKey, paths.authorityKey)
     await remove(paths.nextAuthority)
   } catch (error) {
-    throw new AdministrationError(
+    throw new CommandError(
       `the new CA is in ${paths.authority}, but ${paths.authorityKey} ${describeFileError(error)}: the next command completes it`,
     )
   }

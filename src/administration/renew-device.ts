@@ -2,8 +2,8 @@ import type { Device, DeviceCertificate } from '../store/device-registry.ts'
 import { type Added, describe, enter, findDevice } from './add-device.ts'
 import { readActiveSigner, readOwnAuthorities } from './authorities.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
+import { CommandError } from './command-error.ts'
 import { type IssueOptions, issueFor } from './issue-certificate.ts'
-import { AdministrationError } from './problem.ts'
 
 /** A new certificate, and when the ones before it end. */
 export interface Renewed extends Added {
@@ -28,7 +28,7 @@ export async function renewDevice(
     const before = findDevice(await directory.readDevices(), name)
     const authorities = await readOwnAuthorities(directory.paths)
     if (isWhollyRevoked(before)) {
-      throw new AdministrationError(
+      throw new CommandError(
         `all certificates of "${before.name}" are revoked: add the device that takes its place under a new name`,
       )
     }
@@ -62,7 +62,7 @@ export async function renewDevice(
   })
 }
 
-const isWhollyRevoked = ({ certificates }: Device): boolean =>
+export const isWhollyRevoked = ({ certificates }: Device): boolean =>
   certificates.length > 0 && certificates.every(({ revokedAt }) => revokedAt !== undefined)
 
 const endOf = ({ endsAt, notAfter }: DeviceCertificate): number =>

@@ -3,8 +3,9 @@ import type { Device, DeviceCertificate } from '../store/device-registry.ts'
 import { findDevice } from './add-device.ts'
 import { type OwnAuthorities, readOwnAuthorities, writeLists } from './authorities.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
-import type { Directory } from './directory.ts'
-import { AdministrationError } from './problem.ts'
+import { CommandError } from './command-error.ts'
+import type { Directory } from './locked-directory.ts'
+import { endInvitations } from './settle-invitations.ts'
 
 /** Which certificates of a device: all, those that a renewal has replaced, or one by its serial. */
 export type RevokedPart = 'all' | 'replaced' | { readonly serial: string }
@@ -57,6 +58,8 @@ export async function revokeDevice(
           )
     const marked = mark(device, chosen, nowSeconds, reason)
     const isMarked = await tryMarking(directory, marked, chosen)
+    // The CRL counts already: what cannot be deleted now is deleted by the next command.
+    await endInvitations(directory, chosen).catch(() => undefined)
     const wasRevoked = fresh.length === 0
     return { device: marked, certificates: chosen, crlNumber, wasRevoked, isMarked }
   })
@@ -85,7 +88,7 @@ function requireLivingAuthority(
   { lists }: OwnAuthorities,
 ): void {
   if (chosen.some(({ issuerKeyHash }) => lists.has(issuerKeyHash))) return
-  throw new AdministrationError(
+  throw new CommandError(
     `"${name}" has certificates of a CA alone that is not in ${paths.authority} any more: they open nothing, and there is nothing to revoke`,
   )
 }
@@ -93,18 +96,18 @@ function requireLivingAuthority(
 function choose(device: Device, part: RevokedPart): readonly DeviceCertificate[] {
   const { certificates, name } = device
   if (certificates.length === 0) {
-    throw new AdministrationError(`"${name}" has no certificate: there is nothing to revoke`)
+    throw new CommandError(`"${name}" has no certificate: there is nothing to revoke`)
   }
   if (part === 'all') return certificates
   if (part === 'replaced') {
     const replaced = certificates.slice(0, -1)
     if (replaced.length > 0) return replaced
-    throw new AdministrationError(`"${name}" has one certificate only: none has been replaced`)
+    throw new CommandError(`"${name}" has one certificate only: none has been replaced`)
   }
   const serial = part.serial.replaceAll(':', '').toLowerCase()
   const found = certificates.filter((certificate) => certificate.serial === serial)
   if (found.length > 0) return found
-  throw new AdministrationError(
+  throw new CommandError(
     `"${name}" has no certificate ${part.serial}: certlatch device show lists those that it has`,
   )
 }

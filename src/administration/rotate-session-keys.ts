@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
 import { type KeyRing, readKeyRing, writeKey } from '../session/key-ring.ts'
 import type { DataPaths } from '../store/data-directory.ts'
 import { describeFileError, MODE } from '../store/files.ts'
-import { readRunning } from '../store/running.ts'
+import { readOwnFile } from '../store/folder.ts'
+import { readRunning } from '../store/service-state-files.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
-import { readTextIfThere } from './directory.ts'
-import { AdministrationError } from './problem.ts'
+import { CommandError } from './command-error.ts'
+import { readTextIfThere } from './locked-directory.ts'
 
 export interface Rotation {
   /** Until every replica has the new key it only verifies. */
@@ -89,15 +89,15 @@ async function longestTtl({ running }: DataPaths, ttlSeconds: number): Promise<n
 async function readKeys(path: string): Promise<KeyRing> {
   let text: string
   try {
-    text = await readFile(path, 'utf8')
+    text = (await readOwnFile(path)).toString('utf8')
   } catch (error) {
-    throw new AdministrationError(
+    throw new CommandError(
       `${path} ${describeFileError(error)}: certlatch init makes the first session key`,
     )
   }
   const read = readKeyRing(text)
   if (read.ok) return read.ring
-  throw new AdministrationError(
+  throw new CommandError(
     `${path} ${read.problem}; certlatch key rotate --now makes a new file and ends all sessions`,
   )
 }

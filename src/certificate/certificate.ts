@@ -125,13 +125,14 @@ export function readCertificate(der: Buffer): Certificate | undefined {
   }
 }
 
+/** Written as one less. 1 is the DEFAULT, which X.690 §11.5 leaves out and every reader accepts. */
+const VERSIONS = [1, 2, 3] as const
+
 function readVersion(element: DerElement | undefined): 1 | 2 | 3 | undefined {
   if (element === undefined) return 1
   const integer = readElement(element.content, TAG.integer)
   const value = integer && readSmallInteger(integer.content)
-  // Version 1 is the DEFAULT and thus never spelled out (X.690 §11.5).
-  if (value === 1) return 2
-  return value === 2 ? 3 : undefined
+  return VERSIONS.find((version) => version - 1 === value)
 }
 
 function readValidity(

@@ -15,6 +15,7 @@ export const TAG = {
   utf8String: 0x0c,
   sequence: 0x30,
   set: 0x31,
+  numericString: 0x12,
   printableString: 0x13,
   teletexString: 0x14,
   ia5String: 0x16,
@@ -147,7 +148,7 @@ export function readBoolean(content: Buffer): boolean | undefined {
 }
 
 /** Whether the content is an INTEGER in its shortest form. */
-function isInteger(content: Buffer): boolean {
+export function isInteger(content: Buffer): boolean {
   const [first, second] = content
   if (first === undefined) return false
   if (second === undefined) return true
@@ -177,9 +178,12 @@ export function readOctetAlignedBits(content: Buffer): Buffer | undefined {
   return content[0] === 0 ? content.subarray(1) : undefined
 }
 
+/** No named-bit list that we read has a further one. */
+const MOST_NAMED_BITS = 16
+
 /**
- * A named-bit list (X.690 §11.2.2: no trailing zero bits) as the set of its bit numbers,
- * `undefined` where it is spelled otherwise.
+ * A named-bit list as the set of its first bit numbers, `undefined` where it is no BIT STRING in DER.
+ * Trailing zero bits, which X.690 §11.2.2 leaves out and some CAs write, say nothing.
  */
 export function readNamedBits(content: Buffer): ReadonlySet<number> | undefined {
   const unused = content[0]
@@ -187,10 +191,9 @@ export function readNamedBits(content: Buffer): ReadonlySet<number> | undefined 
   const bytes = content.subarray(1)
   const last = bytes.at(-1)
   if (last === undefined) return unused === 0 ? new Set() : undefined
-  // The last used bit is a one, the unused ones are zeros.
-  if ((last & ((1 << (unused + 1)) - 1)) !== 1 << unused) return undefined
+  if ((last & ((1 << unused) - 1)) !== 0) return undefined
   const bits = new Set<number>()
-  for (let bit = 0; bit < bytes.length * 8; bit += 1) {
+  for (let bit = 0; bit < Math.min(bytes.length * 8, MOST_NAMED_BITS); bit += 1) {
     if ((bytes.readUInt8(bit >> 3) & (0x80 >> (bit & 7))) !== 0) bits.add(bit)
   }
   return bits

@@ -13,7 +13,7 @@ import {
   SequenceReader,
   TAG,
 } from './der.ts'
-import { readAscii } from './name.ts'
+import { readAscii, readUtf8 } from './name.ts'
 
 /** Object identifiers of the extensions that certlatch reads (RFC 5280 §4.2, §5.2, §5.3). */
 export const EXTENSION = {
@@ -23,6 +23,7 @@ export const EXTENSION = {
   basicConstraints: '2.5.29.19',
   crlNumber: '2.5.29.20',
   reasonCode: '2.5.29.21',
+  deltaCrlIndicator: '2.5.29.27',
   issuingDistributionPoint: '2.5.29.28',
   crlDistributionPoints: '2.5.29.31',
   authorityKeyIdentifier: '2.5.29.35',
@@ -55,10 +56,10 @@ export function readExtensions(der: Buffer): Extensions | undefined {
     const value = fields.take(TAG.octetString)
     if (type === undefined || value === undefined || !fields.atEnd) return undefined
     const oid = readObjectIdentifier(type.content)
-    // A DEFAULT value is not encoded: `critical` is TRUE or absent (X.690 §11.5).
-    if (criticality !== undefined && readBoolean(criticality.content) !== true) return undefined
-    if (oid === undefined || extensions.has(oid)) return undefined
-    extensions.set(oid, { critical: criticality !== undefined, value: value.content })
+    // X.690 §11.5 leaves the DEFAULT FALSE out; some CAs write it, and it can be read in one way only.
+    const critical = criticality === undefined ? false : readBoolean(criticality.content)
+    if (oid === undefined || critical === undefined || extensions.has(oid)) return undefined
+    extensions.set(oid, { critical, value: value.content })
   }
   return extensions
 }
@@ -151,9 +152,13 @@ export const authorityKeyIdentifier = (extensions: Extensions): Read<AuthorityKe
 
 /** A GeneralName of the kinds that name a person or a device. */
 export interface AlternativeName {
-  readonly kind: 'email' | 'dns' | 'uri' | 'other'
-  readonly text: string
+  readonly kind: 'email' | 'dns' | 'uri' | 'upn' | 'other'
+  /** `undefined` where it is not text in the one form that its kind has. */
+  readonly text: string | undefined
 }
+
+/** Microsoft's user principal name, an OtherName. */
+const USER_PRINCIPAL_NAME = '1.3.6.1.4.1.311.20.2.3'
 
 const GENERAL_NAME_KINDS: Readonly<Record<number, AlternativeName['kind']>> = {
   [contextTag(1, false)]: 'email',
@@ -172,9 +177,20 @@ export const subjectAltNames = (extensions: Extensions): Read<readonly Alternati
 
 function readGeneralName({ tag, content }: DerElement): AlternativeName | undefined {
   const kind = GENERAL_NAME_KINDS[tag]
-  if (kind === undefined) return { kind: 'other', text: '' }
+  if (tag === contextTag(0, true)) return readOtherName(content)
+  if (kind === undefined) return { kind: 'other', text: undefined }
   const text = readAscii(content)
   return text === undefined ? undefined : { kind, text }
+}
+
+/** OtherName (RFC 5280 §4.2.1.6): a type and, in an explicit tag, a value of that type. */
+function readOtherName(content: Buffer): AlternativeName {
+  const [type, tagged, ...rest] = readElements(content) ?? []
+  const oid = type?.tag === TAG.objectIdentifier ? readObjectIdentifier(type.content) : undefined
+  if (oid !== USER_PRINCIPAL_NAME) return { kind: 'other', text: undefined }
+  const isTagged = tagged?.tag === contextTag(0, true) && rest.length === 0
+  const value = isTagged ? readElement(tagged.content, TAG.utf8String) : undefined
+  return { kind: 'upn', text: value && readUtf8(value.content) }
 }
 
 /**

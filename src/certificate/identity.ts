@@ -1,6 +1,6 @@
 import type { Certificate } from './certificate.ts'
 import { subjectAltNames } from './extensions.ts'
-import { commonName } from './name.ts'
+import { ATTRIBUTE, lastAttribute } from './name.ts'
 
 /** Long enough for any name or address, short enough for a header and a label. */
 const MAX_NAME_LENGTH = 256
@@ -19,17 +19,54 @@ export function isPrintableName(text: string): boolean {
   return text.trim() === text && !FORBIDDEN.test(text)
 }
 
-/**
- * Who a certificate of an external CA names: the first of its SAN e-mail addresses, SAN URIs and
- * CNs. `undefined` if it names nobody, or in a way that must not be printed: then it is not the
- * next candidate's turn, for the CA may have checked only the first.
- */
-export function certificateIdentity(certificate: Certificate): string | undefined {
-  const names = subjectAltNames(certificate.extensions)
-  const alternatives = typeof names === 'object' ? names : []
-  const named =
-    alternatives.find(({ kind }) => kind === 'email') ??
-    alternatives.find(({ kind }) => kind === 'uri')
-  const identity = named?.text ?? commonName(certificate.subject)
-  return identity !== undefined && isPrintableName(identity) ? identity : undefined
+/** What of a certificate may name its holder, in the order in which it is asked. */
+export const DEFAULT_IDENTITY = [
+  'email',
+  'uri',
+  'cn',
+  'upn',
+  'dns',
+  'subject-email',
+  'uid',
+] as const
+
+export type IdentityKind = (typeof DEFAULT_IDENTITY)[number]
+
+/** Those of the subject; the others are alternative names. */
+const SUBJECT_ATTRIBUTES: Partial<Readonly<Record<IdentityKind, string>>> = {
+  cn: ATTRIBUTE.commonName,
+  'subject-email': ATTRIBUTE.emailAddress,
+  uid: ATTRIBUTE.userId,
 }
+
+/**
+ * Who a certificate of an external CA names: the first of these kinds that it has; of several values
+ * the first alternative name, the last in the subject. `undefined` if it names nobody, or in a way
+ * that must not be printed: then it is not the next kind's turn, for the CA may have checked only
+ * that one.
+ */
+export function certificateIdentity(
+  { subject, extensions }: Certificate,
+  kinds: readonly IdentityKind[] = DEFAULT_IDENTITY,
+): string | undefined {
+  const names = subjectAltNames(extensions)
+  const alternatives = typeof names === 'object' ? names : []
+  for (const kind of kinds) {
+    const type = SUBJECT_ATTRIBUTES[kind]
+    const named =
+      type === undefined
+        ? alternatives.find((name) => name.kind === kind)
+        : lastAttribute(subject, type)
+    if (named === undefined) continue
+    const { text } = named
+    return text !== undefined && isPrintableName(text) ? text : undefined
+  }
+  return undefined
+}
+
+/**
+ * Equal for two names that are taken for one: composed or not, and in ASCII of whatever case. Further
+ * letters are left alone: their other case depends on the language, and on the version of Unicode.
+ */
+export const comparableName = (name: string): string =>
+  name.normalize('NFC').replace(/[A-Z]+/g, (letters) => letters.toLowerCase())

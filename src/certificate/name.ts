@@ -15,9 +15,17 @@ export interface DistinguishedName {
   readonly attributes: readonly NameAttribute[]
 }
 
-const COMMON_NAME = '2.5.4.3'
+/** Object identifiers of the attributes that may name a person or a device (RFC 4519, RFC 2985). */
+export const ATTRIBUTE = {
+  commonName: '2.5.4.3',
+  emailAddress: '1.2.840.113549.1.9.1',
+  userId: '0.9.2342.19200300.100.1.1',
+} as const
+
 const SHORT_TYPES: Readonly<Record<string, string>> = {
-  [COMMON_NAME]: 'CN',
+  [ATTRIBUTE.commonName]: 'CN',
+  [ATTRIBUTE.emailAddress]: 'emailAddress',
+  [ATTRIBUTE.userId]: 'UID',
   '2.5.4.6': 'C',
   '2.5.4.7': 'L',
   '2.5.4.8': 'ST',
@@ -46,16 +54,19 @@ export function readName(der: Buffer): DistinguishedName | undefined {
   return { der, comparable: comparable.join(','), attributes }
 }
 
+/** OpenSSL gives the letters of the one another reading than we do, and compares the type of the other. */
+const BYTEWISE: readonly number[] = [TAG.teletexString, TAG.numericString]
+
 function readAttribute(der: Buffer): (NameAttribute & { comparable: string }) | undefined {
   const [type, value, ...rest] = readSequence(der) ?? []
   if (type === undefined || value === undefined || rest.length > 0) return undefined
   const oid = type.tag === TAG.objectIdentifier ? readObjectIdentifier(type.content) : undefined
   if (oid === undefined) return undefined
   const text = readText(value.tag, value.content)
-  // Strings are compared without regard to case, to the amount of white space and to their type;
-  // whatever we cannot read as text, byte by byte. JSON keeps separators in values apart.
+  // Strings are compared without regard to case, to the amount of white space and to their type; some
+  // types, and whatever we cannot read as text, byte by byte. JSON keeps separators in values apart.
   const folded =
-    text === undefined || value.tag === TAG.teletexString
+    text === undefined || BYTEWISE.includes(value.tag)
       ? value.bytes.toString('hex')
       : JSON.stringify(text.trim().replace(/\s+/g, ' ').toLowerCase())
   return { type: oid, text, comparable: `${oid}=${folded}` }
@@ -67,6 +78,7 @@ function readText(tag: number, content: Buffer): string | undefined {
     case TAG.utf8String:
       return readUtf8(content)
     case TAG.printableString:
+    case TAG.numericString:
     case TAG.ia5String:
       return readAscii(content)
     case TAG.teletexString:
@@ -84,7 +96,7 @@ function wellFormed(littleEndian: Buffer): string | undefined {
   return text.isWellFormed() ? text : undefined
 }
 
-function readUtf8(bytes: Buffer): string | undefined {
+export function readUtf8(bytes: Buffer): string | undefined {
   const text = bytes.toString('utf8')
   return Buffer.from(text, 'utf8').equals(bytes) ? text : undefined
 }
@@ -94,10 +106,16 @@ export function readAscii(bytes: Buffer): string | undefined {
   return bytes.every((byte) => byte < 0x80) ? bytes.toString('latin1') : undefined
 }
 
-/** The first CN that can be read. */
-export function commonName(name: DistinguishedName): string | undefined {
-  return name.attributes.find(({ type, text }) => type === COMMON_NAME && text !== undefined)?.text
-}
+/**
+ * The last attribute of that type, which is the most specific one: with Active Directory's names,
+ * `CN=Users,CN=Ada Lovelace`, the first would be the same for all.
+ */
+export const lastAttribute = (name: DistinguishedName, type: string): NameAttribute | undefined =>
+  name.attributes.findLast((attribute) => attribute.type === type)
+
+/** The last CN; `undefined` without one, or where it is not text. */
+export const commonName = (name: DistinguishedName): string | undefined =>
+  lastAttribute(name, ATTRIBUTE.commonName)?.text
 
 /** For people: `CN=Home Device CA, O=Home`; control characters are shown as `?`. */
 export function describeName(name: DistinguishedName): string {

@@ -32,11 +32,47 @@ export function readPemBlocks(
   return blocks.length > 0 ? blocks : undefined
 }
 
+/** Whether a file begins as DER does: with a SEQUENCE, whose length is no character of a text. */
+export function isDer([tag, length = 0x30]: Uint8Array): boolean {
+  return tag === 0x30 && (length < 0x09 || length > 0x7e)
+}
+
+/** One block of a file; `der` is `undefined` where it is not whole, or not in base64. */
+interface PemBlock {
+  readonly label: string
+  readonly der: Buffer | undefined
+}
+
+/** The blocks of a file that a person made, whatever their labels, with what stands around them left out. */
+export function readPemFile(text: string): readonly PemBlock[] {
+  const blocks: PemBlock[] = []
+  for (const block of withoutComments(text).split(/^(?=-----BEGIN )/m)) {
+    const [, label] = /^-----BEGIN ([A-Z0-9 ]+)-----/.exec(block) ?? []
+    if (block === '') continue
+    const ders = label === undefined ? undefined : readPemBlocks(block, label)
+    blocks.push({ label: label ?? 'unreadable', der: ders?.[0] })
+  }
+  return blocks
+}
+
+/** What is wrong with a file that should hold certificates and nothing else, as a clause after its name. */
+export function certificateFileProblem(text: string): string | undefined {
+  const others = new Set(readPemFile(text).map(({ label }) => label))
+  if (!others.delete('CERTIFICATE')) return 'holds no certificate, in PEM or DER'
+  const [other] = others
+  if (other === undefined) return 'holds a certificate that is not whole'
+  return `holds something else beside the certificate, a block "${other}": put the certificate alone into a file`
+}
+
+/** U+FEFF in UTF-8, read as latin1: Windows puts it before a text, and `cat` between two of them. */
+const BYTE_ORDER_MARK = '\u00ef\u00bb\u00bf'
+
 /** Keeps only what stands between BEGIN and END lines. */
 function withoutComments(text: string): string {
   let inside = false
   const kept: string[] = []
-  for (const line of text.split(/\r?\n/)) {
+  for (const marked of text.split(/\r?\n/)) {
+    const line = marked.startsWith(BYTE_ORDER_MARK) ? marked.slice(3) : marked
     if (line.startsWith('-----BEGIN ')) inside = true
     if (inside) kept.push(line.trimEnd())
     if (line.startsWith('-----END ')) inside = false

@@ -1,5 +1,6 @@
 import { createPublicKey, type KeyObject } from 'node:crypto'
-import { readObjectIdentifier, readOctetAlignedBits, readSequence, TAG } from './der.ts'
+import { isInteger, readObjectIdentifier, readOctetAlignedBits, readSequence, TAG } from './der.ts'
+import { isEd25519Point } from './edwards.ts'
 
 /** What kind of key a SubjectPublicKeyInfo holds, as far as fitness asks. */
 export type PublicKeyKind =
@@ -39,9 +40,10 @@ export function readPublicKeyKind(der: Buffer): PublicKeyKind | undefined {
 function readRsaKey(bits: Buffer): PublicKeyKind | undefined {
   const [modulus, exponent, ...rest] = readSequence(bits) ?? []
   if (modulus?.tag !== TAG.integer || exponent?.tag !== TAG.integer) return undefined
-  const first = modulus.content[0]
-  if (first === undefined || first >= 0x80 || rest.length > 0) return undefined
-  const digits = first === 0 ? modulus.content.subarray(1) : modulus.content
+  if (!isInteger(modulus.content) || !isInteger(exponent.content)) return undefined
+  if (modulus.content.readInt8() < 0 || exponent.content.readInt8() < 0) return undefined
+  if (rest.length > 0) return undefined
+  const digits = modulus.content[0] === 0 ? modulus.content.subarray(1) : modulus.content
   const leadingBits = 32 - Math.clz32(digits[0] ?? 0)
   return { type: 'rsa', modulusBits: Math.max(0, (digits.length - 1) * 8) + leadingBits }
 }
@@ -56,25 +58,73 @@ function readEcKey(bits: Buffer, curve: string | undefined): PublicKeyKind | und
   return { type: 'ec', curve }
 }
 
-/** P-256, P-384, P-521, Ed25519, RSA from 2048 bits: everything else is weak or unheard of. */
-export function isFitPublicKey(key: PublicKeyKind): boolean {
+/** P-256, P-384, P-521, Ed25519, RSA from 2048 bits: shorter RSA is weak, everything else unheard of. */
+export function publicKeyFitness(key: PublicKeyKind): 'fit' | 'weak' | 'unsupported' {
   switch (key.type) {
     case 'ec':
-      return FIT_CURVES[key.curve] !== undefined
+      return FIT_CURVES[key.curve] === undefined ? 'unsupported' : 'fit'
     case 'rsa':
-      return key.modulusBits >= SMALLEST_MODULUS_BITS
+      return key.modulusBits < SMALLEST_MODULUS_BITS ? 'weak' : 'fit'
     case 'ed25519':
-      return true
+      return 'fit'
     case 'other':
-      return false
+      return 'unsupported'
   }
 }
 
-/** The key of a SubjectPublicKeyInfo, `undefined` if OpenSSL cannot read it. */
-export function readPublicKey(publicKeyInfo: Buffer): KeyObject | undefined {
+export type ReadPublicKey =
+  | { readonly ok: true; readonly key: KeyObject }
+  /** A clause that follows the name of what holds the key. */
+  | { readonly ok: false; readonly problem: string }
+
+/** The key of a SubjectPublicKeyInfo, or why it is none that protects anything. */
+export function readPublicKey(kind: PublicKeyKind, publicKeyInfo: Buffer): ReadPublicKey {
+  if (publicKeyFitness(kind) !== 'fit') {
+    return {
+      ok: false,
+      problem: 'has a key that is not P-256, P-384, P-521, Ed25519 or RSA of 2048 bits or more',
+    }
+  }
+  const key = createKey(publicKeyInfo)
+  // OpenSSL has looked for itself whether the point of another curve is on it.
+  if (key === undefined) return { ok: false, problem: 'has a public key that OpenSSL cannot read' }
+  const { n = '', e = '', x = '' } = key.export({ format: 'jwk' })
+  if (kind.type === 'rsa' && !isRsaKey(numberOf(n), numberOf(e))) {
+    return { ok: false, problem: `has a public key that is not a usable RSA key: ${RSA_KEY}` }
+  }
+  if (kind.type === 'ed25519' && !isEd25519Point(Buffer.from(x, 'base64url'))) {
+    return {
+      ok: false,
+      problem: 'has a public key that is not a usable Ed25519 key: no good point of the curve',
+    }
+  }
+  return { ok: true, key }
+}
+
+function createKey(publicKeyInfo: Buffer): KeyObject | undefined {
   try {
     return createPublicKey({ key: publicKeyInfo, format: 'der', type: 'spki' })
   } catch {
     return undefined
   }
+}
+
+const numberOf = (base64url: string): bigint =>
+  BigInt(`0x0${Buffer.from(base64url, 'base64url').toString('hex')}`)
+
+const RSA_KEY =
+  'its modulus has to be a product of two large primes, its exponent odd and at least 3'
+const LARGEST_SMALL_FACTOR = 751n
+
+/**
+ * Whether both numbers can be those of an RSA key, as far as that can be seen at a glance (NIST SP
+ * 800-56B §6.4.2.2): of others everybody knows the private key, or needs none.
+ */
+function isRsaKey(modulus: bigint, exponent: bigint): boolean {
+  if (exponent < 3n || exponent % 2n === 0n || exponent >= modulus) return false
+  if (modulus % 2n === 0n) return false
+  for (let factor = 3n; factor <= LARGEST_SMALL_FACTOR; factor += 2n) {
+    if (modulus % factor === 0n) return false
+  }
+  return true
 }

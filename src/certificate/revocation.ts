@@ -2,6 +2,7 @@ import { readAlgorithm, readOptionalExtensions, readSigned, readTimeField } from
 import {
   contextTag,
   type DerElement,
+  isInteger,
   readBoolean,
   readElement,
   readElements,
@@ -21,7 +22,7 @@ import {
 } from './extensions.ts'
 import { describeName, readName } from './name.ts'
 import { type RevokedCertificate, readReason } from './revocation-reason.ts'
-import { isFitSignature, isSignedBy } from './signature.ts'
+import { isSignedBy, signatureProblem } from './signature.ts'
 import type { Issuer } from './verify.ts'
 
 /** A CRL (RFC 5280 §5) whose signature one of our issuers has made. */
@@ -79,12 +80,14 @@ export function readRevocationList(der: Buffer, issuers: readonly Issuer[]): Rea
   )
   if (named.length === 0) return refuseOf('belongs to no CA in the CA file', true)
   if (nextUpdate === undefined) return refuseOf('has no nextUpdate')
+  if (extensions.has(EXTENSION.deltaCrlIndicator)) {
+    return refuseOf('is a delta CRL, and certlatch takes complete ones only')
+  }
   if (hasUnknownCritical(extensions, UNDERSTOOD_OF_LIST)) {
-    return refuseOf('has a critical extension that certlatch does not know (a delta CRL?)')
+    return refuseOf('has a critical extension that certlatch does not know')
   }
-  if (!isFitSignature(signed.signatureAlgorithm)) {
-    return refuseOf('is signed with an algorithm weaker than SHA-256')
-  }
+  const unfit = signatureProblem(signed.signatureAlgorithm)
+  if (unfit !== undefined) return refuseOf(unfit)
   const authority = authorityKeyIdentifier(extensions)
   if (authority === 'malformed') return refuseOf('has an unreadable authorityKeyIdentifier')
   const signers = named.filter((candidate) =>
@@ -149,8 +152,8 @@ function readListFields(tbs: DerElement, algorithmDer: Buffer) {
   if (thisUpdate === undefined || entries === undefined || extensions === undefined)
     return undefined
   if (nextUpdateField !== undefined && nextUpdate === undefined) return undefined
-  // An empty list is left out, never written (RFC 5280 §5.1.2.6).
-  if (!fields.atEnd || (revoked !== undefined && entries.length === 0)) return undefined
+  // RFC 5280 §5.1.2.6 leaves an empty list out; GnuTLS, cfssl and strongSwan write it.
+  if (!fields.atEnd) return undefined
   if (version === undefined && extensions.size > 0) return undefined
   return { issuerName, thisUpdate, nextUpdate, entries, extensions }
 }
@@ -174,7 +177,11 @@ function readSerials(entries: readonly DerElement[]): ReadonlySet<string> | unde
   for (const entry of entries) {
     const read = readEntry(entry, extensionsOf)
     if (read === undefined) return undefined
-    serials.add(read.serial)
+    // No certificate that is let in has so long a one, and the other entries count.
+    if (read.serial.length > MAX_SERIAL_BYTES) continue
+    const serial = readIntegerHex(read.serial, MAX_SERIAL_BYTES)
+    if (serial === undefined) return undefined
+    serials.add(serial)
   }
   return serials
 }
@@ -193,7 +200,7 @@ function readingOnce(): typeof readExtensions {
 function readEntry(entry: DerElement, extensionsOf: typeof readExtensions) {
   const fields = new SequenceReader(readElements(entry.content) ?? [])
   const serialNumber = entry.tag === TAG.sequence ? fields.take(TAG.integer) : undefined
-  const serial = serialNumber && readIntegerHex(serialNumber.content, MAX_SERIAL_BYTES)
+  const serial = serialNumber && isInteger(serialNumber.content) ? serialNumber.content : undefined
   const date = fields.takeOneOf([TAG.utcTime, TAG.generalizedTime])
   const extensionsField = fields.take(TAG.sequence)
   const extensions = extensionsField ? extensionsOf(extensionsField.bytes) : NO_EXTENSIONS
@@ -215,10 +222,11 @@ export function readRevokedEntries(der: Buffer): readonly RevokedCertificate[] |
   for (const entry of fields.entries) {
     const read = readEntry(entry, extensionsOf)
     const revokedAt = read && readTime(read.date)
-    if (read === undefined || revokedAt === undefined) return undefined
+    const serial = read && readIntegerHex(read.serial, read.serial.length)
+    if (read === undefined || revokedAt === undefined || serial === undefined) return undefined
     const reasonCode = read.extensions.get(EXTENSION.reasonCode)
     const reason = reasonCode && readReason(reasonCode.value)
-    revoked.push({ serial: read.serial, revokedAt, reason })
+    revoked.push({ serial, revokedAt, reason })
   }
   return revoked
 }
@@ -233,8 +241,15 @@ function readScope(extensions: Extensions): readonly string[] | 'all' | 'partial
   const name = fields.take(contextTag(0, true))
   // [1] onlyContainsUserCerts is no limit here: the certificates of devices are just that.
   const userCertificatesOnly = fields.take(contextTag(1, false))
-  if (userCertificatesOnly && readBoolean(userCertificatesOnly.content) !== true) return 'partial'
-  // Anything further ([2] CA certificates, [3] some reasons, [4] indirect, [5] attributes) is.
+  if (userCertificatesOnly && readBoolean(userCertificatesOnly.content) === undefined) {
+    return 'partial'
+  }
+  // Anything further is: [2] CA certificates, [3] some reasons, [4] indirect, [5] attributes; but for
+  // the DEFAULT FALSE written out.
+  for (const number of [2, 4, 5]) {
+    const limit = fields.take(contextTag(number, false))
+    if (limit && readBoolean(limit.content) !== false) return 'partial'
+  }
   if (!fields.atEnd) return 'partial'
   return name === undefined ? 'all' : (readDistributionPointName(name) ?? 'partial')
 }

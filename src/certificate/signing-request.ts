@@ -18,13 +18,8 @@ import {
   readExtensions,
 } from './extensions.ts'
 import { commonName, readName } from './name.ts'
-import {
-  isFitPublicKey,
-  type PublicKeyKind,
-  readPublicKey,
-  readPublicKeyKind,
-} from './public-key.ts'
-import { isFitSignature, isSignedBy } from './signature.ts'
+import { type PublicKeyKind, readPublicKey, readPublicKeyKind } from './public-key.ts'
+import { isSignedBy, signatureProblem } from './signature.ts'
 
 /** What certlatch takes from a PKCS #10 request: the key, and a name to propose. */
 interface SigningRequest {
@@ -55,15 +50,11 @@ export function readSigningRequest(der: Buffer): ReadSigningRequest {
     return refuse('is not a certificate signing request (PKCS #10) in strict DER')
   }
   const { publicKeyInfo, publicKey, subject, extensions } = fields
-  if (!isFitPublicKey(publicKey)) {
-    return refuse('has a key that is not P-256, P-384, P-521, Ed25519 or RSA of 2048 bits or more')
-  }
-  const key = readPublicKey(publicKeyInfo)
-  if (key === undefined) return refuse('has a public key that OpenSSL cannot read')
-  if (!isFitSignature(signed.signatureAlgorithm)) {
-    return refuse('is signed with an algorithm weaker than SHA-256')
-  }
-  if (!isSignedBy({ ...signed, tbs: signed.tbs.bytes }, key)) {
+  const read = readPublicKey(publicKey, publicKeyInfo)
+  if (!read.ok) return refuse(read.problem)
+  const unfit = signatureProblem(signed.signatureAlgorithm)
+  if (unfit !== undefined) return refuse(unfit)
+  if (!isSignedBy({ ...signed, tbs: signed.tbs.bytes }, read.key)) {
     return refuse('is not signed by the key that it asks a certificate for')
   }
   const excess = excessOf(extensions)

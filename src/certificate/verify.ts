@@ -12,10 +12,10 @@ import {
   subjectAltNames,
   subjectKeyIdentifier,
 } from './extensions.ts'
-import { certificateIdentity } from './identity.ts'
+import { certificateIdentity, DEFAULT_IDENTITY, type IdentityKind } from './identity.ts'
 import { describeName } from './name.ts'
-import { isFitPublicKey, readPublicKey } from './public-key.ts'
-import { isFitSignature, isSignedBy } from './signature.ts'
+import { publicKeyFitness, readPublicKey } from './public-key.ts'
+import { isSignedBy, signatureFitness } from './signature.ts'
 
 /** Why a certificate that was shown does not open. */
 export type CertificateProblem =
@@ -28,8 +28,8 @@ export type CertificateProblem =
   | 'certificate-blocked'
   | 'certificate-superseded'
   | 'certificate-wrong-usage'
-  | 'certificate-old-version'
   | 'certificate-unknown-extension'
+  | 'certificate-unsupported-algorithm'
   | 'certificate-weak'
   | 'certificate-crl-stale'
   | 'certificate-crl-missing'
@@ -121,15 +121,12 @@ export function readIssuer(der: Buffer): ReadIssuer {
     return refuse('has name constraints, which certlatch does not evaluate')
   }
   if (hasUnknownCriticalExtension(certificate)) return refuse('has an unknown critical extension')
-  if (!isFitPublicKey(certificate.publicKey)) {
-    return refuse('has a key that is not P-256, P-384, P-521, Ed25519 or RSA of 2048 bits or more')
-  }
-  const key = readPublicKey(certificate.publicKeyInfo)
-  if (key === undefined) return refuse('has a public key that OpenSSL cannot read')
+  const read = readPublicKey(certificate.publicKey, certificate.publicKeyInfo)
+  if (!read.ok) return refuse(read.problem)
   const issuer: Issuer = {
     certificate,
     keyHash: sha256Base64Url(certificate.publicKeyInfo),
-    key,
+    key: read.key,
     keyIdentifier: keyIdentifier === 'absent' ? undefined : keyIdentifier,
     signsRevocationLists: usage === 'absent' || usage.has(KEY_USAGE.crlSign),
   }
@@ -140,9 +137,14 @@ export function readIssuer(der: Buffer): ReadIssuer {
  * Whether one of the issuers signed this certificate for client authentication. Depth 1: a chain
  * is never built, so nothing that a client sends can lead anywhere. Dates and revocation are not
  * looked at: the answer may be cached for as long as the issuers stay the same, those may not.
- * What is cheap is asked first; a signature is only checked for a certificate that names an issuer.
+ * What is cheap is asked first; a signature is only checked for a certificate that names an issuer,
+ * and its own key only for one that an issuer has signed. `identity` says what may name its holder.
  */
-export function verifyCertificate(der: Buffer, issuers: readonly Issuer[]): CertificateVerdict {
+export function verifyCertificate(
+  der: Buffer,
+  issuers: readonly Issuer[],
+  identity: readonly IdentityKind[] = DEFAULT_IDENTITY,
+): CertificateVerdict {
   const refuse = (problem: CertificateProblem): CertificateVerdict => ({ ok: false, problem })
   const certificate = readCertificate(der)
   if (certificate === undefined) return refuse('certificate-malformed')
@@ -157,6 +159,8 @@ export function verifyCertificate(der: Buffer, issuers: readonly Issuer[]): Cert
       keyIdentifierFits(certificate, candidate) && isSignedBy(certificate, candidate.key),
   )
   if (issuer === undefined) return refuse('certificate-untrusted')
+  const key = readPublicKey(certificate.publicKey, certificate.publicKeyInfo)
+  if (!key.ok) return refuse('certificate-weak')
   const points = crlDistributionPointNames(certificate.extensions)
   if (points === 'malformed') return refuse('certificate-malformed')
   return {
@@ -168,7 +172,7 @@ export function verifyCertificate(der: Buffer, issuers: readonly Issuer[]): Cert
       notBefore: certificate.notBefore,
       notAfter: certificate.notAfter,
       distributionPoints: points === 'absent' ? undefined : points,
-      name: certificateIdentity(certificate),
+      name: certificateIdentity(certificate, identity),
     },
   }
 }
@@ -176,10 +180,13 @@ export function verifyCertificate(der: Buffer, issuers: readonly Issuer[]): Cert
 /** What of the certificate itself speaks against it, whoever signed it. */
 function unfitness(certificate: Certificate): CertificateProblem | undefined {
   const { extensions } = certificate
-  if (certificate.version < 3) return 'certificate-old-version'
   if (hasUnknownCriticalExtension(certificate)) return 'certificate-unknown-extension'
-  if (!isFitPublicKey(certificate.publicKey)) return 'certificate-weak'
-  if (!isFitSignature(certificate.signatureAlgorithm)) return 'certificate-weak'
+  const fitness = [
+    publicKeyFitness(certificate.publicKey),
+    signatureFitness(certificate.signatureAlgorithm),
+  ]
+  if (fitness.includes('weak')) return 'certificate-weak'
+  if (fitness.includes('unsupported')) return 'certificate-unsupported-algorithm'
   const constraints = basicConstraints(extensions)
   const usage = keyUsage(extensions)
   const purposes = extendedKeyUsage(extensions)

@@ -1,11 +1,11 @@
-import { AdministrationError } from '../administration/problem.ts'
+import { CommandError } from '../administration/command-error.ts'
 import { nearest, quote } from '../config/text.ts'
 import { durationReader } from '../config/values.ts'
 import type { Invocation } from './command.ts'
 
 /** A wrong use, in words that say what would be right. */
 const wrong = (problem: string): never => {
-  throw new AdministrationError(problem, 2)
+  throw new CommandError(problem, 2)
 }
 
 /** The one name that stands behind a command. */

@@ -1,11 +1,11 @@
-import { AdministrationError } from '../administration/problem.ts'
+import { CommandError } from '../administration/command-error.ts'
 import type { Config } from '../config/config.ts'
 import type { Grounds } from '../decide.ts'
-import { createCheckBudget } from '../server/check-budget.ts'
-import { createJudge } from '../server/judge.ts'
-import { createLastSeen } from '../server/last-seen.ts'
-import { createTally } from '../server/metrics.ts'
-import { trustFiles } from '../server/open-files.ts'
+import { createTally } from '../server/admin/metrics.ts'
+import { trustFiles } from '../server/files/trust-source.ts'
+import { createJudge } from '../server/verify/grounds.ts'
+import { createLastSeen } from '../server/verify/last-seen.ts'
+import { createVerificationBudget } from '../server/verify/verification-budget.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import { openTrustStore } from '../store/trust-store.ts'
 
@@ -15,10 +15,10 @@ export interface CurrentGrounds {
   readonly grounds: Grounds
 }
 
-/** Throws an AdministrationError with everything that is wrong with the files. */
+/** Throws an CommandError with everything that is wrong with the files. */
 export async function currentGrounds(config: Config): Promise<CurrentGrounds> {
   const snapshot = await currentSnapshot(config)
-  const budget = createCheckBudget(config.trustedProxies, () => performance.now())
+  const budget = createVerificationBudget(config.trustedProxies, () => performance.now())
   const { grounds } = createJudge(config, snapshot, createTally().cache, createLastSeen(), budget)
   return { snapshot, grounds }
 }
@@ -30,7 +30,7 @@ async function currentSnapshot(config: Config): Promise<Snapshot> {
     onReplaced: ignore,
     onProblem: ignore,
   })
-  if (!opened.ok) throw new AdministrationError(opened.problems, 2)
+  if (!opened.ok) throw new CommandError(opened.problems, 2)
   opened.store.close()
   return opened.store.current
 }

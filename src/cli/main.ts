@@ -2,7 +2,7 @@
 import { existsSync, realpathSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { AdministrationError } from '../administration/problem.ts'
+import { CommandError } from '../administration/command-error.ts'
 import { processEnvironment } from '../config/load.ts'
 import { nearest, quote } from '../config/text.ts'
 import { describeFileError, errorCode, placeOf } from '../store/files.ts'
@@ -23,6 +23,11 @@ const COMMANDS: readonly CommandRow[] = [
     name: 'init',
     summary: 'make the CA, its CRL and the session keys, or adopt a CA that exists',
     load: async () => (await import('./commands/init.ts')).init,
+  },
+  {
+    name: 'device invite',
+    summary: 'make a link by which a new device gets its certificate itself',
+    load: async () => (await import('./commands/device-invite.ts')).deviceInvite,
   },
   {
     name: 'device add',
@@ -135,7 +140,7 @@ export async function run(
     const rest = argv.slice(row.name.split(' ').length)
     return await runCommand(row.name, await row.load(), rest, given)
   } catch (error) {
-    if (error instanceof AdministrationError) {
+    if (error instanceof CommandError) {
       for (const problem of error.problems) terminal.tell(problem)
       return error.exitCode
     }

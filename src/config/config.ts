@@ -1,7 +1,7 @@
 import { join } from 'node:path'
+import type { IdentityKind } from '../certificate/identity.ts'
 import { DIALECTS, type Dialect } from '../proxy/dialects.ts'
-import { containsAddress, type Networks, parseNetworks } from '../proxy/networks.ts'
-import { exposedAdminListener } from './exposure.ts'
+import type { Networks } from '../proxy/networks.ts'
 import {
   DENIALS,
   expectation,
@@ -24,13 +24,16 @@ import {
   readAddress,
   readCommand,
   readDomain,
+  readIdentity,
   readNetworks,
+  readOrigin,
   readPassphrase,
   readPath,
   readSecret,
   readServiceName,
   writeDuration,
 } from './values.ts'
+import { warningsOf } from './warnings.ts'
 
 export type { ListenAddress } from './values.ts'
 
@@ -38,6 +41,9 @@ export type { ListenAddress } from './values.ts'
 export interface Config {
   readonly listen: ListenAddress
   readonly adminListen: ListenAddress
+  readonly pagesListen: ListenAddress
+  /** The application's origin: `https://home.example.org`. */
+  readonly url: string | undefined
   readonly dataDir: string
   /** Whether the certificates come from somebody else's CA. */
   readonly externalCa: boolean
@@ -46,6 +52,8 @@ export interface Config {
   readonly crlFile: string | undefined
   /** A file that a setting names is never made, and must be there at the start. */
   readonly crlFileNamed: boolean
+  /** What of an external CA's certificate names its holder, in this order. */
+  readonly identity: readonly IdentityKind[]
   readonly staleCrl: (typeof STALE_CRL_CHOICES)[number]
   readonly sessionKeysFile: string
   readonly sessionKeysFileNamed: boolean
@@ -82,7 +90,10 @@ export function parseConfig(values: Values): ParsedConfig {
   const config: Config = {
     listen: settings.read('CERTLATCH_LISTEN', readAddress),
     adminListen: settings.read('CERTLATCH_ADMIN_LISTEN', readAddress),
+    pagesListen: settings.read('CERTLATCH_PAGES_LISTEN', readAddress),
+    url: settings.readOptional('CERTLATCH_URL', readOrigin),
     ...readFiles(settings),
+    identity: settings.read('CERTLATCH_IDENTITY', readIdentity),
     staleCrl: settings.read('CERTLATCH_CRL_STALE', choiceReader(STALE_CRL_CHOICES)),
     dialect: readDialect(settings),
     trustedProxies: settings.read('CERTLATCH_TRUSTED_PROXIES', readNetworks),
@@ -208,19 +219,32 @@ function readCookie(settings: SettingsReader): Pick<Config, 'cookieName' | 'cook
   }
 }
 
-/** Port 0 is any free one, so twice the same is none. */
-function checkAddresses(settings: SettingsReader, { listen, adminListen }: Config): void {
-  const isSame = listen.host === adminListen.host && listen.port === adminListen.port
-  if (!isSame || listen.port === 0) return
-  if (!settings.isSound('CERTLATCH_LISTEN') || !settings.isSound('CERTLATCH_ADMIN_LISTEN')) return
-  if (settings.isGiven('CERTLATCH_ADMIN_LISTEN')) {
-    settings.report('CERTLATCH_ADMIN_LISTEN', 'expected another address than CERTLATCH_LISTEN has')
-  } else {
-    settings.report(
-      'CERTLATCH_LISTEN',
-      'expected another address than the default of CERTLATCH_ADMIN_LISTEN',
-    )
+/** Each pair must differ: which of the two a client reaches must not hang on what is routed where. */
+function checkAddresses(
+  settings: SettingsReader,
+  { listen, adminListen, pagesListen }: Config,
+): void {
+  const addresses = [
+    ['CERTLATCH_LISTEN', listen],
+    ['CERTLATCH_ADMIN_LISTEN', adminListen],
+    ['CERTLATCH_PAGES_LISTEN', pagesListen],
+  ] as const
+  for (const [index, [name, address]] of addresses.entries()) {
+    for (const [other, otherAddress] of addresses.slice(0, index)) {
+      checkPair(settings, [other, otherAddress], [name, address])
+    }
   }
+}
+
+type Named = readonly [name: SettingName, address: ListenAddress]
+
+/** Port 0 is any free one, so twice the same is none. */
+function checkPair(settings: SettingsReader, [one, first]: Named, [other, second]: Named): void {
+  const isSame = first.host === second.host && first.port === second.port
+  if (!isSame || first.port === 0) return
+  if (!settings.isSound(one) || !settings.isSound(other)) return
+  if (settings.isGiven(other)) settings.report(other, `expected another address than ${one} has`)
+  else settings.report(one, `expected another address than the default of ${other}`)
 }
 
 function checkDurations(
@@ -243,37 +267,4 @@ function checkDurations(
       `expected at most ${most}, which CERTLATCH_SESSION_MAX_AGE is by default`,
     )
   }
-}
-
-const FIRST_AND_LAST = [
-  ['0.0.0.0', '255.255.255.255'],
-  ['::', 'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff'],
-] as const
-
-/** Whether a network is all of IPv4 or IPv6, however it is written (`::ffff:0:0/96`). */
-function isEverybody(network: string): boolean {
-  const parsed = parseNetworks([network])
-  return (
-    parsed.ok &&
-    FIRST_AND_LAST.some((ends) => ends.every((end) => containsAddress(parsed.networks, end)))
-  )
-}
-
-function warningsOf(config: Config): readonly string[] {
-  const warnings: string[] = []
-  for (const network of config.trustedProxies.text) {
-    if (!isEverybody(network)) continue
-    const condition = config.proxySecret === undefined ? '' : ' and knows the secret'
-    warnings.push(
-      `CERTLATCH_TRUSTED_PROXIES has ${network}: anybody who reaches the port${condition} is believed; name the address of the proxy`,
-    )
-  }
-  const exposed = exposedAdminListener(config)
-  if (exposed !== undefined) warnings.push(exposed)
-  if (config.cookieDomain !== undefined) {
-    warnings.push(
-      `CERTLATCH_COOKIE_DOMAIN is "${config.cookieDomain}": any application under it can act as the device`,
-    )
-  }
-  return warnings
 }

@@ -1,3 +1,4 @@
+import { DEFAULT_IDENTITY } from '../certificate/identity.ts'
 import { DIALECTS, type DialectName } from '../proxy/dialects.ts'
 
 export const STALE_CRL_CHOICES = ['deny', 'allow'] as const
@@ -20,6 +21,8 @@ const EXPECTATIONS = {
     'a JSON array of a program and its arguments, such as ["/usr/bin/touch", "/run/revoked"]',
   service: 'a name of letters, digits, "-", "_" and ".", such as certlatch',
   'cookie-name': 'a cookie name such as __Host-certlatch',
+  origin: 'an https address without a path, such as https://home.example.org',
+  identity: `one or more of ${DEFAULT_IDENTITY.join(', ')}, with commas between them`,
   domain: 'a domain name such as example.org, without a dot before it, port or path',
 } as const
 
@@ -54,6 +57,17 @@ const ROWS = [
     help: 'where /metrics, /status, /healthz and /readyz are answered',
   },
   {
+    name: 'CERTLATCH_PAGES_LISTEN',
+    kind: 'address',
+    default: '127.0.0.1:9182',
+    help: 'where the pages under /.certlatch/auth/ are answered, which the proxy passes to clients',
+  },
+  {
+    name: 'CERTLATCH_URL',
+    kind: 'origin',
+    help: 'the address of the application, for the links of certlatch device invite',
+  },
+  {
     name: 'CERTLATCH_DATA_DIR',
     kind: 'path',
     default: './data',
@@ -63,7 +77,7 @@ const ROWS = [
     name: 'CERTLATCH_CA_FILE',
     kind: 'path',
     otherwise: '<data>/public/ca.crt',
-    help: 'PEM file of the client CAs to trust instead of our own',
+    help: 'file of the client CAs to trust instead of our own: PEM, or one in DER',
   },
   {
     name: 'CERTLATCH_CRL_FILE',
@@ -77,6 +91,12 @@ const ROWS = [
     choices: STALE_CRL_CHOICES,
     default: 'deny',
     help: 'what an out-of-date CRL of such a CA means for its certificates',
+  },
+  {
+    name: 'CERTLATCH_IDENTITY',
+    kind: 'identity',
+    default: DEFAULT_IDENTITY.join(','),
+    help: 'what of a certificate of such a CA names its holder: the first of these that it has',
   },
   {
     name: 'CERTLATCH_SESSION_KEYS_FILE',
@@ -158,7 +178,7 @@ const ROWS = [
   {
     name: 'CERTLATCH_COMPOSE_SERVICE',
     kind: 'service',
-    help: 'the service of Docker Compose that this is, so that commands can say how to fetch a file; the image sets it',
+    help: 'the service of Docker Compose that this is, so that commands can say how to fetch a file; docker-compose.yml sets it',
   },
   {
     name: 'CERTLATCH_METRICS_TOKEN',

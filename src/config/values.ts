@@ -1,4 +1,5 @@
 import { isIP } from 'node:net'
+import { DEFAULT_IDENTITY, type IdentityKind } from '../certificate/identity.ts'
 import { type Networks, parseNetworks } from '../proxy/networks.ts'
 import { printable } from './text.ts'
 
@@ -104,6 +105,14 @@ export function choiceReader<T extends string>(
   }
 }
 
+/** Words of the list, each once, separated by commas, white space or both. */
+export function readIdentity(text: string): Reading<readonly IdentityKind[]> {
+  const words = text.split(/[\s,]+/).filter((word) => word !== '')
+  const kinds = words.flatMap((word) => DEFAULT_IDENTITY.filter((kind) => kind === word))
+  const isSound = words.length > 0 && kinds.length === words.length
+  return isSound && new Set(kinds).size === kinds.length ? { ok: true, value: kinds } : UNEXPECTED
+}
+
 /** Printable ASCII: what every proxy can put into a header as it is. */
 export function readSecret(text: string): Reading<string> {
   return /^[!-~]{16,}$/.test(text) ? { ok: true, value: text } : UNEXPECTED
@@ -189,6 +198,19 @@ export function cookieNameReader(hasDomain: boolean): (text: string) => Reading<
     if (text.startsWith(prefix) && text.length > prefix.length) return { ok: true, value: text }
     return problem(`expected a name such as ${prefix}certlatch, beginning with ${prefix}, ${why}`)
   }
+}
+
+/** The origin of an https URL, as browsers write it. */
+export function readOrigin(text: string): Reading<string> {
+  if (!URL.canParse(text)) return UNEXPECTED
+  const url = new URL(text)
+  if (url.protocol !== 'https:') {
+    return problem('expected https, without which no browser shows a certificate')
+  }
+  if (url.href !== `${url.origin}/`) {
+    return problem(`expected no more than the address, ${url.origin}`)
+  }
+  return { ok: true, value: url.origin }
 }
 
 const LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/

@@ -2,7 +2,7 @@ import type { Config } from '../config/config.ts'
 import type { DenyReason } from '../decision.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { DialectName } from '../proxy/dialects.ts'
-import type { RunningService } from '../store/running.ts'
+import type { RunningService } from '../store/service-state-files.ts'
 import type { Door } from './door.ts'
 import type { Observation, Shown } from './probe.ts'
 

@@ -27,6 +27,13 @@ export function packageFileName(deviceName: string, serialHex: string, extension
   return `${slugOf(deviceName)}-${serial}.${extension}`
 }
 
+/** Whether the package of a certificate with this serial number can have that name. */
+export function isPackageFileName(name: string, serialHex: string): boolean {
+  const [, slug, extension = ''] =
+    /^([a-z0-9][a-z0-9-]*)-[0-9a-f]+\.([a-z0-9]{1,16})$/.exec(name) ?? []
+  return slug !== undefined && name === packageFileName(slug, serialHex, extension)
+}
+
 function slugOf(name: string): string {
   const plain = name
     .normalize('NFKD')

@@ -2,7 +2,7 @@
  * What a person types on a phone, once: lower-case letters and digits without those that are taken
  * for each other (0 and o, 1 and l).
  */
-const ALPHABET = 'abcdefghijkmnpqrstuvwxyz23456789'
+export const PASSWORD_ALPHABET = 'abcdefghijkmnpqrstuvwxyz23456789'
 const GROUPS = 5
 const GROUP_LENGTH = 4
 
@@ -17,10 +17,16 @@ export function packagePassword(random: Uint8Array): string {
   if (random.length !== PASSWORD_RANDOM_BYTES) {
     throw new RangeError(`a password takes ${PASSWORD_RANDOM_BYTES} random bytes`)
   }
-  // 32 letters divide 256 evenly, so none is likelier than another.
-  const letters = Array.from(random, (byte) => ALPHABET.charAt(byte % ALPHABET.length))
+  const letters = [...passwordLetters(random)]
   const groups = Array.from({ length: GROUPS }, (_, group) =>
     letters.slice(group * GROUP_LENGTH, (group + 1) * GROUP_LENGTH).join(''),
   )
   return groups.join('-')
+}
+
+/** One letter of the alphabet for each random byte: 5 bits each. */
+export function passwordLetters(random: Uint8Array): string {
+  // 32 letters divide 256 evenly, so all are equally likely.
+  const { length } = PASSWORD_ALPHABET
+  return Array.from(random, (byte) => PASSWORD_ALPHABET.charAt(byte % length)).join('')
 }

@@ -10,6 +10,8 @@ export interface ProfileRequest {
   /** Of the package inside. */
   readonly fileName: string
   readonly pkcs12: Uint8Array
+  /** The package's, for a profile that is handed to its device alone: then nothing is typed there. */
+  readonly password?: string
 }
 
 /** A UUIDv4 made for certlatch: what it names is unlike anybody else's. */
@@ -40,12 +42,12 @@ function payload(type: string, identifier: string, displayName: string) {
 }
 
 /**
- * An Apple configuration profile (.mobileconfig) that installs the package. Its password is not in
- * it: whoever gets the file would have both, so iOS and macOS ask for it. Identifiers are made of
+ * An Apple configuration profile (.mobileconfig) that installs the package. Without a password in
+ * it iOS and macOS ask for one, so that a copy of the file alone is worth nothing. Identifiers are made of
  * the device's, so that the profile of a renewed certificate replaces the one before.
  */
 export function writeProfile(request: ProfileRequest): string {
-  const { deviceName, deviceId, organization, fileName, pkcs12 } = request
+  const { deviceName, deviceId, organization, fileName, pkcs12, password } = request
   const identifier = `certlatch.device.${deviceId}`
   return build({
     ...payload('Configuration', identifier, `${organization}: ${deviceName}`),
@@ -56,6 +58,7 @@ export function writeProfile(request: ProfileRequest): string {
         ...payload('com.apple.security.pkcs12', `${identifier}.identity`, deviceName),
         PayloadCertificateFileName: fileName,
         PayloadContent: pkcs12,
+        ...(password !== undefined && { Password: password }),
       },
     ],
   })

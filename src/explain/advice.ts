@@ -8,9 +8,11 @@ const PROXY_FILES = "compare the proxy's configuration with the one in deploy/"
 export const ADVICE: Readonly<Record<DenyReason, string>> = {
   'malformed-http': PROXY_FILES,
   'untrusted-proxy': 'name the address of the proxy in CERTLATCH_TRUSTED_PROXIES',
+  'proxy-mismatch': 'set CERTLATCH_PROXY to the proxy that asks, or end that proxy',
   'malformed-request':
-    'the path is broken: look for a "%" without two hex digits, for white space, or a length beyond 32 kB',
-  'header-alias': 'send no header that looks like a trusted one',
+    'the path is broken: look for a "%" without two hex digits, for white space, or a length beyond 8 kB',
+  'header-alias':
+    'send no header that looks like a trusted one, nor the certificate header of another proxy',
   'header-repeated': 'let the proxy blank what the client sends of its own headers: see deploy/',
   'ambiguous-path':
     'use a path without "//", ".", "..", "\\", ";" and encoded separators, or satisfy the stricter rule',
@@ -27,18 +29,21 @@ export const ADVICE: Readonly<Record<DenyReason, string>> = {
     'lift the block: certlatch device block --lift, with its --serial or --certificate',
   'certificate-superseded': 'use the newer certificate of this device',
   'certificate-wrong-usage': 'have it issued anew for client authentication',
-  'certificate-old-version': 'have it issued anew as X.509 version 3',
   'certificate-unknown-extension': 'have it issued anew without that critical extension',
+  'certificate-unsupported-algorithm':
+    'have it issued anew with a key of P-256, P-384, P-521, Ed25519 or RSA, signed with ECDSA, Ed25519 or RSA and SHA-256, SHA-384 or SHA-512',
   'certificate-weak': 'have it issued anew with a stronger key and SHA-256 or better',
   'certificate-crl-stale': 'bring a new CRL of its CA',
   'certificate-crl-missing': 'bring a CRL of its CA that speaks for it',
   'certificate-not-checked': 'stop the flood of certificates from this address',
   'unknown-device': `bring back its entry in private/devices, or ${NEW_CERTIFICATE}`,
-  'no-identity': 'have it issued anew with a name',
+  'no-identity':
+    'have it issued anew with a name of a kind that CERTLATCH_IDENTITY has, without white space around it and without control or invisible characters',
   'not-permitted': 'add the device or its owner to the rule',
   'session-malformed': 'delete the cookie in the browser',
   'session-forged': SHOW_AGAIN,
   'session-expired': SHOW_AGAIN,
+  'session-not-yet-valid': `look at the clock of this machine, then ${SHOW_AGAIN}`,
   'session-wrong-host': 'show the certificate at this host: it opens a session of its own',
   'session-key-retired': SHOW_AGAIN,
   'session-revoked': `nothing, if it was revoked on purpose; else ${NEW_CERTIFICATE}`,

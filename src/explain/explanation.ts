@@ -83,8 +83,8 @@ function holderSteps(decision: Decision, { holders }: Rule): readonly Step[] {
   if (holders.length === 0 || !(decision.allow || isOther)) return []
   const lists = holders.map(({ devices, owners }) =>
     [
-      ...[...devices].map((name) => `the device ${JSON.stringify(name)}`),
-      ...[...owners].map((name) => `devices of ${JSON.stringify(name)}`),
+      ...[...devices.values()].map((name) => `the device ${JSON.stringify(name)}`),
+      ...[...owners.values()].map((name) => `devices of ${JSON.stringify(name)}`),
     ].join(', '),
   )
   const named = `those whom the rule lets pass: ${lists.join('; and also among ')}`

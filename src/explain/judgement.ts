@@ -5,13 +5,13 @@ import { clientAddress } from '../proxy/client-address.ts'
 import { isListedOrigin } from '../proxy/cross-site.ts'
 import { readOriginalRequest } from '../proxy/original-request.ts'
 import { cookieValues } from '../session/cookie.ts'
+import { type Described, questionHeaders } from './auth-request.ts'
+import type { Shown } from './credentials.ts'
 import type { Told } from './explanation.ts'
-import { type Described, questionHeaders } from './question.ts'
-import type { Shown } from './shown.ts'
 
 /**
  * What certlatch would answer to this request, and what there is to say about it. Throws an
- * AdministrationError for a request that nobody can send.
+ * CommandError for a request that nobody can send.
  */
 export function explainRequest(
   described: Described,

@@ -1,8 +1,8 @@
 import type { Networks } from '../proxy/networks.ts'
-import { blindnessWarning, orderWarning, presetWarning } from './overlap.ts'
 import { CLOSED_POLICY, type ConditionalRule, createPolicy, type Policy } from './policy.ts'
 import { readPresets } from './preset-rules.ts'
 import { compileRule, type RuleDraft } from './rule.ts'
+import { orderWarning, presetWarning } from './rule-warnings.ts'
 import {
   type Fields,
   fieldsOf,
@@ -14,7 +14,7 @@ import {
   textOf,
   textsOf,
   type Value,
-} from './written.ts'
+} from './yaml-reader.ts'
 
 export type ParsedPolicy =
   | { readonly ok: true; readonly policy: Policy; readonly warnings: readonly string[] }
@@ -100,7 +100,6 @@ function readPolicy(fields: Fields, trustedProxies: Networks, notes: Notes): Pol
   for (const draft of own) {
     const rule = compiled(draft)
     warn(draft.at, orderWarning(rule, ownRules))
-    warn(draft.at, blindnessWarning(rule, ownRules))
     ownRules.push(rule)
   }
   const presetRules = presets.map((draft) => {

@@ -1,3 +1,4 @@
+import { comparableName } from '../certificate/identity.ts'
 import { clientAddress } from '../proxy/client-address.ts'
 import { containsAddress, type Networks } from '../proxy/networks.ts'
 import type { OriginalRequest } from '../proxy/original-request.ts'
@@ -9,10 +10,13 @@ export type Access = (typeof ACCESS)[number]
 
 /** Who may pass a rule: who is among either. */
 export interface Holders {
-  readonly devices: ReadonlySet<string>
+  readonly devices: Names
   /** As the application gets them in Remote-User. */
-  readonly owners: ReadonlySet<string>
+  readonly owners: Names
 }
+
+/** Names as a person has written them, by `comparableName`. */
+type Names = ReadonlyMap<string, string>
 
 /** What is asked of a request. */
 export interface Rule {
@@ -58,13 +62,6 @@ export interface Policy {
   /** Lower case; other sites whose pages may act here. */
   readonly allowedOrigins: ReadonlySet<string>
 }
-
-/**
- * What the rescue module asks for, to learn whether this browser is let in: no page of ours and none
- * of the application's, so that no rule has a reason to open it, and below `/auth/`, where Home
- * Assistant's service worker keeps nothing.
- */
-export const ASKED_BY_PAGES = '/.certlatch/auth/session'
 
 /** Everything needs a certificate or a session, and no other site may act. */
 export const CLOSED_POLICY: Policy = createPolicy([], [])
@@ -178,7 +175,9 @@ export function isPermitted(
   { holders }: Rule,
   { device, user }: { readonly device: string; readonly user: string },
 ): boolean {
-  return holders.every(({ devices, owners }) => devices.has(device) || owners.has(user))
+  if (holders.length === 0) return true
+  const names = [comparableName(device), comparableName(user)] as const
+  return holders.every(({ devices, owners }) => devices.has(names[0]) || owners.has(names[1]))
 }
 
 /** A rule as data; its name is told with the preset's before it. */

@@ -11,7 +11,7 @@ import {
   type Notes,
   quote,
   type Written,
-} from './written.ts'
+} from './yaml-reader.ts'
 
 interface NamedPreset {
   readonly preset: Preset

@@ -1,10 +1,11 @@
 import { domainToASCII } from 'node:url'
+import { comparableName } from '../certificate/identity.ts'
 import { type Networks, overlap, parseNetworks } from '../proxy/networks.ts'
 import { readHost } from '../proxy/original-request.ts'
 import { readRequestPath } from '../proxy/request-path.ts'
 import { ACCESS, type Access, type ConditionalRule, type Holders, type Paths } from './policy.ts'
 import { PRESETS } from './presets/presets.ts'
-import { listOf, type Notes, quote, type Written } from './written.ts'
+import { listOf, type Notes, quote, type Written } from './yaml-reader.ts'
 
 /** A rule as it is written, in the policy file or in a preset; `undefined`: not written at all. */
 export interface RuleDraft {
@@ -161,8 +162,9 @@ function readHolders(
     const what = `device and owner are not asked where access is ${access}: leave them out`
     notes.problem(named.at, what)
   }
-  const textsOf = (texts: readonly Written[]) => new Set(texts.map(({ text }) => text))
-  return [{ devices: textsOf(device), owners: textsOf(owner) }]
+  const namesOf = (texts: readonly Written[]) =>
+    new Map(texts.map(({ text }) => [comparableName(text), text]))
+  return [{ devices: namesOf(device), owners: namesOf(owner) }]
 }
 
 /** What nobody opens by intention: the whole application, its interface, its login. */

@@ -1,4 +1,4 @@
-import type { OriginalRequest } from './original-request.ts'
+import { isMethod, type OriginalRequest } from './original-request.ts'
 import type { RequestHeaders } from './request-headers.ts'
 
 const CHANGES_NOTHING: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS'])
@@ -17,40 +17,54 @@ export function isCrossSite(
 ): boolean {
   if (CHANGES_NOTHING.has(request.method) && !request.isWebSocket) return false
   const { origin, secFetchSite } = headers
-  const listed = origin !== undefined && isListedOrigin(origin, allowedOrigins)
+  if (origin !== undefined && isListedOrigin(origin, allowedOrigins)) return false
+  if (secFetchSite !== undefined && !OWN_DOING.has(secFetchSite)) return true
+  // Not even `same-origin` makes another origin ours: Safari said it of a cross-site POST that was
+  // reloaded (WebKit, mended in March 2026).
+  if (origin === undefined || isOwnOrigin(origin, request)) return false
   // A form under `no-referrer` sends `Origin: null` though it is our own: Sec-Fetch-Site knows.
-  if (secFetchSite !== undefined) return !OWN_DOING.has(secFetchSite) && !listed
-  return origin !== undefined && !listed && !isOwnOrigin(origin, request)
+  return origin !== 'null' || secFetchSite === undefined
 }
 
 /** Compared as text, of any scheme (`capacitor://localhost`): URL parsers lose those. */
 export function isListedOrigin(origin: string, allowedOrigins: ReadonlySet<string>): boolean {
+  if (allowedOrigins.size === 0) return false
   const text = origin.toLowerCase()
   return text !== 'null' && allowedOrigins.has(text)
 }
 
-/** A preflight (Fetch standard §4.8) from a listed origin: browsers send it bare of credentials. */
-export function isAllowedPreflight(
+/**
+ * The method that a preflight (Fetch standard §4.8) of a listed origin asks about; `undefined` if it is
+ * none. Browsers send it bare of credentials, with no body and to change no protocol; what has one or
+ * does so may do more to an application than ask.
+ */
+export function preflightMethod(
   headers: RequestHeaders,
   request: OriginalRequest,
   allowedOrigins: ReadonlySet<string>,
-): boolean {
-  const { origin, requestMethod } = headers
+): string | undefined {
+  const { origin, requestMethod, upgrade } = headers
   if (request.method !== 'OPTIONS' || origin === undefined || requestMethod === undefined) {
-    return false
+    return undefined
   }
-  return isListedOrigin(origin, allowedOrigins)
+  if (request.isWebSocket || upgrade !== undefined || hasBody(headers)) return undefined
+  return isListedOrigin(origin, allowedOrigins) && isMethod(requestMethod)
+    ? requestMethod
+    : undefined
 }
+
+const hasBody = ({ contentLength, transferEncoding }: RequestHeaders): boolean =>
+  transferEncoding !== undefined || (contentLength !== undefined && contentLength !== '0')
 
 const ORIGIN = /^(https?|wss?):\/\/([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?$/
 const DEFAULT_PORTS: Readonly<Record<string, string>> = { https: '443', http: '80' }
 
 /** Some apps send the WebSocket's own address as Origin, so `wss` counts as `https`. */
-function isOwnOrigin(origin: string, { scheme, host, port }: OriginalRequest): boolean {
+export function isOwnOrigin(origin: string, { scheme, host, port }: OriginalRequest): boolean {
   const [, written = '', name = '', originPort] = ORIGIN.exec(origin.toLowerCase()) ?? []
   const originScheme = written.replace('ws', 'http')
   if (originScheme !== scheme || name.replace(/\.$/, '') !== host) return false
   // Without a port in X-Forwarded-Host the public one is unknown: behind NAT it may be any.
   const defaultPort = DEFAULT_PORTS[scheme]
-  return port === undefined || (originPort ?? defaultPort) === port
+  return port === undefined || Number(originPort ?? defaultPort) === Number(port)
 }

@@ -2,7 +2,12 @@
 export type DialectName = 'traefik' | 'caddy' | 'haproxy' | 'nginx'
 
 /** How a certificate is written into its header. */
-export type CertificateEncoding = 'traefik-list' | 'rfc9440' | 'url-escaped-pem'
+export type CertificateEncoding =
+  | 'traefik-list'
+  | 'rfc9440'
+  /** The same, and `::` where no certificate was shown (Caddy). */
+  | 'rfc9440-or-empty'
+  | 'url-escaped-pem'
 
 export interface Dialect {
   readonly name: DialectName
@@ -31,7 +36,7 @@ export const DIALECTS: Readonly<Record<DialectName, Dialect>> = {
   caddy: {
     name: 'caddy',
     certificateHeader: 'client-cert',
-    encoding: 'rfc9440',
+    encoding: 'rfc9440-or-empty',
     returnsCookie: false,
     asksForPage: false,
   },

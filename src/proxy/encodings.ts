@@ -1,5 +1,6 @@
 import { readBase64, readPemBlocks } from '../certificate/pem.ts'
 import type { CertificateEncoding } from './dialects.ts'
+import { escapedByte } from './request-path.ts'
 
 /** What a certificate header says: none was shown, nothing that can be read, or the leaf's DER. */
 export type HeaderCertificate =
@@ -16,29 +17,37 @@ const certificateOf = (der: Buffer | undefined): HeaderCertificate =>
 
 /**
  * Spellings of "no certificate" that proxies have been seen to send: nothing at all, Caddy's empty
- * byte sequence and empty PEM block, its unreplaced placeholder (up to 2.11.1), Apache's `(null)`.
+ * PEM block, its unreplaced placeholder (up to 2.11.1), Apache's `(null)`.
  */
 const NO_CERTIFICATE: ReadonlySet<string> = new Set([
   '',
-  '::',
   ':{http.request.tls.client.certificate_der_base64}:',
   '{http.request.tls.client.certificate_der_base64}',
   '{http.request.tls.client.certificate_pem}',
   '(null)',
 ])
+/** Caddy's alone: from HAProxy it is a certificate that did not fit into a buffer. */
+const EMPTY_SEQUENCE = '::'
 const EMPTY_PEM = /^-----BEGIN CERTIFICATE-----\s*-----END CERTIFICATE-----\s*$/
+
+/** Twice what a certificate of the longest kind that we read takes, escaped. */
+const MAX_VALUE_LENGTH = 48 * 1024
+/** A leaf and its CAs; OpenSSL builds chains of 100, real ones have 4. */
+const MAX_LIST_LENGTH = 16
 
 /** Reads the value of a certificate header in the one encoding that its proxy uses. */
 export function readCertificateHeader(
   value: string,
   encoding: CertificateEncoding,
 ): HeaderCertificate {
+  if (value.length > MAX_VALUE_LENGTH) return MALFORMED
   // Node has taken the white space around it away.
   return NO_CERTIFICATE.has(value) ? ABSENT : READERS[encoding](value)
 }
 
 const READERS: Readonly<Record<CertificateEncoding, (text: string) => HeaderCertificate>> = {
   rfc9440: readByteSequence,
+  'rfc9440-or-empty': (text) => (text === EMPTY_SEQUENCE ? ABSENT : readByteSequence(text)),
   'traefik-list': readTraefikList,
   'url-escaped-pem': readEscapedPem,
 }
@@ -58,7 +67,9 @@ function readTraefikList(text: string): HeaderCertificate {
   const list = unescapeUrl(text)
   if (list === undefined) return MALFORMED
   if (EMPTY_PEM.test(list)) return ABSENT
-  const certificates = list.split(',').map(readListItem)
+  const items = list.split(',', MAX_LIST_LENGTH + 1)
+  if (items.length > MAX_LIST_LENGTH) return MALFORMED
+  const certificates = items.map(readListItem)
   return certificates.includes(undefined) ? MALFORMED : certificateOf(certificates[0])
 }
 
@@ -77,6 +88,7 @@ function readEscapedPem(text: string): HeaderCertificate {
   return certificateOf(readPemBlocks(pem, PEM_LABEL)?.[0])
 }
 
+const PERCENT = 0x25
 const BROKEN_ESCAPE = /%(?![0-9A-Fa-f]{2})/
 
 /**
@@ -87,5 +99,12 @@ const BROKEN_ESCAPE = /%(?![0-9A-Fa-f]{2})/
 function unescapeUrl(text: string): string | undefined {
   if (!text.includes('%')) return text
   if (BROKEN_ESCAPE.test(text)) return undefined
-  return text.replace(/%(..)/g, (_, digits) => String.fromCharCode(Number.parseInt(digits, 16)))
+  const bytes = Buffer.allocUnsafe(text.length)
+  let length = 0
+  for (let index = 0; index < text.length; index += 1) {
+    const isEscape = text.charCodeAt(index) === PERCENT
+    bytes[length++] = isEscape ? escapedByte(text, index) : text.charCodeAt(index)
+    if (isEscape) index += 2
+  }
+  return bytes.toString('latin1', 0, length)
 }

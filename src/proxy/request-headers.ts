@@ -1,4 +1,4 @@
-import type { Dialect } from './dialects.ts'
+import { DIALECTS, type Dialect } from './dialects.ts'
 
 /** The headers that certlatch reads, in one pass over what Node received. */
 export interface RequestHeaders {
@@ -17,14 +17,27 @@ export interface RequestHeaders {
   readonly webSocketVersion: string | undefined
   readonly requestMethod: string | undefined
   readonly proxySecret: string | undefined
+  /** What the proxy calls itself. */
+  readonly proxy: string | undefined
   readonly page: string | undefined
+  readonly upgrade: string | undefined
+  readonly contentLength: string | undefined
+  readonly transferEncoding: string | undefined
   /** Fields that came more than once though they must not. */
   readonly repeated: ReadonlySet<Field>
-  /** Whether a name was another spelling of one that we, or the application, trust. */
+  /**
+   * Whether a name was another spelling of one that we, or the application, trust; or that of
+   * another dialect's certificate header, with a value.
+   */
   readonly alias: boolean
+  /** Whether there were more than `MAX_HEADERS`: the rest was not read. */
+  readonly tooMany: boolean
 }
 
-type Field = Exclude<keyof RequestHeaders, 'repeated' | 'alias'>
+type Field = Exclude<keyof RequestHeaders, 'repeated' | 'alias' | 'tooMany'>
+
+/** Apache takes 100 by default, HAProxy 101; proxies add some ten. Each costs time, whatever it says. */
+export const MAX_HEADERS = 200
 
 /** In the order of `build`: while the headers are read, a field is its index here. */
 const FIELDS: readonly Field[] = [
@@ -44,6 +57,10 @@ const FIELDS: readonly Field[] = [
   'proxySecret',
   'page',
   'webSocketVersion',
+  'upgrade',
+  'contentLength',
+  'transferEncoding',
+  'proxy',
 ]
 
 const NAMES: Readonly<Record<string, Field>> = {
@@ -61,7 +78,11 @@ const NAMES: Readonly<Record<string, Field>> = {
   'access-control-request-method': 'requestMethod',
   'x-certlatch-proxy-secret': 'proxySecret',
   'x-certlatch-page': 'page',
+  'x-certlatch-proxy': 'proxy',
   'sec-websocket-version': 'webSocketVersion',
+  upgrade: 'upgrade',
+  'content-length': 'contentLength',
+  'transfer-encoding': 'transferEncoding',
 }
 
 /** How fields that may occur several times become one value (RFC 9110 §5.3, RFC 6265bis §5.8.3). */
@@ -71,6 +92,9 @@ const JOINED_BY: Partial<Readonly<Record<Field, string>>> = {
   accept: ',',
   secFetchSite: ',',
   secFetchMode: ',',
+  upgrade: ',',
+  contentLength: ',',
+  transferEncoding: ',',
 }
 
 /**
@@ -80,6 +104,9 @@ const JOINED_BY: Partial<Readonly<Record<Field, string>>> = {
  */
 const TRUSTED_BY_OTHERS = ['remote-user', 'x-certlatch-device', 'x-certlatch-via'] as const
 
+/** What we read, and no look-alike of which can harm. */
+const NOT_TRUSTED = ['cookie', 'origin', 'accept', 'upgrade', 'content-length', 'transfer-encoding']
+
 /** What browsers and proxies send with nearly every request, and we do not read. */
 const ORDINARY = [
   'host',
@@ -88,7 +115,6 @@ const ORDINARY = [
   'accept-encoding',
   'accept-language',
   'cache-control',
-  'content-length',
   'content-type',
   'if-modified-since',
   'if-none-match',
@@ -118,6 +144,7 @@ const SAID_BY_THE_PROXY: readonly Field[] = [
   'certificate',
   'proxySecret',
   'page',
+  'proxy',
 ]
 
 /** Whether a client's header came beside the proxy's own. */
@@ -130,20 +157,29 @@ export interface HeaderReader {
 }
 
 const NOT_READ = -1
+/** A certificate header of another dialect: the proxy that asks does not send it, a client may. */
+const FOREIGN = -2
 const ONLY_PLAIN_CHARACTERS = /^[A-Za-z0-9-]*$/
 
 export function createHeaderReader(dialect: Dialect): HeaderReader {
   const fields = new Map<string, number>()
   for (const [name, field] of Object.entries(NAMES)) fields.set(name, FIELDS.indexOf(field))
+  for (const { certificateHeader } of Object.values(DIALECTS)) {
+    fields.set(certificateHeader, FOREIGN)
+  }
   fields.set(dialect.certificateHeader, FIELDS.indexOf('certificate'))
   const trusted = new Set([...fields.keys(), ...TRUSTED_BY_OTHERS])
-  for (const ordinary of ['cookie', 'origin', 'accept']) trusted.delete(ordinary)
+  for (const ordinary of NOT_TRUSTED) trusted.delete(ordinary)
+  const longestTrusted = Math.max(...[...trusted].map((name) => name.length))
   // The usual spellings are found without lower-casing (a third of the reading's time); the map
   // never grows by what clients send.
   const spellings = new Map<string, number>()
   for (const name of ORDINARY) fields.has(name) || addSpellings(spellings, name, NOT_READ)
   for (const [name, field] of fields) addSpellings(spellings, name, field)
-  return { read: (rawHeaders) => readHeaders(rawHeaders, spellings, trusted) }
+  return {
+    read: (rawHeaders) =>
+      readHeaders(rawHeaders, spellings, (name) => isAlias(name, trusted, longestTrusted)),
+  }
 }
 
 function addSpellings(spellings: Map<string, number>, name: string, field: number): void {
@@ -157,21 +193,26 @@ function addSpellings(spellings: Map<string, number>, name: string, field: numbe
 function readHeaders(
   rawHeaders: readonly string[],
   spellings: ReadonlyMap<string, number>,
-  trusted: ReadonlySet<string>,
+  isAliasName: (name: string) => boolean,
 ): RequestHeaders {
   const values = new Array<string | undefined>(FIELDS.length).fill(undefined)
   let repeated: Set<Field> | undefined
   let alias = false
-  for (let index = 0; index < rawHeaders.length; index += 2) {
+  const tooMany = rawHeaders.length > MAX_HEADERS * 2
+  const end = tooMany ? MAX_HEADERS * 2 : rawHeaders.length
+  for (let index = 0; index < end; index += 2) {
     const name = rawHeaders[index]
     const value = rawHeaders[index + 1]
     if (name === undefined || value === undefined) break
     const field = spellings.get(name) ?? spellings.get(name.toLowerCase())
     if (field === undefined) {
-      alias ||= isAlias(name, trusted)
+      alias ||= isAliasName(name)
       continue
     }
-    if (field === NOT_READ) continue
+    if (field < 0) {
+      alias ||= field === FOREIGN && value !== ''
+      continue
+    }
     const before = values[field]
     if (before === undefined) {
       values[field] = value
@@ -182,13 +223,13 @@ function readHeaders(
     if (separator !== undefined) values[field] = `${before}${separator}${value}`
     else if (known !== undefined) repeated = (repeated ?? new Set()).add(known)
   }
-  return build(values, repeated ?? NONE, alias)
+  return build(values, repeated ?? NONE, alias, tooMany)
 }
 
 const NONE: ReadonlySet<Field> = new Set()
 
-function isAlias(name: string, trusted: ReadonlySet<string>): boolean {
-  if (ONLY_PLAIN_CHARACTERS.test(name)) return false
+function isAlias(name: string, trusted: ReadonlySet<string>, longest: number): boolean {
+  if (name.length > longest || ONLY_PLAIN_CHARACTERS.test(name)) return false
   return trusted.has(name.toLowerCase().replace(/[^a-z0-9-]/g, '-'))
 }
 
@@ -196,6 +237,7 @@ function build(
   values: readonly (string | undefined)[],
   repeated: ReadonlySet<Field>,
   alias: boolean,
+  tooMany: boolean,
 ): RequestHeaders {
   return {
     method: values[0],
@@ -214,7 +256,12 @@ function build(
     proxySecret: values[13],
     page: values[14],
     webSocketVersion: values[15],
+    upgrade: values[16],
+    contentLength: values[17],
+    transferEncoding: values[18],
+    proxy: values[19],
     repeated,
     alias,
+    tooMany,
   }
 }

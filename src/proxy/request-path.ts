@@ -14,86 +14,123 @@ export interface RequestPath {
   readonly certain: string | undefined
 }
 
-/** Nearly every path: plain segments, no escapes, no dot segment, nothing empty but the last. */
-const PLAIN = /^(?:\/[A-Za-z0-9_~!$&'()*+,=:@-][A-Za-z0-9_.~!$&'()*+,=:@-]*)*\/?$/
-
-/**
- * What some proxy or application takes for a separator, an end, or a second escape, encoded or not.
- * `;` begins parameters that some servers remove before they look where a path leads.
- */
-const AMBIGUOUS = /%(?:2f|5c|25|3b|3f|23|[01][0-9a-f]|7f)|[\\;]/i
-const ESCAPE = /%([0-9A-Fa-f]{2})/g
+/** Hardly any path: an escape or another unusual character, an empty segment, one that begins with a dot. */
+const NOT_PLAIN = /[^A-Za-z0-9_~!$&'()*+,=:@./-]|\/[/.]/
 
 /** Reads a raw path: it begins with `/`, has no query, and each `%` in it two hex digits. */
 export function readRequestPath(path: string): RequestPath {
-  if (PLAIN.test(path)) return { literal: path, certain: undefined }
-  const literal = decodeOnce(path)
-  const segments = path.split('/')
-  // The text before the first `/` is empty in every path.
-  const index = segments.findIndex((segment, position) => {
-    if (position === 0) return false
-    const isEmpty = segment === '' && position < segments.length - 1
-    return isEmpty || isDotSegment(decodeOnce(segment)) || AMBIGUOUS.test(segment)
-  })
-  const canLeadAnywhere = leadsAnywhere(path)
-  if (index === -1 && !canLeadAnywhere) return { literal, certain: undefined }
-  const before = segments.slice(0, index).join('/')
-  return { literal, certain: canLeadAnywhere ? '' : `${decodeOnce(before)}/` }
+  if (!NOT_PLAIN.test(path)) return { literal: path, certain: undefined }
+  const { literal, firstAmbiguous } = decodeOnce(path)
+  if (leadsAnywhere(decodeWholly(path))) return { literal, certain: '' }
+  const isClear = firstAmbiguous === undefined
+  return { literal, certain: isClear ? undefined : literal.slice(0, firstAmbiguous) }
 }
 
-/** Besides control characters, what stays escaped: decoded it would make another path of it. */
-const STAYS_ESCAPED = '/\\%;?#\x7f'
-
-function decodeOnce(path: string): string {
-  if (!path.includes('%')) return path
-  return path.replace(ESCAPE, (written, digits: string) => {
-    const character = String.fromCharCode(Number.parseInt(digits, 16))
-    const staysEscaped = character < ' ' || STAYS_ESCAPED.includes(character)
-    return staysEscaped ? written.toUpperCase() : character
-  })
-}
-
-const isDotSegment = (segment: string): boolean => segment === '.' || segment === '..'
-
-/**
- * Whether some reading of the path climbs out of its folder, or ends early: decoded until nothing
- * changes, with `\` as `/` and without parameters, it has a dot segment, a NUL, or is not UTF-8.
+/*
+ * Byte for byte, and each function once over the path: that needs no credential, and by pieces of strings
+ * the longest path took the time of a hundred refusals.
  */
-function leadsAnywhere(path: string): boolean {
-  const decoded = decodeWholly(path)
-  if (decoded.includes('\0') || !isUtf8(Buffer.from(decoded, 'latin1'))) return true
-  return decoded
-    .split(/[/\\]/)
-    .some(
-      (segment) => segment.includes('.') && isDotSegment(segment.replace(/[;?#].*$/s, '').trim()),
-    )
-}
 
-/**
- * In one pass: what is decoded may complete the escape that stands before it. By numbers, for the
- * longest path takes 15 ms by strings, and needs no credential.
- */
-function decodeWholly(path: string): string {
-  if (!path.includes('%')) return path
-  const bytes: number[] = []
-  for (let index = 0; index < path.length; index += 1) {
-    bytes.push(path.charCodeAt(index))
-    for (;;) {
-      const start = bytes.length - 3
-      if (bytes[start] !== PERCENT) break
-      const value = hexDigit(Number(bytes[start + 1])) * 16 + hexDigit(Number(bytes[start + 2]))
-      if (Number.isNaN(value)) break
-      bytes.length = start
-      bytes.push(value)
-    }
-  }
-  return Buffer.from(bytes).toString('latin1')
-}
-
+const SPACE = 0x20
+const NUMBER_SIGN = 0x23
 const PERCENT = 0x25
+const DOT = 0x2e
+const SLASH = 0x2f
+const SEMICOLON = 0x3b
+const QUESTION_MARK = 0x3f
+const BACKSLASH = 0x5c
+const DELETE = 0x7f
+
+/** What begins parameters, a query or a fragment. */
+const isEnd = (byte: number): boolean =>
+  byte === SEMICOLON || byte === QUESTION_MARK || byte === NUMBER_SIGN
+
+const isSeparator = (byte: number): boolean => byte === SLASH || byte === BACKSLASH
+
+/** Decoded it would make another path of it: separators, ends, a second escape, control characters. */
+const staysEscaped = (byte: number): boolean =>
+  byte < SPACE || byte === DELETE || byte === PERCENT || isSeparator(byte) || isEnd(byte)
+
+interface DecodedOnce {
+  readonly literal: string
+  /**
+   * Where the first segment begins in it that some proxy or application may take for something else:
+   * an empty one, a dot segment, one with a separator, an end or a second escape, encoded or not. `;`
+   * begins parameters that some servers remove before they look where a path leads.
+   */
+  readonly firstAmbiguous: number | undefined
+}
+
+function decodeOnce(path: string): DecodedOnce {
+  const bytes = Buffer.allocUnsafe(path.length)
+  let length = 0
+  let segmentStart = 1
+  let isAmbiguous = false
+  let firstAmbiguous: number | undefined
+  for (let index = 0; index < path.length; index += 1) {
+    const byte = path.charCodeAt(index)
+    if (byte === SLASH && index > 0) {
+      isAmbiguous ||= length === segmentStart || isDotSegment(bytes, segmentStart, length)
+      if (isAmbiguous) firstAmbiguous ??= segmentStart
+      segmentStart = length + 1
+      isAmbiguous = false
+    }
+    const escaped = byte === PERCENT ? escapedByte(path, index) : Number.NaN
+    const isKept = staysEscaped(escaped)
+    isAmbiguous ||= isKept || byte === SEMICOLON || byte === BACKSLASH
+    if (isKept) {
+      bytes[length] = PERCENT
+      bytes[length + 1] = HEX_DIGITS.charCodeAt(escaped >> 4)
+      bytes[length + 2] = HEX_DIGITS.charCodeAt(escaped & 15)
+    } else bytes[length] = escaped >= 0 ? escaped : byte
+    length += isKept ? 3 : 1
+    if (escaped >= 0) index += 2
+  }
+  isAmbiguous ||= isDotSegment(bytes, segmentStart, length)
+  if (isAmbiguous) firstAmbiguous ??= segmentStart
+  return { literal: bytes.toString('latin1', 0, length), firstAmbiguous }
+}
+
+const HEX_DIGITS = '0123456789ABCDEF'
+
+function isDotSegment(bytes: Buffer, from: number, to: number): boolean {
+  const isShort = to === from + 1 || to === from + 2
+  return isShort && bytes[from] === DOT && bytes[to - 1] === DOT
+}
+
+/** The byte that `%` and the two digits after it stand for; NaN if they are no digits. */
+export const escapedByte = (path: string, at: number): number =>
+  hexDigit(path.charCodeAt(at + 1)) * 16 + hexDigit(path.charCodeAt(at + 2))
 
 function hexDigit(byte: number): number {
   if (byte >= 0x30 && byte <= 0x39) return byte - 0x30
   const letter = byte | 0x20
   return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : Number.NaN
+}
+
+/** Until nothing changes: what is decoded may complete the escape that stands before it. */
+function decodeWholly(path: string): Buffer {
+  if (!path.includes('%')) return Buffer.from(path, 'latin1')
+  const bytes = Buffer.allocUnsafe(path.length)
+  let length = 0
+  for (let index = 0; index < path.length; index += 1) {
+    bytes[length] = path.charCodeAt(index)
+    length += 1
+    while (length > 2 && bytes[length - 3] === PERCENT) {
+      const value = hexDigit(Number(bytes[length - 2])) * 16 + hexDigit(Number(bytes[length - 1]))
+      if (Number.isNaN(value)) break
+      length -= 2
+      bytes[length - 1] = value
+    }
+  }
+  return bytes.subarray(0, length)
+}
+
+/** Between separators, with or without white space around it and parameters behind it. */
+const DOT_SEGMENT = /(?:^|[/\\])\s*\.\.?\s*(?:[/\\;?#]|$)/
+
+/** Whether some reading of the path climbs out of its folder, or ends early. */
+function leadsAnywhere(decoded: Buffer): boolean {
+  if (decoded.includes(0) || !isUtf8(decoded)) return true
+  return decoded.includes(DOT) && DOT_SEGMENT.test(decoded.toString('latin1'))
 }

@@ -1,20 +1,23 @@
 import Koa from 'koa'
-import { type Operations, operationsRouter } from './routes/operations.ts'
-import { pagesRoute } from './routes/pages.ts'
-import { type VerifyService, verifyRoute } from './routes/verify.ts'
+import { type Operations, operationsRouter } from './admin/routes.ts'
+import { type Pages, pagesRoute } from './client-routes/routes.ts'
+import { type VerifyService, verifyRoute } from './verify/route.ts'
 
 type OnError = (error: unknown) => void
 
-/** What the proxy asks: `/verify`, first, and the few pages that pass the gate. */
-export function createVerifyApp(service: VerifyService, sessionTtlSeconds: number): Koa {
+/** What the proxy asks: `/verify`. */
+export function createVerifyApp(service: VerifyService): Koa {
   const app = createApp((error) => service.logError(error))
   app.use(verifyRoute(service))
-  app.use(pagesRoute(sessionTtlSeconds))
-  // Koa answers 404, which closes as well; without a line nobody would know why.
-  app.use(({ url }) => {
-    // Whoever comes through the proxy may ask for what he likes there, however he spells it.
-    if (!/(\.|%2e)certlatch/i.test(url)) service.audit.misdirected(url)
-  })
+  // Koa answers 404, which denies as well; the log says why.
+  app.use(({ url }) => service.audit.misdirected(url))
+  return app
+}
+
+/** The pages that the proxy passes to clients, on a listener of their own. */
+export function createPagesApp(service: VerifyService, pages: Pages): Koa {
+  const app = createApp((error) => service.logError(error))
+  app.use(pagesRoute(service, pages))
   return app
 }
 

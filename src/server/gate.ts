@@ -2,16 +2,21 @@ import type { Server } from 'node:http'
 import type { Config } from '../config/config.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import type { TrustStore } from '../store/trust-store.ts'
-import { createVerifyApp } from './app.ts'
-import { createAudit, describeMalformed } from './audit.ts'
-import { createCheckBudget } from './check-budget.ts'
-import { createJudge } from './judge.ts'
-import type { LastSeen } from './last-seen.ts'
-import { createVerifyServer, drain } from './lifecycle.ts'
+import { countDecision, type Tally } from './admin/metrics.ts'
+import { createPagesApp, createVerifyApp } from './app.ts'
+import { enrollPages } from './client-routes/enroll-routes.ts'
+import { createEnrollment } from './client-routes/enrollment.ts'
+import { sweepRegularly } from './client-routes/invitation-sweep.ts'
+import { type Pages, standingPages } from './client-routes/routes.ts'
+import { createWrongCodes } from './client-routes/wrong-codes.ts'
+import { openFiles } from './files/trust-source.ts'
+import { createVerifyServer, drain } from './http-server.ts'
 import type { Log } from './log.ts'
-import { countDecision, type Tally } from './metrics.ts'
-import { openFiles } from './open-files.ts'
-import type { VerifyService } from './routes/verify.ts'
+import { createDecisionLog, describeMalformed } from './verify/decision-log.ts'
+import { createJudge } from './verify/grounds.ts'
+import type { LastSeen } from './verify/last-seen.ts'
+import type { VerifyService } from './verify/route.ts'
+import { createVerificationBudget } from './verify/verification-budget.ts'
 
 export interface GateOptions {
   readonly config: Config
@@ -23,10 +28,13 @@ export interface GateOptions {
   onFilesChanged(): void
 }
 
-/** What answers `/verify`: the files, who judges by them, and a server that does not listen yet. */
+/** The files, what is judged by them, and servers that do not listen yet. */
 export interface Gate {
   readonly trust: TrustStore
+  /** Answers `/verify`. */
   readonly server: Server
+  /** Answers clients, below `/.certlatch/auth/`. */
+  readonly pages: Server
   cacheEntries(): number
   isDraining(): boolean
   /** Answers everything under way; from the call on, each answer ends its connection. */
@@ -37,7 +45,7 @@ export interface Gate {
 export async function openGate(options: GateOptions): Promise<Gate> {
   const { config, log, tally, lastSeen, nowSeconds, onFilesChanged } = options
   // Outlives the snapshots: else each of them would fill it again.
-  const budget = createCheckBudget(config.trustedProxies, () => performance.now())
+  const budget = createVerificationBudget(config.trustedProxies, () => performance.now())
   const onReplaced = (snapshot: Snapshot) => {
     judge = createJudge(config, snapshot, tally.cache, lastSeen, budget)
     onFilesChanged()
@@ -45,9 +53,10 @@ export async function openGate(options: GateOptions): Promise<Gate> {
   const trust = await openFiles({ config, tally, log, onReplaced, onRefused: onFilesChanged })
   let judge = createJudge(config, trust.current, tally.cache, lastSeen, budget)
   let draining = false
-  const audit = createAudit(log, () => performance.now())
+  const audit = createDecisionLog(log, () => performance.now())
   const timer = setInterval(() => audit.tellLeftOut(false), LEFT_OUT_MILLISECONDS)
   timer.unref()
+  const stopSweeping = sweepRegularly(config, nowSeconds)
   const service: VerifyService = {
     ...verifyConfigOf(config),
     grounds: () => judge.grounds,
@@ -61,23 +70,48 @@ export async function openGate(options: GateOptions): Promise<Gate> {
     audit,
     logError: createErrorLog(log),
   }
-  const app = createVerifyApp(service, config.sessionTtlSeconds)
-  const server = createVerifyServer(app.callback(), (peer, code) => {
+  const onMalformed = (peer: string | undefined, code: string) => {
     service.countDecision(MALFORMED, 0)
     audit.refused(MALFORMED, () => describeMalformed(service, { peer, code }))
-  })
+  }
+  const server = createVerifyServer(createVerifyApp(service).callback(), onMalformed)
+  const pagesApp = createPagesApp(service, createPages(options, service, trust))
+  const pages = createVerifyServer(pagesApp.callback(), onMalformed)
   return {
     trust,
     server,
+    pages,
     cacheEntries: () => judge.cache.entries,
     isDraining: () => draining,
     drain: async () => {
       draining = true
-      await drain(server)
+      await Promise.all([drain(server), drain(pages)])
       clearInterval(timer)
+      stopSweeping()
       audit.tellLeftOut(true)
     },
   }
+}
+
+/** Devices of another's CA get their certificates there, so they have no page to enrol on. */
+function createPages(
+  { config, log, tally }: GateOptions,
+  service: VerifyService,
+  trust: TrustStore,
+): Pages {
+  const standing = standingPages(config.sessionTtlSeconds)
+  if (config.externalCa) return (path) => standing.get(path)
+  const { dataDir, crlFile: revocationList } = config
+  const enrolling = enrollPages({
+    service,
+    enrollment: createEnrollment({ dataDir, revocationList, trust, grounds: service.grounds }),
+    wrongCodes: createWrongCodes(() => performance.now()),
+    log,
+    count: (outcome) => {
+      tally.invitations[outcome] += 1
+    },
+  })
+  return (path) => standing.get(path) ?? enrolling(path)
 }
 
 /** How often it is looked whether the log owes a number. */

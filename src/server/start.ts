@@ -3,18 +3,17 @@ import type { AddressInfo } from 'node:net'
 import type { DestinationStream } from 'pino'
 import type { Config } from '../config/config.ts'
 import { dataPaths } from '../store/data-directory.ts'
+import { observe } from './admin/admin-service.ts'
+import { createTally } from './admin/metrics.ts'
+import { readiness } from './admin/readiness.ts'
 import { createAdminApp } from './app.ts'
+import { watchExpiry } from './files/expiry-watch.ts'
+import { openStateFile, requireOwnName, type StateFile } from './files/state-file.ts'
+import { makeFirstFiles, warnOfFiles } from './files/trust-source.ts'
 import { createErrorLog, type Gate, openGate } from './gate.ts'
-import { createLastSeen } from './last-seen.ts'
-import { closeSoon, createHttpServer } from './lifecycle.ts'
-import { describeAddress, listenOn } from './listeners.ts'
+import { closeSoon, createHttpServer, describeAddress, listenOn } from './http-server.ts'
 import { createLog } from './log.ts'
-import { createTally } from './metrics.ts'
-import { observe } from './observe.ts'
-import { makeFirstFiles, warnOfFiles } from './open-files.ts'
-import { readiness } from './readiness.ts'
-import { openRunningFile, type RunningFile } from './running-file.ts'
-import { watchAge } from './watch-age.ts'
+import { createLastSeen } from './verify/last-seen.ts'
 
 /** What the process gives the service. */
 export interface StartOptions {
@@ -30,6 +29,7 @@ export interface StartOptions {
 export interface RunningService {
   readonly address: AddressInfo
   readonly adminAddress: AddressInfo
+  readonly pagesAddress: AddressInfo
   /** Looks at the files at once. */
   refresh(): Promise<void>
   /** Answers everything under way, then ends. */
@@ -43,15 +43,20 @@ export async function startService(options: StartOptions): Promise<RunningServic
   const nowSeconds = () => Math.floor(now() / 1000)
   for (const warning of options.warnings) log.warn(warning)
   await makeFirstFiles(config, nowSeconds(), log)
+  const { host, port } = config.listen
+  const listen = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+  const { running: folder } = dataPaths(config.dataDir)
+  // A port that the system chooses is no one else's.
+  if (port !== 0) await requireOwnName(folder, listen)
 
   const tally = createTally()
   const lastSeen = createLastSeen()
-  let running: RunningFile | undefined
+  let running: StateFile | undefined
   const shared = { config, log, tally, lastSeen, nowSeconds }
   const gate = await openGate({ ...shared, onFilesChanged: () => void running?.write() })
   const { trust } = gate
   warnOfFiles(config, trust.current, nowSeconds(), log)
-  const stopWatchingAge = watchAge(trust, nowSeconds, log)
+  const stopWatchingAge = watchExpiry(trust, nowSeconds, log)
   const observation = observe({
     ...shared,
     version,
@@ -63,27 +68,30 @@ export async function startService(options: StartOptions): Promise<RunningServic
   const admin = createHttpServer(
     createAdminApp(observation.operations, createErrorLog(log)).callback(),
   )
-  const openFile = async (listen: string) => {
-    running = await openRunningFile({
-      folder: dataPaths(config.dataDir).running,
-      ...{ listen, version, trust, lastSeen, log, nowSeconds },
+  const openFile = async (address: string) => {
+    running = await openStateFile({
+      ...{ folder, listen: address, version, trust, lastSeen, log, nowSeconds },
       sessionTtlSeconds: config.sessionTtlSeconds,
     })
   }
-  const { host, port } = config.listen
   // Before it answers anybody: a revocation that does not wait for it yet is read right behind.
   if (port !== 0) {
-    await openFile(host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`)
+    await openFile(listen)
     await trust.refresh()
   }
-  const { address, adminAddress } = await openListeners(gate, admin, config, running)
+  const addresses = await openListeners(gate, admin, config, running)
+  const { address, adminAddress, pagesAddress } = addresses
   if (port === 0) await openFile(describeAddress(address))
   await running?.own()
-  const told = { listen: describeAddress(address), admin: describeAddress(adminAddress), version }
+  const told = {
+    listen: describeAddress(address),
+    admin: describeAddress(adminAddress),
+    pages: describeAddress(pagesAddress),
+    version,
+  }
   log.info(told, 'ready')
   return {
-    address,
-    adminAddress,
+    ...addresses,
     refresh: () => trust.refresh(),
     stop: async () => {
       log.info('stopping')
@@ -98,20 +106,21 @@ export async function startService(options: StartOptions): Promise<RunningServic
   }
 }
 
-/** Opens both or none. */
+/** Opens all or none. */
 async function openListeners(
-  { server, trust }: Gate,
+  { server, pages, trust }: Gate,
   admin: Server,
   config: Config,
-  running: RunningFile | undefined,
+  running: StateFile | undefined,
 ) {
   try {
     const address = await listenOn(server, 'CERTLATCH_LISTEN', config.listen)
     const adminAddress = await listenOn(admin, 'CERTLATCH_ADMIN_LISTEN', config.adminListen)
-    return { address, adminAddress }
+    const pagesAddress = await listenOn(pages, 'CERTLATCH_PAGES_LISTEN', config.pagesListen)
+    return { address, adminAddress, pagesAddress }
   } catch (error) {
     trust.close()
-    server.close()
+    for (const opened of [server, admin, pages]) opened.close()
     await running?.abandon()
     throw error
   }

@@ -3,48 +3,73 @@
 /** Neighbours under the same domain can toss cookies at us; four are looked at, more are refused. */
 const MAX_VALUES = 4
 const EQUALS = 0x3d
+const SEMICOLON = 0x3b
 
 /** The values of the cookie `name` in a `Cookie` header, in order; `undefined` if more than four. */
 export function cookieValues(header: string, name: string): readonly string[] | undefined {
   const values: string[] = []
-  for (let start = 0; start < header.length; ) {
-    const next = pairEnd(header, start)
-    const from = skipWhiteSpace(header, start, next)
-    if (isNamed(header, from, name)) {
-      const value = skipWhiteSpace(header, from + name.length + 1, next)
-      values.push(header.slice(value, dropWhiteSpace(header, value, next)))
+  for (let from = nextOf(header, name, 0); from !== -1; ) {
+    const end = pairEnd(header, from)
+    if (header.charCodeAt(from + name.length) === EQUALS) {
+      const value = skipWhiteSpace(header, from + name.length + 1, end)
+      values.push(header.slice(value, dropWhiteSpace(header, value, end)))
       if (values.length > MAX_VALUES) return undefined
     }
-    start = next + 1
+    from = nextOf(header, name, end)
   }
   return values
 }
 
 /** The `Cookie` header without the cookie `name`; empty if nothing is left. */
 export function withoutCookie(header: string, name: string): string {
-  let kept = ''
-  for (let start = 0; start < header.length; ) {
-    const next = pairEnd(header, start)
-    const from = skipWhiteSpace(header, start, next)
-    const to = dropWhiteSpace(header, from, next)
-    const isBareName = to - from === name.length && header.startsWith(name, from)
-    if (from < to && !isBareName && !isNamed(header, from, name)) {
-      const pair = header.slice(from, to)
-      kept = kept === '' ? pair : `${kept}; ${pair}`
-    }
-    start = next + 1
+  const kept: string[] = []
+  let start = 0
+  for (let from = nextOf(header, name, 0); from !== -1; ) {
+    const end = pairEnd(header, from)
+    keepBetween(header, start, from, kept)
+    start = end
+    from = nextOf(header, name, end)
   }
-  return kept
+  keepBetween(header, start, header.length, kept)
+  return kept.join('; ')
+}
+
+/** Whole pairs; the separators at both ends are not theirs: a list that begins with one is often misread. */
+function keepBetween(header: string, start: number, end: number, kept: string[]): void {
+  let from = start
+  let to = end
+  while (from < to && isBetweenPairs(header, from)) from += 1
+  while (from < to && isBetweenPairs(header, to - 1)) to -= 1
+  if (from < to) kept.push(header.slice(from, to))
+}
+
+/**
+ * Where the next pair of this name begins, or the name alone, without a value; -1 if there is none. The
+ * name is looked for, not each pair: a header may hold 30,000 of them.
+ */
+function nextOf(header: string, name: string, start: number): number {
+  for (let at = header.indexOf(name, start); at !== -1; ) {
+    const after = at + name.length
+    if (isPairStart(header, at) && isNameEnd(header, after)) return at
+    at = header.indexOf(name, after)
+  }
+  return -1
+}
+
+function isPairStart(header: string, at: number): boolean {
+  const before = dropWhiteSpace(header, 0, at)
+  return before === 0 || header.charCodeAt(before - 1) === SEMICOLON
+}
+
+function isNameEnd(header: string, at: number): boolean {
+  if (header.charCodeAt(at) === EQUALS) return true
+  const next = skipWhiteSpace(header, at, header.length)
+  return next === header.length || header.charCodeAt(next) === SEMICOLON
 }
 
 function pairEnd(header: string, start: number): number {
   const end = header.indexOf(';', start)
   return end === -1 ? header.length : end
-}
-
-/** Without a string of `name=` to compare with: it would be made anew for each request. */
-function isNamed(header: string, from: number, name: string): boolean {
-  return header.charCodeAt(from + name.length) === EQUALS && header.startsWith(name, from)
 }
 
 /*
@@ -67,6 +92,9 @@ function isWhiteSpace(text: string, index: number): boolean {
   const code = text.charCodeAt(index)
   return code === 0x20 || code === 0x09
 }
+
+const isBetweenPairs = (text: string, index: number): boolean =>
+  text.charCodeAt(index) === SEMICOLON || isWhiteSpace(text, index)
 
 export interface CookieAttributes {
   readonly name: string

@@ -6,6 +6,7 @@ export type SessionProblem =
   | 'session-malformed'
   | 'session-forged'
   | 'session-expired'
+  | 'session-not-yet-valid'
   | 'session-wrong-host'
   | 'session-key-retired'
   | 'session-revoked'
@@ -149,8 +150,8 @@ export interface SessionLifetime {
   readonly maxAgeSeconds: number
 }
 
-/** Lowering the TTL ends longer sessions; a minute is left for replicas whose clocks differ. */
-const EXPIRY_TOLERANCE_SECONDS = 60
+/** What the clocks of replicas may differ by. */
+const CLOCK_TOLERANCE_SECONDS = 60
 
 /** What the token's own words say against it now and for this host. */
 export function claimsProblem(
@@ -162,9 +163,11 @@ export function claimsProblem(
   if (claims.host !== host) return 'session-wrong-host'
   if (nowSeconds >= claims.expiresAt || nowSeconds >= claims.sessionEnd) return 'session-expired'
   if (nowSeconds >= claims.certificateSeenAt + maxAgeSeconds) return 'session-expired'
-  return claims.expiresAt > nowSeconds + ttlSeconds + EXPIRY_TOLERANCE_SECONDS
-    ? 'session-expired'
-    : undefined
+  if (claims.expiresAt <= nowSeconds + ttlSeconds + CLOCK_TOLERANCE_SECONDS) return undefined
+  // Lowering the TTL ends longer sessions; a clock that was ahead when it was opened is another matter.
+  return claims.issuedAt > nowSeconds + CLOCK_TOLERANCE_SECONDS
+    ? 'session-not-yet-valid'
+    : 'session-expired'
 }
 
 /** The claims of a session that a certificate shown at `nowSeconds` opens. */

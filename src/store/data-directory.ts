@@ -1,10 +1,19 @@
 import { randomBytes } from 'node:crypto'
-import { access, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { access, readdir } from 'node:fs/promises'
+import { basename, join } from 'node:path'
 import { writeKey } from '../session/key-ring.ts'
-import { errorCode, MODE, makeFolder, removeTemporaries, replaceFile } from './files.ts'
+import { type MadeAuthority, makeAuthority } from './create-authority.ts'
+import {
+  errorCode,
+  MODE,
+  makeFolder,
+  removeTemporaries,
+  removeTree,
+  renameFile,
+  replaceFile,
+} from './files.ts'
+import { inFolder, readOwnFile } from './folder.ts'
 import { acquireLock } from './lock.ts'
-import { type MadeAuthority, makeAuthority } from './made-authority.ts'
 
 /** Where things lie below the data directory. */
 export interface DataPaths {
@@ -20,6 +29,7 @@ export interface DataPaths {
   /** CAs that a successor has taken over from: `<key hash>.key`, still signing their CRLs. */
   readonly previous: string
   readonly certificates: string
+  readonly invitations: string
   /** What commands keep there while they are under way. */
   readonly nextAuthority: string
   readonly nextAuthorityKey: string
@@ -48,6 +58,7 @@ export function dataPaths(dataDir: string): DataPaths {
     running: join(privateFolder, 'running'),
     previous,
     certificates,
+    invitations: join(privateFolder, 'invitations'),
     nextAuthority: join(privateFolder, 'next-ca.crt'),
     nextAuthorityKey: join(privateFolder, 'next-ca.key'),
     undelivered: join(privateFolder, 'undelivered.json'),
@@ -81,6 +92,12 @@ export type Prepared =
 const LOCK_WAIT_MILLISECONDS = 10_000
 
 /**
+ * certlatch is no older than this: a clock that says so is wrong, as on a machine without a battery
+ * that has not asked for the time yet, and a CA made by it would end years too early.
+ */
+export const EARLIEST_NOW_SECONDS: number = Date.UTC(2026, 10, 24) / 1000
+
+/**
  * Makes what a first start needs in an empty or missing data directory, and leaves a filled one
  * alone. A half-filled one is not completed: a missing CRL beside a CA may be an accident that
  * would bring revoked devices back. Throws the system's error if the folders can't be written.
@@ -95,6 +112,13 @@ export async function prepareDataDirectory(
   await completeStagedFiles(paths)
   const before = await lookAtFiles(dataDir, needed)
   if (before !== 'empty') return before
+  if (needed.authority && nowSeconds < EARLIEST_NOW_SECONDS) {
+    const [today] = new Date(nowSeconds * 1000).toISOString().split('T')
+    return {
+      ok: false,
+      problem: `the clock of this machine is wrong (${today}): a CA made now would have ended too early; set the clock, then start again`,
+    }
+  }
   await makeFolder(paths.publicFolder, MODE.publicFolder)
   await makeFolder(paths.privateFolder, MODE.secretFolder)
   // Two services may start at once; the second one finds what the first has made.
@@ -155,7 +179,7 @@ const stagedFolder = ({ privateFolder }: DataPaths): string => join(privateFolde
 
 async function stageFiles(paths: DataPaths, needed: Needed, files: FirstFiles): Promise<void> {
   const temporary = `${stagedFolder(paths)}.${randomBytes(6).toString('hex')}.tmp`
-  await mkdir(temporary, { mode: MODE.secretFolder })
+  await makeFolder(temporary, MODE.secretFolder)
   try {
     const stage = async (name: string, text: string | undefined) => {
       if (text !== undefined) await replaceFile(join(temporary, name), text, MODE.secret)
@@ -166,9 +190,9 @@ async function stageFiles(paths: DataPaths, needed: Needed, files: FirstFiles): 
     await stage('ca.crl', needed.revocationList ? files.authority?.revocationList : undefined)
     await stage('ca.crt', files.authority?.certificate)
     await stage('session.keys', files.sessionKeys)
-    await rename(temporary, stagedFolder(paths))
+    await renameFile(temporary, stagedFolder(paths))
   } catch (error) {
-    await rm(temporary, { recursive: true, force: true })
+    await removeStaged(paths, temporary)
     throw error
   }
 }
@@ -179,7 +203,7 @@ async function stageFolder(
   texts: ReadonlyMap<string, string> | undefined,
 ): Promise<void> {
   if (texts === undefined || texts.size === 0) return
-  await mkdir(folder, { mode: MODE.secretFolder })
+  await makeFolder(folder, MODE.secretFolder)
   for (const [name, text] of texts) {
     await replaceFile(join(folder, `${name}.${extension}`), text, MODE.secret)
   }
@@ -201,8 +225,11 @@ export async function completeStagedFiles(paths: DataPaths): Promise<void> {
     const content = await readIfThere(join(folder, name))
     if (content !== undefined && !(await exists(place))) await replaceFile(place, content, mode)
   }
-  await rm(folder, { recursive: true, force: true })
+  await removeStaged(paths, folder)
 }
+
+const removeStaged = ({ privateFolder }: DataPaths, folder: string): Promise<void> =>
+  inFolder(privateFolder, (parent) => removeTree(parent, basename(folder)))
 
 async function completeStagedFolder(staged: string, folder: string): Promise<void> {
   if (!(await exists(staged))) return
@@ -238,7 +265,7 @@ async function exists(path: string): Promise<boolean> {
 
 async function readIfThere(path: string): Promise<Buffer | undefined> {
   try {
-    return await readFile(path)
+    return await readOwnFile(path)
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return undefined
     throw error

@@ -1,8 +1,10 @@
+import { createHash } from 'node:crypto'
 import { readFile as readFileCallback } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { isPrintableName } from '../certificate/identity.ts'
+import { comparableName, isPrintableName } from '../certificate/identity.ts'
+import { isInvitationId } from '../enrollment/invitation-code.ts'
 import { errorCode, MODE, makeFolder, replaceFile } from './files.ts'
 import { isKeyHash, isSerial, isTime, parseObject } from './json-file.ts'
 
@@ -35,6 +37,41 @@ export interface DeviceCertificate {
   readonly revokedAt?: number | undefined
   /** A reason of RFC 5280 §5.3.1. */
   readonly reason?: string | undefined
+  /** Set where the certificate was made for an invitation. */
+  readonly invitation?: CertificateInvitation | undefined
+}
+
+/** The invitation by which a certificate gets to its device; all times in Unix seconds. */
+export interface CertificateInvitation {
+  /** As in `Invitation.id`. */
+  readonly id: string
+  /** Not collected by then, the certificate is no longer accepted. */
+  readonly endsAt: number
+  /** A renewal's: how long the device's other certificates are accepted after the collection. */
+  readonly overlapSeconds?: number | undefined
+  readonly collectedAt?: number | undefined
+  /** Browser and address of whoever collected it, for people. */
+  readonly collectedBy?: string | undefined
+}
+
+/** Whether the certificate is sealed in an invitation that was not collected. */
+export const isInvited = ({ invitation }: DeviceCertificate): boolean =>
+  invitation !== undefined && invitation.collectedAt === undefined
+
+/** The certificates that a device has or can still collect. */
+export const certificatesOf = (
+  { certificates }: Device,
+  nowSeconds: number,
+): readonly DeviceCertificate[] =>
+  certificates.filter(
+    (certificate) => !isInvited(certificate) || nowSeconds < (acceptedUntil(certificate) ?? 0),
+  )
+
+/** Until when the registry lets the certificate be accepted, Unix seconds; `undefined`: no limit. */
+export function acceptedUntil(certificate: DeviceCertificate): number | undefined {
+  const { endsAt, invitation } = certificate
+  if (invitation === undefined || !isInvited(certificate)) return endsAt
+  return Math.min(endsAt ?? invitation.endsAt, invitation.endsAt)
 }
 
 interface RegisteredCertificate {
@@ -44,11 +81,11 @@ interface RegisteredCertificate {
 
 export interface DeviceRegistry {
   readonly devices: readonly Device[]
-  /** By `deviceKey`. */
+  /** By `certificateKey`. */
   readonly byCertificate: ReadonlyMap<string, RegisteredCertificate>
 }
 
-export const deviceKey = (issuerKeyHash: string, serial: string): string =>
+export const certificateKey = (issuerKeyHash: string, serial: string): string =>
   `${issuerKeyHash}/${serial}`
 
 const SCHEMA_VERSION = 1
@@ -94,17 +131,17 @@ export function sortEntries(
   const names = new Map<string, string>()
   for (const [file, text] of files) {
     const device = readDevice(file.replace(/\.json$/, ''), text)
-    const keys = device?.certificates.map((it) => deviceKey(it.issuerKeyHash, it.serial)) ?? []
+    const keys = device?.certificates.map((it) => certificateKey(it.issuerKeyHash, it.serial)) ?? []
     if (device === undefined) {
       broken.push({ problem: `${file} is not a device entry`, name: undefined })
-    } else if (names.has(device.name)) {
+    } else if (names.has(comparableName(device.name))) {
       const problem = `${file} repeats the device name "${device.name}"`
       broken.push({ problem, name: device.name })
     } else if (keys.some((key, index) => byCertificate.has(key) || keys.indexOf(key) < index)) {
       const problem = `${file} repeats the certificate of another device`
       broken.push({ problem, name: device.name })
     } else {
-      names.set(device.name, file)
+      names.set(comparableName(device.name), file)
       devices.push(device)
       for (const [index, certificate] of device.certificates.entries()) {
         if (certificate.serial === undelivered) continue
@@ -114,7 +151,8 @@ export function sortEntries(
   }
   for (const { name, owner } of devices) {
     // The application could not tell the one from the other.
-    const file = owner === undefined || owner === name ? undefined : names.get(owner)
+    const user = comparableName(owner ?? name)
+    const file = user === comparableName(name) ? undefined : names.get(user)
     if (file !== undefined) {
       const problem = `${file} has the name of another device's owner, "${owner}"`
       broken.push({ problem, name: undefined })
@@ -125,8 +163,20 @@ export function sortEntries(
 
 function readDevice(id: string, text: string): Device | undefined {
   const entry = parseObject(text)
-  if (entry === undefined || entry['schemaVersion'] !== SCHEMA_VERSION) return undefined
-  const { name, owner, certificates, doctor } = entry
+  return entry?.['schemaVersion'] === SCHEMA_VERSION ? readFields(id, entry) : undefined
+}
+
+/** The device that a value is, as another file may hold one; `undefined`: it is none. */
+export function deviceOf(value: unknown): Device | undefined {
+  const fields = (value ?? {}) as Record<string, unknown>
+  const { id } = fields
+  return typeof id === 'string' && ENTRY.test(`${id}.json`) ? readFields(id, fields) : undefined
+}
+
+function readFields(
+  id: string,
+  { name, owner, certificates, doctor }: Readonly<Record<string, unknown>>,
+): Device | undefined {
   if (typeof name !== 'string' || !isPrintableName(name)) return undefined
   if (owner !== undefined && (typeof owner !== 'string' || !isPrintableName(owner))) {
     return undefined
@@ -148,7 +198,23 @@ function isDeviceCertificate(value: unknown): value is DeviceCertificate {
       (time) => time === undefined || isTime(time),
     ) &&
     ['undefined', 'string'].includes(typeof fields['reason']) &&
-    ['undefined', 'string'].includes(typeof fields['unfit'])
+    ['undefined', 'string'].includes(typeof fields['unfit']) &&
+    (fields['invitation'] === undefined || isCertificateInvitation(fields['invitation']))
+  )
+}
+
+function isCertificateInvitation(value: unknown): value is CertificateInvitation {
+  if (typeof value !== 'object' || value === null) return false
+  const { id, endsAt, overlapSeconds, collectedAt, collectedBy } = { ...value } as Record<
+    string,
+    unknown
+  >
+  return (
+    typeof id === 'string' &&
+    isInvitationId(id) &&
+    isTime(endsAt) &&
+    [overlapSeconds, collectedAt].every((time) => time === undefined || isTime(time)) &&
+    ['undefined', 'string'].includes(typeof collectedBy)
   )
 }
 
@@ -182,6 +248,21 @@ async function listFolder(folder: string): Promise<readonly string[]> {
     if (errorCode(error) === 'ENOENT') return []
     throw error
   }
+}
+
+/**
+ * Equal for two readings exactly if they found the same, and the same certificate was under way: so a
+ * service can say which registry it has.
+ */
+export function registryFingerprint(
+  files: ReadonlyMap<string, string>,
+  undelivered: string | undefined,
+): string {
+  const hash = createHash('sha256').update(JSON.stringify(undelivered ?? null))
+  for (const [name, text] of [...files].sort(([one], [other]) => (one < other ? -1 : 1))) {
+    hash.update(`${name} ${text.length} ${text}`)
+  }
+  return hash.digest('base64url')
 }
 
 /** Adds or replaces the entry `<id>.json`, atomically. */

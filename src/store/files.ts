@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
-import { chmod, chown, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { link, lstat, mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { type Folder, inFolder } from './folder.ts'
 
 /** Permissions: what a proxy may read, and what is ours alone. */
 export const MODE = {
@@ -24,41 +25,56 @@ export async function replaceFile(
 ): Promise<void> {
   const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`
   try {
-    await writeDurably(temporary, content, mode)
-    await rename(temporary, path)
+    await inFolder(dirname(path), async (folder) => {
+      try {
+        await writeInto(folder, basename(temporary), content, mode)
+        await rename(join(folder.path, basename(temporary)), join(folder.path, basename(path)))
+      } catch (error) {
+        await rm(join(folder.path, basename(temporary)), { force: true })
+        throw error
+      }
+      await folder.sync().catch((error) => {
+        throw withFacts(error, { isReplaced: true })
+      })
+    })
   } catch (error) {
-    await rm(temporary, { force: true })
-    throw withPath(error, { path })
-  }
-  try {
-    await syncFolder(dirname(path))
-  } catch (error) {
-    throw withPath(error, { path, isReplaced: true })
+    throw withFacts(error, { path, isWriting: true })
   }
 }
 
 /** The system names a temporary file, or for an open one none at all. */
-const withPath = (error: unknown, facts: { path: string; isReplaced?: true }): unknown =>
-  error instanceof Error ? Object.assign(error, { dest: undefined, ...facts }) : error
+const withFacts = (
+  error: unknown,
+  facts: { readonly path?: string; readonly isWriting?: true; readonly isReplaced?: true },
+): unknown => (error instanceof Error ? Object.assign(error, { dest: undefined, ...facts }) : error)
 
 const TEMPORARY = /\.[0-9a-f]{12}\.tmp$/
 
 /** Removes what a writer that was killed has begun in these folders; there must be no other now. */
 export async function removeTemporaries(...folders: readonly string[]): Promise<void> {
-  for (const folder of folders) {
-    for (const name of await listIfThere(folder)) {
-      if (TEMPORARY.test(name)) await rm(join(folder, name), { recursive: true, force: true })
-    }
+  for (const path of folders) {
+    if (!(await isFolder(path))) continue
+    await inFolder(path, async (folder) => {
+      for (const name of await readdir(folder.path)) {
+        if (TEMPORARY.test(name)) await removeTree(folder, name)
+      }
+    })
   }
 }
 
-async function listIfThere(folder: string): Promise<readonly string[]> {
+/** Removes a file, or a folder with what is in it; what links in there lead to stays. */
+export async function removeTree(folder: Folder, name: string): Promise<void> {
+  const path = join(folder.path, name)
+  const found = await lstat(path).catch(() => undefined)
+  if (found === undefined) return
+  if (!found.isDirectory()) return await rm(path, { force: true })
+  const inner = await folder.enter(name)
   try {
-    return await readdir(folder)
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return []
-    throw error
+    for (const entry of await readdir(inner.path)) await removeTree(inner, entry)
+  } finally {
+    await inner.close()
   }
+  await rmdir(path)
 }
 
 /** The path that a file has, or was to have once it was written. */
@@ -70,16 +86,59 @@ export async function writeDurably(
   content: string | Buffer,
   mode: number,
 ): Promise<void> {
-  const handle = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, mode)
+  try {
+    await inFolder(dirname(path), (folder) => writeInto(folder, basename(path), content, mode))
+  } catch (error) {
+    throw withFacts(error, { path, isWriting: true })
+  }
+}
+
+/**
+ * Makes a file, whole or not at all, unless there is one of that name: of all that try, one succeeds.
+ * Returns whether this call made it. A hard link cannot take the place of what is there.
+ */
+export async function createFile(path: string, content: string, mode: number): Promise<boolean> {
+  const temporary = `${basename(path)}.${randomBytes(6).toString('hex')}.tmp`
+  return await inFolder(dirname(path), async (folder) => {
+    try {
+      await writeInto(folder, temporary, content, mode)
+      await link(join(folder.path, temporary), join(folder.path, basename(path)))
+    } catch (error) {
+      if (errorCode(error) === 'EEXIST') return false
+      throw error
+    } finally {
+      await rm(join(folder.path, temporary), { force: true })
+    }
+    await folder.sync()
+    return true
+  })
+}
+
+async function writeInto(
+  folder: Folder,
+  name: string,
+  content: string | Buffer,
+  mode: number,
+): Promise<void> {
+  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL
+  const handle = await open(join(folder.path, name), flags, mode)
   try {
     await handle.writeFile(content)
     // The umask may have taken bits that a proxy needs.
     await handle.chmod(mode)
-    await adoptOwner(path, dirname(path))
+    await folder.adopt(handle)
     await handle.sync()
   } finally {
     await handle.close()
   }
+}
+
+/** Gives a file another name in its folder, durably. */
+export async function renameFile(from: string, to: string): Promise<void> {
+  await inFolder(dirname(to), async (folder) => {
+    await rename(join(folder.path, basename(from)), join(folder.path, basename(to)))
+    await folder.sync()
+  })
 }
 
 /** Makes a folder, and those above it, unless it is there: with this mode and its parent's owner. */
@@ -88,15 +147,26 @@ export async function makeFolder(path: string, mode: number): Promise<void> {
   const parent = dirname(path)
   // Those above are for all to pass through: what is secret has a mode of its own.
   await makeFolder(parent, MODE.publicFolder)
+  await inFolder(parent, (folder) => makeFolderIn(folder, basename(path), mode))
+}
+
+async function makeFolderIn(parent: Folder, name: string, mode: number): Promise<void> {
+  const path = join(parent.path, name)
   try {
     await mkdir(path, { mode })
   } catch (error) {
     if (errorCode(error) === 'EEXIST') return
     throw error
   }
-  // The umask may have taken bits that a proxy needs.
-  await chmod(path, mode)
-  await adoptOwner(path, parent)
+  const flags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW
+  const handle = await open(path, flags)
+  try {
+    // The umask may have taken bits that a proxy needs.
+    await handle.chmod(mode)
+    await parent.adopt(handle)
+  } finally {
+    await handle.close()
+  }
 }
 
 async function isFolder(path: string): Promise<boolean> {
@@ -108,22 +178,8 @@ async function isFolder(path: string): Promise<boolean> {
   }
 }
 
-/** Only root can give things away, and only what root makes could lock the service out. */
-export async function adoptOwner(path: string, folder: string): Promise<void> {
-  if (process.geteuid?.() !== 0) return
-  const { uid, gid } = await stat(folder)
-  await chown(path, uid, gid)
-}
-
 /** Makes renames and new entries of a folder survive a power cut. */
-export async function syncFolder(path: string): Promise<void> {
-  const handle = await open(path, constants.O_RDONLY)
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
-}
+export const syncFolder = (path: string): Promise<void> => inFolder(path, (folder) => folder.sync())
 
 const REASONS: Readonly<Record<string, string>> = {
   ENOENT: 'does not exist',
@@ -139,10 +195,25 @@ const REASONS: Readonly<Record<string, string>> = {
     'cannot be opened: this process has as many files and connections open as it may (ulimit -n)',
 }
 
+/** System calls that change something; to `open` is one of them where `isWriting` says so. */
+const WRITING = new Set([
+  ...['mkdir', 'rename', 'unlink', 'rm', 'rmdir', 'link', 'symlink', 'truncate', 'ftruncate'],
+  ...['chmod', 'fchmod', 'chown', 'fchown', 'utime', 'futime', 'write', 'copyfile'],
+])
+
+function isWriteError(error: unknown): boolean {
+  const { syscall = '', isWriting = false } = error as { syscall?: string; isWriting?: boolean }
+  return isWriting || WRITING.has(syscall)
+}
+
 /** The system's error in words that follow a path. */
 export function describeFileError(error: unknown): string {
   const code = errorCode(error)
   if (code === undefined) return `cannot be used (${String(error)})`
+  if (code === 'EACCES' && isWriteError(error)) return 'may not be written by this user'
+  if (code === 'ELOOP' && (error as { isForeignLink?: boolean }).isForeignLink === true) {
+    return 'is or lies behind a symbolic link that another user could change, which root does not follow: run this as that user'
+  }
   return REASONS[code] ?? `cannot be used (${code})`
 }
 

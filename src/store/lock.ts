@@ -1,7 +1,19 @@
-import { readdir, rename, rm, rmdir, stat, utimes, writeFile } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import {
+  type FileHandle,
+  open,
+  readdir,
+  rename,
+  rm,
+  rmdir,
+  stat,
+  utimes,
+  writeFile,
+} from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
-import { adoptOwner, describeFileError, errorCode, MODE, makeFolder } from './files.ts'
+import { describeFileError, errorCode, MODE, makeFolder } from './files.ts'
+import { type Folder, openFolder, throughHandle } from './folder.ts'
 import {
   createWatch,
   describeHolder,
@@ -13,7 +25,7 @@ import {
   readHolder,
   SILENCE_MILLISECONDS,
   type Watch,
-} from './lock-holder.ts'
+} from './lock-owner.ts'
 
 /** The right to change a data directory; it ends with its process. */
 export interface Lock {
@@ -58,15 +70,15 @@ export async function acquireLock(folder: string, options: LockOptions): Promise
   const { who, waitMilliseconds, now = () => performance.now(), sleep = wait } = options
   const identity = await machineIdentity()
   const content = holderContent(who, identity)
-  const contest = { folder: join(folder, 'lock'), content, identity, watch: createWatch(now) }
+  const contest = { path: join(folder, 'lock'), content, identity, watch: createWatch(now) }
   const until = now() + waitMilliseconds
   let holder: Holder | undefined
   let isNewFolder = false
   try {
     for (;;) {
-      isNewFolder = (await makeLockFolder(contest.folder)) || isNewFolder
+      isNewFolder = (await makeLockFolder(contest.path)) || isNewFolder
       const attempt = await attemptClaim(contest)
-      if (attempt.ok) return { ok: true, lock: holdLock(attempt.path, folder) }
+      if (attempt.ok) return { ok: true, lock: holdLock(attempt, folder) }
       holder = attempt.holder ?? holder
       if (now() >= until) return { ok: false, problem: describeHolder(folder, holder) }
       await sleep(POLL_MILLISECONDS)
@@ -74,7 +86,7 @@ export async function acquireLock(folder: string, options: LockOptions): Promise
   } catch (error) {
     if (errorCode(error) === undefined) throw error
     // Fails if another has begun to use it, as it should.
-    if (isNewFolder) await rmdir(contest.folder).catch(() => undefined)
+    if (isNewFolder) await rmdir(contest.path).catch(() => undefined)
     return { ok: false, problem: describeFailure(folder, error) }
   }
 }
@@ -94,19 +106,43 @@ async function makeLockFolder(path: string): Promise<boolean> {
 // --- becoming the writer --------------------------------------------------------------------------
 
 interface Contest {
-  readonly folder: string
+  /** Of the folder `lock`. */
+  readonly path: string
   readonly content: string
   readonly identity: string | undefined
   readonly watch: Watch
 }
 
+/** The file that says so; it and its folder stay open for as long. */
+interface Claim {
+  readonly path: string
+  readonly file: FileHandle
+  readonly folder: Folder
+}
+
+/** A pipe in its place must not keep anyone waiting. */
+const CLAIM = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+
 type Attempt =
-  | { readonly ok: true; readonly path: string }
+  | ({ readonly ok: true } & Claim)
   | { readonly ok: false; readonly holder: Holder | undefined }
 
 const BEATEN: Attempt = { ok: false, holder: undefined }
 
-async function attemptClaim({ folder, content, identity, watch }: Contest): Promise<Attempt> {
+async function attemptClaim(contest: Contest): Promise<Attempt> {
+  const folder = await openFolder(contest.path)
+  let attempt = BEATEN
+  try {
+    attempt = await attemptClaimIn(folder, contest)
+    return attempt
+  } finally {
+    if (!attempt.ok) await folder.close()
+  }
+}
+
+async function attemptClaimIn(opened: Folder, contest: Contest): Promise<Attempt> {
+  const { path: folder } = opened
+  const { content, identity, watch } = contest
   const top = await highest(folder)
   let holder: Holder | undefined
   if (top.isHeld) {
@@ -117,25 +153,29 @@ async function attemptClaim({ folder, content, identity, watch }: Contest): Prom
   const generation = top.generation + 1
   const path = join(folder, String(generation))
   if (!(await createClaim(path, content))) return BEATEN
+  let file: FileHandle | undefined
   try {
-    await adoptOwner(path, folder)
+    file = await open(path, CLAIM)
+    await opened.adopt(file)
     // It touches its file before it looks for ours, and we look at its file after making ours: of two
     // that meet here at least one goes back.
     const isAlive = holder !== undefined && (await hasMoved(holder))
     const now = await highest(folder)
     // Another may have had this very number, and have ended, since the folder was read.
     if (isAlive || now.generation !== generation || !now.isHeld) {
+      await file.close()
       await rm(path, { force: true })
       return BEATEN
     }
   } catch (error) {
+    await file?.close()
     await rm(path, { force: true })
     // Whoever has a higher number has removed ours already.
     if (errorCode(error) === 'ENOENT') return BEATEN
     throw error
   }
   await removeLower(folder, generation)
-  return { ok: true, path }
+  return { ok: true, path, file, folder: opened }
 }
 
 /** Answers whether it was us who made it. */
@@ -165,8 +205,10 @@ async function removeLower(folder: string, generation: number): Promise<void> {
 
 // --- being the writer -----------------------------------------------------------------------------
 
-function holdLock(path: string, folder: string): Lock {
-  const beat = (): Promise<void> => utimes(path, new Date(), new Date())
+function holdLock({ path, file, folder: opened }: Claim, folder: string): Lock {
+  // By its name it may be a link by now, and root would touch what that leads to.
+  const touched = throughHandle(file) ?? path
+  const beat = (): Promise<void> => utimes(touched, new Date(), new Date())
   const timer = setInterval(() => void beat().catch(() => undefined), BEAT_MILLISECONDS)
   timer.unref()
   let isReleased = false
@@ -195,6 +237,8 @@ function holdLock(path: string, folder: string): Lock {
       clearInterval(timer)
       // If not even this can be written any more, the end of the process releases it.
       await rename(path, `${path}.free`).catch(() => undefined)
+      await file.close()
+      await opened.close()
     },
   }
 }

@@ -1,5 +1,6 @@
+import { readElements } from '../certificate/der.ts'
 import { describeName } from '../certificate/name.ts'
-import { readPemBlocks } from '../certificate/pem.ts'
+import { isDer, readPemFile } from '../certificate/pem.ts'
 import {
   type ReadRevocationList,
   type RevocationList,
@@ -32,6 +33,7 @@ export type ListAge = Pick<RevocationList, 'number' | 'thisUpdate'>
 /** What is in force, as far as other CRLs depend on it. */
 interface ListsInForce {
   readonly lists: ReadLists | undefined
+  readonly trust: { readonly revocationLists: ReadonlyMap<string, RevocationList> }
   /** By issuer. */
   readonly newestLists: ReadonlyMap<string, ListAge>
 }
@@ -41,44 +43,66 @@ interface Lists {
     readonly byIssuer: ReadonlyMap<string, RevocationList>
     readonly read: ReadLists | undefined
     readonly warnings: readonly string[]
+    /** What of the file is not in force, while the rest is. */
+    readonly leftOut: readonly string[]
   }
   readonly problems: readonly string[]
 }
 
-/** The newest CRL of each issuer: each has one, and none is older than the one in force. */
+/**
+ * The newest CRL of each issuer: each has one, and none is older than the one in force. One that is
+ * missing, older or cannot be read keeps no other CRL out: its issuer's list in force stays, and
+ * `leftOut` tells it.
+ */
 export function readListSource(
   source: ListSource | undefined,
   previous: ListsInForce | undefined,
 ): Lists {
-  const byIssuer = new Map<string, RevocationList>()
-  const warnings: string[] = []
-  if (source === undefined) return { value: { byIssuer, read: undefined, warnings }, problems: [] }
-  const { name, issuers, isOwn } = source
-  const read = readLists(source, previous?.lists)
-  if (read === undefined) {
-    const problems = [`${name} holds no CRL, in PEM or DER`]
-    return { value: { byIssuer, read, warnings }, problems }
+  const read = source && readLists(source, previous?.lists)
+  if (source === undefined || read === undefined) {
+    const value = { byIssuer: new Map(), read: undefined, warnings: [], leftOut: [] }
+    return { value, problems: source ? [`${source.name} holds no CRL, in PEM or DER`] : [] }
   }
+  const { name, issuers, isOwn } = source
+  const byIssuer = newestOf(read.lists, isOwn)
+  const refused = read.lists.flatMap((one) => (one.ok ? [] : [one]))
+  const told = ({ problem }: { readonly problem: string }) => `${name}: ${problem}`
+  const warnings = refused
+    .filter(({ foreign }) => foreign)
+    .map((one) => `${told(one)}; it is ignored`)
+  const leftOut = refused.filter(({ foreign }) => !foreign).map(told)
   const problems: string[] = []
-  for (const one of read.lists) {
-    if (!one.ok) {
-      const told = `${name}: ${one.problem}`
-      if (one.foreign) warnings.push(`${told}; it is ignored`)
-      else problems.push(told)
+  let kept = 0
+  for (const issuer of issuers) {
+    const problem = listProblem(issuer, byIssuer, previous?.newestLists, isOwn)
+    const inForce = previous?.trust.revocationLists.get(issuer.keyHash)
+    if (problem === undefined) continue
+    if (inForce === undefined) {
+      problems.push(`${name} ${problem}`)
       continue
     }
+    // What cannot be read has told why there is none.
+    if (byIssuer.has(issuer.keyHash) || leftOut.length === 0) leftOut.push(`${name} ${problem}`)
+    byIssuer.set(issuer.keyHash, inForce)
+    kept += 1
+  }
+  // A file of which nothing counts is refused like any other.
+  if (kept === issuers.length) {
+    return { value: { byIssuer, read, warnings, leftOut: [] }, problems: [...leftOut, ...problems] }
+  }
+  return { value: { byIssuer, read, warnings, leftOut }, problems }
+}
+
+function newestOf(lists: readonly ReadRevocationList[], isOwn: boolean) {
+  const byIssuer = new Map<string, RevocationList>()
+  for (const one of lists) {
+    if (!one.ok) continue
     const other = byIssuer.get(one.list.issuerKeyHash)
     if (other === undefined || !isOlder(one.list, other, isOwn)) {
       byIssuer.set(one.list.issuerKeyHash, one.list)
     }
   }
-  if (problems.length === 0) {
-    for (const issuer of issuers) {
-      const problem = listProblem(issuer, byIssuer, previous?.newestLists, isOwn)
-      if (problem !== undefined) problems.push(`${name} ${problem}`)
-    }
-  }
-  return { value: { byIssuer, read, warnings }, problems }
+  return byIssuer
 }
 
 /**
@@ -90,7 +114,7 @@ function readLists(source: ListSource, previous: ReadLists | undefined): ReadLis
   const lists =
     previous !== undefined && isSame(previous, source)
       ? previous.lists
-      : readListBlocks(content)?.map((der) => readRevocationList(der, issuers))
+      : readListBlocks(content, issuers)
   // With the bytes of now, so that those of before need not be kept beside them.
   return lists && { content, authorities, lists }
 }
@@ -98,10 +122,31 @@ function readLists(source: ListSource, previous: ReadLists | undefined): ReadLis
 const isSame = (before: ReadLists, { content, authorities }: ListSource): boolean =>
   before.content.equals(content) && before.authorities.equals(authorities)
 
-function readListBlocks(content: Buffer): readonly Buffer[] | undefined {
-  const isDer = content[0] === 0x30
-  return isDer ? [content] : readPemBlocks(content.toString('latin1'), 'X509 CRL', true)
+/** One list after another in DER, or blocks of PEM; `undefined` if there is no CRL at all. */
+function readListBlocks(
+  content: Buffer,
+  issuers: readonly Issuer[],
+): readonly ReadRevocationList[] | undefined {
+  if (isDer(content)) {
+    const lists = readElements(content)?.map(({ bytes }) => bytes) ?? [content]
+    return lists.map((der) => readRevocationList(der, issuers))
+  }
+  const blocks = readPemFile(content.toString('latin1'))
+  if (!blocks.some(({ label, der }) => label === PEM_LABEL && der)) return undefined
+  return blocks.map(({ label, der }, index) => {
+    const refuse = (problem: string, foreign: boolean): ReadRevocationList => ({
+      ok: false,
+      problem: `block ${index + 1} ${problem}`,
+      foreign,
+    })
+    if (label !== PEM_LABEL) return refuse(`is no CRL: "${label}"`, true)
+    return der === undefined
+      ? refuse('is not a whole CRL in PEM', false)
+      : readRevocationList(der, issuers)
+  })
 }
+
+const PEM_LABEL = 'X509 CRL'
 
 function listProblem(
   { keyHash, certificate }: Issuer,

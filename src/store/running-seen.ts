@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { readLastSeen, readRunning, type SeenCertificate } from './running.ts'
+import { readLastSeen, readRunning, type SeenCertificate } from './service-state-files.ts'
 
 /** Longer than a service takes from one writing to the next. */
 const LONGEST_MILLISECONDS = 11_000

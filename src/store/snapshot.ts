@@ -1,13 +1,23 @@
-import { readPemBlocks } from '../certificate/pem.ts'
+import { certificateFileProblem, isDer, readPemBlocks } from '../certificate/pem.ts'
 import { groupByKeyHash, type TrustSet } from '../certificate/trust.ts'
 import { type Issuer, readIssuer } from '../certificate/verify.ts'
 import type { Policy } from '../policy/policy.ts'
 import { type KeyRing, readKeyRing } from '../session/key-ring.ts'
 import { type Blocks, NO_BLOCKS, readBlocks } from './blocks.ts'
-import { type DeviceRegistry, deviceKey, readRegistry } from './device-registry.ts'
+import {
+  certificateKey,
+  type DeviceRegistry,
+  readRegistry,
+  registryFingerprint,
+} from './device-registry.ts'
 import { isSerial, parseObject } from './json-file.ts'
+import {
+  type PolicySource,
+  type ReadRules,
+  readPolicySource,
+  unknownHolders,
+} from './policy-file.ts'
 import { type ListAge, newestAges, type ReadLists, readListSource } from './revocation-lists.ts'
-import { type PolicySource, type ReadRules, readPolicySource, unknownHolders } from './rules.ts'
 
 /** What the files say, whole and checked; never changed, only replaced. */
 export interface Snapshot {
@@ -15,6 +25,8 @@ export interface Snapshot {
   readonly keyRing: KeyRing
   /** `undefined` with an external CA, whose certificates name their holders themselves. */
   readonly registry: DeviceRegistry | undefined
+  /** As commands make it of the same files; `undefined` without a registry. */
+  readonly devicesFingerprint: string | undefined
   readonly blocks: Blocks
   readonly policy: Policy
   /** From which the policy is; kept while its file stays the same. */
@@ -22,6 +34,8 @@ export interface Snapshot {
   /** From which the CRLs are; kept likewise. */
   readonly lists: ReadLists | undefined
   readonly warnings: readonly string[]
+  /** What of the files is not in force though the rest is. */
+  readonly problems: readonly string[]
   /** The newest CRL ever in force, by issuer, also of those that are not trusted any more. */
   readonly newestLists: ReadonlyMap<string, ListAge>
 }
@@ -57,7 +71,8 @@ type Part<T> = { readonly value: T; readonly problems: readonly string[] }
 
 /**
  * Makes one snapshot of all files, or says everything that is wrong with them. Against the previous
- * one it never goes back: no CRL of a trusted CA disappears, or is older than one before.
+ * one it never goes back: where a CRL of a trusted CA has disappeared, cannot be read or is older, the
+ * one before stays, and `problems` of the snapshot say so.
  */
 export function compileSnapshot(
   sources: Sources,
@@ -88,7 +103,9 @@ export function compileSnapshot(
   if (registry?.ok && registry.registry.devices.length === 0 && before > 0) {
     problems.push(`${sources.devices?.name} has lost all its device entries`)
   }
-  if (problems.length > 0 || !keys.ok || registry?.ok === false) return { ok: false, problems }
+  if (problems.length > 0 || !keys.ok || registry?.ok === false) {
+    return { ok: false, problems: [...problems, ...lists.value.leftOut] }
+  }
   const trust: TrustSet = {
     issuers: issuers.value,
     issuersByKeyHash: groupByKeyHash(issuers.value),
@@ -98,7 +115,7 @@ export function compileSnapshot(
     revoked: new Set(registry === undefined ? [] : markedAsRevoked(registry.registry)),
     blocked: new Set(
       blocks.value.certificates.map(({ issuerKeyHash, serial }) =>
-        deviceKey(issuerKeyHash, serial),
+        certificateKey(issuerKeyHash, serial),
       ),
     ),
   }
@@ -108,6 +125,8 @@ export function compileSnapshot(
       trust,
       keyRing: keys.ring,
       registry: registry?.registry,
+      devicesFingerprint:
+        sources.devices && registryFingerprint(sources.devices.files, undelivered.value),
       blocks: blocks.value,
       policy: policy.value.policy,
       rules: policy.value,
@@ -117,6 +136,7 @@ export function compileSnapshot(
         ...policy.value.warnings,
         ...unknownHolders(policy.value.policy, registry?.registry),
       ],
+      problems: lists.value.leftOut,
       newestLists: newestAges(lists.value.byIssuer, previous?.newestLists),
     },
   }
@@ -157,12 +177,10 @@ function readUndelivered(source: Source | undefined): Part<string | undefined> {
 }
 
 function readAuthorities({ name, content }: Source): Part<readonly Issuer[]> {
-  const blocks = readPemBlocks(content.toString('latin1'), 'CERTIFICATE', true)
+  const text = content.toString('latin1')
+  const blocks = isDer(content) ? [content] : readPemBlocks(text, 'CERTIFICATE', true)
   if (blocks === undefined) {
-    return {
-      value: [],
-      problems: [`${name} holds no PEM certificates (or other things beside them)`],
-    }
+    return { value: [], problems: [`${name} ${certificateFileProblem(text)}`] }
   }
   const issuers: Issuer[] = []
   const problems: string[] = []

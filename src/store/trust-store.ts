@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { type Look, lookAtFiles } from './file-look.ts'
+import { type Look, lookAtFiles } from './file-signature.ts'
 import { compileSnapshot, type Snapshot, type Sources } from './snapshot.ts'
 import {
   type ClosingSources,
@@ -8,7 +8,7 @@ import {
   type ReadSources,
   readSources,
   type TrustFiles,
-} from './trust-files.ts'
+} from './snapshot-sources.ts'
 
 /** What happened to the files while the service runs. */
 export interface TrustEvents {
@@ -48,12 +48,13 @@ export async function openTrustStore(
   files: TrustFiles,
   events: TrustEvents,
 ): Promise<OpenedTrustStore> {
+  const begun = performance.now()
   const seen = await lookAtFiles(filePaths(files), files.devices?.path, undefined)
   const read = await readSources(files)
   if (!read.ok) return { ok: false, problems: read.problems }
   const compiled = compileSnapshot(read.sources, files.staleRevocationList, undefined)
   if (!compiled.ok) return compiled
-  return { ok: true, store: watch(files, events, compiled.snapshot, seen, read.sources) }
+  return { ok: true, store: watch(files, events, compiled.snapshot, { seen, begun }, read.sources) }
 }
 
 /** What is in force, and how other files come to be. */
@@ -71,7 +72,7 @@ function holdSnapshot(
     good = sources
     current = compiled.snapshot
     onReplaced(current)
-    return []
+    return current.problems
   }
   const takeWhatCloses = (sources: ClosingSources) => {
     for (const part of ['revocationLists', 'blocks'] as const) {
@@ -84,7 +85,10 @@ function holdSnapshot(
     get current() {
       return current
     },
-    /** Answers what is wrong with them; then what was in force stays, but what closes more counts. */
+    /**
+     * Returns what is wrong with them. Unless that concerns single CRLs alone, the previous snapshot
+     * stays then, but what revokes access counts.
+     */
     take: (read: ReadSources): readonly string[] => {
       const problems = read.ok ? take(read.sources) : read.problems
       // A rule with a slip of the pen must not keep a lost phone in, nor a CRL that is none the blocks.
@@ -98,16 +102,17 @@ function watch(
   files: TrustFiles,
   events: TrustEvents,
   first: Snapshot,
-  firstLook: Look,
+  firstLook: { readonly seen: Look; readonly begun: number },
   firstSources: Sources,
 ): TrustStore {
   const held = holdSnapshot(files.staleRevocationList, events, first, firstSources)
-  let problems: readonly string[] = []
-  let seen = firstLook
+  let problems = first.problems
+  let { seen } = firstLook
   let readDigest = digest({ ok: true, sources: firstSources })
   let underWay: Promise<void> = Promise.resolve()
   let lookingSince: number | undefined
-  let lookedAt = performance.now()
+  // When it began: what it has not come to yet may change, or this process stand still, before it ends.
+  let lookedAt = firstLook.begun
   let hanging = false
 
   const report = (found: readonly string[]) => {
@@ -130,8 +135,10 @@ function watch(
     lookAgain().catch((error) => report([`the files could not be read again: ${String(error)}`]))
   // One look after another: one that is under way may have read before the caller's change.
   const refresh = (): Promise<void> => {
-    underWay = underWay.then(safely).then(() => {
-      lookedAt = performance.now()
+    underWay = underWay.then(async () => {
+      const begun = performance.now()
+      await safely()
+      lookedAt = begun
     })
     return underWay
   }

@@ -113,9 +113,9 @@ test('A device may be called as its owner, and not as that of another device', a
 test('A name that no certificate can have is a wrong use, for device and owner', async () => {
   const directory = await initialised()
   for (const name of ['', ' ', 'a\u0000b', 'a\u202eb', 'x'.repeat(65)]) {
-    await assert.rejects(add(directory, name), { name: 'AdministrationError', exitCode: 2 })
+    await assert.rejects(add(directory, name), { name: 'CommandError', exitCode: 2 })
     await assert.rejects(add(directory, 'Phone', name), {
-      name: 'AdministrationError',
+      name: 'CommandError',
       exitCode: 2,
     })
   }

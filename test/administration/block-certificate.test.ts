@@ -11,13 +11,13 @@ import {
   unblockCertificate,
 } from '../../src/administration/block-certificate.ts'
 import {
-  pairByFingerprint,
-  pairOfFile,
-  pairOfSerial,
-} from '../../src/administration/certificate-pair.ts'
-import { findKnownName } from '../../src/administration/known-names.ts'
-import { runningId, writeRunning } from '../../src/store/running.ts'
-import type { SeenCertificate } from '../../src/store/running-state.ts'
+  certificateIdByFingerprint,
+  certificateIdOfFile,
+  certificateIdOfSerial,
+} from '../../src/administration/find-certificate.ts'
+import { findKnownName } from '../../src/administration/unregistered.ts'
+import type { SeenCertificate } from '../../src/store/service-state.ts'
+import { runningId, writeRunning } from '../../src/store/service-state-files.ts'
 import { initialised, lettingIn, problemOf, type TestDirectory } from '../support/command.ts'
 import { makeAuthority, makeLeaf, NOON_SECONDS, ownAuthority } from '../support/service.ts'
 
@@ -118,7 +118,7 @@ test('A certificate in a file is named by the CA that has signed it', async () =
   const authority = await ownAuthority(directory.dataDir)
   const { der, serial } = makeLeaf(authority)
   const { authority: caFile } = directory.paths
-  const pair = await pairOfFile('leaf.pem', der, caFile)
+  const pair = await certificateIdOfFile('leaf.pem', der, caFile)
   assert.equal(pair.issuerKeyHash, authority.keyHash)
   assert.equal(pair.serial, serial)
 })
@@ -128,15 +128,15 @@ test('A certificate that opens nothing need not be blocked', async () => {
   const { authority: caFile } = directory.paths
   const { der } = makeLeaf(makeAuthority('Other'))
   assert.match(
-    await problemOf(pairOfFile('leaf.pem', der, caFile)),
+    await problemOf(certificateIdOfFile('leaf.pem', der, caFile)),
     /^leaf\.pem: no CA in .*ca\.crt has signed it, so it opens nothing; there is nothing to block$/,
   )
   assert.match(
-    await problemOf(pairOfFile('leaf.pem', Buffer.from('0'), caFile)),
+    await problemOf(certificateIdOfFile('leaf.pem', Buffer.from('0'), caFile)),
     /^leaf\.pem: certificate-malformed, so it opens nothing; there is nothing to block$/,
   )
   assert.match(
-    await problemOf(pairOfFile('x', der, '/no/ca.pem')),
+    await problemOf(certificateIdOfFile('x', der, '/no/ca.pem')),
     /^\/no\/ca\.pem does not exist$/,
   )
 })
@@ -144,23 +144,23 @@ test('A certificate that opens nothing need not be blocked', async () => {
 test('A serial number is read as people write it', () => {
   const { certificate, keyHash } = makeAuthority('Household')
   for (const spelled of ['4F:1C:08', '4f1c08', '004F1C08', ' 4f 1c 08 ', '0:4f1c08']) {
-    assert.deepEqual(pairOfSerial(spelled, 'ca.crt', certificate.der), {
+    assert.deepEqual(certificateIdOfSerial(spelled, 'ca.crt', certificate.der), {
       issuerKeyHash: keyHash,
       serial: '4f1c08',
     })
   }
   // One with a high first bit has a zero in front in DER, which is no part of the number.
-  assert.equal(pairOfSerial('ff', 'ca.crt', certificate.der).serial, 'ff')
-  assert.equal(pairOfSerial('0', 'ca.crt', certificate.der).serial, '00')
+  assert.equal(certificateIdOfSerial('ff', 'ca.crt', certificate.der).serial, 'ff')
+  assert.equal(certificateIdOfSerial('0', 'ca.crt', certificate.der).serial, '00')
 })
 
 test('What is no serial number, or no CA, is a wrong use', async () => {
   const { certificate } = makeAuthority('Household')
   for (const text of ['', 'xyz', '4f:1g', 'f'.repeat(44)]) {
-    const read = async () => pairOfSerial(text, 'ca.crt', certificate.der)
+    const read = async () => certificateIdOfSerial(text, 'ca.crt', certificate.der)
     assert.match(await problemOf(read()), /^--serial is ".*": expected hexadecimal digits such as/)
   }
-  const read = async () => pairOfSerial('4f', 'ca.crt', Buffer.from('0'))
+  const read = async () => certificateIdOfSerial('4f', 'ca.crt', Buffer.from('0'))
   assert.match(await problemOf(read()), /^ca\.crt is not a certificate in strict DER$/)
 })
 
@@ -169,14 +169,16 @@ test('A fingerprint names a certificate that was let in, and no other', async ()
   await writeSeen(directory, [SEEN])
   const hex = createHash('sha256').update('certificate').digest('hex')
   const colons = (hex.toUpperCase().match(/../g) ?? []).join(':')
-  const { issuerKeyHash, serial } = await pairByFingerprint(directory.paths, colons)
+  const { issuerKeyHash, serial } = await certificateIdByFingerprint(directory.paths, colons)
   assert.deepEqual({ issuerKeyHash, serial }, PAIR)
   assert.match(
-    await problemOf(pairByFingerprint(directory.paths, '0'.repeat(64), { longestMilliseconds: 0 })),
+    await problemOf(
+      certificateIdByFingerprint(directory.paths, '0'.repeat(64), { longestMilliseconds: 0 }),
+    ),
     /^no certificate with this fingerprint has been let in: name it by --certificate/,
   )
   assert.match(
-    await problemOf(pairByFingerprint(directory.paths, 'abc')),
+    await problemOf(certificateIdByFingerprint(directory.paths, 'abc')),
     /^--fingerprint is "abc": expected a SHA-256 fingerprint, 64 hexadecimal digits$/,
   )
 })
@@ -227,7 +229,7 @@ test('Who came a moment ago is found once the running service has written it', a
     now: () => 0,
     sleep: () => writeSeen(directory, [SEEN]),
   })
-  const { serial } = await pairByFingerprint(paths, hex, search())
+  const { serial } = await certificateIdByFingerprint(paths, hex, search())
   assert.equal(serial, PAIR.serial)
   await writeSeen(directory, [])
   assert.equal(await findKnownName(paths, SEEN.name, true, search()), SEEN.name)

@@ -8,7 +8,7 @@ import { findReport, reportDevices } from '../../src/administration/device-repor
 import { renewAuthority } from '../../src/administration/renew-authority.ts'
 import { renewDevice } from '../../src/administration/renew-device.ts'
 import { revokeDevice } from '../../src/administration/revoke-device.ts'
-import { runningId, writeRunning } from '../../src/store/running.ts'
+import { runningId, writeRunning } from '../../src/store/service-state-files.ts'
 import { initialised, problemOf, type TestDirectory } from '../support/command.ts'
 import { makeList, NOON_SECONDS, ownAuthority, present } from '../support/service.ts'
 

@@ -7,7 +7,7 @@ import { renewAuthority } from '../../src/administration/renew-authority.ts'
 import { renewDevice } from '../../src/administration/renew-device.ts'
 import { type RevokedPart, revokeDevice } from '../../src/administration/revoke-device.ts'
 import type { RevocationReason } from '../../src/certificate/revocation-reason.ts'
-import { runningId, writeRunning } from '../../src/store/running.ts'
+import { runningId, writeRunning } from '../../src/store/service-state-files.ts'
 import type { Snapshot } from '../../src/store/snapshot.ts'
 import {
   initialised,

@@ -3,7 +3,7 @@ import { readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import { hasRotation, rotateSessionKeys } from '../../src/administration/rotate-session-keys.ts'
 import { readKeyRing, signingKey } from '../../src/session/key-ring.ts'
-import { runningId, writeRunning } from '../../src/store/running.ts'
+import { runningId, writeRunning } from '../../src/store/service-state-files.ts'
 import { initialised, problemOf, type TestDirectory } from '../support/command.ts'
 import { NOON_SECONDS, present } from '../support/service.ts'
 

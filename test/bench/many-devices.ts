@@ -95,6 +95,7 @@ export function startOnce(dataDir: string): Promise<void> {
     ...environmentFor(dataDir),
     CERTLATCH_LISTEN: '127.0.0.1:0',
     CERTLATCH_ADMIN_LISTEN: '127.0.0.1:0',
+    CERTLATCH_PAGES_LISTEN: '127.0.0.1:0',
   }
   const child = spawn(process.execPath, [MAIN, 'serve'], {
     env,

@@ -1,6 +1,6 @@
 import { verifyCertificate } from '../../src/certificate/verify.ts'
 import { DIALECTS } from '../../src/proxy/dialects.ts'
-import { createVerdictCache } from '../../src/server/verdict-cache.ts'
+import { createVerdictCache } from '../../src/server/verify/verdict-cache.ts'
 import { verifyToken } from '../../src/session/token.ts'
 import { certificateHeader, makeScene } from './scene.ts'
 

@@ -22,7 +22,7 @@ export interface Mixture {
   readonly refused: string
   /** Certificates that nobody has seen, their signature broken, from one address. */
   readonly badCertificates: string
-  /** Sixty kilobytes of headers each. */
+  /** Forty-five kilobytes of headers each. */
   readonly longHeaders: string
   readonly revocationListFile: string
 }
@@ -54,7 +54,7 @@ export async function startMixture(folder: string, scene: Scene): Promise<Mixtur
     }),
   )
   const padding = Object.fromEntries(
-    Array.from({ length: 600 }, (_, index) => [`X-Padding-${index}`, 'x'.repeat(80)]),
+    Array.from({ length: 180 }, (_, index) => [`X-Padding-${index}`, 'x'.repeat(240)]),
   )
   return {
     server: await startServer(

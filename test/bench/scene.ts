@@ -47,7 +47,7 @@ export function makeScene(): Scene {
   const read = readIssuer(authority.certificate.der)
   if (!read.ok) throw new Error(read.problem)
   const { issuer } = read
-  const deviceKey = publicKeyInfoOf(newKey())
+  const certificateKey = publicKeyInfoOf(newKey())
   const key = writeKey(randomBytes(32))
   const session = (ring: KeyRing, der?: Buffer): string => {
     const signer = signingKey(ring, now)
@@ -83,7 +83,7 @@ export function makeScene(): Scene {
         {
           ...validity,
           commonName: 'Phone of Ada',
-          publicKeyInfo: deviceKey,
+          publicKeyInfo: certificateKey,
           serial: randomBytes(16),
           uri: 'urn:example:phone-of-ada',
         },
@@ -209,5 +209,6 @@ export function settingsOf(
     CERTLATCH_PROXY: proxy,
     CERTLATCH_LISTEN: `127.0.0.1:${port}`,
     CERTLATCH_ADMIN_LISTEN: `127.0.0.1:${adminPort}`,
+    CERTLATCH_PAGES_LISTEN: '127.0.0.1:0',
   }
 }

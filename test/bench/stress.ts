@@ -106,7 +106,7 @@ const PHASES: readonly (readonly [string, Pest])[] = [
   ['nothing else', async () => async () => ''],
   ['10,000 idle connections', connections(10_000, '')],
   ['2,000 half requests', connections(2_000, 'GET /verify HTTP/1.1\r\nX-Forwarded-Method: G')],
-  ['60 kB of headers, 500/s', atRate('longHeaders', 500)],
+  ['45 kB of headers, 500/s', atRate('longHeaders', 500)],
   ['5,000 new bad certificates a second', badCertificates],
   ['new good cookies, 5,000/s', atRate('manyCookies', 5_000)],
   ['forged cookies, 5,000/s', atRate('forged', 5_000)],

@@ -9,18 +9,36 @@ import {
   writeSequence,
   writeSet,
 } from '../../src/certificate/der-writer.ts'
-import { certificateIdentity, isPrintableName } from '../../src/certificate/identity.ts'
+import {
+  certificateIdentity,
+  comparableName,
+  DEFAULT_IDENTITY,
+  type IdentityKind,
+  isPrintableName,
+} from '../../src/certificate/identity.ts'
 import { commonName, describeName, readAscii, readName } from '../../src/certificate/name.ts'
+import {
+  alternativeNames,
+  commonNameOf,
+  nameOf as derNameOf,
+  dns,
+  email,
+  forgeLeaf,
+  type LeafParts,
+  p256,
+  upn,
+  uri,
+} from '../support/forge.ts'
 import { fixture } from '../support/pki.ts'
 
-/** Whom a certificate names: SAN e-mail, else SAN URI, else the first CN. */
+/** Whom a certificate names by default: SAN e-mail, else SAN URI, else the last CN. */
 const IDENTITIES: readonly (readonly [string, string | undefined, string])[] = [
   ['leaf-san-email', 'ada@home.test', 'the e-mail address before the URI and the CN'],
   ['leaf-good', 'urn:uuid:1b4e28ba-2fa1-41d2-883f-0016d3cca427', 'the URI before the CN'],
   ['leaf-san-uris', 'urn:a', 'the first URI, whatever stands before it'],
   ['leaf-san-dns', 'Phone', 'the CN where the alternative names are hosts and addresses'],
   ['leaf-no-san', 'Phone', 'the CN where there are no alternative names'],
-  ['leaf-two-cns', 'First', 'the first CN'],
+  ['leaf-two-cns', 'Second', 'the last CN'],
   ['leaf-multi-valued', 'Phone', 'a CN that stands beside other attributes'],
   ['leaf-cn-bmp', 'Phone Ä', 'a CN as BMPString'],
   ['leaf-cn-teletex', 'Phone Ä', 'a CN as TeletexString'],
@@ -28,7 +46,7 @@ const IDENTITIES: readonly (readonly [string, string | undefined, string])[] = [
   ['leaf-no-subject', 'urn:uuid:1b4e28ba-2fa1-41d2-883f-0016d3cca427', 'the URI alone'],
   ['leaf-cn-universal', undefined, 'nobody: a CN as UniversalString is not read'],
   ['leaf-nobody', undefined, 'nobody without subject and alternative names'],
-  ['leaf-no-cn', undefined, 'nobody where the subject has no CN'],
+  ['leaf-no-cn', undefined, 'nobody where the subject has no name of a kind that counts'],
   ['leaf-cn-line-break', undefined, 'nobody where the CN has a line break'],
   ['leaf-san-line-break', undefined, 'nobody where the first e-mail address has a line break'],
   ['leaf-san-empty-email', undefined, 'nobody where the first e-mail address is empty'],
@@ -164,15 +182,16 @@ test('bytes that are not text of their type have no text, and compare as they ar
   }
 })
 
-test('the first CN that is text is the name', () => {
-  const name = readName(
-    nameOf(
-      [attribute('2.5.4.10', TAG.utf8String, 'Home')],
-      [attribute(CN, TAG.utf8String, Buffer.from([0xff]))],
-      [attribute(CN, TAG.utf8String, 'second')],
-    ),
-  )
-  assert.equal(name && commonName(name), 'second')
+test('the last CN is the name, and none if it is no text', () => {
+  const unreadable = attribute(CN, TAG.utf8String, Buffer.from([0xff]))
+  const named = (text: string) => attribute(CN, TAG.utf8String, text)
+  const nameIn = (...attributes: readonly Buffer[]) => {
+    const name = readName(nameOf(...attributes.map((one) => [one])))
+    return name && commonName(name)
+  }
+  assert.equal(nameIn(named('first'), unreadable, named('last')), 'last')
+  assert.equal(nameIn(named('first'), unreadable), undefined)
+  assert.equal(nameIn(named('first'), attribute('2.5.4.10', TAG.utf8String, 'Home')), 'first')
 })
 
 test('a name that is not spelled as one is none', () => {
@@ -215,4 +234,201 @@ test('ASCII is what is below 0x80', () => {
   assert.equal(readAscii(Buffer.from('a\0\x7f')), 'a\0\x7f')
   assert.equal(readAscii(Buffer.alloc(0)), '')
   assert.equal(readAscii(Buffer.from([0x80])), undefined)
+})
+
+// --- kinds of names -----------------------------------------------------------------------------------
+
+const authority = { key: p256(), name: commonNameOf('Home') }
+const EMAIL = '1.2.840.113549.1.9.1'
+const UID = '0.9.2342.19200300.100.1.1'
+const utf8Value = (text: string) => writeElement(TAG.utf8String, Buffer.from(text))
+
+/** A certificate with one value of every kind. */
+const FULL = {
+  subject: readableName(
+    [CN, 'Users'],
+    [CN, 'Ada Lovelace'],
+    [EMAIL, 'first@home.test'],
+    [EMAIL, 'ada.l@home.test'],
+    [UID, 'first'],
+    [UID, 'ada'],
+  ),
+  extensions: [
+    alternativeNames(
+      dns('phone.home.test'),
+      upn(utf8Value('ada@corp.test')),
+      uri('urn:ada'),
+      email('ada@home.test'),
+      email('second@home.test'),
+      dns('second.home.test'),
+      upn(utf8Value('second@corp.test')),
+      uri('urn:second'),
+    ),
+  ],
+}
+
+function readableName(...attributes: readonly (readonly [string, string])[]): Buffer {
+  return derNameOf(...attributes.map(([oid, text]) => [oid, TAG.utf8String, text] as const))
+}
+
+function identityOf(parts: LeafParts, kinds?: readonly IdentityKind[]): string | undefined {
+  const certificate = readCertificate(forgeLeaf(authority, parts))
+  assert.ok(certificate !== undefined)
+  return certificateIdentity(certificate, kinds)
+}
+
+/** Of several values the first alternative name counts, and the last in the subject. */
+const OF_EACH_KIND: Readonly<Record<IdentityKind, string>> = {
+  email: 'ada@home.test',
+  uri: 'urn:ada',
+  cn: 'Ada Lovelace',
+  upn: 'ada@corp.test',
+  dns: 'phone.home.test',
+  'subject-email': 'ada.l@home.test',
+  uid: 'ada',
+}
+
+test('each kind alone names the holder, and in any order the first that is there', () => {
+  for (const kind of DEFAULT_IDENTITY) assert.equal(identityOf(FULL, [kind]), OF_EACH_KIND[kind])
+  fc.assert(
+    fc.property(fc.shuffledSubarray([...DEFAULT_IDENTITY], { minLength: 1 }), (kinds) => {
+      const [first = 'cn'] = kinds
+      assert.equal(identityOf(FULL, kinds), OF_EACH_KIND[first])
+    }),
+  )
+})
+
+/** What a certificate has, and whom it then names by default. */
+const BY_DEFAULT: readonly (readonly [string, LeafParts, string | undefined])[] = [
+  ['everything', FULL, 'ada@home.test'],
+  [
+    'a host name alone',
+    { subject: derNameOf(), extensions: [alternativeNames(dns('phone'))] },
+    'phone',
+  ],
+  [
+    'a host name and an organisation (mkcert -client)',
+    { subject: readableName(['2.5.4.10', 'mkcert']), extensions: [alternativeNames(dns('phone'))] },
+    'phone',
+  ],
+  [
+    'a user principal name and a host name (Active Directory)',
+    { subject: derNameOf(), extensions: [alternativeNames(dns('pc'), upn(utf8Value('ada@corp')))] },
+    'ada@corp',
+  ],
+  [
+    'an e-mail address in the subject',
+    { subject: readableName([EMAIL, 'a@home.test']) },
+    'a@home.test',
+  ],
+  [
+    'the same as IA5String',
+    { subject: derNameOf([EMAIL, TAG.ia5String, 'a@home.test']) },
+    'a@home.test',
+  ],
+  ['a UID', { subject: readableName([UID, 'ada']) }, 'ada'],
+  ['a UID of digits', { subject: derNameOf([UID, TAG.numericString, '1815']) }, '1815'],
+  [
+    'several CNs, as Active Directory has them',
+    { subject: readableName(['0.9.2342.19200300.100.1.25', 'test'], [CN, 'Users'], [CN, 'Ada']) },
+    'Ada',
+  ],
+  ['an organisation alone', { subject: readableName(['2.5.4.10', 'Home']) }, undefined],
+  // What cannot be read safely refuses, and the next kind's turn does not come.
+  [
+    'a last CN that is no text',
+    { subject: derNameOf([CN, TAG.utf8String, 'Users'], [CN, TAG.utf8String, Buffer.of(0xff)]) },
+    undefined,
+  ],
+  [
+    'a CN with white space around it',
+    { subject: readableName([CN, ' Ada'], [UID, 'ada']) },
+    undefined,
+  ],
+  ['an empty CN', { subject: readableName([CN, ''], [UID, 'ada']) }, undefined],
+  [
+    'a user principal name of another type of text',
+    {
+      subject: readableName([UID, 'ada']),
+      extensions: [alternativeNames(upn(writeElement(TAG.ia5String, Buffer.from('a'))), dns('pc'))],
+    },
+    undefined,
+  ],
+  [
+    'a user principal name that is no UTF-8',
+    {
+      subject: derNameOf(),
+      extensions: [alternativeNames(upn(writeElement(TAG.utf8String, Buffer.of(0xff))), dns('pc'))],
+    },
+    undefined,
+  ],
+  [
+    'a user principal name with something behind it',
+    {
+      subject: derNameOf(),
+      extensions: [alternativeNames(upn(utf8Value('ada'), utf8Value('root')), dns('pc'))],
+    },
+    undefined,
+  ],
+  [
+    'another OtherName beside a host name',
+    {
+      subject: derNameOf(),
+      extensions: [
+        alternativeNames(
+          writeElement(0xa0, writeObjectIdentifier('1.2.3'), writeElement(0xa0, NULL)),
+          writeElement(0xa0, Buffer.of(0x30)),
+          writeElement(0xa0, NULL),
+          dns('pc'),
+        ),
+      ],
+    },
+    'pc',
+  ],
+  [
+    'a user principal name without a value',
+    {
+      subject: derNameOf(),
+      extensions: [
+        alternativeNames(
+          writeElement(0xa0, writeObjectIdentifier('1.3.6.1.4.1.311.20.2.3')),
+          dns('pc'),
+        ),
+      ],
+    },
+    undefined,
+  ],
+]
+
+for (const [what, parts, expected] of BY_DEFAULT) {
+  test(`a certificate with ${what} names ${expected ?? 'nobody'}`, () => {
+    assert.equal(identityOf(parts), expected)
+  })
+}
+
+test('names are the same name however they are composed, and whatever the case of A to Z', () => {
+  for (const [one, other] of [
+    ['Ada@Home.Test', 'ada@home.test'],
+    ['J\u00fcrgen', 'Ju\u0308rgen'],
+    ['J\u00dcRGEN'.normalize('NFD'), 'j\u00dcrgen'],
+    ['\u212a', 'k'],
+  ] as const) {
+    assert.equal(comparableName(one), comparableName(other))
+  }
+  for (const [one, other] of [
+    ['\u00dc', '\u00fc'],
+    ['Ada', 'Ada '],
+    ['stra\u00dfe', 'strasse'],
+    ['\u0131', 'i'],
+    ['\u0430da', 'ada'],
+  ] as const) {
+    assert.notEqual(comparableName(one), comparableName(other))
+  }
+  fc.assert(
+    fc.property(fc.string({ unit: 'grapheme' }), (text) => {
+      const name = comparableName(text)
+      assert.equal(comparableName(name), name)
+      assert.equal(comparableName(text.normalize('NFD')), name)
+    }),
+  )
 })

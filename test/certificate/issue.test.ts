@@ -31,8 +31,8 @@ const KEYS: Readonly<Record<string, KeyObject>> = {
   Ed25519: generateKeyPairSync('ed25519').privateKey,
   RSA: generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey,
 }
-const deviceKey = generateKeyPairSync('ec', { namedCurve: 'prime256v1' }).privateKey
-const p256 = KEYS['P-256'] ?? deviceKey
+const certificateKey = generateKeyPairSync('ec', { namedCurve: 'prime256v1' }).privateKey
+const p256 = KEYS['P-256'] ?? certificateKey
 
 /** Bytes that stand for random ones. */
 const serialBytes = (first: number): Uint8Array => Uint8Array.from({ length: 16 }, () => first)
@@ -54,7 +54,7 @@ const leafOf = (
   authority: SigningAuthority,
   serial: Uint8Array,
   commonName = "Ada's phone 📱",
-  key = deviceKey,
+  key = certificateKey,
 ): Buffer =>
   issueCertificate(
     { ...VALIDITY, commonName, publicKeyInfo: publicKeyInfoOf(key), serial, uri: URI },
@@ -114,7 +114,7 @@ test('Node reads in an issued certificate what was asked for', () => {
   assert.equal(leaf.ca, false)
   assert.equal(Date.parse(leaf.validFrom) / 1000, VALIDITY.notBefore)
   assert.equal(Date.parse(leaf.validTo) / 1000, VALIDITY.notAfter)
-  assert.ok(leaf.publicKey.equals(createPublicKey(deviceKey)))
+  assert.ok(leaf.publicKey.equals(createPublicKey(certificateKey)))
   assert.deepEqual(new X509Certificate(authority.certificate.der).keyUsage, ['1.3.6.1.5.5.7.3.2'])
 })
 

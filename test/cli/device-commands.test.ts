@@ -4,8 +4,8 @@ import { chmod, mkdir, readdir, readFile, utimes, writeFile } from 'node:fs/prom
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { writePem } from '../../src/certificate/pem.ts'
-import { readRunning, runningId, writeRunning } from '../../src/store/running.ts'
-import type { RunningState } from '../../src/store/running-state.ts'
+import type { RunningState } from '../../src/store/service-state.ts'
+import { readRunning, runningId, writeRunning } from '../../src/store/service-state-files.ts'
 import {
   type CommandOutcome,
   certlatch,
@@ -50,9 +50,9 @@ test('On standard output there is the package alone; words and password are besi
   const { exitCode, stdout, stderr } = await call(directory, argv)
   assert.equal(exitCode, 0, stderr)
   assert.ok(new X509Certificate(stdout).checkPrivateKey(createPrivateKey(stdout)))
-  assert.equal(stderr, 'certlatch: "Phone" may enter until 2027-12-26\n')
+  assert.equal(stderr, 'certlatch: "Phone" may enter until 2029-11-23\n')
   const packed = await call(directory, ['device', 'add', 'Tablet', '--owner', 'Ada', '--out', '-'])
-  assert.match(packed.stderr, /"Tablet" may enter until 2027-12-26 as Ada\ncertlatch: password: /)
+  assert.match(packed.stderr, /"Tablet" may enter until 2029-11-23 as Ada\ncertlatch: password: /)
 })
 
 test('A certificate that exists is entered, in words or as JSON', async () => {
@@ -202,6 +202,30 @@ test('In a container that has only its volumes to write to, the package goes int
     await chmod(folder, 0o755)
   }
   assert.ok((await readFile(directory.paths.authority)).length > 0)
+})
+
+test('How a package is fetched from a container goes by what runs that', async () => {
+  const directory = await initialised()
+  const { packages } = directory
+  const out = (name: string, settings: Readonly<Record<string, string>>) =>
+    call(directory, ['device', 'add', name, '--out', packages], settings)
+  const compose = { CERTLATCH_COMPOSE_SERVICE: 'gate', container: 'docker' }
+  assert.match((await out('One', compose)).stdout, /^docker compose cp gate:\S+ \.$/m)
+  for (const container of ['docker', 'podman']) {
+    const { stdout } = await out(`In ${container}`, { container })
+    assert.match(
+      stdout,
+      new RegExp(`^${container} cp (?:CONTAINER|[0-9a-f]{12}):\\S+\\.p12 \\.$`, 'm'),
+    )
+    assert.match(
+      stdout,
+      new RegExp(`^${container} exec (?:CONTAINER|[0-9a-f]{12}) rm \\S+\\.p12$`, 'm'),
+    )
+  }
+  for (const settings of [{}, { container: 'lxc' }]) {
+    const { stdout } = await out(`Plain ${Object.keys(settings)}`, settings)
+    assert.doesNotMatch(stdout, /docker| cp | exec /)
+  }
 })
 
 test('A broken entry keeps nothing from being done that does not need it', async () => {

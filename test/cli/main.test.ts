@@ -45,6 +45,7 @@ const onFreePorts = (name: string): NodeJS.ProcessEnv => ({
   CERTLATCH_DATA_DIR: join(folder, name),
   CERTLATCH_LISTEN: '127.0.0.1:0',
   CERTLATCH_ADMIN_LISTEN: '127.0.0.1:0',
+  CERTLATCH_PAGES_LISTEN: '127.0.0.1:0',
 })
 
 describe('certlatch serve', () => {

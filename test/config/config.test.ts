@@ -35,6 +35,7 @@ test('without any setting, certlatch serves one Traefik on this machine with its
     crlFile: 'data/public/ca.crl',
     crlFileNamed: false,
     staleCrl: 'deny',
+    identity: ['email', 'uri', 'cn', 'upn', 'dns', 'subject-email', 'uid'],
     sessionKeysFile: 'data/private/session.keys',
     sessionKeysFileNamed: false,
     dialect: DIALECTS.traefik,
@@ -88,6 +89,8 @@ const GOOD: readonly (readonly [SettingName, string, Partial<Config>])[] = [
     { externalCa: false, crlFile: 'ca.crl', crlFileNamed: true, caFile: 'data/public/ca.crt' },
   ],
   ['CERTLATCH_CRL_STALE', 'allow', { staleCrl: 'allow' }],
+  ['CERTLATCH_IDENTITY', 'cn', { identity: ['cn'] }],
+  ['CERTLATCH_IDENTITY', 'upn, subject-email dns', { identity: ['upn', 'subject-email', 'dns'] }],
   [
     'CERTLATCH_SESSION_KEYS_FILE',
     '/run/keys',
@@ -155,6 +158,8 @@ describe('a good value', () => {
 const ADDRESS =
   'expected an IP address and a port such as 127.0.0.1:9180, 0.0.0.0:9180 or [::1]:9180'
 const DURATION = 'expected a duration such as 90s, 15m or 1h'
+const IDENTITY =
+  'expected one or more of email, uri, cn, upn, dns, subject-email, uid, with commas between them'
 const PATH = 'expected a path without control characters and without white space around it'
 const COMMAND =
   'expected a JSON array of a program and its arguments, such as ["/usr/bin/touch", "/run/revoked"]'
@@ -203,6 +208,10 @@ const BAD: readonly (readonly [SettingName, string, string])[] = [
   ['CERTLATCH_SESSION_KEYS_FILE', '\t', PATH],
   ['CERTLATCH_POLICY_FILE', ' rules.yaml', PATH],
   ['CERTLATCH_CRL_STALE', 'ignore', 'expected deny or allow'],
+  ['CERTLATCH_IDENTITY', 'cn,name', IDENTITY],
+  ['CERTLATCH_IDENTITY', 'cn,cn', IDENTITY],
+  ['CERTLATCH_IDENTITY', 'CN', IDENTITY],
+  ['CERTLATCH_IDENTITY', ' , ', IDENTITY],
   ['CERTLATCH_PROXY', 'envoy', 'expected traefik, caddy, haproxy or nginx'],
   ['CERTLATCH_PROXY', 'Traefik', 'expected traefik, caddy, haproxy or nginx'],
   ['CERTLATCH_PROXY', '__proto__', 'expected traefik, caddy, haproxy or nginx'],
@@ -321,6 +330,7 @@ test('an empty value is a problem for every setting', () => {
     'CERTLATCH_CRL_STALE is empty: remove it or give it deny or allow',
     'CERTLATCH_DATA_DIR is empty: remove it or give it a path',
     'CERTLATCH_DENIAL is empty: remove it or give it 403 or adaptive',
+    'CERTLATCH_IDENTITY is empty: remove it or give it one or more of email, uri, cn, upn, dns, subject-email, uid, with commas between them',
     'CERTLATCH_LISTEN is empty: remove it or give it an IP address and a port such as 127.0.0.1:9180, 0.0.0.0:9180 or [::1]:9180',
     'CERTLATCH_LOG_CLIENT is empty: remove it or give it full, shortened or none',
     'CERTLATCH_LOG_FORMAT is empty: remove it or give it json or text',

@@ -33,6 +33,7 @@ export async function startCertlatch(dataDir: string, dialect: DialectName) {
     CERTLATCH_PROXY_SECRET: PROXY_SECRET,
     CERTLATCH_LISTEN: '127.0.0.1:0',
     CERTLATCH_ADMIN_LISTEN: '127.0.0.1:0',
+    CERTLATCH_PAGES_LISTEN: '127.0.0.1:0',
   }
   const child = spawn(process.execPath, [CERTLATCH, 'serve'], {
     env: environment,
@@ -41,7 +42,7 @@ export async function startCertlatch(dataDir: string, dialect: DialectName) {
   process.once('exit', () => child.kill())
   const lines: string[] = []
   let partial = ''
-  const ready = new Promise<{ listen: string }>((resolve, reject) => {
+  const ready = new Promise<{ listen: string; pages: string }>((resolve, reject) => {
     child.stdout.on('data', (chunk: Buffer) => {
       partial += chunk.toString('utf8')
       const whole = partial.split('\n')
@@ -54,9 +55,10 @@ export async function startCertlatch(dataDir: string, dialect: DialectName) {
     })
     child.once('exit', (code) => reject(new Error(`certlatch ended with code ${code}`)))
   })
-  const { listen } = await ready
+  const { listen, pages } = await ready
   return {
-    port: Number(listen.slice(listen.lastIndexOf(':') + 1)),
+    port: portOf(listen),
+    pagesPort: portOf(pages),
     /** Runs another command of certlatch on the same directory. */
     command: (...args: readonly string[]) => runCommand(environment, ...args),
     /** Waits until certlatch has taken this many certificates into its registry. */
@@ -70,6 +72,8 @@ export async function startCertlatch(dataDir: string, dialect: DialectName) {
     },
   }
 }
+
+const portOf = (address: string): number => Number(address.slice(address.lastIndexOf(':') + 1))
 
 const TRIES = 100
 const PAUSE_MILLISECONDS = 50

@@ -27,6 +27,7 @@ export interface FrontSetting {
   readonly server: ServerCertificate
   readonly authorityFile: string
   readonly certlatchPort: number
+  readonly pagesPort: number
   readonly applicationPort: number
 }
 
@@ -67,9 +68,9 @@ const STAND_IN: FrontPlan = {
   description:
     'a small TLS front of this repository, for trying only (no Caddy, Traefik or nginx is on the PATH, or it was asked for)',
   dialect: 'caddy',
-  async start({ server, authorityFile, certlatchPort, applicationPort }) {
+  async start({ server, authorityFile, ...ports }) {
     const authority = await readFile(authorityFile, 'utf8')
-    const front = createTlsFront({ server, authority, certlatchPort, applicationPort })
+    const front = createTlsFront({ server, authority, ...ports })
     front.listen(0, '127.0.0.1')
     await once(front, 'listening')
     return {
@@ -95,6 +96,7 @@ const proxyFront = (kind: ProxyKind): FrontPlan => ({
       port,
       sparePort: await freePort(),
       certlatchPort: setting.certlatchPort,
+      pagesPort: setting.pagesPort,
       applicationPort: setting.applicationPort,
       pki: (await writeServerFiles(folder, setting)) as Places['pki'],
       user: userInfo().username,

@@ -2,6 +2,7 @@ import { type IncomingMessage, request, type ServerResponse } from 'node:http'
 import { createServer, type Server } from 'node:https'
 import { connect, type Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
+import { PAGES_PREFIX } from '../../src/policy/page-policy.ts'
 import { PROXY_SECRET } from '../e2e/support/certlatch.ts'
 import type { ServerCertificate } from '../support/server-certificate.ts'
 
@@ -11,6 +12,7 @@ export interface FrontOptions {
   /** The CA whose certificates browsers shall offer, PEM. */
   readonly authority: string
   readonly certlatchPort: number
+  readonly pagesPort: number
   readonly applicationPort: number
 }
 
@@ -27,6 +29,10 @@ export function createTlsFront(options: FrontOptions): Server {
     rejectUnauthorized: false,
   })
   server.on('request', (req: IncomingMessage, res: ServerResponse) => {
+    if (req.url?.startsWith(PAGES_PREFIX)) {
+      visit(options, req, res)
+      return
+    }
     ask(options, req, (answer) => {
       if (answer.statusCode === 200) forward(options, req, res, answer)
       else {
@@ -50,7 +56,6 @@ function ask(
   onAnswer: (answer: IncomingMessage) => void,
 ): void {
   const { headers } = req
-  const certificate = (req.socket as TLSSocket).getPeerX509Certificate?.()
   const question = request({
     host: '127.0.0.1',
     port: certlatchPort,
@@ -58,18 +63,47 @@ function ask(
     headers: {
       ...pick(headers, ['cookie', 'origin', 'accept', 'sec-fetch-site', 'sec-fetch-mode']),
       ...pick(headers, ['sec-websocket-key']),
-      'Client-Cert': `:${certificate?.raw.toString('base64') ?? ''}:`,
-      'X-Certlatch-Proxy-Secret': PROXY_SECRET,
+      ...toldByProxy(req),
       'X-Forwarded-Method': req.method ?? '',
-      'X-Forwarded-Proto': 'https',
-      'X-Forwarded-Host': headers.host ?? '',
       'X-Forwarded-Uri': req.url ?? '',
-      'X-Forwarded-For': req.socket.remoteAddress ?? '',
     },
   })
   question.on('response', onAnswer)
   question.on('error', () => req.socket.destroy())
   question.end()
+}
+
+function toldByProxy(req: IncomingMessage) {
+  const certificate = (req.socket as TLSSocket).getPeerX509Certificate?.()
+  return {
+    'Client-Cert': `:${certificate?.raw.toString('base64') ?? ''}:`,
+    'X-Certlatch-Proxy-Secret': PROXY_SECRET,
+    'X-Forwarded-Proto': 'https',
+    'X-Forwarded-Host': req.headers.host ?? '',
+    'X-Forwarded-For': req.socket.remoteAddress ?? '',
+  }
+}
+
+const OF_A_VISIT = [
+  ...['cookie', 'origin', 'accept', 'accept-language', 'user-agent', 'content-type'],
+  ...['content-length', 'sec-fetch-site', 'sec-fetch-mode', 'sec-fetch-dest'],
+] as const
+
+/** Hands on what is for certlatch's own pages, which it judges itself. */
+function visit({ pagesPort }: FrontOptions, req: IncomingMessage, res: ServerResponse): void {
+  const onward = request({
+    host: '127.0.0.1',
+    port: pagesPort,
+    method: req.method ?? 'GET',
+    path: req.url ?? '/',
+    headers: { ...pick(req.headers, OF_A_VISIT), ...toldByProxy(req) },
+  })
+  onward.on('response', (page) => {
+    res.writeHead(page.statusCode ?? 502, page.headers)
+    page.pipe(res)
+  })
+  onward.on('error', () => res.destroy())
+  req.pipe(onward)
 }
 
 function pick(headers: IncomingMessage['headers'], names: readonly string[]) {

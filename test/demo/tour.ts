@@ -118,6 +118,7 @@ async function tour(
     server,
     authorityFile: join(dataDir, 'public', 'ca.crt'),
     certlatchPort: certlatch.port,
+    pagesPort: certlatch.pagesPort,
     applicationPort: application.port,
   })
   closers.push(running.close)

@@ -5,7 +5,7 @@ import { CHECKS } from '../../src/doctor/checks.ts'
 import type { Facts, Here, ServiceStatus } from '../../src/doctor/facts.ts'
 import type { Observation, Probe, RequestProbe } from '../../src/doctor/probe.ts'
 import { createPolicy } from '../../src/policy/policy.ts'
-import type { RunningService } from '../../src/store/running.ts'
+import type { RunningService } from '../../src/store/service-state-files.ts'
 import {
   answer,
   askedOf,
@@ -26,7 +26,7 @@ const serviceOf = (changes: Partial<ServiceStatus>): Partial<Here> => ({
 })
 
 const replica = (state: Partial<RunningService['state']>, isFresh = true): RunningService => ({
-  ...{ id: '1', ageSeconds: 1, isFresh, version: '1' },
+  ...{ id: '1', ageSeconds: 1, isFresh, hasEnded: false, version: '1' },
   state: {
     ...{ schemaVersion: 1, listen: 'l', host: 'h', version: '1.0.0', startedAt: 0 },
     ...{ stoppedAt: undefined, crlNumber: '1', blocksNumber: 0, keySet: 'k', lastSeen: [] },

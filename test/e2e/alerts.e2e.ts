@@ -352,6 +352,20 @@ const CASES: readonly Case[] = [
     ],
   },
   {
+    alert: 'CertlatchWrongProxy',
+    when: 'another proxy than the configured one asks',
+    series: { [denied('proxy-mismatch')]: '0 0 0 1 1' },
+    minute: 4,
+    fires: [{ labels: {}, summary: 'another proxy asks certlatch than CERTLATCH_PROXY names' }],
+  },
+  {
+    alert: 'CertlatchWrongProxy',
+    when: 'only strangers are refused',
+    series: { [denied('proxy-mismatch')]: constant(0), [denied('nothing-shown')]: '0+9x9' },
+    minute: 8,
+    fires: [],
+  },
+  {
     alert: 'CertlatchPortReached',
     when: 'all that is refused came through the proxy',
     series: { [denied('untrusted-proxy')]: constant(0), [denied('nothing-shown')]: '0+9x9' },

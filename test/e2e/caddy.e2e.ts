@@ -1,21 +1,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { CADDY } from './support/proxies.ts'
-import {
-  type Mutation,
-  OF_A_FORGOTTEN_PROXY,
-  testForgottenProxy,
-  testProxy,
-  type Unshown,
-  withGate,
-  without,
-} from './support/run.ts'
+import { type Mutation, testProxy, type Unshown, withGate, without } from './support/run.ts'
 import { pause } from './support/tools.ts'
 
 const FILE = 'Caddyfile'
 const OPENS = 'a good certificate opens'
 const NOT_OPEN = /opens: expected 200, got/
 const LEAKS = 'certificate, secret and session stay out'
+const HANDED_ON = 'a certificate header of a client is not handed'
+const NAMED = 'certlatch is told which proxy asks'
 const IDENTITY = 'the application learns who it is, whatever'
 
 const MUTATIONS: readonly Mutation[] = [
@@ -55,9 +49,50 @@ const MUTATIONS: readonly Mutation[] = [
     because: NOT_OPEN,
   },
   {
-    ...without(FILE, 'header_up Client-Cert :{http.request.tls.client.certificate_der_base64}:'),
-    shows: 'a good certificate in a header of any proxy',
-    because: /refused: expected 403, got 200/,
+    file: FILE,
+    text: 'request_header -Client-Cert\n',
+    becomes: '# request_header -Client-Cert\n',
+    shows: HANDED_ON,
+    because: /no certificate for the application/,
+  },
+  {
+    ...without(FILE, 'request_header -Client-Cert-Chain'),
+    shows: HANDED_ON,
+    because: /no certificate for the application/,
+  },
+  {
+    file: FILE,
+    text: 'request_header -X-Forwarded-Tls-Client-Cert\n',
+    becomes: '# request_header -X-Forwarded-Tls-Client-Cert\n',
+    shows: HANDED_ON,
+    because: NOT_OPEN,
+  },
+  {
+    ...without(FILE, 'request_header -X-Forwarded-Tls-Client-Cert-Info'),
+    shows: HANDED_ON,
+    because: /no certificate for the application/,
+  },
+  {
+    ...without(FILE, 'request_header -X-SSL-Client-Cert'),
+    shows: HANDED_ON,
+    because: NOT_OPEN,
+  },
+  {
+    ...without(FILE, 'request_header -X-Certlatch-*'),
+    shows: NAMED,
+    because: /no name of the proxy for the application/,
+  },
+  {
+    ...without(FILE, 'header_up X-Certlatch-Proxy caddy'),
+    shows: NAMED,
+    because: /the name of the proxy/,
+  },
+  {
+    file: FILE,
+    text: 'header_up X-Certlatch-Proxy caddy',
+    becomes: 'header_up X-Certlatch-Proxy caddy\n\t\t\theader_up -X-Certlatch-*',
+    shows: NAMED,
+    because: /opens|the name of the proxy/,
   },
   {
     file: FILE,
@@ -96,11 +131,6 @@ const MUTATIONS: readonly Mutation[] = [
     because: /set once, not 0/,
   },
   {
-    ...without(FILE, 'header_up -Client-Cert*\n\t\t\t# The application'),
-    shows: 'a certificate header of a client is not handed',
-    because: /no certificate for the application/,
-  },
-  {
     ...without(FILE, 'header_up Cookie "(^|;)'),
     shows: LEAKS,
     because: /nothing leaks[\s\S]*Cookie/i,
@@ -126,13 +156,14 @@ const MUTATIONS: readonly Mutation[] = [
     because: /rescue\.js: expected 200, got 403/,
   },
   {
-    ...without(FILE, 'header_up -Client-Cert*\n\t\t\theader_up -X-Certlatch-*'),
-    becomes: '',
+    file: FILE,
+    text: 'request_header -Client-Cert\n',
+    becomes: '# request_header -Client-Cert\n',
     shows: 'a page is asked for without',
     because: /no certificate goes with it/,
   },
   {
-    ...without(FILE, 'header_up -X-Certlatch-*'),
+    ...without(FILE, 'request_header -X-Certlatch-*'),
     shows: 'a page is asked for without',
     because: /no mark goes with it/,
   },
@@ -145,10 +176,7 @@ const MUTATIONS: readonly Mutation[] = [
 
 const STRUCTURE = 'What stands in it is shown.'
 
-const FORGOTTEN = 'header_up -X-Forwarded-Tls-Client-Cert'
-
 const UNSHOWN: readonly Unshown[] = [
-  { file: FILE, text: FORGOTTEN, reason: OF_A_FORGOTTEN_PROXY },
   { file: FILE, text: '@pages {', reason: STRUCTURE },
   { file: FILE, text: 'reverse_proxy @pages 127.0.0.1:9180 {', reason: STRUCTURE },
   { file: FILE, text: 'servers {', reason: STRUCTURE },
@@ -160,11 +188,6 @@ const UNSHOWN: readonly Unshown[] = [
     reason: 'Two reverse_proxy stand in the order written anyway; any directive added may not.',
   },
   { file: FILE, text: 'reverse_proxy 127.0.0.1:9180 {', reason: STRUCTURE },
-  {
-    file: FILE,
-    text: 'header_up -Client-Cert-Chain',
-    reason: 'certlatch reads the leaf alone; RFC 9440 wants what a client sends removed.',
-  },
   {
     file: FILE,
     text: 'header_up -Connection\n\t\t\theader_up -Upgrade',
@@ -189,7 +212,6 @@ const UNSHOWN: readonly Unshown[] = [
 ]
 
 const world = testProxy(CADDY, MUTATIONS, UNSHOWN)
-testForgottenProxy(CADDY, FILE, FORGOTTEN)
 
 test('stream_timeout ends a WebSocket that is busy', async () => {
   const shorter = { file: FILE, text: 'stream_timeout 12h', becomes: 'stream_timeout 2s' }

@@ -144,8 +144,9 @@ certificatesResolvers:
     assert.deepEqual(caddy, ['gate 10.157.90.2', 'home 10.157.91.2'])
     assert.match(compose, /^ {6}CERTLATCH_ADMIN_LISTEN: 10\.157\.93\.3:9181$/m)
     assert.match(compose, /^ {6}CERTLATCH_TRUSTED_PROXIES: 10\.157\.90\.2$/m)
-    const configuration = 'deploy/compose/homeassistant/configuration.yaml'
-    assert.deepEqual(await addressesIn(configuration), ['10.157.91.2'])
+    const homeAssistant = 'deploy/compose/homeassistant'
+    assert.deepEqual(await addressesIn(`${homeAssistant}/http.yaml`), ['10.157.91.2'])
+    assert.match(await read(`${homeAssistant}/start.sh`), /^proxy=10\.157\.91\.2$/m)
     assert.deepEqual(await addressesIn('deploy/traefik/compose/dynamic/certlatch.yml'), [
       '10.157.90.3',
       '10.157.91.3',

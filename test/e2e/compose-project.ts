@@ -1,12 +1,12 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
-import { cp, mkdir, mkdtemp, readFile, realpath, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { processEnvironment } from '../../src/config/load.ts'
 import { makeServerCertificate } from '../support/server-certificate.ts'
 import { HOST } from './support/client.ts'
-import { START } from './support/home-assistant.ts'
+import { homeAssistantRoot, pythonOf } from './support/home-assistant.ts'
 import type { ServerFiles } from './support/home-assistant-household.ts'
 import type { Credential } from './support/pki.ts'
 import { toolsFolder } from './support/tools.ts'
@@ -62,6 +62,8 @@ export interface Project {
   readonly runInImage: (network: string, module: string) => Promise<string>
   /** As the README has it, in the container of the service. */
   readonly addDevice: (name: string) => Promise<Credential>
+  /** Puts another release of Home Assistant under the name of its image, as a pull does. */
+  readonly pullHomeAssistant: (release: string) => Promise<void>
   /** The id of a service's container. */
   readonly container: (service: string) => Promise<string>
   readonly serverCertificate: string
@@ -76,8 +78,8 @@ export interface ProjectOptions {
   readonly shape?: Shape
   /** The server's certificate, for a browser; without it, one that is signed by itself. */
   readonly server?: ServerFiles
-  /** Home Assistant itself, as `tools.sh` has installed it, in the place of a stand-in. */
-  readonly realHomeAssistant?: boolean
+  /** A release of Home Assistant itself, as `tools.sh` has installed it, in the place of a stand-in. */
+  readonly homeAssistant?: string
 }
 
 /** Makes what the run needs and a project that is not started yet. */
@@ -88,7 +90,7 @@ export async function prepareProject(options: ProjectOptions = {}): Promise<Proj
     await endEngine()
   }
   try {
-    await makeTools(options.realHomeAssistant === true ? ['--home-assistant'] : [])
+    await makeTools(options.homeAssistant === undefined ? [] : ['--home-assistant'])
     return await prepareIn(folder, options, clear)
   } catch (error) {
     await clear()
@@ -98,10 +100,10 @@ export async function prepareProject(options: ProjectOptions = {}): Promise<Proj
 
 async function prepareIn(
   folder: string,
-  { shape = 'compose', server, realHomeAssistant = false }: ProjectOptions,
+  { shape = 'compose', server, homeAssistant }: ProjectOptions,
   clear: () => Promise<void>,
 ): Promise<Project> {
-  const mounts = realHomeAssistant ? await mountsOfHomeAssistant() : ''
+  const mounts = homeAssistant === undefined ? '' : MOUNTS_OF_HOME_ASSISTANT
   const { certificate } = await writeFilledIn(folder, shape, server, mounts)
   const [program, ...first] = await composeCommand()
   const filesOf = (...paths: readonly string[]): readonly string[] => [
@@ -123,8 +125,8 @@ async function prepareIn(
   }
   // What a run that was killed has left.
   await remove()
-  if (realHomeAssistant) await makeRealHomeAssistantImage(folder)
-  else await makeStandInImage(folder)
+  if (homeAssistant === undefined) await makeStandInImage(folder)
+  else await makeRealHomeAssistantImage(folder, homeAssistant)
   const runInImage = (network: string, module: string) =>
     succeed(
       ...(['docker', 'run', '--rm', '--network', network] as const),
@@ -143,6 +145,7 @@ async function prepareIn(
       const pem = await compose('exec', '-T', 'certlatch', ...add)
       return { certificate: pem.slice(pem.indexOf('-----BEGIN CERTIFICATE')), key: pem }
     },
+    pullHomeAssistant: (release) => makeRealHomeAssistantImage(folder, release),
     container: async (service) => (await compose('ps', '--quiet', service)).trim(),
     serverCertificate: certificate,
     homeAssistantConfig: join(folder, 'home-assistant'),
@@ -266,7 +269,7 @@ function replaceLine(text: string, line: string, replacement: string): string {
   return text.replace(line, replacement)
 }
 
-const STAND_IN_DOCKERFILE = `FROM node:24-bookworm-slim
+const STAND_IN_DOCKERFILE = `FROM node:26-trixie-slim
 LABEL certlatch.made-here=true
 COPY . /stand-in
 RUN ln -s /stand-in/init /init && ln -s /stand-in/curl /usr/local/bin/curl
@@ -282,34 +285,27 @@ async function refuseForeignImage(): Promise<void> {
   }
 }
 
-const PYTHON = join(toolsFolder(), 'homeassistant')
-
 /**
- * Home Assistant and its Python are too large to be copied into an image for each run. Without a name
- * server none of its integrations goes out.
+ * Home Assistant is too large to be copied into an image for each run. Without a name server none of
+ * its integrations goes out.
  */
-async function mountsOfHomeAssistant(): Promise<string> {
-  const interpreter = dirname(dirname(await realpath(join(PYTHON, 'bin', 'python'))))
-  const volumes = [PYTHON, interpreter].map((folder) => `"${folder}:${folder}:ro"`)
-  return `  homeassistant:
+const MOUNTS_OF_HOME_ASSISTANT = `  homeassistant:
     dns: 127.0.0.1
-    volumes: [${volumes.join(', ')}]
+    volumes: ["${join(homeAssistantRoot(), 'ha')}:/ha:ro"]
 `
-}
 
 /** Home Assistant itself under the name of its image, started as that one starts it. */
-async function makeRealHomeAssistantImage(folder: string): Promise<void> {
+async function makeRealHomeAssistantImage(folder: string, release: string): Promise<void> {
   await refuseForeignImage()
-  const context = join(folder, 'home-assistant-image')
+  const context = join(folder, `home-assistant-${release}`)
   await mkdir(context)
-  await writeFile(join(context, 'start.py'), START)
-  const python = join(PYTHON, 'bin', 'python')
-  const init = `#!/bin/sh\nexec '${python}' /start.py -c /config --skip-pip\n`
+  const python = pythonOf(release)
+  const init = `#!/bin/sh\nexec ${python} -m homeassistant -c /config --skip-pip\n`
   await writeFile(join(context, 'init'), init, { mode: 0o755 })
-  const dockerfile = `FROM certlatch-e2e/python-base:12
+  const dockerfile = `FROM certlatch-e2e/home-assistant-base
 LABEL certlatch.made-here=true
-ENV LANG=C.UTF-8
-COPY init start.py /
+ENV LANG=C.UTF-8 PATH=${dirname(python)}:/usr/sbin:/usr/bin:/sbin:/bin
+COPY init /
 ENTRYPOINT ["/init"]
 `
   await writeFile(join(context, 'Dockerfile'), dockerfile)

@@ -10,11 +10,11 @@ set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 tools=${CERTLATCH_E2E_TOOLS:-$here/.tools}
-compose_version=v2.32.4
-node_image=node:24-bookworm-slim
+compose_version=v5.6.0
+node_image=node:26-trixie-slim
 traefik_image=traefik:v3.7
 caddy_image=caddy:2.11
-prometheus_image=prom/prometheus:v3.5.0
+prometheus_image=prom/prometheus:v3.13.5
 
 say() { echo "compose-tools: $*" >&2; }
 fail() { say "$@"; exit 1; }
@@ -63,10 +63,10 @@ build_compose() {
   has go || fail 'neither docker compose nor go (to build it) is on the PATH'
   say "building docker compose $compose_version"
   local module
-  module=$(cd / && go mod download -json "github.com/docker/compose/v2@$compose_version" |
+  module=$(cd / && go mod download -json "github.com/docker/compose/v5@$compose_version" |
     sed -n 's/^\s*"Dir": "\(.*\)",\{0,1\}$/\1/p')
   go -C "$module" build -trimpath \
-    -ldflags "-s -w -X github.com/docker/compose/v2/internal.Version=$compose_version" \
+    -ldflags "-s -w -X github.com/docker/compose/v5/internal.Version=$compose_version" \
     -o "$tools/docker-compose.new" ./cmd
   mv "$tools/docker-compose.new" "$tools/docker-compose"
 }
@@ -77,17 +77,17 @@ build_image() {
     { tail "$tools/build.log" >&2; return 1; }
 }
 
-# Debian 12 with what Node needs, and this machine's certificate authorities: a package registry may
+# Debian 13 with what Node needs, and this machine's certificate authorities: a package registry may
 # be reached through one that only this machine knows.
 make_debian_image() {
-  make_debian_image_with debian:12 libstdc++6,libatomic1
+  make_debian_image_with debian:13 libstdc++6,libatomic1
 }
 
 make_debian_image_with() {
   local image=certlatch-e2e/$1 packages=$2 root=$work/${1//[^a-z]/-}
   image_missing "$image" || return 0
-  say "making a Debian 12 image, $image"
-  debootstrap --variant=minbase --include="ca-certificates,$packages" bookworm "$root" \
+  say "making a Debian 13 image, $image"
+  debootstrap --variant=minbase --include="ca-certificates,$packages" trixie "$root" \
     > "$tools/debootstrap.log" 2>&1 || { tail "$tools/debootstrap.log" >&2; return 1; }
   rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/usr/share/{doc,man,locale}/*
   cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
@@ -103,14 +103,14 @@ make_node_image() {
   local folder=$work/node npm architecture=x64
   [[ $(uname -m) == aarch64 ]] && architecture=arm64
   mkdir -p "$folder/image/bin" "$folder/image/lib/node_modules"
-  npm install --silent --prefix "$folder/package" "node-linux-$architecture@24"
+  npm install --silent --prefix "$folder/package" "node-linux-$architecture@26"
   cp "$folder/package/node_modules/node-linux-$architecture/bin/node" "$folder/image/bin/node"
   npm=$(cd "$(dirname "$(readlink -f "$(command -v npm)")")/.." && pwd)
   cp -R "$npm" "$folder/image/lib/node_modules/npm"
   ln -s ../lib/node_modules/npm/bin/npm-cli.js "$folder/image/bin/npm"
   ln -s ../lib/node_modules/npm/bin/npx-cli.js "$folder/image/bin/npx"
   cat > "$folder/Dockerfile" << 'DOCKERFILE'
-FROM certlatch-e2e/debian:12
+FROM certlatch-e2e/debian:13
 RUN groupadd --gid 1000 node && useradd --uid 1000 --gid node --shell /bin/bash --create-home node
 COPY image /usr/local
 ENV NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt
@@ -132,7 +132,7 @@ make_traefik_image() {
     program=$folder/python/bin/traefik
   fi
   cp "$program" "$folder/traefik"
-  printf '%s\n' 'FROM certlatch-e2e/debian:12' 'COPY traefik /usr/local/bin/traefik' \
+  printf '%s\n' 'FROM certlatch-e2e/debian:13' 'COPY traefik /usr/local/bin/traefik' \
     'EXPOSE 80' 'ENTRYPOINT ["traefik"]' > "$folder/Dockerfile"
   build_image "$traefik_image" "$folder"
 }
@@ -153,7 +153,7 @@ make_caddy_image() {
   # The real image has wget from busybox, too.
   cp "$(command -v busybox)" "$folder/wget"
   cat > "$folder/Dockerfile" << 'DOCKERFILE'
-FROM certlatch-e2e/debian:12
+FROM certlatch-e2e/debian:13
 COPY caddy wget /usr/bin/
 ENV XDG_CONFIG_HOME=/config XDG_DATA_HOME=/data
 CMD ["caddy", "run", "--config", "/etc/caddy/Caddyfile", "--adapter", "caddyfile"]
@@ -171,7 +171,7 @@ make_prometheus_image() {
   cp "$(command -v prometheus)" "$folder/prometheus"
   cp "$(command -v promtool)" "$folder/promtool"
   cat > "$folder/Dockerfile" << 'DOCKERFILE'
-FROM certlatch-e2e/debian:12
+FROM certlatch-e2e/debian:13
 COPY prometheus promtool /bin/
 RUN mkdir /prometheus && chown nobody:nogroup /prometheus
 USER nobody
@@ -180,10 +180,16 @@ DOCKERFILE
   build_image "$prometheus_image" "$folder"
 }
 
-# What Python, mounted into it, and Home Assistant's health check need.
-make_python_base_image() {
-  make_debian_image_with python-base:12 \
-    curl,libbz2-1.0,libexpat1,libffi8,liblzma5,libncursesw6,libreadline8,libsqlite3-0,libssl3,libstdc++6,libturbojpeg0,zlib1g
+# The Debian that tools.sh has made for Home Assistant, without Home Assistant, which is mounted, and
+# without what only its installation needs.
+make_home_assistant_image() {
+  local image=certlatch-e2e/home-assistant-base root=$tools/home-assistant
+  image_missing "$image" || return 0
+  [[ -e $root/installed-whole ]] || { say 'tools.sh has not installed Home Assistant'; return 0; }
+  say "making $image"
+  tar -C "$root" --exclude=./ha --exclude=./uv --exclude=./config --exclude=./usr/lib/gcc \
+    --exclude=./usr/libexec/gcc --exclude=./usr/include --exclude=./usr/share/doc --exclude=./usr/share/locale \
+    -c . | docker import - "$image" > /dev/null
 }
 
 mkdir -p "$tools"
@@ -198,5 +204,5 @@ make_node_image
 make_traefik_image
 make_caddy_image
 make_prometheus_image
-if [[ ${1-} == --home-assistant ]]; then make_python_base_image; fi
+if [[ ${1-} == --home-assistant ]]; then make_home_assistant_image; fi
 wait $compose

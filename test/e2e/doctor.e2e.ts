@@ -208,7 +208,13 @@ const WRONG: readonly Wrong[] = [
       const shipped =
         'ssl crt /etc/haproxy/server.pem ca-file /var/lib/certlatch/public/ca.crt verify optional crt-ignore-err all ca-ignore-err all alpn h2,http/1.1'
       const kept = '# /etc/haproxy/server.pem /var/lib/certlatch/public/ca.crt'
-      return [at('haproxy.cfg', shipped, `ssl crt-list ${list} crt-ignore-err all ca-ignore-err all alpn h2,http/1.1 ${kept}`)]
+      return [
+        at(
+          'haproxy.cfg',
+          shipped,
+          `ssl crt-list ${list} crt-ignore-err all ca-ignore-err all alpn h2,http/1.1 ${kept}`,
+        ),
+      ]
     },
     says: /without a server name, no certificate is asked for, and the host is served/,
     hint: /^HAProxy: one bind line/,

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { trailersSeen } from './support/cases.ts'
 import { HAPROXY } from './support/proxies.ts'
 import { type Mutation, testProxy, type Unshown, withGate, without } from './support/run.ts'
 
@@ -13,6 +14,9 @@ const IDENTITY = 'the application learns who it is, whatever'
 const PAGES_PASS = "certlatch's own pages pass"
 const FORGED = 'what a client says in X-Forwarded-Method'
 const FORGED_ORIGIN = 'what a client says in X-Forwarded-Host'
+const HANDED_ON = 'a certificate header of a client is not handed'
+const NAMED = 'certlatch is told which proxy asks'
+const TOO_LONG = 'headers that are too many'
 const HANDSHAKE_FAILS = /alert|reset|hang up|disconnected/i
 
 const MUTATIONS: readonly Mutation[] = [
@@ -54,19 +58,73 @@ const MUTATIONS: readonly Mutation[] = [
     because: NOT_OPEN,
   },
   {
-    ...without(FILE, 'http-request del-header client-cert   -m beg'),
+    file: FILE,
+    text: 'req.fhdr(host),lower,regsub(:[0-9]+$,)',
+    becomes: 'req.hdr(host),field(1,:),lower',
+    under: [{ file: FILE, text: '%[req.fhdr(host)]', becomes: '%[req.hdr(host)]' }],
+    shows: 'of several hosts',
+    because: /no other host/,
+  },
+  {
+    file: FILE,
+    text: 'tune.bufsize 98304\n  tune.maxrewrite 40960\n',
+    becomes: '',
+    shows: TOO_LONG,
+    because: /no 5xx/,
+  },
+  {
+    ...without(FILE, 'http-request return status 431'),
+    under: [without(FILE, 'tune.http.maxhdr 1024')],
+    shows: TOO_LONG,
+    because: /there is an answer|ECONN/,
+  },
+  { ...without(FILE, 'http-request return status 414'), shows: TOO_LONG, because: /no 5xx/ },
+  {
+    ...without(FILE, 'http-request set-uri %[pathq]'),
+    shows: 'the application is asked by path',
+    because: /home\.example\/a/,
+  },
+  {
+    ...without(FILE, 'http-request del-header client-cert\n'),
+    becomes: '\n',
     shows: 'a good certificate in a header of any proxy',
     because: /refused: expected 403, got 200/,
   },
   {
-    ...without(FILE, 'http-request set-header Client-Cert'),
+    ...without(FILE, 'http-request del-header client-cert-chain'),
+    shows: HANDED_ON,
+    because: /no certificate for the application/,
+  },
+  {
+    ...without(FILE, 'http-request del-header x-ssl-client-cert'),
+    shows: HANDED_ON,
+    because: NOT_OPEN,
+  },
+  {
+    ...without(FILE, 'http-request set-header X-Certlatch-Proxy haproxy'),
+    shows: NAMED,
+    because: /the name of the proxy/,
+  },
+  {
+    ...without(FILE, 'http-request del-header x-certlatch-proxy'),
+    shows: NAMED,
+    because: /no name of the proxy for the application/,
+  },
+  {
+    ...without(FILE, 'http-request set-header Client-Cert :: if'),
+    shows: 'a certificate that is bad (large)',
+    because: /refused: expected 403, got 200/,
+  },
+  {
+    ...without(FILE, 'http-request set-header Client-Cert :%[ssl_c_der,base64]:'),
     shows: OPENS,
     because: NOT_OPEN,
   },
   {
     file: FILE,
-    text: 'if { ssl_c_used }',
-    becomes: 'if { ssl_c_used } { ssl_c_verify 0 }',
+    text: 'if { ssl_c_used }\n  http-request set-header Client-Cert :%[ssl_c_der,base64]: if {',
+    becomes:
+      'if { ssl_c_used } { ssl_c_verify 0 }\n  http-request set-header Client-Cert :%[ssl_c_der,base64]: if { ssl_c_verify 0 } {',
     shows: 'a certificate that is bad (expired)',
     because: /refused: expected 403, got 200/,
   },
@@ -81,7 +139,7 @@ const MUTATIONS: readonly Mutation[] = [
     because: NOT_OPEN,
   },
   {
-    ...without(FILE, 'http-request set-header X-Forwarded-Host %[req.hdr(host)]'),
+    ...without(FILE, 'http-request set-header X-Forwarded-Host %[req.fhdr(host)]'),
     shows: FORGED_ORIGIN,
     because: NOT_OPEN,
   },
@@ -205,6 +263,16 @@ const UNSHOWN: readonly Unshown[] = [
     text: 'http-request del-header x-forwarded-  -m beg',
     reason: 'Those that are read are set anew; here for -Prefix, -Port and the like.',
   },
+  {
+    file: FILE,
+    text: 'http-request del-header x-forwarded-tls-client-cert\n  http-request del-header x-forwarded-tls-client-cert-info',
+    reason: 'The prefix takes them too; spelled out so that no change of that lets them in.',
+  },
+  {
+    file: FILE,
+    text: 'tune.http.maxhdr 1024',
+    reason: 'Without it more than a hundred headers are a 400, not a 431.',
+  },
   { file: FILE, text: 'default_backend homeassistant', reason: STRUCTURE },
   { file: FILE, text: 'listen certlatch\n  bind unix@', reason: STRUCTURE },
   {
@@ -221,6 +289,12 @@ const UNSHOWN: readonly Unshown[] = [
 ]
 
 const world = testProxy(HAPROXY, MUTATIONS, UNSHOWN)
+
+test("a client's trailers do reach the application, as SECURITY.md says", async () => {
+  await withGate(world(), [], async (gate) => {
+    assert.deepEqual(await trailersSeen(gate), [['remote-user', 'admin']])
+  })
+})
 
 test('a WebSocket that another site opens over HTTP/2 is refused: it has no key (RFC 8441)', async () => {
   await withGate(world(), [], async (gate) => {

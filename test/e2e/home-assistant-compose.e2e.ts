@@ -1,5 +1,7 @@
 // The shipped docker-compose.yml with Home Assistant itself in it, used as a household uses it on its
-// first evening: onboarding, a browser with a certificate, a browser without one, a phone app.
+// first evening: onboarding, a browser with a certificate, a browser without one, a phone app. It goes on
+// past the five minutes after which Home Assistant undoes settings that were not confirmed, and through
+// restarts; and an installation that read them from configuration.yaml is brought up to date.
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
@@ -18,9 +20,15 @@ import {
 } from './support/browser.ts'
 import { chromiumMissing, startChromium } from './support/browser-chromium.ts'
 import { HOST, type Received, type Target } from './support/client.ts'
-import { homeAssistantMissing, PERSON, type Person } from './support/home-assistant.ts'
+import {
+  homeAssistantMissing,
+  PERSON,
+  type Person,
+  RELEASE,
+  RELEASE_WITH_YAML,
+} from './support/home-assistant.ts'
 import { registration } from './support/home-assistant-app.ts'
-import { connectAs } from './support/home-assistant-client.ts'
+import { connectAs, httpSettingsOf } from './support/home-assistant-client.ts'
 import {
   type HouseholdDevice,
   makeServerFiles,
@@ -28,7 +36,7 @@ import {
   send,
   sessionOf,
 } from './support/home-assistant-household.ts'
-import { findProgram, until } from './support/tools.ts'
+import { findProgram, pause, until } from './support/tools.ts'
 
 const skip =
   processEnvironment()['CERTLATCH_E2E_SKIP_COMPOSE'] === '1' ||
@@ -37,8 +45,15 @@ const skip =
 
 /** Rooms that Home Assistant makes for a new household. */
 const DASHBOARD = /Living Room/
+/** Settings that were not confirmed are undone after five minutes, by a restart. */
+const SEVEN_MINUTES = 420_000
+const NOTHING_ON_TRIAL = {
+  proxies: ['10.157.91.2/32'],
+  pending: null,
+  revertAt: null,
+}
 
-describe('docker compose with Home Assistant itself', { skip, timeout: 900_000 }, () => {
+describe('docker compose with Home Assistant itself', { skip, timeout: 1_500_000 }, () => {
   let folder: string
   let server: ServerFiles
   let project: Project
@@ -46,6 +61,7 @@ describe('docker compose with Home Assistant itself', { skip, timeout: 900_000 }
   let device: HouseholdDevice
   let person: Person
   let browser: Browser | undefined
+  let startedAt: number
 
   const endBrowser = async () => {
     await browser?.close()
@@ -57,61 +73,14 @@ describe('docker compose with Home Assistant itself', { skip, timeout: 900_000 }
     return browser
   }
   const address = () => `https://${HOST}:${target.port}`
-  const targetOf = async (published: string): Promise<Target> => ({
-    port: Number(published.trim().split(':').at(-1)),
-    serverCertificate: await readFile(server.serverAuthorityFile, 'latin1'),
-  })
-
-  /** With the certificate, as a page of Home Assistant's asks. */
-  async function post(path: string, body: Buffer, type: string, bearer?: string) {
-    const headers = [
-      ['Content-Type', type] as const,
-      ...(bearer === undefined ? [] : [['Authorization', `Bearer ${bearer}`] as const]),
-    ]
-    const request = { method: 'POST', path, headers, body, credential: device }
-    return answerOf(path, await send(target, request))
-  }
-  const postJson = (path: string, told: unknown, bearer?: string) =>
-    post(path, Buffer.from(JSON.stringify(told)), 'application/json', bearer)
-
-  async function onboard(): Promise<Person> {
-    const clientId = `${address()}/`
-    const user = await postJson('/api/onboarding/users', {
-      ...PERSON,
-      client_id: clientId,
-      language: 'en',
-    })
-    const form = new URLSearchParams({
-      client_id: clientId,
-      grant_type: 'authorization_code',
-      code: String(user['auth_code']),
-    })
-    const type = 'application/x-www-form-urlencoded'
-    const tokens = await post('/auth/token', Buffer.from(form.toString()), type)
-    const accessToken = String(tokens['access_token'])
-    for (const step of ['core_config', 'analytics']) {
-      await postJson(`/api/onboarding/${step}`, {}, accessToken)
-    }
-    const last = { client_id: clientId, redirect_uri: `${address()}/?auth_callback=1` }
-    await postJson('/api/onboarding/integration', last, accessToken)
-    return { accessToken }
-  }
 
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'certlatch-compose-home-'))
     server = makeServerFiles(folder)
-    project = await prepareProject({ server, realHomeAssistant: true })
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-      process.once(signal, () => void project.end().finally(() => process.exit(1)))
-    }
-    const up = ['up', '--detach', '--build', '--wait', '--wait-timeout', '240']
-    const { code, stdout, stderr } = await project.tryCompose(...up)
-    if (code !== 0) throw new Error(`${stdout}${stderr}${await project.compose('logs')}`)
-    target = await targetOf(await project.compose('port', 'traefik', '443'))
-    const pem = await project.addDevice("Ada's phone")
-    device = await packed(folder, pem)
-    const isOpen = async () => (await send(target, { credential: device })).status === 200
-    await until('the device is known', isOpen)
+    project = await startProject(server, RELEASE)
+    startedAt = performance.now()
+    target = await targetOf(server, await project.compose('port', 'traefik', '443'))
+    device = await addDevice(folder, project, target)
   })
 
   after(async () => {
@@ -128,7 +97,7 @@ describe('docker compose with Home Assistant itself', { skip, timeout: 900_000 }
   test('is set up through the gate with a certificate, and by nobody else', async () => {
     const path = '/api/onboarding/users'
     assert.equal((await send(target, { method: 'POST', path })).status, 403)
-    person = await onboard()
+    person = await onboard(target, device)
   })
 
   test('its client library connects with the certificate, with the session alone, and not without', async () => {
@@ -176,12 +145,36 @@ describe('docker compose with Home Assistant itself', { skip, timeout: 900_000 }
     assert.equal(reported.status, 200)
   })
 
+  test('past the five minutes of a trial it is as it was: nothing is on trial, and a phone gets in', async () => {
+    assert.deepEqual(await trialOf(target, person, device), NOTHING_ON_TRIAL)
+    await pause(Math.max(0, startedAt + SEVEN_MINUTES - performance.now()))
+    assert.deepEqual(await trialOf(target, person, device), NOTHING_ON_TRIAL)
+    assert.ok((await connectAs(target, person, { credential: device })).length > 0)
+    const log = await project.compose('logs', '--no-log-prefix', 'homeassistant')
+    assert.doesNotMatch(log, /reverting|reverse proxy/)
+  })
+
+  const again: readonly (readonly string[])[] = [
+    ['restart', 'homeassistant'],
+    ['up', '--detach', '--force-recreate', '--no-deps', 'homeassistant'],
+    ['down', '--timeout', '5'],
+  ]
+  for (const command of again) {
+    test(`after docker compose ${command[0]} the same phone gets in`, async () => {
+      await project.compose(...command)
+      await project.compose('up', '--detach', '--wait', '--wait-timeout', '240')
+      target = await targetOf(server, await project.compose('port', 'traefik', '443'))
+      await until('the phone gets in', () => isOpen(target, device), 60_000)
+      assert.deepEqual(await trialOf(target, person, device), NOTHING_ON_TRIAL)
+    })
+  }
+
   test('with Caddy in the place of Traefik the same device, session and token open', async () => {
     const session = await sessionOf(target, device)
     await project.compose('stop', 'traefik')
     const up = ['up', '--detach', '--wait', '--wait-timeout', '240']
     await project.composeWithCaddy(...up)
-    target = await targetOf(await project.composeWithCaddy('port', 'caddy', '443'))
+    target = await targetOf(server, await project.composeWithCaddy('port', 'caddy', '443'))
     const isAsked = async () => (await send(target).catch(() => undefined))?.status === 403
     await until('Caddy asks certlatch', isAsked)
     assert.ok((await connectAs(target, person, { credential: device })).length > 0)
@@ -189,6 +182,115 @@ describe('docker compose with Home Assistant itself', { skip, timeout: 900_000 }
     await assert.rejects(connectAs(target, person, {}), /cannot connect/)
   })
 })
+
+describe('an update of Home Assistant with docker compose', { skip, timeout: 900_000 }, () => {
+  let folder: string
+  let server: ServerFiles
+  let project: Project
+
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'certlatch-compose-update-'))
+    server = makeServerFiles(folder)
+    project = await startProject(server, RELEASE_WITH_YAML)
+  })
+  after(async () => {
+    await project?.end()
+    await rm(folder, { recursive: true, force: true })
+  })
+
+  test('from one that reads configuration.yaml to one that does not, the phone gets in', async () => {
+    const target = await targetOf(server, await project.compose('port', 'traefik', '443'))
+    const device = await addDevice(folder, project, target)
+    const person = await onboard(target, device)
+    assert.ok((await connectAs(target, person, { credential: device })).length > 0)
+    const configuration = join(project.homeAssistantConfig, 'configuration.yaml')
+    assert.match(await readFile(configuration, 'utf8'), /^ {2}trusted_proxies: 10\.157\.91\.2$/m)
+    await project.pullHomeAssistant(RELEASE)
+    await project.compose('up', '--detach', '--wait', '--wait-timeout', '240')
+    await until('the phone gets in', () => isOpen(target, device), 60_000)
+    assert.deepEqual(await trialOf(target, person, device), NOTHING_ON_TRIAL)
+  })
+})
+
+/** The shipped project with a release of Home Assistant, up and healthy. */
+async function startProject(server: ServerFiles, homeAssistant: string): Promise<Project> {
+  const project = await prepareProject({ server, homeAssistant })
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => void project.end().finally(() => process.exit(1)))
+  }
+  const up = ['up', '--detach', '--build', '--wait', '--wait-timeout', '240']
+  const { code, stdout, stderr } = await project.tryCompose(...up)
+  if (code !== 0) throw new Error(`${stdout}${stderr}${await project.compose('logs')}`)
+  return project
+}
+
+async function targetOf(server: ServerFiles, published: string): Promise<Target> {
+  return {
+    port: Number(published.trim().split(':').at(-1)),
+    serverCertificate: await readFile(server.serverAuthorityFile, 'latin1'),
+  }
+}
+
+const isOpen = (target: Target, credential: HouseholdDevice): Promise<boolean> =>
+  send(target, { credential }).then(
+    ({ status }) => status === 200,
+    () => false,
+  )
+
+async function addDevice(
+  folder: string,
+  project: Project,
+  target: Target,
+): Promise<HouseholdDevice> {
+  const device = await packed(folder, await project.addDevice("Ada's phone"))
+  await until('the device is known', () => isOpen(target, device))
+  return device
+}
+
+/** What Home Assistant would undo by itself, and whom it believes. */
+async function trialOf(target: Target, person: Person, credential: HouseholdDevice) {
+  const {
+    stable,
+    pending,
+    revert_at: revertAt,
+  } = await httpSettingsOf(target, person, {
+    credential,
+  })
+  return { proxies: stable.trusted_proxies, pending, revertAt }
+}
+
+/** The first user, as Home Assistant's own page makes one, with the certificate. */
+async function onboard(target: Target, credential: HouseholdDevice): Promise<Person> {
+  const post = async (path: string, body: Buffer, type: string, bearer?: string) => {
+    const headers = [
+      ['Content-Type', type] as const,
+      ...(bearer === undefined ? [] : [['Authorization', `Bearer ${bearer}`] as const]),
+    ]
+    return answerOf(path, await send(target, { method: 'POST', path, headers, body, credential }))
+  }
+  const postJson = (path: string, told: unknown, bearer?: string) =>
+    post(path, Buffer.from(JSON.stringify(told)), 'application/json', bearer)
+  const clientId = `https://${HOST}:${target.port}/`
+  const user = await postJson('/api/onboarding/users', {
+    ...PERSON,
+    client_id: clientId,
+    language: 'en',
+  })
+  const form = new URLSearchParams({
+    client_id: clientId,
+    grant_type: 'authorization_code',
+    code: String(user['auth_code']),
+  })
+  const type = 'application/x-www-form-urlencoded'
+  const tokens = await post('/auth/token', Buffer.from(form.toString()), type)
+  const accessToken = String(tokens['access_token'])
+  for (const step of ['core_config', 'analytics']) {
+    await postJson(`/api/onboarding/${step}`, {}, accessToken)
+  }
+  const last = { client_id: clientId, redirect_uri: `${clientId}?auth_callback=1` }
+  await postJson('/api/onboarding/integration', last, accessToken)
+  return { accessToken }
+}
 
 function answerOf(path: string, { status, body }: Received): Readonly<Record<string, unknown>> {
   assert.equal(status, 200, `${path}: ${status} ${body}`)

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { isConnected, keepPicture, untilConnected, untilShown } from './support/browser.ts'
 import { chromiumMissing } from './support/browser-chromium.ts'
-import { homeAssistantMissing } from './support/home-assistant.ts'
+import { homeAssistantMissing, RELEASE_WITH_YAML } from './support/home-assistant.ts'
 import { type Household, send, startHousehold } from './support/home-assistant-household.ts'
 import {
   CERTIFICATE_ON_NAVIGATIONS_ONLY,
@@ -27,8 +27,11 @@ import { pause, repositoryFolder, until } from './support/tools.ts'
 
 const skip = homeAssistantMissing() || chromiumMissing()
 
-describe('a page of Home Assistant without the rescue module', { skip, timeout: 300_000 }, () => {
-  const home = useHousehold(TRAEFIK, {})
+describe('a page of an older Home Assistant without the rescue module', {
+  skip,
+  timeout: 300_000,
+}, () => {
+  const home = useHousehold(TRAEFIK, { homeAssistant: { release: RELEASE_WITH_YAML } })
 
   test('spins where certlatch refuses, and the reset page ends that', async () => {
     await home.prepare()

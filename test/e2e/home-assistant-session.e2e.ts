@@ -125,8 +125,8 @@ describe('a whole session with Home Assistant', { skip, timeout: 300_000 }, () =
 
   test('the recorded session has every kind of request', () => {
     const about =
-      'What the gate was asked in a whole session with Home Assistant 2026.2.3 (frontend ' +
-      '20260128.6) in Chromium 156 behind Traefik 3.7.15; of many alike the first two, of a query ' +
+      'What the gate was asked in a whole session with Home Assistant 2026.11.0 (frontend ' +
+      '20261028.4) in Chromium 156 behind Traefik 3.7.15; of many alike the first two, of a query ' +
       'the names only.'
     if (process.env['CERTLATCH_E2E_RECORD'] !== undefined) writeRecording(about, requests)
     const known = new Set(readRecording().map(kindOf))

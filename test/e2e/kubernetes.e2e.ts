@@ -212,7 +212,10 @@ exec '${findProgram('kubectl')}' "$@"
     const started = ['a', 'b'].map(async (name) => {
       const place = join(folder, name)
       mount(join(place, 'data'), first)
-      const settings = { CERTLATCH_ADMIN_LISTEN: '127.0.0.1:0' }
+      const settings = {
+        CERTLATCH_ADMIN_LISTEN: '127.0.0.1:0',
+        CERTLATCH_PAGES_LISTEN: '127.0.0.1:0',
+      }
       return {
         folder: place,
         certlatch: await startCertlatch(place, 'traefik', undefined, settings),
@@ -349,6 +352,7 @@ describe('Traefik, told by the manifests', { skip: programsMissing('traefik', 'o
       }),
       ...service('home-assistant', 'homeassistant', 'http', 8123, given.applicationPort),
       ...service('certlatch', 'certlatch', 'verify', 9180, given.certlatchPort),
+      ...service('certlatch', 'certlatch', 'pages', 9182, given.pagesPort),
     ]
   }
 

@@ -1,12 +1,5 @@
 import { NGINX } from './support/proxies.ts'
-import {
-  type Mutation,
-  OF_A_FORGOTTEN_PROXY,
-  testForgottenProxy,
-  testProxy,
-  type Unshown,
-  without,
-} from './support/run.ts'
+import { type Mutation, testProxy, type Unshown, without } from './support/run.ts'
 
 const MAIN = 'nginx.conf'
 const ASK = 'ask.conf'
@@ -19,6 +12,8 @@ const LEAKS = 'certificate, secret and session stay out'
 const IDENTITY = 'the application learns who it is, whatever'
 const FORGED = 'what a client says in X-Forwarded-Method'
 const FORGED_ORIGIN = 'what a client says in X-Forwarded-Host'
+const HANDED_ON = 'a certificate header of a client is not handed'
+const NAMED = 'certlatch is told which proxy asks'
 const SOCKET = 'a session opens a WebSocket'
 const DELIVERED = "the session is delivered beside the application's cookies, with a 404"
 const THOUSAND = '1,000 requests'
@@ -280,8 +275,58 @@ const MUTATIONS: readonly Mutation[] = [
   },
   {
     ...without(PROTECT, 'proxy_set_header X-SSL-Client-Cert "";'),
-    shows: 'a certificate header of a client is not handed',
+    shows: HANDED_ON,
     because: /no certificate for the application/,
+  },
+  {
+    ...without(ASK, 'proxy_set_header X-Forwarded-Tls-Client-Cert "";'),
+    shows: HANDED_ON,
+    because: NOT_OPEN,
+  },
+  {
+    ...without(ASK, 'proxy_set_header X-Forwarded-Tls-Client-Cert-Info "";'),
+    shows: HANDED_ON,
+    because: /no foreign certificate for certlatch/,
+  },
+  {
+    ...without(ASK, 'proxy_set_header Client-Cert "";'),
+    shows: HANDED_ON,
+    because: NOT_OPEN,
+  },
+  {
+    ...without(ASK, 'proxy_set_header Client-Cert-Chain "";'),
+    shows: HANDED_ON,
+    because: /no foreign certificate for certlatch/,
+  },
+  {
+    ...without(PROTECT, 'proxy_set_header X-Forwarded-Tls-Client-Cert "";'),
+    shows: HANDED_ON,
+    because: /no certificate for the application/,
+  },
+  {
+    ...without(PROTECT, 'proxy_set_header X-Forwarded-Tls-Client-Cert-Info "";'),
+    shows: HANDED_ON,
+    because: /no certificate for the application/,
+  },
+  {
+    ...without(PROTECT, 'proxy_set_header Client-Cert "";'),
+    shows: HANDED_ON,
+    because: /no certificate for the application/,
+  },
+  {
+    ...without(PROTECT, 'proxy_set_header Client-Cert-Chain "";'),
+    shows: HANDED_ON,
+    because: /no certificate for the application/,
+  },
+  {
+    ...without(ASK, 'proxy_set_header X-Certlatch-Proxy nginx;'),
+    shows: NAMED,
+    because: /the name of the proxy/,
+  },
+  {
+    ...without(PROTECT, 'proxy_set_header X-Certlatch-Proxy "";'),
+    shows: NAMED,
+    because: /no name of the proxy for the application/,
   },
   {
     ...without(PROTECT, 'proxy_buffering off;'),
@@ -298,10 +343,7 @@ const MUTATIONS: readonly Mutation[] = [
 const REFUSED_TO_START = 'Without it nginx does not start.'
 const SHOWN_BY_HEADER = 'Without it the variable is unknown, and nginx does not start.'
 
-const FORGOTTEN = 'proxy_set_header X-Forwarded-Tls-Client-Cert "";'
-
 const UNSHOWN: readonly Unshown[] = [
-  { file: ASK, text: FORGOTTEN, reason: OF_A_FORGOTTEN_PROXY },
   {
     file: MAIN,
     text: 'map $uri $certlatch_unverified {\n    default ',
@@ -388,4 +430,3 @@ const UNSHOWN: readonly Unshown[] = [
 ]
 
 testProxy(NGINX, MUTATIONS, UNSHOWN)
-testForgottenProxy(NGINX, ASK, FORGOTTEN)

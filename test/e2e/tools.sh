@@ -39,6 +39,7 @@ if [ "${1-}" != --quick ]; then
   # WebKitGTK is a library, and the system's own Python has its bindings.
   /usr/bin/python3 -c "import gi, cairo; gi.require_version('WebKit2', '4.1')" 2> /dev/null ||
     packages+=(python3-gi python3-gi-cairo gir1.2-webkit2-4.1)
+  has debootstrap || packages+=(debootstrap)
 fi
 if ! has traefik || ! has caddy || ! [ -x "$folder/bin/python" ]; then
   # Debian splits `venv` off; the module is there without what it needs to make a working one.
@@ -81,39 +82,58 @@ if ! "$folder/bin/python" -c 'import kubernetes_validate' 2> /dev/null; then
     echo "e2e tools: they cannot be had here, and their tests will be skipped" >&2
 fi
 
-# The last Home Assistant for Python 3.13. It asks for a later patch release of it than there may be,
-# for a fault that does not matter here; its packages are resolved as for one.
-python313() {
-  local candidate
-  for candidate in "$(command -v python3.13 || true)" "$(pyenv root 2> /dev/null || true)"/versions/3.13.*/bin/python3.13; do
-    if [ -x "$candidate" ] && "$candidate" -c 'import ensurepip' 2> /dev/null; then
-      echo "$candidate"
-      return
-    fi
-  done
+# Home Assistant wants a Python that is newer than that of most machines, so it has a small Debian of its
+# own. `in_its_debian COMMAND…` runs there, with this machine's network, devices and processes.
+home_assistant=$folder/home-assistant
+in_its_debian() {
+  env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 HOME=/root \
+    PIP_CERT="$authorities" SSL_CERT_FILE="$authorities" \
+    unshare --mount sh -euc '
+      mount --bind /dev "$1/dev"
+      mount --bind /proc "$1/proc"
+      exec chroot "$@"' sh "$home_assistant" "$@"
 }
+authorities=/etc/ssl/certs/ca-certificates.crt
 
 install_home_assistant() {
-  local home=$folder/homeassistant interpreter constraints install
-  [ -e "$home/installed-whole" ] && return
-  interpreter=$(python313)
-  if [ -z "$interpreter" ]; then
-    echo 'e2e tools: there is no Python 3.13, so no Home Assistant: its tests will be skipped' >&2
+  [ -e "$home_assistant/installed-whole" ] && return
+  if [ "$(id -u)" -ne 0 ] || ! has debootstrap; then
+    echo 'e2e tools: only root can install Home Assistant, with debootstrap: its tests will be skipped' >&2
     return
   fi
-  echo "e2e tools: installing Home Assistant into ${home#"$PWD"/}"
-  rm -rf "$home"
-  "$interpreter" -m venv "$home"
-  "$home/bin/pip" install --quiet --disable-pip-version-check uv
-  install=("$home/bin/uv" pip install --quiet --python "$home/bin/python"
-    --python-version 3.13.9 --compile-bytecode)
-  "${install[@]}" 'homeassistant==2026.2.3'
-  constraints=$("$home/bin/python" -c 'import importlib.util as u
-print(u.find_spec("homeassistant").submodule_search_locations[0])')/package_constraints.txt
+  echo "e2e tools: installing Home Assistant into ${home_assistant#"$PWD"/}"
+  rm -rf "$home_assistant"
+  mkdir -p "$home_assistant"
+  # The compiler is for the two of its packages that are there as source only; curl for a health check.
+  debootstrap --variant=minbase \
+    --include=ca-certificates,curl,g++,libturbojpeg0,python3.14,python3.14-dev,python3.14-venv \
+    sid "$home_assistant" > "$folder/debootstrap-sid.log" 2>&1 ||
+    { tail "$folder/debootstrap-sid.log" >&2; return 1; }
+  cp -L /etc/resolv.conf "$home_assistant/etc/resolv.conf"
+  cp "$authorities" "$home_assistant$authorities"
+  if [ -e /etc/pip.conf ]; then cp /etc/pip.conf "$home_assistant/etc/pip.conf"; fi
+  mkdir -p "$home_assistant/config"
+  cp "$here/support/home-assistant-requirements.py" "$home_assistant/root/requirements.py"
+  in_its_debian python3.14 -m venv /uv
+  in_its_debian /uv/bin/pip install --quiet --disable-pip-version-check uv
+  # The newest, and the last but a few that reads its `http:` settings from configuration.yaml.
+  local release
+  for release in 2026.11.0 2026.2.3; do
+    install_release "$release" /ha/$release
+  done
+  rm -rf "$home_assistant"/root/.cache "$home_assistant"/var/cache/apt/* "$home_assistant"/var/lib/apt/lists/*
+  touch "$home_assistant/installed-whole"
+}
+
+install_release() {
+  local python=$2/bin/python install
+  in_its_debian python3.14 -m venv "$2"
+  install=(in_its_debian /uv/bin/uv pip install --quiet --native-tls --python "$python" --compile-bytecode)
+  "${install[@]}" "homeassistant==$1"
   # What the integrations of its first configuration would fetch at the first start.
-  "$home/bin/python" "$here/support/home-assistant-requirements.py" > "$home/requirements.txt"
-  "${install[@]}" --constraint "$constraints" --requirement "$home/requirements.txt"
-  touch "$home/installed-whole"
+  in_its_debian "$python" /root/requirements.py > "$home_assistant/root/requirements.txt"
+  "${install[@]}" --requirement /root/requirements.txt \
+    --constraint "$2/lib/python3.14/site-packages/homeassistant/package_constraints.txt"
 }
 
 if [ "${1-}" != --quick ]; then install_home_assistant; fi

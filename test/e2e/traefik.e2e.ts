@@ -18,6 +18,8 @@ const BELIEVING = [
 const OPENS = 'a good certificate opens'
 const NOT_OPEN = /opens: expected 200, got 403/
 const LEAKS = 'certificate, secret and session stay out'
+const HANDED_ON = 'a certificate header of a client is not handed'
+const NAMED = 'certlatch is told which proxy asks'
 const PAGES_PASS = "certlatch's own pages pass"
 const IDENTITY = 'the application learns who it is, whatever'
 
@@ -80,8 +82,36 @@ const MUTATIONS: readonly Mutation[] = [
   {
     ...without(DYNAMIC, 'X-Forwarded-Tls-Client-Cert-Info: ""'),
     under: BELIEVING,
-    shows: 'a certificate header of a client is not handed',
+    shows: HANDED_ON,
     because: /no certificate for the application/,
+  },
+  {
+    file: DYNAMIC,
+    text: '\n          Client-Cert: ""',
+    becomes: '',
+    shows: HANDED_ON,
+    because: NOT_OPEN,
+  },
+  {
+    ...without(DYNAMIC, 'Client-Cert-Chain: ""'),
+    shows: HANDED_ON,
+    because: /no certificate for the application/,
+  },
+  { ...without(DYNAMIC, 'X-SSL-Client-Cert: ""'), shows: HANDED_ON, because: NOT_OPEN },
+  {
+    ...without(DYNAMIC, 'X-Certlatch-Proxy: traefik'),
+    shows: NAMED,
+    because: /the name of the proxy/,
+  },
+  {
+    ...without(DYNAMIC, '- X-Certlatch-Proxy\n'),
+    shows: NAMED,
+    because: /no name of the proxy for the application/,
+  },
+  {
+    ...without(STATIC, 'maxHeaderBytes: 32768'),
+    shows: 'headers that are too many',
+    because: /at the proxy/,
   },
   {
     ...without(DYNAMIC, 'X-Forwarded-Method: ""'),

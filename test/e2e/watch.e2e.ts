@@ -44,6 +44,7 @@ before(async () => {
   const adminPort = await freePort()
   world = await startWorld(CADDY, 'own', {
     CERTLATCH_ADMIN_LISTEN: `127.0.0.1:${adminPort}`,
+    CERTLATCH_PAGES_LISTEN: '127.0.0.1:0',
     CERTLATCH_SESSION_TTL: `${MAX_AGE_SECONDS}s`,
     CERTLATCH_SESSION_MAX_AGE: `${MAX_AGE_SECONDS}s`,
   })

@@ -323,7 +323,7 @@ describe('a mistake', () => {
     [
       'another switch',
       'version: 1\npreset: home-assistant\nenable: [cast]\n',
-      'line 3, column 10: "cast" cannot be enabled: expected google-assistant, alexa, cast-media or local-network',
+      'line 3, column 10: "cast" cannot be enabled: expected google-assistant, alexa, cast-media, app-pictures or local-network',
     ],
     [
       'a switch without its preset',
@@ -333,7 +333,7 @@ describe('a mistake', () => {
     [
       'a switch of a preset that is named twice',
       'version: 1\npreset: [{home-assistant: a.test}, {home-assistant: b.test}]\nenable: cast\n',
-      'line 3, column 9: "cast" cannot be enabled: expected google-assistant, alexa, cast-media or local-network',
+      'line 3, column 9: "cast" cannot be enabled: expected google-assistant, alexa, cast-media, app-pictures or local-network',
     ],
     [
       'a local network without the network',
@@ -664,35 +664,6 @@ describe('a preset', () => {
   ] as const) {
     test(`that closes beside one that opens is ${warnings.length ? 'warned of' : 'fine'}: ${presets}`, () => {
       assert.deepEqual(warningsOf(`version: 1\npreset: [${presets}]\n`), warnings)
-    })
-  }
-})
-
-describe('a rule that opens what a page asks to learn whether it is let in', () => {
-  const WARNING =
-    '"two" opens /.certlatch/auth/session too, by which the rescue module learns whether the browser is let in: put a rule with that path and access: certificate-or-session before it'
-  const ROWS: readonly (readonly [first: string, second: string, warned: boolean])[] = [
-    ['path: /a, access: deny', 'path: /.certlatch/*, access: open', true],
-    ['path: /a, access: deny', 'path: /.certlatch/auth/session, access: open', true],
-    ['path: /api/*, access: certificate', 'access: open, dangerous: true', true],
-    ['path: /api/*, access: certificate', 'path: /*, access: open, dangerous: true', true],
-    ['path: /a/*, access: certificate', 'access: open, dangerous: true', false],
-    ['path: /a/*, access: open', 'access: open, dangerous: true', false],
-    ['path: /.certlatch/*, access: certificate', 'path: /*, access: open, dangerous: true', false],
-    [
-      'path: /.certlatch/auth/session, access: certificate',
-      'path: /.certlatch/*, access: open',
-      false,
-    ],
-    ['path: /api/*, access: deny', 'methods: POST, access: open, dangerous: true', false],
-    ['path: /api/*, access: deny', 'from: 192.168.1.0/24, access: open, dangerous: true', false],
-    ['path: /a, access: deny', 'path: /manifest.json, access: open', false],
-  ]
-  for (const [first, second, warned] of ROWS) {
-    test(`is ${warned ? 'warned of' : 'fine'}: {${first}} before {${second}}`, () => {
-      const text = `version: 1\nrules:\n  - {name: one, ${first}}\n  - {name: two, ${second}}\n`
-      const warnings = warningsOf(text).filter((warning) => warning.includes('rescue'))
-      assert.deepEqual(warnings, warned ? [`line 4, column 5: ${WARNING}`] : [])
     })
   }
 })

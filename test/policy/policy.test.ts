@@ -196,8 +196,8 @@ describe('for a path that could be read differently', () => {
 
 test('whoever is among devices or owners is permitted, and with several lists among each', () => {
   const list = (devices: readonly string[], owners: readonly string[]) => ({
-    devices: new Set(devices),
-    owners: new Set(owners),
+    devices: new Map(devices.map((name) => [name, name])),
+    owners: new Map(owners.map((name) => [name, name])),
   })
   const asked = (holders: Rule['holders'], device: string, user: string) =>
     isPermitted({ name: 'x', access: 'certificate', holders }, { device, user })

@@ -44,6 +44,23 @@ describe('the client’s address', () => {
   }
 })
 
+describe('of a header that is longer than any that proxies write', () => {
+  const HEADERS: readonly (readonly [what: string, string, string | undefined])[] = [
+    ['31 proxies behind the client', `192.0.2.7${', 172.18.0.2'.repeat(31)}`, '192.0.2.7'],
+    ['32 proxies', `192.0.2.7${', 172.18.0.2'.repeat(32)}`, undefined],
+    ['12,000 proxies', '::1,'.repeat(12_000).slice(0, -1), undefined],
+    ['12,000 entries of a client, on its left', `${'::1,'.repeat(12_000)}192.0.2.7`, '192.0.2.7'],
+    ['an address with a zone', 'fe80::1%eth0', 'fe80::1%eth0'],
+    ['an address with a zone of 60 kB', `fe80::1%${'a'.repeat(60_000)}`, undefined],
+    ['60 kB of white space', `192.0.2.7,${' '.repeat(60_000)}`, undefined],
+  ]
+  for (const [what, header, expected] of HEADERS) {
+    test(`${what}: ${expected ?? 'unknown'}`, () => {
+      assert.equal(clientAddress(header, PROXIES), expected)
+    })
+  }
+})
+
 test('whatever a client puts in front, its own address is found', () => {
   const front = fc.array(fc.oneof(fc.string(), fc.ipV4(), fc.ipV6()), { maxLength: 5 })
   fc.assert(

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { isAllowedPreflight, isCrossSite, isListedOrigin } from '../../src/proxy/cross-site.ts'
+import { isCrossSite, isListedOrigin, preflightMethod } from '../../src/proxy/cross-site.ts'
 import { readOriginalRequest } from '../../src/proxy/original-request.ts'
 import { type HeaderFields, requestHeaders } from '../support/request.ts'
 
@@ -52,9 +52,22 @@ const WITH_FETCH_SITE: readonly (readonly [
   ['same-origin', undefined, false],
   ['same-origin', 'https://ha.test', false],
   ['same-origin', 'null', false],
-  ['same-origin', 'https://evil.test', false],
+  ['same-origin', 'https://evil.test', true],
+  ['same-origin', 'http://ha.test', true],
+  ['same-origin', 'https://evil.ha.test', true],
+  ['same-origin', 'https://ha.test.evil', true],
+  ['same-origin', 'https://xn--h-sha.test', true],
+  ['same-origin', 'https://hä.test', true],
+  ['same-origin', 'wss://ha.test', false],
+  ['same-origin', 'HTTPS://HA.TEST', false],
+  ['same-origin', 'https://cast.test', false],
+  ['same-origin', 'Null', true],
+  ['same-origin', '', true],
+  ['same-origin', 'https://ha.test, https://evil.test', true],
   ['none', undefined, false],
   ['none', 'null', false],
+  ['none', 'https://ha.test', false],
+  ['none', 'https://evil.test', true],
   ['same-site', undefined, true],
   ['same-site', 'https://ha.test', true],
   ['same-site', 'https://cast.test', false],
@@ -111,6 +124,9 @@ const BY_ORIGIN: readonly (readonly [string, string, string | undefined, boolean
   ['wss', 'ha.test:443', 'wss://ha.test', false],
   ['http', 'ha.test:80', 'http://ha.test', false],
   ['https', 'ha.test:443', 'https://ha.test:443', false],
+  ['https', 'ha.test:0443', 'https://ha.test', false],
+  ['https', 'xn--hter-loa.test', 'https://XN--HTER-LOA.test', false],
+  ['https', 'xn--hter-loa.test', 'https://hüter.test', true],
   ['https', 'ha.test:8443', 'https://ha.test', true],
   ['https', 'ha.test:8443', 'https://ha.test:8444', true],
   ['https', 'ha.test:443', 'https://ha.test:8443', true],
@@ -151,6 +167,23 @@ const BY_ORIGIN: readonly (readonly [string, string, string | undefined, boolean
   ['https', 'ha.test', '', true],
 ]
 
+describe('what is our own origin', () => {
+  for (const [scheme, host, origin, expected] of BY_ORIGIN) {
+    if (origin === 'null') continue
+    const verb = expected ? 'is not believed' : 'is believed'
+    test(`does not change with Sec-Fetch-Site: same-origin, which ${verb} at ${scheme}, ${host} beside ${origin ?? 'no origin'}`, () => {
+      const fields = {
+        'X-Forwarded-Proto': scheme,
+        'X-Forwarded-Host': host,
+        Origin: origin,
+        'Sec-Fetch-Site': 'same-origin',
+      }
+      assert.equal(crossSite({ ...POST, ...fields }), expected)
+      assert.equal(crossSite({ ...WEBSOCKET, ...fields }), expected)
+    })
+  }
+})
+
 describe('without Sec-Fetch-Site', () => {
   for (const [scheme, host, origin, expected] of BY_ORIGIN) {
     const verb = expected ? 'is another site' : 'passes'
@@ -176,22 +209,56 @@ test('a listed origin is equal text in lower case, and "null" never is', () => {
   }
 })
 
-test('a preflight is an OPTIONS of a listed origin that asks for a method', () => {
+describe('a preflight', () => {
   const preflight: HeaderFields = {
     'X-Forwarded-Method': 'OPTIONS',
     Origin: 'https://cast.test',
     'Access-Control-Request-Method': 'DELETE',
   }
-  const isPreflight = (change: HeaderFields = {}): boolean => {
+  const methodOf = (change: HeaderFields): string | undefined => {
     const headers = requestHeaders({ ...preflight, ...change })
     const request = readOriginalRequest(headers)
     assert.ok(request)
-    return isAllowedPreflight(headers, request, LISTED)
+    return preflightMethod(headers, request, LISTED)
   }
-  assert.equal(isPreflight(), true)
-  assert.equal(isPreflight({ 'X-Forwarded-Method': 'GET' }), false)
-  assert.equal(isPreflight({ Origin: undefined }), false)
-  assert.equal(isPreflight({ Origin: 'https://evil.test' }), false)
-  assert.equal(isPreflight({ Origin: 'null' }), false)
-  assert.equal(isPreflight({ 'Access-Control-Request-Method': undefined }), false)
+  const ROWS: readonly (readonly [what: string, HeaderFields, string | undefined])[] = [
+    ['is an OPTIONS of a listed origin that asks for a method', {}, 'DELETE'],
+    ['may ask for any', { 'Access-Control-Request-Method': 'PROPFIND' }, 'PROPFIND'],
+    ['keeps the case', { 'Access-Control-Request-Method': 'patch' }, 'patch'],
+    ['may say that it has no body', { 'Content-Length': '0' }, 'DELETE'],
+    ['is no GET', { 'X-Forwarded-Method': 'GET' }, undefined],
+    ['is no Options', { 'X-Forwarded-Method': 'Options' }, undefined],
+    ['has an origin', { Origin: undefined }, undefined],
+    ['is of no other origin', { Origin: 'https://evil.test' }, undefined],
+    ['is not of our own origin', { Origin: 'https://ha.test' }, undefined],
+    ['is not of nowhere', { Origin: 'null' }, undefined],
+    ['asks for a method', { 'Access-Control-Request-Method': undefined }, undefined],
+    ['asks for more than nothing', { 'Access-Control-Request-Method': '' }, undefined],
+    ['asks for one method', { 'Access-Control-Request-Method': 'GET, POST' }, undefined],
+    ['asks for what is a method', { 'Access-Control-Request-Method': 'P(ST' }, undefined],
+    ['asks for no WebSocket', { 'Sec-WebSocket-Key': 'c2FtcGxl' }, undefined],
+    ['asks for none over HTTP/2 either', { 'Sec-WebSocket-Version': '13' }, undefined],
+    ['changes no protocol', { Upgrade: 'h2c' }, undefined],
+    ['changes none to nothing', { Upgrade: '' }, undefined],
+    ['has no body of a known length', { 'Content-Length': '1' }, undefined],
+    ['has none of an odd length', { 'Content-Length': '00' }, undefined],
+    ['has none of no length', { 'Content-Length': '' }, undefined],
+    ['has none in chunks', { 'Transfer-Encoding': 'chunked' }, undefined],
+    ['has none in anything', { 'Transfer-Encoding': 'identity' }, undefined],
+    [
+      'has none by either word',
+      { 'Content-Length': '0', 'Transfer-Encoding': 'chunked' },
+      undefined,
+    ],
+  ]
+  for (const [what, change, expected] of ROWS) {
+    test(`${what}: ${JSON.stringify(change)}`, () => assert.equal(methodOf(change), expected))
+  }
+
+  test('does not pass where no site is listed', () => {
+    const headers = requestHeaders(preflight)
+    const request = readOriginalRequest(headers)
+    assert.ok(request)
+    assert.equal(preflightMethod(headers, request, new Set()), undefined)
+  })
 })

@@ -5,7 +5,12 @@ import { type CertificateEncoding, DIALECTS } from '../../src/proxy/dialects.ts'
 import { readCertificateHeader } from '../../src/proxy/encodings.ts'
 import { certificateHeader, fixture, fixturePem } from '../support/pki.ts'
 
-const ENCODINGS: readonly CertificateEncoding[] = ['traefik-list', 'rfc9440', 'url-escaped-pem']
+const ENCODINGS: readonly CertificateEncoding[] = [
+  'traefik-list',
+  'rfc9440',
+  'rfc9440-or-empty',
+  'url-escaped-pem',
+]
 
 const DER = fixture('leaf-good')
 const BASE64 = DER.toString('base64')
@@ -51,6 +56,9 @@ const TRAEFIK: readonly Row[] = [
     '-----BEGIN%20CERTIFICATE-----%0A-----END%20CERTIFICATE-----',
     'absent',
   ],
+  ['a chain of 16', Array(16).fill(BASE64).join(','), DER],
+  ['a chain of 17', Array(17).fill(BASE64).join(','), 'malformed'],
+  ['a certificate behind 48 kB of white space', `${' '.repeat(48 * 1024)}${BASE64}`, 'malformed'],
   ['a list that ends with a comma', `${BASE64},`, 'malformed'],
   ['a list that begins with a comma', `,${BASE64}`, 'malformed'],
   ['a list with a hole', `${BASE64},,${SECOND}`, 'malformed'],
@@ -149,6 +157,7 @@ describe('the byte sequence of RFC 9440', () => {
   for (const [name, value, expected] of RFC9440) {
     test(`${name}: ${typeof expected === 'string' ? expected : 'the leaf'}`, () => {
       check('rfc9440', value, expected)
+      check('rfc9440-or-empty', value, expected)
     })
   }
 })
@@ -168,7 +177,6 @@ describe('the URL-escaped PEM', () => {
 describe('"no certificate" in every encoding', () => {
   const SPELLINGS: readonly (readonly [string, string])[] = [
     ['an empty value', ''],
-    ['Caddy’s empty byte sequence', '::'],
     [
       'Caddy’s placeholder as it is, up to 2.11.1',
       ':{http.request.tls.client.certificate_der_base64}:',
@@ -182,6 +190,15 @@ describe('"no certificate" in every encoding', () => {
       for (const encoding of ENCODINGS) check(encoding, value, 'absent')
     })
   }
+
+  test('an empty byte sequence is none from Caddy alone: at HAProxy it is what did not fit', () => {
+    for (const encoding of ENCODINGS) {
+      check(encoding, '::', encoding === 'rfc9440-or-empty' ? 'absent' : 'malformed')
+    }
+    for (const { name, encoding } of Object.values(DIALECTS)) {
+      check(encoding, '::', name === 'caddy' ? 'absent' : 'malformed')
+    }
+  })
 
   test('what only resembles it is malformed, so that it closes', () => {
     const others = [':', ':::', '(NULL)', '( null )', '-', '""', '<nil>', 'FAILED:x', '0']
@@ -216,6 +233,7 @@ test('any bytes at all are read back in each encoding', () => {
       check('traefik-list', queryEscape(base64), Buffer.from(value))
       check('traefik-list', encodeURIComponent(pem), Buffer.from(value))
       check('rfc9440', `:${base64}:`, Buffer.from(value))
+      check('rfc9440-or-empty', `:${base64}:`, Buffer.from(value))
       check('url-escaped-pem', encodeURIComponent(pem), Buffer.from(value))
     }),
   )

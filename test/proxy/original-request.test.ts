@@ -231,9 +231,16 @@ describe('the URI', () => {
     })
   }
 
-  test('is refused beyond 32 KiB', () => {
-    assert.ok(read({ 'X-Forwarded-Uri': `/${'a'.repeat(32 * 1024 - 1)}` }))
-    assert.equal(read({ 'X-Forwarded-Uri': `/${'a'.repeat(32 * 1024)}` }), undefined)
+  test('is refused beyond 8 KiB, and its query does not count', () => {
+    for (const pattern of ['a', '/', '%41', '%252e']) {
+      const path = `/${pattern.repeat(8 * 1024)}`.slice(0, 8 * 1024).replace(/%[^%]*$/, '')
+      const longest = path.padEnd(8 * 1024, 'a')
+      assert.equal(read({ 'X-Forwarded-Uri': longest })?.path, longest)
+      const query = `?${'a%'.repeat(25_000)}`
+      assert.equal(read({ 'X-Forwarded-Uri': `${longest}${query}` })?.path, longest)
+      assert.equal(read({ 'X-Forwarded-Uri': `${longest}a` }), undefined)
+      assert.equal(read({ 'X-Forwarded-Uri': `${longest}a${query}` }), undefined)
+    }
   })
 })
 

@@ -2,10 +2,11 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { DIALECTS, type DialectName } from '../../src/proxy/dialects.ts'
+import { readOriginalRequest } from '../../src/proxy/original-request.ts'
 import { createHeaderReader, type RequestHeaders } from '../../src/proxy/request-headers.ts'
 import { type HeaderFields, rawHeaders, requestHeaders } from '../support/request.ts'
 
-type Field = Exclude<keyof RequestHeaders, 'repeated' | 'alias'>
+type Field = Exclude<keyof RequestHeaders, 'repeated' | 'alias' | 'tooMany'>
 
 /** Every header that is read under the dialect `traefik`, as proxies and browsers spell it. */
 const READ: Readonly<Record<string, Field>> = {
@@ -25,6 +26,10 @@ const READ: Readonly<Record<string, Field>> = {
   'Access-Control-Request-Method': 'requestMethod',
   'X-Certlatch-Proxy-Secret': 'proxySecret',
   'X-Certlatch-Page': 'page',
+  'X-Certlatch-Proxy': 'proxy',
+  Upgrade: 'upgrade',
+  'Content-Length': 'contentLength',
+  'Transfer-Encoding': 'transferEncoding',
 }
 
 const JOINED: Readonly<Partial<Record<Field, string>>> = {
@@ -33,6 +38,9 @@ const JOINED: Readonly<Partial<Record<Field, string>>> = {
   accept: ',',
   secFetchSite: ',',
   secFetchMode: ',',
+  upgrade: ',',
+  contentLength: ',',
+  transferEncoding: ',',
 }
 
 const reader = createHeaderReader(DIALECTS.traefik)
@@ -93,10 +101,30 @@ describe('one header', () => {
   })
 
   test('no headers at all are no fields', () => {
-    const { repeated, alias, ...fields } = reader.read([])
+    const { repeated, alias, tooMany, ...fields } = reader.read([])
     assert.equal(repeated.size, 0)
     assert.equal(alias, false)
+    assert.equal(tooMany, false)
     assert.ok(Object.values(fields).every((value) => value === undefined))
+  })
+})
+
+describe('many headers', () => {
+  const lines = (count: number) => Array.from({ length: count }, (_, at) => [`X-${at}`, 'a']).flat()
+
+  test('are read up to 200, and more are told', () => {
+    assert.equal(reader.read(lines(200)).tooMany, false)
+    assert.equal(reader.read(lines(201)).tooMany, true)
+    assert.equal(reader.read([...lines(199), 'Origin', 'a']).origin, 'a')
+    assert.equal(reader.read([...lines(200), 'Origin', 'a']).origin, undefined)
+  })
+
+  test('that are too many make no request', () => {
+    const whole = rawHeaders()
+    const padded = (count: number) =>
+      readOriginalRequest(reader.read([...whole, ...lines(count - whole.length / 2)]))
+    assert.ok(padded(200))
+    assert.equal(padded(201), undefined)
   })
 })
 
@@ -111,8 +139,10 @@ describe('the certificate’s header', () => {
   for (const [dialect, own] of Object.entries(NAMES) as [DialectName, string][]) {
     test(`is ${own} under ${dialect}, and no other`, () => {
       for (const name of new Set(Object.values(NAMES))) {
-        const { certificate } = requestHeaders({ [name]: 'x' }, dialect)
+        const { certificate, alias } = requestHeaders({ [name]: 'x' }, dialect)
         assert.equal(certificate, name === own ? 'x' : undefined)
+        assert.equal(alias, name !== own)
+        assert.equal(requestHeaders({ [name]: '' }, dialect).alias, false)
       }
     })
 
@@ -142,6 +172,7 @@ describe('the certificate’s header', () => {
       assert.equal(own.read([certificateHeader, 'x']).certificate, 'x')
       assert.equal(own.read([certificateHeader.toUpperCase(), 'x']).certificate, 'x')
       assert.equal(own.read(['Client-Cert', 'x']).certificate, undefined)
+      assert.equal(own.read(['Client-Cert', 'x']).alias, true)
     }
   })
 })
@@ -170,6 +201,11 @@ describe('a look-alike', () => {
     ['X-SSL_Client-Cert', 'nginx'],
     ['X_SSL_CLIENT_CERT', 'nginx'],
     ['X_Certlatch_Proxy_Secret', 'traefik'],
+    ['X_Certlatch_Proxy', 'caddy'],
+    ['Client_Cert', 'traefik'],
+    ['client.cert', 'nginx'],
+    ['X_SSL_CLIENT_CERT', 'caddy'],
+    ['X.Forwarded.Tls.Client.Cert', 'haproxy'],
     ['X-Certlatch.Page', 'nginx'],
     ['Sec_Fetch_Site', 'traefik'],
     ['Sec_WebSocket_Key', 'traefik'],
@@ -191,8 +227,7 @@ describe('a look-alike', () => {
     ['Remote__User', 'traefik'],
     ['_Remote_User', 'traefik'],
     ['X_Real_Ip', 'traefik'],
-    ['Client_Cert', 'traefik'],
-    ['X_SSL_CLIENT_CERT', 'caddy'],
+    ['Client_Cert_Chain', 'traefik'],
     ['Coo_kie', 'traefik'],
     ['', 'traefik'],
   ]
@@ -218,7 +253,6 @@ test('what browsers send with every request changes nothing', () => {
     'User-Agent': 'Mozilla/5.0',
     'Accept-Encoding': 'gzip, br',
     'Accept-Language': 'de',
-    'Content-Length': ['0', '5'],
     'Sec-Ch-Ua': '"Chromium"',
     'X-Forwarded-Port': '443',
     'X-Forwarded-Server': 'x',

@@ -16,6 +16,8 @@ describe('a path that everybody reads alike', () => {
     ['/caf%C3%A9', '/caf\xc3\xa9', 'UTF-8 is its bytes'],
     ['/caf\xc3\xa9', '/caf\xc3\xa9', 'encoded or not'],
     ['/a%20b', '/a b', 'a space'],
+    ['/a%zz%4', '/a%zz%4', 'what is no escape stays'],
+    ['/%C3%A9%4F', '/\xc3\xa9O', 'digits in capitals'],
   ]
   for (const [path, literal, why] of ROWS) {
     test(`${path} is ${JSON.stringify(literal)}: ${why}`, () => {

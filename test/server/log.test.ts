@@ -2,9 +2,13 @@ import assert from 'node:assert/strict'
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { createAudit, loggedPath, type RefusedCircumstances } from '../../src/server/audit.ts'
 import { createLog } from '../../src/server/log.ts'
-import { asText } from '../../src/server/log-text.ts'
+import { asText } from '../../src/server/log.ts'
+import {
+  createDecisionLog,
+  loggedPath,
+  type RefusedCircumstances,
+} from '../../src/server/verify/decision-log.ts'
 import { dataPaths } from '../../src/store/data-directory.ts'
 import { writeDevice } from '../../src/store/device-registry.ts'
 import {
@@ -166,7 +170,10 @@ test('A proxy that asks another path than /verify is told of, once in a while', 
 test('Of questions for other paths those that were left out are counted', () => {
   const log = captureLog()
   const now = { milliseconds: 0 }
-  const audit = createAudit(createLog('info', log.destination, 'json'), () => now.milliseconds)
+  const audit = createDecisionLog(
+    createLog('info', log.destination, 'json'),
+    () => now.milliseconds,
+  )
   for (const milliseconds of [0, 9_999, 10_000]) {
     now.milliseconds = milliseconds
     audit.misdirected('http://gate/verify')
@@ -295,7 +302,7 @@ test('No query, cookie, token, secret or certificate is in anything that certlat
 function auditLog() {
   const log = captureLog()
   const clock = { now: NOON }
-  const audit = createAudit(createLog('info', log.destination), () => clock.now)
+  const audit = createDecisionLog(createLog('info', log.destination), () => clock.now)
   const refuse = (
     reason: 'nothing-shown' | 'certificate-revoked' = 'nothing-shown',
     describe = () => circumstances,

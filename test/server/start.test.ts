@@ -7,7 +7,7 @@ import type { Values } from '../../src/config/config.ts'
 import { startService } from '../../src/server/start.ts'
 import { StartError } from '../../src/server/start-error.ts'
 import { dataPaths } from '../../src/store/data-directory.ts'
-import { readRunning } from '../../src/store/running.ts'
+import { readRunning } from '../../src/store/service-state-files.ts'
 import {
   captureLog,
   configOf,

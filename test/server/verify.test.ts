@@ -7,8 +7,8 @@ import type { DenyReason } from '../../src/decision.ts'
 import { CLOSED_POLICY } from '../../src/policy/policy.ts'
 import { DIALECTS, type DialectName } from '../../src/proxy/dialects.ts'
 import { createVerifyApp } from '../../src/server/app.ts'
-import { createVerifyServer, drain, listen } from '../../src/server/lifecycle.ts'
-import type { VerifyService } from '../../src/server/routes/verify.ts'
+import { createVerifyServer, drain, listen } from '../../src/server/http-server.ts'
+import type { VerifyService } from '../../src/server/verify/route.ts'
 import { readKeyRing } from '../../src/session/key-ring.ts'
 import { LOOPBACK } from '../support/request.ts'
 import {
@@ -300,6 +300,26 @@ test('Repeated facts, look-alike names and missing facts are refused', async (co
   assertAllowed(await withCookie(['Remote-User', 'admin']))
 })
 
+test('Another proxy than the configured one is refused, counted and told of by both names', async (context) => {
+  const { service, certificate } = await deviceService(context, { proxy: 'nginx' })
+  const named = (name: string) => [...PAGE, ['X-Certlatch-Proxy', name]] as const
+  assertAllowed(await service.askWith(certificate, [['X-Certlatch-Proxy', 'nginx']]))
+  const sent = ['traefik', 'caddy', 'haproxy', 'NGINX', '', 'secret-of-a-client']
+  for (const name of sent) assertRefused(await service.askWith(certificate, named(name)))
+  assert.equal(await service.metric(...refusalsTotal('proxy-mismatch')), sent.length)
+  const told = service.logLines().filter(({ reason }) => reason === 'proxy-mismatch')
+  assert.deepEqual(
+    told.map(({ proxy, expected }) => [proxy, expected]),
+    ['traefik', 'caddy', 'haproxy', 'unknown', 'unknown', 'unknown'].map((name) => [name, 'nginx']),
+  )
+  assert.match(String(told[0]?.['hint']), /CERTLATCH_PROXY=traefik.*--remove-orphans/)
+  assert.match(String(told[3]?.['hint']), /set X-Certlatch-Proxy to nginx/)
+  assert.doesNotMatch(JSON.stringify(service.logLines()), /secret-of-a-client/)
+  const twice = [['X-Certlatch-Proxy', 'nginx'] as const, ['x-certlatch-proxy', 'traefik'] as const]
+  assertRefused(await service.askWith(certificate, twice))
+  assert.equal(await service.metric(...refusalsTotal('header-repeated')), 1)
+})
+
 // --- what the refused see -------------------------------------------------------------------------
 
 const typeOf = (answer: Answer) => header(answer, 'Content-Type')?.split(';')[0]
@@ -429,7 +449,7 @@ test('Under nginx the question for the page is answered 403 with a page, and not
     await service.askWith(certificate, PAGE),
   ]) {
     assertRefused(allowed)
-    assert.match(allowed.body.toString(), /let in by now/)
+    assert.match(allowed.body.toString(), /have access now/)
     assert.match(allowed.body.toString(), /http-equiv="refresh"/)
   }
   for (const method of ['POST', 'DELETE']) {
@@ -516,7 +536,7 @@ async function routeOn(context: TestContext, parts: Partial<VerifyService>) {
     logError: (error) => logged.push(error),
     ...parts,
   }
-  const server = createVerifyServer(createVerifyApp(service, 3600).callback(), () => {})
+  const server = createVerifyServer(createVerifyApp(service).callback(), () => {})
   const { port } = await listen(server, '127.0.0.1', 0)
   context.after(() => endLater(drain(server)))
   return {
@@ -527,6 +547,7 @@ async function routeOn(context: TestContext, parts: Partial<VerifyService>) {
 }
 
 const grounds = (more: Partial<Grounds>): Grounds => ({
+  proxy: 'traefik',
   proxySecret: undefined,
   policy: CLOSED_POLICY,
   trustedProxies: LOOPBACK,

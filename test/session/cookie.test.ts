@@ -38,6 +38,13 @@ const HEADERS: readonly (readonly [string, readonly string[], string])[] = [
   [`a=${NAME}=x`, [], `a=${NAME}=x`],
   [`a="; ${NAME}=x"`, ['x"'], 'a="'],
   [`a=b,${NAME}=x`, [], `a=b,${NAME}=x`],
+  ['a=b;;c', [], 'a=b;;c'],
+  [`a;${NAME};;b`, [], 'a; b'],
+  [`${NAME} =x`, [], `${NAME} =x`],
+  [`${NAME}${NAME}=x; ${NAME}=y`, ['y'], `${NAME}${NAME}=x`],
+  [`a ${NAME}=x`, [], `a ${NAME}=x`],
+  [`${NAME} \t;a`, [], 'a'],
+  [`${NAME} a; b`, [], `${NAME} a; b`],
 ]
 
 describe('a Cookie header', () => {

@@ -340,6 +340,26 @@ describe('what a token’s own words say against it', () => {
     ],
     ['it expires a TTL and a minute ahead', { expiresAt: NOW_SECONDS + 3660 }, undefined],
     ['it expires a second later still', { expiresAt: NOW_SECONDS + 3661 }, 'session-expired'],
+    [
+      'it is of a clock that was a minute and a second ahead',
+      { issuedAt: NOW_SECONDS + 61, expiresAt: NOW_SECONDS + 3661 },
+      'session-not-yet-valid',
+    ],
+    [
+      'it is of a clock that was years ahead',
+      {
+        issuedAt: NOW_SECONDS + 1e8,
+        certificateSeenAt: NOW_SECONDS + 1e8,
+        sessionEnd: NOW_SECONDS + 1e8 + 86_400,
+        expiresAt: NOW_SECONDS + 1e8 + 3600,
+      },
+      'session-not-yet-valid',
+    ],
+    [
+      'it is of a clock a minute ahead, and its TTL was longer',
+      { issuedAt: NOW_SECONDS + 60, expiresAt: NOW_SECONDS + 7200 },
+      'session-expired',
+    ],
     ['it is for another host', { host: 'other.test' }, 'session-wrong-host'],
     ['it is for no host', { host: '' }, 'session-wrong-host'],
     ['its host is spelled otherwise', { host: 'HA.test' }, 'session-wrong-host'],

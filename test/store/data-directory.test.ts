@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { X509Certificate } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { chown, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { test } from 'node:test'
@@ -7,8 +8,14 @@ import { readPemBlocks } from '../../src/certificate/pem.ts'
 import { readRevocationList } from '../../src/certificate/revocation.ts'
 import { readIssuer } from '../../src/certificate/verify.ts'
 import { readKeyRing } from '../../src/session/key-ring.ts'
-import { dataPaths, type Needed, prepareDataDirectory } from '../../src/store/data-directory.ts'
+import {
+  dataPaths,
+  EARLIEST_NOW_SECONDS,
+  type Needed,
+  prepareDataDirectory,
+} from '../../src/store/data-directory.ts'
 import { errorCode } from '../../src/store/files.ts'
+import { repository } from '../support/readme.ts'
 import { NOON_SECONDS, present, temporaryFolder } from '../support/service.ts'
 
 const EVERYTHING: Needed = { authority: true, revocationList: true, sessionKeys: true }
@@ -46,6 +53,34 @@ async function killedFirstStart() {
   }
   return { dataDir, paths, staged, whole, places, names }
 }
+
+test('By a clock that is earlier than certlatch itself no CA is made', async () => {
+  const dataDir = join(await temporaryFolder(), 'data')
+  const years = [0, Date.UTC(2014, 5, 1), Date.UTC(2025, 11, 31)].map((time) => time / 1000)
+  for (const nowSeconds of [...years, EARLIEST_NOW_SECONDS - 1]) {
+    const prepared = await prepareDataDirectory(dataDir, EVERYTHING, nowSeconds)
+    assert.ok(!prepared.ok)
+    assert.match(
+      prepared.problem,
+      /^the clock of this machine is wrong \(\d{4}-\d\d-\d\d\): .*set the clock/,
+    )
+    assert.equal(prepared.problem.split('\n').length, 1)
+    await assert.rejects(stat(dataDir), { code: 'ENOENT' })
+  }
+  // Session keys have no dates.
+  assert.ok((await prepareDataDirectory(dataDir, SESSION_KEYS_ONLY, 0)).ok)
+  const other = join(await temporaryFolder(), 'data')
+  assert.ok((await prepareDataDirectory(other, EVERYTHING, EARLIEST_NOW_SECONDS)).ok)
+})
+
+test('The earliest time that is believed is not later than the last release, or than now', () => {
+  const log = readFileSync(join(repository(), 'CHANGELOG.md'), 'utf8')
+  const [, newest] = /^## \[\d[^\]]*\] - (\d{4}-\d\d-\d\d)$/m.exec(log) ?? []
+  const released = newest === undefined ? Date.now() : Date.parse(newest)
+  assert.ok(EARLIEST_NOW_SECONDS * 1000 <= released)
+  // What a year has passed since would believe too much: a release is the time to raise it.
+  assert.ok(newest === undefined || EARLIEST_NOW_SECONDS * 1000 > released - 366 * 86_400_000)
+})
 
 test('A first start in a missing directory makes CA, CRL and session keys, each with its permissions', async () => {
   const dataDir = join(await temporaryFolder(), 'not', 'yet', 'there')

@@ -3,8 +3,8 @@ import { chown, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promis
 import { join } from 'node:path'
 import { test } from 'node:test'
 import {
+  certificateKey,
   type Device,
-  deviceKey,
   readRegistry,
   readRegistryFolder,
   writeDevice,
@@ -37,7 +37,7 @@ test('A device that was written is read back by what each of its certificates is
     [...registry.registry.byCertificate.keys()],
     [`${KEY_HASH}/4a01`, `${KEY_HASH}/4a02`],
   )
-  assert.deepEqual(registry.registry.byCertificate.get(deviceKey(KEY_HASH, '4a02')), {
+  assert.deepEqual(registry.registry.byCertificate.get(certificateKey(KEY_HASH, '4a02')), {
     device: written,
     certificate: second,
   })
@@ -64,7 +64,7 @@ test('Writing a device again replaces it', async () => {
   const registry = readRegistry(await readRegistryFolder(folder))
   assert.ok(registry.ok)
   assert.equal(
-    registry.registry.byCertificate.get(deviceKey(KEY_HASH, '4a01'))?.device.name,
+    registry.registry.byCertificate.get(certificateKey(KEY_HASH, '4a01'))?.device.name,
     'Tablet of Ada',
   )
 })

@@ -1,8 +1,25 @@
 import assert from 'node:assert/strict'
-import { chmod, chown, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import fileSystem, {
+  chmod,
+  chown,
+  mkdir,
+  readdir,
+  readFile,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises'
+import { syncBuiltinESMExports } from 'node:module'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { describeFileError, errorCode, MODE, replaceFile } from '../../src/store/files.ts'
+import {
+  describeFileError,
+  errorCode,
+  MODE,
+  replaceFile,
+  writeDurably,
+} from '../../src/store/files.ts'
 import { temporaryFolder } from '../support/service.ts'
 
 const failureOf = (promise: Promise<unknown>): Promise<unknown> =>
@@ -71,6 +88,11 @@ test('Errors of files are told in words that follow a path', async () => {
   assert.equal(await told(loop), 'is a symbolic link that leads nowhere')
   const coded = (code: string) => Object.assign(new Error(code), { code })
   assert.equal(describeFileError(coded('EACCES')), 'may not be read by this user')
+  const refused = (syscall: string) => Object.assign(coded('EACCES'), { syscall })
+  assert.equal(describeFileError(refused('open')), 'may not be read by this user')
+  for (const syscall of ['mkdir', 'rename', 'unlink', 'chown']) {
+    assert.equal(describeFileError(refused(syscall)), 'may not be written by this user')
+  }
   assert.equal(describeFileError(coded('ENOSPC')), 'cannot be written: the disk is full')
   assert.match(describeFileError(coded('EMFILE')), /^cannot be opened: .* \(ulimit -n\)$/)
   assert.equal(describeFileError(coded('EROFS')), 'lies on a read-only file system')
@@ -78,6 +100,29 @@ test('Errors of files are told in words that follow a path', async () => {
   assert.equal(describeFileError(new Error('odd')), 'cannot be used (Error: odd)')
   assert.equal(describeFileError('odd'), 'cannot be used (odd)')
   assert.equal(errorCode(Object.assign(new Error('odd'), { code: 7 })), undefined)
+})
+
+test('Of a folder that may not be written it is said that it may not be written', async (t) => {
+  const folder = await temporaryFolder()
+  const { open } = fileSystem
+  const set = (value: unknown) => {
+    Object.assign(fileSystem, { open: value })
+    syncBuiltinESMExports()
+  }
+  t.after(() => set(open))
+  // As the system refuses it to all but root.
+  const refused = Object.assign(new Error('EACCES'), { code: 'EACCES', syscall: 'open' })
+  set((path: string, flags: number, ...more: unknown[]) =>
+    (flags & constants.O_CREAT) === 0
+      ? (open as (...values: unknown[]) => unknown)(path, flags, ...more)
+      : Promise.reject(refused),
+  )
+  const path = join(folder, 'file')
+  for (const write of [replaceFile, writeDurably]) {
+    const failure = await failureOf(write(path, '', MODE.secret))
+    assert.equal(describeFileError(failure), 'may not be written by this user')
+    assert.equal((failure as NodeJS.ErrnoException).path, path)
+  }
 })
 
 test('The mode of the folder does not matter to what is written into it', async () => {

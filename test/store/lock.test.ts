@@ -19,7 +19,7 @@ import type { Readable, Writable } from 'node:stream'
 import { type TestContext, test } from 'node:test'
 import fc from 'fast-check'
 import { acquireLock, type Lock, LockLostError } from '../../src/store/lock.ts'
-import { createWatch, readHolder } from '../../src/store/lock-holder.ts'
+import { createWatch, readHolder } from '../../src/store/lock-owner.ts'
 import { crashPoints, runWithFault } from '../support/faults.ts'
 import { present, temporaryFolder } from '../support/service.ts'
 

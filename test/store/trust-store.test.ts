@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { mkdir, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises'
+import fileSystem, { mkdir, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises'
+import { syncBuiltinESMExports } from 'node:module'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
 import { writeKey } from '../../src/session/key-ring.ts'
 import { writeDevice } from '../../src/store/device-registry.ts'
 import { MODE, replaceFile } from '../../src/store/files.ts'
 import type { Snapshot } from '../../src/store/snapshot.ts'
-import type { TrustFiles } from '../../src/store/trust-files.ts'
+import type { TrustFiles } from '../../src/store/snapshot-sources.ts'
 import { openTrustStore, type TrustStore } from '../../src/store/trust-store.ts'
 import { LOOPBACK } from '../support/request.ts'
 import { makeAuthority, makeList, temporaryFolder } from '../support/service.ts'
@@ -441,6 +443,41 @@ test('Who has stood still is told to look first, once for all who ask', async (c
   const first = opened.store.catchUp(later)
   assert.equal(opened.store.catchUp(later), first)
   await first
+  assert.equal(numberInForce(opened), 11n)
+})
+
+test('A look that began before this process stood still is no look after it', async (context) => {
+  const opened = await open(context)
+  await opened.refresh()
+  const { stat } = fileSystem
+  let resume = () => {}
+  const held = new Promise<void>((resolve) => {
+    resume = resolve
+  })
+  const set = (value: unknown) => {
+    Object.assign(fileSystem, { stat: value })
+    syncBuiltinESMExports()
+  }
+  context.after(() => set(stat))
+  set(async (...values: Parameters<typeof stat>) => {
+    const found = await stat(...values)
+    await held
+    return found
+  })
+  const begun = performance.now()
+  const look = opened.store.refresh()
+  await setImmediate()
+  // The process stands still here: what it has seen of the files is what they were.
+  while (performance.now() < begun + 50) await setImmediate()
+  await replaceFile(opened.paths.crl, list(11), MODE.public)
+  set(stat)
+  resume()
+  await look
+  const ended = performance.now()
+  assert.equal(opened.store.catchUp(begun + 1_990), undefined)
+  const caughtUp = opened.store.catchUp(ended + 1_990)
+  assert.notEqual(caughtUp, undefined)
+  await caughtUp
   assert.equal(numberInForce(opened), 11n)
 })
 

@@ -3,12 +3,12 @@ import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import type { Change } from '../../src/administration/change-directory.ts'
+import { CommandError } from '../../src/administration/command-error.ts'
 import { initialise } from '../../src/administration/initialise.ts'
 import type { IssueOptions } from '../../src/administration/issue-certificate.ts'
-import { AdministrationError } from '../../src/administration/problem.ts'
 import { run } from '../../src/cli/main.ts'
+import type { AuthorityOptions } from '../../src/store/create-authority.ts'
 import { type DataPaths, dataPaths } from '../../src/store/data-directory.ts'
-import type { AuthorityOptions } from '../../src/store/made-authority.ts'
 import type { Snapshot } from '../../src/store/snapshot.ts'
 import { openTrustStore } from '../../src/store/trust-store.ts'
 import { NOON_SECONDS, temporaryFolder } from './service.ts'
@@ -62,7 +62,7 @@ export async function problemOf(promise: Promise<unknown>): Promise<string> {
   try {
     await promise
   } catch (error) {
-    if (error instanceof AdministrationError) return error.problems.join('\n')
+    if (error instanceof CommandError) return error.problems.join('\n')
     throw error
   }
   throw new Error('this must fail')

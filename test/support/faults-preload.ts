@@ -59,7 +59,7 @@ async function strike(syscall: string, path: unknown): Promise<void> {
 
 /** A lock's sign of life comes when its time comes: counting it would make counts differ. */
 const isHeartbeat = (name: string, path: unknown): boolean =>
-  name === 'utimes' && /(?:^|[\\/])lock[\\/]\d+$/.test(String(path))
+  name === 'utimes' && /(?:^|[\\/])(?:lock|proc[\\/]self[\\/]fd)[\\/]\d+$/.test(String(path))
 
 function isForWriting(flags: unknown): boolean {
   if (typeof flags !== 'number') return /[aw+]/.test(String(flags ?? 'r'))

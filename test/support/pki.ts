@@ -47,6 +47,7 @@ export function certificateHeader(dialect: DialectName, ...names: readonly strin
     case 'traefik-list':
       return names.map((name) => fixture(name).toString('base64')).join(',')
     case 'rfc9440':
+    case 'rfc9440-or-empty':
       return `:${fixture(leaf).toString('base64')}:`
     case 'url-escaped-pem':
       return encodeURIComponent(fixturePem(leaf))

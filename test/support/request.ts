@@ -147,8 +147,9 @@ export function groundsOf(options: GroundsOptions = {}): Grounds {
     options,
   )
   const keyRing = options.keyRing ?? KEY_RING
-  const { encoding } = DIALECTS[options.dialect ?? 'traefik']
+  const { name: proxy, encoding } = DIALECTS[options.dialect ?? 'traefik']
   return {
+    proxy,
     proxySecret: options.proxySecret === undefined ? undefined : Buffer.from(options.proxySecret),
     policy: options.policy ?? CLOSED_POLICY,
     trustedProxies: options.trustedProxies ?? LOOPBACK,

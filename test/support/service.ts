@@ -288,6 +288,9 @@ export interface TestService {
   /** Asks as the proxy does: what `PROXY_HEADERS` has, unless the headers given replace it. */
   ask(headers?: Headers, request?: RawRequest): Promise<Answer>
   askWith(certificate: Certificate, headers?: Headers): Promise<Answer>
+  readonly pagesPort: number
+  /** Opens a page of certlatch's own through a proxy. */
+  visit(target: string, headers?: Headers, request?: RawRequest): Promise<Answer>
   admin(target: string, headers?: Headers, method?: string): Promise<Answer>
   /** The value of one series; `undefined` if there is none. */
   metric(name: string, labels?: Readonly<Record<string, string>>): Promise<number | undefined>
@@ -316,6 +319,19 @@ export const PROXY_HEADERS: Headers = [
   ['X-Forwarded-For', '198.51.100.7'],
 ]
 
+/** What a proxy says of a request that it passes to the pages: the rest is in the request itself. */
+function visited(headers: Headers): Headers {
+  const ofTheRequest: readonly string[] = ['X-Forwarded-Method', 'X-Forwarded-Uri']
+  const given = new Set(headers.map(([name]) => name.toLowerCase()))
+  return [
+    ['Host', 'ha.test'],
+    ...PROXY_HEADERS.filter(
+      ([name]) => !ofTheRequest.includes(name) && !given.has(name.toLowerCase()),
+    ),
+    ...headers,
+  ]
+}
+
 /** The proxy's headers, with these in place of those of the same name. */
 export function asked(headers: Headers = []): Headers {
   const replaced = new Set(headers.map(([name]) => name.toLowerCase()))
@@ -330,6 +346,7 @@ export function configOf(values: Values): { config: Config; warnings: readonly s
   const parsed = parseConfig({
     CERTLATCH_LISTEN: '127.0.0.1:0',
     CERTLATCH_ADMIN_LISTEN: '127.0.0.1:0',
+    CERTLATCH_PAGES_LISTEN: '127.0.0.1:0',
     ...values,
   })
   if (!parsed.ok) throw new Error(parsed.problems.join('\n'))
@@ -402,11 +419,19 @@ function questions(service: RunningService, proxy: DialectName) {
   const adminPort = service.adminAddress.port
   const ask = (headers?: Headers, request: RawRequest = {}) =>
     exchange(port, { ...request, headers: asked(headers) })
+  const pagesPort = service.pagesAddress.port
+  const visit = (target: string, headers: Headers = [], request: RawRequest = {}) => {
+    const { body } = request
+    const length: Headers = body === undefined ? [] : [['Content-Length', String(body.length)]]
+    return exchange(pagesPort, { ...request, target, headers: [...visited(headers), ...length] })
+  }
   const admin = (target: string, headers: Headers = [], method = 'GET') =>
     exchange(adminPort, { method, target, headers: [['Host', 'certlatch:9181'], ...headers] })
   return {
     port,
     adminPort,
+    pagesPort,
+    visit,
     ask,
     askWith: (certificate: Certificate, headers: Headers = []) =>
       ask([...certificateHeader(certificate, proxy), ...headers]),

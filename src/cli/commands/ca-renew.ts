@@ -4,9 +4,9 @@ import { describeName } from '../../certificate/name.ts'
 import type { Issuer } from '../../certificate/verify.ts'
 import { daysFlag, noNames } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
-import { tellConfirmation } from '../confirming.ts'
-import { authorityPassphrase, changeOf, ownSettingsOf, pathsOfConfig } from '../own-authority.ts'
-import { day } from '../words.ts'
+import { authorityPassphrase, changeOf, ownSettingsOf, pathsOfConfig } from '../command-context.ts'
+import { tellConfirmation } from '../confirmation.ts'
+import { day } from '../format.ts'
 import { readAuthorityName } from './init.ts'
 
 const AUTHORITY_DAYS = 3653
@@ -53,7 +53,7 @@ async function runCaRenew(invocation: Invocation): Promise<ExitCode> {
     pathsOfConfig(config),
     (state) => state.crlNumber !== undefined && BigInt(state.crlNumber) >= crlNumber,
   )
-  const isInForce = tellConfirmation(terminal, confirmation)
+  const isInForce = tellConfirmation(terminal, confirmation, 'other')
   terminal.tell(
     'next: let the proxy read public/ca.crt again, then certlatch device renew for each device before its CA ends',
   )

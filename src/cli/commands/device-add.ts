@@ -1,9 +1,10 @@
 import { addDevice } from '../../administration/add-device.ts'
 import { onlyName, textFlag } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
-import { handOut, ISSUE_HELP, ISSUE_OPTIONS, prepareIssue, undelivered } from '../issuing.ts'
-import { ownSettingsOf } from '../own-authority.ts'
-import { register } from '../registering.ts'
+import { ownSettingsOf } from '../command-context.ts'
+import { confirmDevice } from '../confirmation.ts'
+import { handOut, ISSUE_HELP, ISSUE_OPTIONS, prepareIssue, undelivered } from '../issue-options.ts'
+import { register } from '../register-certificate.ts'
 
 const HELP = `Usage: certlatch device add NAME [options]
 
@@ -42,5 +43,7 @@ async function runDeviceAdd(invocation: Invocation): Promise<ExitCode> {
     'device add',
   )
   const added = await addDevice(change, device, options, passphrase, place.handOut)
-  return (await handOut(invocation, added, place)) ? 0 : undelivered(change, added)
+  if (!(await handOut(invocation, added, place))) return undelivered(change, added)
+  await confirmDevice(invocation, config)
+  return 0
 }

@@ -1,21 +1,21 @@
 import {
   blockCertificate,
-  type CertificatePair,
+  type CertificateId,
   unblockCertificate,
 } from '../../administration/block-certificate.ts'
-import {
-  pairByFingerprint,
-  pairOfFile,
-  pairOfSerial,
-} from '../../administration/certificate-pair.ts'
+import { CommandError } from '../../administration/command-error.ts'
 import { awaitConfirmation } from '../../administration/confirmation.ts'
-import { AdministrationError } from '../../administration/problem.ts'
+import {
+  certificateIdByFingerprint,
+  certificateIdOfFile,
+  certificateIdOfSerial,
+} from '../../administration/find-certificate.ts'
 import type { Config } from '../../config/config.ts'
 import { noNames, textFlag } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
-import { tellConfirmation } from '../confirming.ts'
-import { changeOf, pathsOfConfig, settingsOf } from '../own-authority.ts'
-import { readOneCertificate } from '../registering.ts'
+import { changeOf, pathsOfConfig, settingsOf } from '../command-context.ts'
+import { FORGET_OPTION, forgetHelp, forgottenServices, tellConfirmation } from '../confirmation.ts'
+import { readOneCertificate } from '../register-certificate.ts'
 
 const HELP = `Usage: certlatch device block --certificate FILE
        certlatch device block --serial HEX --issuer CA.CRT
@@ -31,6 +31,7 @@ Options:
       --issuer CA.CRT     the certificate of the CA that has issued it
       --fingerprint HEX   its SHA-256 fingerprint, if it has been let in before
       --lift              open to it again
+${forgetHelp(26)}
 
 Example:
   $ certlatch device block --serial 4f:1c:08 --issuer intermediate-ca.crt`
@@ -43,6 +44,7 @@ export const deviceBlock: Command = {
     issuer: { type: 'string' },
     fingerprint: { type: 'string' },
     lift: { type: 'boolean' },
+    ...FORGET_OPTION,
   },
   takesPositionals: true,
   run: runDeviceBlock,
@@ -52,6 +54,7 @@ async function runDeviceBlock(invocation: Invocation): Promise<ExitCode> {
   const config = settingsOf(invocation)
   noNames(invocation)
   const pair = await pairOf(invocation, config)
+  const forgotten = await forgottenServices(invocation, pathsOfConfig(config))
   const change = changeOf(invocation, config, 'device block')
   const isLifted = invocation.flags['lift'] === true
   const { blocksNumber, hasChanged } = isLifted
@@ -63,34 +66,35 @@ async function runDeviceBlock(invocation: Invocation): Promise<ExitCode> {
   const confirmation = await awaitConfirmation(
     pathsOfConfig(config),
     (state) => state.blocksNumber >= blocksNumber,
+    forgotten,
   )
-  const isInForce = tellConfirmation(terminal, confirmation)
+  const isInForce = tellConfirmation(terminal, confirmation, isLifted ? 'other' : 'closing')
   if (!isLifted) {
     terminal.tell('not ended: a WebSocket or download that is open now')
   }
   return isInForce ? 0 : 1
 }
 
-async function pairOf(invocation: Invocation, config: Config): Promise<CertificatePair> {
+async function pairOf(invocation: Invocation, config: Config): Promise<CertificateId> {
   const certificate = textFlag(invocation, 'certificate')
   const serial = textFlag(invocation, 'serial')
   const issuer = textFlag(invocation, 'issuer')
   const fingerprint = textFlag(invocation, 'fingerprint')
   const ways = [certificate, serial ?? issuer, fingerprint].filter((way) => way !== undefined)
   if (ways.length !== 1) {
-    throw new AdministrationError(
+    throw new CommandError(
       'which certificate? Expected one of --certificate FILE, --serial HEX with --issuer CA.CRT, and --fingerprint HEX',
       2,
     )
   }
   if (certificate !== undefined) {
-    return pairOfFile(certificate, await readOneCertificate(certificate), config.caFile)
+    return certificateIdOfFile(certificate, await readOneCertificate(certificate), config.caFile)
   }
   if (fingerprint !== undefined) {
-    return pairByFingerprint(pathsOfConfig(config), fingerprint, invocation.terminal)
+    return certificateIdByFingerprint(pathsOfConfig(config), fingerprint, invocation.terminal)
   }
   if (serial === undefined || issuer === undefined) {
-    throw new AdministrationError('--serial and --issuer go together', 2)
+    throw new CommandError('--serial and --issuer go together', 2)
   }
-  return pairOfSerial(serial, issuer, await readOneCertificate(issuer))
+  return certificateIdOfSerial(serial, issuer, await readOneCertificate(issuer))
 }

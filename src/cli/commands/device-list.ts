@@ -1,10 +1,10 @@
 import { type DeviceReport, reportDevices } from '../../administration/device-report.ts'
 import type { Config } from '../../config/config.ts'
-import { readLastSeen, type SeenCertificate } from '../../store/running.ts'
+import { readLastSeen, type SeenCertificate } from '../../store/service-state-files.ts'
 import { noNames } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
-import { pathsOfConfig, settingsOf } from '../own-authority.ts'
-import { day, span, table } from '../words.ts'
+import { pathsOfConfig, settingsOf } from '../command-context.ts'
+import { day, span, table } from '../format.ts'
 
 const HELP = `Usage: certlatch device list [--json]
 

@@ -1,10 +1,11 @@
 import { renewDevice } from '../../administration/renew-device.ts'
 import { durationFlag, onlyName, textFlag } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
-import { handOut, ISSUE_HELP, ISSUE_OPTIONS, prepareIssue, undelivered } from '../issuing.ts'
-import { ownSettingsOf } from '../own-authority.ts'
-import { register } from '../registering.ts'
-import { moment } from '../words.ts'
+import { ownSettingsOf } from '../command-context.ts'
+import { confirmDevice } from '../confirmation.ts'
+import { moment } from '../format.ts'
+import { handOut, ISSUE_HELP, ISSUE_OPTIONS, prepareIssue, undelivered } from '../issue-options.ts'
+import { register } from '../register-certificate.ts'
 
 const OVERLAP_SECONDS = 14 * 86_400
 
@@ -65,5 +66,6 @@ async function runDeviceRenew(invocation: Invocation): Promise<ExitCode> {
         : `the certificate before goes on until ${moment(othersEndAt)}; delete it from the device, some browsers go on using it`,
     )
   }
+  await confirmDevice(invocation, config)
   return 0
 }

@@ -1,14 +1,14 @@
+import { CommandError } from '../../administration/command-error.ts'
 import { awaitConfirmation } from '../../administration/confirmation.ts'
-import { AdministrationError } from '../../administration/problem.ts'
 import { runHook } from '../../administration/revocation-hook.ts'
 import { type Revoked, type RevokedPart, revokeDevice } from '../../administration/revoke-device.ts'
 import type { RevocationReason } from '../../certificate/revocation-reason.ts'
 import type { Config } from '../../config/config.ts'
 import { choiceFlag, onlyName, textFlag } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
-import { tellConfirmation } from '../confirming.ts'
-import { authorityPassphrase, changeOf, ownSettingsOf, pathsOfConfig } from '../own-authority.ts'
-import { count } from '../words.ts'
+import { authorityPassphrase, changeOf, ownSettingsOf, pathsOfConfig } from '../command-context.ts'
+import { FORGET_OPTION, forgetHelp, forgottenServices, tellConfirmation } from '../confirmation.ts'
+import { count } from '../format.ts'
 
 const HELP = `Usage: certlatch device revoke NAME [options]
 
@@ -21,6 +21,7 @@ Options:
                      affiliationChanged, superseded or cessationOfOperation
       --replaced     only the certificates that a renewal has replaced
       --serial HEX   only this one; certlatch device show lists them
+${forgetHelp(21)}
 
 Example:
   $ certlatch device revoke "Ada's phone" --reason keyCompromise`
@@ -31,6 +32,7 @@ export const deviceRevoke: Command = {
     reason: { type: 'string' },
     replaced: { type: 'boolean' },
     serial: { type: 'string' },
+    ...FORGET_OPTION,
   },
   takesPositionals: true,
   run: runDeviceRevoke,
@@ -52,10 +54,12 @@ async function runDeviceRevoke(invocation: Invocation): Promise<ExitCode> {
   )
   const name = onlyName(invocation, 'certlatch device revoke "Ada\'s phone"')
   const reason = choiceFlag(invocation, 'reason', REASONS, 'unspecified')
+  const part = partOf(invocation)
+  const forgotten = await forgottenServices(invocation, pathsOfConfig(config))
   const revoked = await revokeDevice(
     changeOf(invocation, config, 'device revoke'),
     name,
-    partOf(invocation),
+    part,
     reason,
     await authorityPassphrase(invocation, config),
   )
@@ -66,8 +70,9 @@ async function runDeviceRevoke(invocation: Invocation): Promise<ExitCode> {
   const confirmation = await awaitConfirmation(
     pathsOfConfig(config),
     ({ crlNumber }) => crlNumber !== undefined && BigInt(crlNumber) >= revoked.crlNumber,
+    forgotten,
   )
-  const isInForce = tellConfirmation(terminal, confirmation)
+  const isInForce = tellConfirmation(terminal, confirmation, 'closing')
   if (!revoked.isMarked) {
     terminal.tell(
       'the revocation stands, but the entry of the device could not be marked: run the command again',
@@ -87,7 +92,7 @@ function partOf(invocation: Invocation): RevokedPart {
   const serial = textFlag(invocation, 'serial')
   const isReplaced = invocation.flags['replaced'] === true
   if (serial !== undefined && isReplaced) {
-    throw new AdministrationError('--serial and --replaced do not go together', 2)
+    throw new CommandError('--serial and --replaced do not go together', 2)
   }
   if (serial !== undefined) return { serial }
   return isReplaced ? 'replaced' : 'all'

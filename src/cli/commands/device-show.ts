@@ -1,13 +1,14 @@
 import type { CertificateReport, DeviceReport } from '../../administration/device-report.ts'
 import { findReport } from '../../administration/device-report.ts'
-import { readTextIfThere } from '../../administration/directory.ts'
 import { fingerprint } from '../../administration/issue-certificate.ts'
+import { readTextIfThere } from '../../administration/locked-directory.ts'
 import { readPemBlocks } from '../../certificate/pem.ts'
 import type { DataPaths } from '../../store/data-directory.ts'
+import type { CertificateInvitation } from '../../store/device-registry.ts'
 import { onlyName } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
-import { ownSettingsOf, pathsOfConfig } from '../own-authority.ts'
-import { moment, span, table } from '../words.ts'
+import { ownSettingsOf, pathsOfConfig } from '../command-context.ts'
+import { moment, span, table } from '../format.ts'
 import { ago } from './device-list.ts'
 
 const HELP = `Usage: certlatch device show NAME [--json]
@@ -82,7 +83,7 @@ function deviceRows(report: DeviceReport, now: number): readonly (readonly strin
 }
 
 function certificateRows(shown: ShownCertificate, now: number): readonly (readonly string[])[] {
-  const { serial, notBefore, notAfter, endsAt, revokedAt, reason } = shown
+  const { serial, notBefore, notAfter, endsAt, revokedAt, reason, invitation } = shown
   const rows: (readonly string[])[] = [
     ['certificate', colons(serial)],
     ['state', shown.state],
@@ -93,6 +94,7 @@ function certificateRows(shown: ShownCertificate, now: number): readonly (readon
       notAfter > now ? `${moment(notAfter)}, in ${span(notAfter - now)}` : moment(notAfter),
     ],
   ]
+  if (invitation !== undefined) rows.push(['invitation', invitationOf(invitation)])
   if (endsAt !== undefined) rows.push(['replaced, ends', moment(endsAt)])
   if (revokedAt !== undefined)
     rows.push(['revoked', `${moment(revokedAt)}, ${reason ?? 'unspecified'}`])
@@ -104,6 +106,12 @@ function certificateRows(shown: ShownCertificate, now: number): readonly (readon
   )
   return rows
 }
+
+/** By what it was collected: a device's owner notices if that was another. */
+const invitationOf = ({ endsAt, collectedAt, collectedBy }: CertificateInvitation): string =>
+  collectedAt === undefined
+    ? `not collected, until ${moment(endsAt)}`
+    : `collected ${moment(collectedAt)} by ${collectedBy ?? 'an unknown browser'}`
 
 const seenAt = (seconds: number, now: number): string =>
   seconds === 0 ? 'never' : `${moment(seconds)}, ${ago(seconds, now)}`

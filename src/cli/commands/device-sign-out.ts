@@ -1,22 +1,26 @@
 import { signOut } from '../../administration/block-certificate.ts'
 import { awaitConfirmation } from '../../administration/confirmation.ts'
-import { findKnownName } from '../../administration/known-names.ts'
+import { findKnownName } from '../../administration/unregistered.ts'
 import { onlyName } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
-import { tellConfirmation } from '../confirming.ts'
-import { changeOf, pathsOfConfig, settingsOf } from '../own-authority.ts'
+import { changeOf, pathsOfConfig, settingsOf } from '../command-context.ts'
+import { FORGET_OPTION, forgetHelp, forgottenServices, tellConfirmation } from '../confirmation.ts'
 
-const HELP = `Usage: certlatch device sign-out NAME
+const HELP = `Usage: certlatch device sign-out NAME [options]
 
 Ends all sessions of a device: its cookie opens nothing any more, on whatever browser it is. The
 certificate stays good, and opens a new session when it is shown. For a browser that was borrowed and
 for a cookie that was stolen; a device that is lost is to be revoked.
+
+Options:
+${forgetHelp(21)}
 
 Example:
   $ certlatch device sign-out "Ada's phone"`
 
 export const deviceSignOut: Command = {
   help: () => HELP,
+  options: FORGET_OPTION,
   takesPositionals: true,
   run: runDeviceSignOut,
 }
@@ -26,9 +30,11 @@ async function runDeviceSignOut(invocation: Invocation): Promise<ExitCode> {
   const given = onlyName(invocation, 'certlatch device sign-out "Ada\'s phone"')
   const paths = pathsOfConfig(config)
   const name = await findKnownName(paths, given, config.externalCa, invocation.terminal)
+  const forgotten = await forgottenServices(invocation, paths)
   const change = changeOf(invocation, config, 'device sign-out')
   const { blocksNumber } = await signOut(change, name)
   invocation.terminal.print(`signed out: all sessions of "${name}"`)
   const hasIt = (state: { readonly blocksNumber: number }) => state.blocksNumber >= blocksNumber
-  return tellConfirmation(invocation.terminal, await awaitConfirmation(paths, hasIt)) ? 0 : 1
+  const confirmation = await awaitConfirmation(paths, hasIt, forgotten)
+  return tellConfirmation(invocation.terminal, confirmation, 'closing') ? 0 : 1
 }

@@ -1,12 +1,12 @@
 import { X509Certificate } from 'node:crypto'
 import { constants } from 'node:fs'
 import { access } from 'node:fs/promises'
+import { CommandError } from '../../administration/command-error.ts'
 import {
   beginDoctorDevice,
   finishDoctorDevice,
   revokeDoctorDevice,
 } from '../../administration/doctor-device.ts'
-import { AdministrationError } from '../../administration/problem.ts'
 import type { Config } from '../../config/config.ts'
 import { loadConfig } from '../../config/load.ts'
 import { createClient, LIMITS } from '../../doctor/client.ts'
@@ -22,6 +22,7 @@ import {
 import { runChecks } from '../../doctor/run.ts'
 import { dataPaths } from '../../store/data-directory.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
+import { authorityPassphrase, changeOf, settingsOf } from '../command-context.ts'
 import {
   askedChecks,
   doorOf,
@@ -29,7 +30,6 @@ import {
   givenCertificate,
 } from '../doctor/door-arguments.ts'
 import { readHere } from '../doctor/here.ts'
-import { authorityPassphrase, changeOf, settingsOf } from '../own-authority.ts'
 
 const HELP = `Usage: certlatch doctor URL [--connect HOST:PORT] [--server-ca FILE]
          [--certificate FILE --key FILE] [--application URL] [--only NAME,…] [--json]
@@ -86,7 +86,7 @@ const INSTEAD = 'give --certificate FILE and --key FILE of a device'
 /** What only a data directory with a CA's key can do. */
 async function requireOwnDevice({ externalCa, caFile, dataDir }: Config): Promise<void> {
   const refuse = (problem: string): never => {
-    throw new AdministrationError(`${problem}: ${INSTEAD}`, 2)
+    throw new CommandError(`${problem}: ${INSTEAD}`, 2)
   }
   if (externalCa) refuse(`CERTLATCH_CA_FILE is set, so the certificates are of ${caFile}`)
   const { privateFolder, authorityKey } = dataPaths(dataDir)
@@ -196,7 +196,7 @@ async function hereIfAny(
   try {
     return await readHere(config, { authority, certificate }, nowSeconds)
   } catch (error) {
-    if (isNeeded || !(error instanceof AdministrationError)) throw error
+    if (isNeeded || !(error instanceof CommandError)) throw error
     return undefined
   }
 }

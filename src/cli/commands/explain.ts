@@ -1,19 +1,19 @@
 import { text as textOfStream } from 'node:stream/consumers'
-import { AdministrationError } from '../../administration/problem.ts'
+import { CommandError } from '../../administration/command-error.ts'
 import type { Config } from '../../config/config.ts'
 import { PROXIES } from '../../config/options.ts'
 import { quote } from '../../config/text.ts'
+import type { Described } from '../../explain/auth-request.ts'
+import { readCertificateFile, type Shown, shownByDevice } from '../../explain/credentials.ts'
 import { adviceOf, conclusionOf, stepsOf, type Told } from '../../explain/explanation.ts'
 import { explainRequest } from '../../explain/judgement.ts'
-import type { Described } from '../../explain/question.ts'
-import { readCertificateFile, type Shown, shownByDevice } from '../../explain/shown.ts'
 import { DIALECTS } from '../../proxy/dialects.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import { choiceFlag, textFlag } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
+import { settingsOf } from '../command-context.ts'
 import { currentGrounds } from '../current-grounds.ts'
-import { settingsOf } from '../own-authority.ts'
-import { table } from '../words.ts'
+import { table } from '../format.ts'
 
 const HELP = `Usage: certlatch explain URL [--method M] [--from ADDRESS]
          [--certificate FILE | --device NAME] [--cookie -] [--origin ORIGIN]
@@ -56,10 +56,7 @@ export const explain: Command = {
 async function runExplain(invocation: Invocation): Promise<ExitCode> {
   const [url = '', ...more] = invocation.positionals
   if (url === '' || more.length > 0) {
-    throw new AdministrationError(
-      'expected one URL: certlatch explain https://home.example.org/',
-      2,
-    )
+    throw new CommandError('expected one URL: certlatch explain https://home.example.org/', 2)
   }
   const set = settingsOf(invocation)
   const proxy = choiceFlag(invocation, 'proxy', PROXIES, set.dialect.name)
@@ -87,7 +84,7 @@ async function shownCertificate(
   const file = textFlag(invocation, 'certificate')
   const device = textFlag(invocation, 'device')
   if (file !== undefined && device !== undefined) {
-    throw new AdministrationError('expected --certificate or --device, not both', 2)
+    throw new CommandError('expected --certificate or --device, not both', 2)
   }
   if (file !== undefined) return readCertificateFile(file)
   return device === undefined ? undefined : shownByDevice(device, snapshot, config)
@@ -102,7 +99,7 @@ async function givenCookie(
   if (flag === undefined) return undefined
   const { stdin } = invocation.streams
   if (flag !== '-' || stdin === undefined) {
-    throw new AdministrationError(
+    throw new CommandError(
       `--cookie is ${quote(flag.slice(0, 8))}: expected -, and the cookie on standard input`,
       2,
     )
@@ -110,7 +107,7 @@ async function givenCookie(
   const given = (await textOfStream(stdin)).trim()
   const header = given.replace(/^cookie: */i, '')
   if (header === '' || /\p{Cc}/u.test(header)) {
-    throw new AdministrationError(
+    throw new CommandError(
       'standard input is not one line: expected the value of a cookie, or a Cookie header',
       2,
     )

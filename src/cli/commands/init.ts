@@ -3,16 +3,16 @@ import {
   type Adoption,
   readAdoption,
 } from '../../administration/adopt-authority.ts'
+import { CommandError } from '../../administration/command-error.ts'
 import { fill, initialise } from '../../administration/initialise.ts'
-import { AdministrationError } from '../../administration/problem.ts'
 import type { Config } from '../../config/config.ts'
 import { quote } from '../../config/text.ts'
 import { deviceNameProblem, normalizeName } from '../../enrollment/device-name.ts'
 import type { Device } from '../../store/device-registry.ts'
 import { daysFlag, noNames, textFlag } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
-import { askSecret, settingsOf } from '../own-authority.ts'
-import { count, day } from '../words.ts'
+import { askSecret, settingsOf } from '../command-context.ts'
+import { count, day } from '../format.ts'
 
 const AUTHORITY_DAYS = 3653
 const MOST_DAYS = 36_500
@@ -84,7 +84,7 @@ function checkFlags({ flags }: Invocation): void {
   for (const name of isAdopting ? MAKING : ADOPTING) {
     if (flags[name] === undefined) continue
     const why = isAdopting ? 'the CA that is adopted has its own' : 'that goes with --adopt alone'
-    throw new AdministrationError(`--${name} cannot be given here: ${why}`, 2)
+    throw new CommandError(`--${name} cannot be given here: ${why}`, 2)
   }
 }
 
@@ -94,7 +94,7 @@ export function readAuthorityName(invocation: Invocation): string | undefined {
   const name = normalizeName(given)
   const problem = deviceNameProblem(name, 'Lovelace family')
   if (problem === undefined) return name
-  throw new AdministrationError(`--name ${quote(given)} ${problem}`, 2)
+  throw new CommandError(`--name ${quote(given)} ${problem}`, 2)
 }
 
 /** What a setting names is somebody else's to make. */
@@ -105,7 +105,7 @@ function neededOf(config: Config) {
     sessionKeys: !config.sessionKeysFileNamed,
   }
   if (Object.values(needed).includes(true)) return needed
-  throw new AdministrationError(
+  throw new CommandError(
     'CERTLATCH_CA_FILE and CERTLATCH_SESSION_KEYS_FILE are set: there is nothing for certlatch to make',
     2,
   )
@@ -119,15 +119,15 @@ async function newPassphrase(
   if (caPassphrase !== undefined) return caPassphrase
   const first = await askSecret(invocation.streams, 'a passphrase for the CA key: ')
   if (first === undefined) {
-    throw new AdministrationError(
+    throw new CommandError(
       '--encrypt needs a passphrase: set CERTLATCH_CA_PASSPHRASE_FILE to a file with one, or run this in a terminal',
       2,
     )
   }
-  if (first === '') throw new AdministrationError('the passphrase is empty', 2)
+  if (first === '') throw new CommandError('the passphrase is empty', 2)
   const second = await askSecret(invocation.streams, 'the same again: ')
   if (first === second) return first
-  throw new AdministrationError('the two passphrases differ; nothing was changed')
+  throw new CommandError('the two passphrases differ; nothing was changed')
 }
 
 function tellNext({ terminal }: Invocation, { externalCa }: Config): void {
@@ -144,7 +144,7 @@ function tellNext({ terminal }: Invocation, { externalCa }: Config): void {
 async function adopt(invocation: Invocation, config: Config): Promise<ExitCode> {
   const { terminal, streams, nowSeconds } = invocation
   if (config.externalCa) {
-    throw new AdministrationError(
+    throw new CommandError(
       'CERTLATCH_CA_FILE is set: unset it to adopt a CA, or leave the CA where it is and adopt nothing',
       2,
     )
@@ -175,7 +175,7 @@ function describeDevice({ name, certificates }: Device): string {
 function adoptedFiles(invocation: Invocation): AdoptedFiles {
   const [certificate, key, ...more] = invocation.positionals
   if (certificate === undefined || key === undefined || more.length > 0) {
-    throw new AdministrationError(
+    throw new CommandError(
       '--adopt expects two files, the certificate and the key of the CA: certlatch init --adopt ca.crt ca.key',
       2,
     )
@@ -183,7 +183,7 @@ function adoptedFiles(invocation: Invocation): AdoptedFiles {
   const index = textFlag(invocation, 'index')
   const certificates = textFlag(invocation, 'certificates')
   if (index === undefined && certificates === undefined) {
-    throw new AdministrationError(
+    throw new CommandError(
       'what has this CA issued? Give --index index.txt or --certificates FOLDER, which may be empty: a certificate in neither is refused until certlatch device add NAME --certificate FILE registers it',
       2,
     )

@@ -1,10 +1,10 @@
 import { loadConfig } from '../../config/load.ts'
 import { printable } from '../../config/text.ts'
-import type { Status } from '../../server/status.ts'
+import type { Status } from '../../server/admin/status.ts'
 import { askAdminListener, somethingElse } from '../admin-listener.ts'
 import { noNames } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
-import { count, day, span, table } from '../words.ts'
+import { count, day, span, table } from '../format.ts'
 import { ago } from './device-list.ts'
 
 const TIMEOUT_MILLISECONDS = 5_000

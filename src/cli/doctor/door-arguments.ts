@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { createSecureContext } from 'node:tls'
-import { AdministrationError } from '../../administration/problem.ts'
+import { CommandError } from '../../administration/command-error.ts'
 import { nearest, quote } from '../../config/text.ts'
 import { type Check, GROUPS } from '../../doctor/check.ts'
 import { CHECKS } from '../../doctor/checks.ts'
@@ -10,7 +10,7 @@ import { textFlag } from '../arguments.ts'
 import type { Invocation } from '../command.ts'
 
 const wrong = (problem: string): never => {
-  throw new AdministrationError(problem, 2)
+  throw new CommandError(problem, 2)
 }
 
 const bare = (host: string): string => host.replace(/^\[|\]$/g, '')

@@ -4,7 +4,7 @@ import type { Here, ServiceStatus } from '../../doctor/facts.ts'
 import { adviceOf } from '../../explain/explanation.ts'
 import { explainRequest } from '../../explain/judgement.ts'
 import { dataPaths } from '../../store/data-directory.ts'
-import { readRunning } from '../../store/running.ts'
+import { readRunning } from '../../store/service-state-files.ts'
 import { askAdminListener, somethingElse } from '../admin-listener.ts'
 import { currentGrounds } from '../current-grounds.ts'
 import { packageVersion } from '../version.ts'
@@ -13,7 +13,7 @@ const TIMEOUT_MILLISECONDS = 2_000
 
 /**
  * What certlatch's files and its service say. `door` is the host and the certificate that requests
- * are explained for. Throws an AdministrationError if the files cannot be read.
+ * are explained for. Throws an CommandError if the files cannot be read.
  */
 export async function readHere(
   config: Config,

@@ -29,9 +29,12 @@ function ownLine(name: string, certificate: Buffer): HeaderLine {
     ({ certificateHeader }) => certificateHeader === name.toLowerCase(),
   )
   const [base64, bytes, pem] = encodings(certificate).map(([, value]) => value)
-  const value = { 'traefik-list': base64, rfc9440: bytes, 'url-escaped-pem': pem }[
-    dialect?.encoding ?? 'rfc9440'
-  ]
+  const value = {
+    'traefik-list': base64,
+    rfc9440: bytes,
+    'rfc9440-or-empty': bytes,
+    'url-escaped-pem': pem,
+  }[dialect?.encoding ?? 'rfc9440']
   return [name, value ?? '']
 }
 

@@ -2,7 +2,7 @@ import type { Preset } from '../policy.ts'
 
 /**
  * What must reach Home Assistant without a certificate, and nothing more. Facts are from the source
- * of Home Assistant 2026.2 (`requires_auth` of each view) and from recorded requests of its page.
+ * of Home Assistant 2026.11 (`requires_auth` of each view) and from recorded requests of its page.
  *
  * Closed on purpose, though other advice opens it: `/api/websocket` (the page reaches it by cookie),
  * `/auth/*` (the login, which passwords are guessed at), `/api/*` (every service and state), and
@@ -68,6 +68,24 @@ export const HOME_ASSISTANT: Preset = {
         { name: 'media-files', path: ['/media/*'], methods: ['GET', 'HEAD'], access: 'open' },
         // A dashboard that is cast needs the page, /auth/token and the WebSocket, from a device that
         // can have no certificate: that does not pass the gate.
+      ],
+    },
+    'app-pictures': {
+      needsNetworks: false,
+      rules: [
+        // The companion apps fetch the pictures of notifications and widgets by clients that show no
+        // certificate and have no cookie. None of these views requires a login; each asks for one or
+        // for the token in the query: 256 random bits, of a camera or an image for five to ten minutes,
+        // of a media player until Home Assistant restarts. They have GET alone.
+        {
+          name: 'cameras',
+          path: ['/api/camera_proxy/*', '/api/camera_proxy_stream/*'],
+          methods: ['GET'],
+          access: 'open',
+        },
+        { name: 'images', path: ['/api/image_proxy/*'], methods: ['GET'], access: 'open' },
+        // Album covers, and those of what is browsed.
+        { name: 'covers', path: ['/api/media_player_proxy/*'], methods: ['GET'], access: 'open' },
       ],
     },
     'local-network': {

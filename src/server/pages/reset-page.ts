@@ -1,12 +1,14 @@
 import { type HtmlDocument, htmlDocument } from './document.ts'
+import { escapeHtml } from './html.ts'
+import { LANGUAGES, type Language } from './languages/languages.ts'
 import { RESET_SCRIPT } from './scripts.ts'
 
 /** For a person to open by hand: does what the refusal page does behind a service worker. */
-export const resetPage = (): HtmlDocument =>
-  htmlDocument({
-    title: 'Loading this site anew',
-    body: `<p>What this browser has kept of the site’s pages is set aside, and the start page is loaded from the server. Nobody is logged out.</p>
-<noscript><p>This needs JavaScript. Without it, delete the data of this site in the browser’s settings instead; that logs you out.</p></noscript>
-<p><a class="button" href="/">Go to the start page</a></p>`,
-    script: RESET_SCRIPT,
-  })
+export function resetPage(language: Language): HtmlDocument {
+  const { reset, startPage } = LANGUAGES[language]
+  const { title, lead, withoutScript } = reset
+  const body = `<p>${escapeHtml(lead)}</p>
+<noscript><p>${escapeHtml(withoutScript)}</p></noscript>
+<p><a class="button" href="/">${escapeHtml(startPage)}</a></p>`
+  return htmlDocument({ language, title, body, script: RESET_SCRIPT })
+}

@@ -1,4 +1,4 @@
-import { ASKED_BY_PAGES } from '../../policy/policy.ts'
+import { SESSION_PATH } from '../../policy/page-policy.ts'
 
 /**
  * What runs in the browser, as text: it is served as it stands here, and the pages' policy names its
@@ -6,7 +6,7 @@ import { ASKED_BY_PAGES } from '../../policy/policy.ts'
  * network only once the worker is unregistered. Nothing else of the site is touched: whoever is
  * logged in there stays so. Old phones are the point of it, so it keeps to what Safari 14 knows.
  */
-const UNREGISTER_WORKERS = `
+export const UNREGISTER_WORKERS = `
 async function unregisterWorkers() {
   if (!navigator.serviceWorker) return
   const registrations = await navigator.serviceWorker.getRegistrations().catch(() => [])
@@ -89,7 +89,7 @@ async function askGate() {
   const limit = new AbortController()
   const timer = setTimeout(() => limit.abort(), ASK_FOR_AT_MOST)
   try {
-    const answer = await fetch('${ASKED_BY_PAGES}', { cache: 'no-store', signal: limit.signal })
+    const answer = await fetch('${SESSION_PATH}', { cache: 'no-store', signal: limit.signal })
     if (answer.headers.get('X-Certlatch') === 'refused') return 'refused'
     return answer.status < 500 ? 'let in' : 'nobody there'
   } catch (error) {

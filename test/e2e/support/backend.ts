@@ -12,6 +12,8 @@ export interface Seen {
   readonly method: string
   readonly url: string
   readonly headers: readonly HeaderLine[]
+  /** What came behind the body; complete when that is answered. */
+  readonly trailers: readonly HeaderLine[]
 }
 
 /** The header by which a request is found again, at the application and in certlatch's questions. */
@@ -49,7 +51,10 @@ export async function startBackend(): Promise<Backend> {
     count += 1
     const headers = pairs(req.rawHeaders)
     const [number = ''] = valuesOf(headers, NUMBER_HEADER)
-    seen.set(number, { method: req.method ?? '', url: req.url ?? '', headers })
+    const { method = '', url = '' } = req
+    const request = { method, url, headers, trailers: [] }
+    seen.set(number, request)
+    req.on('end', () => seen.set(number, { ...request, trailers: pairs(req.rawTrailers) }))
   }
   const server = createServer((req, res) => {
     record(req)

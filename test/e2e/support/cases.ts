@@ -30,7 +30,7 @@ export interface Case {
 }
 
 const ONCE: readonly Protocol[] = ['HTTP/1.1']
-const BAD: readonly CredentialName[] = ['expired', 'foreign', 'revoked', 'wrong-usage']
+const BAD: readonly CredentialName[] = ['expired', 'foreign', 'revoked', 'wrong-usage', 'large']
 
 const proxyOf = (gate: Gate): DialectName => gate.world.kind.dialect
 
@@ -70,6 +70,10 @@ function leaks(gate: Gate, { seen }: Answer | SocketAnswer): readonly string[] {
     .filter(([, value]) => secrets.some((secret) => value.includes(secret)))
     .map(([name]) => name)
 }
+
+/** The headers that proxies fill in from a certificate, with those beside them. */
+const CERTIFICATE_HEADERS =
+  /^(x-forwarded-tls-client-cert(-info)?|client-cert(-chain)?|x-ssl-client-cert)$/i
 
 /** The certificate in the header of every proxy, in its encoding. */
 export const forgedCertificateHeaders = (credential: Credential): readonly HeaderLine[] => [
@@ -329,18 +333,48 @@ const forgeries: readonly Case[] = [
     },
   },
   {
-    name: 'a certificate header of a client is not handed to the application',
+    name: 'a certificate header of a client is not handed to the application, nor one of another proxy to certlatch',
     run: async (gate, protocol) => {
       const headers = forgedCertificateHeaders(gate.world.pki.credential('ada'))
       const cookie = await gate.session('ada')
-      const answer = await gate.send({ protocol, cookie, headers })
-      assertOpen(answer)
       const { certificateHeader } = DIALECTS[proxyOf(gate)]
-      // With X-Forwarded-Tls-Client-Cert-Info and Client-Cert-Chain.
-      const kept = answer.seen.headers.filter(([name]) =>
-        name.toLowerCase().startsWith(certificateHeader),
-      )
-      assert.deepEqual(kept, [], 'no certificate for the application')
+      for (const credential of [undefined, 'ada'] as const) {
+        const shown = { cookie, ...(credential && { credential }) }
+        const answer = await gate.send({ protocol, ...shown, headers })
+        assertOpen(answer)
+        const kept = answer.seen.headers.filter(([name]) => CERTIFICATE_HEADERS.test(name))
+        assert.deepEqual(kept, [], 'no certificate for the application')
+        const asked = answer.questions.flatMap((question) => question.headers)
+        const foreign = asked.filter(
+          ([name]) => CERTIFICATE_HEADERS.test(name) && name.toLowerCase() !== certificateHeader,
+        )
+        assert.deepEqual(foreign, [], 'no foreign certificate for certlatch')
+      }
+    },
+  },
+  {
+    name: 'certlatch is told which proxy asks, whatever a client says, and the application is not',
+    run: async (gate, protocol) => {
+      const cookie = await gate.session('ada')
+      const names = Object.keys(DIALECTS)
+      const forged: readonly (readonly HeaderLine[])[] = [
+        [],
+        ...names.map((name): readonly HeaderLine[] => [['X-Certlatch-Proxy', name]]),
+        names.map((name) => ['x-certlatch-proxy', name]),
+        [['X_Certlatch_Proxy', 'envoy']],
+        [['X-CERTLATCH-PROXY', '']],
+        ...(protocol === 'HTTP/1.1' ? [[['Connection', 'X-Certlatch-Proxy, close'] as const]] : []),
+      ]
+      for (const headers of forged) {
+        for (const shown of [{ cookie }, { credential: 'ada' }] as const) {
+          const answer = await gate.send({ protocol, ...shown, headers })
+          assertOpen(answer)
+          const told = answer.questions.map((one) => valuesOf(one.headers, 'x-certlatch-proxy'))
+          assert.deepEqual(told, [[proxyOf(gate)]], 'the name of the proxy')
+          const handedOn = answer.seen.headers.filter(([name]) => /certlatch.proxy$/i.test(name))
+          assert.deepEqual(handedOn, [], 'no name of the proxy for the application')
+        }
+      }
     },
   },
   {
@@ -467,6 +501,18 @@ const ODD_STARTS = [
   'CONNECT home.example:443',
 ] as const
 
+/** What the application sees behind a body, of a client whose session opens. */
+export async function trailersSeen(gate: Gate): Promise<readonly HeaderLine[]> {
+  const cookie = await gate.session('ada')
+  const more = `Cookie: ${cookie}\r\nTransfer-Encoding: chunked\r\nTrailer: Remote-User\r\n`
+  const head = rawHead('POST /upload', 'home.example', more)
+  const body = '5\r\nhello\r\n0\r\nRemote-User: admin\r\n\r\n'
+  const { status, seen } = await sendRaw(gate, (number) => `${head(number)}${body}`)
+  assert.equal(status, 200)
+  assert.ok(seen)
+  return seen.trailers
+}
+
 const hostile: readonly Case[] = [
   {
     name: 'no odd request line gets to the application (Authelia CVE-2021-32637 GHSA-68wm-pfjf-wqp6)',
@@ -528,6 +574,84 @@ const hostile: readonly Case[] = [
       }
       assert.ok(questions.length > 0 || status >= 400, 'or it is refused at once')
     },
+  },
+  {
+    name: 'of several hosts the application is told none but its own, in a list, a second line or the target',
+    protocols: ONCE,
+    run: async (gate) => {
+      const lines = (...hosts: readonly string[]) => hosts.join('\r\nHost: ')
+      for (const [target, host] of [
+        ['/', 'evil.example,home.example'],
+        ['/', 'evil.example, home.example'],
+        ['/', 'home.example,evil.example'],
+        ['/', 'home.example:443,evil.example'],
+        ['/', 'evil.example:home.example'],
+        ['/', lines('evil.example', 'home.example')],
+        ['/', lines('home.example', 'evil.example')],
+        ['https://evil.example/', 'home.example'],
+        ['https://evil.example/', lines('home.example', 'evil.example')],
+      ] as const) {
+        const answer = await sendRaw(gate, rawHead(`GET ${target}`, host), 'ada')
+        // nginx takes what follows a port for part of it, and tells the name alone.
+        const told = answer.seen?.headers ?? []
+        const hosts = told.filter(([name]) => /^(host|x-forwarded-host)$/i.test(name))
+        for (const [, value] of hosts) assert.doesNotMatch(value, /evil/, `no other host: ${host}`)
+        if (answer.seen !== undefined) assert.equal(answer.seen.url, '/', 'the target')
+      }
+    },
+  },
+  {
+    name: 'the application is asked by path, whatever form the target had',
+    protocols: ONCE,
+    run: async (gate) => {
+      for (const target of ['https://home.example/a?b', 'http://home.example/a?b']) {
+        const { seen } = await sendRaw(gate, rawHead(`GET ${target}`, 'home.example'), 'ada')
+        if (seen === undefined) continue
+        assert.equal(seen.url, '/a?b')
+        assert.deepEqual(valuesOf(seen.headers, 'host'), ['home.example'])
+      }
+    },
+  },
+  {
+    name: 'headers that are too many or too long are refused with a 4xx, and the proxy lives',
+    run: async (gate, protocol) => {
+      const cookie = await gate.session('ada')
+      const many = (count: number): readonly HeaderLine[] =>
+        Array.from({ length: count }, (_, index) => [`X-H${index}`, 'v'])
+      const long = (bytes: number): readonly HeaderLine[] => [['X-Long', 'x'.repeat(bytes)]]
+      const headers = [
+        ...[97, 200, 1_100, 3_000].map(many),
+        ...[50_000, 150_000, 300_000].map(long),
+      ]
+      const path = (bytes: number) => `/${'a'.repeat(bytes)}`
+      const requests: readonly Request[] = [
+        ...headers.map((lines) => ({ headers: lines })),
+        ...[8_000, 9_000, 14_000, 50_000, 100_000, 300_000].map((bytes) => ({ path: path(bytes) })),
+      ]
+      for (const request of requests) {
+        for (const shown of [{}, { cookie }] as const) {
+          // Over HTTP/2 a proxy may end the connection instead, or Node not send it at all.
+          const answer = await gate.send({ protocol, ...shown, ...request }).catch(() => undefined)
+          assert.ok(answer !== undefined || protocol === 'HTTP/2', 'there is an answer')
+          if (answer === undefined) continue
+          assert.ok(answer.status < 500, `no 5xx: ${answer.status}`)
+          assert.ok(answer.status === 200 || answer.status >= 400, `a 4xx, not ${answer.status}`)
+          if (!('cookie' in shown)) assertClosed(answer)
+          const { path = '', headers: [[, value = ''] = []] = [] } = request
+          if (path.length + value.length < 50_000) continue
+          assert.deepEqual(answer.questions, [], 'it is refused at the proxy')
+        }
+      }
+      assertOpen(await gate.send({ protocol, cookie }))
+      assert.equal(gate.process.exitCode ?? gate.process.signalCode, null, 'the proxy lives')
+    },
+  },
+  {
+    name: "a client's trailers do not reach the application",
+    protocols: ONCE,
+    // HAProxy 2.6 hands them on: SECURITY.md says so.
+    proxies: ['traefik', 'caddy', 'nginx'],
+    run: async (gate) => assert.deepEqual(await trailersSeen(gate), []),
   },
   {
     name: 'a handshake without server name, or with another, gives no way round (Traefik CVE-2026-32305, CVE-2026-48491 GHSA-5r4w-85f3-pw66)',
@@ -937,7 +1061,7 @@ const HTML: readonly HeaderLine[] = [['Accept', 'text/html']]
 const REFUSED_IN_WORDS: readonly (readonly [Request, RegExp])[] = [
   [{}, /No certificate was shown/],
   [{ credential: 'expired' }, /The certificate of this device has expired/],
-  [{ credential: 'foreign' }, /This certificate does not open here/],
+  [{ credential: 'foreign' }, /This certificate is not accepted here/],
   [{ credential: 'revoked' }, /The certificate of this device was withdrawn/],
 ]
 

@@ -13,6 +13,8 @@ export interface Certlatch {
   /** Its settings, for commands on the same directory. */
   readonly environment: Readonly<Record<string, string>>
   readonly port: number
+  /** Of its own pages. */
+  readonly pagesPort: number
   /** Waits until the CRL with this number is in force. */
   hasRevocationList(number: string): Promise<void>
   /** How many refusals it has counted. */
@@ -35,6 +37,7 @@ export async function startCertlatch(
     CERTLATCH_PROXY: dialect,
     CERTLATCH_LISTEN: '127.0.0.1:0',
     CERTLATCH_ADMIN_LISTEN: '127.0.0.1:0',
+    CERTLATCH_PAGES_LISTEN: '127.0.0.1:0',
     CERTLATCH_PROXY_SECRET: PROXY_SECRET,
     ...(external && {
       CERTLATCH_CA_FILE: external.authorityFile,
@@ -46,11 +49,12 @@ export async function startCertlatch(
     env: environment,
     stdio: ['ignore', 'pipe', 'inherit'],
   })
-  const { listen, admin } = await whenReady(child)
+  const { listen, admin, pages } = await whenReady(child)
   const operations = `http://${admin}`
   return {
     environment,
-    port: Number(listen.slice(listen.lastIndexOf(':') + 1)),
+    port: portOf(listen),
+    pagesPort: portOf(pages),
     hasRevocationList: (number) =>
       until(`CRL ${number} is in force`, async () => {
         const answer = await fetch(`${operations}/readyz`)
@@ -93,7 +97,11 @@ export async function runCommand(
   return { code, stdout, stderr }
 }
 
-function whenReady(child: ReturnType<typeof spawn>): Promise<{ listen: string; admin: string }> {
+const portOf = (address: string): number => Number(address.slice(address.lastIndexOf(':') + 1))
+
+type Ready = Readonly<Record<'listen' | 'admin' | 'pages', string>>
+
+function whenReady(child: ReturnType<typeof spawn>): Promise<Ready> {
   return new Promise((resolve, reject) => {
     let output = ''
     child.stdout?.on('data', (chunk: Buffer) => {

@@ -40,6 +40,7 @@ export interface Places {
   /** For what a proxy opens besides. */
   readonly sparePort: number
   readonly certlatchPort: number
+  readonly pagesPort: number
   readonly applicationPort: number
   readonly pki: ProxyFiles
   /** Who runs the tests. */
@@ -68,6 +69,8 @@ export interface World {
   readonly backend: Backend
   readonly certlatch: Certlatch
   readonly relay: Relay
+  /** The same before the pages. */
+  readonly pagesRelay: Relay
   /** As they were opened first; a proxy that is set up wrongly may have to do with them. */
   readonly sessions: Map<CredentialName, string>
   close(): Promise<void>
@@ -88,6 +91,7 @@ export async function startWorld(
   const backend = await startBackend()
   const certlatch = await startCertlatch(folder, kind.dialect, isOwn ? undefined : pki, settings)
   const relay = await startRelay(certlatch.port)
+  const pagesRelay = await startRelay(certlatch.pagesPort)
   return {
     kind,
     folder,
@@ -95,9 +99,11 @@ export async function startWorld(
     backend,
     certlatch,
     relay,
+    pagesRelay,
     sessions: new Map(),
     close: async () => {
       relay.close()
+      pagesRelay.close()
       backend.close()
       await certlatch.close()
       rmSync(folder, { recursive: true, force: true })
@@ -117,6 +123,8 @@ export interface Answer extends Received {
   readonly seen: Seen | undefined
   /** What certlatch was asked about it. */
   readonly questions: readonly AskedQuestion[]
+  /** What certlatch's pages got of it. */
+  readonly visits: readonly AskedQuestion[]
 }
 
 export interface SocketAnswer extends OpenedSocket {
@@ -158,6 +166,7 @@ export async function startGate(
     port,
     sparePort: await freePort(),
     certlatchPort: relay.port,
+    pagesPort: world.pagesRelay.port,
     applicationPort: backend.port,
     pki,
     user: userInfo().username,
@@ -243,7 +252,12 @@ function makeGate(world: World, folder: string, target: Target, child: ChildProc
       body: given.body,
       agent: given.agent,
     })
-    return { ...received, seen: backend.find(number), questions: relay.questions(number) }
+    return {
+      ...received,
+      seen: backend.find(number),
+      questions: relay.questions(number),
+      visits: world.pagesRelay.questions(number),
+    }
   }
   return {
     world,

@@ -1,5 +1,6 @@
 import type { ClientRequestArgs } from 'node:http'
 import {
+  type Connection,
   createConnection,
   createLongLivedTokenAuth,
   ERR_CANNOT_CONNECT,
@@ -20,11 +21,37 @@ export interface ClientShows {
 }
 
 /** The states of all entities, as Home Assistant's own client library gets them. */
-export async function connectAs(
+export const connectAs = (
+  target: Target,
+  person: Person,
+  shown: ClientShows,
+): Promise<readonly HassEntity[]> => withConnection(target, person, shown, getStates)
+
+/** Its own settings of how it is reached, with those that are on trial. */
+export interface HttpSettings {
+  readonly stable: {
+    readonly use_x_forwarded_for?: boolean
+    readonly trusted_proxies?: readonly string[]
+  }
+  readonly pending: unknown
+  readonly revert_at: string | null
+}
+
+export const httpSettingsOf = (
+  target: Target,
+  person: Person,
+  shown: ClientShows,
+): Promise<HttpSettings> =>
+  withConnection(target, person, shown, (connection) =>
+    connection.sendMessagePromise<HttpSettings>({ type: 'http/config' }),
+  )
+
+async function withConnection<T>(
   target: Target,
   { accessToken }: Person,
   { credential, session }: ClientShows,
-): Promise<readonly HassEntity[]> {
+  ask: (connection: Connection) => Promise<T>,
+): Promise<T> {
   const options: ClientOptions & ClientRequestArgs = {
     ca: target.serverCertificate,
     // No name server knows the household.
@@ -48,7 +75,7 @@ export async function connectAs(
     throw new Error(problem === ERR_CANNOT_CONNECT ? 'cannot connect' : `error ${problem}`)
   })
   try {
-    return await getStates(connection)
+    return await ask(connection)
   } finally {
     connection.close()
   }

@@ -109,6 +109,7 @@ async function startIn(
       port,
       sparePort: await freePort(),
       certlatchPort: recorder.port,
+      pagesPort: certlatch.pagesPort,
       applicationPort: homeAssistant.port,
       pki: { ...server, authorityFile: join(dataFolder(folder), 'public', 'ca.crt') },
       user: userInfo().username,

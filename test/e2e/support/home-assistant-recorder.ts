@@ -50,6 +50,7 @@ const KEPT = [
   'origin',
   'upgrade',
   'service-worker',
+  'service-worker-navigation-preload',
 ]
 
 export async function startRecorder(target: number, certificateHeader: string): Promise<Recorder> {

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { freePort } from '../../support/free-port.ts'
-import { toolsFolder, until } from './tools.ts'
+import { findProgram, toolsFolder, until } from './tools.ts'
 
 /** The one person of the household, in Home Assistant. */
 export const PERSON = { name: 'Ada', username: 'ada', password: 'a long walk home' } as const
@@ -30,36 +30,85 @@ export interface HomeAssistant {
 export interface HomeAssistantOptions {
   /** `extra_module_url` of its frontend. */
   readonly extraModule?: string
-  /** False: the two lines that a proxy needs are left out. */
+  /** RELEASE, if none is given. */
+  readonly release?: string
+  /** False: the two settings that a proxy needs are left out. */
   readonly behindProxy?: boolean
   /** More lines of configuration.yaml. */
   readonly more?: string
 }
 
-/** Its Python: tools.sh installs it beside the proxies. */
-const python = () => join(toolsFolder(), 'homeassistant', 'bin', 'python')
+/** The newest release; and one that reads its `http:` settings from configuration.yaml. */
+export const RELEASE = '2026.11.0'
+export const RELEASE_WITH_YAML = '2026.2.3'
+
+/** The Debian in which tools.sh installs it, with a folder of each release under /ha. */
+export const homeAssistantRoot = (): string => join(toolsFolder(), 'home-assistant')
+export const pythonOf = (release: string): string => `/ha/${release}/bin/python`
 
 /** What is missing to run it, as a reason to skip a test. */
-export const homeAssistantMissing = (): string | false =>
-  existsSync(join(toolsFolder(), 'homeassistant', 'installed-whole'))
-    ? false
-    : 'Home Assistant is missing: run test/e2e/tools.sh'
+export const homeAssistantMissing = (): string | false => {
+  if (!existsSync(join(homeAssistantRoot(), 'installed-whole'))) {
+    return 'Home Assistant is missing: run test/e2e/tools.sh as root'
+  }
+  return process.getuid?.() === 0 ? false : 'only root can start Home Assistant'
+}
 
-/**
- * Home Assistant asks for a later patch release of Python than may be there, for a fault that does
- * not matter here.
- */
-export const START = `
-import sys
-import homeassistant.const
-homeassistant.const.REQUIRED_PYTHON_VER = (3, 13, 0)
+/** Its folder is /config; the mounts are this process's own and end with it. */
+const IN_ITS_DEBIAN = `
+mount --bind /dev "$1/dev"
+mount --bind /proc "$1/proc"
+mount --bind "$2" "$1/config"
+root=$1
+shift 2
+exec chroot "$root" "$@"`
+
+/** Runs a line of Home Assistant's Python with its folder, in the same process. */
+export const spawnPython = (folder: string, release: string, ...args: readonly string[]) =>
+  spawn(
+    findProgram('unshare'),
+    [
+      ...['--mount', 'sh', '-euc', IN_ITS_DEBIAN, 'sh', homeAssistantRoot(), folder],
+      ...[pythonOf(release), ...args],
+    ],
+    {
+      env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: '/config', LANG: 'C.UTF-8' },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  )
+
+type HttpSettings = Readonly<Record<string, unknown>>
+
+/** Its own settings, as they are once a person has confirmed them; then its start. */
+const start = (settings: HttpSettings) => `
+import asyncio, json, sys
 from homeassistant.__main__ import main
+from homeassistant.components.http.config import HTTPConfigStore
+from homeassistant.core import HomeAssistant
+
+async def confirm():
+    store = HTTPConfigStore(HomeAssistant('/config'))
+    await store.async_migrate_yaml(json.loads(${JSON.stringify(JSON.stringify(settings))}))
+    await store.async_promote_pending()
+
+asyncio.run(confirm())
 sys.exit(main())
 `
 
+const httpSettings = (
+  port: number,
+  { behindProxy = true }: HomeAssistantOptions,
+): HttpSettings => ({
+  server_host: '127.0.0.1',
+  server_port: port,
+  ...(behindProxy && { use_x_forwarded_for: true, trusted_proxies: ['127.0.0.1'] }),
+})
+
 function configuration(port: number, options: HomeAssistantOptions) {
-  const { extraModule, behindProxy = true, more = '' } = options
-  const proxy = '  use_x_forwarded_for: true\n  trusted_proxies: [127.0.0.1]\n'
+  const { extraModule, release, more = '' } = options
+  // JSON is YAML.
+  const http =
+    release === RELEASE_WITH_YAML ? `http: ${JSON.stringify(httpSettings(port, options))}\n` : ''
   // `default_config` is named nowhere: it starts integrations that call home.
   return `
 homeassistant:
@@ -69,10 +118,7 @@ homeassistant:
   elevation: 0
   unit_system: metric
   time_zone: Europe/London
-http:
-  server_host: 127.0.0.1
-  server_port: ${port}
-${behindProxy ? proxy : ''}frontend:
+${http}frontend:
 ${extraModule === undefined ? '' : `  extra_module_url: [${extraModule}]\n`}config:
 webhook:
 media_source:
@@ -112,10 +158,12 @@ export async function startHomeAssistant(
   mkdirSync(join(folder, '.storage'), { recursive: true })
   writeFileSync(join(folder, 'configuration.yaml'), configuration(port, options))
   writeFileSync(join(folder, '.storage', 'onboarding'), JSON.stringify(ONBOARDING))
-  const child = spawn(python(), ['-c', START, '-c', folder, '--skip-pip'], {
-    env: { PATH: '/usr/bin:/bin', HOME: folder, LANG: 'C.UTF-8' },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
+  const { release = RELEASE } = options
+  const begin =
+    release === RELEASE_WITH_YAML
+      ? ['-m', 'homeassistant']
+      : ['-c', start(httpSettings(port, options))]
+  const child = spawnPython(folder, release, ...begin, '-c', '/config', '--skip-pip')
   const log: string[] = []
   for (const stream of [child.stdout, child.stderr]) {
     stream.on('data', (chunk: Buffer) => log.push(chunk.toString('utf8')))

@@ -17,6 +17,7 @@ export const CREDENTIALS = [
   'foreign',
   'revoked',
   'wrong-usage',
+  'large',
 ] as const
 export type CredentialName = (typeof CREDENTIALS)[number]
 
@@ -36,6 +37,9 @@ export interface Pki {
   /** Revokes it in a new CRL that replaces the file; answers its number, decimal. */
   revoke(name: CredentialName): string
 }
+
+/** In base64, more than HAProxy hands on; of nobody's CA, as anyone can make one. */
+const LONG_NAMES = Array.from({ length: 400 }, (_, index) => `DNS:${'x'.repeat(50)}${index}`).join()
 
 const configuration = (folder: string): string => `
 [ca]
@@ -81,6 +85,8 @@ basicConstraints = critical, CA:FALSE
 keyUsage = critical, digitalSignature
 extendedKeyUsage = serverAuth
 authorityKeyIdentifier = keyid
+[large]
+subjectAltName = ${LONG_NAMES}
 [server]
 basicConstraints = critical, CA:FALSE
 keyUsage = critical, digitalSignature
@@ -120,7 +126,9 @@ export function makePki(folder: string): Pki {
   selfSigned('ca', AUTHORITY_NAME, 'authority')
   selfSigned('foreign-ca', AUTHORITY_NAME, 'authority')
   selfSigned('server', '/CN=home.example', 'server')
-  for (const name of CREDENTIALS) request(name, name === 'ada' ? IDENTITIES.ada : name)
+  selfSigned('large', '/CN=ada', 'large')
+  for (const name of CREDENTIALS.filter((one) => one !== 'large'))
+    request(name, name === 'ada' ? IDENTITIES.ada : name)
   for (const name of ['ada', 'lost', 'revoked']) issue(name, 'device')
   issue('grace', 'person')
   issue('wrong-usage', 'wrong-usage')

@@ -3,12 +3,14 @@ import type { Change, Places, ProxyKind } from './gate.ts'
 
 const SECRET_PLACE = 'the-value-of-CERTLATCH_PROXY_SECRET'
 const CERTLATCH = '127.0.0.1:9180'
+const PAGES = '127.0.0.1:9182'
 const APPLICATION = '127.0.0.1:8123'
 const AUTHORITY_FILE = '/var/lib/certlatch/public/ca.crt'
 
 /** What a person changes in the file: whereabouts, and the line of the secret, as its comment says. */
 const whereabouts = (file: string, places: Places, comment: string): readonly Change[] => [
   { file, text: CERTLATCH, becomes: `127.0.0.1:${places.certlatchPort}` },
+  { file, text: PAGES, becomes: `127.0.0.1:${places.pagesPort}` },
   { file, text: APPLICATION, becomes: `127.0.0.1:${places.applicationPort}` },
   { file, text: AUTHORITY_FILE, becomes: places.pki.authorityFile },
   { file, text: `# ${comment}`, becomes: comment.replace(SECRET_PLACE, PROXY_SECRET) },
@@ -67,6 +69,7 @@ export const NGINX: ProxyKind = {
   fill: (places) => [
     { file: 'nginx.conf', text: 'listen 443 ', becomes: `listen 127.0.0.1:${places.port} ` },
     { file: 'nginx.conf', text: CERTLATCH, becomes: `127.0.0.1:${places.certlatchPort}` },
+    { file: 'nginx.conf', text: PAGES, becomes: `127.0.0.1:${places.pagesPort}` },
     { file: 'nginx.conf', text: APPLICATION, becomes: `127.0.0.1:${places.applicationPort}` },
     { file: 'nginx.conf', text: AUTHORITY_FILE, becomes: places.pki.authorityFile },
     {
@@ -82,6 +85,11 @@ export const NGINX: ProxyKind = {
     },
     {
       file: 'ask.conf',
+      text: `# proxy_set_header X-Certlatch-Proxy-Secret ${SECRET_PLACE};`,
+      becomes: `proxy_set_header X-Certlatch-Proxy-Secret ${PROXY_SECRET};`,
+    },
+    {
+      file: 'page.conf',
       text: `# proxy_set_header X-Certlatch-Proxy-Secret ${SECRET_PLACE};`,
       becomes: `proxy_set_header X-Certlatch-Proxy-Secret ${PROXY_SECRET};`,
     },

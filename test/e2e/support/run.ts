@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { ADAPTIVE_CASES, CASES, type Case, forgedCertificateHeaders } from './cases.ts'
+import { ADAPTIVE_CASES, CASES, type Case } from './cases.ts'
 import type { Protocol } from './client.ts'
 import {
   type Change,
@@ -81,37 +81,6 @@ export function testProxy(
   })
   return () => world
 }
-
-/**
- * Where nobody has told certlatch which proxy asks, it reads Traefik's header: what a client writes
- * there must not reach it. `text` is the line that sees to it.
- */
-export function testForgottenProxy(kind: ProxyKind, file: string, text: string): void {
-  test('CERTLATCH_PROXY forgotten: nobody gets in, by a forged certificate either', async () => {
-    const world = await startWorld(kind, 'external', { CERTLATCH_PROXY: 'traefik' })
-    const statuses = async (
-      changes: readonly Change[],
-    ): Promise<readonly (number | undefined)[]> => {
-      const found: (number | undefined)[] = []
-      await withGate(world, changes, async (gate) => {
-        const headers = forgedCertificateHeaders(world.pki.credential('ada'))
-        for (const protocol of PROTOCOLS)
-          found.push((await gate.send({ protocol, headers })).status)
-      })
-      return found
-    }
-    try {
-      assert.deepEqual(await statuses([]), [403, 403])
-      assert.deepEqual(await statuses([without(file, text)]), [200, 200])
-    } finally {
-      await world.close()
-    }
-  })
-}
-
-/** Why no case fails without that line. */
-export const OF_A_FORGOTTEN_PROXY =
-  'Read only where CERTLATCH_PROXY is forgotten: the test of that shows it.'
 
 async function showAdaptive(kind: ProxyKind, run: Case['run']): Promise<void> {
   const world = await startWorld(kind, 'external', { CERTLATCH_DENIAL: 'adaptive' })

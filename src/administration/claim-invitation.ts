@@ -1,0 +1,199 @@
+import { randomBytes } from 'node:crypto'
+import { invitationId, nonceHash } from '../enrollment/invitation-code.ts'
+import { type Packages, readPackages } from '../enrollment/packages.ts'
+import { SEALING_IV_BYTES, seal, unseal } from '../enrollment/sealing.ts'
+import { errorCode } from '../store/files.ts'
+import {
+  type Claim,
+  type Invitation,
+  listInvitations,
+  REPLAY_SECONDS,
+  readClaim,
+  readCollected,
+  readInvitation,
+  removePackages,
+  settle,
+  writeCollected,
+} from '../store/invitations.ts'
+import { type Change, changeDirectory, pathsOf } from './change-directory.ts'
+
+export type Collected = Extract<Claim, { outcome: 'collected' }>
+
+/** Why an invitation is not shown, or not collected; `at` is when it was collected. */
+export interface InvitationProblem {
+  readonly ok: false
+  readonly problem: 'unknown' | 'used' | 'ended' | 'read-only'
+  readonly at?: number
+}
+
+export interface Place extends Pick<Change, 'dataDir' | 'revocationList'> {
+  /** The host that was asked, without port: an invitation can be collected at its own alone. */
+  readonly host: string
+  readonly nowSeconds: number
+  /** Whether the certificate would be accepted, by the files as they are now. */
+  stands(invitation: Invitation): Promise<boolean>
+}
+
+export type FoundInvitation =
+  | { readonly ok: true; readonly invitation: Invitation; readonly claim: Collected | undefined }
+  | InvitationProblem
+
+const UNKNOWN: InvitationProblem = { ok: false, problem: 'unknown' }
+const ENDED: InvitationProblem = { ok: false, problem: 'ended' }
+
+/**
+ * The invitation that this code opens, if it can be collected; with a nonce also one that was
+ * collected with the same a short while ago.
+ */
+export async function findInvitation(
+  place: Place,
+  code: string,
+  nonce?: string,
+): Promise<FoundInvitation> {
+  const folder = pathsOf(place).invitations
+  const { host, nowSeconds } = place
+  const id = invitationId(code)
+  // Both are always read, so that an unknown code takes as long as one that has ended.
+  const [claim, invitation] = await Promise.all([readClaim(folder, id), readInvitation(folder, id)])
+  if (invitation !== undefined && new URL(invitation.site).hostname !== host) return UNKNOWN
+  if (claim?.outcome === 'ended') return ENDED
+  if (claim?.outcome === 'collected') {
+    const isReplay =
+      invitation !== undefined &&
+      nonce !== undefined &&
+      nonceHash(nonce) === claim.nonceHash &&
+      nowSeconds < claim.at + REPLAY_SECONDS
+    if (!isReplay) return { ok: false, problem: 'used', at: claim.at }
+    return (await place.stands(invitation)) ? { ok: true, invitation, claim } : ENDED
+  }
+  if (invitation === undefined) return UNKNOWN
+  if (nowSeconds >= invitation.endsAt || !(await place.stands(invitation))) return ENDED
+  return { ok: true, invitation, claim: undefined }
+}
+
+export type CollectedInvitation =
+  | {
+      readonly ok: true
+      readonly invitation: Invitation
+      readonly packages: Packages
+      readonly claim: Collected
+      readonly isReplay: boolean
+      /** For the claimant's cookie: by it alone the packages can be downloaded. */
+      readonly ticket: string
+    }
+  | InvitationProblem
+
+export interface Claimant {
+  readonly nonce: string
+  /** Browser and address, for people. */
+  readonly by: string
+  /** Told when the registry could not be changed yet; the next command or sweep does it. */
+  onUnmarked(error: unknown): void
+}
+
+/**
+ * Collects an invitation: of all that try, with any replica, one succeeds. The same claimant gets the
+ * same answer again, because an answer that was lost must not use it up.
+ */
+export async function claimInvitation(
+  place: Place,
+  code: string,
+  claimant: Claimant,
+): Promise<CollectedInvitation> {
+  const found = await findInvitation(place, code, claimant.nonce)
+  if (!found.ok) return found
+  const { invitation } = found
+  const { id } = invitation
+  const opened = unseal(invitation.sealed, { secret: code, purpose: 'code', id })
+  if (opened === undefined) return UNKNOWN
+  const folder = pathsOf(place).invitations
+  let { claim } = found
+  const isReplay = claim !== undefined
+  if (claim === undefined) {
+    const { nonce, by } = claimant
+    claim = { outcome: 'collected', at: place.nowSeconds, nonceHash: nonceHash(nonce), by }
+    try {
+      // Another was faster: the second look says what has become of it.
+      if (!(await settle(folder, id, claim))) return await claimInvitation(place, code, claimant)
+    } catch (error) {
+      if (!isReadOnly(error)) throw error
+      return { ok: false, problem: 'read-only' }
+    }
+  }
+  await mark(place, claimant)
+  // A revocation may have come meanwhile.
+  if (!(await place.stands(invitation))) return ENDED
+  const ticket = await keepForDownloads(folder, id, opened)
+  return { ok: true, invitation, packages: readPackages(opened), claim, isReplay, ticket }
+}
+
+const READ_ONLY: ReadonlySet<string | undefined> = new Set(['EROFS', 'EACCES', 'EPERM', 'ENOSPC'])
+
+const isReadOnly = (error: unknown): boolean => READ_ONLY.has(errorCode(error))
+
+/** Makes the registry say that it was collected; the claim counts without that. */
+async function mark(place: Place, { onUnmarked }: Pick<Claimant, 'onUnmarked'>): Promise<void> {
+  const { dataDir, revocationList, nowSeconds } = place
+  const change = { dataDir, revocationList, who: 'serve, for an invitation', nowSeconds }
+  try {
+    // What has to be done is what every change does first.
+    await changeDirectory(change, () => Promise.resolve())
+  } catch (error) {
+    onUnmarked(error)
+  }
+}
+
+const COOKIE_KEY_BYTES = 32
+
+async function keepForDownloads(folder: string, id: string, packages: Buffer): Promise<string> {
+  const secret = randomBytes(COOKIE_KEY_BYTES)
+  const key = { secret, purpose: 'cookie', id } as const
+  await writeCollected(folder, id, seal(packages, key, randomBytes(SEALING_IV_BYTES)))
+  return `${id}.${secret.toString('base64url')}`
+}
+
+const TICKET = /^([0-9a-f]{32})\.([A-Za-z0-9_-]{43})$/
+
+export interface HeldPackages {
+  readonly invitation: Invitation
+  readonly packages: Packages
+  readonly claim: Collected
+}
+
+/** What a claimant's ticket opens; `undefined`: nothing, or nothing any more. */
+export async function openTicket(place: Place, ticket: string): Promise<HeldPackages | undefined> {
+  const [, id, secret] = TICKET.exec(ticket) ?? []
+  if (id === undefined || secret === undefined) return undefined
+  const folder = pathsOf(place).invitations
+  const [claim, invitation, sealed] = await Promise.all([
+    readClaim(folder, id),
+    readInvitation(folder, id),
+    readCollected(folder, id),
+  ])
+  if (claim?.outcome !== 'collected' || invitation === undefined || sealed === undefined) {
+    return undefined
+  }
+  if (place.nowSeconds >= claim.at + REPLAY_SECONDS) return undefined
+  const key = { secret: Buffer.from(secret, 'base64url'), purpose: 'cookie', id } as const
+  const opened = unseal(sealed, key)
+  if (opened === undefined || !(await place.stands(invitation))) return undefined
+  return { invitation, packages: readPackages(opened), claim }
+}
+
+/** Deletes the packages of a claimant who has them. Returns whether the ticket was good. */
+export async function finishEnrollment(place: Place, ticket: string): Promise<boolean> {
+  const held = await openTicket(place, ticket)
+  if (held === undefined) return false
+  let isMarked = true
+  await mark(place, { onUnmarked: () => (isMarked = false) })
+  // While the registry does not know of the collection, the file says that there is something to do.
+  if (isMarked) await removePackages(pathsOf(place).invitations, held.invitation.id)
+  return true
+}
+
+/** Ends invitations and deletes packages whose time is over, as every command does before its work. */
+export async function sweepInvitations(change: Change): Promise<void> {
+  const { waiting } = await listInvitations(pathsOf(change).invitations)
+  // The writers' lock is for those who have something to do.
+  if (waiting.length > 0) await changeDirectory(change, () => Promise.resolve())
+}

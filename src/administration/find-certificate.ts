@@ -1,0 +1,80 @@
+import { readFile } from 'node:fs/promises'
+import { readCertificate } from '../certificate/certificate.ts'
+import { sha256Base64Url, verifyCertificate } from '../certificate/verify.ts'
+import type { DataPaths } from '../store/data-directory.ts'
+import { describeFileError } from '../store/files.ts'
+import { findSeen } from '../store/running-seen.ts'
+import { readIssuers } from './authorities.ts'
+import type { CertificateId } from './block-certificate.ts'
+import { CommandError } from './command-error.ts'
+import { type Search, waiting } from './unregistered.ts'
+
+/** A certificate in a file; its CA has to be one that certlatch trusts. */
+export async function certificateIdOfFile(
+  path: string,
+  der: Buffer,
+  caFile: string,
+): Promise<CertificateId> {
+  let authorities: string
+  try {
+    authorities = await readFile(caFile, 'latin1')
+  } catch (error) {
+    throw new CommandError(`${caFile} ${describeFileError(error)}`)
+  }
+  const verdict = verifyCertificate(der, readIssuers(caFile, authorities))
+  if (verdict.ok) return verdict.verified
+  throw new CommandError(
+    verdict.problem === 'certificate-untrusted'
+      ? `${path}: no CA in ${caFile} has signed it, so it opens nothing; there is nothing to block`
+      : `${path}: ${verdict.problem}, so it opens nothing; there is nothing to block`,
+  )
+}
+
+const SERIAL = /^(?:[0-9a-f]{2}){1,21}$/
+
+/** A serial number as people write it, `4F:1C:08` or `4f1c08`, and the CA's certificate. */
+export function certificateIdOfSerial(
+  serial: string,
+  issuerPath: string,
+  issuerDer: Buffer,
+): CertificateId {
+  const hex = plainHex(serial)
+  const whole = hex.length % 2 === 0 ? hex : `0${hex}`
+  if (!SERIAL.test(whole)) {
+    throw new CommandError(
+      `--serial is "${serial}": expected hexadecimal digits such as 4f:1c:08`,
+      2,
+    )
+  }
+  const issuer = readCertificate(issuerDer)
+  if (issuer === undefined) {
+    throw new CommandError(`${issuerPath} is not a certificate in strict DER`, 2)
+  }
+  return { issuerKeyHash: sha256Base64Url(issuer.publicKeyInfo), serial: shortest(whole) }
+}
+
+const plainHex = (text: string): string => text.replace(/[:\s]/g, '').toLowerCase()
+
+/** As DER has it: no byte in front that says nothing. */
+const shortest = (hex: string): string => hex.replace(/^(?:00)+(?=..)/, '')
+
+/** A fingerprint names a certificate only if that has been seen: it can be rewritten otherwise. */
+export async function certificateIdByFingerprint(
+  { running }: DataPaths,
+  given: string,
+  search: Search = {},
+): Promise<CertificateId> {
+  const hex = plainHex(given)
+  if (!/^[0-9a-f]{64}$/.test(hex)) {
+    throw new CommandError(
+      `--fingerprint is "${given}": expected a SHA-256 fingerprint, 64 hexadecimal digits`,
+      2,
+    )
+  }
+  const sha256 = Buffer.from(hex, 'hex').toString('base64url')
+  const found = await findSeen(running, (seen) => seen.sha256 === sha256, waiting(search))
+  if (found !== undefined) return found
+  throw new CommandError(
+    'no certificate with this fingerprint has been let in: name it by --certificate, or by --serial and --issuer',
+  )
+}

@@ -1,0 +1,155 @@
+import { randomBytes } from 'node:crypto'
+import {
+  INVITATION_CODE_RANDOM_BYTES,
+  invitationCode,
+  invitationId,
+} from '../enrollment/invitation-code.ts'
+import { writePackages } from '../enrollment/packages.ts'
+import { SEALING_IV_BYTES, seal } from '../enrollment/sealing.ts'
+import type { Device, DeviceCertificate } from '../store/device-registry.ts'
+import { isInvited } from '../store/device-registry.ts'
+import { type Invitation, invitationPath, settle, writeInvitation } from '../store/invitations.ts'
+import { describe, enter, findDevice, type NewDevice, newEntry, readName } from './add-device.ts'
+import { readActiveSigner, readOwnAuthorities, type Signer } from './authorities.ts'
+import { type Change, changeDirectory } from './change-directory.ts'
+import { CommandError } from './command-error.ts'
+import { type IssuedPackages, type IssueOptions, issuePackagesFor } from './issue-certificate.ts'
+import { type Devices, type Directory, requireWhole } from './locked-directory.ts'
+import { isWhollyRevoked } from './renew-device.ts'
+import { allWithoutInvited, settleInvitations } from './settle-invitations.ts'
+
+export interface InviteOptions extends Pick<IssueOptions, 'days' | 'key'> {
+  readonly validSeconds: number
+  /** The origin of the link: `https://home.example.org`. */
+  readonly site: string
+  /** Set for a device that is there: how long its other certificates are accepted after the collection. */
+  readonly overlapSeconds: number | undefined
+}
+
+export interface Invited {
+  readonly device: Device
+  readonly certificate: DeviceCertificate
+  readonly invitation: Pick<Invitation, 'id' | 'endsAt'>
+  /** In no file: whoever has it can collect the certificate. */
+  readonly code: string
+}
+
+/**
+ * Makes a certificate for a device and seals it under a code, by which the device collects it. An
+ * invitation that the device has not collected so far is ended. Throws an CommandError if the
+ * device is there already and no renewal was asked for, or the other way round.
+ */
+export async function inviteDevice(
+  change: Change,
+  { name, owner }: NewDevice,
+  options: InviteOptions,
+  passphrase: string | undefined,
+): Promise<Invited> {
+  return changeDirectory(change, async (directory) => {
+    const known = await directory.readDevices()
+    requireWhole(directory.paths, known)
+    const before = entryFor(known, { name, owner }, options.overlapSeconds !== undefined)
+    const authorities = await readOwnAuthorities(directory.paths)
+    const { nowSeconds } = change
+    const signer = await readActiveSigner(directory.paths, authorities, passphrase, nowSeconds)
+    const issued = await issuePackagesFor(before, signer, options, nowSeconds)
+    await endOpenInvitation(directory, known, before)
+    return await enterInvited(directory, before, issued, signer, options)
+  })
+}
+
+/** The device's entry, without a certificate that waits in an earlier invitation. */
+function entryFor(known: Devices, { name, owner }: NewDevice, isRenewal: boolean): Device {
+  const open = allWithoutInvited(known)
+  if (!isRenewal) {
+    const owned = owner === undefined ? undefined : readName(owner, 'owner')
+    return newEntry(open.devices, readName(name, 'device'), owned)
+  }
+  const device = findDevice(open, name)
+  if (device.certificates.length === 0) {
+    throw new CommandError(
+      `"${device.name}" has no certificate to renew: invite it without --renew`,
+    )
+  }
+  if (isWhollyRevoked(device)) {
+    throw new CommandError(
+      `all certificates of "${device.name}" are revoked: invite the device that takes its place under a new name`,
+    )
+  }
+  return device
+}
+
+/** Whoever makes the file first decides: an invitation that is collected just now is not ended. */
+async function endOpenInvitation(
+  directory: Directory,
+  { devices }: Devices,
+  { id }: Device,
+): Promise<void> {
+  const { paths, nowSeconds } = directory
+  const device = devices.find((one) => one.id === id)
+  for (const certificate of device?.certificates ?? []) {
+    if (!isInvited(certificate) || certificate.invitation === undefined) continue
+    await directory.lock.assertHeld()
+    const claim = { outcome: 'ended', at: nowSeconds } as const
+    if (await settle(paths.invitations, certificate.invitation.id, claim)) continue
+    throw new CommandError(
+      `"${device?.name}" was collected just now: certlatch device show says by what; run the command again if that was not the device`,
+    )
+  }
+  await settleInvitations(directory)
+}
+
+async function enterInvited(
+  directory: Directory,
+  before: Device,
+  { certificate, packages }: IssuedPackages,
+  signer: Signer,
+  { validSeconds, site, overlapSeconds }: InviteOptions,
+): Promise<Invited> {
+  const { nowSeconds } = directory
+  const folder = directory.paths.invitations
+  const code = invitationCode(randomBytes(INVITATION_CODE_RANDOM_BYTES))
+  const id = invitationId(code)
+  const endsAt = Math.min(nowSeconds + validSeconds, certificate.notAfter)
+  const { keyHash } = signer.issuer
+  const { serial, notAfter, der } = certificate
+  const invitation: Invitation = {
+    id,
+    device: { id: before.id, name: before.name, owner: before.owner },
+    certificate: { issuerKeyHash: keyHash, serial, notAfter, der },
+    invitedAt: nowSeconds,
+    endsAt,
+    site,
+    sealed: seal(
+      writePackages(packages),
+      { secret: code, purpose: 'code', id },
+      randomBytes(SEALING_IV_BYTES),
+    ),
+  }
+  const entered: DeviceCertificate = {
+    ...describe(certificate, keyHash, nowSeconds),
+    invitation: { id, endsAt, ...(overlapSeconds !== undefined && { overlapSeconds }) },
+  }
+  const device = { ...before, certificates: [...before.certificates, entered] }
+  const file = { path: invitationPath(folder, id), content: writeInvitation(invitation) }
+  await enter(
+    directory,
+    before,
+    device,
+    { certificate, package: file, password: undefined },
+    'file',
+  )
+  return { device, certificate: entered, invitation: { id, endsAt }, code }
+}
+
+/** Ends an invitation whose code could not be handed out. */
+export async function takeBackInvited(
+  change: Change,
+  { invitation: { id } }: Pick<Invited, 'invitation'>,
+): Promise<void> {
+  await changeDirectory(change, async (directory) => {
+    const claim = { outcome: 'ended', at: directory.nowSeconds } as const
+    await settle(directory.paths.invitations, id, claim)
+    await settleInvitations(directory)
+  })
+}

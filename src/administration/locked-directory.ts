@@ -1,0 +1,111 @@
+import { stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import type { DataPaths } from '../store/data-directory.ts'
+import {
+  type BrokenEntry,
+  type Device,
+  readRegistryFolder,
+  sortEntries,
+  writeDevice,
+} from '../store/device-registry.ts'
+import { errorCode, MODE, makeFolder, replaceFile } from '../store/files.ts'
+import { readOwnFile, removeFile } from '../store/folder.ts'
+import type { Lock } from '../store/lock.ts'
+import { CommandError } from './command-error.ts'
+
+/** A data directory that nobody else changes meanwhile. */
+export interface Directory {
+  readonly paths: DataPaths
+  readonly nowSeconds: number
+  readonly lock: Lock
+  readonly tell: Tell
+  /** Replaces a file, unless somebody else has become the writer. */
+  replace(path: string, content: string | Buffer, mode: number): Promise<void>
+  remove(path: string): Promise<void>
+  readDevices(): Promise<Devices>
+  writeDevice(device: Device): Promise<void>
+}
+
+/** What the registry holds, and which of its entries are set aside. */
+export interface Devices {
+  readonly devices: readonly Device[]
+  readonly broken: readonly BrokenEntry[]
+}
+
+/** Takes a line for whoever called the command. */
+export type Tell = (line: string) => void
+
+export function directoryOf(
+  paths: DataPaths,
+  lock: Lock,
+  nowSeconds: number,
+  tell: Tell = () => {},
+): Directory {
+  const told = new Set<string>()
+  const tellOnce: Tell = (line) => {
+    if (!told.has(line)) tell(line)
+    told.add(line)
+  }
+  return {
+    paths,
+    nowSeconds,
+    lock,
+    tell: tellOnce,
+    replace: async (path, content, mode) => {
+      await makeFolder(dirname(path), MODE.secretFolder)
+      await lock.assertHeld()
+      await replaceFile(path, content, mode)
+    },
+    remove: async (path) => {
+      await lock.assertHeld()
+      await removeFile(path)
+    },
+    readDevices: () => readDevices(paths, tellOnce),
+    writeDevice: async (device) => {
+      await lock.assertHeld()
+      await writeDevice(paths.devices, device.id, device)
+    },
+  }
+}
+
+/** All devices of the registry whose entries are whole; tells of each that is not. */
+export async function readDevices(paths: DataPaths, tell: Tell): Promise<Devices> {
+  const { devices, broken } = sortEntries(await readRegistryFolder(paths.devices))
+  for (const { problem } of broken) {
+    tell(
+      `left out: ${hintFor(paths, problem)}; until then a running service takes over only what closes: revocations, blocks and sign-outs`,
+    )
+  }
+  return { devices, broken }
+}
+
+const hintFor = ({ devices }: DataPaths, problem: string): string =>
+  `${devices}: ${problem}; restore that file from a backup`
+
+/** A name or a certificate that is given out must not be one that a broken entry holds. */
+export function requireWhole(paths: DataPaths, { broken: [first] }: Devices): void {
+  if (first === undefined) return
+  throw new CommandError(
+    `${hintFor(paths, first.problem)} first: what is entered now could be in it already`,
+  )
+}
+
+/** The file's content as text; `undefined` if there is no such file. */
+export async function readTextIfThere(path: string): Promise<string | undefined> {
+  try {
+    return (await readOwnFile(path)).toString('utf8')
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+export async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path)
+    return true
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return false
+    throw error
+  }
+}

@@ -1,0 +1,127 @@
+import { lstat, rm, stat } from 'node:fs/promises'
+import { basename, dirname, isAbsolute, join, resolve } from 'node:path'
+import type { Certificate } from '../certificate/certificate.ts'
+import { writePem } from '../certificate/pem.ts'
+import { isPackageFileName } from '../enrollment/file-name.ts'
+import { type Device, deviceOf } from '../store/device-registry.ts'
+import { MODE, renameFile, syncFolder, writeDurably } from '../store/files.ts'
+import { inFolder, removeFile } from '../store/folder.ts'
+import { isSerial, parseObject } from '../store/json-file.ts'
+import { type Directory, readTextIfThere } from './locked-directory.ts'
+
+/** A package that is on its way to a person; its path is where it ends. */
+export interface Package {
+  readonly path: string
+  readonly content: Buffer
+}
+
+/** A device as it was and as it will be, with this certificate. */
+interface Entering {
+  readonly before: Device
+  readonly after: Device
+  readonly certificate: Certificate
+}
+
+/** What `undelivered.json` says while a certificate is on its way. */
+interface Undelivered {
+  /** The device's entry as it was before. */
+  readonly before: Device
+  readonly serial: string
+  /** The package under its temporary name and at its place, if it goes into a file. */
+  readonly files: readonly string[]
+}
+
+/**
+ * Enters a new certificate and hands its package out, whole or not at all: while the package is not
+ * at its place, a note says how to take the entry back. Whoever is killed in between has told nobody
+ * the password, so nothing that is taken back was ever of use.
+ */
+export async function deliver(
+  directory: Directory,
+  { before, after, certificate }: Entering,
+  parcel: Package | undefined,
+): Promise<void> {
+  const { paths } = directory
+  const { serial, der } = certificate
+  const temporary = parcel && temporaryOf(parcel.path, serial)
+  const files = parcel && temporary ? [temporary, parcel.path].map((path) => resolve(path)) : []
+  const note: Undelivered = { before, serial, files }
+  await directory.replace(paths.undelivered, JSON.stringify(note), MODE.secret)
+  try {
+    const pem = writePem('CERTIFICATE', der)
+    await directory.replace(paths.certificateOf(serial), pem, MODE.secret)
+    if (parcel !== undefined && temporary !== undefined) {
+      await removeFile(temporary)
+      await writeDurably(temporary, parcel.content, MODE.secret)
+    }
+    await directory.writeDevice(after)
+    if (parcel !== undefined && temporary !== undefined) {
+      await renameFile(temporary, parcel.path)
+    }
+    await directory.remove(paths.undelivered)
+    // A note that came back after a power cut would take back what somebody uses by then.
+    await syncFolder(paths.privateFolder)
+  } catch (error) {
+    // A disk that is full just now lets nothing be taken back either; the note stays for the next.
+    await withdrawUndelivered(directory).catch(() => undefined)
+    throw error
+  }
+}
+
+const temporaryOf = (path: string, serial: string): string => `${path}.${serial.slice(-12)}.tmp`
+
+/** Takes back what was entered and never handed out. */
+export async function withdrawUndelivered(directory: Directory): Promise<void> {
+  const { paths, tell } = directory
+  const text = await readTextIfThere(paths.undelivered)
+  if (text === undefined) return
+  const note = readNote(text)
+  for (const file of note?.files ?? []) {
+    // Its folder may be out of reach by now; what lies there opens nothing.
+    const outcome = await removePackage(directory, file).catch(() => 'gone')
+    if (outcome === 'left') {
+      tell(`left: ${file} is in a folder of another user; it opens nothing, so delete it there`)
+    }
+  }
+  if (note !== undefined) await takeBack(directory, note)
+  await directory.remove(paths.undelivered)
+}
+
+/**
+ * The note lies where the service's user can write, and root acts on it: so nothing in it counts but
+ * what a command can have written.
+ */
+function readNote(text: string): Undelivered | undefined {
+  const { before: given, serial, files } = parseObject(text) ?? {}
+  const before = deviceOf(given)
+  if (before === undefined || !isSerial(serial) || !Array.isArray(files)) return undefined
+  return { before, serial, files: files.filter((file) => isPackageOf(file, serial)) }
+}
+
+function isPackageOf(file: unknown, serial: string): file is string {
+  if (typeof file !== 'string' || !isAbsolute(file)) return false
+  const end = temporaryOf('', serial)
+  const place = file.endsWith(end) ? file.slice(0, -end.length) : file
+  return isPackageFileName(basename(place), serial)
+}
+
+/** Removes it where the owner of the data directory could do so as well. */
+async function removePackage({ paths }: Directory, file: string): Promise<'gone' | 'left'> {
+  const owner = await inFolder(paths.privateFolder, ({ path }) => stat(path))
+  return await inFolder(dirname(file), async (folder) => {
+    const path = join(folder.path, basename(file))
+    const isOurs = process.geteuid?.() !== 0 || (await stat(folder.path)).uid === owner.uid
+    if (isOurs) await rm(path, { force: true })
+    else await lstat(path)
+    return isOurs ? 'gone' : 'left'
+  })
+}
+
+async function takeBack(directory: Directory, { before, serial }: Undelivered): Promise<void> {
+  const { devices } = await directory.readDevices()
+  const now = devices.find(({ id }) => id === before.id)
+  if (now?.certificates.some((certificate) => certificate.serial === serial)) {
+    await directory.writeDevice(before)
+  }
+  await directory.remove(directory.paths.certificateOf(serial))
+}

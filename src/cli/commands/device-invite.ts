@@ -1,0 +1,218 @@
+import { readFile } from 'node:fs/promises'
+import { awaitCollection } from '../../administration/await-collection.ts'
+import { CommandError } from '../../administration/command-error.ts'
+import {
+  type Invited,
+  type InviteOptions,
+  inviteDevice,
+  takeBackInvited,
+} from '../../administration/invite-device.ts'
+import { KEY_TYPES } from '../../administration/issue-certificate.ts'
+import type { Config } from '../../config/config.ts'
+import { quote } from '../../config/text.ts'
+import { durationReader, readOrigin } from '../../config/values.ts'
+import { ENROLL_PATH, ruleClosingEnrollment } from '../../policy/page-policy.ts'
+import { parsePolicy } from '../../policy/parse.ts'
+import { readRunning } from '../../store/service-state-files.ts'
+import { choiceFlag, daysFlag, durationFlag, onlyName, textFlag } from '../arguments.ts'
+import type { Command, ExitCode, Invocation } from '../command.ts'
+import { authorityPassphrase, changeOf, ownSettingsOf, pathsOfConfig } from '../command-context.ts'
+import { minute } from '../format.ts'
+import { qrCode } from '../qr-code.ts'
+
+const CERTIFICATE_DAYS = 397
+const MOST_DAYS = 3_653
+const OVERLAP_SECONDS = 14 * 86_400
+const VALID_SECONDS = 86_400
+
+const HELP = `Usage: certlatch device invite NAME [options]
+
+Makes a certificate for a device, sealed under a code, and prints a link with the code in it. Opened on
+the device, the link leads to a page that installs the certificate and lets the browser in at once. It
+works once. Until then the device is shown as invited; inviting it again ends the earlier link.
+
+Options:
+      --owner WHO    whose device it is: what the application gets as its user (Remote-User)
+      --days N       how long the certificate lasts, ${CERTIFICATE_DAYS} by default, ${MOST_DAYS} at most
+      --key rsa2048|p256
+                     the kind of key; rsa2048 (the default) is found by every phone's apps
+      --valid T      how long the link works: 24h by default, from 1s to 30d
+      --url URL      the address of the application; CERTLATCH_URL by default
+      --renew        a new certificate for a device that has one already
+      --overlap T    with --renew: how long the old certificate keeps working once the new one is
+                     collected: 14d by default; 0 ends it then
+      --qr, --no-qr  show the link as a QR code, or not; by default on a terminal
+      --wait         wait until the link was used, and say by what
+      --json         print the result as JSON, with times in seconds since 1970
+
+Example:
+  $ CERTLATCH_URL=https://home.example.org certlatch device invite "Ada's phone" --owner Ada`
+
+export const deviceInvite: Command = {
+  help: () => HELP,
+  options: {
+    owner: { type: 'string' },
+    days: { type: 'string' },
+    key: { type: 'string' },
+    valid: { type: 'string' },
+    url: { type: 'string' },
+    renew: { type: 'boolean' },
+    overlap: { type: 'string' },
+    qr: { type: 'boolean' },
+    'no-qr': { type: 'boolean' },
+    wait: { type: 'boolean' },
+    json: { type: 'boolean' },
+  },
+  takesPositionals: true,
+  run: runDeviceInvite,
+}
+
+async function runDeviceInvite(invocation: Invocation): Promise<ExitCode> {
+  const config = ownSettingsOf(invocation, 'issue the device one there')
+  const name = onlyName(invocation, 'certlatch device invite "Ada\'s phone"')
+  const options = optionsOf(invocation, config)
+  const owner = textFlag(invocation, 'owner')
+  const change = changeOf(invocation, config, 'device invite')
+  const passphrase = await authorityPassphrase(invocation, config)
+  const invited = await inviteDevice(change, { name, owner }, options, passphrase)
+  if (!(await print(invocation, invited, options.site))) {
+    await takeBackInvited(change, invited)
+    throw new CommandError(
+      'the link could not be written to standard output, so no one has it: the invitation is taken back',
+    )
+  }
+  await warn(invocation, config, options.site)
+  return invocation.flags['wait'] === true ? await waitFor(invocation, config, invited) : 0
+}
+
+function optionsOf(invocation: Invocation, config: Config): InviteOptions {
+  const { flags } = invocation
+  const isRenewal = flags['renew'] === true
+  const clash = (problem: string): never => {
+    throw new CommandError(problem, 2)
+  }
+  if (flags['qr'] === true && flags['no-qr'] === true) clash('--qr and --no-qr do not go together')
+  if (!isRenewal && flags['overlap'] !== undefined) clash('--overlap needs --renew')
+  if (isRenewal && flags['owner'] !== undefined) {
+    clash('--owner does not go with --renew: the device keeps its owner')
+  }
+  return {
+    days: daysFlag(invocation, MOST_DAYS, CERTIFICATE_DAYS),
+    key: choiceFlag(invocation, 'key', KEY_TYPES, 'rsa2048'),
+    validSeconds: validSeconds(invocation),
+    site: siteOf(invocation, config),
+    overlapSeconds: isRenewal
+      ? durationFlag(invocation, 'overlap', '400d', OVERLAP_SECONDS)
+      : undefined,
+  }
+}
+
+function validSeconds(invocation: Invocation): number {
+  const text = textFlag(invocation, 'valid')
+  if (text === undefined) return VALID_SECONDS
+  const read = durationReader('1s', '30d')(text)
+  if (read.ok) return read.value
+  throw new CommandError(
+    `--valid is ${quote(text)}: expected a duration from 1s to 30d, such as 90s, 12h or 14d`,
+    2,
+  )
+}
+
+function siteOf(invocation: Invocation, config: Config): string {
+  const text = textFlag(invocation, 'url')
+  if (text === undefined) {
+    if (config.url !== undefined) return config.url
+    throw new CommandError(
+      'the address of the application is not known: set CERTLATCH_URL, or name it with --url https://home.example.org',
+      2,
+    )
+  }
+  const read = readOrigin(text)
+  if (read.ok) return read.value
+  const expected =
+    read.problems?.[0] ?? 'expected an https address such as https://home.example.org'
+  throw new CommandError(`--url is ${quote(text)}: ${expected}`, 2)
+}
+
+/** Returns whether it could be written: the link is in no file. */
+async function print(invocation: Invocation, invited: Invited, site: string): Promise<boolean> {
+  const { streams, flags } = invocation
+  const { device, invitation, code } = invited
+  const url = `${site}${ENROLL_PATH}#${code}`
+  const { id, name, owner } = device
+  if (flags['json'] === true) {
+    const { endsAt } = invitation
+    const made = {
+      schemaVersion: 1,
+      device: { id, name, owner },
+      invitation: { id: invitation.id, url, code, endsAt },
+    }
+    return isWritten(streams.stdout, `${JSON.stringify(made, undefined, 2)}\n`)
+  }
+  const as = owner === undefined ? '' : ` as ${owner}`
+  const lines = [`"${name}" is invited${as} until ${minute(invitation.endsAt)}`]
+  if (showsQrCode(invocation)) lines.push(qrCode(url))
+  return isWritten(streams.stdout, `${[...lines, url].join('\n')}\n`)
+}
+
+function showsQrCode({ flags, streams }: Invocation): boolean {
+  if (flags['no-qr'] === true) return false
+  return flags['qr'] === true || ('isTTY' in streams.stdout && streams.stdout.isTTY === true)
+}
+
+const isWritten = (stream: NodeJS.WritableStream, content: string): Promise<boolean> =>
+  new Promise((resolve) => {
+    stream.write(content, (error) => resolve(error === undefined || error === null))
+  })
+
+async function warn(invocation: Invocation, config: Config, site: string): Promise<void> {
+  const { terminal, flags } = invocation
+  const services = await readRunning(pathsOfConfig(config).running)
+  if (!services.some(({ isFresh }) => isFresh)) {
+    terminal.tell(
+      'no running service was heard of: the link works once certlatch serve runs with this data directory, and may write to it',
+    )
+  }
+  const rule = await closingRule(config, site)
+  if (rule !== undefined) {
+    terminal.tell(
+      `the rule "${rule}" of ${config.policyFile} denies ${ENROLL_PATH}: to those for whom it holds the link does not open`,
+    )
+  }
+  if (flags['json'] === true) return
+  terminal.tell(
+    'next: open the link on the device, or scan the code with its camera; it works once',
+  )
+}
+
+/** A policy that cannot be read closes nothing here: the service says what is wrong with it. */
+async function closingRule(
+  { policyFile, trustedProxies }: Config,
+  site: string,
+): Promise<string | undefined> {
+  if (policyFile === undefined) return undefined
+  const content = await readFile(policyFile).catch(() => Buffer.alloc(0))
+  const parsed = parsePolicy(content, trustedProxies)
+  if (!parsed.ok) return undefined
+  return ruleClosingEnrollment(parsed.policy, new URL(site).hostname, trustedProxies)
+}
+
+async function waitFor(
+  invocation: Invocation,
+  config: Config,
+  { device, invitation }: Invited,
+): Promise<ExitCode> {
+  const { terminal, nowSeconds, waitForStop } = invocation
+  const { invitations } = pathsOfConfig(config)
+  const claim = await awaitCollection(invitations, invitation, nowSeconds, waitForStop())
+  if (claim?.outcome === 'collected') {
+    terminal.tell(`"${device.name}" was collected by ${claim.by}`)
+    return 0
+  }
+  terminal.tell(
+    claim === undefined
+      ? `not collected so far; the invitation holds until ${minute(invitation.endsAt)}`
+      : 'the invitation has ended, and was not collected: invite the device again',
+  )
+  return 1
+}

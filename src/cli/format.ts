@@ -1,0 +1,52 @@
+const UNITS = [
+  [86_400, 'day'],
+  [3_600, 'hour'],
+  [60, 'minute'],
+  [1, 'second'],
+] as const
+
+/** A span as a person says it: `3 days`, `1 hour`, in its largest unit. */
+export function span(seconds: number): string {
+  const rest = Math.abs(seconds)
+  const [size, unit] = UNITS.find(([least]) => rest >= least) ?? [1, 'second']
+  const count = Math.floor(rest / size)
+  return `${count} ${unit}${count === 1 ? '' : 's'}`
+}
+
+/** `2026-11-24`, in UTC. */
+export const day = (seconds: number): string => new Date(seconds * 1000).toISOString().slice(0, 10)
+
+/** `2026-11-24 12:00:05 UTC` */
+export const moment = (seconds: number): string =>
+  `${new Date(seconds * 1000).toISOString().slice(0, 19).replace('T', ' ')} UTC`
+
+/** `2026-11-24 12:00 UTC` */
+export const minute = (seconds: number): string =>
+  `${new Date(seconds * 1000).toISOString().slice(0, 16).replace('T', ' ')} UTC`
+
+export const count = (number: number, thing: string): string =>
+  `${number} ${thing}${number === 1 ? '' : 's'}`
+
+/** Columns of words, two spaces apart, without white space at the ends of lines. */
+export function table(rows: readonly (readonly string[])[]): string {
+  const widths: number[] = []
+  for (const row of rows) {
+    for (const [index, cell] of row.entries()) {
+      widths[index] = Math.max(widths[index] ?? 0, width(cell))
+    }
+  }
+  const lines = rows.map((row) =>
+    row
+      .map((cell, index) => cell + ' '.repeat((widths[index] ?? 0) - width(cell)))
+      .join('  ')
+      .trimEnd(),
+  )
+  return lines.join('\n')
+}
+
+/** Marks that sit on a letter, and what joins emoji, take no place of their own. */
+const width = (text: string): number => [...text.replace(/\p{M}|\p{Cf}/gu, '')].length
+
+/** As a shell takes it for one word. */
+export const shellWord = (text: string): string =>
+  /^[\w./:@%+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`

@@ -1,0 +1,62 @@
+import { containsAddress, type Networks, parseNetworks } from '../proxy/networks.ts'
+import type { ListenAddress } from './values.ts'
+
+interface Warned {
+  readonly listen: ListenAddress
+  readonly adminListen: ListenAddress
+  readonly metricsToken: string | undefined
+  readonly trustedProxies: Networks
+  readonly proxySecret: string | undefined
+  readonly cookieDomain: string | undefined
+}
+
+const FIRST_AND_LAST = [
+  ['0.0.0.0', '255.255.255.255'],
+  ['::', 'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff'],
+] as const
+
+/** Whether a network is all of IPv4 or IPv6, however it is written (`::ffff:0:0/96`). */
+function isEverybody(network: string): boolean {
+  const parsed = parseNetworks([network])
+  return (
+    parsed.ok &&
+    FIRST_AND_LAST.some((ends) => ends.every((end) => containsAddress(parsed.networks, end)))
+  )
+}
+
+/** What should be said about a configuration that is no mistake. */
+export function warningsOf(config: Warned): readonly string[] {
+  const warnings: string[] = []
+  for (const network of config.trustedProxies.text) {
+    if (!isEverybody(network)) continue
+    const condition = config.proxySecret === undefined ? '' : ' and knows the secret'
+    warnings.push(
+      `CERTLATCH_TRUSTED_PROXIES has ${network}: anybody who reaches the port${condition} is believed; name the address of the proxy`,
+    )
+  }
+  const exposed = exposedAdminListener(config)
+  if (exposed !== undefined) warnings.push(exposed)
+  if (config.cookieDomain !== undefined) {
+    warnings.push(
+      `CERTLATCH_COOKIE_DOMAIN is "${config.cookieDomain}": any application under it can act as the device`,
+    )
+  }
+  return warnings
+}
+
+/** What the admin listener tells is for the operator alone: who came when, and what is wrong. */
+function exposedAdminListener({ listen, adminListen, metricsToken }: Warned): string | undefined {
+  const { host } = adminListen
+  if (isLoopback(host)) return undefined
+  const shared = host === listen.host ? ', where the proxy asks too' : ''
+  const remedy =
+    metricsToken === undefined
+      ? 'set CERTLATCH_METRICS_TOKEN, and let only your monitoring reach it'
+      : 'let only your monitoring reach it'
+  return `CERTLATCH_ADMIN_LISTEN is on ${host}${shared}: ${remedy}`
+}
+
+const LOOPBACK = parseNetworks(['loopback'])
+
+const isLoopback = (host: string): boolean =>
+  LOOPBACK.ok && containsAddress(LOOPBACK.networks, host)

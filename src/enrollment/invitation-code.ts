@@ -1,0 +1,46 @@
+import { hash } from 'node:crypto'
+import { PASSWORD_ALPHABET, passwordLetters } from './password.ts'
+
+const LENGTH = 20
+
+/** As many random bytes as a code has characters; each gives five bits. */
+export const INVITATION_CODE_RANDOM_BYTES = LENGTH
+
+/** The code of an invitation: 100 random bits as 20 characters that are not mistaken for each other. */
+export function invitationCode(random: Uint8Array): string {
+  if (random.length !== INVITATION_CODE_RANDOM_BYTES) {
+    throw new RangeError(`a code takes ${INVITATION_CODE_RANDOM_BYTES} random bytes`)
+  }
+  return passwordLetters(random)
+}
+
+const CODE = new RegExp(`^[${PASSWORD_ALPHABET}]{${LENGTH}}$`)
+/** Phones turn two hyphens into a dash, and mail programs a space into one that does not break. */
+const SEPARATORS = /[\s\p{Pd}]/gu
+/** What a person types has a separator between any two characters at most. */
+const LONGEST_TYPED = 3 * LENGTH
+
+/** The code that a person has typed, in any case, with hyphens and spaces; `undefined` if it is none. */
+export function readInvitationCode(typed: string): string | undefined {
+  if (typed.length > LONGEST_TYPED) return undefined
+  const code = typed.replace(SEPARATORS, '').toLowerCase()
+  return CODE.test(code) ? code : undefined
+}
+
+const ID = /^[0-9a-f]{32}$/
+const ID_LENGTH = 32
+
+/** What an invitation is stored under. The code cannot be found from it: 100 bits are not guessed. */
+export const invitationId = (code: string): string =>
+  hash('sha256', `certlatch invitation id\0${code}`, 'hex').slice(0, ID_LENGTH)
+
+export const isInvitationId = (text: string): boolean => ID.test(text)
+
+const NONCE = /^[A-Za-z0-9_-]{1,64}$/
+
+/** Whether it can be what a page sends with its claim, so that it gets the same answer again. */
+export const isNonce = (text: string): boolean => NONCE.test(text)
+
+/** What is kept of a nonce. */
+export const nonceHash = (nonce: string): string =>
+  hash('sha256', `certlatch invitation nonce\0${nonce}`, 'hex')

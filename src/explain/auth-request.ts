@@ -1,0 +1,104 @@
+import { isIP } from 'node:net'
+import { domainToASCII } from 'node:url'
+import { CommandError } from '../administration/command-error.ts'
+import { writePem } from '../certificate/pem.ts'
+import type { Config } from '../config/config.ts'
+import { quote } from '../config/text.ts'
+import type { Dialect } from '../proxy/dialects.ts'
+import { readHost } from '../proxy/original-request.ts'
+import { createHeaderReader, type RequestHeaders } from '../proxy/request-headers.ts'
+
+/** A request as a person describes it. */
+export interface Described {
+  readonly url: string
+  readonly method: string
+  /** The client's address; `undefined`: unknown. */
+  readonly from: string | undefined
+  readonly certificate: Buffer | undefined
+  /** The value of a Cookie header. */
+  readonly cookie: string | undefined
+  /** Of the page that asks; `undefined`: typed, or a link. */
+  readonly origin: string | undefined
+}
+
+const wrong = (problem: string): never => {
+  throw new CommandError(problem, 2)
+}
+
+const METHOD = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$/
+const ORIGIN =
+  /^(?:null|[a-z][a-z0-9+.-]*:\/\/[a-z0-9._-]+(?::[0-9]{1,5})?|[a-z][a-z0-9+.-]*:\/\/\[[0-9a-f:.]+\](?::[0-9]{1,5})?)$/i
+const URL_PARTS = /^(https?|wss?):\/\/([^/?#]+)([^#]*)/i
+
+/** The question that a trusted proxy would ask about this request. */
+export function questionHeaders(described: Described, config: Config): RequestHeaders {
+  const { method, from, certificate, cookie, origin } = described
+  // Not by a URL parser, which would tidy up the very path that is in question.
+  const [, scheme = '', authority = '', target = ''] = URL_PARTS.exec(described.url) ?? []
+  if (authority === '') {
+    wrong(`${quote(described.url)} is not a URL such as https://home.example.org/api/states`)
+  }
+  if (!METHOD.test(method)) wrong(`--method is ${quote(method)}: expected one such as GET`)
+  if (from !== undefined && isIP(from) === 0) {
+    wrong(`--from is ${quote(from)}: expected an IP address`)
+  }
+  if (origin !== undefined && !ORIGIN.test(origin)) {
+    wrong(`--origin is ${quote(origin)}: expected one such as https://other.example.org, or null`)
+  }
+  const host = sentHost(authority)
+  const lines: (readonly [string, string])[] = [
+    ['X-Forwarded-Method', method],
+    ['X-Forwarded-Proto', scheme.toLowerCase()],
+    ['X-Forwarded-Host', host],
+    ['X-Forwarded-Uri', asSent(target.startsWith('/') ? target : `/${target}`)],
+  ]
+  if (from !== undefined) lines.push(['X-Forwarded-For', from])
+  const isWebSocket = /^wss?$/i.test(scheme)
+  if (isWebSocket) lines.push(['Sec-WebSocket-Key', 'ZXhwbGFpbmVkIGhlcmUuLg=='])
+  if (origin !== undefined) {
+    lines.push(['Origin', origin])
+    // Browsers send it to https alone, and Chromium with no WebSocket.
+    if (/^https$/i.test(scheme)) lines.push(['Sec-Fetch-Site', site(origin, `https://${host}`)])
+    if (method === 'OPTIONS') lines.push(['Access-Control-Request-Method', 'POST'])
+  }
+  if (cookie !== undefined) lines.push(['Cookie', cookie])
+  if (certificate !== undefined) {
+    lines.push([config.dialect.certificateHeader, encode(certificate, config.dialect)])
+  }
+  if (config.proxySecret !== undefined) {
+    lines.push(['X-Certlatch-Proxy-Secret', config.proxySecret])
+  }
+  return createHeaderReader(config.dialect).read(lines.flat())
+}
+
+/** Of which kind a page of this origin is: other sites are judged alike, however near. */
+const site = (origin: string, own: string): string =>
+  origin.toLowerCase() === own.toLowerCase() ? 'same-origin' : 'cross-site'
+
+/** Host and port, as a browser writes them into the request. */
+function sentHost(authority: string): string {
+  if (authority.includes('@')) {
+    return wrong('the URL has a user name before its host, which no browser sends: leave it out')
+  }
+  const [, name = '', port = ''] = /^(.*?)((?::[0-9]*)?)$/.exec(authority) ?? []
+  const host = `${/[^ -~]/.test(name) ? domainToASCII(name) : name}${port}`
+  return readHost(host) === undefined ? wrong(`${quote(authority)} is not a host name`) : host
+}
+
+/** What is not ASCII, as a browser writes it into the request. */
+function asSent(target: string): string {
+  return target.replace(/[^\0-~]+/gu, (text) => encodeURIComponent(text))
+}
+
+function encode(der: Buffer, { encoding }: Dialect): string {
+  const base64 = der.toString('base64')
+  switch (encoding) {
+    case 'traefik-list':
+      return base64
+    case 'rfc9440':
+    case 'rfc9440-or-empty':
+      return `:${base64}:`
+    case 'url-escaped-pem':
+      return encodeURIComponent(writePem('CERTIFICATE', der))
+  }
+}

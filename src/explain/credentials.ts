@@ -1,0 +1,83 @@
+import { readFile } from 'node:fs/promises'
+import { CommandError } from '../administration/command-error.ts'
+import { readTextIfThere } from '../administration/locked-directory.ts'
+import { comparableName } from '../certificate/identity.ts'
+import { isDer, readPemBlocks } from '../certificate/pem.ts'
+import type { CertificateVerdict } from '../certificate/verify.ts'
+import type { Config } from '../config/config.ts'
+import { nearest, quote } from '../config/text.ts'
+import { dataPaths } from '../store/data-directory.ts'
+import { describeFileError } from '../store/files.ts'
+import type { Snapshot } from '../store/snapshot.ts'
+
+/** The certificate that a client is taken to show. */
+export interface Shown {
+  readonly name: string
+  readonly certificate: Buffer
+  /** Where the certificate itself is not at hand: what stands for the verdict on it. */
+  readonly verdict?: CertificateVerdict
+}
+
+const PEM = /-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----/s
+
+/** PEM or DER; a key beside it in the file is not looked at. */
+export async function readCertificateFile(path: string): Promise<Shown> {
+  const wrong = (problem: string): never => {
+    throw new CommandError(`--certificate is ${quote(path)}: ${problem}`, 2)
+  }
+  const content = await readFile(path).catch((error: unknown) =>
+    wrong(`the file ${describeFileError(error)}`),
+  )
+  const name = `the certificate in ${quote(path)}`
+  if (isDer(content)) return { name, certificate: content }
+  const [pem = ''] = PEM.exec(content.toString('latin1')) ?? []
+  const [der] = readPemBlocks(pem, 'CERTIFICATE', true) ?? []
+  return der === undefined
+    ? wrong('the file holds no certificate, in PEM or DER')
+    : { name, certificate: der }
+}
+
+/** The newest certificate of a device of our own CA. */
+export async function shownByDevice(
+  name: string,
+  { registry }: Snapshot,
+  { dataDir, caFile }: Config,
+): Promise<Shown> {
+  if (registry === undefined) {
+    throw new CommandError(
+      `certlatch keeps no list of devices for the CA of ${caFile}: give --certificate instead`,
+      2,
+    )
+  }
+  const device = registry.devices.find(
+    (entry) => comparableName(entry.name) === comparableName(name),
+  )
+  const entry = device?.certificates.at(-1)
+  if (entry === undefined) {
+    const names = registry.devices.map((known) => known.name)
+    const near = nearest(name, names)
+    const hint = near === undefined ? 'certlatch device list shows all' : `did you mean "${near}"?`
+    const problem = device === undefined ? 'there is no device' : 'there is no certificate of'
+    throw new CommandError(`${problem} ${quote(name)}; ${hint}`, 2)
+  }
+  const whole = `the newest certificate of ${quote(name)}`
+  const pem = await readTextIfThere(dataPaths(dataDir).certificateOf(entry.serial))
+  const [der] = (pem === undefined ? undefined : readPemBlocks(pem, 'CERTIFICATE')) ?? []
+  if (der !== undefined) return { name: whole, certificate: der }
+  return {
+    name: `${whole} (its file is not kept here, so it is judged by issuer, serial number and dates of its entry)`,
+    certificate: Buffer.from(entry.serial, 'hex'),
+    verdict: {
+      ok: true,
+      verified: {
+        issuerKeyHash: entry.issuerKeyHash,
+        serial: entry.serial,
+        sha256: '',
+        notBefore: entry.notBefore,
+        notAfter: entry.notAfter,
+        distributionPoints: undefined,
+        name: undefined,
+      },
+    },
+  }
+}

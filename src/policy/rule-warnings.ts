@@ -1,0 +1,101 @@
+import { coversNetworks, overlap } from '../proxy/networks.ts'
+import { ACCESS, type ConditionalRule, type Conditions, type Paths } from './policy.ts'
+import { quote } from './yaml-reader.ts'
+
+/**
+ * What is likely not meant about this rule, where `earlier` ones count before it: that it is never
+ * reached, or that a more generous one takes a part of it away. An earlier rule that lies wholly
+ * within it is an exception, which is how rules are made.
+ */
+export function orderWarning(
+  rule: ConditionalRule,
+  earlier: readonly ConditionalRule[],
+): string | undefined {
+  const covering = earlier.find((other) => covers(other, rule))
+  if (covering !== undefined) {
+    return `${quote(rule.name)} is never reached: ${quote(covering.name)} comes before it and matches all of it`
+  }
+  const generous = earlier.find(
+    (other) =>
+      ACCESS.indexOf(other.access) < ACCESS.indexOf(rule.access) &&
+      meet(other.conditions, rule.conditions) &&
+      !covers(rule, other),
+  )
+  return generous === undefined
+    ? undefined
+    : `${quote(generous.name)} comes before ${quote(rule.name)} and is less strict where both match: change their order if that is not meant`
+}
+
+/**
+ * That rules of one's own close all that a preset's rule opens. Where one of them opens a part of it,
+ * the rest is closed on purpose: some webhooks, and no other.
+ */
+export function presetWarning(
+  rule: ConditionalRule,
+  own: readonly ConditionalRule[],
+): string | undefined {
+  const covering = own.find((other) => other.access !== rule.access && covers(other, rule))
+  const place = { ...rule, conditions: onlyPaths(rule.conditions.paths) }
+  const isOnPurpose = own.some((other) => other.access === rule.access && covers(place, other))
+  return covering === undefined || isOnPurpose
+    ? undefined
+    : `${quote(rule.name)} opens nothing: ${quote(covering.name)} comes before it and matches all of it`
+}
+
+const onlyPaths = (paths: Paths | undefined): Conditions => ({
+  hosts: undefined,
+  methods: undefined,
+  from: undefined,
+  paths,
+})
+
+/** Whether every request of the inner rule is one of the outer rule's. */
+function covers(outer: ConditionalRule, inner: ConditionalRule): boolean {
+  const { hosts, paths, methods, from } = outer.conditions
+  const within = inner.conditions
+  return (
+    includes(hosts, within.hosts) &&
+    includes(methods, within.methods) &&
+    (paths === undefined || (within.paths !== undefined && includesPaths(paths, within.paths))) &&
+    (from === undefined || (within.from !== undefined && coversNetworks(from, within.from))) &&
+    // From an unknown address only a rule that denies is reached.
+    !(from !== undefined && inner.access === 'deny' && outer.access !== 'deny')
+  )
+}
+
+type Names = ReadonlySet<string> | undefined
+
+function includes(outer: Names, inner: Names): boolean {
+  if (outer === undefined) return true
+  return inner !== undefined && [...inner].every((name) => outer.has(name))
+}
+
+function includesPaths({ exact, below }: Paths, inner: Paths): boolean {
+  const isBelow = (path: string) => below.some((folder) => path.startsWith(folder))
+  return (
+    inner.below.every(isBelow) && [...inner.exact].every((path) => exact.has(path) || isBelow(path))
+  )
+}
+
+/** Whether some request may be for both. */
+function meet(one: Conditions, other: Conditions): boolean {
+  return (
+    share(one.hosts, other.hosts) &&
+    share(one.methods, other.methods) &&
+    (one.paths === undefined || other.paths === undefined || sharePaths(one.paths, other.paths)) &&
+    (one.from === undefined || other.from === undefined || overlap(one.from, other.from))
+  )
+}
+
+function share(one: Names, other: Names): boolean {
+  return one === undefined || other === undefined || [...one].some((name) => other.has(name))
+}
+
+function sharePaths(one: Paths, other: Paths): boolean {
+  const reaches = (paths: Paths, path: string) =>
+    paths.exact.has(path) || paths.below.some((folder) => path.startsWith(folder))
+  return (
+    [...one.exact, ...one.below].some((path) => reaches(other, path)) ||
+    [...other.exact, ...other.below].some((path) => reaches(one, path))
+  )
+}

@@ -1,0 +1,203 @@
+import { comparableName } from '../../certificate/identity.ts'
+import type { Device, DeviceCertificate } from '../../store/device-registry.ts'
+import { certificateKey, certificatesOf, isInvited } from '../../store/device-registry.ts'
+import type { Snapshot } from '../../store/snapshot.ts'
+import type { LastSeen, Seen } from '../verify/last-seen.ts'
+
+/** What became of a device's certificate; only `active` ones open. */
+export const DEVICE_STATES = [
+  'active',
+  'invited',
+  'revoked',
+  'blocked',
+  'unfit',
+  'replaced',
+  'expired',
+  'not yet valid',
+  'CA gone',
+  'no certificate',
+] as const
+type DeviceState = (typeof DEVICE_STATES)[number]
+
+/** When somebody was let in, and how long that can go on; Unix seconds. */
+export interface Presence {
+  /** 0: never. */
+  readonly certificateAt: number
+  readonly sessionAt: number
+  /**
+   * When the device is locked out unless somebody acts: the end of the certificate that it uses,
+   * which a renewal can have brought forward; of several in use, the first. 0: it has none that
+   * could open.
+   */
+  readonly certificateNotAfter: number
+}
+
+export interface DeviceStatus extends Presence {
+  readonly name: string
+  readonly owner: string | undefined
+  readonly state: DeviceState
+}
+
+export interface People {
+  /** Of the registry, by name. */
+  readonly devices: readonly DeviceStatus[]
+  /** Everybody whom the certificate itself names, together: their number is somebody else's. */
+  readonly others: Presence
+  /** By key hash, the CAs of the certificates that are in use, or would be next. */
+  readonly reliedUpon: ReadonlySet<string>
+}
+
+type SeenCertificates = ReturnType<LastSeen['all']>
+
+/** Who is known, and when they came. */
+export function describePeople(
+  snapshot: Snapshot,
+  seen: SeenCertificates,
+  nowSeconds: number,
+): People {
+  const byKey = new Map(
+    seen.map((entry) => [certificateKey(entry.issuerKeyHash, entry.serial), entry] as const),
+  )
+  const { registry } = snapshot
+  const described = (registry?.devices ?? [])
+    .filter(({ doctor }) => doctor === undefined)
+    .map((device) => describeDevice(device, snapshot, byKey, nowSeconds))
+    .sort((one, other) => (one.status.name < other.status.name ? -1 : 1))
+  const others = [...byKey].filter(([key]) => registry?.byCertificate.has(key) !== true)
+  const { presence, used } = describeOthers(
+    others.map(([, entry]) => entry),
+    snapshot,
+    nowSeconds,
+  )
+  const all = [...used, ...described.flatMap((device) => device.used)]
+  return {
+    devices: described.map(({ status }) => status),
+    others: presence,
+    reliedUpon: new Set(all.map(({ issuerKeyHash }) => issuerKeyHash)),
+  }
+}
+
+interface Use extends Readonly<Seen> {
+  readonly issuerKeyHash: string
+  /** When it opens no more, Unix seconds. */
+  readonly end: number
+}
+
+const DAY_SECONDS = 86_400
+/**
+ * A phone's app can have taken the new certificate while its browser goes on with the old one: each
+ * use of the one says nothing of the other.
+ */
+const TOGETHER_SECONDS = DAY_SECONDS
+
+/** Of one holder's certificates those in use, the first to end first; if none is, the last to end. */
+function inUse<T extends Use>(certificates: readonly T[]): readonly T[] {
+  const sorted = certificates.toSorted((one, other) => one.end - other.end)
+  const latest = Math.max(0, ...sorted.map(lastUse))
+  if (latest === 0) return sorted.slice(-1)
+  return sorted.filter(
+    (certificate) => lastUse(certificate) > Math.max(0, latest - TOGETHER_SECONDS),
+  )
+}
+
+const lastUse = ({ certificateAt, sessionAt }: Readonly<Seen>): number =>
+  Math.max(certificateAt, sessionAt)
+
+/** A replaced one counts as long as the device has not shown its successor: it is locked out. */
+const ENDING: readonly string[] = ['active', 'expired', 'not yet valid', 'replaced']
+
+interface Held extends Use {
+  readonly state: DeviceState
+  readonly issuedAt: number | undefined
+}
+
+/**
+ * Whether a replaced one was not used any more since its successor is there, and that one is: so it is
+ * after a renewal without overlap. With an overlap something else on the device may go on with it.
+ */
+const isLeft = (one: Held, all: readonly Held[]): boolean =>
+  one.state === 'replaced' &&
+  all.some(
+    (other) =>
+      other.state === 'active' &&
+      lastUse(other) >= one.end &&
+      (other.issuedAt ?? 0) >= Math.max(1, lastUse(one)),
+  )
+
+function describeDevice(
+  device: Device,
+  snapshot: Snapshot,
+  seen: ReadonlyMap<string, Seen>,
+  nowSeconds: number,
+): { readonly status: DeviceStatus; readonly used: readonly Use[] } {
+  const { name, owner } = device
+  const known = certificatesOf(device, nowSeconds).map((certificate) => {
+    const { issuerKeyHash, serial, issuedAt, notAfter, endsAt = notAfter } = certificate
+    const { certificateAt = 0, sessionAt = 0 } =
+      seen.get(certificateKey(issuerKeyHash, serial)) ?? {}
+    const state = stateOf(certificate, snapshot, nowSeconds)
+    const end = Math.min(notAfter, endsAt)
+    return { issuerKeyHash, state, issuedAt, end, certificateAt, sessionAt }
+  })
+  const used = inUse(known.filter((one) => ENDING.includes(one.state) && !isLeft(one, known)))
+  const status = {
+    name,
+    owner,
+    state: (used.at(-1) ?? known.at(-1))?.state ?? 'no certificate',
+    certificateAt: Math.max(0, ...known.map(({ certificateAt }) => certificateAt)),
+    sessionAt: Math.max(0, ...known.map(({ sessionAt }) => sessionAt)),
+    certificateNotAfter: used[0]?.end ?? 0,
+  } as const
+  return { status, used }
+}
+
+/** In the order in which a request would be refused. */
+function stateOf(
+  certificate: DeviceCertificate,
+  { trust }: Snapshot,
+  nowSeconds: number,
+): DeviceState {
+  const { issuerKeyHash, serial, notBefore, notAfter, endsAt, unfit } = certificate
+  const issuers = trust.issuersByKeyHash.get(issuerKeyHash)
+  if (issuers === undefined) return 'CA gone'
+  const key = certificateKey(issuerKeyHash, serial)
+  if (trust.revocationLists.get(issuerKeyHash)?.serials.has(serial)) return 'revoked'
+  if (trust.revoked.has(key)) return 'revoked'
+  if (trust.blocked.has(key)) return 'blocked'
+  if (isInvited(certificate)) return 'invited'
+  if (unfit !== undefined) return 'unfit'
+  const issuerEnds = Math.max(...issuers.map(({ certificate }) => certificate.notAfter))
+  if (nowSeconds > notAfter || nowSeconds > issuerEnds) return 'expired'
+  if (endsAt !== undefined && nowSeconds >= endsAt) return 'replaced'
+  return nowSeconds < notBefore ? 'not yet valid' : 'active'
+}
+
+/** Whoever has ended and was not seen with another certificate is told for so long. */
+const ENDED_SECONDS = 7 * DAY_SECONDS
+
+function describeOthers(
+  seen: SeenCertificates,
+  snapshot: Snapshot,
+  nowSeconds: number,
+): { readonly presence: Presence; readonly used: readonly Use[] } {
+  const byName = new Map<string, Use[]>()
+  for (const entry of seen) {
+    const { issuerKeyHash, notAfter: end } = entry
+    const name = comparableName(entry.name)
+    if (end === undefined || end < nowSeconds - ENDED_SECONDS) continue
+    const state = stateOf({ ...entry, notBefore: 0, notAfter: end }, snapshot, nowSeconds)
+    if (!ENDING.includes(state)) continue
+    const { certificateAt, sessionAt } = entry
+    const use = { issuerKeyHash, end, certificateAt, sessionAt }
+    const known = byName.get(name)
+    if (known === undefined) byName.set(name, [use])
+    else known.push(use)
+  }
+  const used = [...byName.values()].flatMap(inUse)
+  const presence = {
+    certificateAt: Math.max(0, ...seen.map(({ certificateAt }) => certificateAt)),
+    sessionAt: Math.max(0, ...seen.map(({ sessionAt }) => sessionAt)),
+    certificateNotAfter: used.length === 0 ? 0 : Math.min(...used.map(({ end }) => end)),
+  }
+  return { presence, used }
+}

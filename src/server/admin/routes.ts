@@ -1,0 +1,75 @@
+import { createHash, timingSafeEqual } from 'node:crypto'
+import Router from '@koa/router'
+import type { Context, Middleware } from 'koa'
+import { Registry } from 'prom-client'
+import { asOpenMetrics, prefersOpenMetrics } from './open-metrics.ts'
+
+export interface Check {
+  readonly name: string
+  readonly ok: boolean
+  readonly detail: string
+}
+
+/** What `/readyz` tells. */
+export interface Readiness {
+  readonly ready: boolean
+  readonly checks: readonly Check[]
+  /** Which session keys are loaded: equal at all replicas that accept each other's cookies. */
+  readonly keySet: string
+  /** The lowest cRLNumber in force, decimal. */
+  readonly crlNumber: string | undefined
+}
+
+export interface Operations {
+  /** The text format of Prometheus. */
+  metrics(): Promise<string>
+  readonly metricsToken: string | undefined
+  readiness(): Readiness
+  /** Whether answers end their connection, because the service is stopping. */
+  isDraining(): boolean
+  /** What `/status` tells, as JSON. */
+  status(): object
+}
+
+/** The pages of the admin listener. */
+export function operationsRouter(operations: Operations): Router {
+  const { metrics, metricsToken } = operations
+  const router = new Router()
+  router.get('/healthz', (context) => {
+    context.body = 'ok'
+  })
+  router.get('/readyz', (context) => {
+    const readiness = operations.readiness()
+    context.status = readiness.ready ? 200 : 503
+    context.body = readiness
+  })
+  router.get('/metrics', withToken(metricsToken), async (context) => {
+    const text = await metrics()
+    const isOpen = prefersOpenMetrics(context.get('accept'))
+    context.type = isOpen ? Registry.OPENMETRICS_CONTENT_TYPE : Registry.PROMETHEUS_CONTENT_TYPE
+    context.body = isOpen ? asOpenMetrics(text) : text
+  })
+  router.get('/status', withToken(metricsToken), (context) => {
+    context.body = operations.status()
+  })
+  return router
+}
+
+/** For what tells who came when: with a token set, nobody else is answered. */
+function withToken(token: string | undefined): Middleware {
+  return (context, next) => {
+    if (isAuthorised(context, token)) return next()
+    context.status = 401
+    context.set('WWW-Authenticate', 'Bearer realm="certlatch"')
+    context.body = 'this needs the bearer token of CERTLATCH_METRICS_TOKEN\n'
+    return undefined
+  }
+}
+
+/** Hashes have one length, so that the comparison takes the same time whatever was sent. */
+function isAuthorised(context: Context, token: string | undefined): boolean {
+  if (token === undefined) return true
+  const digest = (text: string) => createHash('sha256').update(text).digest()
+  const [, given = ''] = /^bearer +(\S+)$/i.exec(context.get('authorization')) ?? []
+  return timingSafeEqual(digest(given), digest(token))
+}

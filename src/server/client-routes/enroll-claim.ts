@@ -1,0 +1,155 @@
+import { randomBytes } from 'node:crypto'
+import type { CollectedInvitation } from '../../administration/claim-invitation.ts'
+import type { Decision } from '../../decision.ts'
+import { isNonce, readInvitationCode } from '../../enrollment/invitation-code.ts'
+import { describeUserAgent } from '../../enrollment/user-agent.ts'
+import { ENROLL_PATH } from '../../policy/page-policy.ts'
+import { signingKey } from '../../session/key-ring.ts'
+import { DOWNLOADS, invitedPage, problemPage } from '../pages/enroll-page.ts'
+import type { EnrollProblem } from '../pages/texts.ts'
+import { describeRequest } from '../verify/decision-log.ts'
+import { mintCookie } from '../verify/route.ts'
+import {
+  clientOf,
+  decideOnDevice,
+  type EnrollService,
+  hostOf,
+  isolate,
+  PROBLEM_STATUS,
+  setTicket,
+} from './enroll-visit.ts'
+import { readFields, type SentFields } from './request-body.ts'
+import { answerHtml, type Visit } from './routes.ts'
+
+const NONCE_BYTES = 16
+
+/** Says whom an invitation is for, and claims nothing. */
+export async function look(enroll: EnrollService, visit: Visit): Promise<void> {
+  isolate(visit.context)
+  const fields = await readFields(visit.context.req)
+  const code = readInvitationCode(fields?.text('code') ?? '')
+  if (fields === undefined || code === undefined) {
+    answerProblem(enroll, visit, fields, 'malformed')
+    return
+  }
+  const found = await enroll.enrollment.find(code, hostOf(visit), visit.nowSeconds)
+  if (!found.ok) {
+    answerFailed(enroll, visit, fields, found)
+    return
+  }
+  const { device, site, endsAt } = found.invitation
+  const { context, language } = visit
+  const { name, owner } = device
+  if (fields.kind === 'json') {
+    context.body = { device: name, owner, site, endsAt }
+    return
+  }
+  const decision = decideOnDevice(enroll, visit)
+  const known = decision.allow ? decision.identity?.device : undefined
+  const nonce = randomBytes(NONCE_BYTES).toString('base64url')
+  const invited = { device: name, owner, site, endsAt, code, nonce, known }
+  answerHtml(context, 200, invitedPage(language, invited))
+}
+
+/** Collects an invitation: the browser has a session from then on, and can download the packages. */
+export async function claim(enroll: EnrollService, visit: Visit): Promise<void> {
+  isolate(visit.context)
+  const fields = await readFields(visit.context.req)
+  const code = readInvitationCode(fields?.text('code') ?? '')
+  const nonce = fields?.text('nonce') ?? ''
+  if (fields === undefined || code === undefined || !isNonce(nonce)) {
+    answerProblem(enroll, visit, fields, 'malformed')
+    return
+  }
+  const claimant = { nonce, by: describeClaimant(enroll, visit), onUnmarked: unmarked(enroll) }
+  const { enrollment } = enroll
+  const collected = await enrollment.claim(code, claimant, hostOf(visit), visit.nowSeconds)
+  if (!collected.ok) {
+    answerFailed(enroll, visit, fields, collected)
+    return
+  }
+  const { invitation, claim, isReplay, ticket, packages } = collected
+  enroll.count(isReplay ? 'replayed' : 'collected')
+  const circumstances = describe(enroll, visit)
+  const told = { device: invitation.device.name, by: claim.by, ...circumstances }
+  enroll.log.info(told, isReplay ? 'invitation answered again' : 'invitation collected')
+  const { headers, nowSeconds } = visit
+  openSession(enroll, visit, enrollment.decideAsDevice(invitation, claim.at, headers, nowSeconds))
+  setTicket(visit, ticket, claim.at)
+  const { context } = visit
+  if (fields.kind === 'form') {
+    context.status = 303
+    context.set('Location', ENROLL_PATH)
+    return
+  }
+  const { p12, modernP12, mobileconfig } = DOWNLOADS
+  context.body = {
+    device: invitation.device.name,
+    owner: invitation.device.owner,
+    notAfter: invitation.certificate.notAfter,
+    password: packages.password,
+    downloads: { p12, modernP12, mobileconfig },
+  }
+}
+
+const unmarked =
+  ({ log }: EnrollService) =>
+  (error: unknown): void => {
+    const problem = error instanceof Error ? error.message : String(error)
+    log.warn({ problem }, 'the registry does not say yet that an invitation was collected')
+  }
+
+/** Counted as the decision that it is, and minted as for any other. */
+function openSession({ service }: EnrollService, visit: Visit, decision: Decision): void {
+  const { context, nowSeconds } = visit
+  const key = signingKey(service.keyRing(), nowSeconds)
+  if (!decision.allow || decision.setSession === undefined || key === undefined) return
+  service.countDecision(decision, 0)
+  context.append('Set-Cookie', mintCookie(service, decision.setSession.claims, key, nowSeconds))
+}
+
+const describe = ({ service }: EnrollService, { headers, context }: Visit) =>
+  describeRequest(service, headers, context.req.rawHeaders)
+
+/** `iPhone, Safari, from 203.0.113.7`, as far as the log may know the address. */
+function describeClaimant(enroll: EnrollService, visit: Visit): string {
+  const { client } = describe(enroll, visit)
+  const browser = describeUserAgent(visit.context.req.headers['user-agent'])
+  return client === undefined ? browser : `${browser}, from ${client}`
+}
+
+type Failed = Extract<CollectedInvitation, { ok: false }>
+
+function answerFailed(
+  enroll: EnrollService,
+  visit: Visit,
+  fields: SentFields,
+  { problem, at }: Failed,
+): void {
+  const isGuess = problem === 'unknown'
+  if (isGuess && enroll.wrongCodes.isTooMany(clientOf(enroll, visit))) {
+    visit.context.set('Retry-After', '60')
+    answerProblem(enroll, visit, fields, 'rate-limited')
+    return
+  }
+  if (problem === 'used') enroll.log.warn(describe(enroll, visit), 'invitation reused')
+  answerProblem(enroll, visit, fields, problem, at)
+}
+
+function answerProblem(
+  enroll: EnrollService,
+  visit: Visit,
+  fields: SentFields | undefined,
+  problem: EnrollProblem,
+  at?: number,
+): void {
+  enroll.count(problem)
+  const { context, language } = visit
+  const status = PROBLEM_STATUS[problem]
+  if (fields?.kind === 'form') {
+    answerHtml(context, status, problemPage(language, problem, at))
+    return
+  }
+  context.status = status
+  context.body = { problem, ...(at !== undefined && { at }) }
+}

@@ -1,0 +1,133 @@
+import type { Packages } from '../../enrollment/packages.ts'
+import { ENROLL_PATH } from '../../policy/page-policy.ts'
+import { claimedPage, codePage, DOWNLOADS } from '../pages/enroll-page.ts'
+import { claim, look } from './enroll-claim.ts'
+import {
+  clearTicket,
+  decideOnDevice,
+  type EnrollService,
+  hostOf,
+  isOpenedByPerson,
+  isolate,
+  ticketOf,
+} from './enroll-visit.ts'
+import { answerHtml, type Page, type Visit } from './routes.ts'
+
+const READ = ['GET', 'HEAD'] as const
+
+/** The pages by which a device enrols itself, by the path as it was sent. */
+export function enrollPages(enroll: EnrollService): (path: string) => Page | undefined {
+  const get = (answer: Page['answer']): Page => ({ access: 'open', methods: READ, answer })
+  const post = (answer: Page['answer']): Page => ({ access: 'open', methods: ['POST'], answer })
+  const claimPage = post((visit) => claim(enroll, visit))
+  const startPage = get((visit) => start(enroll, visit))
+  const pages = new Map<string, Page>([
+    [
+      ENROLL_PATH,
+      {
+        access: 'open',
+        methods: [...READ, 'POST'],
+        answer: (visit) => (visit.context.method === 'POST' ? claimPage : startPage).answer(visit),
+      },
+    ],
+    [`${ENROLL_PATH}/look`, post((visit) => look(enroll, visit))],
+    [`${ENROLL_PATH}/done`, post((visit) => finish(enroll, visit))],
+    ...DOWNLOADABLE.map((file): [string, Page] => [
+      file.path,
+      get((visit) => download(enroll, visit, file)),
+    ]),
+  ])
+  // Some mail scanners write the fragment's sign so; the page's script puts that right.
+  return (path) => pages.get(path) ?? (path.startsWith(`${ENROLL_PATH}%23`) ? startPage : undefined)
+}
+
+/** The steps for a device that has collected its certificate; else it is asked for a code. */
+async function start(enroll: EnrollService, visit: Visit): Promise<void> {
+  const { context, language } = visit
+  isolate(context)
+  const held = await heldBy(enroll, visit)
+  const decision = decideOnDevice(enroll, visit)
+  if (held === undefined) {
+    const known = decision.allow ? decision.identity?.device : undefined
+    answerHtml(context, 200, codePage(language, known))
+    return
+  }
+  const { device, site } = held.invitation
+  const page = claimedPage(language, {
+    device: device.name,
+    site,
+    password: held.packages.password,
+    isIn: decision.allow && decision.identity?.device === device.name,
+    showsRefused: !decision.allow && decision.via === 'certificate',
+    userAgent: context.get('User-Agent'),
+  })
+  answerHtml(context, 200, page)
+}
+
+async function heldBy(enroll: EnrollService, visit: Visit) {
+  const ticket = ticketOf(visit)
+  if (ticket === undefined || !isOpenedByPerson(visit)) return undefined
+  return enroll.enrollment.open(ticket, hostOf(visit), visit.nowSeconds)
+}
+
+interface Downloadable {
+  readonly path: string
+  readonly content: Exclude<keyof Packages, 'password' | 'fileName'>
+  readonly type: string
+  /** Of the file that is saved; `undefined`: the system takes it without saving. */
+  readonly extension: string | undefined
+}
+
+const DOWNLOADABLE: readonly Downloadable[] = [
+  // Chrome and Samsung Internet on Android hand this type to the system's installer.
+  { path: DOWNLOADS.p12, content: 'p12', type: 'application/x-pkcs12', extension: 'p12' },
+  { path: DOWNLOADS.file, content: 'p12', type: 'application/octet-stream', extension: 'p12' },
+  {
+    path: DOWNLOADS.modernP12,
+    content: 'modernP12',
+    type: 'application/x-pkcs12',
+    extension: 'p12',
+  },
+  {
+    path: DOWNLOADS.mobileconfig,
+    content: 'mobileconfig',
+    type: 'application/x-apple-aspen-config',
+    extension: undefined,
+  },
+]
+
+async function download(
+  enroll: EnrollService,
+  visit: Visit,
+  { content, type, extension }: Downloadable,
+): Promise<void> {
+  const { context } = visit
+  isolate(context)
+  const held = await heldBy(enroll, visit)
+  if (held === undefined) {
+    context.status = 404
+    context.body = 'not found\n'
+    return
+  }
+  const { packages } = held
+  if (extension !== undefined) {
+    const name = `${packages.fileName}.${extension}`
+    context.set('Content-Disposition', `attachment; filename="${name}"`)
+  }
+  context.set('Content-Type', type)
+  context.body = packages[content]
+}
+
+/** The device has what it needs: nothing of it can be had again. */
+async function finish(enroll: EnrollService, visit: Visit): Promise<void> {
+  const { context } = visit
+  isolate(context)
+  const ticket = ticketOf(visit)
+  if (ticket !== undefined) {
+    await enroll.enrollment.finish(ticket, hostOf(visit), visit.nowSeconds)
+  }
+  clearTicket(visit)
+  const isForm = (context.req.headers['content-type'] ?? '').includes('form')
+  context.status = isForm ? 303 : 204
+  if (isForm) context.set('Location', '/')
+}

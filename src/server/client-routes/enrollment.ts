@@ -1,0 +1,102 @@
+import {
+  type Claimant,
+  type CollectedInvitation,
+  claimInvitation,
+  type FoundInvitation,
+  findInvitation,
+  finishEnrollment,
+  type HeldPackages,
+  openTicket,
+  type Place,
+} from '../../administration/claim-invitation.ts'
+import { certificateStandingProblem } from '../../certificate/trust.ts'
+import { type CertificateVerdict, verifyCertificate } from '../../certificate/verify.ts'
+import { decide, type Grounds } from '../../decide.ts'
+import type { Decision } from '../../decision.ts'
+import { pagePolicy } from '../../policy/page-policy.ts'
+import type { RequestHeaders } from '../../proxy/request-headers.ts'
+import type { Invitation } from '../../store/invitations.ts'
+import type { TrustStore } from '../../store/trust-store.ts'
+
+export interface EnrollmentOptions {
+  readonly dataDir: string
+  readonly revocationList: string | undefined
+  readonly trust: TrustStore
+  grounds(): Grounds
+}
+
+/** Invitations, as the pages need them: by the files and the grounds as they are now. */
+export interface Enrollment {
+  find(code: string, host: string, nowSeconds: number): Promise<FoundInvitation>
+  claim(
+    code: string,
+    claimant: Claimant,
+    host: string,
+    nowSeconds: number,
+  ): Promise<CollectedInvitation>
+  open(ticket: string, host: string, nowSeconds: number): Promise<HeldPackages | undefined>
+  finish(ticket: string, host: string, nowSeconds: number): Promise<boolean>
+  /**
+   * What the device would be answered if it had shown its new certificate when it was collected: so
+   * a session is the one that the certificate would have opened then.
+   */
+  decideAsDevice(
+    invitation: Invitation,
+    collectedAt: number,
+    headers: RequestHeaders,
+    nowSeconds: number,
+  ): Decision
+}
+
+export function createEnrollment(options: EnrollmentOptions): Enrollment {
+  const { dataDir, revocationList, trust } = options
+  const verdictOf = ({ certificate }: Invitation): CertificateVerdict =>
+    verifyCertificate(certificate.der, trust.current.trust.issuers)
+  const place = (host: string, nowSeconds: number): Place => ({
+    ...{ dataDir, revocationList, host, nowSeconds },
+    stands: async (invitation) => {
+      await trust.refresh()
+      const verdict = verdictOf(invitation)
+      if (!verdict.ok) return false
+      const { verified } = verdict
+      const grounds = options.grounds()
+      const problem = certificateStandingProblem(verified, grounds.trust, nowSeconds)
+      return problem === undefined && grounds.recognise(verified, nowSeconds).ok
+    },
+  })
+  return {
+    find: (code, host, now) => findInvitation(place(host, now), code),
+    claim: (code, claimant, host, now) => claimInvitation(place(host, now), code, claimant),
+    open: (ticket, host, now) => openTicket(place(host, now), ticket),
+    finish: (ticket, host, now) => finishEnrollment(place(host, now), ticket),
+    decideAsDevice: (invitation, collectedAt, headers, nowSeconds) => {
+      const grounds = options.grounds()
+      const verdict = verdictOf(invitation)
+      const shown: RequestHeaders = { ...headers, cookie: undefined, certificate: '' }
+      const decision = decide(
+        { fromTrustedAddress: true, headers: shown },
+        {
+          ...grounds,
+          policy: pagePolicy(grounds.policy, 'certificate'),
+          verifyCertificate: () => verdict,
+        },
+        nowSeconds,
+      )
+      return asOf(decision, collectedAt, grounds)
+    },
+  }
+}
+
+/** With the session of that time: a sign-out since then holds, and a repeated answer wins no time. */
+function asOf(decision: Decision, collectedAt: number, grounds: Grounds): Decision {
+  if (!decision.allow || decision.setSession === undefined) return decision
+  const { claims, cause } = decision.setSession
+  const signedOutAt = grounds.signedOutAt(decision.identity?.device ?? '')
+  if (signedOutAt !== undefined && collectedAt <= signedOutAt) {
+    return { ...decision, setSession: undefined }
+  }
+  const sessionEnd = Math.min(claims.sessionEnd, collectedAt + grounds.lifetime.maxAgeSeconds)
+  const expiresAt = Math.min(claims.expiresAt, sessionEnd)
+  const then = { ...claims, certificateSeenAt: collectedAt, sessionEnd, expiresAt }
+  return { ...decision, setSession: { claims: then, cause } }
+}

@@ -1,0 +1,23 @@
+import { sweepInvitations } from '../../administration/claim-invitation.ts'
+import type { Config } from '../../config/config.ts'
+
+const SWEEP_MILLISECONDS = 60_000
+
+/**
+ * Deletes packages whose hour is over while no command does it. Where nothing can be written there is
+ * nothing to delete either; and what is left is refused all the same.
+ */
+export function sweepRegularly(config: Config, nowSeconds: () => number): () => void {
+  if (config.externalCa) return () => {}
+  const { dataDir, crlFile: revocationList } = config
+  const timer = setInterval(() => {
+    const change = {
+      ...{ dataDir, revocationList },
+      who: 'serve, for invitations',
+      nowSeconds: nowSeconds(),
+    }
+    sweepInvitations(change).catch(() => undefined)
+  }, SWEEP_MILLISECONDS)
+  timer.unref()
+  return () => clearInterval(timer)
+}

@@ -1,0 +1,37 @@
+import { isIPv6 } from 'node:net'
+import { LRUCache } from 'lru-cache'
+import { ipv6Prefix } from '../../proxy/networks.ts'
+
+/** Limits how many wrong codes a client may try; a right one is never asked about. */
+export interface WrongCodes {
+  /** Counts one; returns whether the client has tried too many. */
+  isTooMany(client: string | undefined): boolean
+}
+
+const MOST_IN_WINDOW = 60
+const WINDOW_MILLISECONDS = 60_000
+const CLIENTS = 10_000
+
+export function createWrongCodes(nowMilliseconds: () => number): WrongCodes {
+  const windows = new LRUCache<string, { readonly startedAt: number; count: number }>({
+    max: CLIENTS,
+  })
+  return {
+    isTooMany: (client) => {
+      const name = nameOf(client)
+      const now = nowMilliseconds()
+      const known = windows.get(name)
+      const isOpen = known !== undefined && now - known.startedAt < WINDOW_MILLISECONDS
+      const window = isOpen ? known : { startedAt: now, count: 0 }
+      window.count += 1
+      windows.set(name, window)
+      return window.count > MOST_IN_WINDOW
+    },
+  }
+}
+
+/** A client over IPv6 has a whole /64 of addresses. */
+function nameOf(client: string | undefined): string {
+  if (client === undefined) return 'unknown'
+  return isIPv6(client) ? ipv6Prefix(client) : client
+}

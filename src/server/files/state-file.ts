@@ -1,0 +1,163 @@
+import { hostname } from 'node:os'
+import { describeFileError } from '../../store/files.ts'
+import { isOtherBoot, machineIdentity } from '../../store/lock-owner.ts'
+import { FRESH_SECONDS, labelOf } from '../../store/service-standing.ts'
+import {
+  type RunningState,
+  readLastSeen,
+  readRunning,
+  runningId,
+  writeRunning,
+} from '../../store/service-state-files.ts'
+import type { TrustStore } from '../../store/trust-store.ts'
+import { lowestNumber } from '../admin/readiness.ts'
+import type { Log } from '../log.ts'
+import { StartError } from '../start-error.ts'
+import type { LastSeen } from '../verify/last-seen.ts'
+
+/** What this process says of itself to the commands: `private/running/<id>.json`. */
+export interface StateFile {
+  /** Why it cannot be written, in words; `undefined`: it was, last time. */
+  readonly problem: string | undefined
+  /** Writes it now; never fails. */
+  write(): Promise<void>
+  /** Writes it for the last time. */
+  close(): Promise<void>
+  /** It listens, so the file is its own; it is written now if it was not before. */
+  own(): Promise<void>
+  /** It could not listen: writes for the last time, unless the file may be that of another one. */
+  abandon(): Promise<void>
+}
+
+export interface RunningFileOptions {
+  readonly folder: string
+  /** Where this service listens, which tells it from others of this machine. */
+  readonly listen: string
+  readonly version: string
+  readonly sessionTtlSeconds: number
+  /** Its problems, which never hold a secret, are written as well. */
+  readonly trust: TrustStore
+  readonly lastSeen: LastSeen
+  readonly log: Log
+  nowSeconds(): number
+}
+
+/** Enough to find out what is wrong; each is one line on somebody's terminal. */
+const MOST_PROBLEMS = 5
+const LONGEST_PROBLEM = 500
+
+/** What commands wait for. */
+const loaded = ({ current }: TrustStore) => ({
+  crlNumber: lowestNumber(current),
+  blocksNumber: current.blocks.number,
+  keySet: current.keyRing.fingerprint,
+  ...(current.devicesFingerprint !== undefined && { devices: current.devicesFingerprint }),
+})
+
+const described = (problems: readonly string[]): Pick<RunningState, 'problems'> =>
+  problems.length === 0
+    ? {}
+    : {
+        problems: problems
+          .slice(0, MOST_PROBLEMS)
+          .map((line) => line.replace(/\p{Cc}+/gu, ' ').slice(0, LONGEST_PROBLEM)),
+      }
+
+const WRITE_MILLISECONDS = 10_000
+
+/**
+ * Throws a StartError beside a service that has the same host name and address on another machine:
+ * commands could not tell the two apart, and take the one for the other's successor.
+ */
+export async function requireOwnName(folder: string, listen: string): Promise<void> {
+  const host = hostname()
+  const identity = await machineIdentity()
+  // What cannot be read is told by whoever needs it.
+  const services = await readRunning(folder).catch(() => [])
+  const twin = services.find(
+    ({ state, isFresh }) =>
+      isFresh &&
+      labelOf(state) === labelOf({ listen, host }) &&
+      isOtherBoot(state.identity, identity),
+  )
+  if (twin === undefined) return
+  const seconds = Math.ceil(FRESH_SECONDS - Math.abs(twin.ageSeconds))
+  throw new StartError([
+    `a service on another machine uses this data directory under the same host name, ${host}, and the same address, ${listen}: give each machine a host name of its own (HOST_NAME in .env for docker-compose.yml). If it was this machine before it was started again, start in ${seconds} seconds`,
+  ])
+}
+
+/** Takes over what was last seen before a restart, and keeps the file up to date from then on. */
+export async function openStateFile(options: RunningFileOptions): Promise<StateFile> {
+  const { folder, listen, version, trust, lastSeen, log, nowSeconds } = options
+  const host = hostname()
+  const identity = await machineIdentity()
+  // Two containers may have one host name; a restart in the same one finds its file again.
+  const id = runningId(`${host} ${identity ?? ''}`, listen)
+  const startedAt = nowSeconds()
+  const before = await readRunning(folder).catch(() => [])
+  // Of one that runs, stands still or has just been killed: commands go by that one until this one listens.
+  let isAnothers = before.some((service) => service.id === id && !service.hasEnded)
+  let problem: string | undefined
+  let underWay: Promise<void> = Promise.resolve()
+
+  const state = (stoppedAt: number | undefined): RunningState => ({
+    schemaVersion: 1,
+    listen,
+    host,
+    version,
+    pid: process.pid,
+    ...(identity !== undefined && { identity }),
+    startedAt,
+    stoppedAt,
+    ...loaded(trust),
+    sessionTtlSeconds: options.sessionTtlSeconds,
+    ...described(trust.problems),
+    lastSeen: lastSeen
+      .all()
+      .filter(({ certificateAt, sessionAt }) => certificateAt + sessionAt > 0),
+  })
+  const write = async (stoppedAt?: number) => {
+    try {
+      await writeRunning(folder, id, state(stoppedAt))
+      problem = undefined
+    } catch (error) {
+      const found = `${folder} ${describeFileError(error)}: when devices were last seen is lost at the end of this process`
+      if (problem !== found) log.warn({ problem: found }, 'cannot write what commands ask for')
+      problem = found
+    }
+  }
+  // One after another, so that an older state never replaces a newer one.
+  const inTurn = (stoppedAt?: number): Promise<void> => {
+    if (isAnothers) return underWay
+    underWay = underWay.then(() => write(stoppedAt))
+    return underWay
+  }
+  try {
+    lastSeen.restore((await readLastSeen(folder)).values())
+  } catch (error) {
+    log.warn({ problem: `${folder} ${describeFileError(error)}` }, 'last seen is not known')
+  }
+  await inTurn()
+  const timer = setInterval(() => void inTurn(), WRITE_MILLISECONDS)
+  timer.unref()
+  return {
+    get problem() {
+      return problem
+    },
+    write: () => inTurn(),
+    close: () => {
+      clearInterval(timer)
+      return inTurn(nowSeconds())
+    },
+    own: () => {
+      if (!isAnothers) return underWay
+      isAnothers = false
+      return inTurn()
+    },
+    abandon: () => {
+      clearInterval(timer)
+      return inTurn(nowSeconds())
+    },
+  }
+}

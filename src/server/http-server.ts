@@ -1,0 +1,174 @@
+import { createServer, type RequestListener, type Server } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
+import type { ListenAddress } from '../config/config.ts'
+import { MAX_HEADERS } from '../proxy/request-headers.ts'
+import { errorCode } from '../store/files.ts'
+import { StartError } from './start-error.ts'
+
+/**
+ * Certificate chains and Home Assistant's cookies can be long; Node's own limit is 16 KiB. Short headers
+ * cost Node time before we see their number: 64 KiB of them take up to twelve plain answers.
+ */
+const MAX_HEADER_BYTES = 48 * 1024
+/**
+ * Longer than any proxy keeps an idle connection (Caddy 120 s, Traefik 90 s): the side that closes
+ * first must be the proxy, or a request meets a closing connection and becomes a 502.
+ */
+const KEEP_ALIVE_MILLISECONDS = 180_000
+const REQUEST_MILLISECONDS = 30_000
+const MAX_CONNECTIONS = 20_000
+
+const REFUSED = [
+  'HTTP/1.1 403 Forbidden',
+  'Connection: close',
+  'Cache-Control: no-store',
+  'Content-Length: 0',
+  '',
+  '',
+].join('\r\n')
+
+/** A server for `/verify`: what Node's own parser refuses is answered 403 as well, and counted. */
+export function createVerifyServer(
+  listener: RequestListener,
+  onMalformed: (peer: string | undefined, code: string) => void,
+): Server {
+  const server = createHttpServer(listener)
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+    if (error.code?.startsWith('HPE_')) onMalformed(socket.remoteAddress, error.code)
+    refuse(socket, error.code === 'ECONNRESET')
+  })
+  server.on('connect', (_, socket: Socket) => {
+    onMalformed(socket.remoteAddress, 'CONNECT')
+    refuse(socket, false)
+  })
+  // `Expect: something` would be a 417; it is a question like any other.
+  server.on('checkExpectation', listener)
+  // There is no 'upgrade' listener: with one, the questions of proxies that pass the client's
+  // `Upgrade` on would hang.
+  return server
+}
+
+export function createHttpServer(listener: RequestListener): Server {
+  const options = {
+    maxHeaderSize: MAX_HEADER_BYTES,
+    keepAliveTimeout: KEEP_ALIVE_MILLISECONDS,
+    headersTimeout: REQUEST_MILLISECONDS,
+    requestTimeout: REQUEST_MILLISECONDS,
+    requireHostHeader: false,
+  }
+  const server = createServer(options, listener)
+  // Beyond its count Node drops headers silently: one more than we take, so that what is not whole is
+  // seen and refused. Without a count, 60 kB of short headers took the time of a hundred refusals.
+  server.maxHeadersCount = MAX_HEADERS + 1
+  server.maxConnections = MAX_CONNECTIONS
+  return server
+}
+
+function refuse(socket: Socket, isGone: boolean): void {
+  // The peer may reset while we write; there is nobody left to tell.
+  socket.on('error', () => socket.destroy())
+  if (isGone || !socket.writable) {
+    socket.destroy()
+    return
+  }
+  socket.end(REFUSED)
+  swallow(socket)
+}
+
+/** Of what may still come behind headers that were too long, and for how long it may. */
+const MAX_SWALLOWED_BYTES = 1024 * 1024
+const SWALLOW_MILLISECONDS = 2_000
+
+/**
+ * Reads what is still under way, and throws it away: over unread bytes the system resets the
+ * connection, and the proxy, which writes to the end first, would have a 5xx in place of the answer.
+ */
+function swallow(socket: Socket): void {
+  let left = MAX_SWALLOWED_BYTES
+  // The parser would complain of each piece once more.
+  socket.removeAllListeners('data')
+  socket.on('data', (piece: Buffer) => {
+    left -= piece.length
+    if (left < 0) socket.destroy()
+  })
+  socket.setTimeout(SWALLOW_MILLISECONDS, () => socket.destroy())
+  socket.resume()
+}
+
+/**
+ * Connections that wait to be accepted. Node's 511 overflow when a proxy opens many at once, and whom
+ * the system then drops tries again only after a second. Linux lowers it to its own somaxconn.
+ */
+const BACKLOG = 4_096
+
+/** Throws the system's error (`EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`). */
+export async function listen(server: Server, host: string, port: number): Promise<AddressInfo> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen({ host, port, backlog: BACKLOG }, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('no address to listen on')
+  return address
+}
+
+/** Connections that are busy get this long to see an answer that ends them. */
+const DRAIN_MILLISECONDS = 1_000
+const DEADLINE_MILLISECONDS = 5_000
+
+/**
+ * Stops without losing a request: for a moment everything is still answered, each answer ending its
+ * connection, so that the proxies move on; then nothing new is taken, and what is under way ends.
+ */
+export async function drain(server: Server): Promise<void> {
+  if ((await connectionCount(server)) > 0) await delay(DRAIN_MILLISECONDS)
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+  const deadline = setTimeout(() => server.closeAllConnections(), DEADLINE_MILLISECONDS)
+  await closed
+  clearTimeout(deadline)
+}
+
+const connectionCount = (server: Server): Promise<number> =>
+  new Promise((resolve) => server.getConnections((error, count) => resolve(error ? 1 : count)))
+
+const LAST_ANSWERS_MILLISECONDS = 1_000
+
+/** For a listener whose clients come again: nothing new is taken, and a scrape under way ends. */
+export async function closeSoon(server: Server): Promise<void> {
+  const deadline = setTimeout(() => server.closeAllConnections(), LAST_ANSWERS_MILLISECONDS)
+  await new Promise<void>((resolve) => {
+    server.close(() => resolve())
+    server.closeIdleConnections()
+  })
+  clearTimeout(deadline)
+}
+
+const delay = (milliseconds: number): Promise<void> =>
+  new Promise((resolve) => setTimeout(resolve, milliseconds))
+
+const LISTEN_ERRORS: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'is in use by another process: stop that one, or choose another port',
+  EACCES: 'may not be opened by this user: choose a port above 1023',
+  EADDRNOTAVAIL: 'is not an address of this machine',
+}
+
+/** Opens what a setting names; throws a StartError that says what is wrong with it. */
+export async function listenOn(
+  server: Server,
+  setting: 'CERTLATCH_LISTEN' | 'CERTLATCH_ADMIN_LISTEN' | 'CERTLATCH_PAGES_LISTEN',
+  { host, port }: ListenAddress,
+): Promise<AddressInfo> {
+  try {
+    return await listen(server, host, port)
+  } catch (error) {
+    const code = errorCode(error) ?? String(error)
+    const shown = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+    throw new StartError([`${setting} ${shown} ${LISTEN_ERRORS[code] ?? `fails (${code})`}`])
+  }
+}
+
+export const describeAddress = ({ address, port, family }: AddressInfo): string =>
+  family === 'IPv6' ? `[${address}]:${port}` : `${address}:${port}`

@@ -1,0 +1,236 @@
+import type { Texts } from '../texts.ts'
+
+const CHOSEN_BEFORE =
+  'Did you cancel when the browser asked for a certificate, or choose another one? It remembers that until it is closed entirely: all its windows, on a phone by swiping it away. Then open it again.'
+const ASK_FOR_ONE = 'Ask whoever runs this server for a new one, and install it on this device.'
+const INSTALLED_SINCE =
+  'Have you installed a new one already? Close the browser entirely and open it again, so that it asks which one to show.'
+const IS_IT_INSTALLED =
+  'Is it installed on this device? If not, ask whoever runs this server for one.'
+const ASK_FOR_INVITATION = 'Ask whoever invited you for a new invitation.'
+
+export const en: Texts = {
+  refusals: {
+    'no-certificate': {
+      title: 'No certificate was shown',
+      lead: 'Your browser has not shown the client certificate by which this server knows its devices.',
+      steps: [IS_IT_INSTALLED, CHOSEN_BEFORE],
+    },
+    'unsuitable-certificate': {
+      title: 'This certificate is not accepted here',
+      lead: 'Your browser has shown a client certificate that is not one of this server’s devices.',
+      steps: [
+        'Have you several certificates, and chosen another one? The browser remembers that until it is closed entirely: all its windows, on a phone by swiping it away. Then open it again.',
+        'Is it the one that you were given for this server? Ask whoever runs it for a new one.',
+      ],
+    },
+    'expired-certificate': {
+      title: 'The certificate of this device has expired',
+      lead: 'The client certificate that your browser has shown is past its time.',
+      steps: [ASK_FOR_ONE, INSTALLED_SINCE],
+    },
+    'withdrawn-certificate': {
+      title: 'The certificate of this device was withdrawn',
+      lead: 'The client certificate of this device is no longer accepted.',
+      steps: [`Should this device have access? ${ASK_FOR_ONE}`, INSTALLED_SINCE],
+    },
+    'replaced-certificate': {
+      title: 'This certificate was replaced by a newer one',
+      lead: 'This device was given a newer client certificate, and your browser has shown the old one.',
+      steps: [
+        'Is the new one installed on this device? If not, install it, or ask whoever runs this server for it.',
+        'Remove the old one, close the browser entirely and open it again, so that it shows the new one.',
+      ],
+    },
+    'session-over': {
+      title: 'The session of this device is over',
+      lead: 'Your browser has to show the client certificate again, and has not done so this time.',
+      steps: ['Try again: most browsers show it when the page is reloaded.', CHOSEN_BEFORE],
+    },
+    'another-site': {
+      title: 'Another site wanted to change something here',
+      lead: 'Another site made your browser send something to this server with your client certificate. Nothing was changed.',
+      steps: ['If this was your own doing, begin at the start page of this server instead.'],
+    },
+    closed: {
+      title: 'This page is closed',
+      lead: 'What you asked for is not open to what this device has shown. A client certificate, or another one, may give access; other pages of this server may be open already.',
+      steps: ['Do you need it? Ask whoever runs this server.'],
+    },
+    'closed-to-this': {
+      title: 'This page is closed',
+      lead: 'What you asked for needs the client certificate of a device that may see it. Your browser has shown none this time, or that of another device.',
+      steps: [IS_IT_INSTALLED, CHOSEN_BEFORE],
+    },
+    'odd-request': {
+      title: 'This request could not be read',
+      lead: 'What has arrived at this server is not quite what a browser sends, so neither client certificate nor session was looked at.',
+      steps: [
+        'Type the address again, or follow a fresh link.',
+        'Does it stay so? An extension of the browser or another program on the way may change what is sent. Try another browser.',
+      ],
+    },
+    'at-the-server': {
+      title: 'This server cannot check your device now',
+      lead: 'Something has to be put right at the server. Your device and its client certificate may be in order.',
+      steps: ['Whoever runs this server finds the reason in its log.'],
+    },
+  },
+  expiredOn: 'It was good until {day}.',
+  tryAgain: 'Try again',
+  startPage: 'Go to the start page',
+  latecomer: {
+    title: 'One moment',
+    lead: 'This device and its client certificate have access now. If the page does not appear, reload it.',
+  },
+  haveYouBeenInvited: 'Have you been invited?',
+  reset: {
+    title: 'Reloading this site',
+    lead: 'What this browser has kept of the site’s pages is set aside, and the start page is loaded from the server. No one is logged out.',
+    withoutScript:
+      'This needs JavaScript. Without it, delete the data of this site in the browser’s settings instead; that logs you out.',
+  },
+  enroll: {
+    title: 'Set up this device',
+    askForCode: 'Type the code of your invitation, or open its link on this device.',
+    code: 'Code',
+    codeHint: '20 letters and digits; upper or lower case, with or without hyphens',
+    continue: 'Continue',
+    looking: 'One moment: the invitation is being looked up.',
+    offline: 'The server could not be reached. Is this device online?',
+    again: 'Try again',
+    invitedTitle: 'Set up “{device}”',
+    invited: 'You are invited to use {site} on this device. It will be known there as “{device}”.',
+    owner: 'Belongs to',
+    until: 'Invitation ends',
+    claim: 'Set up this device',
+    claimHint: 'Only on the device that shall be set up: the invitation works once.',
+    already: 'This browser already has access, as “{device}”. Continue only to set it up again.',
+    openInSafari:
+      'This has to be done in Safari: from any other app an iPhone or iPad cannot install a certificate.',
+    openInBrowser:
+      'This page was opened inside another app, which cannot install a certificate. Copy the link, and open it in the browser.',
+    safariButton: 'Open in Safari',
+    copyLink: 'Copy link',
+    copied: 'Copied',
+    claimedTitle: 'Install the certificate of “{device}”',
+    inNow: 'This browser has access now. Install the certificate, so that this stays so.',
+    notInNow: 'This device has access once its certificate is installed.',
+    refusedCertificate:
+      'This browser shows another certificate, which is refused here. Remove that one from this device, and close the browser entirely.',
+    password: 'Password of the certificate',
+    showPassword: 'Show password',
+    copyPassword: 'Copy password',
+    keepHint:
+      'Password and downloads are here for one hour, or until you continue to Home Assistant.',
+    downloadProfile: 'Download profile',
+    downloadCertificate: 'Download certificate',
+    saveFile: 'Save file',
+    modernCertificate: 'The same, encrypted with AES: for Windows, Linux and systems since 2025',
+    openApp: 'Open in Home Assistant’s app',
+    open: 'Open Home Assistant',
+    otherDevices: 'Other devices',
+    guides: {
+      iphone: {
+        title: 'iPhone and iPad, in Safari',
+        steps: [
+          'Tap “Download profile”, then “Allow” and “Close”.',
+          'Within 8 minutes, open Settings and tap “Profile Downloaded” at its top.',
+          'Tap “Install”, enter the code of this iPhone, and tap “Install” and “Done”. “Not Signed” is expected.',
+          'Come back here and tap “Open Home Assistant”. If Safari asks for a certificate, choose “{device}”.',
+        ],
+      },
+      iphoneApp: {
+        title: 'iPhone and iPad, Home Assistant’s app (2026.4 or later)',
+        steps: [
+          'Tap “Save file”.',
+          'Tap “Copy password”.',
+          'Tap “Open in Home Assistant’s app”, and accept.',
+          'Tap “Select Certificate File”, choose the file in Downloads, paste the password, and tap “Import”.',
+          'Log in. Then delete the file.',
+        ],
+      },
+      android: {
+        title: 'Android, in Chrome and in Home Assistant’s app',
+        steps: [
+          'Tap “Copy password”.',
+          'Tap “Download certificate”. The installer opens; if not, tap the finished download.',
+          'Paste the password, and tap “OK”.',
+          'Leave “VPN & app user certificate” as it is, tap “OK”, keep the name, and tap “OK”.',
+          'Tap “Open Home Assistant”, “Choose certificate” and “Select”. Then delete the downloaded file.',
+          'For Home Assistant’s app: all of this first, then tap “Open in Home Assistant’s app”.',
+        ],
+      },
+      mac: {
+        title: 'Mac',
+        steps: [
+          'Click “Download profile”, and open it.',
+          'In System Settings, General, Device Management, double-click the profile and click “Install”.',
+          'Click “Open Home Assistant” and choose the certificate; if asked, enter the password of this Mac and click “Always Allow”.',
+        ],
+      },
+      windows: {
+        title: 'Windows',
+        steps: [
+          'Click “Copy password” and “Download certificate”, and open the file.',
+          'Keep “Current User”, and click “Next” twice.',
+          'Paste the password, and click “Next”.',
+          'Keep “Automatically select the certificate store”, click “Next” and “Finish”.',
+          'Close all windows of the browser, open it again, and go to {site}. Firefox: as under Linux.',
+        ],
+      },
+      linux: {
+        title: 'Linux',
+        steps: [
+          'Click “Copy password” and “Download certificate”.',
+          'Chromium: Settings, Privacy and security, Security, Manage certificates, Your certificates, Import.',
+          'Firefox: Settings, Privacy & Security, Manage certificates, Your Certificates, Import.',
+          'Choose the file, paste the password, and go to {site}.',
+          'After pk12util, close Chromium entirely and open it again.',
+        ],
+      },
+    },
+    troubleTitle: 'If something is in the way',
+    trouble: [
+      'A child’s phone under Family Link, an iPhone that an employer or school manages, and Lockdown Mode install no certificate. This browser has access nevertheless, until its session ends.',
+      'With a work profile, install the certificate in the profile in which the browser or the app is.',
+      'In iOS’s Code Scanner, tap the compass first: that opens Safari.',
+      'Check date and time of this device if a certificate is said not to be valid.',
+    ],
+    problems: {
+      unknown: {
+        title: 'This invitation is not known',
+        lead: 'There is no invitation with this code at this address.',
+        steps: ['Check the code, or open the link again.', ASK_FOR_INVITATION],
+      },
+      used: {
+        title: 'This invitation was used already',
+        lead: 'A device was set up with it at {time}.',
+        steps: [
+          `Was it you, on this device? Then the certificate may be installed already. If not: ${ASK_FOR_INVITATION}`,
+          'Was it not you? Tell whoever invited you at once: that device should be revoked.',
+        ],
+      },
+      ended: {
+        title: 'This invitation has ended',
+        lead: 'Its time is over, or it was withdrawn.',
+        steps: [ASK_FOR_INVITATION],
+      },
+      malformed: {
+        title: 'This is not a code',
+        lead: 'A code has 20 letters and digits, without 0, 1, l and o.',
+        steps: ['Check it for missing characters.'],
+      },
+      'rate-limited': {
+        title: 'Too many attempts',
+        lead: 'Too many wrong codes came from your network.',
+        steps: ['Wait a minute, and try again.'],
+      },
+      'read-only': {
+        title: 'This server cannot hand out certificates now',
+        lead: 'It may not write to its data directory. The invitation stays good.',
+        steps: ['Tell whoever runs this server, and try again later.'],
+      },
+    },
+  },
+}

@@ -1,0 +1,175 @@
+import { readdir, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { createFile, errorCode, MODE, makeFolder, replaceFile } from './files.ts'
+import { readOwnFile, removeFile } from './folder.ts'
+import { isKeyHash, isSerial, isTime, parseObject } from './json-file.ts'
+
+/** An invitation as it waits to be collected; all times in Unix seconds. */
+export interface Invitation {
+  /** A hash of its code, and its file's name without `.json`. */
+  readonly id: string
+  readonly device: {
+    readonly id: string
+    readonly name: string
+    readonly owner: string | undefined
+  }
+  readonly certificate: {
+    /** As in `Issuer.keyHash` and `Certificate.serial`. */
+    readonly issuerKeyHash: string
+    readonly serial: string
+    readonly notAfter: number
+    readonly der: Buffer
+  }
+  readonly invitedAt: number
+  readonly endsAt: number
+  /** The origin of its link, where alone it can be collected: `https://home.example.org`. */
+  readonly site: string
+  /** `Packages`, sealed under the code. */
+  readonly sealed: Buffer
+}
+
+/**
+ * What became of an invitation: made once, by whoever collects, ends or revokes it first. Without one
+ * the invitation waits.
+ */
+export type Claim =
+  | {
+      readonly outcome: 'collected'
+      readonly at: number
+      /** The claimant's, to whom a lost answer is given again. */
+      readonly nonceHash: string
+      /** Browser and address, for people. */
+      readonly by: string
+    }
+  | { readonly outcome: 'ended'; readonly at: number }
+
+/** How long the claimant gets the same answer again, and the packages are there to be downloaded. */
+export const REPLAY_SECONDS = 3_600
+
+const SCHEMA_VERSION = 1
+
+/** The file `<id>.json`. */
+export const invitationPath = (folder: string, id: string): string => join(folder, `${id}.json`)
+const claimPath = (folder: string, id: string): string => join(folder, `${id}.claim`)
+/** The packages, sealed under the key in the claimant's cookie. */
+const collectedPath = (folder: string, id: string): string => join(folder, `${id}.collected`)
+
+/** The content of `<id>.json`. */
+export function writeInvitation({ id: _, certificate, sealed, ...rest }: Invitation): Buffer {
+  const entry = {
+    schemaVersion: SCHEMA_VERSION,
+    ...rest,
+    certificate: { ...certificate, der: certificate.der.toString('base64') },
+    sealed: sealed.toString('base64'),
+  }
+  return Buffer.from(`${JSON.stringify(entry, undefined, 2)}\n`)
+}
+
+/** The invitation; `undefined` if there is none, or its file is anything else. */
+export async function readInvitation(folder: string, id: string): Promise<Invitation | undefined> {
+  const text = await readIfThere(invitationPath(folder, id))
+  const fields = text === undefined ? undefined : parseObject(text.toString('utf8'))
+  if (fields?.['schemaVersion'] !== SCHEMA_VERSION) return undefined
+  const { invitedAt, endsAt, site, sealed } = fields
+  const device = fields['device'] as Partial<Invitation['device']> | undefined
+  const certificate = fields['certificate'] as Record<string, unknown> | undefined
+  if (typeof device?.id !== 'string' || typeof device.name !== 'string') return undefined
+  const { issuerKeyHash, serial, notAfter, der } = certificate ?? {}
+  if (!isKeyHash(issuerKeyHash) || !isSerial(serial) || !isTime(notAfter)) return undefined
+  if (!isTime(invitedAt) || !isTime(endsAt) || typeof site !== 'string') return undefined
+  if (typeof der !== 'string' || typeof sealed !== 'string') return undefined
+  const { id: deviceId, name, owner } = device
+  return {
+    id,
+    device: { id: deviceId, name, owner },
+    certificate: { issuerKeyHash, serial, notAfter, der: Buffer.from(der, 'base64') },
+    ...{ invitedAt, endsAt, site },
+    sealed: Buffer.from(sealed, 'base64'),
+  }
+}
+
+/** What became of the invitation; `undefined`: nothing so far. What cannot be read has ended it. */
+export async function readClaim(folder: string, id: string): Promise<Claim | undefined> {
+  const text = await readIfThere(claimPath(folder, id))
+  if (text === undefined) return undefined
+  const { outcome, at, nonceHash, by } = parseObject(text.toString('utf8')) ?? {}
+  if (!isTime(at)) return { outcome: 'ended', at: 0 }
+  return outcome === 'collected' && typeof nonceHash === 'string' && typeof by === 'string'
+    ? { outcome, at, nonceHash, by }
+    : { outcome: 'ended', at }
+}
+
+/**
+ * Says what became of an invitation, unless that is said already: among all processes and machines
+ * the first one alone succeeds. Returns whether this call decided.
+ */
+export async function settle(folder: string, id: string, claim: Claim): Promise<boolean> {
+  const content = JSON.stringify({ schemaVersion: SCHEMA_VERSION, ...claim })
+  await makeFolder(dirname(folder), MODE.secretFolder)
+  await makeFolder(folder, MODE.secretFolder)
+  return await createFile(claimPath(folder, id), content, MODE.secret)
+}
+
+/** Keeps the packages for the claimant's downloads; what was kept before is replaced. */
+export const writeCollected = (folder: string, id: string, sealed: Buffer): Promise<void> =>
+  replaceFile(collectedPath(folder, id), sealed, MODE.secret)
+
+export const readCollected = (folder: string, id: string): Promise<Buffer | undefined> =>
+  readIfThere(collectedPath(folder, id))
+
+/** Deletes the packages under both seals. What became of the invitation stays known. */
+export async function removePackages(folder: string, id: string): Promise<void> {
+  await removeFile(collectedPath(folder, id))
+  await removeFile(invitationPath(folder, id))
+}
+
+/** The invitations whose packages are still there, and the others that something is known of. */
+export interface InvitationFiles {
+  readonly waiting: readonly string[]
+  readonly settled: readonly string[]
+}
+
+const FILE = /^([0-9a-f]{32})\.(json|claim)$/
+const TEMPORARY = /\.tmp$/
+const ABANDONED_MILLISECONDS = 3_600_000
+
+export async function listInvitations(folder: string): Promise<InvitationFiles> {
+  const names = await listIfThere(folder)
+  const matches = names.map((name) => FILE.exec(name) ?? [])
+  const of = (kind: string) => matches.flatMap(([, id = '', found]) => (found === kind ? [id] : []))
+  const waiting = of('json')
+  return { waiting, settled: of('claim').filter((id) => !waiting.includes(id)) }
+}
+
+/** Forgets what became of an invitation: its code is unknown from then on. */
+export const forgetClaim = (folder: string, id: string): Promise<void> =>
+  removeFile(claimPath(folder, id))
+
+/** Removes what a process that was killed has begun to write there; claims need no lock, so by age. */
+export async function removeAbandoned(folder: string): Promise<void> {
+  for (const name of await listIfThere(folder)) {
+    if (!TEMPORARY.test(name)) continue
+    const path = join(folder, name)
+    const found = await stat(path).catch(() => undefined)
+    if (found === undefined || Date.now() - found.mtimeMs < ABANDONED_MILLISECONDS) continue
+    await removeFile(path)
+  }
+}
+
+async function listIfThere(folder: string): Promise<readonly string[]> {
+  try {
+    return await readdir(folder)
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return []
+    throw error
+  }
+}
+
+async function readIfThere(path: string): Promise<Buffer | undefined> {
+  try {
+    return await readOwnFile(path)
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return undefined
+    throw error
+  }
+}

@@ -1,0 +1,79 @@
+import { comparableName } from '../certificate/identity.ts'
+import type { parsePolicy } from '../policy/parse.ts'
+import { CLOSED_POLICY, type Policy } from '../policy/policy.ts'
+import type { Networks } from '../proxy/networks.ts'
+import type { DeviceRegistry } from './device-registry.ts'
+
+/** The policy file, with what its rules are held against. */
+export interface PolicySource {
+  readonly name: string
+  readonly content: Buffer
+  readonly trustedProxies: Networks
+  /** Loaded with the file: who has none need not wait for a YAML parser at the start. */
+  readonly parse: typeof parsePolicy
+}
+
+/** What was made of a policy file. */
+export interface ReadRules {
+  readonly policy: Policy
+  readonly warnings: readonly string[]
+  /** `undefined`: of none. */
+  readonly source: PolicySource | undefined
+}
+
+interface Rules {
+  readonly value: ReadRules
+  readonly problems: readonly string[]
+}
+
+/**
+ * The rules of the file; without one everything is closed. Those of the same text are taken over:
+ * to hold each rule against all others takes time, and no answer waits when a device is added.
+ */
+export function readPolicySource(
+  source: PolicySource | undefined,
+  previous: ReadRules | undefined,
+): Rules {
+  const none = { policy: CLOSED_POLICY, warnings: [], source: undefined }
+  if (source === undefined) return { value: none, problems: [] }
+  if (previous?.source !== undefined && isSame(previous.source, source)) {
+    return { value: previous, problems: [] }
+  }
+  const parsed = source.parse(source.content, source.trustedProxies)
+  const named = (lines: readonly string[]) => lines.map((line) => `${source.name}, ${line}`)
+  return parsed.ok
+    ? { value: { policy: parsed.policy, warnings: named(parsed.warnings), source }, problems: [] }
+    : { value: none, problems: named(parsed.problems) }
+}
+
+function isSame(one: PolicySource, other: PolicySource): boolean {
+  return (
+    one.name === other.name &&
+    one.content.equals(other.content) &&
+    one.trustedProxies.text.join() === other.trustedProxies.text.join()
+  )
+}
+
+/** A slip in a name would keep its bearer out, or wait for another who takes it. */
+export function unknownHolders(
+  { rules }: Policy,
+  registry: DeviceRegistry | undefined,
+): readonly string[] {
+  if (registry === undefined) return []
+  const names = new Set(registry.devices.map(({ name }) => comparableName(name)))
+  const users = new Set(registry.devices.map(({ name, owner }) => comparableName(owner ?? name)))
+  const told = (rule: string, kind: string, name: string) =>
+    `the rule ${JSON.stringify(rule)} names the ${kind} ${JSON.stringify(name)}, which no device entry has`
+  return rules.flatMap(({ name: rule, holders }) =>
+    holders.flatMap(({ devices, owners }) => [
+      ...missing(devices, names).map((name) => told(rule, 'device', name)),
+      ...missing(owners, users).map((name) => told(rule, 'owner', name)),
+    ]),
+  )
+}
+
+const missing = (
+  written: ReadonlyMap<string, string>,
+  known: ReadonlySet<string>,
+): readonly string[] =>
+  [...written].flatMap(([comparable, name]) => (known.has(comparable) ? [] : [name]))

@@ -1,0 +1,271 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { open, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
+import { errorCode, MODE, makeFolder, replaceFile } from './files.ts'
+import { removeFile } from './folder.ts'
+import type { Lock } from './lock.ts'
+import { machineIdentity } from './lock-owner.ts'
+import { FORGOTTEN_SECONDS, judge, labelOf, type Standing } from './service-standing.ts'
+import {
+  joinLastSeen,
+  latest,
+  parseLastSeen,
+  parseRunningState,
+  type RunningState,
+  type SeenCertificate,
+} from './service-state.ts'
+
+export type { RunningState, SeenCertificate } from './service-state.ts'
+
+/** What a service has written about itself. */
+export interface RunningService extends Standing {
+  readonly id: string
+  readonly state: RunningState
+  /** Another one after each writing. */
+  readonly version: string
+}
+
+const ABANDONED_SECONDS = 3_600
+const MOST_REMEMBERED = 20_000
+const POLL_MILLISECONDS = 50
+
+const STATE_FILE = /^([0-9a-f]{16})\.json$/
+const TEMPORARY_FILE = /\.tmp$/
+const LAST_SEEN_FILE = 'last-seen.json'
+
+/** One file for each address that is listened on: a restart overwrites its own. */
+export const runningId = (host: string, listen: string): string =>
+  createHash('sha256').update(`${host}\n${listen}`).digest('hex').slice(0, 16)
+
+/** Tells the commands what a service has in force; no lock needed, the file is its own. */
+export async function writeRunning(folder: string, id: string, state: RunningState): Promise<void> {
+  await makeFolder(dirname(folder), MODE.secretFolder)
+  await makeFolder(folder, MODE.secretFolder)
+  await replaceFile(join(folder, `${id}.json`), JSON.stringify(state), MODE.secret)
+}
+
+/** What all services of a folder have written; what is no such file is passed over. */
+export async function readRunning(folder: string): Promise<readonly RunningService[]> {
+  const files = await readStates(folder, new Map())
+  if (files.length === 0) return []
+  return judge(files, await folderClock(folder), await machineIdentity())
+}
+
+/** When each certificate was last let in, by all services that there are and ever were. */
+export async function readLastSeen(folder: string): Promise<ReadonlyMap<string, SeenCertificate>> {
+  // The states first: what is folded away meanwhile is then found in the file.
+  const states = (await readStates(folder, new Map())).map(({ state }) => state.lastSeen)
+  return joinLastSeen([await readRemembered(folder), ...states])
+}
+
+/** Keeps what services that have ended have seen, and forgets them. */
+export async function foldDead(folder: string, lock: Lock): Promise<void> {
+  const names = await listIfThere(folder)
+  if (!names.some((name) => STATE_FILE.test(name) || TEMPORARY_FILE.test(name))) return
+  const clock = await folderClock(folder)
+  const dead = (await readStates(folder, new Map())).filter(
+    ({ state, writtenAt }) =>
+      state.stoppedAt !== undefined || (clock - writtenAt) / 1000 > FORGOTTEN_SECONDS,
+  )
+  await lock.assertHeld()
+  if (dead.length > 0) {
+    const joined = joinLastSeen([
+      await readRemembered(folder),
+      ...dead.map(({ state }) => state.lastSeen),
+    ])
+    const lastSeen = [...joined.values()]
+      .sort((one, other) => latest(other) - latest(one))
+      .slice(0, MOST_REMEMBERED)
+    await replaceFile(
+      join(folder, LAST_SEEN_FILE),
+      JSON.stringify({ schemaVersion: 1, lastSeen }),
+      MODE.secret,
+    )
+    for (const { path, version } of dead) {
+      // A service may have started again meanwhile.
+      if ((await versionOf(path)) === version) await removeFile(path)
+    }
+  }
+  await removeAbandoned(folder, names, clock)
+}
+
+/** What a service that was killed had begun to write. */
+async function removeAbandoned(
+  folder: string,
+  names: readonly string[],
+  clock: number,
+): Promise<void> {
+  for (const name of names.filter((name) => TEMPORARY_FILE.test(name))) {
+    const path = join(folder, name)
+    const found = await stat(path).catch(() => undefined)
+    if (found !== undefined && clock - found.mtimeMs > ABANDONED_SECONDS * 1000) {
+      await removeFile(path)
+    }
+  }
+}
+
+// --- waiting for services ---------------------------------------------------------------------------
+
+/** Services by where they listen and on which machine. */
+export interface RunningConfirmation {
+  readonly confirmed: readonly string[]
+  /** They run, and have not confirmed in time. */
+  readonly missing: readonly string[]
+  /** Why not, each with its service in front, where that has said so. */
+  readonly problems: readonly string[]
+  /** They have fallen silent, are not known to have ended, and were not waited for. */
+  readonly silent: readonly SilentService[]
+}
+
+interface SilentService {
+  readonly name: string
+  readonly label: string
+  /** Whether it had confirmed before. */
+  readonly hasIt: boolean
+}
+
+export interface AwaitOptions {
+  readonly timeoutMilliseconds: number
+  readonly pollMilliseconds?: number
+  /** Labels of services that are gone, as someone has said; it counts for those that are silent. */
+  readonly forgotten?: readonly string[]
+  /** A clock that never jumps, in milliseconds. */
+  readonly now?: () => number
+  readonly sleep?: (milliseconds: number) => Promise<unknown>
+}
+
+/** Waits until every service that runs has confirmed; at once, if none does. */
+export async function awaitRunning(
+  folder: string,
+  isConfirmed: (state: RunningState) => boolean | Promise<boolean>,
+  options: AwaitOptions,
+): Promise<RunningConfirmation> {
+  const { timeoutMilliseconds, pollMilliseconds = POLL_MILLISECONDS, forgotten = [] } = options
+  const { now = () => performance.now(), sleep = wait } = options
+  const begun = now()
+  const known = new Map<string, StateFile>()
+  const machine = await machineIdentity()
+  let clock: number | undefined
+  for (;;) {
+    const files = await readStates(folder, known)
+    if (files.length === 0) return { confirmed: [], missing: [], problems: [], silent: [] }
+    clock ??= (await folderClock(folder)) - (now() - begun)
+    const services = judge(files, clock + (now() - begun), machine).filter(
+      ({ hasEnded, isFresh, state }) =>
+        isFresh || !(hasEnded || forgotten.includes(labelOf(state))),
+    )
+    const answers = await Promise.all(services.map(({ state }) => isConfirmed(state)))
+    const having = new Set(services.filter((_, index) => answers[index] === true))
+    const fresh = services.filter(({ isFresh }) => isFresh)
+    const missing = fresh.filter((service) => !having.has(service))
+    if (missing.length === 0 || now() - begun >= timeoutMilliseconds) {
+      return {
+        confirmed: fresh.filter((service) => having.has(service)).map(nameOf),
+        missing: missing.map(nameOf),
+        problems: missing.flatMap((service) =>
+          (service.state.problems ?? []).map((problem) => `${nameOf(service)}: ${problem}`),
+        ),
+        silent: services
+          .filter(({ isFresh }) => !isFresh)
+          .map((service) => ({
+            name: nameOf(service),
+            label: labelOf(service.state),
+            hasIt: having.has(service),
+          })),
+      }
+    }
+    await sleep(pollMilliseconds)
+  }
+}
+
+const nameOf = ({ state }: RunningService): string => `${state.listen} on ${state.host}`
+
+// --- files ----------------------------------------------------------------------------------------
+
+interface StateFile {
+  readonly id: string
+  readonly path: string
+  readonly state: RunningState
+  readonly writtenAt: number
+  /** Another one after each replacement. */
+  readonly version: string
+}
+
+/** `known`: what was read before, by path; what has not been replaced is not read again. */
+async function readStates(
+  folder: string,
+  known: Map<string, StateFile>,
+): Promise<readonly StateFile[]> {
+  const files: StateFile[] = []
+  for (const name of await listIfThere(folder)) {
+    const id = STATE_FILE.exec(name)?.[1]
+    if (id === undefined) continue
+    const file = await readState(join(folder, name), id, known)
+    if (file === undefined) continue
+    known.set(file.path, file)
+    files.push(file)
+  }
+  return files
+}
+
+async function readState(
+  path: string,
+  id: string,
+  known: ReadonlyMap<string, StateFile>,
+): Promise<StateFile | undefined> {
+  try {
+    // Asked for first: a replacement between the two makes it look older, not younger.
+    const { mtimeMs: writtenAt, ino } = await stat(path)
+    const version = `${ino} ${writtenAt}`
+    const before = known.get(path)
+    if (before?.version === version) return before
+    const state = parseRunningState(await readFile(path, 'utf8'))
+    return state && { id, path, state, writtenAt, version }
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+async function versionOf(path: string): Promise<string | undefined> {
+  const found = await stat(path).catch(() => undefined)
+  return found && `${found.ino} ${found.mtimeMs}`
+}
+
+async function readRemembered(folder: string): Promise<readonly SeenCertificate[]> {
+  try {
+    return parseLastSeen(await readFile(join(folder, LAST_SEEN_FILE), 'utf8'))
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return []
+    throw error
+  }
+}
+
+/**
+ * What time it is, in milliseconds, for whoever stamps the files here: on a network file system that
+ * is another machine. Where nothing can be written, our own clock has to do.
+ */
+async function folderClock(folder: string): Promise<number> {
+  const path = join(folder, `clock.${randomBytes(6).toString('hex')}.tmp`)
+  try {
+    const handle = await open(path, 'wx', MODE.secret)
+    try {
+      return (await handle.stat()).mtimeMs
+    } finally {
+      await handle.close()
+      await rm(path, { force: true })
+    }
+  } catch {
+    return Date.now()
+  }
+}
+
+async function listIfThere(folder: string): Promise<readonly string[]> {
+  try {
+    return await readdir(folder)
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return []
+    throw error
+  }
+}

@@ -1,0 +1,132 @@
+import { certificateKey } from './device-registry.ts'
+import { isKeyHash, isSerial, isTime, parseObject } from './json-file.ts'
+
+/** When a certificate was last let in; Unix seconds, 0: never. */
+export interface SeenCertificate {
+  readonly issuerKeyHash: string
+  readonly serial: string
+  /** The device's name, or whom the certificate names itself. */
+  readonly name: string
+  /** SHA-256 of the certificate, base64url; `undefined`: only a session has been seen. */
+  readonly sha256: string | undefined
+  readonly notAfter: number | undefined
+  readonly certificateAt: number
+  readonly sessionAt: number
+}
+
+/** What a service has in force and has seen; times are Unix seconds. */
+export interface RunningState {
+  readonly schemaVersion: 1
+  readonly listen: string
+  readonly host: string
+  readonly version: string
+  /** Its process, as in a lock: the number means that process only where the identity is the same. */
+  readonly pid?: number
+  readonly identity?: string
+  readonly startedAt: number
+  /** `undefined`: it has not been told to stop. */
+  readonly stoppedAt: number | undefined
+  /** The lowest of its CRLs, decimal; `undefined`: it has none. */
+  readonly crlNumber: string | undefined
+  readonly blocksNumber: number
+  readonly keySet: string
+  /** The fingerprint of the device registry; absent: it has none, or has not said. */
+  readonly devices?: string
+  /** How long its sessions live; `undefined`: it has not said. */
+  readonly sessionTtlSeconds?: number
+  /** Why it does not take over the files as they are now; absent: it has. */
+  readonly problems?: readonly string[]
+  readonly lastSeen: readonly SeenCertificate[]
+}
+
+/** The file of a service; `undefined`: it is broken, or of another version than we know. */
+export function parseRunningState(text: string): RunningState | undefined {
+  const fields = parseObject(text)
+  if (fields?.['schemaVersion'] !== 1) return undefined
+  const { listen, host, version, startedAt, stoppedAt, crlNumber, blocksNumber, keySet } = fields
+  const ttl = fields['sessionTtlSeconds']
+  const { pid, identity, devices } = fields
+  return isText(listen) &&
+    isText(host) &&
+    isText(version) &&
+    isTime(startedAt) &&
+    (stoppedAt === undefined || isTime(stoppedAt)) &&
+    (crlNumber === undefined || isText(crlNumber)) &&
+    isTime(blocksNumber) &&
+    isText(keySet)
+    ? {
+        ...{ schemaVersion: 1, listen, host, version, startedAt, stoppedAt, crlNumber },
+        ...{ blocksNumber, keySet, lastSeen: readSeen(fields['lastSeen']) },
+        ...(isTime(pid) && pid > 0 && { pid }),
+        ...(isText(identity) && { identity }),
+        ...(isText(devices) && { devices }),
+        ...(isTime(ttl) && { sessionTtlSeconds: ttl }),
+        ...readProblems(fields['problems']),
+      }
+    : undefined
+}
+
+/** What is remembered of services that are gone; nothing, if that is broken. */
+export function parseLastSeen(text: string): readonly SeenCertificate[] {
+  const fields = parseObject(text)
+  return fields?.['schemaVersion'] === 1 ? readSeen(fields['lastSeen']) : []
+}
+
+/** By `certificateKey`: the latest of each time, and the facts of whoever saw it last. */
+export function joinLastSeen(
+  lists: Iterable<Iterable<SeenCertificate>>,
+): ReadonlyMap<string, SeenCertificate> {
+  const joined = new Map<string, SeenCertificate>()
+  for (const list of lists) {
+    for (const seen of list) {
+      const key = certificateKey(seen.issuerKeyHash, seen.serial)
+      const before = joined.get(key)
+      joined.set(key, before === undefined ? seen : joinTwo(before, seen))
+    }
+  }
+  return joined
+}
+
+function joinTwo(one: SeenCertificate, other: SeenCertificate): SeenCertificate {
+  const isLater = latest(other) >= latest(one)
+  const [older, newer] = isLater ? [one, other] : [other, one]
+  return {
+    ...newer,
+    sha256: newer.sha256 ?? older.sha256,
+    notAfter: newer.notAfter ?? older.notAfter,
+    certificateAt: Math.max(one.certificateAt, other.certificateAt),
+    sessionAt: Math.max(one.sessionAt, other.sessionAt),
+  }
+}
+
+/** When it was last let in by any means. */
+export const latest = ({ certificateAt, sessionAt }: SeenCertificate): number =>
+  Math.max(certificateAt, sessionAt)
+
+function readProblems(list: unknown): Pick<RunningState, 'problems'> {
+  const problems = Array.isArray(list) ? list.filter(isText) : []
+  return problems.length > 0 ? { problems } : {}
+}
+
+function readSeen(list: unknown): readonly SeenCertificate[] {
+  return Array.isArray(list) ? list.map(readEntry).filter((entry) => entry !== undefined) : []
+}
+
+function readEntry(entry: unknown): SeenCertificate | undefined {
+  if (typeof entry !== 'object' || entry === null) return undefined
+  const fields: { readonly [field: string]: unknown } = { ...entry }
+  const { issuerKeyHash, serial, name, sha256, notAfter, certificateAt, sessionAt } = fields
+  return isKeyHash(issuerKeyHash) &&
+    isSerial(serial) &&
+    isText(name) &&
+    (sha256 === undefined || isKeyHash(sha256)) &&
+    (notAfter === undefined || isTime(notAfter)) &&
+    isTime(certificateAt) &&
+    isTime(sessionAt)
+    ? { issuerKeyHash, serial, name, sha256, notAfter, certificateAt, sessionAt }
+    : undefined
+}
+
+/** Fit to be shown on a terminal. */
+const isText = (value: unknown): value is string =>
+  typeof value === 'string' && value.length <= 1_000 && !/\p{Cc}/u.test(value)

@@ -1,0 +1,124 @@
+import { createHash } from 'node:crypto'
+import { readFile, stat } from 'node:fs/promises'
+import { readRegistryFolder } from './device-registry.ts'
+import { describeFileError, errorCode } from './files.ts'
+import type { PolicySource } from './policy-file.ts'
+import type { Source, Sources } from './snapshot.ts'
+
+/** A file or folder, and how messages call it: with the setting that names it, if one does. */
+interface NamedPath {
+  readonly path: string
+  readonly name: string
+}
+
+/** Which files make a snapshot. */
+export interface TrustFiles {
+  readonly authorities: NamedPath
+  /** `undefined`: none is configured. */
+  readonly revocationLists: NamedPath | undefined
+  readonly sessionKeys: NamedPath
+  /** `undefined` with an external CA. */
+  readonly devices: NamedPath | undefined
+  /** Files that need not be there. */
+  readonly blocks: NamedPath
+  readonly undelivered: NamedPath
+  /** `undefined`: none is configured. */
+  readonly policy: (NamedPath & Pick<PolicySource, 'trustedProxies'>) | undefined
+  readonly staleRevocationList: 'deny' | 'allow'
+}
+
+export const filePaths = (files: TrustFiles): readonly (string | undefined)[] =>
+  [
+    ...[files.authorities, files.revocationLists, files.sessionKeys, files.devices],
+    ...[files.blocks, files.undelivered, files.policy],
+  ].map((file) => file?.path)
+
+/** What of the files can only close. */
+export type ClosingSources = Partial<Pick<Sources, 'revocationLists' | 'blocks'>>
+
+export type ReadSources =
+  | { readonly ok: true; readonly sources: Sources }
+  /** Those that could be read all the same. */
+  | { readonly ok: false; readonly problems: readonly string[]; readonly closing: ClosingSources }
+
+export async function readSources(files: TrustFiles): Promise<ReadSources> {
+  const problems: string[] = []
+  const attempt = async <T>(
+    file: NamedPath | undefined,
+    read: (path: string) => Promise<T>,
+  ): Promise<T | undefined> => {
+    try {
+      return file && (await read(file.path))
+    } catch (error) {
+      problems.push(`${file?.name} ${describeFileError(error)}`)
+      return undefined
+    }
+  }
+  const required = async (file: NamedPath | undefined) =>
+    named(file, await attempt(file, readRegularFile))
+  const optional = async (file: NamedPath) => named(file, await attempt(file, readIfThere))
+  const authorities = await required(files.authorities)
+  const revocationLists = await required(files.revocationLists)
+  const sessionKeys = await required(files.sessionKeys)
+  const blocks = await optional(files.blocks)
+  const undelivered = await optional(files.undelivered)
+  const policy = await required(files.policy)
+  const devices = await attempt(files.devices, readRegistryFolder)
+  if (problems.length > 0 || authorities === undefined || sessionKeys === undefined) {
+    return { ok: false, problems, closing: { revocationLists, blocks } }
+  }
+  const sources: Sources = {
+    ...{ authorities, revocationLists, sessionKeys, blocks, undelivered },
+    devices: files.devices && devices && { name: files.devices.name, files: devices },
+    policy: files.policy && policy && { ...files.policy, ...policy, parse: await policyParser() },
+  }
+  return { ok: true, sources }
+}
+
+const named = (file: NamedPath | undefined, content: Buffer | undefined): Source | undefined =>
+  file && content && { name: file.name, content }
+
+export async function policyParser(): Promise<PolicySource['parse']> {
+  return (await import('../policy/parse.ts')).parsePolicy
+}
+
+/** What is no regular file (a pipe) might never end. */
+export async function readRegularFile(path: string): Promise<Buffer> {
+  if (!(await stat(path)).isFile()) throw Object.assign(new Error(path), { code: 'EISDIR' })
+  return await readFile(path)
+}
+
+async function readIfThere(path: string): Promise<Buffer | undefined> {
+  try {
+    return await readRegularFile(path)
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+/** Equal for two readings exactly if they found the same. */
+export function digest(read: ReadSources): string {
+  const parts = read.ok ? partsOf(read.sources) : closingParts(read)
+  const joined = createHash('sha256')
+  for (const part of parts) joined.update(`${part.length}:`).update(part)
+  return joined.digest('base64')
+}
+
+const closingParts = ({ problems, closing }: Extract<ReadSources, { ok: false }>) => [
+  ...problems,
+  ...optionalParts([closing.revocationLists, closing.blocks]),
+]
+
+/** What is missing must differ from what is empty, and each from its neighbour. */
+const optionalParts = (sources: readonly (Source | undefined)[]): readonly (Buffer | string)[] =>
+  sources.flatMap((source) => (source === undefined ? ['-'] : ['+', source.content]))
+
+function partsOf(sources: Sources): readonly (Buffer | string)[] {
+  const { authorities, revocationLists, sessionKeys, blocks, undelivered } = sources
+  const optional = [revocationLists, blocks, undelivered, sources.policy]
+  return [
+    ...[authorities.content, sessionKeys.content, ...optionalParts(optional)],
+    ...[...(sources.devices?.files ?? [])].flat(),
+  ]
+}

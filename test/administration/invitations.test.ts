@@ -1,0 +1,341 @@
+import assert from 'node:assert/strict'
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { addDevice } from '../../src/administration/add-device.ts'
+import { blockCertificate } from '../../src/administration/block-certificate.ts'
+import { changeDirectory } from '../../src/administration/change-directory.ts'
+import {
+  claimInvitation,
+  findInvitation,
+  finishEnrollment,
+  openTicket,
+  type Place,
+  sweepInvitations,
+} from '../../src/administration/claim-invitation.ts'
+import { reportDevices } from '../../src/administration/device-report.ts'
+import {
+  type InviteOptions,
+  inviteDevice,
+  takeBackInvited,
+} from '../../src/administration/invite-device.ts'
+import { revokeDevice } from '../../src/administration/revoke-device.ts'
+import { acceptedUntil } from '../../src/store/device-registry.ts'
+import { initialised, problemOf, type TestDirectory, treeOf } from '../support/command.ts'
+import { NOON_SECONDS } from '../support/service.ts'
+
+const OPTIONS: InviteOptions = {
+  days: 397,
+  key: 'p256',
+  validSeconds: 86_400,
+  site: 'https://ha.test',
+  overlapSeconds: undefined,
+}
+const PHONE = { name: "Ada's phone", owner: 'Ada' }
+const CLAIMANT = {
+  nonce: 'one',
+  by: 'iPhone, Safari, from 203.0.113.7',
+  onUnmarked: (error: unknown) => {
+    throw error
+  },
+}
+
+const place = (directory: TestDirectory, laterSeconds = 0, more: Partial<Place> = {}): Place => ({
+  dataDir: directory.dataDir,
+  host: 'ha.test',
+  nowSeconds: NOON_SECONDS + laterSeconds,
+  stands: () => Promise.resolve(true),
+  ...more,
+})
+
+const invite = (directory: TestDirectory, options: Partial<InviteOptions> = {}, later = 0) =>
+  inviteDevice(directory.change(later), PHONE, { ...OPTIONS, ...options }, undefined)
+
+const filesOf = async (directory: TestDirectory): Promise<readonly string[]> => {
+  const names = await readdir(directory.paths.invitations)
+  return names.map((name) => name.replace(/^[0-9a-f]{32}/, '')).sort()
+}
+
+const settleLater = (directory: TestDirectory, later: number) =>
+  changeDirectory(directory.change(later), () => Promise.resolve())
+
+const stateOf = async (directory: TestDirectory, later = 0) =>
+  (await reportDevices(directory.paths, NOON_SECONDS + later)).map(({ name, state }) => [
+    name,
+    state,
+  ])
+
+test('an invited device is there, and its certificate is accepted no longer than the invitation', async () => {
+  const directory = await initialised()
+  const { code, invitation, certificate } = await invite(directory)
+  assert.match(code, /^[a-km-np-z2-9]{20}$/)
+  assert.equal(invitation.endsAt, NOON_SECONDS + 86_400)
+  assert.equal(acceptedUntil(certificate), NOON_SECONDS + 86_400)
+  assert.deepEqual(await stateOf(directory), [["Ada's phone", 'invited']])
+})
+
+test('neither the code nor anything that it opens is in the directory', async () => {
+  const directory = await initialised()
+  const { code } = await invite(directory)
+  const found = await claimInvitation(place(directory), code, CLAIMANT)
+  assert.ok(found.ok)
+  for (const [name, content] of Object.entries(await treeOf(directory.dataDir))) {
+    assert.ok(!content.includes(code), name)
+    assert.ok(!content.includes(found.packages.password), name)
+    assert.ok(!content.includes(found.ticket.slice(33)), name)
+    if (name.includes('invitations/')) assert.doesNotMatch(content, /PRIVATE KEY/)
+  }
+})
+
+test('looking claims nothing', async () => {
+  const directory = await initialised()
+  const { code } = await invite(directory)
+  for (let look = 0; look < 3; look += 1) {
+    const found = await findInvitation(place(directory), code)
+    assert.equal(found.ok && found.invitation.device.name, "Ada's phone")
+  }
+  assert.deepEqual(await stateOf(directory), [["Ada's phone", 'invited']])
+})
+
+test('who collects it gets the packages, and the registry says by what', async () => {
+  const directory = await initialised()
+  const { code } = await invite(directory)
+  const claimed = await claimInvitation(place(directory, 60), code, CLAIMANT)
+  assert.ok(claimed.ok)
+  assert.equal(claimed.isReplay, false)
+  assert.match(claimed.packages.password, /^[a-z2-9]{4}(-[a-z2-9]{4}){4}$/)
+  const [report] = await reportDevices(directory.paths, NOON_SECONDS + 60)
+  assert.equal(report?.state, 'active')
+  const [certificate] = report?.certificates ?? []
+  assert.equal(certificate?.invitation?.collectedAt, NOON_SECONDS + 60)
+  assert.equal(certificate?.invitation?.collectedBy, CLAIMANT.by)
+  assert.equal(certificate && acceptedUntil(certificate), undefined)
+})
+
+test('a second claimant is told that it was used, and when', async () => {
+  const directory = await initialised()
+  const { code } = await invite(directory)
+  await claimInvitation(place(directory, 60), code, CLAIMANT)
+  const other = { ...CLAIMANT, nonce: 'two' }
+  assert.deepEqual(await claimInvitation(place(directory, 70), code, other), {
+    ok: false,
+    problem: 'used',
+    at: NOON_SECONDS + 60,
+  })
+})
+
+test('the same claimant gets the same answer again for an hour', async () => {
+  const directory = await initialised()
+  const { code } = await invite(directory)
+  const first = await claimInvitation(place(directory), code, CLAIMANT)
+  const again = await claimInvitation(place(directory, 3_599), code, CLAIMANT)
+  assert.ok(first.ok && again.ok)
+  assert.equal(again.isReplay, true)
+  assert.deepEqual(again.packages, first.packages)
+  assert.equal(again.claim.at, NOON_SECONDS)
+  const late = await claimInvitation(place(directory, 3_600), code, CLAIMANT)
+  assert.deepEqual(late, { ok: false, problem: 'used', at: NOON_SECONDS })
+})
+
+test('of fifty that claim at once one succeeds', async () => {
+  const directory = await initialised()
+  const { code } = await invite(directory)
+  const answers = await Promise.all(
+    Array.from({ length: 50 }, (_, index) =>
+      claimInvitation(place(directory), code, { ...CLAIMANT, nonce: `n${index}` }),
+    ),
+  )
+  assert.equal(answers.filter(({ ok }) => ok).length, 1)
+  assert.ok(answers.every((answer) => answer.ok || answer.problem === 'used'))
+})
+
+test('under another host, and with another code, it is unknown', async () => {
+  const directory = await initialised()
+  const { code } = await invite(directory)
+  const elsewhere = place(directory, 0, { host: 'evil.test' })
+  const unknown = { ok: false, problem: 'unknown' }
+  assert.deepEqual(await findInvitation(elsewhere, code), unknown)
+  assert.deepEqual(await claimInvitation(elsewhere, code, CLAIMANT), unknown)
+  assert.deepEqual(await findInvitation(place(directory), 'a'.repeat(20)), unknown)
+})
+
+test('after its end it cannot be collected, and the next command takes the certificate back', async () => {
+  const directory = await initialised()
+  const { code } = await invite(directory)
+  const late = place(directory, 86_400)
+  assert.deepEqual(await claimInvitation(late, code, CLAIMANT), { ok: false, problem: 'ended' })
+  assert.deepEqual(await stateOf(directory, 86_400), [["Ada's phone", 'no certificate']])
+  await settleLater(directory, 86_400)
+  assert.deepEqual(await filesOf(directory), ['.claim'])
+  assert.deepEqual(await readdir(directory.paths.certificates), [])
+  assert.deepEqual(await findInvitation(late, code), { ok: false, problem: 'ended' })
+})
+
+test('a device that was not collected can be invited again, and the earlier link ends', async () => {
+  const directory = await initialised()
+  const first = await invite(directory)
+  const second = await invite(directory)
+  assert.deepEqual(await findInvitation(place(directory), first.code), {
+    ok: false,
+    problem: 'ended',
+  })
+  assert.ok((await findInvitation(place(directory), second.code)).ok)
+  const [report] = await reportDevices(directory.paths, NOON_SECONDS)
+  assert.equal(report?.certificates.length, 1)
+  assert.deepEqual(await filesOf(directory), ['.claim', '.json'])
+})
+
+test('a device that is there is invited to a renewal alone', async () => {
+  const directory = await initialised()
+  const { code } = await invite(directory)
+  await claimInvitation(place(directory), code, CLAIMANT)
+  assert.match(await problemOf(invite(directory)), /there is a device "Ada's phone" already/)
+  assert.match(
+    await problemOf(
+      inviteDevice(
+        directory.change(),
+        { name: 'Nobody', owner: undefined },
+        { ...OPTIONS, overlapSeconds: 0 },
+        undefined,
+      ),
+    ),
+    /there is no device "Nobody"/,
+  )
+})
+
+test('a renewal changes nothing until it is collected, and then counts its overlap', async () => {
+  const directory = await initialised()
+  const issue = directory.issue()
+  const added = await addDevice(directory.change(), PHONE, issue, undefined, 'file')
+  const renewal = await invite(directory, { overlapSeconds: 100 })
+  assert.equal(renewal.device.certificates.length, 2)
+  const certificates = async () =>
+    (await reportDevices(directory.paths, NOON_SECONDS))[0]?.certificates ?? []
+  assert.equal((await certificates())[0]?.endsAt, undefined)
+  assert.deepEqual(await stateOf(directory), [["Ada's phone", 'active']])
+  await claimInvitation(place(directory, 5_000), renewal.code, CLAIMANT)
+  const [old, renewed] = await certificates()
+  assert.equal(old?.serial, added.certificate.serial)
+  assert.equal(old?.endsAt, NOON_SECONDS + 5_100)
+  assert.equal(renewed?.endsAt, undefined)
+})
+
+test('a renewal that is not collected leaves the device as it was', async () => {
+  const directory = await initialised()
+  await addDevice(directory.change(), PHONE, directory.issue(), undefined, 'file')
+  const before = await treeOf(directory.paths.devices)
+  await invite(directory, { overlapSeconds: 0 })
+  await settleLater(directory, 86_400)
+  assert.deepEqual(await treeOf(directory.paths.devices), before)
+})
+
+test('a revocation ends the invitation, collected or not, and deletes the packages', async () => {
+  for (const isCollected of [false, true]) {
+    const directory = await initialised()
+    const { code } = await invite(directory)
+    if (isCollected) await claimInvitation(place(directory), code, CLAIMANT)
+    await revokeDevice(directory.change(10), "Ada's phone", 'all', 'unspecified', undefined)
+    const answer = await claimInvitation(place(directory, 20), code, CLAIMANT)
+    assert.equal(answer.ok, false)
+    assert.deepEqual(await filesOf(directory), ['.claim'])
+    assert.deepEqual(await stateOf(directory, 20), [["Ada's phone", 'revoked']])
+  }
+})
+
+test('a block does so too', async () => {
+  for (const isCollected of [false, true]) {
+    const directory = await initialised()
+    const { code, certificate } = await invite(directory)
+    if (isCollected) await claimInvitation(place(directory), code, CLAIMANT)
+    await blockCertificate(directory.change(10), certificate)
+    assert.equal((await claimInvitation(place(directory, 20), code, CLAIMANT)).ok, false)
+    assert.deepEqual(await filesOf(directory), ['.claim'])
+  }
+})
+
+test('a certificate that is refused by now is not handed out', async () => {
+  const directory = await initialised()
+  const { code } = await invite(directory)
+  const refused = place(directory, 0, { stands: () => Promise.resolve(false) })
+  assert.deepEqual(await claimInvitation(refused, code, CLAIMANT), { ok: false, problem: 'ended' })
+  assert.ok((await findInvitation(place(directory), code)).ok)
+})
+
+test('one that is refused while it is collected is not handed out either', async () => {
+  const directory = await initialised()
+  const { code } = await invite(directory)
+  let looks = 0
+  const stands = () => {
+    looks += 1
+    return Promise.resolve(looks === 1)
+  }
+  const answer = await claimInvitation(place(directory, 0, { stands }), code, CLAIMANT)
+  assert.deepEqual(answer, { ok: false, problem: 'ended' })
+  assert.deepEqual(await filesOf(directory), ['.claim', '.json'])
+})
+
+test('the ticket opens the packages for an hour, and no other does', async () => {
+  const directory = await initialised()
+  const { code } = await invite(directory)
+  const claimed = await claimInvitation(place(directory), code, CLAIMANT)
+  assert.ok(claimed.ok)
+  const { ticket } = claimed
+  const held = await openTicket(place(directory, 3_599), ticket)
+  assert.deepEqual(held?.packages, claimed.packages)
+  const flipped = `${ticket.slice(0, -2)}${ticket.endsWith('AA') ? 'BA' : 'AA'}`
+  for (const other of ['', ticket.slice(0, -1), flipped, `${'0'.repeat(32)}${ticket.slice(32)}`]) {
+    assert.equal(await openTicket(place(directory), other), undefined)
+  }
+  assert.equal(await openTicket(place(directory, 3_600), ticket), undefined)
+  const refused = place(directory, 0, { stands: () => Promise.resolve(false) })
+  assert.equal(await openTicket(refused, ticket), undefined)
+})
+
+test('who is done gets nothing again, with the ticket or with the code', async () => {
+  const directory = await initialised()
+  const { code } = await invite(directory)
+  const claimed = await claimInvitation(place(directory), code, CLAIMANT)
+  assert.ok(claimed.ok)
+  assert.equal(await finishEnrollment(place(directory), 'nonsense'), false)
+  assert.equal(await finishEnrollment(place(directory), claimed.ticket), true)
+  assert.deepEqual(await filesOf(directory), ['.claim'])
+  assert.equal(await openTicket(place(directory), claimed.ticket), undefined)
+  const again = await claimInvitation(place(directory, 9), code, CLAIMANT)
+  assert.deepEqual(again, { ok: false, problem: 'used', at: NOON_SECONDS })
+  assert.equal(await finishEnrollment(place(directory), claimed.ticket), false)
+})
+
+test('an hour after the collection the packages are deleted, and a month later the memory', async () => {
+  const directory = await initialised()
+  const { code } = await invite(directory)
+  await claimInvitation(place(directory), code, CLAIMANT)
+  await settleLater(directory, 3_599)
+  assert.deepEqual(await filesOf(directory), ['.claim', '.collected', '.json'])
+  await sweepInvitations(directory.change(3_600))
+  assert.deepEqual(await filesOf(directory), ['.claim'])
+  await settleLater(directory, 30 * 86_400)
+  assert.deepEqual(await filesOf(directory), [])
+})
+
+test('an invitation whose code could not be printed is taken back', async () => {
+  const directory = await initialised()
+  const invited = await invite(directory)
+  await takeBackInvited(directory.change(), invited)
+  assert.deepEqual(await stateOf(directory), [["Ada's phone", 'no certificate']])
+  assert.deepEqual(await filesOf(directory), ['.claim'])
+})
+
+test('an entry that cannot be read decides nothing about an invitation', async () => {
+  const directory = await initialised()
+  const { code, device } = await invite(directory)
+  const path = join(directory.paths.devices, `${device.id}.json`)
+  const whole = await readFile(path, 'utf8')
+  await writeFile(path, 'broken')
+  await settleLater(directory, 10)
+  assert.deepEqual(await filesOf(directory), ['.json'])
+  await writeFile(path, whole)
+  assert.ok((await findInvitation(place(directory), code)).ok)
+  await rm(path)
+  await settleLater(directory, 10)
+  assert.deepEqual(await filesOf(directory), ['.claim'])
+})

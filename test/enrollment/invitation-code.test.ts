@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import {
+  INVITATION_CODE_RANDOM_BYTES,
+  invitationCode,
+  invitationId,
+  isInvitationId,
+  isNonce,
+  nonceHash,
+  readInvitationCode,
+} from '../../src/enrollment/invitation-code.ts'
+
+const randomBytes = fc.uint8Array({
+  minLength: INVITATION_CODE_RANDOM_BYTES,
+  maxLength: INVITATION_CODE_RANDOM_BYTES,
+})
+const codes = randomBytes.map(invitationCode)
+/** What people, keyboards and mail programs put between characters. */
+const separators = fc.constantFrom('', '', '', '-', ' ', '\u2011', '\u2013', '\u2014', '\u00a0')
+
+test('a code is 20 characters of the alphabet of passwords', () => {
+  fc.assert(fc.property(codes, (code) => assert.match(code, /^[a-km-np-z2-9]{20}$/)))
+})
+
+test('too few random bytes, or too many, are a bug', () => {
+  for (const length of [0, 19, 21]) {
+    assert.throws(() => invitationCode(new Uint8Array(length)), /takes 20 random bytes/)
+  }
+})
+
+test('a code is read in any case, with hyphens and spaces anywhere', () => {
+  const typed = fc
+    .tuple(codes, fc.array(separators, { minLength: 21, maxLength: 21 }), fc.boolean())
+    .map(([code, between, isUpper]) => {
+      const text = [...code].map((letter, index) => `${between[index]}${letter}`).join('')
+      return { code, text: `${isUpper ? text.toUpperCase() : text}${between[20]}` }
+    })
+  fc.assert(fc.property(typed, ({ code, text }) => readInvitationCode(text) === code))
+})
+
+test('anything else is no code', () => {
+  const wrong = ['', 'k7fm', 'k7fmx2ab9tqeuw4rc8h', 'k7fmx2ab9tqeuw4rc8hnn', 'k7fmx2ab9tqeuw4rc8h0']
+  const odd = [
+    'k7fmx2ab9tqeuw4rc8h_',
+    `${' '.repeat(41)}k7fmx2ab9tqeuw4rc8hn`,
+    'k7fmx2ab9tqeuw4rc8hñ',
+  ]
+  for (const text of [...wrong, ...odd]) assert.equal(readInvitationCode(text), undefined, text)
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary', maxLength: 80 }), (text) => {
+      const code = readInvitationCode(text)
+      return code === undefined || /^[a-km-np-z2-9]{20}$/.test(code)
+    }),
+  )
+})
+
+test('the id is a hash: another for every code, and the code is not in it', () => {
+  fc.assert(
+    fc.property(codes, codes, (one, other) => {
+      assert.ok(isInvitationId(invitationId(one)))
+      assert.equal(invitationId(one) === invitationId(other), one === other)
+      assert.ok(!invitationId(one).includes(one))
+    }),
+  )
+  for (const text of ['', '..', 'A'.repeat(32), 'a'.repeat(31), `${'a'.repeat(32)}\n`]) {
+    assert.equal(isInvitationId(text), false)
+  }
+})
+
+test('a nonce is 1 to 64 characters of base64url', () => {
+  for (const text of ['a', 'Az09_-', 'x'.repeat(64)]) assert.equal(isNonce(text), true)
+  for (const text of ['', 'a b', 'é', 'a\n', 'x'.repeat(65)]) assert.equal(isNonce(text), false)
+  assert.notEqual(nonceHash('a'), nonceHash('b'))
+})

@@ -1,0 +1,51 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { pagePolicy, ruleClosingEnrollment } from '../../src/policy/page-policy.ts'
+import { parsePolicy } from '../../src/policy/parse.ts'
+import { ACCESS } from '../../src/policy/policy.ts'
+import { parseNetworks } from '../../src/proxy/networks.ts'
+
+const loopback = parseNetworks(['loopback'])
+assert.ok(loopback.ok)
+const NETWORKS = loopback.networks
+
+function policyOf(rules: string) {
+  const parsed = parsePolicy(Buffer.from(`version: 1\nrules:\n${rules}`), NETWORKS)
+  assert.ok(parsed.ok)
+  return parsed.policy
+}
+
+const RULES = policyOf(
+  ACCESS.map((access) => `  - {name: ${access}, path: /${access}, access: ${access}}\n`).join(''),
+)
+
+test('on a public page only the rules that deny are left, and everything else is open', () => {
+  const { rules, defaultRule } = pagePolicy(RULES, 'open')
+  assert.deepEqual(
+    rules.map(({ access }) => access),
+    ['deny'],
+  )
+  assert.equal(defaultRule.access, 'open')
+})
+
+test('elsewhere the stricter of page and rule holds', () => {
+  const accessesOf = (page: 'certificate-or-session' | 'certificate') => {
+    const { rules, defaultRule } = pagePolicy(RULES, page)
+    return [...rules, defaultRule].map(({ access }) => access)
+  }
+  assert.deepEqual(accessesOf('certificate-or-session'), [
+    ...['certificate-or-session', 'certificate-or-session', 'certificate', 'deny'],
+    'certificate-or-session',
+  ])
+  assert.deepEqual(accessesOf('certificate'), [
+    ...['certificate', 'certificate', 'certificate', 'deny'],
+    'certificate',
+  ])
+})
+
+test('a rule that denies the page to enrol on is found, for its host', () => {
+  const rule = '  - {name: ours, host: ha.test, path: /.certlatch/*, access: deny}\n'
+  assert.equal(ruleClosingEnrollment(policyOf(rule), 'ha.test', NETWORKS), 'ours')
+  assert.equal(ruleClosingEnrollment(policyOf(rule), 'other.test', NETWORKS), undefined)
+  assert.equal(ruleClosingEnrollment(RULES, 'ha.test', NETWORKS), undefined)
+})

@@ -1,0 +1,412 @@
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import { blockCertificate, signOut } from '../../src/administration/block-certificate.ts'
+import type { Change } from '../../src/administration/change-directory.ts'
+import { type InviteOptions, inviteDevice } from '../../src/administration/invite-device.ts'
+import { INVITATION_OUTCOMES } from '../../src/server/admin/metrics.ts'
+import {
+  type Answer,
+  addTestDevice,
+  allHeaders,
+  certificateHeader,
+  type Headers,
+  header,
+  makeAuthority,
+  makeLeaf,
+  NOON_SECONDS,
+  startTestService,
+  type TestService,
+  type TestServiceOptions,
+} from '../support/service.ts'
+
+const ENROLL = '/.certlatch/auth/enroll'
+const OPTIONS: InviteOptions = {
+  ...{ days: 397, key: 'p256', validSeconds: 86_400, site: 'https://ha.test' },
+  overlapSeconds: undefined,
+}
+const IPHONE =
+  'Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.1 Mobile/15E148 Safari/604.1'
+const SAME_ORIGIN: Headers = [
+  ['Origin', 'https://ha.test'],
+  ['Sec-Fetch-Site', 'same-origin'],
+  ['User-Agent', IPHONE],
+]
+const NAVIGATION: Headers = [
+  ['Sec-Fetch-Mode', 'navigate'],
+  ['Sec-Fetch-Dest', 'document'],
+  ['Sec-Fetch-Site', 'same-origin'],
+  ['User-Agent', IPHONE],
+]
+
+async function invited(
+  context: TestContext,
+  options: TestServiceOptions = {},
+  invite: Partial<InviteOptions> = {},
+) {
+  const service = await startTestService(context, options)
+  const change: Change = { dataDir: service.dataDir, who: 'test', nowSeconds: NOON_SECONDS }
+  const device = { name: "Ada's phone", owner: 'Ada' }
+  const made = await inviteDevice(change, device, { ...OPTIONS, ...invite }, undefined)
+  return { service, change, ...made }
+}
+
+const postJson = (service: TestService, path: string, fields: object, headers = SAME_ORIGIN) =>
+  service.visit(path, [...headers, ['Content-Type', 'application/json']], {
+    method: 'POST',
+    body: JSON.stringify(fields),
+  })
+
+const postForm = (
+  service: TestService,
+  path: string,
+  fields: Record<string, string>,
+  headers = SAME_ORIGIN,
+) =>
+  service.visit(path, [...headers, ['Content-Type', 'application/x-www-form-urlencoded']], {
+    method: 'POST',
+    body: new URLSearchParams(fields).toString(),
+  })
+
+const jsonOf = ({ body }: Answer) => JSON.parse(body.toString())
+const cookiesOf = (answer: Answer): string =>
+  allHeaders(answer, 'Set-Cookie')
+    .map((line) => line.split(';')[0])
+    .join('; ')
+
+/** Collects the invitation as a phone does, and opens the page with the cookies that it got. */
+async function claimed(service: TestService, code: string, nonce = 'one') {
+  const answer = await postJson(service, ENROLL, { code, nonce })
+  assert.equal(answer.status, 200, answer.body.toString())
+  const cookie = cookiesOf(answer)
+  const open = (path: string, headers: Headers = NAVIGATION) =>
+    service.visit(path, [...headers, ['Cookie', cookie]])
+  return { answer, cookie, open, told: jsonOf(answer) }
+}
+
+test('Looking says whom the invitation is for, and claims nothing', async (context) => {
+  const { service, code } = await invited(context)
+  for (let look = 0; look < 3; look += 1) {
+    const answer = await postJson(service, `${ENROLL}/look`, { code })
+    assert.equal(answer.status, 200)
+    assert.deepEqual(jsonOf(answer), {
+      ...{ device: "Ada's phone", owner: 'Ada', site: 'https://ha.test' },
+      endsAt: NOON_SECONDS + 86_400,
+    })
+    assert.deepEqual(allHeaders(answer, 'Set-Cookie'), [])
+  }
+})
+
+test('Opening the page, or a preview of its link, claims nothing', async (context) => {
+  const { service, code } = await invited(context)
+  for (const method of ['GET', 'HEAD'] as const) {
+    for (const path of [ENROLL, `${ENROLL}%23${code}`]) {
+      const answer = await service.visit(path, [], { method })
+      assert.equal(answer.status, 200)
+      assert.deepEqual(allHeaders(answer, 'Set-Cookie'), [])
+      assert.ok(!answer.body.toString().includes(code))
+    }
+  }
+  assert.equal((await postJson(service, `${ENROLL}/look`, { code })).status, 200)
+  assert.ok(!service.logText().includes(code))
+})
+
+test('The claim lets the browser in at once, with a session of the new certificate', async (context) => {
+  const { service, code } = await invited(context)
+  const { answer, cookie, told } = await claimed(service, code)
+  assert.deepEqual(Object.keys(told), ['device', 'owner', 'notAfter', 'password', 'downloads'])
+  assert.equal(told.device, "Ada's phone")
+  assert.match(told.password, /^[a-z2-9]{4}(-[a-z2-9]{4}){4}$/)
+  const [session = '', ticket = ''] = allHeaders(answer, 'Set-Cookie')
+  assert.match(session, /^__Host-certlatch=v1\./)
+  assert.match(
+    ticket,
+    /^__Secure-certlatch-enroll=[0-9a-f]{32}\.[\w-]{43}; Path=\/\.certlatch\/auth\/enroll; Max-Age=3600; Secure; HttpOnly; SameSite=Strict$/,
+  )
+  const asked = await service.ask([['Cookie', cookie.split('; ')[0] ?? '']])
+  assert.equal(asked.status, 200)
+  assert.equal(header(asked, 'X-Certlatch-Device'), "Ada's phone")
+  assert.equal(header(asked, 'X-Certlatch-Via'), 'session')
+  const line = service.logLines().find(({ msg }) => msg === 'invitation collected')
+  assert.equal(line?.['by'], 'iPhone, Safari, from 198.51.100.7')
+})
+
+test('The claimed page has steps and password, and comes again when it is reloaded', async (context) => {
+  const { service, code } = await invited(context)
+  const { open, told } = await claimed(service, code)
+  for (let load = 0; load < 2; load += 1) {
+    const answer = await open(ENROLL)
+    const page = answer.body.toString()
+    assert.equal(answer.status, 200)
+    assert.ok(page.includes(told.password))
+    assert.match(page, /This browser has access now/)
+    assert.match(page, /<details id="guide-iphone" open>/)
+    assert.match(page, /<details id="guide-android">/)
+    assert.match(page, /homeassistant:\/\/invite#url=https%3A%2F%2Fha\.test/)
+  }
+})
+
+test('The packages are downloaded, each with its type', async (context) => {
+  const { service, code } = await invited(context)
+  const { open, told } = await claimed(service, code)
+  const types = {
+    [told.downloads.p12]: 'application/x-pkcs12',
+    [told.downloads.modernP12]: 'application/x-pkcs12',
+    [`${ENROLL}/certificate-file.p12`]: 'application/octet-stream',
+    [told.downloads.mobileconfig]: 'application/x-apple-aspen-config',
+  }
+  for (const [path, type] of Object.entries(types)) {
+    const answer = await open(path)
+    assert.equal(answer.status, 200, path)
+    assert.equal(header(answer, 'Content-Type'), type)
+    assert.equal(header(answer, 'Cache-Control'), 'no-store')
+    assert.ok(answer.body.length > 1000)
+    const attached = header(answer, 'Content-Disposition')
+    if (type.includes('aspen')) assert.equal(attached, undefined)
+    else assert.match(attached ?? '', /^attachment; filename="adas-phone-[0-9a-f]+\.p12"$/)
+  }
+  const profile = (await open(told.downloads.mobileconfig)).body.toString()
+  assert.ok(profile.includes(told.password))
+})
+
+test('A script of the application gets neither page nor packages: not fetched, framed or sent from elsewhere', async (context) => {
+  const { service, code } = await invited(context)
+  const { open, told } = await claimed(service, code)
+  const scripts: readonly Headers[] = [
+    [
+      ['Sec-Fetch-Mode', 'cors'],
+      ['Sec-Fetch-Dest', 'empty'],
+      ['Sec-Fetch-Site', 'same-origin'],
+    ],
+    [
+      ['Sec-Fetch-Mode', 'no-cors'],
+      ['Sec-Fetch-Dest', 'script'],
+      ['Sec-Fetch-Site', 'same-origin'],
+    ],
+    [
+      ['Sec-Fetch-Mode', 'navigate'],
+      ['Sec-Fetch-Dest', 'iframe'],
+      ['Sec-Fetch-Site', 'same-origin'],
+    ],
+    [
+      ['Sec-Fetch-Mode', 'navigate'],
+      ['Sec-Fetch-Dest', 'document'],
+      ['Sec-Fetch-Site', 'cross-site'],
+    ],
+  ]
+  for (const headers of scripts) {
+    assert.ok(!(await open(ENROLL, headers)).body.toString().includes(told.password))
+    assert.equal((await open(told.downloads.p12, headers)).status, 404)
+  }
+  for (const answer of [await open(ENROLL), await open(told.downloads.p12)]) {
+    assert.equal(header(answer, 'Cross-Origin-Opener-Policy'), 'same-origin')
+    assert.equal(header(answer, 'Cross-Origin-Resource-Policy'), 'same-origin')
+    assert.equal(header(answer, 'Referrer-Policy'), 'same-origin')
+    assert.match(header(answer, 'Content-Security-Policy') ?? '', /frame-ancestors 'none'/)
+  }
+  assert.equal((await service.visit(told.downloads.p12, NAVIGATION)).status, 404)
+})
+
+test('Without script it works by forms', async (context) => {
+  const { service, code } = await invited(context)
+  const typed = code.toUpperCase().replace(/(.{4})(?=.)/g, '$1-')
+  const looked = await postForm(service, `${ENROLL}/look`, { code: typed })
+  assert.equal(looked.status, 200)
+  const page = looked.body.toString()
+  assert.match(page, /You are invited to use ha\.test on this device/)
+  const [, nonce = ''] = /name="nonce" value="([\w-]{22})"/.exec(page) ?? []
+  const answer = await postForm(service, ENROLL, { code, nonce })
+  assert.equal(answer.status, 303)
+  assert.equal(header(answer, 'Location'), ENROLL)
+  const cookie = cookiesOf(answer)
+  const shown = await service.visit(ENROLL, [...NAVIGATION, ['Cookie', cookie]])
+  assert.match(shown.body.toString(), /class="password">[a-z2-9-]{24}</)
+  const done = await postForm(service, `${ENROLL}/done`, {}, [...SAME_ORIGIN, ['Cookie', cookie]])
+  assert.equal(done.status, 303)
+  assert.equal(header(done, 'Location'), '/')
+  assert.match(allHeaders(done, 'Set-Cookie')[0] ?? '', /^__Secure-certlatch-enroll=; .*Max-Age=0;/)
+  const after = await service.visit(ENROLL, [...NAVIGATION, ['Cookie', cookie]])
+  assert.doesNotMatch(after.body.toString(), /class="password"/)
+})
+
+test('What is wrong has its status, its problem, and a page in the language of the visitor', async (context) => {
+  const { service, code } = await invited(context)
+  await claimed(service, code)
+  const rows = [
+    [{ code: 'k7fm' }, 400, 'malformed', 'Das ist kein Code'],
+    [{ code: 'a'.repeat(20) }, 404, 'unknown', 'Diese Einladung ist nicht bekannt'],
+    [{ code }, 409, 'used', 'Diese Einladung wurde schon benutzt'],
+  ] as const
+  for (const [fields, status, problem, title] of rows) {
+    const asJson = await postJson(service, `${ENROLL}/look`, fields)
+    assert.equal(asJson.status, status)
+    assert.equal(jsonOf(asJson).problem, problem)
+    const german: Headers = [...SAME_ORIGIN, ['Accept-Language', 'de-DE,de;q=0.9,en;q=0.8']]
+    const page = await postForm(service, `${ENROLL}/look`, fields, german)
+    assert.equal(page.status, status)
+    assert.match(page.body.toString(), new RegExp(`<html lang="de">[^]*<h1>${title}</h1>`))
+  }
+  assert.ok(service.logLines().some(({ msg }) => msg === 'invitation reused'))
+})
+
+test('An invitation that has ended is told from none, and cannot be collected', async (context) => {
+  const { service, code } = await invited(context)
+  service.clock.now += 86_400_000
+  const answer = await postJson(service, ENROLL, { code, nonce: 'one' })
+  assert.equal(answer.status, 410)
+  assert.deepEqual(jsonOf(answer), { problem: 'ended' })
+})
+
+test('The same page gets a lost answer again, and another page does not', async (context) => {
+  const { service, code } = await invited(context)
+  const first = await claimed(service, code, 'one')
+  service.clock.now += 3_000_000
+  const again = await claimed(service, code, 'one')
+  assert.equal(again.told.password, first.told.password)
+  const other = await postJson(service, ENROLL, { code, nonce: 'two' })
+  assert.equal(other.status, 409)
+  assert.deepEqual(jsonOf(other), { problem: 'used', at: NOON_SECONDS })
+})
+
+test('A session of a repeated answer is that of the first: a sign-out since then holds', async (context) => {
+  const { service, change, code } = await invited(context)
+  await claimed(service, code)
+  service.clock.now += 60_000
+  await signOut({ ...change, nowSeconds: NOON_SECONDS + 60 }, "Ada's phone")
+  const { cookie } = await claimed(service, code)
+  assert.doesNotMatch(cookie, /__Host-certlatch=/)
+})
+
+test('A block ends everything at once', async (context) => {
+  const { service, change, code, certificate } = await invited(context)
+  const { open, told } = await claimed(service, code)
+  await blockCertificate(change, certificate)
+  assert.equal((await postJson(service, ENROLL, { code, nonce: 'one' })).status, 409)
+  assert.equal((await open(told.downloads.p12)).status, 404)
+  assert.doesNotMatch((await open(ENROLL)).body.toString(), /class="password"/)
+})
+
+test('Another site can neither look nor claim nor end: the browser has to prove the origin', async (context) => {
+  const { service, code } = await invited(context)
+  const foreign: readonly Headers[] = [
+    [],
+    [
+      ['Origin', 'https://evil.test'],
+      ['Sec-Fetch-Site', 'cross-site'],
+    ],
+    [['Origin', 'null']],
+    [
+      ['Origin', 'https://ha.test'],
+      ['Sec-Fetch-Site', 'same-site'],
+    ],
+    [
+      ['Origin', 'http://ha.test'],
+      ['X-Forwarded-Proto', 'http'],
+    ],
+  ]
+  for (const headers of foreign) {
+    for (const path of [ENROLL, `${ENROLL}/look`, `${ENROLL}/done`]) {
+      const answer = await postJson(service, path, { code, nonce: 'one' }, headers)
+      assert.equal(answer.status, 403, JSON.stringify(headers))
+      assert.equal(header(answer, 'X-Certlatch'), 'refused')
+      assert.deepEqual(allHeaders(answer, 'Set-Cookie'), [])
+    }
+  }
+  const labels = { outcome: 'deny', via: 'none', reason: 'cross-site' }
+  assert.equal(await service.metric('certlatch_decisions_total', labels), 15)
+})
+
+test('At another host of this service the invitation is not known', async (context) => {
+  const { service, code } = await invited(context)
+  const headers: Headers = [
+    ['Origin', 'https://other.test'],
+    ['Sec-Fetch-Site', 'same-origin'],
+    ['X-Forwarded-Host', 'other.test'],
+  ]
+  assert.equal((await postJson(service, ENROLL, { code, nonce: 'one' }, headers)).status, 404)
+})
+
+test('Wrong codes are limited from 60 a minute and address on, a right one never', async (context) => {
+  const { service, code } = await invited(context)
+  const guess = (from: string) =>
+    postJson(service, `${ENROLL}/look`, { code: 'b'.repeat(20) }, [
+      ...SAME_ORIGIN,
+      ['X-Forwarded-For', from],
+    ])
+  for (let attempt = 0; attempt < 60; attempt += 1) {
+    assert.equal((await guess('198.51.100.7')).status, 404)
+  }
+  const limited = await guess('198.51.100.7')
+  assert.equal(limited.status, 429)
+  assert.equal(header(limited, 'Retry-After'), '60')
+  assert.equal((await guess('203.0.113.9')).status, 404)
+  assert.equal((await postJson(service, `${ENROLL}/look`, { code })).status, 200)
+})
+
+test('A body that is too large, of another type, or no object is malformed', async (context) => {
+  const { service, code } = await invited(context)
+  const send = (type: string, body: string) =>
+    service.visit(`${ENROLL}/look`, [...SAME_ORIGIN, ['Content-Type', type]], {
+      method: 'POST',
+      body,
+    })
+  const json = JSON.stringify({ code })
+  for (const [type, body] of [
+    ['text/plain', json],
+    ['application/json', `${json}${' '.repeat(16 * 1024)}`],
+    ['application/json', '{'],
+    ['application/json', '"text"'],
+    ['application/json', '{"code":1}'],
+    ['application/x-www-form-urlencoded', `code=${code}&code=${code}`],
+  ] as const) {
+    assert.equal((await send(type, body)).status, 400, `${type} ${body.slice(0, 30)}`)
+  }
+  assert.equal((await send('application/json; charset=utf-8', json)).status, 200)
+})
+
+test('A browser that is a device already is told which, and one with a refused certificate to remove it', async (context) => {
+  const { service, code } = await invited(context)
+  const { certificate } = await addTestDevice(service.dataDir, 'Old phone')
+  await service.refresh()
+  const shown = certificateHeader(certificate, 'traefik')
+  const page = (await service.visit(ENROLL, shown)).body.toString()
+  assert.match(page, /This browser already has access, as “Old phone”/)
+  const { cookie } = await claimed(service, code)
+  const foreign = certificateHeader(makeLeaf(makeAuthority('Foreign')), 'traefik')
+  const warned = await service.visit(ENROLL, [...NAVIGATION, ...foreign, ['Cookie', cookie]])
+  assert.match(warned.body.toString(), /shows another certificate, which is refused here/)
+})
+
+test('With a cookie’s domain that the host is not in, no session is set or promised', async (context) => {
+  const settings = { CERTLATCH_COOKIE_DOMAIN: 'example.org' }
+  const { service, code } = await invited(context, { settings })
+  const { cookie, open } = await claimed(service, code)
+  assert.match(cookie, /^__Secure-certlatch-enroll=/)
+  assert.match((await open(ENROLL)).body.toString(), /has access once its certificate is installed/)
+})
+
+test('Every outcome is counted, and no code reaches log or metrics', async (context) => {
+  const { service, code } = await invited(context)
+  const count = (outcome: string) => service.metric('certlatch_invitations_total', { outcome })
+  for (const outcome of INVITATION_OUTCOMES) assert.equal(await count(outcome), 0)
+  const { told, cookie } = await claimed(service, code)
+  await claimed(service, code)
+  await postJson(service, ENROLL, { code, nonce: 'two' })
+  assert.deepEqual(
+    [await count('collected'), await count('replayed'), await count('used')],
+    [1, 1, 1],
+  )
+  const metrics = (await service.admin('/metrics')).body.toString()
+  const [, ticket = ''] = /enroll=([^;]+)/.exec(cookie) ?? []
+  for (const secret of [code, told.password, ticket]) {
+    assert.ok(secret.length > 10)
+    assert.ok(!service.logText().includes(secret))
+    assert.ok(!metrics.includes(secret))
+  }
+})
+
+test('With an external CA there is nothing to enrol with', async (context) => {
+  const external = { authorities: makeAuthority('Other').pem }
+  const service = await startTestService(context, { external })
+  assert.equal((await service.visit(ENROLL)).status, 404)
+  assert.equal((await service.visit('/.certlatch/auth/reset')).status, 200)
+})

@@ -1,0 +1,190 @@
+import assert from 'node:assert/strict'
+import { readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { signOut } from '../../../src/administration/block-certificate.ts'
+import type { StartError } from '../../../src/server/start-error.ts'
+import { dataPaths } from '../../../src/store/data-directory.ts'
+import { registryFingerprint } from '../../../src/store/device-registry.ts'
+import { machineIdentity } from '../../../src/store/lock-owner.ts'
+import { parseRunningState } from '../../../src/store/service-state.ts'
+import {
+  type RunningState,
+  readLastSeen,
+  runningId,
+  writeRunning,
+} from '../../../src/store/service-state-files.ts'
+import { freePort } from '../../support/free-port.ts'
+import {
+  addTestDevice,
+  makeAuthority,
+  makeLeaf,
+  makeList,
+  NOON_SECONDS,
+  ownAuthority,
+  present,
+  sessionOf,
+  startTestService,
+  type TestService,
+  temporaryFolder,
+} from '../../support/service.ts'
+
+/** What a service says of itself. */
+async function stateOf({ dataDir, port }: TestService) {
+  const machine = `${hostname()} ${(await machineIdentity()) ?? ''}`
+  const id = runningId(machine, `127.0.0.1:${port}`)
+  const text = await readFile(join(dataPaths(dataDir).running, `${id}.json`), 'utf8')
+  return present(parseRunningState(text))
+}
+
+/** Reads again until it is so; the file is written behind the answer's back. */
+async function until<T>(read: () => Promise<T>, isSo: (value: T) => boolean): Promise<T> {
+  for (;;) {
+    const value = await read()
+    if (isSo(value)) return value
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+}
+
+test('A service says where it listens, what it has in force and since when', async (context) => {
+  const service = await startTestService(context)
+  const state = await stateOf(service)
+  const { keySet, crlNumber } = await service.readiness()
+  assert.deepEqual(
+    { ...state, host: '', lastSeen: [] },
+    {
+      ...{ schemaVersion: 1, listen: `127.0.0.1:${service.port}`, host: '', keySet, crlNumber },
+      sessionTtlSeconds: 3600,
+      ...{ version: '0.0.0-test', startedAt: NOON_SECONDS, stoppedAt: undefined },
+      ...{ blocksNumber: 0, lastSeen: [], pid: process.pid, identity: await machineIdentity() },
+      devices: registryFingerprint(new Map(), undefined),
+    },
+  )
+})
+
+test('A new CRL, new blocks and new keys are told as soon as they are in force', async (context) => {
+  const service = await startTestService(context)
+  const { dataDir } = service
+  const paths = dataPaths(dataDir)
+  const change = { dataDir, who: 'test', nowSeconds: NOON_SECONDS }
+  await writeFile(paths.revocationList, makeList(await ownAuthority(dataDir), { number: 2 ** 40 }))
+  await signOut(change, 'Ada')
+  await service.refresh()
+  const state = await until(
+    () => stateOf(service),
+    ({ blocksNumber }) => blocksNumber > 0,
+  )
+  assert.equal(state.crlNumber, String(2 ** 40))
+  assert.equal(state.blocksNumber, NOON_SECONDS)
+})
+
+test('When a device was last seen, by certificate and by cookie, is known after a restart', async (context) => {
+  const dataDir = await temporaryFolder()
+  const first = await startTestService(context, { dataDir })
+  const { certificate } = await addTestDevice(dataDir)
+  await first.refresh()
+  const cookie = sessionOf(await first.askWith(certificate))
+  first.clock.now += 60_000
+  assert.equal((await first.ask([['Cookie', cookie]])).status, 200)
+  await first.stop()
+  assert.equal((await stateOf(first)).stoppedAt, NOON_SECONDS + 60)
+
+  const second = await startTestService(context, { dataDir })
+  const [seen] = [...(await readLastSeen(dataPaths(dataDir).running)).values()]
+  assert.equal(seen?.name, 'Phone of Ada')
+  assert.equal(seen?.certificateAt, NOON_SECONDS)
+  assert.equal(seen?.sessionAt, NOON_SECONDS + 60)
+  assert.deepEqual(
+    (await stateOf(second)).lastSeen.map(({ sessionAt }) => sessionAt),
+    [NOON_SECONDS + 60],
+  )
+})
+
+test('Who is refused has not been seen', async (context) => {
+  const service = await startTestService(context)
+  const { certificate } = await addTestDevice(service.dataDir)
+  const authority = await ownAuthority(service.dataDir)
+  await writeFile(
+    dataPaths(service.dataDir).revocationList,
+    makeList(authority, { revoked: [certificate.serial] }),
+  )
+  await service.refresh()
+  assert.equal((await service.askWith(certificate)).status, 403)
+  assert.equal((await service.askWith(makeLeaf(authority))).status, 403)
+  await service.stop()
+  assert.deepEqual((await stateOf(service)).lastSeen, [])
+})
+
+test('With a CA of somebody else it is the certificate that says who came', async (context) => {
+  const authority = makeAuthority('Household')
+  const service = await startTestService(context, {
+    external: { authorities: authority.pem, lists: makeList(authority) },
+  })
+  const certificate = makeLeaf(authority, 'Ada')
+  assert.equal((await service.askWith(certificate)).status, 200)
+  await service.stop()
+  const { lastSeen } = await stateOf(service)
+  assert.deepEqual(
+    lastSeen.map(({ serial, notAfter }) => [serial, notAfter]),
+    [[certificate.serial, certificate.notAfter]],
+  )
+})
+
+test('Where it cannot be written the service serves, and says so', async (context) => {
+  const dataDir = await temporaryFolder()
+  const first = await startTestService(context, { dataDir })
+  await first.stop()
+  const { running } = dataPaths(dataDir)
+  await rm(running, { recursive: true })
+  await writeFile(running, '')
+  const service = await startTestService(context, { dataDir })
+  const { checks, ready } = await service.readiness()
+  assert.ok(ready)
+  assert.equal(checks['commands']?.ok, false)
+  assert.match(
+    checks['commands']?.detail ?? '',
+    /running .*: when devices were last seen is lost at the end of this process$/,
+  )
+  assert.ok(service.logText().includes('cannot write what commands ask for'))
+  const told = service.logLines().filter(({ msg }) => msg === 'cannot write what commands ask for')
+  await service.stop()
+  assert.equal(told.length, 1)
+  assert.deepEqual(await readFile(running, 'utf8'), '')
+  assert.ok((await readdir(dataDir)).includes('private'))
+})
+
+test('Beside a service of the same name and address on another machine none starts', async (context) => {
+  const dataDir = await temporaryFolder()
+  const { running } = dataPaths(dataDir)
+  const listen = `127.0.0.1:${await freePort()}`
+  const settings = { CERTLATCH_LISTEN: listen }
+  const [, boot, space] = present(await machineIdentity()).split(' ')
+  const other = (boot: string | undefined, changes: Partial<RunningState> = {}) =>
+    writeRunning(running, runningId('other', listen), {
+      ...{ schemaVersion: 1, listen, host: hostname(), version: '0', startedAt: 1, keySet: '0' },
+      ...{ stoppedAt: undefined, crlNumber: '1', blocksNumber: 0, lastSeen: [] },
+      ...{ pid: 1, identity: `${hostname()} ${boot} ${space}` },
+      ...changes,
+    })
+  await other('another')
+  await assert.rejects(startTestService(context, { dataDir, settings }), (error: StartError) => {
+    const [problem = '', ...more] = error.problems
+    assert.match(problem, /under the same host name, .*HOST_NAME in \.env .* start in \d+ seconds$/)
+    return more.length === 0
+  })
+  for (const harmless of [
+    () => other(boot),
+    () => other('another', { host: 'attic' }),
+    () => other('another', { listen: '127.0.0.1:1' }),
+    () => other('another', { stoppedAt: 2 }),
+    async () => {
+      await other('another')
+      const then = Date.now() / 1000 - 40
+      await utimes(join(running, `${runningId('other', listen)}.json`), then, then)
+    },
+  ]) {
+    await harmless()
+    await (await startTestService(context, { dataDir, settings })).stop()
+  }
+})
