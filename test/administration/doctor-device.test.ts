@@ -8,16 +8,16 @@ import { test } from 'node:test'
 import { addDevice, findDevice } from '../../src/administration/add-device.ts'
 import { changeDirectory } from '../../src/administration/change-directory.ts'
 import { reportDevices } from '../../src/administration/device-report.ts'
-import { readDevices } from '../../src/administration/directory.ts'
 import {
   beginDoctorDevice,
   DOCTOR_SECONDS,
   finishDoctorDevice,
   revokeDoctorDevice,
 } from '../../src/administration/doctor-device.ts'
+import { readDevices } from '../../src/administration/locked-directory.ts'
 import { readCertificate } from '../../src/certificate/certificate.ts'
 import { writeDevice } from '../../src/store/device-registry.ts'
-import { machineIdentity } from '../../src/store/lock-holder.ts'
+import { machineIdentity } from '../../src/store/lock-owner.ts'
 import {
   certlatch,
   initialised,

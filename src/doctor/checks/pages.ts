@@ -1,14 +1,16 @@
+import { ENROLL_PATH, PAGES_PREFIX } from '../../policy/page-policy.ts'
 import { headerOf, sessionPair, told } from '../answers.ts'
 import { type Check, failed } from '../check.ts'
 import type { Facts } from '../facts.ts'
+import { forgedCertificate } from '../forged-lines.ts'
 import { hintFor } from '../hints.ts'
 import { type Asked, type HeaderLine, type RequestProbe, request } from '../probe.ts'
-import { forgedCertificate } from './forged.ts'
 
 /** What a page is known by. */
 const PAGES: Readonly<Record<string, RegExp>> = {
-  '/.certlatch/auth/reset': /serviceWorker/,
-  '/.certlatch/auth/rescue.js': /home-assistant/,
+  [`${PAGES_PREFIX}reset`]: /serviceWorker/,
+  [`${PAGES_PREFIX}rescue.js`]: /home-assistant/,
+  [ENROLL_PATH]: /<form/,
 }
 
 const pathOf = ({ probe }: Asked): string => (probe.kind === 'request' ? probe.path : '')
@@ -17,7 +19,8 @@ const pages: Check = {
   name: 'pages',
   group: 'own-pages',
   title: "certlatch's own pages are answered, with nothing shown",
-  reason: 'A refused browser gets past its service worker by them; without them it spins for ever.',
+  reason:
+    'A refused browser gets past its service worker by them, and a new device is enrolled there. Asked for: reset, rescue.js, enroll.',
   needs: [],
   plan: () => Object.keys(PAGES).map((path) => request(path, { path })),
   judge: (facts, asked) => {
