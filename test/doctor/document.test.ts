@@ -1,0 +1,24 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { raisedLine } from '../../src/doctor/report.ts'
+import { checkNamed } from '../support/doctor.ts'
+import { doctorDocument, withChecksTable } from '../support/doctor-table.ts'
+import { repository } from '../support/readme.ts'
+
+test('the checks in docs/doctor.md are those that there are', () => {
+  const document = readFileSync(doctorDocument(), 'utf8')
+  const repair = 'run: npm run build && node dist/test/support/doctor-table.js'
+  assert.equal(document, withChecksTable(document), repair)
+})
+
+test('the alerts that a run may set off are those that there are', () => {
+  const rules = readFileSync(join(repository(), 'deploy/prometheus/certlatch.rules.yml'), 'utf8')
+  const check = checkNamed('forged-certificate')
+  const line = raisedLine([{ check, result: 'ok', findings: [] }])
+  const named = line?.match(/Certlatch\w+/g) ?? []
+  assert.equal(named.length, 3)
+  for (const alert of named) assert.ok(rules.includes(`- alert: ${alert}\n`), alert)
+  assert.equal(raisedLine([{ check, result: 'not tried', findings: [] }]), undefined)
+})
