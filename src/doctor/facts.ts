@@ -16,7 +16,7 @@ export interface Expected {
 }
 
 /** A request for `explain`, from an unknown address. */
-export interface Described {
+interface Described {
   readonly method: string
   readonly path: string
   readonly shown: Exclude<Shown, 'cookie'>

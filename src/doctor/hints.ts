@@ -186,7 +186,7 @@ export function dialectHint({ here, looks }: Facts): string | undefined {
 }
 
 /** Whether certlatch understands the one as well as the other. */
-export const isAlike = (one: DialectName, other: DialectName): boolean =>
+const isAlike = (one: DialectName, other: DialectName): boolean =>
   DIALECTS[one].certificateHeader === DIALECTS[other].certificateHeader
 
 const SPELLED: Readonly<Record<DialectName, string>> = {
@@ -196,4 +196,4 @@ const SPELLED: Readonly<Record<DialectName, string>> = {
   nginx: 'nginx',
 }
 
-export const spelled = (proxy: DialectName): string => SPELLED[proxy]
+const spelled = (proxy: DialectName): string => SPELLED[proxy]

@@ -83,7 +83,7 @@ export interface Asked<P extends Probe = Probe> {
   readonly seen: Observation
 }
 
-export type Ask = (probe: Probe) => Promise<Observation>
+
 
 /** A plain GET, with changes. */
 export function request(
