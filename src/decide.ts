@@ -230,7 +230,7 @@ function decideBySession(
     if (decision.allow) return decision
     first ??= decision
   }
-  return first ?? deny('nothing-shown')
+  return first ?? deny('no-credentials')
 }
 
 /** A session dies with its certificate: what speaks against that one is asked on every request. */

@@ -31,7 +31,7 @@ export const DENY_REASONS = {
   'certificate-weak': ['certificate'],
   'certificate-crl-stale': ['certificate', 'session'],
   'certificate-crl-missing': ['certificate', 'session'],
-  'certificate-not-checked': ['certificate'],
+  'certificate-rate-limited': ['certificate'],
   'unknown-device': ['certificate', 'session'],
   'no-identity': ['certificate', 'session'],
   'not-permitted': ['certificate', 'session'],
@@ -44,7 +44,7 @@ export const DENY_REASONS = {
   'session-revoked': ['session'],
   'session-signed-out': ['session'],
   'session-not-accepted': ['session'],
-  'nothing-shown': ['none'],
+  'no-credentials': ['none'],
   'internal-error': ['none'],
 } as const satisfies Readonly<Record<string, readonly Via[]>>
 

@@ -150,7 +150,7 @@ describe('headers that are none of ours', () => {
       'X-Original-Url': '/open',
       'X-Forwarded-User': 'root',
     }
-    assert.equal(answer(fields), 'deny: nothing-shown')
+    assert.equal(answer(fields), 'deny: no-credentials')
   })
 
   test('the certificate headers of other proxies, which every proxy lets through, open nothing', () => {
@@ -184,10 +184,10 @@ describe('that the proxy asked for a certificate is never inferred', () => {
   ]) {
     test(`${advisory}: a request without certificate and session stays outside`, () => {
       for (const dialect of DIALECT_NAMES) {
-        assert.equal(answer({}, { dialect }), 'deny: nothing-shown')
+        assert.equal(answer({}, { dialect }), 'deny: no-credentials')
         assert.equal(
           answer({ 'X-SSL-Client-Verify': 'SUCCESS' }, { dialect }),
-          'deny: nothing-shown',
+          'deny: no-credentials',
         )
       }
     })
@@ -348,7 +348,7 @@ describe('the cookie', () => {
       )
     }
     for (const header of ['', ';', '=', COOKIE_NAME, `${COOKIE_NAME};`, '\u00ff']) {
-      assert.equal(answer({ Cookie: header }), 'deny: nothing-shown', header)
+      assert.equal(answer({ Cookie: header }), 'deny: no-credentials', header)
     }
   })
 

@@ -50,7 +50,7 @@ function ask({ fields, grounds, fromTrustedAddress = true, now = NOW_SECONDS }: 
   return decide(question(fields, { fromTrustedAddress }), groundsOf(grounds), now)
 }
 
-/** `allow via session`, `deny via none: nothing-shown`. */
+/** `allow via session`, `deny via none: no-credentials`. */
 const describeDecision = (decision: Decision): string =>
   decision.allow ? `allow via ${decision.via}` : `deny via ${decision.via}: ${decision.reason}`
 
@@ -383,7 +383,7 @@ describe('every way out', () => {
         grounds: { policy: policyFrom('rules: {path: /open/*, access: open}') },
       },
     ],
-    ['who shows nothing stays outside', 'nothing-shown', 'none', {}],
+    ['who shows nothing stays outside', 'no-credentials', 'none', {}],
   ]
 
   for (const [name, reason, via, scene] of ROWS) {
@@ -415,7 +415,7 @@ describe('every way out', () => {
     reached.add('session-key-retired session')
     const elsewhere = new Set<DenyReason>([
       'malformed-http',
-      'certificate-not-checked',
+      'certificate-rate-limited',
       'internal-error',
     ])
     const declared = Object.entries(DENY_REASONS)
@@ -641,7 +641,7 @@ describe('the rules of the article', () => {
     for (const none of ['', '(null)']) {
       const fields = { [CERTIFICATE]: none }
       assert.equal(answer({ fields: { ...fields, ...GOOD_SESSION } }), 'allow via session')
-      assert.equal(answer({ fields }), 'deny via none: nothing-shown')
+      assert.equal(answer({ fields }), 'deny via none: no-credentials')
     }
   })
 
@@ -925,7 +925,7 @@ describe('our cookies among others', () => {
       '__Host-certlatch2',
     ]) {
       const pair = sessionPair(claimsOf(), onlyKey(KEY_RING), name)
-      assert.equal(answer({ fields: cookies(pair) }), 'deny via none: nothing-shown')
+      assert.equal(answer({ fields: cookies(pair) }), 'deny via none: no-credentials')
     }
   })
 
@@ -1040,7 +1040,7 @@ describe('the rule', () => {
   test('"certificate" wants the certificate itself, shown now', () => {
     const grounds = { policy: policyOf('certificate') }
     assert.equal(answer({ fields: shown('leaf-good'), grounds }), 'allow via certificate')
-    assert.equal(answer({ grounds }), 'deny via none: nothing-shown')
+    assert.equal(answer({ grounds }), 'deny via none: no-credentials')
     assert.equal(
       answer({ fields: cookies(FORGED), grounds }),
       'deny via session: session-not-accepted',
@@ -1087,7 +1087,7 @@ describe('the rule', () => {
     const grounds = { policy: policyFrom('rules: {owner: grace, access: certificate}') }
     const fields = shown('leaf-expired')
     assert.equal(answer({ fields, grounds }), 'deny via certificate: certificate-expired')
-    assert.equal(answer({ grounds }), 'deny via none: nothing-shown')
+    assert.equal(answer({ grounds }), 'deny via none: no-credentials')
   })
 
   test('of the one among several sessions that may pass opens', () => {
@@ -1103,7 +1103,7 @@ describe('the rule', () => {
       answer({ fields: { ...fields, 'X-Forwarded-Uri': path }, grounds: { policy } })
     assert.equal(at('/b/..%2fa', GOOD_SESSION), 'deny via none: ambiguous-path')
     assert.equal(at('/b/..%2fa', shown('leaf-good')), 'allow via certificate')
-    assert.equal(at('/b/..%2fa', {}), 'deny via none: nothing-shown')
+    assert.equal(at('/b/..%2fa', {}), 'deny via none: no-credentials')
     assert.equal(at('/b/x%2fa', GOOD_SESSION), 'allow via session')
   })
 
@@ -1142,7 +1142,7 @@ describe('a preflight', () => {
     test(`${what} is none`, () => {
       assert.equal(
         answer({ fields: { ...preflight, ...change }, grounds: listed }),
-        'deny via none: nothing-shown',
+        'deny via none: no-credentials',
       )
     })
   }
@@ -1169,7 +1169,7 @@ describe('a preflight', () => {
     '  - {host: other.test, access: certificate}',
   )
   const passes = 'allow via rule'
-  const nothing = 'deny via none: nothing-shown'
+  const nothing = 'deny via none: no-credentials'
   const BY_RULE: readonly (readonly [path: string, method: string, string, HeaderFields?])[] = [
     ['/', 'POST', passes],
     ['/x', 'DELETE', passes],
@@ -1245,7 +1245,7 @@ describe('another site', () => {
   test('that is listed may act for the device, and only for a device', () => {
     const grounds = { policy: policyOf('certificate-or-session', 'https://cast.test') }
     const fields = { 'X-Forwarded-Method': 'POST', Origin: 'https://cast.test' }
-    assert.equal(answer({ fields, grounds }), 'deny via none: nothing-shown')
+    assert.equal(answer({ fields, grounds }), 'deny via none: no-credentials')
     assert.equal(answer({ fields: { ...fields, ...GOOD_SESSION }, grounds }), 'allow via session')
   })
 

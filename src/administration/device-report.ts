@@ -21,10 +21,10 @@ type CertificateState =
   | 'revoked'
   | 'blocked'
   | 'replaced'
-  | 'unfit'
+  | 'rejected'
   | 'expired'
-  | 'not yet valid'
-  | 'CA gone'
+  | 'not-yet-valid'
+  | 'untrusted-ca'
 
 export interface CertificateReport extends DeviceCertificate {
   readonly state: CertificateState
@@ -39,7 +39,7 @@ export interface DeviceReport {
   readonly name: string
   readonly owner: string | undefined
   readonly id: string
-  readonly state: CertificateState | 'no certificate'
+  readonly state: CertificateState | 'no-certificate'
   /** Unix seconds, 0: never. */
   readonly lastSeenAt: number
   /** Oldest first. */
@@ -116,7 +116,7 @@ function reportDevice(device: Device, known: Known): DeviceReport {
     id,
     name,
     owner,
-    state: best?.state ?? 'no certificate',
+    state: best?.state ?? 'no-certificate',
     lastSeenAt: Math.max(0, ...times),
     certificates: reports,
   }
@@ -146,11 +146,11 @@ function stateOf(
 ): CertificateState {
   const { notBefore, notAfter, endsAt, revokedAt, unfit } = certificate
   if (revoked.has(key) || revokedAt !== undefined) return 'revoked'
-  if (issuer === undefined) return 'CA gone'
+  if (issuer === undefined) return 'untrusted-ca'
   if (blocked.has(key)) return 'blocked'
   if (isInvited(certificate)) return 'invited'
   if (nowSeconds > notAfter || nowSeconds > issuer.certificate.notAfter) return 'expired'
-  if (unfit !== undefined) return 'unfit'
+  if (unfit !== undefined) return 'rejected'
   if (endsAt !== undefined && nowSeconds >= endsAt) return 'replaced'
-  return nowSeconds < notBefore ? 'not yet valid' : 'active'
+  return nowSeconds < notBefore ? 'not-yet-valid' : 'active'
 }

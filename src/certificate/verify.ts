@@ -33,7 +33,7 @@ export type CertificateProblem =
   | 'certificate-weak'
   | 'certificate-crl-stale'
   | 'certificate-crl-missing'
-  | 'certificate-not-checked'
+  | 'certificate-rate-limited'
 
 /** A CA certificate that may sign the certificates of devices. */
 export interface Issuer {

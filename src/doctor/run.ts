@@ -170,7 +170,7 @@ const WITHOUT_DOOR: ReadonlySet<string> = new Set([
   ...['service', 'dates', 'replicas'],
 ])
 /** They say what kind of no answer it was. */
-const SAYS_WHY: ReadonlySet<string> = new Set(['nothing-shown'])
+const SAYS_WHY: ReadonlySet<string> = new Set(['no-credentials'])
 
 async function judged(
   { client }: Run,

@@ -54,14 +54,14 @@ test('Every state is the one in which a request would find the device', async ()
   )
   await revokeDevice(directory.change(20), 'Revoked', 'all', 'unspecified', undefined)
   assert.deepEqual(await statesOf(directory, 29), {
-    ...{ Active: 'active', Blocked: 'blocked', Empty: 'no certificate', Expired: 'active' },
+    ...{ Active: 'active', Blocked: 'blocked', Empty: 'no-certificate', Expired: 'active' },
     ...{ Listed: 'active', Replaced: 'active', Revoked: 'revoked' },
   })
   assert.deepEqual(await statesOf(directory, 3 * DAY), {
-    ...{ Active: 'active', Blocked: 'blocked', Empty: 'no certificate', Expired: 'expired' },
+    ...{ Active: 'active', Blocked: 'blocked', Empty: 'no-certificate', Expired: 'expired' },
     ...{ Listed: 'active', Replaced: 'expired', Revoked: 'revoked' },
   })
-  assert.equal((await statesOf(directory, -2 * 3600))['Active'], 'not yet valid')
+  assert.equal((await statesOf(directory, -2 * 3600))['Active'], 'not-yet-valid')
   const replaced = await findReport(directory.paths, 'replaced', NOON_SECONDS + 30)
   assert.deepEqual(
     replaced.certificates.map(({ state }) => state),
@@ -86,7 +86,7 @@ test('A certificate of a CA that is gone opens nothing', async () => {
   await add(directory, 'Phone')
   await renewAuthority(directory.change(6 * DAY), { commonName: undefined, days: 9 }, undefined)
   const { state, certificates } = await findReport(directory.paths, 'Phone', NOON_SECONDS)
-  assert.equal(state, 'CA gone')
+  assert.equal(state, 'untrusted-ca')
   assert.equal(certificates[0]?.authority, undefined)
 })
 

@@ -164,7 +164,7 @@ test('after its end it cannot be collected, and the next command takes the certi
   const { code } = await invite(directory)
   const late = place(directory, 86_400)
   assert.deepEqual(await claimInvitation(late, code, CLAIMANT), { ok: false, problem: 'ended' })
-  assert.deepEqual(await stateOf(directory, 86_400), [["Ada's phone", 'no certificate']])
+  assert.deepEqual(await stateOf(directory, 86_400), [["Ada's phone", 'no-certificate']])
   await settleLater(directory, 86_400)
   assert.deepEqual(await filesOf(directory), ['.claim'])
   assert.deepEqual(await readdir(directory.paths.certificates), [])
@@ -321,7 +321,7 @@ test('an invitation whose code could not be printed is taken back', async () => 
   const directory = await initialised()
   const invited = await invite(directory)
   await takeBackInvited(directory.change(), invited)
-  assert.deepEqual(await stateOf(directory), [["Ada's phone", 'no certificate']])
+  assert.deepEqual(await stateOf(directory), [["Ada's phone", 'no-certificate']])
   assert.deepEqual(await filesOf(directory), ['.claim'])
 })
 

@@ -14,7 +14,7 @@ import { readKeyRing } from '../../src/session/key-ring.ts'
 import { mintToken, openSession } from '../../src/session/token.ts'
 import { dataPaths } from '../../src/store/data-directory.ts'
 import { type Device, readRegistry, readRegistryFolder } from '../../src/store/device-registry.ts'
-import { repository } from '../support/readme.ts'
+import { repository } from '../support/repository.ts'
 import { LIFETIME, onlyKey, policyFrom } from '../support/request.ts'
 import { makeAuthority, makeLeaf, NOON_SECONDS, present } from '../support/service.ts'
 
@@ -211,8 +211,8 @@ describe('certlatch explain', () => {
       'enable: {local-network: 192.168.1.0/24}',
     )
     assert.equal((await explained([URL, '--from', '192.168.1.7'], policy)).via, 'rule')
-    assert.equal((await explained([URL, '--from', '192.0.2.7'], policy)).reason, 'nothing-shown')
-    assert.equal((await explained([URL], policy)).reason, 'nothing-shown')
+    assert.equal((await explained([URL, '--from', '192.0.2.7'], policy)).reason, 'no-credentials')
+    assert.equal((await explained([URL], policy)).reason, 'no-credentials')
   })
 
   test('keeps the path as it is written, and encodes what a browser would', async () => {
@@ -225,12 +225,12 @@ describe('certlatch explain', () => {
 
   test('sends the secret that the proxy would send', async () => {
     const settings = { CERTLATCH_PROXY_SECRET: 'correct-horse-battery' }
-    assert.equal((await explained([URL], settings)).reason, 'nothing-shown')
+    assert.equal((await explained([URL], settings)).reason, 'no-credentials')
   })
 
-  test('prints no field that the README does not name', async () => {
-    const readme = await readFile(join(repository(), 'README.md'), 'utf8')
-    const [row = ''] = /^\| `explain` \| .*$/m.exec(readme) ?? []
+  test('prints no field that docs/devices.md does not name', async () => {
+    const page = await readFile(join(repository(), 'docs/devices.md'), 'utf8')
+    const [row = ''] = /^\| `explain` \| .*$/m.exec(page) ?? []
     const documented = new Set([...row.matchAll(/`(\w+)`/g)].map(([, name]) => name))
     const policy = await policyFile('all.yaml', 'rules: {path: /a/*, access: open}')
     for (const argv of [
@@ -261,10 +261,10 @@ describe('certlatch explain', () => {
       {},
       'Cookie: __Host-certlatch2=x; a=__Host-certlatch=',
     )
-    assert.equal(told.reason, 'nothing-shown')
+    assert.equal(told.reason, 'no-credentials')
     assert.equal(finding(told, 'session'), 'no cookie is shown')
     for (const input of ['Cookie: a=b', 'a=b; c=d', 'Cookie: a']) {
-      assert.equal((await explained([URL, '--cookie', '-'], {}, input)).reason, 'nothing-shown')
+      assert.equal((await explained([URL, '--cookie', '-'], {}, input)).reason, 'no-credentials')
     }
     const broken = await explained([URL, '--cookie', '-'], {}, 'v1.no-token')
     assert.equal(broken.reason, 'session-malformed')
@@ -333,7 +333,7 @@ describe('certlatch explain', () => {
       'https://cast.example.org asks whether it may act, and allow_origins lists it',
     )
     const other = [URL, '--method', 'OPTIONS', '--origin', 'https://evil.example']
-    assert.equal((await explained(other, policy)).reason, 'nothing-shown')
+    assert.equal((await explained(other, policy)).reason, 'no-credentials')
   })
 
   test('says why the address of a trusted proxy is none of a client', async () => {
@@ -346,7 +346,7 @@ describe('certlatch explain', () => {
 
   test('writes the host as browsers send it', async () => {
     const told = await explained(['https://bücher.example:8443/a'])
-    assert.equal(told.reason, 'nothing-shown')
+    assert.equal(told.reason, 'no-credentials')
     assert.match(finding(told, 'request') ?? '', / at xn--bcher-kva\.example, /)
   })
 

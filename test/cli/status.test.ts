@@ -74,7 +74,7 @@ Phone of Ada  Ada    active   364 days  2 hours ago     2 hours ago
 Tablet        -      expired  -         never           never
 
 in the last hour: 2 requests let in, 13 refused
-12  nothing-shown
+12  no-credentials
 1   header-alias
 `,
   )

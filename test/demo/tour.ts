@@ -168,7 +168,7 @@ async function visitWithCertificate({ target, url, shown, file }: Visitor) {
   const refused = await sendRequest(target, '/', {})
   const results = [
     tell({
-      title: 'no certificate: stays outside',
+      title: 'no certificate: denied',
       command: `${CURL} ${url}/`,
       answer: refused.summary,
       good: refused.status === 403,
@@ -178,7 +178,7 @@ async function visitWithCertificate({ target, url, shown, file }: Visitor) {
   const cookie = opened.cookie ?? ''
   results.push(
     tell({
-      title: `the certificate of "${DEVICE}": opens, and is remembered in a cookie`,
+      title: `the certificate of "${DEVICE}": allowed, and remembered in a cookie`,
       command: `${CURL} --cert ${file} -c jar ${url}/`,
       answer: `${opened.summary}\nSet-Cookie: ${cookie.slice(0, 36)}…`,
       good: opened.status === 200 && cookie !== '',
@@ -187,7 +187,7 @@ async function visitWithCertificate({ target, url, shown, file }: Visitor) {
   const byCookie = await sendRequest(target, '/', { cookie })
   results.push(
     tell({
-      title: 'the cookie alone: the page opens',
+      title: 'the cookie alone: the page is allowed',
       command: `${CURL} -b jar ${url}/`,
       answer: byCookie.summary,
       good: byCookie.status === 200,
@@ -196,7 +196,7 @@ async function visitWithCertificate({ target, url, shown, file }: Visitor) {
   const echo = await openWebSocket(target, { cookie }, 'hello')
   results.push(
     tell({
-      title: 'the cookie alone: the WebSocket opens, which Safari needs',
+      title: 'the cookie alone: the WebSocket is allowed, which Safari needs',
       command: `${CURL} -b jar --http1.1 -H 'Connection: Upgrade' -H 'Upgrade: websocket' … ${url}/`,
       answer: echo.summary,
       good: echo.open,
@@ -213,13 +213,13 @@ async function visitAfterwards(
   const byCookie = await sendRequest(target, '/', { cookie })
   return [
     tell({
-      title: 'revoked: the certificate stays outside',
+      title: 'revoked: the certificate is denied',
       command: `${CURL} --cert ${file} ${url}/`,
       answer: byCertificate.summary,
       good: byCertificate.status === 403,
     }),
     tell({
-      title: 'revoked: its cookie too',
+      title: 'revoked: its cookie is denied too',
       command: `${CURL} -b jar ${url}/`,
       answer: byCookie.summary,
       good: byCookie.status === 403,

@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import { raisedLine } from '../../src/doctor/report.ts'
 import { checkNamed } from '../support/doctor.ts'
 import { doctorDocument, withChecksTable } from '../support/doctor-table.ts'
-import { repository } from '../support/readme.ts'
+import { repository } from '../support/repository.ts'
 
 test('the checks in docs/doctor.md are those that there are', () => {
   const document = readFileSync(doctorDocument(), 'utf8')

@@ -182,7 +182,7 @@ describe('three certlatch behind Traefik', { skip, timeout: 600_000 }, () => {
   it('learn the address of the client, not that of Traefik', async () => {
     assert.equal((await visit({})).status, 403)
     const log = await project.compose('logs', '--no-log-prefix', 'certlatch')
-    const refusals = log.split('\n').filter((line) => line.includes('"nothing-shown"'))
+    const refusals = log.split('\n').filter((line) => line.includes('"no-credentials"'))
     assert.ok(refusals.length > 0)
     for (const line of refusals) {
       const { client } = JSON.parse(line)

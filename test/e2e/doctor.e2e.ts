@@ -220,7 +220,7 @@ const WRONG: readonly Wrong[] = [
     hint: /^HAProxy: one bind line/,
   },
   {
-    check: 'nothing-shown',
+    check: 'no-credentials',
     kind: NGINX,
     what: 'nothing is asked',
     changes: [without('protect.conf', 'auth_request /_certlatch;')],
@@ -228,7 +228,7 @@ const WRONG: readonly Wrong[] = [
     hint: /^nginx: auth_request/,
   },
   {
-    check: 'nothing-shown',
+    check: 'no-credentials',
     kind: NGINX,
     what: "the refusal is nginx's own",
     changes: [without('nginx.conf', 'error_page 403 = /_certlatch_page;')],

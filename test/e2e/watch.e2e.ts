@@ -151,7 +151,7 @@ const SCRIPT: Readonly<Record<string, number>> = {
   'deny certificate certificate-expired': 6,
   'deny certificate unknown-device': 5,
   'deny none header-alias': 10,
-  'deny none nothing-shown': 7 + 230,
+  'deny none no-credentials': 7 + 230,
   'deny session session-malformed': 3,
   'deny none untrusted-proxy': 2,
 }

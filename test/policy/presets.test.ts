@@ -107,7 +107,7 @@ describe('the preset home-assistant', () => {
   for (const [method, path] of PAGE) {
     test(`asks for certificate or session at ${method} ${path}, whatever is enabled`, () => {
       for (const policy of [PLAIN, ALL]) {
-        assert.equal(answer(policy, method, path), 'nothing-shown')
+        assert.equal(answer(policy, method, path), 'no-credentials')
         assert.equal(answer(policy, method, path, CERTIFICATE), 'certificate')
         assert.equal(answer(policy, method, path, SESSION), 'session')
       }
@@ -116,7 +116,7 @@ describe('the preset home-assistant', () => {
 
   test('lets the WebSocket connect on the cookie alone, and on nothing else than our own', () => {
     assert.equal(answer(ALL, 'GET', '/api/websocket', { ...UPGRADE, ...SESSION }), 'session')
-    assert.equal(answer(ALL, 'GET', '/api/websocket', UPGRADE), 'nothing-shown')
+    assert.equal(answer(ALL, 'GET', '/api/websocket', UPGRADE), 'no-credentials')
   })
 
   for (const name of SWITCHES) {
@@ -124,7 +124,7 @@ describe('the preset home-assistant', () => {
       const enabled = policyFrom('preset: home-assistant', `enable: ${name}`)
       for (const [method, path] of SWITCHED[name]) {
         assert.equal(answer(enabled, method, path), 'rule', `${method} ${path}`)
-        assert.equal(answer(PLAIN, method, path), 'nothing-shown', `${method} ${path}`)
+        assert.equal(answer(PLAIN, method, path), 'no-credentials', `${method} ${path}`)
       }
     })
     test(`opens nothing but ${name} where that is enabled`, () => {
@@ -132,7 +132,7 @@ describe('the preset home-assistant', () => {
       const own = new Set(SWITCHED[name].map(([method, path]) => `${method} ${path}`))
       for (const [method, path] of SWITCHES.flatMap((other) => [...SWITCHED[other]])) {
         if (own.has(`${method} ${path}`)) continue
-        assert.equal(answer(enabled, method, path), 'nothing-shown', `${method} ${path}`)
+        assert.equal(answer(enabled, method, path), 'no-credentials', `${method} ${path}`)
       }
     })
   }
@@ -141,8 +141,8 @@ describe('the preset home-assistant', () => {
     const policy = policyFrom('preset: home-assistant', 'enable: {local-network: 192.168.1.0/24}')
     const from = (address: string) => answer(policy, 'GET', '/', { 'X-Forwarded-For': address })
     assert.equal(from('192.168.1.20'), 'rule')
-    assert.equal(from('192.0.2.7'), 'nothing-shown')
-    assert.equal(from('192.168.1.20, 192.0.2.7'), 'nothing-shown')
+    assert.equal(from('192.0.2.7'), 'no-credentials')
+    assert.equal(from('192.168.1.20, 192.0.2.7'), 'no-credentials')
   })
 
   test('can enable a switch for some networks alone', () => {
@@ -150,7 +150,7 @@ describe('the preset home-assistant', () => {
     const from = (address: string) =>
       answer(policy, 'GET', '/media/local/a.mp3', { 'X-Forwarded-For': address })
     assert.equal(from('192.168.1.20'), 'rule')
-    assert.equal(from('192.0.2.7'), 'nothing-shown')
+    assert.equal(from('192.0.2.7'), 'no-credentials')
   })
 
   test('holds for the hosts that are named with it, and otherwise for all', () => {
@@ -159,7 +159,7 @@ describe('the preset home-assistant', () => {
       answer(policy, 'POST', path, { 'X-Forwarded-Host': host })
     for (const path of [WEBHOOK, '/api/alexa/smart_home']) {
       assert.equal(at(one, 'ha.test', path), 'rule')
-      assert.equal(at(one, 'other.test', path), 'nothing-shown')
+      assert.equal(at(one, 'other.test', path), 'no-credentials')
     }
     assert.equal(at(PLAIN, 'other.test', WEBHOOK), 'rule')
   })
@@ -172,7 +172,7 @@ describe('the preset home-assistant', () => {
       '  - {name: no other webhook, path: /api/webhook/*, access: certificate-or-session}',
     )
     assert.equal(answer(policy, 'POST', WEBHOOK), 'rule')
-    assert.equal(answer(policy, 'POST', `${WEBHOOK.slice(0, -1)}0`), 'nothing-shown')
+    assert.equal(answer(policy, 'POST', `${WEBHOOK.slice(0, -1)}0`), 'no-credentials')
   })
 
   const TRICKS = [

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { decide } from '../../src/decide.ts'
 import { certificateHeader, NOW_SECONDS } from '../support/pki.ts'
-import { repository } from '../support/readme.ts'
+import { repository } from '../support/repository.ts'
 import {
   claimsOf,
   groundsOf,
@@ -82,7 +82,7 @@ describe('of a whole session with Home Assistant', () => {
 
   test('without both, webhooks alone pass', () => {
     for (const request of requests) {
-      const expected = isWebhook(request) ? 'rule' : 'nothing-shown'
+      const expected = isWebhook(request) ? 'rule' : 'no-credentials'
       assert.equal(answer(request, {}), expected, `${request.method} ${request.uri}`)
     }
   })

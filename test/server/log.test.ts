@@ -2,8 +2,7 @@ import assert from 'node:assert/strict'
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { createLog } from '../../src/server/log.ts'
-import { asText } from '../../src/server/log.ts'
+import { asText, createLog } from '../../src/server/log.ts'
 import {
   createDecisionLog,
   loggedPath,
@@ -150,8 +149,8 @@ test('Who sends what is not HTTP is told as far as CERTLATCH_LOG_CLIENT lets it,
     assert.equal(told.length, 10)
     const expected = { reason: 'malformed-http', via: 'none', ...(peer && { peer }) }
     assert.deepEqual(told[0], { ...expected, code: 'HPE_INVALID_METHOD' })
-    assert.deepEqual(linesOf(service, 'refusals left out of the log'), [
-      { reason: 'malformed-http', leftOut: 2 },
+    assert.deepEqual(linesOf(service, 'refusals suppressed'), [
+      { reason: 'malformed-http', suppressed: 2 },
     ])
   }
 })
@@ -163,7 +162,7 @@ test('A proxy that asks another path than /verify is told of, once in a while', 
     const { status } = await service.ask([], { target })
     assert.equal(status, 404)
   }
-  const told = linesOf(service, 'not found: the proxy has to ask /verify')
+  const told = linesOf(service, 'unexpected path: the proxy must call /verify')
   assert.deepEqual(told, [{ path: '/verify/' }])
 })
 
@@ -178,7 +177,7 @@ test('Of questions for other paths those that were left out are counted', () => 
     now.milliseconds = milliseconds
     audit.misdirected('http://gate/verify')
   }
-  const told = log.lines().map(({ path, leftOut }) => [path, leftOut])
+  const told = log.lines().map(({ path, suppressed }) => [path, suppressed])
   assert.deepEqual(told, [
     ['…', undefined],
     ['…', 1],
@@ -281,7 +280,7 @@ test('No query, cookie, token, secret or certificate is in anything that certlat
       (await service.admin('/status', bearer)).body.toString(),
       ...pages,
     ].join('\n')
-    assert.match(told, /reason"?[:=]"?(?:nothing-shown|session)/)
+    assert.match(told, /reason"?[:=]"?(?:no-credentials|session)/)
     assert.match(told, /session opened/)
     const token = present(cookie.split('=')[1])
     const forbidden = [
@@ -304,7 +303,7 @@ function auditLog() {
   const clock = { now: NOON }
   const audit = createDecisionLog(createLog('info', log.destination), () => clock.now)
   const refuse = (
-    reason: 'nothing-shown' | 'certificate-revoked' = 'nothing-shown',
+    reason: 'no-credentials' | 'certificate-revoked' = 'no-credentials',
     describe = () => circumstances,
   ) => audit.refused({ allow: false, via: 'none', reason }, describe)
   return { log, clock, audit, refuse }
@@ -317,17 +316,17 @@ test('Ten refusals of one reason in ten seconds are told; how many more there we
     described += 1
     return circumstances
   }
-  for (let count = 0; count < 35; count += 1) refuse('nothing-shown', describe)
+  for (let count = 0; count < 35; count += 1) refuse('no-credentials', describe)
   assert.equal(log.lines().length, 10)
   assert.equal(described, 10, 'what is not told costs nothing')
   clock.now += 9_999
-  refuse('nothing-shown', describe)
+  refuse('no-credentials', describe)
   assert.equal(log.lines().length, 10)
   clock.now += 1
-  refuse('nothing-shown', describe)
-  const [leftOut, told] = log.lines().slice(10)
-  assert.equal(leftOut?.['leftOut'], 26)
-  assert.equal(leftOut?.['reason'], 'nothing-shown')
+  refuse('no-credentials', describe)
+  const [suppressed, told] = log.lines().slice(10)
+  assert.equal(suppressed?.['suppressed'], 26)
+  assert.equal(suppressed?.['reason'], 'no-credentials')
   assert.equal(told?.['msg'], 'refused')
   assert.equal(log.lines().length, 12)
 })
@@ -338,7 +337,7 @@ test('Where nothing was left out nothing is said of it', () => {
     refuse()
     clock.now += 10_000
   }
-  assert.ok(!log.text().includes('leftOut'))
+  assert.ok(!log.text().includes('suppressed'))
 })
 
 test('A flood of one reason hides no other', () => {
@@ -381,7 +380,7 @@ test('The windows of sessions are bounded, and tell what was left out', () => {
   clock.now += 3_600_000
   open('01')
   assert.deepEqual(
-    log.lines().map(({ leftOut }) => leftOut),
+    log.lines().map(({ suppressed }) => suppressed),
     [undefined, 4],
   )
   for (let serial = 0; serial < 2_500; serial += 1) open(String(serial))
@@ -412,13 +411,13 @@ test('The first opening of a day is told, by device and way, and no other', asyn
   const told = { device: 'Phone of Ada', user: 'Ada', client: '198.51.100.7' }
   const request = { method: 'GET', host: 'ha.test', path: '/lovelace' }
   const first = { ...told, via: 'certificate', ...request }
-  assert.deepEqual(linesOf(service, 'first opening of the day'), [first])
+  assert.deepEqual(linesOf(service, 'first access today'), [first])
   // Past midnight, by the clock of the world.
   service.clock.now += 12 * 3_600_000 + 60_000
   await service.ask([['Cookie', cookie]])
   await service.askWith(certificate)
   await service.askWith(certificate)
-  assert.deepEqual(linesOf(service, 'first opening of the day'), [first, first])
+  assert.deepEqual(linesOf(service, 'first access today'), [first, first])
 })
 
 test('A session that is opened, moved or renewed is told with its cause', async (context) => {
@@ -466,7 +465,7 @@ test('A refusal names the device whose certificate or session it was', async (co
     ['session-revoked', 'Lost phone'],
     ['session-forged', undefined],
     ['certificate-malformed', undefined],
-    ['nothing-shown', undefined],
+    ['no-credentials', undefined],
   ])
   assert.equal(await service.metric('certlatch_verdict_cache_hits_total'), 0)
 })
@@ -497,9 +496,7 @@ test('What new files bring is told: devices, certificates, revocations, blocks, 
   const changes = () =>
     service
       .logLines()
-      .slice(
-        service.logLines().findLastIndex(({ msg }) => msg === 'changed files are in force') + 1,
-      )
+      .slice(service.logLines().findLastIndex(({ msg }) => msg === 'files reloaded') + 1)
       .map(({ time, level, ...fields }) => fields)
 
   const { certificate, id } = await addTestDevice(service.dataDir, 'Phone of Ada')
@@ -520,7 +517,7 @@ test('What new files bring is told: devices, certificates, revocations, blocks, 
   })
   await service.refresh()
   assert.deepEqual(changes(), [
-    { device: 'Phone of Ada', serial: next.serial, msg: 'device has another certificate' },
+    { device: 'Phone of Ada', serial: next.serial, msg: 'certificate added' },
   ])
 
   const stranger = makeLeaf(authority, 'Never entered')
@@ -568,9 +565,7 @@ test('Another CA in the file is told', async (context) => {
   const service = await startTestService(context, { external: { authorities: one.pem } })
   await writeFile(service.config.caFile, one.pem + two.pem)
   await service.refresh()
-  assert.deepEqual(linesOf(service, 'other CAs are trusted'), [
-    { authorities: ['CN=One', 'CN=Two'] },
-  ])
+  assert.deepEqual(linesOf(service, 'trusted CAs changed'), [{ authorities: ['CN=One', 'CN=Two'] }])
 })
 
 test('A registry that is restored at once is told by a hundred lines and a count', async (context) => {
@@ -584,7 +579,7 @@ test('A registry that is restored at once is told by a hundred lines and a count
   await rename(`${devices}.restored`, devices)
   await service.refresh()
   assert.equal(linesOf(service, 'device added').length, 100)
-  assert.deepEqual(linesOf(service, 'changes left out of the log'), [{ leftOut: 20 }])
+  assert.deepEqual(linesOf(service, 'changes suppressed'), [{ suppressed: 20 }])
 })
 
 test("Clients' addresses are logged in full, as their network, or not at all", async (context) => {

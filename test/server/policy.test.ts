@@ -95,7 +95,7 @@ test('A refusal that a rule made has its name in the log', async (context) => {
     ['ambiguous-path', 'closed'],
     ['session-not-accepted', 'strict'],
     ['not-permitted', 'cellar'],
-    ['nothing-shown', undefined],
+    ['no-credentials', undefined],
   ])
 })
 

@@ -65,11 +65,9 @@ test('A revocation reaches certificate and cookie with the next request after th
   assert.equal(await refusals(service, 'certificate', 'certificate-revoked'), 1)
   assert.equal(await refusals(service, 'session', 'session-revoked'), 1)
   assert.equal((await service.readiness()).crlNumber, String(NOON_SECONDS + 1))
-  const line = present(
-    service.logLines().find(({ msg }) => msg === 'changed files are in force' && true),
-  )
+  const line = present(service.logLines().find(({ msg }) => msg === 'files reloaded' && true))
   assert.equal(line.level, 'info')
-  const last = service.logLines().findLast(({ msg }) => msg === 'changed files are in force')
+  const last = service.logLines().findLast(({ msg }) => msg === 'files reloaded')
   assert.equal(last?.['revoked'], 1)
   assert.equal(last?.['authorities'], 1)
   assert.equal(last?.['sessionKeys'], 1)
@@ -124,7 +122,7 @@ for (const [what, breakIt] of Object.entries(BREAKING)) {
     assert.equal(broken.checks['files']?.ok, false)
     const loud = service.logLines().filter(({ level }) => level === 'error')
     assert.equal(loud.length, 1)
-    assert.equal(loud[0]?.['msg'], 'changed files are refused; the state before stays in force')
+    assert.equal(loud[0]?.['msg'], 'reload failed, keeping the previous files')
     assert.ok(broken.checks['files']?.detail.endsWith(String(loud[0]?.['problem'])))
 
     for (const [index, file] of files.entries()) {

@@ -47,7 +47,7 @@ async function startProblems(values: Values): Promise<readonly string[]> {
 test('A first start tells each file that it has made in a line of its own, then serves', async (context) => {
   const service = await startTestService(context)
   const { authority, revocationList, sessionKeys } = dataPaths(service.dataDir)
-  const made = service.logLines().filter(({ msg }) => msg === 'made on first start')
+  const made = service.logLines().filter(({ msg }) => msg === 'created on first start')
   assert.deepEqual(
     made.map(({ file }) => file),
     [authority, revocationList, sessionKeys],
@@ -63,7 +63,7 @@ test('A second start makes nothing and serves with the same keys', async (contex
   const dataDir = await temporaryFolder()
   const first = await startTestService(context, { dataDir })
   const second = await startTestService(context, { dataDir })
-  assert.ok(!second.logText().includes('made on first start'))
+  assert.ok(!second.logText().includes('created on first start'))
   const [one, other] = [await first.readiness(), await second.readiness()]
   assert.equal(one.keySet, other.keySet)
   assert.equal(one.crlNumber, other.crlNumber)

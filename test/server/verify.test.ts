@@ -130,7 +130,7 @@ test('The cookie of a domain is set for the domain, and opens at all its hosts',
 test('Without certificate and cookie it stays closed', async (context) => {
   const { service } = await serviceWithDevice(context)
   assertRefused(await service.ask())
-  assert.equal(await service.metric(...refusalsTotal('nothing-shown')), 1)
+  assert.equal(await service.metric(...refusalsTotal('no-credentials')), 1)
 })
 
 test('Names that an external CA gives travel as UTF-8 bytes', async (context) => {
@@ -503,7 +503,7 @@ for (const proxy of ['traefik', 'caddy', 'haproxy'] as const satisfies DialectNa
     assertAllowed(await service.ask([...MARK, ['Cookie', cookie]]))
     const refused = await service.ask(MARK)
     assert.equal(typeOf(refused), 'text/plain')
-    assert.equal(await service.metric(...refusalsTotal('nothing-shown')), 1)
+    assert.equal(await service.metric(...refusalsTotal('no-credentials')), 1)
   })
 }
 
@@ -582,7 +582,7 @@ test('A fault while deciding closes: 403, counted as internal-error, logged', as
   assert.deepEqual(counted, ['internal-error'])
   assert.match(String(logged[0]), /a bug/)
   assertRefused(await ask())
-  assert.deepEqual(counted, ['internal-error', 'nothing-shown'])
+  assert.deepEqual(counted, ['internal-error', 'no-credentials'])
 })
 
 test('A fault of the files or while minting closes too', async (context) => {
@@ -636,7 +636,7 @@ test('A fault after the answer has begun ends the connection without one', async
   const end = context.mock.method(ServerResponse.prototype, 'end', bug)
   await assert.rejects(ask(), /closed without an answer/)
   end.mock.restore()
-  assert.deepEqual(counted, ['nothing-shown', 'internal-error'])
+  assert.deepEqual(counted, ['no-credentials', 'internal-error'])
   assertRefused(await ask())
 })
 

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { GROUPS, type Group } from '../../src/doctor/check.ts'
 import { CHECKS } from '../../src/doctor/checks.ts'
-import { repository } from './readme.ts'
+import { repository } from './repository.ts'
 
 const BEGIN = '<!-- checks -->\n'
 const END = '<!-- /checks -->\n'

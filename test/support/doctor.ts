@@ -23,7 +23,7 @@ export const NO_ANSWER: Observation = { kind: 'none', problem: 'no answer within
 
 export const EXPECTED: Expected = {
   allow: false,
-  reason: 'nothing-shown',
+  reason: 'no-credentials',
   rule: 'default',
   advice: 'show a certificate',
 }

@@ -8,7 +8,7 @@ const HTML = [['Accept', 'text/html']] as const
 const PROTOCOLS = ['HTTP/1.1', 'HTTP/2'] as const
 
 const nothingShown: Check = {
-  name: 'nothing-shown',
+  name: 'no-credentials',
   group: 'closed',
   title: 'with nothing shown, certlatch itself refuses',
   reason:

@@ -10,12 +10,12 @@ export const DEVICE_STATES = [
   'invited',
   'revoked',
   'blocked',
-  'unfit',
+  'rejected',
   'replaced',
   'expired',
-  'not yet valid',
-  'CA gone',
-  'no certificate',
+  'not-yet-valid',
+  'untrusted-ca',
+  'no-certificate',
 ] as const
 type DeviceState = (typeof DEVICE_STATES)[number]
 
@@ -104,7 +104,7 @@ const lastUse = ({ certificateAt, sessionAt }: Readonly<Seen>): number =>
   Math.max(certificateAt, sessionAt)
 
 /** A replaced one counts as long as the device has not shown its successor: it is locked out. */
-const ENDING: readonly string[] = ['active', 'expired', 'not yet valid', 'replaced']
+const ENDING: readonly string[] = ['active', 'expired', 'not-yet-valid', 'replaced']
 
 interface Held extends Use {
   readonly state: DeviceState
@@ -143,7 +143,7 @@ function describeDevice(
   const status = {
     name,
     owner,
-    state: (used.at(-1) ?? known.at(-1))?.state ?? 'no certificate',
+    state: (used.at(-1) ?? known.at(-1))?.state ?? 'no-certificate',
     certificateAt: Math.max(0, ...known.map(({ certificateAt }) => certificateAt)),
     sessionAt: Math.max(0, ...known.map(({ sessionAt }) => sessionAt)),
     certificateNotAfter: used[0]?.end ?? 0,
@@ -159,17 +159,17 @@ function stateOf(
 ): DeviceState {
   const { issuerKeyHash, serial, notBefore, notAfter, endsAt, unfit } = certificate
   const issuers = trust.issuersByKeyHash.get(issuerKeyHash)
-  if (issuers === undefined) return 'CA gone'
+  if (issuers === undefined) return 'untrusted-ca'
   const key = certificateKey(issuerKeyHash, serial)
   if (trust.revocationLists.get(issuerKeyHash)?.serials.has(serial)) return 'revoked'
   if (trust.revoked.has(key)) return 'revoked'
   if (trust.blocked.has(key)) return 'blocked'
   if (isInvited(certificate)) return 'invited'
-  if (unfit !== undefined) return 'unfit'
+  if (unfit !== undefined) return 'rejected'
   const issuerEnds = Math.max(...issuers.map(({ certificate }) => certificate.notAfter))
   if (nowSeconds > notAfter || nowSeconds > issuerEnds) return 'expired'
   if (endsAt !== undefined && nowSeconds >= endsAt) return 'replaced'
-  return nowSeconds < notBefore ? 'not yet valid' : 'active'
+  return nowSeconds < notBefore ? 'not-yet-valid' : 'active'
 }
 
 /** Whoever has ended and was not seen with another certificate is told for so long. */

@@ -24,7 +24,7 @@ function authorityChanges(before: Snapshot, after: Snapshot): readonly Change[] 
     trust.issuers.map(({ certificate }) => describeName(certificate.subject))
   const keys = ({ trust }: Snapshot) => trust.issuers.map(({ keyHash }) => keyHash).join()
   if (keys(before) === keys(after)) return []
-  return [{ what: 'other CAs are trusted', fields: { authorities: names(after) } }]
+  return [{ what: 'trusted CAs changed', fields: { authorities: names(after) } }]
 }
 
 function keyChanges({ keyRing: before }: Snapshot, { keyRing: after }: Snapshot) {
@@ -42,7 +42,7 @@ function deviceChanges({ registry: before }: Snapshot, { registry: after }: Snap
   for (const [key, { device, certificate }] of after?.byCertificate ?? []) {
     if (before?.byCertificate.has(key) !== false || !known.has(device.id)) continue
     const fields = { device: device.name, serial: certificate.serial }
-    changes.push({ what: 'device has another certificate', fields })
+    changes.push({ what: 'certificate added', fields })
   }
   return changes
 }

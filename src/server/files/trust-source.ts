@@ -25,7 +25,7 @@ export async function makeFirstFiles(config: Config, nowSeconds: number, log: Lo
   try {
     const prepared = await prepareDataDirectory(config.dataDir, needed, nowSeconds)
     if (!prepared.ok) throw new StartError([prepared.problem])
-    for (const file of prepared.made) log.info({ file }, 'made on first start')
+    for (const file of prepared.made) log.info({ file }, 'created on first start')
   } catch (error) {
     if (error instanceof StartError) throw error
     const path = error instanceof Error && 'path' in error ? String(error.path) : config.dataDir
@@ -114,7 +114,7 @@ export async function openFiles(options: OpenFilesOptions): Promise<TrustStore> 
     onReplaced: (snapshot) => {
       tally.reloads += 1
       onReplaced(snapshot)
-      log.info(describeSnapshot(snapshot), 'changed files are in force')
+      log.info(describeSnapshot(snapshot), 'files reloaded')
       if (before !== undefined) tellChanges(log, before, snapshot)
       before = snapshot
       for (const warning of snapshot.warnings) log.warn(warning)
@@ -123,7 +123,7 @@ export async function openFiles(options: OpenFilesOptions): Promise<TrustStore> 
       tally.reloadFailures += 1
       onRefused()
       for (const problem of problems) {
-        log.error({ problem }, 'changed files are refused; the state before stays in force')
+        log.error({ problem }, 'reload failed, keeping the previous files')
       }
     },
   }
@@ -139,8 +139,8 @@ const MOST_CHANGES_TOLD = 100
 function tellChanges(log: Log, before: Snapshot, after: Snapshot): void {
   const changes = describeChanges(before, after)
   for (const { what, fields } of changes.slice(0, MOST_CHANGES_TOLD)) log.info(fields, what)
-  const leftOut = changes.length - MOST_CHANGES_TOLD
-  if (leftOut > 0) log.info({ leftOut }, 'changes left out of the log')
+  const suppressed = changes.length - MOST_CHANGES_TOLD
+  if (suppressed > 0) log.info({ suppressed }, 'changes suppressed')
 }
 
 function describeSnapshot({ trust, keyRing, registry, policy }: Snapshot) {
@@ -164,8 +164,7 @@ export function warnOfFiles(
   log: Log,
 ): void {
   for (const warning of snapshot.warnings) log.warn(warning)
-  for (const problem of snapshot.problems)
-    log.error({ problem }, 'part of the files is not in force')
+  for (const problem of snapshot.problems) log.error({ problem }, 'some files were not loaded')
   if (config.crlFile === undefined) {
     log.warn('no CERTLATCH_CRL_FILE: a certificate that the CA revokes goes on opening')
   }

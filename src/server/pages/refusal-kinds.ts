@@ -46,7 +46,7 @@ const KINDS: Readonly<Record<DenyReason, RefusalKind>> = {
   'certificate-weak': 'unsuitable-certificate',
   'certificate-crl-stale': 'at-the-server',
   'certificate-crl-missing': 'at-the-server',
-  'certificate-not-checked': 'at-the-server',
+  'certificate-rate-limited': 'at-the-server',
   'unknown-device': 'unsuitable-certificate',
   'no-identity': 'unsuitable-certificate',
   // All alike, so that nobody can try which cookie was once a good one.
@@ -59,7 +59,7 @@ const KINDS: Readonly<Record<DenyReason, RefusalKind>> = {
   'session-signed-out': 'session-over',
   'session-revoked': 'withdrawn-certificate',
   'session-not-accepted': 'no-certificate',
-  'nothing-shown': 'no-certificate',
+  'no-credentials': 'no-certificate',
   'internal-error': 'at-the-server',
 }
 

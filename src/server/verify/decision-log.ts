@@ -63,41 +63,47 @@ export function createDecisionLog(log: Log, nowMilliseconds: () => number): Deci
   return {
     tellLeftOut: (isEnd) => {
       const now = nowMilliseconds()
-      for (const [reason, { startedAt, leftOut }] of refusals) {
+      for (const [reason, { startedAt, suppressed }] of refusals) {
         if (!isEnd && now - startedAt < WINDOW_MILLISECONDS) continue
-        if (leftOut > 0) log.info({ reason, leftOut }, 'refusals left out of the log')
+        if (suppressed > 0) log.info({ reason, suppressed }, 'refusals suppressed')
         refusals.delete(reason)
       }
     },
     refused: ({ reason, via }, describe) => {
-      const { isTold, leftOut } = sample(
+      const { isTold, suppressed } = sample(
         refusals,
         reason,
         PER_WINDOW,
         WINDOW_MILLISECONDS,
         nowMilliseconds(),
       )
-      if (leftOut > 0) log.info({ reason, leftOut }, 'refusals left out of the log')
+      if (suppressed > 0) log.info({ reason, suppressed }, 'refusals suppressed')
       if (isTold) log.info({ reason, via, ...describe() }, 'refused')
     },
     allowed: ({ identity, via, setSession }, isFirstToday, describe) => {
       const who = { device: identity?.device, user: identity?.user, via }
-      if (isFirstToday) log.info({ ...who, ...describe() }, 'first opening of the day')
+      if (isFirstToday) log.info({ ...who, ...describe() }, 'first access today')
       if (setSession === undefined) return
       const { cause, claims } = setSession
       if (sessions.size > MOST_SESSION_WINDOWS) sessions.clear()
       const key = `${cause} ${claims.issuerKeyHash} ${claims.serial} ${claims.host}`
       const window = SESSION_WINDOW_MILLISECONDS
-      const { isTold, leftOut } = sample(sessions, key, 1, window, nowMilliseconds())
+      const { isTold, suppressed } = sample(sessions, key, 1, window, nowMilliseconds())
       if (!isTold) return
-      const fields = { ...who, cause, ...describe(), ...(leftOut > 0 && { leftOut }) }
+      const fields = { ...who, cause, ...describe(), ...(suppressed > 0 && { suppressed }) }
       log.info(fields, cause === 'renewed' ? 'session renewed' : 'session opened')
     },
     misdirected: (target) => {
-      const { isTold, leftOut } = sample(misdirected, '', 1, WINDOW_MILLISECONDS, nowMilliseconds())
+      const { isTold, suppressed } = sample(
+        misdirected,
+        '',
+        1,
+        WINDOW_MILLISECONDS,
+        nowMilliseconds(),
+      )
       if (!isTold) return
-      const fields = { path: visible(loggedPath(target)), ...(leftOut > 0 && { leftOut }) }
-      log.warn(fields, 'not found: the proxy has to ask /verify')
+      const fields = { path: visible(loggedPath(target)), ...(suppressed > 0 && { suppressed }) }
+      log.warn(fields, 'unexpected path: the proxy must call /verify')
     },
   }
 }
@@ -105,7 +111,7 @@ export function createDecisionLog(log: Log, nowMilliseconds: () => number): Deci
 interface Window {
   readonly startedAt: number
   told: number
-  leftOut: number
+  suppressed: number
 }
 
 function sample(
@@ -114,18 +120,18 @@ function sample(
   most: number,
   lengthMilliseconds: number,
   now: number,
-): { readonly isTold: boolean; readonly leftOut: number } {
+): { readonly isTold: boolean; readonly suppressed: number } {
   let window = windows.get(key)
-  let leftOut = 0
+  let suppressed = 0
   if (window === undefined || now - window.startedAt >= lengthMilliseconds) {
-    leftOut = window?.leftOut ?? 0
-    window = { startedAt: now, told: 0, leftOut: 0 }
+    suppressed = window?.suppressed ?? 0
+    window = { startedAt: now, told: 0, suppressed: 0 }
     windows.set(key, window)
   }
   const isTold = window.told < most
   if (isTold) window.told += 1
-  else window.leftOut += 1
-  return { isTold, leftOut }
+  else window.suppressed += 1
+  return { isTold, suppressed }
 }
 
 /** What of a request is logged, and how. */

@@ -64,7 +64,7 @@ interface KnownToken<Verdict extends VerifiedToken> {
 
 type GoodToken = Extract<VerifiedToken, { ok: true }>
 
-const NOT_CHECKED: CertificateVerdict = { ok: false, problem: 'certificate-not-checked' }
+const NOT_CHECKED: CertificateVerdict = { ok: false, problem: 'certificate-rate-limited' }
 
 /** `identity` says what in a certificate names its holder. */
 export function createVerdictCache(

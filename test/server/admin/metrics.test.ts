@@ -123,7 +123,7 @@ test('Answers are counted by what they rest on, and scrapes do not add up', asyn
     assert.equal(series.get(decisions('allow', 'session', 'none')), 3)
     assert.equal(series.get(decisions('deny', 'session', 'session-malformed')), 1)
     assert.equal(series.get(decisions('deny', 'certificate', 'certificate-malformed')), 1)
-    assert.equal(series.get(decisions('deny', 'none', 'nothing-shown')), 1)
+    assert.equal(series.get(decisions('deny', 'none', 'no-credentials')), 1)
     assert.equal(series.get('certlatch_decision_duration_seconds_count'), 7)
     assert.equal(series.get('certlatch_verdict_cache_hits_total'), 2)
     assert.equal(series.get('certlatch_verdict_cache_misses_total'), 4)
@@ -233,7 +233,7 @@ test('The histogram is cumulative, ends in +Inf, and agrees with its count and s
 
 test('A duration falls into the first bucket that holds it; beyond the last it only counts', () => {
   const tally = createTally()
-  const denied = { allow: false, via: 'none', reason: 'nothing-shown' } as const
+  const denied = { allow: false, via: 'none', reason: 'no-credentials' } as const
   for (const seconds of [0, 0.000025, 0.000026, 1, 1.5, 60]) countDecision(tally, denied, seconds)
   assert.deepEqual(tally.duration.buckets, [2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1])
   assert.equal(tally.duration.count, 6)
@@ -246,8 +246,8 @@ test('Every reason can be counted, also one that the table does not foresee for 
   for (const reason of reasons) {
     for (const via of ways) countDecision(tally, { allow: false, via, reason }, 0)
   }
-  assert.equal(tally.decisions.get('none nothing-shown'), 1)
-  assert.equal(tally.decisions.get('session nothing-shown'), 1)
+  assert.equal(tally.decisions.get('none no-credentials'), 1)
+  assert.equal(tally.decisions.get('session no-credentials'), 1)
 })
 
 // --- the operator's other pages -------------------------------------------------------------------

@@ -124,14 +124,14 @@ test('A revoked or blocked device has no end to be warned of; an expired one has
   const year = NOON_SECONDS + 365 * DAY
   assert.deepEqual(told, [
     ['Blocked', 'blocked', 0],
-    ['Early', 'not yet valid', year],
+    ['Early', 'not-yet-valid', year],
     ['Lost', 'revoked', 0],
     ['Old', 'expired', NOON_SECONDS - 60],
-    ['Without', 'no certificate', 0],
+    ['Without', 'no-certificate', 0],
   ])
   assert.equal(revocationLists[0].revoked, 1)
   assert.equal(await endMetric(service, 'Lost'), 0)
-  for (const state of ['blocked', 'not yet valid', 'revoked', 'expired', 'no certificate']) {
+  for (const state of ['blocked', 'not-yet-valid', 'revoked', 'expired', 'no-certificate']) {
     assert.equal(await service.metric('certlatch_devices', { state }), 1, state)
   }
   assert.equal(await service.metric('certlatch_crl_number'), NOON_SECONDS + 1)
@@ -265,7 +265,7 @@ test('Who replaced a certificate that nobody renewed again is told so', async (c
   const status = await statusOf(service)
   assert.deepEqual(
     status.devices.map(({ state }: { state: string }) => state),
-    ['replaced', 'CA gone'],
+    ['replaced', 'untrusted-ca'],
   )
 })
 
@@ -421,18 +421,18 @@ test('The last hour is told by reason, the most frequent first', async (context)
     allowed: 1,
     refused: 4,
     reasons: [
-      { reason: 'nothing-shown', count: 3 },
+      { reason: 'no-credentials', count: 3 },
       { reason: 'header-alias', count: 1 },
     ],
   })
 })
 
 test('What is older than an hour is forgotten, and no more than an hour is kept', () => {
-  const counters = new Map([['none nothing-shown', 5]])
+  const counters = new Map([['none no-credentials', 5]])
   const lastHour = createLastHour(counters)
-  const refused = () => present(lastHour.counts().get('none nothing-shown'))
+  const refused = () => present(lastHour.counts().get('none no-credentials'))
   assert.equal(refused(), 0)
-  counters.set('none nothing-shown', 7)
+  counters.set('none no-credentials', 7)
   assert.equal(refused(), 2)
   for (let minute = 0; minute < 59; minute += 1) lastHour.tick()
   assert.equal(refused(), 2, 'an hour is not over')

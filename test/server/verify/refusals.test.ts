@@ -55,7 +55,7 @@ test('Every reason has a page in plain words with "client certificate" in it, an
 
 test('A page says what is missing, as coarsely as helps whose device it is', () => {
   const titles: readonly (readonly [string, readonly DenyReason[]])[] = [
-    ['No certificate was shown', ['nothing-shown', 'session-not-accepted']],
+    ['No certificate was shown', ['no-credentials', 'session-not-accepted']],
     [
       'This certificate is not accepted here',
       [
@@ -95,7 +95,7 @@ test('No page tells which cookie was once a good one', () => {
 })
 
 test('Whoever did not choose the certificate is told that the choice sticks, and may try again', () => {
-  const reasons = ['nothing-shown', 'certificate-untrusted', 'session-expired'] as const
+  const reasons = ['no-credentials', 'certificate-untrusted', 'session-expired'] as const
   for (const reason of [...reasons, 'ambiguous-path'] as const) {
     assert.match(pageFor(reason), /remembers that until it is closed entirely/, reason)
     assert.match(pageFor(reason), /Try again/, reason)
@@ -129,7 +129,7 @@ test('Nobody asks when a certificate ended but for the page of an expired one', 
 test('A refusal is the same object each time: nothing is put together for it', () => {
   const refusals = createRefusals('adaptive')
   for (const headers of [headersOf(NAVIGATION), headersOf([])]) {
-    const ask = () => refusals.forRequest(headers, 'nothing-shown', never)
+    const ask = () => refusals.forRequest(headers, 'no-credentials', never)
     assert.equal(ask(), ask())
   }
 })
@@ -222,8 +222,8 @@ test('With CERTLATCH_DENIAL=adaptive a refused navigation is 400, a refused toke
   const fixed = createRefusals('403')
   for (const [headers, status] of cases) {
     const told = JSON.stringify(headers)
-    const refusal = adaptive.forRequest(headersOf(headers), 'nothing-shown', never)
-    const before = fixed.forRequest(headersOf(headers), 'nothing-shown', never)
+    const refusal = adaptive.forRequest(headersOf(headers), 'no-credentials', never)
+    const before = fixed.forRequest(headersOf(headers), 'no-credentials', never)
     assert.equal(refusal.status, status, told)
     assert.equal(before.status, 403, told)
     assert.deepEqual(refusal.body, before.body, told)
@@ -235,7 +235,7 @@ test('With CERTLATCH_DENIAL=adaptive a refused navigation is 400, a refused toke
 })
 
 test('A 401 carries the challenge that HTTP wants, of a kind for which no browser asks a password', () => {
-  const refusal = createRefusals('adaptive').forRequest(headersOf(TOKEN), 'nothing-shown', never)
+  const refusal = createRefusals('adaptive').forRequest(headersOf(TOKEN), 'no-credentials', never)
   assert.match(headerOf(refusal, 'WWW-Authenticate') ?? '', /^Certlatch /)
 })
 
@@ -287,7 +287,7 @@ test('CERTLATCH_DENIAL=adaptive changes the status, and nothing of the decision'
   assert.equal(header(page, 'X-Certlatch'), 'refused')
   assert.equal((await service.ask(TOKEN)).status, 401)
   assert.equal((await service.ask()).status, 403)
-  const labels = { outcome: 'deny', via: 'none', reason: 'nothing-shown' }
+  const labels = { outcome: 'deny', via: 'none', reason: 'no-credentials' }
   assert.equal(await service.metric('certlatch_decisions_total', labels), 3)
 })
 

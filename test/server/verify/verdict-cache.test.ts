@@ -116,7 +116,7 @@ test('What there is no time to check is refused, and checked when there is', () 
   const verdictOn = (value: string) => cache.verifyCertificate(value, '192.0.2.7')
   const first = verdictOn(known)
   state.hasTime = false
-  assert.deepEqual(verdictOn(unknown), { ok: false, problem: 'certificate-not-checked' })
+  assert.deepEqual(verdictOn(unknown), { ok: false, problem: 'certificate-rate-limited' })
   assert.equal(verdictOn(known), first)
   assert.deepEqual(tally, { hits: 1, misses: 1 })
   state.hasTime = true
