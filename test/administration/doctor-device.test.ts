@@ -87,7 +87,7 @@ test('while it runs no other command ends it, and no second one begins', async (
   assert.match(await problemOf(begin(directory)), /another certlatch doctor is running/)
 })
 
-/** The note of a process that was killed, or of one that nobody here can look at. */
+/** The note of a process that was killed, or of one on another machine. */
 const leaveNote = async ({ paths }: TestDirectory, pid: number, identity: string | undefined) =>
   writeFile(
     paths.doctor,
@@ -136,7 +136,7 @@ test('no list shows it, and no command finds it by its name', async () => {
   assert.throws(() => findDevice(known, 'certlatch doctor'), /there is no device/)
 })
 
-test('its name is given to nobody else, device or owner, however it is written', async () => {
+test('no other device or owner gets its name, however it is written', async () => {
   const directory = await initialised()
   for (const given of [
     { name: 'certlatch doctor', owner: undefined },

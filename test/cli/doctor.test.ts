@@ -276,7 +276,7 @@ test('without a directory of its own, it says that it needs a certificate', asyn
   }
 })
 
-test('another doctor that runs is waited for by nobody: one line, exit code 1', async () => {
+test('another doctor that runs is not waited for: one line, exit code 1', async () => {
   const { dataDir, paths } = await initialised()
   const now = Math.floor(Date.now() / 1000)
   await mkdir(paths.devices, { recursive: true })

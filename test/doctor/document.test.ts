@@ -4,14 +4,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { raisedLine } from '../../src/doctor/report.ts'
 import { checkNamed } from '../support/doctor.ts'
-import { doctorDocument, withChecksTable } from '../support/doctor-table.ts'
 import { repository } from '../support/repository.ts'
-
-test('the checks in docs/doctor.md are those that there are', () => {
-  const document = readFileSync(doctorDocument(), 'utf8')
-  const repair = 'run: npm run build && node dist/test/support/doctor-table.js'
-  assert.equal(document, withChecksTable(document), repair)
-})
 
 test('the alerts that a run may set off are those that there are', () => {
   const rules = readFileSync(join(repository(), 'deploy/prometheus/certlatch.rules.yml'), 'utf8')

@@ -7,7 +7,7 @@ import { dialectHint, hintFor } from '../hints.ts'
 import { openedAddress, openPlaces } from '../open-rules.ts'
 import { type Asked, type HeaderLine, request } from '../probe.ts'
 
-/** Whether somebody was let in, or given a session. */
+/** Whether the request was let in, or given a session. */
 const isBelieved = (facts: Facts, { seen }: Asked): boolean =>
   isLetIn(seen) || sessionPair(seen, facts.cookieName) !== undefined
 
@@ -214,7 +214,7 @@ const aliases: Check = {
   group: 'forged',
   title: 'headers with "_" in place of "-" do not get as far as certlatch',
   reason:
-    'Many applications take Remote_User for Remote-User (CVE-2026-54763). certlatch refuses such requests, so nobody gets in by one.',
+    'Many applications take Remote_User for Remote-User (CVE-2026-54763). certlatch refuses such requests, so none gets in that way.',
   needs: ['let-in', 'session'],
   plan: () =>
     ALIASES.map((name) => request(name, { headers: [[name, 'doctor']], shown: 'cookie' })),

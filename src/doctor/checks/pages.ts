@@ -61,7 +61,7 @@ const innerPaths: Check = {
   group: 'own-pages',
   title: '/verify, /metrics, /readyz and /status cannot be reached from outside',
   reason:
-    'Whoever reaches /verify writes the headers that certlatch believes, and is given a session.',
+    'A client that reaches /verify writes the headers that certlatch believes, and is given a session.',
   needs: [],
   plan: (facts) => {
     const inner = Object.keys(INNER)
