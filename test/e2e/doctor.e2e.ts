@@ -423,7 +423,7 @@ const WRONG: readonly Wrong[] = [
       at('Caddyfile', '@pages path /.certlatch/auth/*', '@pages path /.certlatch/auth/reset'),
     ],
     says: /rescue\.js and \/\.certlatch\/auth\/enroll cannot be reached/,
-    hint: /^Caddy: the matcher @pages/,
+    hint: /^Caddy: @pages path/,
   },
   {
     check: 'inner-paths',

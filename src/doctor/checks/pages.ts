@@ -1,7 +1,8 @@
 import { ENROLL_PATH, PAGES_PREFIX } from '../../policy/page-policy.ts'
+import { DIALECTS } from '../../proxy/dialects.ts'
 import { headerOf, sessionPair, told } from '../answers.ts'
 import { type Check, failed } from '../check.ts'
-import type { Facts } from '../facts.ts'
+import { type Facts, proxyOf } from '../facts.ts'
 import { forgedCertificate } from '../forged-lines.ts'
 import { hintFor } from '../hints.ts'
 import { type Asked, type HeaderLine, type RequestProbe, request } from '../probe.ts'
@@ -65,11 +66,17 @@ const innerPaths: Check = {
   needs: [],
   plan: (facts) => {
     const inner = Object.keys(INNER)
-    const headers = forged(facts)
+    const lines = forgedCertificate(facts.certificate)
+    // certlatch refuses the headers of two proxies in one request.
+    const header = DIALECTS[proxyOf(facts) ?? 'caddy'].certificateHeader
+    const own = lines.filter(([name]) => name.toLowerCase() === header)
     return [
       ...inner.map((path) => request(path, { path })),
       ...inner.map((path) => request(path, { path, shown: 'certificate' })),
-      ...[...DETOURS, '/verify'].map((path) => request(path, { path, headers })),
+      ...lines.map((line) => request('/verify', { path: '/verify', headers: forged(facts, line) })),
+      ...DETOURS.flatMap((path) =>
+        own.map((line) => request(path, { path, headers: forged(facts, line) })),
+      ),
     ]
   },
   judge: (facts, asked) => {
@@ -96,12 +103,17 @@ function isInner(facts: Facts, one: Asked): boolean {
   return (INNER[pathOf(one)] ?? INNER['/verify'])?.(seen) === true
 }
 
-const forged = ({ certificate, door }: Facts): readonly HeaderLine[] => [
-  ...forgedCertificate(certificate),
-  ['X-Forwarded-Method', 'GET'],
-  ['X-Forwarded-Uri', '/'],
-  ['X-Forwarded-Host', door.authority],
-  ['X-Forwarded-Proto', 'https'],
-]
+/** Everything that the proxy would say, with the certificate in one proxy's header. */
+function forged(facts: Facts, line: HeaderLine): readonly HeaderLine[] {
+  const proxy = proxyOf(facts)
+  return [
+    line,
+    ['X-Forwarded-Method', 'GET'],
+    ['X-Forwarded-Uri', '/'],
+    ['X-Forwarded-Host', facts.door.authority],
+    ['X-Forwarded-Proto', 'https'],
+    ...(proxy === undefined ? [] : ([['X-Certlatch-Proxy', proxy]] as const)),
+  ]
+}
 
 export const PAGE_CHECKS: readonly Check[] = [pages, innerPaths]
