@@ -9,6 +9,7 @@ import { basename, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { makeServerCertificate } from '../support/server-certificate.ts'
 import { type Certlatch, startApplication, startCertlatch } from './actors.ts'
+import { enrol } from './enrolling.ts'
 import { chooseFront, FrontError, STAND_IN_NAME } from './fronts.ts'
 import { openWebSocket, type Shown, sendRequest, type Target } from './visitor.ts'
 
@@ -141,6 +142,13 @@ async function tour(
   }
   const { cookie, results: opened } = await visitWithCertificate(visitor)
   results.push(...opened)
+  const invited = await tellCommand(
+    certlatch,
+    'another device enrols itself: an invitation',
+    ...['device', 'invite', "Grace's tablet", '--owner', 'Grace', '--url', visitor.url],
+  )
+  const [, link = ''] = /^(https:.*)$/m.exec(invited.stdout) ?? []
+  results.push(invited.good, ...(await enrol(visitor.target, link, folder, tell)))
   if (options.stay) results.push(await stay(visitor.url, folder, certlatch))
   const revoked = await tellCommand(
     certlatch,

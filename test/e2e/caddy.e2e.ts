@@ -167,7 +167,11 @@ const MUTATIONS: readonly Mutation[] = [
 const STRUCTURE = 'What stands in it is shown.'
 
 const UNSHOWN: readonly Unshown[] = [
-  { file: FILE, text: 'reverse_proxy @pages 127.0.0.1:9182 {', reason: STRUCTURE },
+  {
+    file: FILE,
+    text: 'reverse_proxy @pages 127.0.0.1:9182 { # <--\n\t\t\theader_up X-Certlatch-Proxy caddy\n\t\t\theader_up Client-Cert :{http.request.tls.client.certificate_der_base64}:',
+    reason: 'As at the question.',
+  },
   { file: FILE, text: 'servers {', reason: STRUCTURE },
   { file: FILE, text: 'home.example {', reason: 'Without an address there is no site.' },
   { file: FILE, text: 'tls {\n\t\tclient_auth {', reason: STRUCTURE },

@@ -280,12 +280,17 @@ const UNSHOWN: readonly Unshown[] = [
   { file: DYNAMIC, text: PAGE_ROUTE, reason: 'Its parts are shown.' },
   {
     file: DYNAMIC,
+    text: 'longer\n      entryPoints: [websecure]',
+    reason: 'As at the other route.',
+  },
+  {
+    file: DYNAMIC,
     text: '      service: certlatch-pages\n',
     reason: STRUCTURE,
   },
   {
     file: DYNAMIC,
-    text: 'for-pages: ',
+    text: 'for-pages:                                   # the login of the application is not for certlatch\n      headers:\n        customRequestHeaders:',
     reason: 'Without a middleware that it names a route is not there.',
   },
   {
