@@ -56,6 +56,8 @@ const BAD: readonly (readonly [string, string, RegExp])[] = [
   ['\u2800', 'a blank that is no white space', UNSEEN],
   ['a\u{e0061}', 'a tag outside a flag', UNSEEN],
   ['a\ufffe', 'a noncharacter', UNSEEN],
+  ['certlatch doctor', 'that of the device of certlatch doctor', /certlatch doctor gives its own/],
+  ['Certlatch Doctor', 'the same in capitals', /certlatch doctor gives its own/],
   ['Ada e\u0301', 'a letter and its accent apart', SPELLING],
   [' Ada é', 'white space before it', SPELLING],
   ['Ada  é', 'two spaces', SPELLING],
