@@ -56,7 +56,7 @@ export function readPemFile(text: string): readonly PemBlock[] {
 }
 
 /** What is wrong with a file that should hold certificates and nothing else, as a clause after its name. */
-export function certificateFileProblem(text: string): string | undefined {
+export function certificateFileProblem(text: string): string {
   const others = new Set(readPemFile(text).map(({ label }) => label))
   if (!others.delete('CERTIFICATE')) return 'holds no certificate, in PEM or DER'
   const [other] = others

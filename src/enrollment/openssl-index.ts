@@ -60,8 +60,7 @@ function readLine(text: string, line: number): IndexEntry | undefined {
 /** Whole bytes, in lower case, as a certificate's own serial number is written here. */
 function serialOf(number: string): string {
   const digits = number.toLowerCase().replace(/^0+(?=.)/, '')
-  const whole = digits.length % 2 === 0 ? digits : `0${digits}`
-  return whole
+  return digits.length % 2 === 0 ? digits : `0${digits}`
 }
 
 const TIME = /^(\d{2}|\d{4})(\d{2})(\d{2})(\d{2})(\d{2})(\d{2})Z$/

@@ -429,6 +429,15 @@ const LISTS: readonly (readonly [string, ListParts, readonly string[] | RegExp])
   ],
 ]
 
+test('a CRL whose scope has something else than a BOOLEAN in onlyContainsUserCerts is refused', () => {
+  const scope = (flag: Buffer) =>
+    extension('2.5.29.28', writeSequence(writeElement(contextTag(1, false), flag)), true)
+  for (const flag of [Buffer.from([0x01]), Buffer.alloc(0), Buffer.from([0xff, 0xff])]) {
+    const read = readRevocationList(forgeList(home, { extensions: [scope(flag)] }), issuers)
+    assert.match(read.ok ? '' : read.problem, /speaks only for some certificates or reasons/)
+  }
+})
+
 for (const [what, parts, expected] of LISTS) {
   test(`a CRL with ${what}: ${expected instanceof RegExp ? 'refused' : 'used'}`, () => {
     const read = readRevocationList(forgeList(home, parts), issuers)

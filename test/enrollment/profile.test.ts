@@ -56,6 +56,12 @@ test('a profile holds the package, its name and nothing that opens it', () => {
   )
 })
 
+test('a profile for one device alone has the password too', () => {
+  const { payloads } = read({ ...REQUEST, password: 'k7fm-x2ab' })
+  assert.equal(payloads[0]?.['Password'], 'k7fm-x2ab')
+  assert.ok(!('Password' in (read(REQUEST).payloads[0] ?? {})))
+})
+
 test('the profile of a renewed certificate replaces the one before, another device has its own', () => {
   const uuids = (request: ProfileRequest) => {
     const { profile, payloads } = read(request)
