@@ -31,8 +31,8 @@ for (const name of GOOD) {
 
 const EMPTY = /^is empty; write one, like "Ada's phone"$/
 const LONG = /^is 65 characters long; a certificate has room for 64$/
-const UNSEEN = /^has control, direction or invisible characters; type it anew/
-const DOCTOR = /^is the one that certlatch doctor gives its own device; choose another$/
+const UNSEEN = /^has control, direction or invisible characters; type it again, without them$/
+const DOCTOR = /^is reserved for the device of certlatch doctor; choose another$/
 const SPELLING = /^is not in its normal spelling; write it "Ada é"/
 
 const BAD: readonly (readonly [string, string, RegExp])[] = [

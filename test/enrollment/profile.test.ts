@@ -32,7 +32,7 @@ test('a profile holds the package, its name and nothing that opens it', () => {
     PayloadIdentifier: 'certlatch.device.1b4e28ba-2fa1-41d2-883f-0016d3cca427',
     PayloadDisplayName: 'Home Device CA: Ada\'s <phone> & "tablet" 📱',
     PayloadOrganization: 'Home Device CA',
-    PayloadDescription: 'Installs the certificate that lets this device in.',
+    PayloadDescription: 'Installs the certificate that gives this device access.',
   })
   const [identity = {}, ...others] = payloads
   assert.deepEqual(others, [])
