@@ -184,6 +184,25 @@ const CASES: readonly Case[] = [
     fires: [],
   },
   {
+    alert: 'CertlatchRevocationListEndsSoon',
+    when: 'a fifth of its life is left',
+    series: { [check('crl-renewal')]: '1 0' },
+    minute: 1,
+    fires: [
+      {
+        labels: { ...GATE, check: 'crl-renewal' },
+        summary: "certlatch gate:9181: less than a fifth of a CRL's life is left",
+      },
+    ],
+  },
+  {
+    alert: 'CertlatchRevocationListEndsSoon',
+    when: 'more of it is left',
+    series: { [check('crl-renewal')]: constant(1) },
+    minute: 5,
+    fires: [],
+  },
+  {
     alert: 'CertlatchAuthorityEndsSoon',
     when: 'it has 89 days',
     series: { [AUTHORITY]: constant(89 * DAY) },
