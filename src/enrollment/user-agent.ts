@@ -1,6 +1,5 @@
 /** The platforms that the enrollment page has steps for. */
-const PLATFORMS = ['iphone', 'android', 'mac', 'windows', 'linux'] as const
-export type Platform = (typeof PLATFORMS)[number]
+export type Platform = 'iphone' | 'android' | 'mac' | 'windows' | 'linux'
 
 /** In order of precedence: most user agents name several. */
 const SYSTEMS: readonly (readonly [RegExp, string, Platform | undefined])[] = [

@@ -1,7 +1,7 @@
 /** What commands do to a device, as it meets it at the door of each proxy. */
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { openEvents } from './support/cases.ts'
+import { openEvents } from './contract/endings.ts'
 import { type Answer, sessionOf } from './support/gate.ts'
 import {
   assertOpens,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { trailersSeen } from './support/cases.ts'
+import { trailersSeen } from './contract/hostile-requests.ts'
 import { HAPROXY } from './support/proxies.ts'
 import { type Mutation, testProxy, type Unshown, withGate, without } from './support/run.ts'
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { parse, parseAllDocuments } from 'yaml'
-import { CASES } from './support/cases.ts'
+import { CASES } from './contract/contract.ts'
 import { type Certlatch, PROXY_SECRET, runCommand, startCertlatch } from './support/certlatch.ts'
 import type { Protocol } from './support/client.ts'
 import {

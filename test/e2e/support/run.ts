@@ -2,7 +2,9 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { ADAPTIVE_CASES, CASES, type Case } from './cases.ts'
+import { ADAPTIVE_CASES } from '../contract/adaptive.ts'
+import type { Case } from '../contract/case.ts'
+import { CASES } from '../contract/contract.ts'
 import type { Protocol } from './client.ts'
 import {
   type Change,

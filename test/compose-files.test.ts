@@ -3,9 +3,9 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { parse } from 'yaml'
-import { parseConfig } from '../../src/config/config.ts'
+import { parseConfig } from '../src/config/config.ts'
 
-const REPOSITORY = join(import.meta.dirname, '../../..')
+const REPOSITORY = join(import.meta.dirname, '../..')
 const read = (path: string) => readFile(join(REPOSITORY, path), 'utf8')
 
 /** `!override` is compose's own: this takes the place of what another file says. */
