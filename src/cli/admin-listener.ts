@@ -12,13 +12,13 @@ export interface Page {
   readonly token: string | undefined
 }
 
-/** Asks the service that listens at this address. */
+/** Requests a page from the service that listens at this address. */
 export async function askAdminListener(
   address: ListenAddress,
   page: Page,
   timeoutMilliseconds: number,
 ): Promise<Asked> {
-  const host = reachable(address.host)
+  const host = reachableHost(address.host)
   const place = host.includes(':') ? `[${host}]:${address.port}` : `${host}:${address.port}`
   try {
     const signal = AbortSignal.timeout(timeoutMilliseconds)
@@ -64,15 +64,15 @@ export const unexpectedStatus = (place: string, status: number): Obstacle =>
         hint: CHECK_ADDRESS,
       }
 
-/** Who listens on every address is asked on the loopback one. */
-function reachable(host: string): string {
+/** A service that listens on every address is reached on the loopback address. */
+function reachableHost(host: string): string {
   if (host === '0.0.0.0') return '127.0.0.1'
   return /^[0:]+$/.test(host) ? '::1' : host
 }
 
 type Answer = Pick<Extract<Asked, { ok: true }>, 'status' | 'body'>
 
-/** The signal bounds the whole exchange, a body that never ends too. */
+/** The signal bounds the whole exchange, including a body that never ends. */
 function ask(
   host: string,
   port: number,

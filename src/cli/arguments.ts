@@ -3,7 +3,7 @@ import { nearest, quote } from '../config/text.ts'
 import { durationReader } from '../config/values.ts'
 import type { Invocation } from './command.ts'
 
-/** The one name that stands behind a command. */
+/** Returns the one name that follows a command. */
 export function onlyName({ positionals }: Invocation, example: string): string {
   const [name, ...more] = positionals
   if (name === undefined) throw usageError('expected a name', example)
@@ -48,7 +48,7 @@ export function daysFlag(invocation: Invocation, most: number, otherwise: number
   throw usageError(`--days is ${quote(text)}: expected a whole number from 1 to ${most}`)
 }
 
-/** Seconds, from text such as `14d`; `0` is none. */
+/** Returns seconds, from text such as `14d`; `0` means none. */
 export function durationFlag(
   invocation: Invocation,
   name: string,

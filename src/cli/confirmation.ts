@@ -10,14 +10,14 @@ import { pathsOfConfig } from './command-context.ts'
 import { count, shellWord } from './format.ts'
 import type { Terminal } from './terminal.ts'
 
-/** The option of commands that close. */
+/** The option of commands that take access away. */
 export const FORGET_OPTION = { forget: { type: 'string', multiple: true } } as const
 
-/** Its text, `width` columns from the option on. */
+/** Its help text, with descriptions in column `width`. */
 export const forgetHelp = (width: number): string =>
   [
-    `${'      --forget L@H'.padEnd(width - 1)} do not wait for the service that listened on L on host H and is`,
-    `${' '.repeat(width)}silent, because it is gone for good`,
+    `${'      --forget L@H'.padEnd(width - 1)} do not wait for the silent service that listened on L on host H,`,
+    `${' '.repeat(width)}because it is gone for good`,
   ].join('\n')
 
 export function forgottenServices(
@@ -29,15 +29,16 @@ export function forgottenServices(
 }
 
 /**
- * Reports who has a change; returns whether no service lacks it. Where the change closes something, a
- * silent service lacks it as one that runs does: it may be cut off, and go on by what it knew.
+ * Reports which services have applied a change; returns whether none lacks it. A change that takes
+ * access away also has to reach silent services: one may be cut off from the files and still allow
+ * what it allowed before.
  */
-export function tellConfirmation(
+export function reportConfirmation(
   terminal: Terminal,
   { confirmed, missing, problems, silent }: Confirmation,
-  kind: 'closing' | 'other',
+  kind: 'revoking' | 'other',
 ): boolean {
-  const lacking = kind === 'closing' ? silent.filter(({ hasIt }) => !hasIt) : []
+  const lacking = kind === 'revoking' ? silent.filter(({ hasIt }) => !hasIt) : []
   for (const service of silent) {
     const silence = `${service.name} has been silent for 30 seconds or more`
     if (lacking.includes(service)) {
@@ -58,7 +59,7 @@ export function tellConfirmation(
     terminal.print(`confirmed by ${count(confirmed.length, 'service')}`)
   } else {
     terminal.warn(
-      'not confirmed: no running service has written into this directory; one that may only read it has the change within a second of seeing the files',
+      'not confirmed: no running service has written to this directory; one that can only read it applies the change within a second of seeing the files',
     )
   }
   return true
@@ -69,7 +70,7 @@ const unconfirmed = (service: string): string =>
 
 const LOOK = 'look at its log, and stop it if it should not run'
 
-/** Waits for a device that opens from now on: until then its first request could be refused. */
+/** Waits until every service knows a new device: until then its first request could be denied. */
 export async function confirmDevice({ terminal }: Invocation, config: Config): Promise<void> {
   const { missing, problems, silent } = await awaitRegistry(pathsOfConfig(config))
   for (const service of missing) terminal.warn(`${unconfirmed(service)}: ${LOOK}`)

@@ -12,31 +12,31 @@ import { createTerminal, type Streams, type Terminal } from './terminal.ts'
 import { groupUsage, usage } from './usage.ts'
 import { packageVersion } from './version.ts'
 
-/** Every command; a row here and a module make a new one. */
+/** Every command. To add one, add a row and a module. */
 const COMMANDS: readonly CommandRow[] = [
   {
     name: 'serve',
-    summary: 'answer the reverse proxy: may this request pass?',
+    summary: 'answer the auth requests of the reverse proxy',
     load: async () => (await import('./commands/serve.ts')).serve,
   },
   {
     name: 'init',
-    summary: 'make the CA, its CRL and the session keys, or adopt a CA that exists',
+    summary: 'create the CA, its CRL and the session keys, or import an existing CA',
     load: async () => (await import('./commands/init.ts')).init,
   },
   {
     name: 'device invite',
-    summary: 'make a link by which a new device gets its certificate itself',
+    summary: 'create a link with which a device installs its certificate itself',
     load: async () => (await import('./commands/device-invite.ts')).deviceInvite,
   },
   {
     name: 'device add',
-    summary: 'make a certificate for a new device, packed for import',
+    summary: 'create a certificate for a new device, packed for import',
     load: async () => (await import('./commands/device-add.ts')).deviceAdd,
   },
   {
     name: 'device list',
-    summary: 'show all devices: until when they may enter, and when they last did',
+    summary: 'list all devices: when they expire, and when they were last seen',
     load: async () => (await import('./commands/device-list.ts')).deviceList,
   },
   {
@@ -46,47 +46,47 @@ const COMMANDS: readonly CommandRow[] = [
   },
   {
     name: 'device renew',
-    summary: 'make a new certificate for a device before the old one ends',
+    summary: 'create a new certificate for a device before the old one expires',
     load: async () => (await import('./commands/device-renew.ts')).deviceRenew,
   },
   {
     name: 'device revoke',
-    summary: 'keep a lost device outside, from its next request on',
+    summary: 'revoke a lost device, from its next request on',
     load: async () => (await import('./commands/device-revoke.ts')).deviceRevoke,
   },
   {
     name: 'device sign-out',
-    summary: 'end the sessions of a device, and leave it its certificate',
+    summary: 'end all sessions of a device, but keep its certificate',
     load: async () => (await import('./commands/device-sign-out.ts')).deviceSignOut,
   },
   {
     name: 'device block',
-    summary: 'close to one certificate, whoever issued it',
+    summary: 'block one certificate, whichever CA issued it',
     load: async () => (await import('./commands/device-block.ts')).deviceBlock,
   },
   {
     name: 'key rotate',
-    summary: 'begin to sign sessions with a new key',
+    summary: 'start to sign sessions with a new key',
     load: async () => (await import('./commands/key-rotate.ts')).keyRotate,
   },
   {
     name: 'ca renew',
-    summary: 'make a successor for the CA',
+    summary: 'create a successor to the CA',
     load: async () => (await import('./commands/ca-renew.ts')).caRenew,
   },
   {
     name: 'explain',
-    summary: 'tell what a request would be answered, and why',
+    summary: 'explain how a request would be answered, and why',
     load: async () => (await import('./commands/explain.ts')).explain,
   },
   {
     name: 'doctor',
-    summary: 'try the door from outside, and say what is wrong with it',
+    summary: 'test the deployment from outside, and report what is wrong',
     load: async () => (await import('./commands/doctor.ts')).doctor,
   },
   {
     name: 'status',
-    summary: 'ask the running service who came, who was refused, and what ends next',
+    summary: 'show who was allowed, what was denied, and what expires next',
     load: async () => (await import('./commands/status.ts')).status,
   },
   {
@@ -96,7 +96,7 @@ const COMMANDS: readonly CommandRow[] = [
   },
 ]
 
-/** Runs one command line (without program names) and answers its exit code. */
+/** Runs one command line (without the program name) and returns its exit code. */
 export async function run(
   argv: readonly string[],
   environment: NodeJS.ProcessEnv,
@@ -158,11 +158,11 @@ function report(terminal: Terminal, { problems, hint, code }: CommandError): Exi
 
 interface FileError extends NodeJS.ErrnoException {
   readonly dest?: string
-  /** Of `replaceFile`. */
+  /** Set by `replaceFile`. */
   readonly isReplaced?: true
 }
 
-/** A file that cannot be read or written is no fault of the program. */
+/** Turns an error of the file system into a `CommandError`: it is no bug of the program. */
 function unusableFile(error: unknown): CommandError | undefined {
   if (error instanceof LockLostError) return new CommandError(error.message)
   if (errorCode(error) === undefined || !(error instanceof Error)) return undefined
@@ -254,10 +254,10 @@ function rephrase({ message }: Error): string {
 const stackOf = (error: unknown): string =>
   error instanceof Error ? (error.stack ?? error.message) : String(error)
 
-const LAST_WORDS_MILLISECONDS = 1_000
+const EXIT_DELAY_MILLISECONDS = 1_000
 const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const
 
-/** Resolves at the first signal; a second one ends the process as if nobody listened. */
+/** Resolves on the first signal; a second one ends the process as if there were no listener. */
 function signalToStop(): Promise<void> {
   return new Promise((resolve) => {
     const stop = () => {
@@ -268,13 +268,13 @@ function signalToStop(): Promise<void> {
   })
 }
 
-/** Whether this file is what was started, also by the link in node_modules/.bin. */
+/** Returns whether this file was started, directly or by the link in node_modules/.bin. */
 function isStarted(script = ''): boolean {
   return existsSync(script) && realpathSync(script) === fileURLToPath(import.meta.url)
 }
 
 if (isStarted(process.argv[1])) {
   process.exitCode = await run(process.argv.slice(2), processEnvironment(), process, signalToStop)
-  // A read that hangs (a dead network file system) would keep the process for ever.
-  setTimeout(() => process.exit(), LAST_WORDS_MILLISECONDS).unref()
+  // A read that hangs (a dead network file system) would keep the process alive forever.
+  setTimeout(() => process.exit(), EXIT_DELAY_MILLISECONDS).unref()
 }

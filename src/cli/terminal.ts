@@ -1,3 +1,6 @@
+import { createInterface } from 'node:readline/promises'
+import { Writable } from 'node:stream'
+import { CommandError } from '../administration/command-error.ts'
 import { printable } from '../config/text.ts'
 
 /**
@@ -43,7 +46,38 @@ export function createTerminal({ stdout, stderr }: Streams): Terminal {
 }
 
 /**
- * `certlatch … | head -1` is no failure, and a log on a full disk must not close the gate: what can't
- * be written is lost.
+ * `certlatch … | head -1` is no failure, and a log on a full disk must not stop the service: output
+ * that can't be written is lost.
  */
 function ignore(): void {}
+
+/** Writes to a stream. Returns whether that worked. */
+export const isWritten = (
+  stream: NodeJS.WritableStream,
+  content: string | Buffer,
+): Promise<boolean> =>
+  new Promise((resolve) => {
+    stream.write(content, (error) => resolve(error === undefined || error === null))
+  })
+
+/** Reads a line that is not echoed; `undefined` without a terminal. */
+export async function askSecret(
+  { stdin, stderr }: Streams,
+  question: string,
+): Promise<string | undefined> {
+  if (stdin?.isTTY !== true) return undefined
+  stderr.write(question)
+  const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() })
+  const dialogue = createInterface({ input: stdin, output: nowhere, terminal: true })
+  // Ctrl-C cancels the question, and with it the command.
+  const cancelled = new AbortController()
+  dialogue.once('SIGINT', () => cancelled.abort())
+  try {
+    return await dialogue.question('', { signal: cancelled.signal })
+  } catch {
+    throw new CommandError('cancelled; nothing was changed')
+  } finally {
+    dialogue.close()
+    stderr.write('\n')
+  }
+}

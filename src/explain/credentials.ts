@@ -10,17 +10,17 @@ import { dataPaths } from '../store/data-directory.ts'
 import { describeFileError } from '../store/files.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 
-/** The certificate that a client is taken to show. */
+/** The certificate that the client is assumed to show. */
 export interface Shown {
   readonly name: string
   readonly certificate: Buffer
-  /** Where the certificate itself is not at hand: what stands for the verdict on it. */
+  /** The verdict to use where the certificate itself is not available. */
   readonly verdict?: CertificateVerdict
 }
 
 const PEM = /-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----/s
 
-/** PEM or DER; a key beside it in the file is not looked at. */
+/** Reads a certificate, PEM or DER; a key in the same file is ignored. */
 export async function readCertificateFile(path: string): Promise<Shown> {
   const wrong = (problem: string): never => {
     throw usageError(`--certificate is ${quote(path)}: ${problem}`)
@@ -37,7 +37,7 @@ export async function readCertificateFile(path: string): Promise<Shown> {
     : { name, certificate: der }
 }
 
-/** The newest certificate of a device of our own CA. */
+/** Returns the newest certificate of a device of the built-in CA. */
 export async function shownByDevice(
   name: string,
   { registry }: Snapshot,
@@ -65,7 +65,7 @@ export async function shownByDevice(
   const [der] = (pem === undefined ? undefined : readPemBlocks(pem, 'CERTIFICATE')) ?? []
   if (der !== undefined) return { name: whole, certificate: der }
   return {
-    name: `${whole} (its file is not kept here, so it is judged by issuer, serial number and dates of its entry)`,
+    name: `${whole} (its file is not kept here, so the issuer, serial number and dates of its entry are used)`,
     certificate: Buffer.from(entry.serial, 'hex'),
     verdict: {
       ok: true,

@@ -50,9 +50,9 @@ test('On standard output there is the package alone; words and password are besi
   const { exitCode, stdout, stderr } = await call(directory, argv)
   assert.equal(exitCode, 0, stderr)
   assert.ok(new X509Certificate(stdout).checkPrivateKey(createPrivateKey(stdout)))
-  assert.equal(stderr, '"Phone" may enter until 2029-11-23\n')
+  assert.equal(stderr, '"Phone" has access until 2029-11-23\n')
   const packed = await call(directory, ['device', 'add', 'Tablet', '--owner', 'Ada', '--out', '-'])
-  assert.match(packed.stderr, /"Tablet" may enter until 2029-11-23 as Ada\npassword {2}\S+\n/)
+  assert.match(packed.stderr, /"Tablet" has access until 2029-11-23 as Ada\npassword {2}\S+\n/)
 })
 
 test('A certificate that exists is entered, in words or as JSON', async () => {
@@ -61,7 +61,7 @@ test('A certificate that exists is entered, in words or as JSON', async () => {
   const file = join(directory.dataDir, 'leaf')
   await writeFile(file, writePem('CERTIFICATE', makeLeaf(authority).der))
   const added = await call(directory, ['device', 'add', 'Phone', '--certificate', file])
-  assert.equal(added.stdout, '"Phone" may enter until 2027-11-24\n')
+  assert.equal(added.stdout, '"Phone" has access until 2027-11-24\n')
   await writeFile(file, makeLeaf(authority).der)
   const argv = ['device', 'add', 'Tablet', '--certificate', file, '--json']
   const { device, schemaVersion } = JSON.parse((await call(directory, argv)).stdout)

@@ -57,7 +57,7 @@ async function renewedAtOnce(home: Household): Promise<void> {
   const cookie = await opened(home, old)
   const fresh = await home.issue('device', 'renew', 'A tablet', '--overlap', '0')
   await opened(home, fresh)
-  await until('the certificate before has ended', async () => {
+  await until('the previous certificate has expired', async () => {
     const { status } = await shows(home, { credential: old })
     return status === 403
   })

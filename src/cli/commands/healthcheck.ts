@@ -8,7 +8,7 @@ const TIMEOUT_MILLISECONDS = 3_000
 
 const HELP = `Usage: certlatch healthcheck
 
-Asks the service at CERTLATCH_ADMIN_LISTEN whether it is ready, for three seconds at most.
+Asks the service at CERTLATCH_ADMIN_LISTEN whether it is ready, and waits three seconds at most.
 Exit code 0: it is. 1: it is not, or does not answer. 2: a setting is wrong.
 
 Example:
@@ -41,7 +41,7 @@ export async function requireReady(
   throw new CommandError(problem, { hint })
 }
 
-/** The details of the checks that failed, from the body of `/readyz`. */
+/** Returns the details of the failed checks, from the body of `/readyz`. */
 function failedChecks(body: string): string {
   try {
     const checks: readonly Check[] = JSON.parse(body).checks

@@ -10,9 +10,9 @@ import { packageVersion } from '../version.ts'
 export const serve: Command = {
   help: () => `Usage: certlatch serve
 
-Answers the reverse proxy's question: may this request pass? Makes a CA, an empty CRL and session
-keys at the first start, logs JSON lines to standard output, and stops at SIGTERM or SIGINT once
-everything under way is answered. Exit code 2: a setting or a file is wrong.
+Answers the reverse proxy's auth requests: is this request allowed? Creates a CA, an empty CRL and
+session keys on first start, logs JSON lines to standard output, and stops on SIGTERM or SIGINT once
+pending requests are answered. Exit code 2: a setting or a file is wrong.
 
 Example:
   $ CERTLATCH_PROXY=caddy CERTLATCH_DATA_DIR=/var/lib/certlatch certlatch serve
@@ -27,7 +27,7 @@ async function runServe(invocation: Invocation): Promise<ExitCode> {
   const loaded = loadConfig(environment)
   if (!loaded.ok) throw new CommandError(loaded.problems, { code: 'usage' })
   limitHeapGrowth()
-  // Before the start: a container's first process is deaf to signals without a listener.
+  // Listen before the start: a container's first process ignores signals without a listener.
   const stopped = invocation.waitForStop()
   let service: RunningService
   try {

@@ -11,7 +11,7 @@ import type { Invocation } from '../command.ts'
 
 const bare = (host: string): string => host.replace(/^\[|\]$/g, '')
 
-/** What a URL and the flags say of the door; the certificate comes from elsewhere. */
+/** Reads the URL and the flags about the deployment, except for the certificate. */
 export async function doorOf(invocation: Invocation): Promise<Omit<Door, 'certificate' | 'key'>> {
   const url = urlOf(invocation)
   const port = url.port === '' ? 443 : Number(url.port)
@@ -36,7 +36,7 @@ function urlOf({ positionals }: Invocation): URL {
   }
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (url?.protocol !== 'https:') {
-    throw usageError(`${quote(text)} is not the address of a door such as https://home.example.org`)
+    throw usageError(`${quote(text)} is not an address such as https://home.example.org`)
   }
   if (url.username !== '' || url.pathname !== '/' || url.search !== '' || url.hash !== '') {
     throw usageError(`${quote(text)} has more than a host`, `write https://${url.host}`)
@@ -76,7 +76,7 @@ async function serverAuthorities(path: string | undefined): Promise<string | und
     createSecureContext({ ca: pem })
     if (/-----BEGIN (TRUSTED )?CERTIFICATE-----/.test(pem)) return pem
   } catch {
-    // Told below.
+    // Reported below.
   }
   throw usageError(`--server-ca is ${quote(path)}: the file holds no certificate in PEM`)
 }
@@ -86,7 +86,7 @@ export interface GivenCertificate {
   readonly key: string
 }
 
-/** Of the two flags; `undefined` without them. */
+/** Reads the files that the two flags name; `undefined` without the flags. */
 export async function givenCertificate(
   invocation: Invocation,
 ): Promise<GivenCertificate | undefined> {
@@ -119,7 +119,7 @@ export async function givenCertificate(
   }
 }
 
-/** Which checks `--only` names, by name or group. */
+/** Returns a filter of the checks that `--only` names, by name or group. */
 export function askedChecks(invocation: Invocation): (check: Check) => boolean {
   const text = textFlag(invocation, 'only')
   if (text === undefined) return () => true

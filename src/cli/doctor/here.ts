@@ -12,8 +12,8 @@ import { packageVersion } from '../version.ts'
 const TIMEOUT_MILLISECONDS = 2_000
 
 /**
- * What certlatch's files and its service say. `door` is the host and the certificate that requests
- * are explained for. Throws an CommandError if the files cannot be read.
+ * Reads what certlatch's files and its service report. `door` is the host and the certificate that
+ * requests are explained for. Throws a `CommandError` if the files cannot be read.
  */
 export async function readHere(
   config: Config,
@@ -35,7 +35,7 @@ export async function readHere(
     running,
     explain: ({ method, path, shown }) => {
       const certificate = shown === 'certificate' ? door.certificate : undefined
-      const told = explainRequest(
+      const explanation = explainRequest(
         {
           ...{ url: `https://${door.authority}${path}`, method, certificate },
           ...{ from: undefined, cookie: undefined, origin: undefined },
@@ -45,7 +45,7 @@ export async function readHere(
         grounds,
         nowSeconds(),
       )
-      const { decision, rule } = told
+      const { decision, rule } = explanation
       return {
         allow: decision.allow,
         reason: decision.allow ? undefined : decision.reason,
@@ -56,7 +56,7 @@ export async function readHere(
   }
 }
 
-/** A service that does not run is a finding, and no error. */
+/** A service that does not run is a finding, not an error. */
 async function askService({
   adminListen,
   metricsToken,
