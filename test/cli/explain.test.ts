@@ -150,7 +150,10 @@ describe('certlatch explain', () => {
     try {
       const told = await explained([URL, '--device', 'Phone'])
       assert.equal(told.via, 'certificate')
-      assert.match(finding(told, 'certificate') ?? '', /the issuer, serial number and dates of its entry/)
+      assert.match(
+        finding(told, 'certificate') ?? '',
+        /the issuer, serial number and dates of its entry/,
+      )
     } finally {
       await writeFile(path, certificatePem)
     }

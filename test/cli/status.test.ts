@@ -92,7 +92,7 @@ test('status tells whoever an external CA names together, and what is wrong', as
   assert.equal(exitCode, 0, 'a stale CRL takes nothing out')
   assert.match(stdout, /^ {14}crl: 1 of 1 out of date/m)
   assert.match(stdout, /^CRL .* revoked, expired on 2026-11-25$/m)
-  assert.match(stdout, /^others {2}- {6}- {6}\d+ days {2}2 days ago {6}never$/m)
+  assert.match(stdout, /^others {2}- {6}- {6}\d+ days {4}2 days ago {6}never$/m)
 })
 
 test('status fails while the service is not ready', async (context) => {
