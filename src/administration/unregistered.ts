@@ -24,9 +24,9 @@ export async function findKnownName(
   const isIt = (seen: { readonly name: string }) => names.includes(comparableName(seen.name))
   const found = await findSeen(paths.running, isIt, waiting(search))
   if (found !== undefined) return found.name
-  throw new CommandError(
-    `nobody named "${given}" has been let in: certlatch device list shows who has`,
-  )
+  throw new CommandError(`nobody named "${given}" has been let in`, {
+    hint: 'certlatch device list shows who has',
+  })
 }
 
 /** What to say while services are given the time to write who came just now. */

@@ -1,38 +1,36 @@
-import { createInterface } from 'node:readline/promises'
-import { Writable } from 'node:stream'
 import { isEncryptedKey } from '../administration/authorities.ts'
 import { type Change, pathsOf } from '../administration/change-directory.ts'
-import { CommandError } from '../administration/command-error.ts'
+import { CommandError, usageError } from '../administration/command-error.ts'
 import { readTextIfThere } from '../administration/locked-directory.ts'
 import type { Config } from '../config/config.ts'
 import { loadConfig } from '../config/load.ts'
 import { type DataPaths, dataPaths } from '../store/data-directory.ts'
 import type { Invocation } from './command.ts'
-import type { Streams } from './terminal.ts'
+import { askSecret } from './terminal.ts'
 
-/** The settings of a command. Throws an CommandError with everything wrong with them. */
+/** Reads the settings. Throws a `CommandError` with all their problems. */
 export function settingsOf({ environment }: Invocation): Config {
   const loaded = loadConfig(environment)
   if (loaded.ok) return loaded.config
-  throw new CommandError(loaded.problems, 2)
+  throw new CommandError(loaded.problems, { code: 'usage' })
 }
 
-/** The same for what only our own CA can do. */
+/** Reads the settings for a command that needs the built-in CA. */
 export function ownSettingsOf(invocation: Invocation, instead: string): Config {
   const config = settingsOf(invocation)
   if (!config.externalCa) return config
-  throw new CommandError(
-    `CERTLATCH_CA_FILE is set, so the certificates are of ${config.caFile} and not of certlatch: ${instead}`,
-    2,
+  throw usageError(
+    `CERTLATCH_CA_FILE is set: certificates come from ${config.caFile}, not from certlatch`,
+    instead,
   )
 }
 
 export function changeOf(invocation: Invocation, config: Config, who: string): Change {
   const { nowSeconds, terminal } = invocation
-  return { ...directoryOf(config), who, nowSeconds: nowSeconds(), tell: terminal.tell }
+  return { ...directoryOf(config), who, nowSeconds: nowSeconds(), tell: terminal.warn }
 }
 
-/** The service reads our CRL from where the settings say; so commands have to write it there. */
+/** Commands write the built-in CA's CRL where the service reads it, which a setting may name. */
 const directoryOf = ({ dataDir, externalCa, crlFile }: Config) => ({
   dataDir,
   revocationList: externalCa ? undefined : crlFile,
@@ -40,7 +38,7 @@ const directoryOf = ({ dataDir, externalCa, crlFile }: Config) => ({
 
 export const pathsOfConfig = (config: Config): DataPaths => pathsOf(directoryOf(config))
 
-/** The passphrase of the CA's key: of the settings, or asked for where there is somebody to ask. */
+/** Returns the passphrase of the CA's key, from the settings or typed in a terminal. */
 export async function authorityPassphrase(
   { streams }: Invocation,
   { caPassphrase, dataDir }: Config,
@@ -50,26 +48,4 @@ export async function authorityPassphrase(
   const key = await readTextIfThere(authorityKey)
   if (key === undefined || !isEncryptedKey(key)) return undefined
   return askSecret(streams, `passphrase of ${authorityKey}: `)
-}
-
-/** What a person types without its being shown; `undefined` without a terminal. */
-export async function askSecret(
-  { stdin, stderr }: Streams,
-  question: string,
-): Promise<string | undefined> {
-  if (stdin?.isTTY !== true) return undefined
-  stderr.write(question)
-  const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() })
-  const dialogue = createInterface({ input: stdin, output: nowhere, terminal: true })
-  // Ctrl-C ends the question and, with nobody left to answer, the command.
-  const cancelled = new AbortController()
-  dialogue.once('SIGINT', () => cancelled.abort())
-  try {
-    return await dialogue.question('', { signal: cancelled.signal })
-  } catch {
-    throw new CommandError('cancelled; nothing was changed')
-  } finally {
-    dialogue.close()
-    stderr.write('\n')
-  }
 }

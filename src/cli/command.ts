@@ -1,10 +1,10 @@
 import type { ParseArgsConfig } from 'node:util'
 import type { Streams, Terminal } from './terminal.ts'
 
-/** 0: done. 1: failed. 2: wrong use or bad configuration. */
+/** 0: success. 1: failure. 2: usage or configuration error. */
 export type ExitCode = 0 | 1 | 2
 
-/** What a command is given; it looks at nothing else of the process. */
+/** Everything that a command may use of the process. */
 export interface Invocation {
   readonly flags: Readonly<Record<string, unknown>>
   readonly positionals: readonly string[]
@@ -13,19 +13,19 @@ export interface Invocation {
   readonly terminal: Terminal
   /** Unix seconds. */
   nowSeconds(): number
-  /** From the call on, a signal to stop no longer ends the process but fulfils the promise. */
+  /** Once called, a stop signal no longer ends the process but resolves the promise. */
   waitForStop(): Promise<void>
 }
 
 export interface Command {
   help(): string
-  /** Besides `--help`, which each has. */
+  /** In addition to `--help`, which every command has. */
   readonly options?: NonNullable<ParseArgsConfig['options']>
   readonly takesPositionals?: boolean
   run(invocation: Invocation): Promise<ExitCode>
 }
 
-/** A command in the table; its module is loaded only when it is called. */
+/** A row of the command table; the module is loaded only when the command runs. */
 export interface CommandRow {
   /** One word or two: `serve`, `device add`. */
   readonly name: string

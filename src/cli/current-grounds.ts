@@ -9,13 +9,13 @@ import { createVerificationBudget } from '../server/verify/verification-budget.t
 import type { Snapshot } from '../store/snapshot.ts'
 import { openTrustStore } from '../store/trust-store.ts'
 
-/** What the service would judge by if it read the files now. */
+/** What the service would decide by if it read the files now. */
 export interface CurrentGrounds {
   readonly snapshot: Snapshot
   readonly grounds: Grounds
 }
 
-/** Throws an CommandError with everything that is wrong with the files. */
+/** Throws a `CommandError` with everything that is wrong with the files. */
 export async function currentGrounds(config: Config): Promise<CurrentGrounds> {
   const snapshot = await currentSnapshot(config)
   const budget = createVerificationBudget(config.trustedProxies, () => performance.now())
@@ -23,14 +23,14 @@ export async function currentGrounds(config: Config): Promise<CurrentGrounds> {
   return { snapshot, grounds }
 }
 
-/** The files as they are now, checked as the service checks them. */
+/** Reads the files once, and checks them as the service does. */
 async function currentSnapshot(config: Config): Promise<Snapshot> {
   const ignore = () => undefined
   const opened = await openTrustStore(trustFiles(config), {
     onReplaced: ignore,
     onProblem: ignore,
   })
-  if (!opened.ok) throw new CommandError(opened.problems, 2)
+  if (!opened.ok) throw new CommandError(opened.problems, { code: 'usage' })
   opened.store.close()
   return opened.store.current
 }

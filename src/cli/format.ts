@@ -5,7 +5,7 @@ const UNITS = [
   [1, 'second'],
 ] as const
 
-/** A span as a person says it: `3 days`, `1 hour`, in its largest unit. */
+/** Formats a duration in its largest unit: `3 days`, `1 hour`. */
 export function span(seconds: number): string {
   const rest = Math.abs(seconds)
   const [size, unit] = UNITS.find(([least]) => rest >= least) ?? [1, 'second']
@@ -27,7 +27,7 @@ export const minute = (seconds: number): string =>
 export const count = (number: number, thing: string): string =>
   `${number} ${thing}${number === 1 ? '' : 's'}`
 
-/** Columns of words, two spaces apart, without white space at the ends of lines. */
+/** Aligns columns, two spaces apart, without trailing white space. */
 export function table(rows: readonly (readonly string[])[]): string {
   const widths: number[] = []
   for (const row of rows) {
@@ -44,9 +44,9 @@ export function table(rows: readonly (readonly string[])[]): string {
   return lines.join('\n')
 }
 
-/** Marks that sit on a letter, and what joins emoji, take no place of their own. */
+/** Combining marks and the joiners of emoji occupy no column. */
 const width = (text: string): number => [...text.replace(/\p{M}|\p{Cf}/gu, '')].length
 
-/** As a shell takes it for one word. */
+/** Quotes text so that a shell reads it as one word. */
 export const shellWord = (text: string): string =>
   /^[\w./:@%+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`

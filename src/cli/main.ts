@@ -2,41 +2,41 @@
 import { existsSync, realpathSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { CommandError } from '../administration/command-error.ts'
+import { CommandError, type CommandErrorCode, usageError } from '../administration/command-error.ts'
 import { processEnvironment } from '../config/load.ts'
 import { nearest, quote } from '../config/text.ts'
 import { describeFileError, errorCode, placeOf } from '../store/files.ts'
 import { LockLostError } from '../store/lock.ts'
-import type { Command, CommandRow, Invocation } from './command.ts'
-import { createTerminal, type Streams } from './terminal.ts'
+import type { Command, CommandRow, ExitCode, Invocation } from './command.ts'
+import { createTerminal, type Streams, type Terminal } from './terminal.ts'
 import { groupUsage, usage } from './usage.ts'
 import { packageVersion } from './version.ts'
 
-/** Every command; a row here and a module make a new one. */
+/** Every command. To add one, add a row and a module. */
 const COMMANDS: readonly CommandRow[] = [
   {
     name: 'serve',
-    summary: 'answer the reverse proxy: may this request pass?',
+    summary: 'answer the auth requests of the reverse proxy',
     load: async () => (await import('./commands/serve.ts')).serve,
   },
   {
     name: 'init',
-    summary: 'make the CA, its CRL and the session keys, or adopt a CA that exists',
+    summary: 'create the CA, its CRL and the session keys, or import an existing CA',
     load: async () => (await import('./commands/init.ts')).init,
   },
   {
     name: 'device invite',
-    summary: 'make a link by which a new device gets its certificate itself',
+    summary: 'create a link with which a device installs its certificate itself',
     load: async () => (await import('./commands/device-invite.ts')).deviceInvite,
   },
   {
     name: 'device add',
-    summary: 'make a certificate for a new device, packed for import',
+    summary: 'create a certificate for a new device, packed for import',
     load: async () => (await import('./commands/device-add.ts')).deviceAdd,
   },
   {
     name: 'device list',
-    summary: 'show all devices: until when they may enter, and when they last did',
+    summary: 'list all devices: when they expire, and when they were last seen',
     load: async () => (await import('./commands/device-list.ts')).deviceList,
   },
   {
@@ -46,47 +46,47 @@ const COMMANDS: readonly CommandRow[] = [
   },
   {
     name: 'device renew',
-    summary: 'make a new certificate for a device before the old one ends',
+    summary: 'create a new certificate for a device before the old one expires',
     load: async () => (await import('./commands/device-renew.ts')).deviceRenew,
   },
   {
     name: 'device revoke',
-    summary: 'keep a lost device outside, from its next request on',
+    summary: 'revoke a lost device, from its next request on',
     load: async () => (await import('./commands/device-revoke.ts')).deviceRevoke,
   },
   {
     name: 'device sign-out',
-    summary: 'end the sessions of a device, and leave it its certificate',
+    summary: 'end all sessions of a device, but keep its certificate',
     load: async () => (await import('./commands/device-sign-out.ts')).deviceSignOut,
   },
   {
     name: 'device block',
-    summary: 'close to one certificate, whoever issued it',
+    summary: 'block one certificate, whichever CA issued it',
     load: async () => (await import('./commands/device-block.ts')).deviceBlock,
   },
   {
     name: 'key rotate',
-    summary: 'begin to sign sessions with a new key',
+    summary: 'start to sign sessions with a new key',
     load: async () => (await import('./commands/key-rotate.ts')).keyRotate,
   },
   {
     name: 'ca renew',
-    summary: 'make a successor for the CA',
+    summary: 'create a successor to the CA',
     load: async () => (await import('./commands/ca-renew.ts')).caRenew,
   },
   {
     name: 'explain',
-    summary: 'tell what a request would be answered, and why',
+    summary: 'explain how a request would be answered, and why',
     load: async () => (await import('./commands/explain.ts')).explain,
   },
   {
     name: 'doctor',
-    summary: 'try the door from outside, and say what is wrong with it',
+    summary: 'test the deployment from outside, and report what is wrong',
     load: async () => (await import('./commands/doctor.ts')).doctor,
   },
   {
     name: 'status',
-    summary: 'ask the running service who came, who was refused, and what ends next',
+    summary: 'show who was allowed, what was denied, and what expires next',
     load: async () => (await import('./commands/status.ts')).status,
   },
   {
@@ -96,7 +96,7 @@ const COMMANDS: readonly CommandRow[] = [
   },
 ]
 
-/** Runs one command line (without program names) and answers its exit code. */
+/** Runs one command line (without the program name) and returns its exit code. */
 export async function run(
   argv: readonly string[],
   environment: NodeJS.ProcessEnv,
@@ -132,61 +132,68 @@ export async function run(
     }
   }
   if (row === undefined) {
-    terminal.tell(describeUnknown(argv))
-    return 2
+    return report(terminal, unknownCommand(argv))
   }
   const given = { environment, streams, terminal, waitForStop, nowSeconds }
   try {
     const rest = argv.slice(row.name.split(' ').length)
     return await runCommand(row.name, await row.load(), rest, given)
   } catch (error) {
-    if (error instanceof CommandError) {
-      for (const problem of error.problems) terminal.tell(problem)
-      return error.exitCode
-    }
-    const fileProblem = describeUnusableFile(error)
-    if (fileProblem !== undefined) {
-      terminal.tell(fileProblem)
-      return 1
-    }
-    terminal.tell('internal error; please report it with these lines')
-    for (const line of stackOf(error).split('\n')) terminal.tell(line)
-    return 1
+    const known = error instanceof CommandError ? error : unusableFile(error)
+    if (known !== undefined) return report(terminal, known)
+    terminal.error('internal error', 'please report it with the lines below')
+    for (const line of stackOf(error).split('\n')) terminal.note(line)
+    return EXIT_CODES.failed
   }
+}
+
+const EXIT_CODES: Readonly<Record<CommandErrorCode, ExitCode>> = { failed: 1, usage: 2 }
+
+function report(terminal: Terminal, { problems, hint, code }: CommandError): ExitCode {
+  for (const [index, problem] of problems.entries()) {
+    terminal.error(problem, index === problems.length - 1 ? hint : undefined)
+  }
+  return EXIT_CODES[code]
 }
 
 interface FileError extends NodeJS.ErrnoException {
   readonly dest?: string
-  /** Of `replaceFile`. */
+  /** Set by `replaceFile`. */
   readonly isReplaced?: true
 }
 
-/** A file that cannot be read or written is no fault of the program. */
-function describeUnusableFile(error: unknown): string | undefined {
-  if (error instanceof LockLostError) return error.message
+/** Turns an error of the file system into a `CommandError`: it is no bug of the program. */
+function unusableFile(error: unknown): CommandError | undefined {
+  if (error instanceof LockLostError) return new CommandError(error.message)
   if (errorCode(error) === undefined || !(error instanceof Error)) return undefined
   const { path, dest, syscall, isReplaced } = error as FileError
   const place = dest ?? path
   if (isReplaced === true) {
-    return `${place} was written, but may not outlive a power cut (${errorCode(error)}); run the command again`
+    return new CommandError(
+      `${place} was written, but may not survive a power cut (${errorCode(error)})`,
+      { hint: 'run the command again' },
+    )
   }
-  const next = 'when that is mended, run it again: what was begun is completed or undone then'
-  if (place !== undefined) return `${placeOf(place)} ${describeFileError(error)}; ${next}`
-  return syscall === undefined ? undefined : `a file ${describeFileError(error)}; ${next}`
+  if (place === undefined && syscall === undefined) return undefined
+  const what = place === undefined ? 'a file' : placeOf(place)
+  return new CommandError(`${what} ${describeFileError(error)}`, {
+    hint: 'fix that and run the command again: what was begun is then completed or undone',
+  })
 }
 
 const startsWith = (argv: readonly string[], words: readonly string[]): boolean =>
   words.every((word, index) => argv[index] === word)
 
-function describeUnknown(argv: readonly string[]): string {
+function unknownCommand(argv: readonly string[]): CommandError {
   const [first = ''] = argv
-  if (first.startsWith('-')) return `unknown option ${quote(first)}; see certlatch --help`
+  if (first.startsWith('-'))
+    return usageError(`unknown option ${quote(first)}`, 'see certlatch --help')
   const names = COMMANDS.map(({ name }) => name)
   const near = nearest(first, names) ?? nearest(argv.slice(0, 2).join(' '), names)
   const hint = near === undefined ? 'see certlatch --help' : `did you mean certlatch ${near}?`
   const isGroup = names.some((name) => name.startsWith(`${first} `))
   const shown = isGroup ? argv.slice(0, 2).join(' ') : first
-  return `unknown command ${quote(shown)}; ${hint}`
+  return usageError(`unknown command ${quote(shown)}`, hint)
 }
 
 async function runCommand(
@@ -195,11 +202,7 @@ async function runCommand(
   argv: readonly string[],
   given: Omit<Invocation, 'flags' | 'positionals'>,
 ): Promise<number> {
-  const read = readArguments(command, argv)
-  if (!read.ok) {
-    given.terminal.tell(`${read.problem}; see certlatch ${name} --help`)
-    return 2
-  }
+  const read = readArguments(name, command, argv)
   if (read.flags['help'] === true) {
     given.terminal.print(command.help())
     return 0
@@ -207,33 +210,38 @@ async function runCommand(
   return command.run({ ...given, flags: read.flags, positionals: read.positionals })
 }
 
-type Arguments =
-  | ({ readonly ok: true } & Pick<Invocation, 'flags' | 'positionals'>)
-  | { readonly ok: false; readonly problem: string }
+type Arguments = Pick<Invocation, 'flags' | 'positionals'>
 
-function readArguments(command: Command, argv: readonly string[]): Arguments {
+/** Throws a usage error that names the command's `--help`. */
+function readArguments(name: string, command: Command, argv: readonly string[]): Arguments {
+  const hint = `see certlatch ${name} --help`
+  const { values, positionals, tokens } = parse(command, argv, hint)
+  const names = tokens.flatMap((token) => (token.kind === 'option' ? [token.name] : []))
+  const flags: Arguments['flags'] = values
+  const repeated = names.find(
+    (flag, index) => typeof flags[flag] === 'string' && names.indexOf(flag) < index,
+  )
+  if (repeated !== undefined) {
+    throw usageError(`option "--${repeated}" is given more than once`, hint)
+  }
+  return { flags, positionals }
+}
+
+function parse(command: Command, argv: readonly string[], hint: string) {
   try {
-    const { values, positionals, tokens } = parseArgs({
+    return parseArgs({
       args: [...argv],
       options: { ...command.options, help: { type: 'boolean', short: 'h' } },
       allowPositionals: command.takesPositionals ?? false,
       tokens: true,
     })
-    const names = tokens.flatMap((token) => (token.kind === 'option' ? [token.name] : []))
-    const given: Readonly<Record<string, unknown>> = values
-    const isText = (name: string) => typeof given[name] === 'string'
-    const twice = names.find((name, index) => isText(name) && names.indexOf(name) < index)
-    if (twice !== undefined) {
-      return { ok: false, problem: `option "--${twice}" is given more than once` }
-    }
-    return { ok: true, flags: values, positionals }
   } catch (error) {
-    return { ok: false, problem: inOurVoice(error as Error) }
+    throw usageError(rephrase(error as Error), hint)
   }
 }
 
-/** The first sentence of what parseArgs throws, as ours: `Unknown option '--x'. To specify…` */
-function inOurVoice({ message }: Error): string {
+/** Shortens a message of `parseArgs` to its first sentence: `Unknown option '--x'. To specify…` */
+function rephrase({ message }: Error): string {
   const dashed = /argument is ambiguous.* use '(--[a-z-]+)=/s.exec(message)?.[1]
   if (dashed !== undefined) {
     return `option "${dashed}" expects a value; one that begins with a dash is written ${dashed}=-…`
@@ -246,10 +254,10 @@ function inOurVoice({ message }: Error): string {
 const stackOf = (error: unknown): string =>
   error instanceof Error ? (error.stack ?? error.message) : String(error)
 
-const LAST_WORDS_MILLISECONDS = 1_000
+const EXIT_DELAY_MILLISECONDS = 1_000
 const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const
 
-/** Resolves at the first signal; a second one ends the process as if nobody listened. */
+/** Resolves on the first signal; a second one ends the process as if there were no listener. */
 function signalToStop(): Promise<void> {
   return new Promise((resolve) => {
     const stop = () => {
@@ -260,13 +268,13 @@ function signalToStop(): Promise<void> {
   })
 }
 
-/** Whether this file is what was started, also by the link in node_modules/.bin. */
+/** Returns whether this file was started, directly or by the link in node_modules/.bin. */
 function isStarted(script = ''): boolean {
   return existsSync(script) && realpathSync(script) === fileURLToPath(import.meta.url)
 }
 
 if (isStarted(process.argv[1])) {
   process.exitCode = await run(process.argv.slice(2), processEnvironment(), process, signalToStop)
-  // A read that hangs (a dead network file system) would keep the process for ever.
-  setTimeout(() => process.exit(), LAST_WORDS_MILLISECONDS).unref()
+  // A read that hangs (a dead network file system) would keep the process alive forever.
+  setTimeout(() => process.exit(), EXIT_DELAY_MILLISECONDS).unref()
 }

@@ -1,11 +1,11 @@
 import { encode } from 'uqr'
 
-/** Cells of white around it, without which cameras do not find it (ISO/IEC 18004). */
+/** The quiet zone around a code, in cells, which cameras need to find it (ISO/IEC 18004). */
 const BORDER_CELLS = 4
 
 /**
- * A QR code for a terminal, two cells in one character. Black on white by its own colours: many
- * cameras do not read white on black.
+ * Draws a QR code for a terminal, two cells in one character. It sets its own colors, black on white:
+ * many cameras do not read white on black.
  */
 export function qrCode(text: string): string {
   const { data, size } = encode(text, { ecc: 'L', border: BORDER_CELLS })

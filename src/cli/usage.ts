@@ -1,31 +1,31 @@
 import { expectation, OPTIONS, type Option } from '../config/options.ts'
 import type { CommandRow } from './command.ts'
 
-/** What `certlatch --help` says. */
+/** The text of `certlatch --help`. */
 export function usage(commands: readonly CommandRow[]): string {
   return `Usage: certlatch <command> [options]
 
-Opens an application behind a reverse proxy to devices with a TLS client certificate.
+Lets devices with a TLS client certificate reach an application behind a reverse proxy.
 
 Commands:
 ${rowsOf(commands)}
 
 Options:
-  -h, --help  show this text, or after a command what it does
+  -h, --help  show this help, or that of a command
   --version   show the version
 
 Example:
   $ CERTLATCH_PROXY=caddy certlatch serve`
 }
 
-/** What `certlatch device --help` says: of the commands that begin with this word. */
+/** The text of `certlatch device --help`: the commands that begin with this word. */
 export const groupUsage = (word: string, commands: readonly CommandRow[]): string =>
   `Usage: certlatch ${word} <command> [options]
 
 Commands:
 ${rowsOf(commands)}
 
-certlatch ${commands[0]?.name} --help, and the same for the others, says more.`
+certlatch ${commands[0]?.name} --help describes it; the same works for the others.`
 
 function rowsOf(commands: readonly CommandRow[]): string {
   const width = Math.max(...commands.map(({ name }) => name.length))

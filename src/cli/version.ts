@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
-/** The version in our own package.json, the nearest one above this file, compiled or not. */
+/** Reads the version from the nearest package.json above this file, compiled or not. */
 export function packageVersion(): string {
   let directory = import.meta.dirname
   while (!existsSync(join(directory, 'package.json'))) directory = dirname(directory)

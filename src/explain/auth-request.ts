@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 import { domainToASCII } from 'node:url'
-import { CommandError } from '../administration/command-error.ts'
+import { usageError } from '../administration/command-error.ts'
 import { writePem } from '../certificate/pem.ts'
 import type { Config } from '../config/config.ts'
 import { quote } from '../config/text.ts'
@@ -8,7 +8,7 @@ import type { Dialect } from '../proxy/dialects.ts'
 import { readHost } from '../proxy/original-request.ts'
 import { createHeaderReader, type RequestHeaders } from '../proxy/request-headers.ts'
 
-/** A request as a person describes it. */
+/** A request as the command line describes it. */
 export interface Described {
   readonly url: string
   readonly method: string
@@ -17,12 +17,8 @@ export interface Described {
   readonly certificate: Buffer | undefined
   /** The value of a Cookie header. */
   readonly cookie: string | undefined
-  /** Of the page that asks; `undefined`: typed, or a link. */
+  /** The origin of the page that sends it; `undefined`: typed, or a link. */
   readonly origin: string | undefined
-}
-
-const wrong = (problem: string): never => {
-  throw new CommandError(problem, 2)
 }
 
 const METHOD = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$/
@@ -30,20 +26,25 @@ const ORIGIN =
   /^(?:null|[a-z][a-z0-9+.-]*:\/\/[a-z0-9._-]+(?::[0-9]{1,5})?|[a-z][a-z0-9+.-]*:\/\/\[[0-9a-f:.]+\](?::[0-9]{1,5})?)$/i
 const URL_PARTS = /^(https?|wss?):\/\/([^/?#]+)([^#]*)/i
 
-/** The question that a trusted proxy would ask about this request. */
-export function questionHeaders(described: Described, config: Config): RequestHeaders {
+/** Returns the headers of the auth request that a trusted proxy would send about this request. */
+export function authRequestHeaders(described: Described, config: Config): RequestHeaders {
   const { method, from, certificate, cookie, origin } = described
-  // Not by a URL parser, which would tidy up the very path that is in question.
+  // Not with a URL parser, which would normalize the very path that is to be checked.
   const [, scheme = '', authority = '', target = ''] = URL_PARTS.exec(described.url) ?? []
   if (authority === '') {
-    wrong(`${quote(described.url)} is not a URL such as https://home.example.org/api/states`)
+    throw usageError(
+      `${quote(described.url)} is not a URL such as https://home.example.org/api/states`,
+    )
   }
-  if (!METHOD.test(method)) wrong(`--method is ${quote(method)}: expected one such as GET`)
+  if (!METHOD.test(method))
+    throw usageError(`--method is ${quote(method)}: expected one such as GET`)
   if (from !== undefined && isIP(from) === 0) {
-    wrong(`--from is ${quote(from)}: expected an IP address`)
+    throw usageError(`--from is ${quote(from)}: expected an IP address`)
   }
   if (origin !== undefined && !ORIGIN.test(origin)) {
-    wrong(`--origin is ${quote(origin)}: expected one such as https://other.example.org, or null`)
+    throw usageError(
+      `--origin is ${quote(origin)}: expected one such as https://other.example.org, or null`,
+    )
   }
   const host = sentHost(authority)
   const lines: (readonly [string, string])[] = [
@@ -71,21 +72,25 @@ export function questionHeaders(described: Described, config: Config): RequestHe
   return createHeaderReader(config.dialect).read(lines.flat())
 }
 
-/** Of which kind a page of this origin is: other sites are judged alike, however near. */
+/** Returns the value of Sec-Fetch-Site: every other site counts as cross-site, however near. */
 const site = (origin: string, own: string): string =>
   origin.toLowerCase() === own.toLowerCase() ? 'same-origin' : 'cross-site'
 
-/** Host and port, as a browser writes them into the request. */
+/** Returns host and port as a browser sends them. */
 function sentHost(authority: string): string {
   if (authority.includes('@')) {
-    return wrong('the URL has a user name before its host, which no browser sends: leave it out')
+    throw usageError(
+      'the URL has a user name before its host, which no browser sends',
+      'leave it out',
+    )
   }
   const [, name = '', port = ''] = /^(.*?)((?::[0-9]*)?)$/.exec(authority) ?? []
   const host = `${/[^ -~]/.test(name) ? domainToASCII(name) : name}${port}`
-  return readHost(host) === undefined ? wrong(`${quote(authority)} is not a host name`) : host
+  if (readHost(host) === undefined) throw usageError(`${quote(authority)} is not a host name`)
+  return host
 }
 
-/** What is not ASCII, as a browser writes it into the request. */
+/** Percent-encodes what is not ASCII, as a browser does. */
 function asSent(target: string): string {
   return target.replace(/[^\0-~]+/gu, (text) => encodeURIComponent(text))
 }

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { CommandError } from '../administration/command-error.ts'
+import { usageError } from '../administration/command-error.ts'
 import { readTextIfThere } from '../administration/locked-directory.ts'
 import { comparableName } from '../certificate/identity.ts'
 import { isDer, readPemBlocks } from '../certificate/pem.ts'
@@ -10,20 +10,20 @@ import { dataPaths } from '../store/data-directory.ts'
 import { describeFileError } from '../store/files.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 
-/** The certificate that a client is taken to show. */
+/** The certificate that the client is assumed to show. */
 export interface Shown {
   readonly name: string
   readonly certificate: Buffer
-  /** Where the certificate itself is not at hand: what stands for the verdict on it. */
+  /** The verdict to use where the certificate itself is not available. */
   readonly verdict?: CertificateVerdict
 }
 
 const PEM = /-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----/s
 
-/** PEM or DER; a key beside it in the file is not looked at. */
+/** Reads a certificate, PEM or DER; a key in the same file is ignored. */
 export async function readCertificateFile(path: string): Promise<Shown> {
   const wrong = (problem: string): never => {
-    throw new CommandError(`--certificate is ${quote(path)}: ${problem}`, 2)
+    throw usageError(`--certificate is ${quote(path)}: ${problem}`)
   }
   const content = await readFile(path).catch((error: unknown) =>
     wrong(`the file ${describeFileError(error)}`),
@@ -37,16 +37,16 @@ export async function readCertificateFile(path: string): Promise<Shown> {
     : { name, certificate: der }
 }
 
-/** The newest certificate of a device of our own CA. */
+/** Returns the newest certificate of a device of the built-in CA. */
 export async function shownByDevice(
   name: string,
   { registry }: Snapshot,
   { dataDir, caFile }: Config,
 ): Promise<Shown> {
   if (registry === undefined) {
-    throw new CommandError(
-      `certlatch keeps no list of devices for the CA of ${caFile}: give --certificate instead`,
-      2,
+    throw usageError(
+      `certlatch keeps no list of devices for the CA of ${caFile}`,
+      'give --certificate instead',
     )
   }
   const device = registry.devices.find(
@@ -58,14 +58,14 @@ export async function shownByDevice(
     const near = nearest(name, names)
     const hint = near === undefined ? 'certlatch device list shows all' : `did you mean "${near}"?`
     const problem = device === undefined ? 'there is no device' : 'there is no certificate of'
-    throw new CommandError(`${problem} ${quote(name)}; ${hint}`, 2)
+    throw usageError(`${problem} ${quote(name)}`, hint)
   }
   const whole = `the newest certificate of ${quote(name)}`
   const pem = await readTextIfThere(dataPaths(dataDir).certificateOf(entry.serial))
   const [der] = (pem === undefined ? undefined : readPemBlocks(pem, 'CERTIFICATE')) ?? []
   if (der !== undefined) return { name: whole, certificate: der }
   return {
-    name: `${whole} (its file is not kept here, so it is judged by issuer, serial number and dates of its entry)`,
+    name: `${whole} (its file is not kept here, so the issuer, serial number and dates of its entry are used)`,
     certificate: Buffer.from(entry.serial, 'hex'),
     verdict: {
       ok: true,

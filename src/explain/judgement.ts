@@ -5,13 +5,13 @@ import { clientAddress } from '../proxy/client-address.ts'
 import { isListedOrigin } from '../proxy/cross-site.ts'
 import { readOriginalRequest } from '../proxy/original-request.ts'
 import { cookieValues } from '../session/cookie.ts'
-import { type Described, questionHeaders } from './auth-request.ts'
+import { authRequestHeaders, type Described } from './auth-request.ts'
 import type { Shown } from './credentials.ts'
-import type { Told } from './explanation.ts'
+import type { Explanation } from './explanation.ts'
 
 /**
- * What certlatch would answer to this request, and what there is to say about it. Throws an
- * CommandError for a request that nobody can send.
+ * Decides as certlatch would about this request, and collects what explains the decision. Throws a
+ * `CommandError` for a request that no client can send.
  */
 export function explainRequest(
   described: Described,
@@ -19,8 +19,8 @@ export function explainRequest(
   config: Config,
   grounds: Grounds,
   nowSeconds: number,
-): Told {
-  const headers = questionHeaders(described, config)
+): Explanation {
+  const headers = authRequestHeaders(described, config)
   const { forwardedFor, cookie } = headers
   const byEntry = shown?.verdict
   const judging: Grounds =

@@ -141,7 +141,7 @@ describe('certlatch explain', () => {
     const told = await explained([URL, '--certificate', path])
     assert.equal(told.reason, 'certificate-untrusted')
     assert.equal(told.advice, ADVICE['certificate-untrusted'])
-    assert.match(finding(told, 'certificate') ?? '', /does not open: certificate-untrusted$/)
+    assert.match(finding(told, 'certificate') ?? '', /is not accepted: certificate-untrusted$/)
   })
 
   test('judges a device by its entry, and says so, where its certificate is not kept', async () => {
@@ -150,7 +150,10 @@ describe('certlatch explain', () => {
     try {
       const told = await explained([URL, '--device', 'Phone'])
       assert.equal(told.via, 'certificate')
-      assert.match(finding(told, 'certificate') ?? '', /judged by issuer, serial number and dates/)
+      assert.match(
+        finding(told, 'certificate') ?? '',
+        /the issuer, serial number and dates of its entry/,
+      )
     } finally {
       await writeFile(path, certificatePem)
     }
@@ -166,7 +169,10 @@ describe('certlatch explain', () => {
     ]) {
       const told = await explained([URL, '--cookie', '-'], {}, input)
       assert.equal(told.via, 'session')
-      assert.equal(finding(told, 'session'), 'the cookie is good, and of Phone, owned by ada')
+      assert.equal(
+        finding(told, 'session'),
+        'the cookie is valid, and belongs to Phone, owned by ada',
+      )
     }
     const elsewhere = await explained(['https://other.example.org/', '--cookie', '-'], {}, token)
     assert.equal(elsewhere.reason, 'session-wrong-host')
@@ -184,10 +190,7 @@ describe('certlatch explain', () => {
     const policy = await policyFile('ada.yaml', 'rules: {owner: ada, access: certificate}')
     const told = await explained([URL, '--device', 'Phone'], policy)
     assert.equal(told.outcome, 'allow')
-    assert.equal(
-      finding(told, 'holder'),
-      'is among those whom the rule lets pass: devices of "ada"',
-    )
+    assert.equal(finding(told, 'holder'), 'is among those that the rule allows: devices of "ada"')
   })
 
   test('says which reading of a path has closed it', async () => {
@@ -250,7 +253,7 @@ describe('certlatch explain', () => {
     const told = await explained(['https://home.example.org/a%2'])
     assert.equal(told.reason, 'malformed-request')
     assert.deepEqual(told.steps, [
-      { check: 'request', finding: 'is not whole, or not what a proxy reports' },
+      { check: 'request', finding: 'is incomplete, or not what a proxy reports' },
     ])
     assert.equal(told.rule, undefined)
   })
@@ -262,7 +265,7 @@ describe('certlatch explain', () => {
       'Cookie: __Host-certlatch2=x; a=__Host-certlatch=',
     )
     assert.equal(told.reason, 'no-credentials')
-    assert.equal(finding(told, 'session'), 'no cookie is shown')
+    assert.equal(finding(told, 'session'), 'no cookie shown')
     for (const input of ['Cookie: a=b', 'a=b; c=d', 'Cookie: a']) {
       assert.equal((await explained([URL, '--cookie', '-'], {}, input)).reason, 'no-credentials')
     }
@@ -277,14 +280,20 @@ describe('certlatch explain', () => {
     const settings = { CERTLATCH_CA_FILE: ca }
     const refused = await command(['explain', URL, '--device', 'Phone'], settings)
     assert.equal(refused.exitCode, 2)
-    assert.match(refused.stderr, /keeps no list of devices for the CA of .*: give --certificate/)
+    assert.match(
+      refused.stderr,
+      /keeps no list of devices for the CA of .*\nhint: give --certificate/,
+    )
     const path = join(folder, 'colleague.pem')
     await writeFile(path, writePem('CERTIFICATE', makeLeaf(office, 'Colleague').der))
     const told = await explained([URL, '--certificate', path], settings)
-    assert.equal(finding(told, 'certificate')?.endsWith('is good, and of urn:certlatch:test'), true)
+    assert.equal(
+      finding(told, 'certificate')?.endsWith('is valid, and belongs to urn:certlatch:test'),
+      true,
+    )
   })
 
-  test('tells that another site acts', () => {
+  test('tells that another site sends it', () => {
     const policy = policyFrom('rules: {path: /a, access: certificate}')
     const request = { method: 'POST', scheme: 'https', host: 'a.test', port: undefined } as const
     const steps = stepsOf({
@@ -298,7 +307,7 @@ describe('certlatch explain', () => {
       shownCertificate: undefined,
       shownCookie: false,
     })
-    assert.deepEqual(steps.at(-1), { check: 'other sites', finding: 'another site acts' })
+    assert.deepEqual(steps.at(-1), { check: 'other sites', finding: 'another site sends it' })
   })
 
   test('asks as a page of another site would, or one of its own', async () => {
@@ -308,15 +317,15 @@ describe('certlatch explain', () => {
       const told = await explained([URL, '--method', 'POST', ...argv, ...more], policy)
       return [told.reason ?? told.via, finding(told, 'other sites')]
     }
-    const refused = ['cross-site', 'another site acts']
-    const own = ['certificate', 'no other site acts']
+    const refused = ['cross-site', 'another site sends it']
+    const own = ['certificate', 'no other site sends it']
     assert.deepEqual(await asked('https://evil.example'), refused)
     assert.deepEqual(await asked('null'), refused)
     assert.deepEqual(await asked('https://home.example.org:8443'), refused)
     assert.deepEqual(await asked('https://HOME.example.org'), own)
     assert.deepEqual(await asked('https://cast.example.org'), [
       'certificate',
-      'https://cast.example.org may act: allow_origins lists it',
+      'https://cast.example.org is allowed: allow_origins lists it',
     ])
     const socket = 'wss://home.example.org/api/websocket'
     const bySocket = async (origin: string) =>
@@ -330,7 +339,7 @@ describe('certlatch explain', () => {
     assert.equal(preflight.via, 'rule')
     assert.equal(
       finding(preflight, 'other sites'),
-      'https://cast.example.org asks whether it may act, and allow_origins lists it',
+      'https://cast.example.org sends a preflight, and allow_origins lists it',
     )
     const other = [URL, '--method', 'OPTIONS', '--origin', 'https://evil.example']
     assert.equal((await explained(other, policy)).reason, 'no-credentials')
@@ -340,7 +349,7 @@ describe('certlatch explain', () => {
     const told = await explained([URL, '--from', '127.0.0.1'])
     assert.match(
       finding(told, 'request') ?? '',
-      /from an unknown address \(127\.0\.0\.1 is one of CERTLATCH_TRUSTED_PROXIES, so the client is another\)$/,
+      /from an unknown address \(127\.0\.0\.1 is one of CERTLATCH_TRUSTED_PROXIES, so it is not the client\)$/,
     )
   })
 
@@ -381,9 +390,9 @@ describe('certlatch explain', () => {
     try {
       const { exitCode, stderr } = await command(['explain', URL, '--device', 'Half'])
       assert.equal(exitCode, 2)
-      assert.match(stderr, /there is no certificate of "Half"; /)
+      assert.match(stderr, /there is no certificate of "Half"\n/)
       const far = await command(['explain', URL, '--device', 'Somebody else entirely'])
-      assert.match(far.stderr, /there is no device .*; certlatch device list shows all/)
+      assert.match(far.stderr, /there is no device .*\nhint: certlatch device list shows all/)
     } finally {
       await rm(path)
     }

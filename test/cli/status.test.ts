@@ -44,13 +44,13 @@ test('status tells of a new service', async (context) => {
     steady(stdout),
     `certlatch     0.0.0-test on Node v20.0.0, up for 0 seconds
 state         ready
-CA            CN=Certlatch Device CA abcdef, ends on 2036-11-24 (in 3653 days)
-CRL           number ${NOON_SECONDS}, 0 certificates revoked, ends on 2036-11-24 (in 3653 days)
+CA            CN=Certlatch Device CA abcdef, expires on 2036-11-24 (in 3653 days)
+CRL           number ${NOON_SECONDS}, 0 certificates revoked, expires on 2036-11-24 (in 3653 days)
 session keys  0123456789abcdef
 
-no device yet, and nobody was let in
+no device yet, and none was seen
 
-since the start: 0 requests let in, 0 refused
+since the start: 0 requests allowed, 0 denied
 `,
   )
 })
@@ -69,11 +69,11 @@ test('status tells who came by what, and who was refused why', async (context) =
   const { stdout } = await runStatus(service.adminPort)
   assert.equal(
     stdout.slice(stdout.indexOf('NAME')),
-    `NAME          OWNER  STATE    ENDS IN   BY CERTIFICATE  BY SESSION
-Phone of Ada  Ada    active   364 days  2 hours ago     2 hours ago
-Tablet        -      expired  -         never           never
+    `NAME          OWNER  STATE    EXPIRES IN  BY CERTIFICATE  BY SESSION
+Phone of Ada  Ada    active   364 days    2 hours ago     2 hours ago
+Tablet        -      expired  -           never           never
 
-in the last hour: 2 requests let in, 13 refused
+in the last hour: 2 requests allowed, 13 denied
 12  no-credentials
 1   header-alias
 `,
@@ -91,8 +91,8 @@ test('status tells whoever an external CA names together, and what is wrong', as
   const { exitCode, stdout } = await runStatus(service.adminPort)
   assert.equal(exitCode, 0, 'a stale CRL takes nothing out')
   assert.match(stdout, /^ {14}crl: 1 of 1 out of date/m)
-  assert.match(stdout, /^CRL .* revoked, ended on 2026-11-25$/m)
-  assert.match(stdout, /^others {2}- {6}- {6}\d+ days {2}2 days ago {6}never$/m)
+  assert.match(stdout, /^CRL .* revoked, expired on 2026-11-25$/m)
+  assert.match(stdout, /^others {2}- {6}- {6}\d+ days {4}2 days ago {6}never$/m)
 })
 
 test('status fails while the service is not ready', async (context) => {
@@ -122,7 +122,7 @@ test('status sends the token, and says so if it is another', async (context) => 
     assert.deepEqual(await runStatus(service.adminPort, [], other), {
       exitCode: 1,
       stdout: '',
-      stderr: `certlatch: 127.0.0.1:${service.adminPort} wants another token: set CERTLATCH_METRICS_TOKEN as the service has it\n`,
+      stderr: `error: 127.0.0.1:${service.adminPort} wants another token\nhint: set CERTLATCH_METRICS_TOKEN as the service has it\n`,
     })
   }
 })
@@ -136,7 +136,7 @@ test('status says that something else answers there', async () => {
     const port = typeof address === 'object' ? (address?.port ?? 0) : 0
     const { exitCode, stderr } = await runStatus(port)
     assert.equal(exitCode, 1)
-    assert.match(stderr, /something else than certlatch listens there/)
+    assert.match(stderr, /something other than certlatch listens there/)
     server.closeAllConnections()
   }
 })

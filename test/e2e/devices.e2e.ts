@@ -42,7 +42,7 @@ async function revoked(home: Household): Promise<void> {
   assertRefuses(await shows(home, { cookie }))
   assertRefuses(await shows(home, { credential }))
   assertRefuses(await home.gate.send({ cookie, protocol: 'HTTP/2' }))
-  assert.match(said, /in force: 1 service confirmed it/)
+  assert.match(said, /confirmed by 1 service/)
 }
 
 async function revokedAgain(home: Household): Promise<void> {
@@ -57,7 +57,7 @@ async function renewedAtOnce(home: Household): Promise<void> {
   const cookie = await opened(home, old)
   const fresh = await home.issue('device', 'renew', 'A tablet', '--overlap', '0')
   await opened(home, fresh)
-  await until('the certificate before has ended', async () => {
+  await until('the previous certificate has expired', async () => {
     const { status } = await shows(home, { credential: old })
     return status === 403
   })

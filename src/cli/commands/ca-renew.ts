@@ -5,7 +5,7 @@ import type { Issuer } from '../../certificate/verify.ts'
 import { daysFlag, noNames } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
 import { authorityPassphrase, changeOf, ownSettingsOf, pathsOfConfig } from '../command-context.ts'
-import { tellConfirmation } from '../confirmation.ts'
+import { reportConfirmation } from '../confirmation.ts'
 import { day } from '../format.ts'
 import { readAuthorityName } from './init.ts'
 
@@ -14,13 +14,13 @@ const MOST_DAYS = 36_500
 
 const HELP = `Usage: certlatch ca renew [--name NAME] [--days N]
 
-Makes a successor for the CA. New certificates come from it; those that the CA before has signed stay
-good until they end, and can be revoked. public/ca.crt then holds both: tell the proxy to read it
-again, so that it asks for certificates of the new one.
+Creates a successor to the CA, which signs new certificates from then on. Certificates of the previous
+CA stay valid until they expire, and can be revoked. public/ca.crt then holds both CAs: reload the
+proxy, so that it asks for certificates of the new one too.
 
 Options:
-      --name NAME  the name of the new CA, as phones show it; default: one with a random end
-      --days N     how long it lasts, ${AUTHORITY_DAYS} by default (ten years)
+      --name NAME  the name of the new CA, as phones show it; default: one with a random suffix
+      --days N     its lifetime, ${AUTHORITY_DAYS} by default (ten years)
 
 Example:
   $ certlatch ca renew --name "Lovelace family 2036"`
@@ -33,7 +33,7 @@ export const caRenew: Command = {
 }
 
 async function runCaRenew(invocation: Invocation): Promise<ExitCode> {
-  const config = ownSettingsOf(invocation, 'renew that CA where it is kept')
+  const config = ownSettingsOf(invocation, 'renew the CA where it is managed')
   noNames(invocation)
   const commonName = readAuthorityName(invocation)
   const days = daysFlag(invocation, MOST_DAYS, AUTHORITY_DAYS)
@@ -47,15 +47,15 @@ async function runCaRenew(invocation: Invocation): Promise<ExitCode> {
   const described = ({ certificate }: Issuer): string =>
     `"${describeName(certificate.subject)}", until ${day(certificate.notAfter)}`
   terminal.print(`new CA     ${described(authority)}`)
-  for (const issuer of before) terminal.print(`beside it  ${described(issuer)}`)
+  for (const issuer of before) terminal.print(`alongside  ${described(issuer)}`)
   for (const issuer of dropped) terminal.print(`removed    ${described(issuer)}`)
   const confirmation = await awaitConfirmation(
     pathsOfConfig(config),
     (state) => state.crlNumber !== undefined && BigInt(state.crlNumber) >= crlNumber,
   )
-  const isInForce = tellConfirmation(terminal, confirmation, 'other')
-  terminal.tell(
-    'next: let the proxy read public/ca.crt again, then certlatch device renew for each device before its CA ends',
+  const isApplied = reportConfirmation(terminal, confirmation, 'other')
+  terminal.note(
+    'next: reload the proxy, because public/ca.crt has changed; then certlatch device renew for each device before its CA expires',
   )
-  return isInForce ? 0 : 1
+  return isApplied ? 0 : 1
 }

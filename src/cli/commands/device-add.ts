@@ -3,19 +3,20 @@ import { onlyName, textFlag } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
 import { ownSettingsOf } from '../command-context.ts'
 import { confirmDevice } from '../confirmation.ts'
-import { handOut, ISSUE_HELP, ISSUE_OPTIONS, prepareIssue, undelivered } from '../issue-options.ts'
+import { ISSUE_HELP, ISSUE_OPTIONS, prepareIssue } from '../issue-options.ts'
+import { handOut, rollBackIssue } from '../package-output.ts'
 import { register } from '../register-certificate.ts'
 
 const HELP = `Usage: certlatch device add NAME [options]
 
-Makes a key and a certificate for a device, and packs both for its import under a password that is
-shown once and kept nowhere.
+Creates a key and a certificate for a device, and packs both for import, protected by a password that
+is shown once and stored nowhere.
 
 Options:
-      --owner WHO    whose device it is: what the application gets as its user (Remote-User)
+      --owner WHO    the device's owner, which the application gets as the user (Remote-User)
 ${ISSUE_HELP}
       --certificate FILE
-                     enter a certificate that one of certlatch's CAs has signed before
+                     register an existing certificate, signed by one of certlatch's CAs
       --json         print the result as JSON
 
 Example:
@@ -43,7 +44,7 @@ async function runDeviceAdd(invocation: Invocation): Promise<ExitCode> {
     'device add',
   )
   const added = await addDevice(change, device, options, passphrase, place.handOut)
-  if (!(await handOut(invocation, added, place))) return undelivered(change, added)
+  if (!(await handOut(invocation, added, place))) return rollBackIssue(change, added)
   await confirmDevice(invocation, config)
   return 0
 }

@@ -3,7 +3,7 @@ import {
   type CertificateId,
   unblockCertificate,
 } from '../../administration/block-certificate.ts'
-import { CommandError } from '../../administration/command-error.ts'
+import { usageError } from '../../administration/command-error.ts'
 import { awaitConfirmation } from '../../administration/confirmation.ts'
 import {
   certificateIdByFingerprint,
@@ -14,23 +14,28 @@ import type { Config } from '../../config/config.ts'
 import { noNames, textFlag } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
 import { changeOf, pathsOfConfig, settingsOf } from '../command-context.ts'
-import { FORGET_OPTION, forgetHelp, forgottenServices, tellConfirmation } from '../confirmation.ts'
+import {
+  FORGET_OPTION,
+  forgetHelp,
+  forgottenServices,
+  reportConfirmation,
+} from '../confirmation.ts'
 import { readOneCertificate } from '../register-certificate.ts'
 
 const HELP = `Usage: certlatch device block --certificate FILE
        certlatch device block --serial HEX --issuer CA.CRT
        certlatch device block --fingerprint HEX
 
-Closes to one certificate and its sessions, whoever has issued it: for a CA whose CRL one cannot get,
-or not soon enough. What is kept is the CA's key and the serial number, since a certificate can be
-given another fingerprint.
+Blocks one certificate and its sessions, whichever CA issued it: for a CA whose CRL is not available,
+or not soon enough. The block is stored by the CA's key and the serial number, because the fingerprint
+of a certificate can be changed.
 
 Options:
       --certificate FILE  the certificate, in PEM or DER
       --serial HEX        its serial number, as certlatch device list shows it
-      --issuer CA.CRT     the certificate of the CA that has issued it
-      --fingerprint HEX   its SHA-256 fingerprint, if it has been let in before
-      --lift              open to it again
+      --issuer CA.CRT     the certificate of the CA that issued it
+      --fingerprint HEX   its SHA-256 fingerprint, if it has been used here before
+      --lift              remove the block
 ${forgetHelp(26)}
 
 Example:
@@ -68,11 +73,11 @@ async function runDeviceBlock(invocation: Invocation): Promise<ExitCode> {
     (state) => state.blocksNumber >= blocksNumber,
     forgotten,
   )
-  const isInForce = tellConfirmation(terminal, confirmation, isLifted ? 'other' : 'closing')
+  const isApplied = reportConfirmation(terminal, confirmation, isLifted ? 'other' : 'revoking')
   if (!isLifted) {
-    terminal.tell('not ended: a WebSocket or download that is open now')
+    terminal.note('not ended: WebSockets and downloads that are open now')
   }
-  return isInForce ? 0 : 1
+  return isApplied ? 0 : 1
 }
 
 async function pairOf(invocation: Invocation, config: Config): Promise<CertificateId> {
@@ -82,19 +87,21 @@ async function pairOf(invocation: Invocation, config: Config): Promise<Certifica
   const fingerprint = textFlag(invocation, 'fingerprint')
   const ways = [certificate, serial ?? issuer, fingerprint].filter((way) => way !== undefined)
   if (ways.length !== 1) {
-    throw new CommandError(
-      'which certificate? Expected one of --certificate FILE, --serial HEX with --issuer CA.CRT, and --fingerprint HEX',
-      2,
+    throw usageError(
+      'expected one certificate to block',
+      'name it by --certificate FILE, by --serial HEX with --issuer CA.CRT, or by --fingerprint HEX',
     )
   }
   if (certificate !== undefined) {
     return certificateIdOfFile(certificate, await readOneCertificate(certificate), config.caFile)
   }
   if (fingerprint !== undefined) {
-    return certificateIdByFingerprint(pathsOfConfig(config), fingerprint, invocation.terminal)
+    return certificateIdByFingerprint(pathsOfConfig(config), fingerprint, {
+      tell: invocation.terminal.note,
+    })
   }
   if (serial === undefined || issuer === undefined) {
-    throw new CommandError('--serial and --issuer go together', 2)
+    throw usageError('--serial and --issuer go together')
   }
   return certificateIdOfSerial(serial, issuer, await readOneCertificate(issuer))
 }

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { awaitCollection } from '../../administration/await-collection.ts'
-import { CommandError } from '../../administration/command-error.ts'
+import { CommandError, usageError } from '../../administration/command-error.ts'
 import {
   type Invited,
   type InviteOptions,
@@ -20,29 +20,30 @@ import { authorityPassphrase, changeOf, ownSettingsOf, pathsOfConfig } from '../
 import { minute } from '../format.ts'
 import { CERTIFICATE_DAYS, MOST_DAYS } from '../issue-options.ts'
 import { qrCode } from '../qr-code.ts'
+import { isWritten } from '../terminal.ts'
 
 const OVERLAP_SECONDS = 14 * 86_400
 const VALID_SECONDS = 86_400
 
 const HELP = `Usage: certlatch device invite NAME [options]
 
-Makes a certificate for a device, sealed under a code, and prints a link with the code in it. Opened on
-the device, the link leads to a page that installs the certificate and lets the browser in at once. It
-works once. Until then the device is shown as invited; inviting it again ends the earlier link.
+Creates a certificate for a device, sealed with a code, and prints a link that contains the code. On the
+device, the link leads to a page that installs the certificate and gives the browser access at once. It
+works once. Until then the device is shown as invited; inviting it again revokes the earlier link.
 
 Options:
-      --owner WHO    whose device it is: what the application gets as its user (Remote-User)
-      --days N       how long the certificate lasts, ${CERTIFICATE_DAYS} by default, ${MOST_DAYS} at most
+      --owner WHO    the device's owner, which the application gets as the user (Remote-User)
+      --days N       the certificate's lifetime, ${CERTIFICATE_DAYS} by default, ${MOST_DAYS} at most
       --key rsa2048|p256
-                     the kind of key; rsa2048 (the default) is found by every phone's apps
-      --valid T      how long the link works: 24h by default, from 1s to 30d
+                     the kind of key; rsa2048 (the default) works with every phone's apps
+      --valid T      the link's lifetime: 24h by default, from 1s to 30d
       --url URL      the address of the application; CERTLATCH_URL by default
-      --renew        a new certificate for a device that has one already
+      --renew        issue a new certificate to a device that already has one
       --overlap T    with --renew: how long the old certificate keeps working once the new one is
-                     collected: 14d by default; 0 ends it then
+                     collected: 14d by default; 0 for no longer
       --qr, --no-qr  show the link as a QR code, or not; by default on a terminal
-      --wait         wait until the link was used, and say by what
-      --json         print the result as JSON, with times in seconds since 1970
+      --wait         wait until the link is used, and print by which browser
+      --json         print the result as JSON, with times in Unix seconds
 
 Example:
   $ CERTLATCH_URL=https://home.example.org certlatch device invite "Ada's phone" --owner Ada`
@@ -67,7 +68,7 @@ export const deviceInvite: Command = {
 }
 
 async function runDeviceInvite(invocation: Invocation): Promise<ExitCode> {
-  const config = ownSettingsOf(invocation, 'issue the device one there')
+  const config = ownSettingsOf(invocation, 'issue the certificate there')
   const name = onlyName(invocation, 'certlatch device invite "Ada\'s phone"')
   const options = optionsOf(invocation, config)
   const owner = textFlag(invocation, 'owner')
@@ -77,7 +78,7 @@ async function runDeviceInvite(invocation: Invocation): Promise<ExitCode> {
   if (!(await print(invocation, invited, options.site))) {
     await takeBackInvited(change, invited)
     throw new CommandError(
-      'the link could not be written to standard output, so no one has it: the invitation is taken back',
+      'the link could not be written to standard output: the invitation is withdrawn',
     )
   }
   await warn(invocation, config, options.site)
@@ -88,7 +89,7 @@ function optionsOf(invocation: Invocation, config: Config): InviteOptions {
   const { flags } = invocation
   const isRenewal = flags['renew'] === true
   const clash = (problem: string): never => {
-    throw new CommandError(problem, 2)
+    throw usageError(problem)
   }
   if (flags['qr'] === true && flags['no-qr'] === true) clash('--qr and --no-qr do not go together')
   if (!isRenewal && flags['overlap'] !== undefined) clash('--overlap needs --renew')
@@ -111,9 +112,8 @@ function validSeconds(invocation: Invocation): number {
   if (text === undefined) return VALID_SECONDS
   const read = durationReader('1s', '30d')(text)
   if (read.ok) return read.value
-  throw new CommandError(
+  throw usageError(
     `--valid is ${quote(text)}: expected a duration from 1s to 30d, such as 90s, 12h or 14d`,
-    2,
   )
 }
 
@@ -121,19 +121,19 @@ function siteOf(invocation: Invocation, config: Config): string {
   const text = textFlag(invocation, 'url')
   if (text === undefined) {
     if (config.url !== undefined) return config.url
-    throw new CommandError(
-      'the address of the application is not known: set CERTLATCH_URL, or name it with --url https://home.example.org',
-      2,
+    throw usageError(
+      'the address of the application is not known',
+      'set CERTLATCH_URL, or name it with --url https://home.example.org',
     )
   }
   const read = readOrigin(text)
   if (read.ok) return read.value
   const expected =
     read.problems?.[0] ?? 'expected an https address such as https://home.example.org'
-  throw new CommandError(`--url is ${quote(text)}: ${expected}`, 2)
+  throw usageError(`--url is ${quote(text)}: ${expected}`)
 }
 
-/** Returns whether it could be written: the link is in no file. */
+/** Returns whether it could be written: the link is stored nowhere else. */
 async function print(invocation: Invocation, invited: Invited, site: string): Promise<boolean> {
   const { streams, flags } = invocation
   const { device, invitation, code } = invited
@@ -159,33 +159,28 @@ function showsQrCode({ flags, streams }: Invocation): boolean {
   return flags['qr'] === true || ('isTTY' in streams.stdout && streams.stdout.isTTY === true)
 }
 
-const isWritten = (stream: NodeJS.WritableStream, content: string): Promise<boolean> =>
-  new Promise((resolve) => {
-    stream.write(content, (error) => resolve(error === undefined || error === null))
-  })
-
 async function warn(invocation: Invocation, config: Config, site: string): Promise<void> {
   const { terminal, flags } = invocation
   const services = await readRunning(pathsOfConfig(config).running)
   if (!services.some(({ isFresh }) => isFresh)) {
-    terminal.tell(
-      'no running service was heard of: the link works once certlatch serve runs with this data directory, and may write to it',
+    terminal.warn(
+      'no running service found: the link works once certlatch serve runs with this data directory and may write to it',
     )
   }
-  const rule = await closingRule(config, site)
+  const rule = await denyingRule(config, site)
   if (rule !== undefined) {
-    terminal.tell(
-      `the rule "${rule}" of ${config.policyFile} denies ${ENROLL_PATH}: to those for whom it holds the link does not open`,
+    terminal.warn(
+      `the rule "${rule}" of ${config.policyFile} denies ${ENROLL_PATH}: clients that it applies to cannot use the link`,
     )
   }
   if (flags['json'] === true) return
-  terminal.tell(
+  terminal.note(
     'next: open the link on the device, or scan the code with its camera; it works once',
   )
 }
 
-/** A policy that cannot be read closes nothing here: the service says what is wrong with it. */
-async function closingRule(
+/** A policy that cannot be read is not reported here, because the service reports it. */
+async function denyingRule(
   { policyFile, trustedProxies }: Config,
   site: string,
 ): Promise<string | undefined> {
@@ -205,13 +200,15 @@ async function waitFor(
   const { invitations } = pathsOfConfig(config)
   const claim = await awaitCollection(invitations, invitation, nowSeconds, waitForStop())
   if (claim?.outcome === 'collected') {
-    terminal.tell(`"${device.name}" was collected by ${claim.by}`)
+    terminal.note(`"${device.name}" was collected by ${claim.by}`)
     return 0
   }
-  terminal.tell(
-    claim === undefined
-      ? `not collected so far; the invitation holds until ${minute(invitation.endsAt)}`
-      : 'the invitation has ended, and was not collected: invite the device again',
-  )
-  return 1
+  if (claim === undefined) {
+    throw new CommandError(
+      `not collected so far; the invitation is valid until ${minute(invitation.endsAt)}`,
+    )
+  }
+  throw new CommandError('the invitation has expired, and was not collected', {
+    hint: 'invite the device again',
+  })
 }

@@ -8,12 +8,12 @@ import { day, span, table } from '../format.ts'
 
 const HELP = `Usage: certlatch device list [--json]
 
-Shows all devices with their owners: when their newest certificate was issued, when it expires, when
-the device was last let in, and what became of it. With CERTLATCH_CA_FILE it shows whom the service
-has let in: the CA alone knows whom it has issued certificates to.
+Lists all devices with their owners: when the newest certificate was issued and when it expires, when
+the device was last seen, and its state. With CERTLATCH_CA_FILE it lists the certificates that the
+service has accepted: only the CA knows which ones it has issued.
 
 Options:
-      --json  print the same as JSON, with times in seconds since 1970
+      --json  print the same as JSON, with times in Unix seconds
 
 Example:
   $ certlatch device list`
@@ -31,11 +31,11 @@ async function runDeviceList(invocation: Invocation): Promise<ExitCode> {
   if (config.externalCa) return listSeen(invocation, config)
   const { flags, terminal, nowSeconds } = invocation
   const now = nowSeconds()
-  const devices = await reportDevices(pathsOfConfig(config), now, terminal.tell)
+  const devices = await reportDevices(pathsOfConfig(config), now, terminal.warn)
   if (flags['json'] === true) {
     terminal.print(JSON.stringify({ schemaVersion: 1, devices }, undefined, 2))
   } else if (devices.length === 0) {
-    terminal.tell('no device yet: certlatch device add "Ada\'s phone" makes the first')
+    terminal.note('no device yet: certlatch device add "Ada\'s phone" adds the first')
   } else {
     terminal.print(table([HEAD, ...devices.map((report) => rowOf(report, now))]))
   }
@@ -63,7 +63,7 @@ function rowOf(report: DeviceReport, now: number): readonly string[] {
 export const ago = (seconds: number, now: number): string =>
   seconds === 0 ? 'never' : seconds >= now ? 'just now' : `${span(now - seconds)} ago`
 
-/** Of another's CA: those who came. */
+/** Lists the certificates of an external CA that were used. */
 async function listSeen(invocation: Invocation, config: Config): Promise<ExitCode> {
   const { flags, terminal, nowSeconds } = invocation
   const now = nowSeconds()
@@ -72,7 +72,9 @@ async function listSeen(invocation: Invocation, config: Config): Promise<ExitCod
   if (flags['json'] === true) {
     terminal.print(JSON.stringify({ schemaVersion: 1, seen }, undefined, 2))
   } else if (seen.length === 0) {
-    terminal.tell('nobody has been let in yet, or certlatch serve does not run on this directory')
+    terminal.note(
+      'no certificate has been used yet, or certlatch serve does not run with this directory',
+    )
   } else {
     terminal.print(table([SEEN_HEAD, ...seen.map((entry) => seenRowOf(entry, now))]))
   }

@@ -4,23 +4,24 @@ import type { Command, ExitCode, Invocation } from '../command.ts'
 import { ownSettingsOf } from '../command-context.ts'
 import { confirmDevice } from '../confirmation.ts'
 import { moment } from '../format.ts'
-import { handOut, ISSUE_HELP, ISSUE_OPTIONS, prepareIssue, undelivered } from '../issue-options.ts'
+import { ISSUE_HELP, ISSUE_OPTIONS, prepareIssue } from '../issue-options.ts'
+import { handOut, rollBackIssue } from '../package-output.ts'
 import { register } from '../register-certificate.ts'
 
 const OVERLAP_SECONDS = 14 * 86_400
 
 const HELP = `Usage: certlatch device renew NAME [options]
 
-Makes a new certificate for a device that stays the same: name, owner and history. The old certificate
-goes on for a while, so that nothing has to happen at once; certlatch device revoke NAME --replaced
-ends it earlier.
+Creates a new certificate for a device, which keeps its name, owner and history. The old certificate
+keeps working for a while, so that there is time to install the new one; certlatch device revoke NAME
+--replaced revokes it earlier.
 
 Options:
-      --overlap T    how long the old certificate goes on: 14d by default; 0 ends it now
+      --overlap T    how long the old certificate keeps working: 14d by default; 0 for no longer
 ${ISSUE_HELP}
       --certificate FILE
-                     enter one that certlatch's CA has signed before, after a restored backup for
-                     instance; the ones that the device has stay as they are
+                     register an existing one, signed by certlatch's CA, for instance after a backup
+                     was restored; the device's other certificates stay as they are
       --json         print the result as JSON
 
 Example:
@@ -57,13 +58,13 @@ async function runDeviceRenew(invocation: Invocation): Promise<ExitCode> {
     passphrase,
     place.handOut,
   )
-  if (!(await handOut(invocation, renewed, place))) return undelivered(change, renewed)
+  if (!(await handOut(invocation, renewed, place))) return rollBackIssue(change, renewed)
   const { othersEndAt } = renewed
   if (othersEndAt !== undefined) {
-    invocation.terminal.tell(
+    invocation.terminal.note(
       overlapSeconds === 0
-        ? 'the certificate before has ended'
-        : `the certificate before goes on until ${moment(othersEndAt)}; delete it from the device, some browsers go on using it`,
+        ? 'the previous certificate has expired'
+        : `the previous certificate keeps working until ${moment(othersEndAt)}; delete it from the device, because some browsers continue to use it`,
     )
   }
   await confirmDevice(invocation, config)

@@ -1,4 +1,4 @@
-import { CommandError } from '../../administration/command-error.ts'
+import { usageError } from '../../administration/command-error.ts'
 import { awaitConfirmation } from '../../administration/confirmation.ts'
 import { runHook } from '../../administration/revocation-hook.ts'
 import { type Revoked, type RevokedPart, revokeDevice } from '../../administration/revoke-device.ts'
@@ -7,19 +7,24 @@ import type { Config } from '../../config/config.ts'
 import { choiceFlag, onlyName, textFlag } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
 import { authorityPassphrase, changeOf, ownSettingsOf, pathsOfConfig } from '../command-context.ts'
-import { FORGET_OPTION, forgetHelp, forgottenServices, tellConfirmation } from '../confirmation.ts'
+import {
+  FORGET_OPTION,
+  forgetHelp,
+  forgottenServices,
+  reportConfirmation,
+} from '../confirmation.ts'
 import { count } from '../format.ts'
 
 const HELP = `Usage: certlatch device revoke NAME [options]
 
-Keeps a device outside: its certificates go on the CRL, and with them its sessions end. The command
-returns when every running service has the new CRL (within five seconds, else exit code 1), so that
-the device's next request is refused; then it runs CERTLATCH_ON_REVOKE.
+Revokes a device: its certificates go on the CRL, which also ends its sessions. The command returns
+when every running service has loaded the new CRL (within five seconds, else exit code 1), so that the
+device's next request is denied; then it runs CERTLATCH_ON_REVOKE.
 
 Options:
-      --reason R     why, in the words of RFC 5280: unspecified (the default), keyCompromise,
-                     affiliationChanged, superseded or cessationOfOperation
-      --replaced     only the certificates that a renewal has replaced
+      --reason R     the reason, as RFC 5280 names it: unspecified (the default),
+                     keyCompromise, affiliationChanged, superseded or cessationOfOperation
+      --replaced     only the certificates that a renewal replaced
       --serial HEX   only this one; certlatch device show lists them
 ${forgetHelp(21)}
 
@@ -38,7 +43,7 @@ export const deviceRevoke: Command = {
   run: runDeviceRevoke,
 }
 
-/** Those that a device can have; the others are for CAs, or can be taken back. */
+/** The reasons that fit a device; the others are for CAs, or are temporary. */
 const REASONS = [
   'unspecified',
   'keyCompromise',
@@ -50,7 +55,7 @@ const REASONS = [
 async function runDeviceRevoke(invocation: Invocation): Promise<ExitCode> {
   const config = ownSettingsOf(
     invocation,
-    'revoke them there, or close to one with certlatch device block',
+    'revoke them there, or block one with certlatch device block',
   )
   const name = onlyName(invocation, 'certlatch device revoke "Ada\'s phone"')
   const reason = choiceFlag(invocation, 'reason', REASONS, 'unspecified')
@@ -72,27 +77,29 @@ async function runDeviceRevoke(invocation: Invocation): Promise<ExitCode> {
     ({ crlNumber }) => crlNumber !== undefined && BigInt(crlNumber) >= revoked.crlNumber,
     forgotten,
   )
-  const isInForce = tellConfirmation(terminal, confirmation, 'closing')
+  const isApplied = reportConfirmation(terminal, confirmation, 'revoking')
   if (!revoked.isMarked) {
-    terminal.tell(
-      'the revocation stands, but the entry of the device could not be marked: run the command again',
+    terminal.error(
+      'the revocation stands, but the entry of the device could not be marked',
+      'run the command again',
     )
   }
-  const hookWorked = isInForce && (await callHook(invocation, config, revoked, reason))
-  if (!isInForce && config.onRevoke !== undefined) {
-    terminal.tell(
-      'CERTLATCH_ON_REVOKE was not run: what it ends would be let in again by a service that has not confirmed; run this command again',
+  const hookWorked = isApplied && (await callHook(invocation, config, revoked, reason))
+  if (!isApplied && config.onRevoke !== undefined) {
+    terminal.error(
+      'CERTLATCH_ON_REVOKE was not run: a service that has not confirmed would allow again what it ends',
+      'run the command again',
     )
   }
-  tellWhatIsLeft(invocation, config)
-  return isInForce && hookWorked && revoked.isMarked ? 0 : 1
+  noteOpenConnections(invocation, config)
+  return isApplied && hookWorked && revoked.isMarked ? 0 : 1
 }
 
 function partOf(invocation: Invocation): RevokedPart {
   const serial = textFlag(invocation, 'serial')
   const isReplaced = invocation.flags['replaced'] === true
   if (serial !== undefined && isReplaced) {
-    throw new CommandError('--serial and --replaced do not go together', 2)
+    throw usageError('--serial and --replaced do not go together')
   }
   if (serial !== undefined) return { serial }
   return isReplaced ? 'replaced' : 'all'
@@ -112,18 +119,18 @@ async function callHook(
     terminal.print('CERTLATCH_ON_REVOKE is done')
     return true
   }
-  terminal.tell(`CERTLATCH_ON_REVOKE: ${onRevoke[0]} ${problem}; the revocation stands`)
+  terminal.error(`CERTLATCH_ON_REVOKE: ${onRevoke[0]} ${problem}; the revocation stands`)
   return false
 }
 
-/** What a gate cannot reach once it has let somebody pass. */
-function tellWhatIsLeft({ terminal }: Invocation, { onRevoke }: Config): void {
-  terminal.tell(
+/** What certlatch cannot end, because the proxy asked only once about it. */
+function noteOpenConnections({ terminal }: Invocation, { onRevoke }: Config): void {
+  terminal.note(
     onRevoke === undefined
-      ? 'not ended: a WebSocket or download that is open now; the text for your proxy says what ends it, and CERTLATCH_ON_REVOKE does it each time'
-      : 'not ended, unless CERTLATCH_ON_REVOKE does it: a WebSocket or download that is open now',
+      ? 'not ended: WebSockets and downloads that are open now; the guide for your proxy tells how to end them, and CERTLATCH_ON_REVOKE can do it each time'
+      : 'not ended, unless CERTLATCH_ON_REVOKE does it: WebSockets and downloads that are open now',
   )
-  terminal.tell(
+  terminal.note(
     "not ended: the webhook of Home Assistant's companion app, which needs no certificate; delete the device in Home Assistant, under Settings, Devices, Mobile App",
   )
 }

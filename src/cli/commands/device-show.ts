@@ -13,12 +13,12 @@ import { ago } from './device-list.ts'
 
 const HELP = `Usage: certlatch device show NAME [--json]
 
-Shows everything that is known of a device: each of its certificates with serial number, fingerprints
-as browsers and phones show them, dates, state, and when it was last seen, by certificate and by
-cookie.
+Shows everything that is known about a device: each of its certificates with serial number,
+fingerprints as browsers and phones show them, dates, state, and when it was last seen, by certificate
+and by cookie.
 
 Options:
-      --json  print the same as JSON, with times in seconds since 1970
+      --json  print the same as JSON, with times in Unix seconds
 
 Example:
   $ certlatch device show "Ada's phone"`
@@ -31,12 +31,15 @@ export const deviceShow: Command = {
 }
 
 async function runDeviceShow(invocation: Invocation): Promise<ExitCode> {
-  const config = ownSettingsOf(invocation, 'certlatch device list shows who came')
+  const config = ownSettingsOf(
+    invocation,
+    'certlatch device list shows which certificates were used',
+  )
   const name = onlyName(invocation, 'certlatch device show "Ada\'s phone"')
   const { flags, terminal, nowSeconds } = invocation
   const paths = pathsOfConfig(config)
   const now = nowSeconds()
-  const report = await findReport(paths, name, now, terminal.tell)
+  const report = await findReport(paths, name, now, terminal.warn)
   const shown = await Promise.all(
     report.certificates.map((certificate) => withFingerprints(certificate, paths)),
   )
@@ -54,7 +57,7 @@ async function runDeviceShow(invocation: Invocation): Promise<ExitCode> {
 }
 
 interface ShownCertificate extends CertificateReport {
-  /** `undefined` where the certificate itself was never seen: of an index alone. */
+  /** `undefined` if only the certificate's entry in an index is known. */
   readonly sha256: string | undefined
   readonly sha1: string | undefined
 }
@@ -107,7 +110,7 @@ function certificateRows(shown: ShownCertificate, now: number): readonly (readon
   return rows
 }
 
-/** By what it was collected: a device's owner notices if that was another. */
+/** Names the browser that collected it, so that the owner notices if it was not theirs. */
 const invitationOf = ({ endsAt, collectedAt, collectedBy }: CertificateInvitation): string =>
   collectedAt === undefined
     ? `not collected, until ${moment(endsAt)}`

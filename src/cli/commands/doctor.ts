@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import { constants } from 'node:fs'
 import { access } from 'node:fs/promises'
-import { CommandError } from '../../administration/command-error.ts'
+import { CommandError, usageError } from '../../administration/command-error.ts'
 import {
   beginDoctorDevice,
   finishDoctorDevice,
@@ -34,24 +34,24 @@ import { readHere } from '../doctor/here.ts'
 const HELP = `Usage: certlatch doctor URL [--connect HOST:PORT] [--server-ca FILE]
          [--certificate FILE --key FILE] [--application URL] [--only NAME,…] [--json]
 
-Tries the door from outside, as a browser with a certificate and as an attacker without one would, and
-says of each thing that is wrong what to change, in the words of the proxy that it finds. Nothing is
-changed at the application: what is sent are at most 300 requests of GET, HEAD and OPTIONS, a
-WebSocket that is closed at once, and POST to paths that do not exist.
+Tests the deployment from outside, as a browser with a certificate and as an attacker without one, and
+says for each problem what to change, in the terms of the proxy that it finds. The application is not
+changed: at most 300 GET, HEAD and OPTIONS requests are sent, a WebSocket that is closed at once, and
+POST requests to paths that do not exist.
 
-Beside the data directory it makes itself a certificate for 15 minutes, whose key is in no file, and
-revokes it at the end. Elsewhere, with an external CA, and without the CA's key, give it one.
+With access to the data directory it issues itself a certificate for 15 minutes, whose key is in no
+file, and revokes it at the end. Elsewhere, with an external CA, or without the CA's key, give it one.
 
 Options:
-      --certificate FILE  show this certificate of a device, in PEM, instead
+      --certificate FILE  use this certificate of a device, in PEM, instead
       --key FILE          and its key, in PEM
-      --connect HOST:PORT where the proxy is, if the name leads elsewhere from here
+      --connect HOST:PORT where the proxy is, if its name resolves to another address here
       --server-ca FILE    trust these CAs for the server's certificate, in PEM
-      --application URL   see whether the application can be reached there, beside the gate
-      --only NAME,…       make only these checks, or groups of checks; docs/doctor.md lists them
+      --application URL   test whether the application can be reached there, bypassing the proxy
+      --only NAME,…       run only these checks, or groups of checks; docs/doctor.md lists them
       --json              print the same as JSON
 
-Exit code 0: nothing failed. 1: something did. 2: wrong use.
+Exit code 0: nothing failed. 1: something did. 2: usage error.
 
 Example:
   $ certlatch doctor https://home.example.org`
@@ -83,12 +83,13 @@ async function runDoctor(invocation: Invocation): Promise<ExitCode> {
 
 const INSTEAD = 'give --certificate FILE and --key FILE of a device'
 
-/** What only a data directory with a CA's key can do. */
+/** Throws unless this data directory has the key of the built-in CA. */
 async function requireOwnDevice({ externalCa, caFile, dataDir }: Config): Promise<void> {
   const refuse = (problem: string): never => {
-    throw new CommandError(`${problem}: ${INSTEAD}`, 2)
+    throw usageError(problem, INSTEAD)
   }
-  if (externalCa) refuse(`CERTLATCH_CA_FILE is set, so the certificates are of ${caFile}`)
+  if (externalCa)
+    refuse(`CERTLATCH_CA_FILE is set: certificates come from ${caFile}, not from certlatch`)
   const { privateFolder, authorityKey } = dataPaths(dataDir)
   const can = (path: string, mode: number) =>
     access(path, mode).then(
@@ -96,7 +97,7 @@ async function requireOwnDevice({ externalCa, caFile, dataDir }: Config): Promis
       () => false,
     )
   if (!(await can(privateFolder, constants.F_OK))) {
-    refuse(`the data directory ${dataDir} does not exist or is empty; set CERTLATCH_DATA_DIR, or`)
+    refuse(`the data directory ${dataDir} does not exist or is empty`)
   }
   if (!(await can(privateFolder, constants.W_OK))) refuse(`${privateFolder} cannot be written`)
   if (!(await can(authorityKey, constants.R_OK))) {
@@ -104,7 +105,7 @@ async function requireOwnDevice({ externalCa, caFile, dataDir }: Config): Promis
   }
 }
 
-/** Makes the device, and takes it back whatever comes. */
+/** Issues the doctor's certificate, and revokes it whatever happens. */
 async function withOwnDevice(
   invocation: Invocation,
   door: Omit<Door, 'certificate' | 'key'>,
@@ -113,7 +114,7 @@ async function withOwnDevice(
   await requireOwnDevice(config)
   const change = () => changeOf(invocation, config, 'doctor')
   const passphrase = await authorityPassphrase(invocation, config)
-  // From here on a signal ends the run, and not the process with its work half done.
+  // From here on a signal ends the checks but not the process, so that the cleanup runs.
   const stop = new AbortController()
   const stopped = invocation.waitForStop().then(() => stop.abort())
   const device = await beginDoctorDevice(change(), passphrase)
@@ -125,8 +126,7 @@ async function withOwnDevice(
     const examined = examine(invocation, { ...door, ...given }, config, revoke, stop.signal)
     const exitCode = await Promise.race([examined, stopped])
     if (exitCode !== undefined) return exitCode
-    invocation.terminal.tell('stopped; the certificate of certlatch doctor is taken back')
-    return 1
+    throw new CommandError('stopped; the certificate of certlatch doctor is revoked')
   } finally {
     await finishDoctorDevice(change())
   }
@@ -184,7 +184,7 @@ async function examine(
   }
 }
 
-/** With a given certificate, files that are not here are no mistake. */
+/** With a given certificate, missing files are no error: doctor may run on another machine. */
 async function hereIfAny(
   config: Config | undefined,
   authority: string,
@@ -206,7 +206,7 @@ interface Progress {
   clear(): void
 }
 
-/** One line that is overwritten, where a person looks on. */
+/** Shows one line that is overwritten, on a terminal only. */
 function progressOn(stream: NodeJS.WritableStream & { readonly isTTY?: boolean }): Progress {
   if (stream.isTTY !== true) return { show: () => undefined, clear: () => undefined }
   return {

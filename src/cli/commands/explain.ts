@@ -1,11 +1,11 @@
 import { text as textOfStream } from 'node:stream/consumers'
-import { CommandError } from '../../administration/command-error.ts'
+import { usageError } from '../../administration/command-error.ts'
 import type { Config } from '../../config/config.ts'
 import { PROXIES } from '../../config/options.ts'
 import { quote } from '../../config/text.ts'
 import type { Described } from '../../explain/auth-request.ts'
 import { readCertificateFile, type Shown, shownByDevice } from '../../explain/credentials.ts'
-import { adviceOf, conclusionOf, stepsOf, type Told } from '../../explain/explanation.ts'
+import { adviceOf, conclusionOf, type Explanation, stepsOf } from '../../explain/explanation.ts'
 import { explainRequest } from '../../explain/judgement.ts'
 import { DIALECTS } from '../../proxy/dialects.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
@@ -19,19 +19,19 @@ const HELP = `Usage: certlatch explain URL [--method M] [--from ADDRESS]
          [--certificate FILE | --device NAME] [--cookie -] [--origin ORIGIN]
          [--proxy NAME] [--json]
 
-Tells what certlatch would answer to this request and why, step by step, by the same rules and files
-as certlatch serve. Nothing is changed. The path is asked as it is written here; Traefik and nginx tidy
-up some ("//", "..") before they ask. Exit code 0: allowed. 1: denied. 2: wrong use.
+Explains how certlatch would answer this request and why, step by step, with the same rules and files
+as certlatch serve. Nothing is changed. The path is checked as written; Traefik and nginx normalize
+some ("//", "..") before they ask. Exit code 0: allowed. 1: denied. 2: usage error.
 
 Options:
-      --method M          the request's method, GET without it
-      --from ADDRESS      the client's address; without it only rules that close match by "from"
+      --method M          the request's method, GET by default
+      --from ADDRESS      the client's address; without it only rules that deny match by "from"
       --certificate FILE  as if the client showed this certificate, in PEM or DER
       --device NAME       as if it showed the newest certificate of this device
-      --cookie -          as if it sent the cookie on standard input: its value, or a Cookie header
-      --origin ORIGIN     as if a page of this site asked, such as https://other.example.org; with
-                          --method OPTIONS: as a browser asks beforehand whether that page may
-      --proxy NAME        as if this proxy asked: ${PROXIES.join(', ')}
+      --cookie -          as if it sent the cookie read from standard input: its value, or a Cookie header
+      --origin ORIGIN     as if a page of this site sent it, such as https://other.example.org; with
+                          --method OPTIONS: as the preflight of such a request
+      --proxy NAME        as if this proxy sent it: ${PROXIES.join(', ')}
       --json              print the same as JSON
 
 Example:
@@ -56,7 +56,7 @@ export const explain: Command = {
 async function runExplain(invocation: Invocation): Promise<ExitCode> {
   const [url = '', ...more] = invocation.positionals
   if (url === '' || more.length > 0) {
-    throw new CommandError('expected one URL: certlatch explain https://home.example.org/', 2)
+    throw usageError('expected one URL', 'certlatch explain https://home.example.org/')
   }
   const set = settingsOf(invocation)
   const proxy = choiceFlag(invocation, 'proxy', PROXIES, set.dialect.name)
@@ -71,9 +71,9 @@ async function runExplain(invocation: Invocation): Promise<ExitCode> {
     cookie: await givenCookie(invocation, config),
     origin: textFlag(invocation, 'origin'),
   }
-  const told = explainRequest(described, shown, config, grounds, invocation.nowSeconds())
-  print(invocation, described, told)
-  return told.decision.allow ? 0 : 1
+  const explanation = explainRequest(described, shown, config, grounds, invocation.nowSeconds())
+  print(invocation, described, explanation)
+  return explanation.decision.allow ? 0 : 1
 }
 
 async function shownCertificate(
@@ -84,13 +84,13 @@ async function shownCertificate(
   const file = textFlag(invocation, 'certificate')
   const device = textFlag(invocation, 'device')
   if (file !== undefined && device !== undefined) {
-    throw new CommandError('expected --certificate or --device, not both', 2)
+    throw usageError('expected --certificate or --device, not both')
   }
   if (file !== undefined) return readCertificateFile(file)
   return device === undefined ? undefined : shownByDevice(device, snapshot, config)
 }
 
-/** A cookie is a key to the house: it comes on standard input, where no list of processes shows it. */
+/** Cookies are secrets, so they are read from standard input rather than the arguments. */
 async function givenCookie(
   invocation: Invocation,
   { cookieName }: Config,
@@ -99,26 +99,28 @@ async function givenCookie(
   if (flag === undefined) return undefined
   const { stdin } = invocation.streams
   if (flag !== '-' || stdin === undefined) {
-    throw new CommandError(
+    throw usageError(
       `--cookie is ${quote(flag.slice(0, 8))}: expected -, and the cookie on standard input`,
-      2,
     )
   }
   const given = (await textOfStream(stdin)).trim()
   const header = given.replace(/^cookie: */i, '')
   if (header === '' || /\p{Cc}/u.test(header)) {
-    throw new CommandError(
+    throw usageError(
       'standard input is not one line: expected the value of a cookie, or a Cookie header',
-      2,
     )
   }
   // The value itself has no "=".
   return header !== given || header.includes('=') ? header : `${cookieName}=${header}`
 }
 
-function print({ flags, terminal }: Invocation, { method, url }: Described, told: Told): void {
-  const { decision, rule, client } = told
-  const steps = stepsOf(told)
+function print(
+  { flags, terminal }: Invocation,
+  { method, url }: Described,
+  explanation: Explanation,
+): void {
+  const { decision, rule, client } = explanation
+  const steps = stepsOf(explanation)
   const advice = adviceOf(decision)
   if (flags['json'] === true) {
     const explanation = {
@@ -139,5 +141,5 @@ function print({ flags, terminal }: Invocation, { method, url }: Described, told
   terminal.print(table(steps.map(({ check, finding }, index) => [`${index + 1}.`, check, finding])))
   terminal.print('')
   terminal.print(conclusionOf(decision))
-  if (advice !== undefined) terminal.print(`what would change it: ${advice}`)
+  if (advice !== undefined) terminal.print(`to change that: ${advice}`)
 }

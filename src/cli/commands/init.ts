@@ -3,7 +3,7 @@ import {
   type Adoption,
   readAdoption,
 } from '../../administration/adopt-authority.ts'
-import { CommandError } from '../../administration/command-error.ts'
+import { CommandError, usageError } from '../../administration/command-error.ts'
 import { fill, initialise } from '../../administration/initialise.ts'
 import type { Config } from '../../config/config.ts'
 import { quote } from '../../config/text.ts'
@@ -11,8 +11,9 @@ import { deviceNameProblem, normalizeName } from '../../enrollment/device-name.t
 import type { Device } from '../../store/device-registry.ts'
 import { daysFlag, noNames, textFlag } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
-import { askSecret, settingsOf } from '../command-context.ts'
+import { settingsOf } from '../command-context.ts'
 import { count, day } from '../format.ts'
+import { askSecret } from '../terminal.ts'
 
 const AUTHORITY_DAYS = 3653
 const MOST_DAYS = 36_500
@@ -20,24 +21,23 @@ const MOST_DAYS = 36_500
 const HELP = `Usage: certlatch init [--name NAME] [--days N] [--encrypt]
        certlatch init --adopt CA.CRT CA.KEY [options]
 
-Fills the data directory: a CA that signs the certificates of devices, its empty CRL, and the keys of
-the session cookie. Nothing that is there is overwritten. certlatch serve does the same at its first
-start; this command is for a CA with a name, an end or an encrypted key of your choice, and for one
-that exists.
+Fills the data directory: a CA that signs device certificates, its empty CRL, and the session keys.
+Nothing that exists is overwritten. certlatch serve does the same on first start; this command is for
+a CA with a name, a lifetime or an encrypted key of your choice, and for importing an existing one.
 
 Options:
-      --name NAME    the name of the CA, as phones show it; default: one with a random end
-      --days N       how long the CA lasts, ${AUTHORITY_DAYS} by default (ten years)
-      --encrypt      encrypt the CA's key; each command that signs asks for the passphrase then, or
+      --name NAME    the name of the CA, as phones show it; default: one with a random suffix
+      --days N       the CA's lifetime, ${AUTHORITY_DAYS} by default (ten years)
+      --encrypt      encrypt the CA's key; each command that signs then asks for the passphrase, or
                      reads it from CERTLATCH_CA_PASSPHRASE_FILE
 
-      --adopt        take over a CA made with openssl: its certificate and its key (in PEM)
-      --crl FILE     its CRL; what it revoked stays revoked
+      --adopt        import a CA made with openssl: its certificate and its key (in PEM)
+      --crl FILE     its CRL; what is revoked stays revoked
       --index FILE   the database of openssl ca (index.txt): each name in it becomes a device
       --certificates FOLDER
-                     the certificates that it has issued: each becomes a device. One of the two is
-                     needed: what is in neither is refused until device add registers it
-      --dry-run      say what would be taken over, and write nothing
+                     the certificates that it issued: each becomes a device. One of the two is
+                     needed: what is in neither is denied until device add registers it
+      --dry-run      print what would be imported, and write nothing
 
 Example:
   $ certlatch init --name "Lovelace family"
@@ -72,7 +72,7 @@ async function runInit(invocation: Invocation): Promise<ExitCode> {
   const options = { commonName, days, passphrase }
   const made = await initialise(config.dataDir, needed, options, nowSeconds())
   for (const path of made) terminal.print(`made ${path}`)
-  tellNext(invocation, config)
+  noteNextSteps(invocation, config)
   return 0
 }
 
@@ -83,8 +83,8 @@ function checkFlags({ flags }: Invocation): void {
   const isAdopting = flags['adopt'] === true
   for (const name of isAdopting ? MAKING : ADOPTING) {
     if (flags[name] === undefined) continue
-    const why = isAdopting ? 'the CA that is adopted has its own' : 'that goes with --adopt alone'
-    throw new CommandError(`--${name} cannot be given here: ${why}`, 2)
+    const why = isAdopting ? 'the imported CA has its own' : 'it needs --adopt'
+    throw usageError(`--${name} cannot be given here: ${why}`)
   }
 }
 
@@ -94,10 +94,10 @@ export function readAuthorityName(invocation: Invocation): string | undefined {
   const name = normalizeName(given)
   const problem = deviceNameProblem(name, 'Lovelace family')
   if (problem === undefined) return name
-  throw new CommandError(`--name ${quote(given)} ${problem}`, 2)
+  throw usageError(`--name ${quote(given)} ${problem}`)
 }
 
-/** What a setting names is somebody else's to make. */
+/** A file that a setting names is managed elsewhere, so it is not created. */
 function neededOf(config: Config) {
   const needed = {
     authority: !config.externalCa,
@@ -105,9 +105,8 @@ function neededOf(config: Config) {
     sessionKeys: !config.sessionKeysFileNamed,
   }
   if (Object.values(needed).includes(true)) return needed
-  throw new CommandError(
+  throw usageError(
     'CERTLATCH_CA_FILE and CERTLATCH_SESSION_KEYS_FILE are set: there is nothing for certlatch to make',
-    2,
   )
 }
 
@@ -119,24 +118,24 @@ async function newPassphrase(
   if (caPassphrase !== undefined) return caPassphrase
   const first = await askSecret(invocation.streams, 'a passphrase for the CA key: ')
   if (first === undefined) {
-    throw new CommandError(
-      '--encrypt needs a passphrase: set CERTLATCH_CA_PASSPHRASE_FILE to a file with one, or run this in a terminal',
-      2,
+    throw usageError(
+      '--encrypt needs a passphrase',
+      'set CERTLATCH_CA_PASSPHRASE_FILE to a file with one, or run this in a terminal',
     )
   }
-  if (first === '') throw new CommandError('the passphrase is empty', 2)
+  if (first === '') throw usageError('the passphrase is empty')
   const second = await askSecret(invocation.streams, 'the same again: ')
   if (first === second) return first
   throw new CommandError('the two passphrases differ; nothing was changed')
 }
 
-function tellNext({ terminal }: Invocation, { externalCa }: Config): void {
+function noteNextSteps({ terminal }: Invocation, { externalCa }: Config): void {
   if (externalCa) {
-    terminal.tell('next: certlatch serve; certificates come from the CA of CERTLATCH_CA_FILE')
+    terminal.note('next: certlatch serve; certificates come from the CA in CERTLATCH_CA_FILE')
     return
   }
-  terminal.tell('keep a copy of the private folder: whoever has it can let devices in')
-  terminal.tell(
+  terminal.note('keep a backup of the private folder in a safe place: it can issue certificates')
+  terminal.note(
     'next: certlatch serve, and certlatch device add "Ada\'s phone" for the first device',
   )
 }
@@ -144,9 +143,9 @@ function tellNext({ terminal }: Invocation, { externalCa }: Config): void {
 async function adopt(invocation: Invocation, config: Config): Promise<ExitCode> {
   const { terminal, streams, nowSeconds } = invocation
   if (config.externalCa) {
-    throw new CommandError(
-      'CERTLATCH_CA_FILE is set: unset it to adopt a CA, or leave the CA where it is and adopt nothing',
-      2,
+    throw usageError(
+      '--adopt does not go with CERTLATCH_CA_FILE',
+      'unset it to import the CA, or leave the CA where it is and import nothing',
     )
   }
   const files = adoptedFiles(invocation)
@@ -154,16 +153,16 @@ async function adopt(invocation: Invocation, config: Config): Promise<ExitCode> 
   const ask = async (path: string) =>
     config.caPassphrase ?? (await askSecret(streams, `passphrase of ${path}: `))
   const adoption = await readAdoption(files, encryptWith, ask, nowSeconds())
-  tellAdoption(invocation, adoption)
+  reportAdoption(invocation, adoption)
   if (invocation.flags['dry-run'] === true) {
     for (const device of adoption.devices) terminal.print(describeDevice(device))
-    terminal.tell('--dry-run: nothing was written')
+    terminal.note('--dry-run: nothing was written')
     return 0
   }
   const needed = { ...neededOf(config), authority: true, revocationList: true }
   const made = await fill(config.dataDir, needed, nowSeconds(), () => adoption.files)
   for (const path of made) terminal.print(`made ${path}`)
-  tellNext(invocation, config)
+  noteNextSteps(invocation, config)
   return 0
 }
 
@@ -175,31 +174,29 @@ function describeDevice({ name, certificates }: Device): string {
 function adoptedFiles(invocation: Invocation): AdoptedFiles {
   const [certificate, key, ...more] = invocation.positionals
   if (certificate === undefined || key === undefined || more.length > 0) {
-    throw new CommandError(
-      '--adopt expects two files, the certificate and the key of the CA: certlatch init --adopt ca.crt ca.key',
-      2,
+    throw usageError(
+      '--adopt expects two files, the certificate and the key of the CA',
+      'certlatch init --adopt ca.crt ca.key',
     )
   }
   const index = textFlag(invocation, 'index')
   const certificates = textFlag(invocation, 'certificates')
   if (index === undefined && certificates === undefined) {
-    throw new CommandError(
-      'what has this CA issued? Give --index index.txt or --certificates FOLDER, which may be empty: a certificate in neither is refused until certlatch device add NAME --certificate FILE registers it',
-      2,
+    throw usageError(
+      'what this CA has issued is not known',
+      'give --index index.txt or --certificates FOLDER, which may be empty: a certificate in neither is denied until certlatch device add NAME --certificate FILE registers it',
     )
   }
   return { certificate, key, revocationList: textFlag(invocation, 'crl'), index, certificates }
 }
 
-/** Before anything is written: what is taken over, and what of it will be refused at the door. */
-function tellAdoption({ terminal }: Invocation, adoption: Adoption): void {
+/** Reports, before anything is written, what is imported and which certificates will be denied. */
+function reportAdoption({ terminal }: Invocation, adoption: Adoption): void {
   const { issuer, devices, revokedCount, refused, skipped } = adoption
-  terminal.tell(`the CA lasts until ${day(issuer.certificate.notAfter)}`)
-  terminal.tell(
-    `${count(devices.length, 'device')} of it, ${count(revokedCount, 'revoked certificate')}`,
-  )
+  terminal.note(`the CA expires on ${day(issuer.certificate.notAfter)}`)
+  terminal.note(`${count(devices.length, 'device')}, ${count(revokedCount, 'revoked certificate')}`)
   for (const { name, serial, problem } of refused) {
-    terminal.tell(`will be refused: "${name}" (${serial}): ${problem}`)
+    terminal.warn(`will be denied: "${name}" (${serial}): ${problem}`)
   }
-  for (const reason of skipped) terminal.tell(`left out: ${reason}`)
+  for (const reason of skipped) terminal.warn(`skipped: ${reason}`)
 }

@@ -1,10 +1,15 @@
-import { CommandError } from '../../administration/command-error.ts'
+import { usageError } from '../../administration/command-error.ts'
 import { awaitConfirmation } from '../../administration/confirmation.ts'
 import { hasRotation, rotateSessionKeys } from '../../administration/rotate-session-keys.ts'
 import { durationFlag, noNames } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
 import { changeOf, pathsOfConfig, settingsOf } from '../command-context.ts'
-import { FORGET_OPTION, forgetHelp, forgottenServices, tellConfirmation } from '../confirmation.ts'
+import {
+  FORGET_OPTION,
+  forgetHelp,
+  forgottenServices,
+  reportConfirmation,
+} from '../confirmation.ts'
 import { moment, span } from '../format.ts'
 
 const AFTER_SECONDS = 5
@@ -12,14 +17,14 @@ const AFTER_SECONDS = 5
 const HELP = `Usage: certlatch key rotate [--after T]
        certlatch key rotate --now [--forget L@H]
 
-Adds a key to those of the session cookie. It signs after a short while, when every replica has read
-it; the keys before verify until the last session that they have signed is over. Nobody is logged
+Adds a key for session cookies. It starts to sign after a short while, when every replica has loaded
+it; the previous keys verify until the last session that they signed has expired. No one is signed
 out.
 
 Options:
-      --after T      when the new key begins to sign: 5s by default
-      --now          throw the keys before away: all sessions end, and certificates open new ones.
-                     For keys that somebody else may have seen.
+      --after T      when the new key starts to sign: 5s by default
+      --now          delete the previous keys: all sessions end, and certificates start new ones.
+                     For keys that may have leaked.
 ${forgetHelp(21)}
 
 Example:
@@ -38,10 +43,10 @@ async function runKeyRotate(invocation: Invocation): Promise<ExitCode> {
   const { flags, terminal } = invocation
   const endSessions = flags['now'] === true
   if (endSessions && flags['after'] !== undefined) {
-    throw new CommandError('--now and --after do not go together', 2)
+    throw usageError('--now and --after do not go together')
   }
   if (!endSessions && flags['forget'] !== undefined) {
-    throw new CommandError('--forget goes with --now: without it no session has to end', 2)
+    throw usageError('--forget goes with --now: without it no session has to end')
   }
   const forgotten = await forgottenServices(invocation, pathsOfConfig(config))
   const afterSeconds = durationFlag(invocation, 'after', '1d', AFTER_SECONDS)
@@ -52,16 +57,16 @@ async function runKeyRotate(invocation: Invocation): Promise<ExitCode> {
   )
   terminal.print(
     endSessions
-      ? 'rotated: the keys before are gone, and with them all sessions'
+      ? 'rotated: the previous keys are deleted, and all sessions have ended'
       : `rotated: the new key signs in ${span(afterSeconds)}`,
   )
   if (rotated.oldUntil !== undefined) {
-    terminal.print(`the keys before verify until ${moment(rotated.oldUntil)}`)
+    terminal.print(`the previous keys verify until ${moment(rotated.oldUntil)}`)
   }
   const confirmation = await awaitConfirmation(
     pathsOfConfig(config),
     ({ keySet }) => hasRotation(config.sessionKeysFile, rotated, keySet),
     forgotten,
   )
-  return tellConfirmation(terminal, confirmation, endSessions ? 'closing' : 'other') ? 0 : 1
+  return reportConfirmation(terminal, confirmation, endSessions ? 'revoking' : 'other') ? 0 : 1
 }

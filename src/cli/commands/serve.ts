@@ -1,3 +1,4 @@
+import { CommandError } from '../../administration/command-error.ts'
 import { loadConfig } from '../../config/load.ts'
 import { limitHeapGrowth } from '../../server/heap-growth.ts'
 import { type RunningService, startService } from '../../server/start.ts'
@@ -9,9 +10,9 @@ import { packageVersion } from '../version.ts'
 export const serve: Command = {
   help: () => `Usage: certlatch serve
 
-Answers the reverse proxy's question: may this request pass? Makes a CA, an empty CRL and session
-keys at the first start, logs JSON lines to standard output, and stops at SIGTERM or SIGINT once
-everything under way is answered. Exit code 2: a setting or a file is wrong.
+Answers the reverse proxy's auth requests: is this request allowed? Creates a CA, an empty CRL and
+session keys on first start, logs JSON lines to standard output, and stops on SIGTERM or SIGINT once
+pending requests are answered. Exit code 2: a setting or a file is wrong.
 
 Example:
   $ CERTLATCH_PROXY=caddy CERTLATCH_DATA_DIR=/var/lib/certlatch certlatch serve
@@ -22,14 +23,11 @@ ${settingsHelp()}`,
 }
 
 async function runServe(invocation: Invocation): Promise<ExitCode> {
-  const { environment, terminal, streams } = invocation
+  const { environment, streams } = invocation
   const loaded = loadConfig(environment)
-  if (!loaded.ok) {
-    for (const problem of loaded.problems) terminal.tell(problem)
-    return 2
-  }
+  if (!loaded.ok) throw new CommandError(loaded.problems, { code: 'usage' })
   limitHeapGrowth()
-  // Before the start: a container's first process is deaf to signals without a listener.
+  // Listen before the start: a container's first process ignores signals without a listener.
   const stopped = invocation.waitForStop()
   let service: RunningService
   try {
@@ -38,8 +36,7 @@ async function runServe(invocation: Invocation): Promise<ExitCode> {
     service = await startService({ config, warnings, logDestination, version: packageVersion() })
   } catch (error) {
     if (!(error instanceof StartError)) throw error
-    for (const problem of error.problems) terminal.tell(problem)
-    return 2
+    throw new CommandError(error.problems, { code: 'usage' })
   }
   await stopped
   await service.stop()

@@ -1,9 +1,10 @@
-import { loadConfig } from '../../config/load.ts'
+import { CommandError } from '../../administration/command-error.ts'
 import { printable } from '../../config/text.ts'
 import type { Status } from '../../server/admin/status.ts'
-import { askAdminListener, somethingElse } from '../admin-listener.ts'
+import { askAdminListener, unexpectedStatus } from '../admin-listener.ts'
 import { noNames } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
+import { settingsOf } from '../command-context.ts'
 import { count, day, span, table } from '../format.ts'
 import { ago } from './device-list.ts'
 
@@ -11,13 +12,13 @@ const TIMEOUT_MILLISECONDS = 5_000
 
 const HELP = `Usage: certlatch status [--json]
 
-Asks the service at CERTLATCH_ADMIN_LISTEN, with the token of CERTLATCH_METRICS_TOKEN if there is
-one: which version runs, whether something is wrong, who was let in when and by what, what ends
-next, and what was refused in the last hour. Exit code 0: it is ready. 1: it is not, or does not
-answer. 2: a setting is wrong.
+Asks the service at CERTLATCH_ADMIN_LISTEN, with the token in CERTLATCH_METRICS_TOKEN if it is set:
+which version runs, whether anything is wrong, when each device was last seen and by what, what
+expires next, and what was denied in the last hour. Exit code 0: it is ready. 1: it is not, or does
+not answer. 2: a setting is wrong.
 
 Options:
-      --json  print the same as JSON, with times in seconds since 1970
+      --json  print the same as JSON, with times in Unix seconds
 
 Example:
   $ certlatch status`
@@ -30,31 +31,21 @@ export const status: Command = {
 }
 
 async function runStatus(invocation: Invocation): Promise<ExitCode> {
-  const { environment, flags, terminal } = invocation
+  const { flags, terminal } = invocation
   noNames(invocation)
-  const loaded = loadConfig(environment)
-  if (!loaded.ok) {
-    for (const problem of loaded.problems) terminal.tell(problem)
-    return 2
-  }
-  const { adminListen, metricsToken } = loaded.config
+  const { adminListen, metricsToken } = settingsOf(invocation)
   const page = { path: '/status', token: metricsToken } as const
   const asked = await askAdminListener(adminListen, page, TIMEOUT_MILLISECONDS)
   if (!asked.ok) {
-    terminal.tell(asked.obstacle)
-    return 1
+    throw new CommandError(asked.problem, { hint: asked.hint })
   }
-  const told = asked.status === 200 ? readStatus(asked.body) : undefined
-  if (told === undefined) {
-    terminal.tell(
-      asked.status === 401
-        ? `${asked.place} wants another token: set CERTLATCH_METRICS_TOKEN as the service has it`
-        : somethingElse(asked.place, asked.status),
-    )
-    return 1
+  const answer = asked.status === 200 ? readStatus(asked.body) : undefined
+  if (answer === undefined) {
+    const { problem, hint } = unexpectedStatus(asked.place, asked.status)
+    throw new CommandError(problem, { hint })
   }
-  terminal.print(flags['json'] === true ? JSON.stringify(told, undefined, 2) : describe(told))
-  return told.ready ? 0 : 1
+  terminal.print(flags['json'] === true ? JSON.stringify(answer, undefined, 2) : describe(answer))
+  return answer.ready ? 0 : 1
 }
 
 function readStatus(body: string): Status | undefined {
@@ -66,7 +57,7 @@ function readStatus(body: string): Status | undefined {
   }
 }
 
-/** What came from elsewhere, such as names in certificates, gives the terminal no orders. */
+/** Escapes control characters: names in certificates are untrusted. */
 function describe(status: Status): string {
   const parts = [summary(status), devices(status), refusals(status)]
   return parts
@@ -95,14 +86,14 @@ function summary(status: Status): string {
 }
 
 const until = (end: number, now: number): string =>
-  end < now ? `ended on ${day(end)}` : `ends on ${day(end)} (in ${span(end - now)})`
+  end < now ? `expired on ${day(end)}` : `expires on ${day(end)} (in ${span(end - now)})`
 
 function devices({ devices, others, now }: Status): string {
   const other = { name: 'others', owner: undefined, state: '-', ...others }
   const isSeen = others.certificateAt + others.sessionAt > 0
   const all = [...devices, ...(isSeen ? [other] : [])]
-  if (all.length === 0) return 'no device yet, and nobody was let in'
-  const head = ['NAME', 'OWNER', 'STATE', 'ENDS IN', 'BY CERTIFICATE', 'BY SESSION']
+  if (all.length === 0) return 'no device yet, and none was seen'
+  const head = ['NAME', 'OWNER', 'STATE', 'EXPIRES IN', 'BY CERTIFICATE', 'BY SESSION']
   const rows = all.map(({ name, owner = '-', state, ...times }) => [
     name,
     owner,
@@ -117,7 +108,7 @@ function devices({ devices, others, now }: Status): string {
 function refusals({ lastHour, now, startedAt }: Status): string {
   const { allowed, refused, reasons } = lastHour
   const time = now - startedAt < 3_600 ? 'since the start' : 'in the last hour'
-  const told = `${time}: ${count(allowed, 'request')} let in, ${refused} refused`
+  const summary = `${time}: ${count(allowed, 'request')} allowed, ${refused} denied`
   const rows = reasons.map(({ reason, count }) => [String(count), reason])
-  return rows.length === 0 ? told : `${told}\n${table(rows)}`
+  return rows.length === 0 ? summary : `${summary}\n${table(rows)}`
 }

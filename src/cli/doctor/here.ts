@@ -5,15 +5,15 @@ import { adviceOf } from '../../explain/explanation.ts'
 import { explainRequest } from '../../explain/judgement.ts'
 import { dataPaths } from '../../store/data-directory.ts'
 import { readRunning } from '../../store/service-state-files.ts'
-import { askAdminListener, somethingElse } from '../admin-listener.ts'
+import { askAdminListener, type Obstacle, unexpectedStatus } from '../admin-listener.ts'
 import { currentGrounds } from '../current-grounds.ts'
 import { packageVersion } from '../version.ts'
 
 const TIMEOUT_MILLISECONDS = 2_000
 
 /**
- * What certlatch's files and its service say. `door` is the host and the certificate that requests
- * are explained for. Throws an CommandError if the files cannot be read.
+ * Reads what certlatch's files and its service report. `door` is the host and the certificate that
+ * requests are explained for. Throws a `CommandError` if the files cannot be read.
  */
 export async function readHere(
   config: Config,
@@ -35,7 +35,7 @@ export async function readHere(
     running,
     explain: ({ method, path, shown }) => {
       const certificate = shown === 'certificate' ? door.certificate : undefined
-      const told = explainRequest(
+      const explanation = explainRequest(
         {
           ...{ url: `https://${door.authority}${path}`, method, certificate },
           ...{ from: undefined, cookie: undefined, origin: undefined },
@@ -45,7 +45,7 @@ export async function readHere(
         grounds,
         nowSeconds(),
       )
-      const { decision, rule } = told
+      const { decision, rule } = explanation
       return {
         allow: decision.allow,
         reason: decision.allow ? undefined : decision.reason,
@@ -56,22 +56,21 @@ export async function readHere(
   }
 }
 
-/** A service that does not run is a finding, and no error. */
+/** A service that does not run is a finding, not an error. */
 async function askService({
   adminListen,
   metricsToken,
 }: Config): Promise<Pick<Here, 'service' | 'serviceProblem'>> {
   const page = { path: '/status', token: metricsToken } as const
   const asked = await askAdminListener(adminListen, page, TIMEOUT_MILLISECONDS)
-  if (!asked.ok) return { service: undefined, serviceProblem: asked.obstacle }
+  if (!asked.ok) return { service: undefined, serviceProblem: inOneLine(asked) }
   const service = asked.status === 200 ? readStatus(asked.body) : undefined
   if (service !== undefined) return { service, serviceProblem: undefined }
-  const problem =
-    asked.status === 401
-      ? `${asked.place} wants another token: set CERTLATCH_METRICS_TOKEN as the service has it`
-      : somethingElse(asked.place, asked.status)
-  return { service: undefined, serviceProblem: problem }
+  const serviceProblem = inOneLine(unexpectedStatus(asked.place, asked.status))
+  return { service: undefined, serviceProblem }
 }
+
+const inOneLine = ({ problem, hint }: Obstacle): string => `${problem}; ${hint}`
 
 function readStatus(body: string): ServiceStatus | undefined {
   try {
