@@ -17,7 +17,7 @@ import { writeDevice } from '../../src/store/device-registry.ts'
 import { queriesOf, readDashboard } from '../support/dashboard.ts'
 import { freePort } from '../support/free-port.ts'
 import { type Certlatch, runCommand } from './support/certlatch.ts'
-import { keepAliveAgent } from './support/client.ts'
+import { HOST, keepAliveAgent } from './support/client.ts'
 import {
   type Gate,
   type Request,
@@ -249,6 +249,24 @@ test('devices are told by name, with what they came by and when they end', async
   ] as const) {
     assert.equal(await value(`certlatch_devices{state="${state}"}`), count, state)
   }
+})
+
+test('a wrong code of an invitation is counted by its outcome', async () => {
+  const answer = await gate.send({
+    method: 'POST',
+    path: '/.certlatch/auth/enroll/look',
+    headers: [
+      ['Origin', `https://${HOST}`],
+      ['Sec-Fetch-Site', 'same-origin'],
+      ['Content-Type', 'application/json'],
+    ],
+    body: Buffer.from(JSON.stringify({ code: 'abcdefghjkmnpqrstuvw' })),
+  })
+  assert.equal(answer.status, 404, answer.body)
+  await until(
+    'Prometheus has seen it',
+    async () => (await value('certlatch_invitations_total{outcome="unknown"}')) === 1,
+  )
 })
 
 test('every query of every panel is answered with data', async () => {
