@@ -177,11 +177,9 @@ function readSerials(entries: readonly DerElement[]): ReadonlySet<string> | unde
   for (const entry of entries) {
     const read = readEntry(entry, extensionsOf)
     if (read === undefined) return undefined
-    // No accepted certificate has such a long serial number, and the other entries still count.
-    if (read.serial.length > MAX_SERIAL_BYTES) continue
     const serial = readIntegerHex(read.serial, MAX_SERIAL_BYTES)
-    if (serial === undefined) return undefined
-    serials.add(serial)
+    // Too long for any accepted certificate: the other entries still count.
+    if (serial !== undefined) serials.add(serial)
   }
   return serials
 }
