@@ -55,7 +55,7 @@ export interface CertificateInvitation {
 }
 
 /** Whether the certificate is sealed in an invitation that was not collected. */
-export const isInvited = ({ invitation }: DeviceCertificate): boolean =>
+export const isInvited = ({ invitation }: Pick<DeviceCertificate, 'invitation'>): boolean =>
   invitation !== undefined && invitation.collectedAt === undefined
 
 /** The certificates that a device has or can still collect. */

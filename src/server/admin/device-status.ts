@@ -1,22 +1,16 @@
 import { comparableName } from '../../certificate/identity.ts'
+import {
+  CERTIFICATE_STATES,
+  type CertificateState,
+  certificateState,
+} from '../../store/certificate-state.ts'
 import type { Device, DeviceCertificate } from '../../store/device-registry.ts'
-import { certificateKey, certificatesOf, isInvited } from '../../store/device-registry.ts'
+import { certificateKey, certificatesOf } from '../../store/device-registry.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import type { LastSeen, Seen } from '../verify/last-seen.ts'
 
-/** What became of a device's certificate; only `active` ones open. */
-export const DEVICE_STATES = [
-  'active',
-  'invited',
-  'revoked',
-  'blocked',
-  'rejected',
-  'replaced',
-  'expired',
-  'not-yet-valid',
-  'untrusted-ca',
-  'no-certificate',
-] as const
+/** A device's state: that of the certificate it uses. */
+export const DEVICE_STATES = [...CERTIFICATE_STATES, 'no-certificate'] as const
 type DeviceState = (typeof DEVICE_STATES)[number]
 
 /** When somebody was let in, and how long that can go on; Unix seconds. */
@@ -151,25 +145,20 @@ function describeDevice(
   return { status, used }
 }
 
-/** In the order in which a request would be refused. */
 function stateOf(
   certificate: DeviceCertificate,
   { trust }: Snapshot,
   nowSeconds: number,
-): DeviceState {
-  const { issuerKeyHash, serial, notBefore, notAfter, endsAt, unfit } = certificate
-  const issuers = trust.issuersByKeyHash.get(issuerKeyHash)
-  if (issuers === undefined) return 'untrusted-ca'
+): CertificateState {
+  const { issuerKeyHash, serial } = certificate
   const key = certificateKey(issuerKeyHash, serial)
-  if (trust.revocationLists.get(issuerKeyHash)?.serials.has(serial)) return 'revoked'
-  if (trust.revoked.has(key)) return 'revoked'
-  if (trust.blocked.has(key)) return 'blocked'
-  if (isInvited(certificate)) return 'invited'
-  if (unfit !== undefined) return 'rejected'
-  const issuerEnds = Math.max(...issuers.map(({ certificate }) => certificate.notAfter))
-  if (nowSeconds > notAfter || nowSeconds > issuerEnds) return 'expired'
-  if (endsAt !== undefined && nowSeconds >= endsAt) return 'replaced'
-  return nowSeconds < notBefore ? 'not-yet-valid' : 'active'
+  const isListed = trust.revocationLists.get(issuerKeyHash)?.serials.has(serial) === true
+  const facts = {
+    issuers: trust.issuersByKeyHash.get(issuerKeyHash) ?? [],
+    isRevoked: isListed || trust.revoked.has(key),
+    isBlocked: trust.blocked.has(key),
+  }
+  return certificateState(certificate, facts, nowSeconds)
 }
 
 /** Whoever has ended and was not seen with another certificate is told for so long. */
