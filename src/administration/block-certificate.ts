@@ -1,11 +1,10 @@
 import { comparableName } from '../certificate/identity.ts'
 import { type Blocks, NO_BLOCKS, readBlocks, writeBlocks } from '../store/blocks.ts'
 import { type DataPaths, dataPaths } from '../store/data-directory.ts'
-import { MODE } from '../store/files.ts'
+import { MODE, readTextIfThere } from '../store/files.ts'
 import { readLastSeen } from '../store/service-state-files.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
 import { CommandError } from './command-error.ts'
-import { readTextIfThere } from './locked-directory.ts'
 import { endInvitations } from './settle-invitations.ts'
 
 /** As in `Issuer.keyHash` and `Certificate.serial`. */

@@ -1,17 +1,11 @@
 import { completeStagedFiles, type DataPaths, dataPaths } from '../store/data-directory.ts'
-import { removeTemporaries, renameFile } from '../store/files.ts'
+import { exists, readTextIfThere, removeTemporaries, renameFile } from '../store/files.ts'
 import { removeFile } from '../store/folder.ts'
 import { acquireLock } from '../store/lock.ts'
 import { foldDead } from '../store/service-state-files.ts'
 import { CommandError } from './command-error.ts'
 import { endDoctorDevice } from './doctor-note.ts'
-import {
-  type Directory,
-  directoryOf,
-  exists,
-  readTextIfThere,
-  type Tell,
-} from './locked-directory.ts'
+import { type Directory, directoryOf, type Tell } from './locked-directory.ts'
 import { withdrawUndelivered } from './pending-delivery.ts'
 import { settleInvitations } from './settle-invitations.ts'
 

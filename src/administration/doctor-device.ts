@@ -5,12 +5,13 @@ import { BACKDATE_SECONDS, issueCertificate, publicKeyInfoOf } from '../certific
 import { writePem } from '../certificate/pem.ts'
 import { DOCTOR_NAME } from '../enrollment/device-name.ts'
 import type { Device } from '../store/device-registry.ts'
+import { readTextIfThere } from '../store/files.ts'
 import { describe } from './add-device.ts'
 import { readActiveSigner, readOwnAuthorities, type Signer, writeLists } from './authorities.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
 import { CommandError } from './command-error.ts'
 import { endDoctorDevice, writeDoctorNote } from './doctor-note.ts'
-import { type Directory, readTextIfThere, requireWhole } from './locked-directory.ts'
+import { type Directory, requireWhole } from './locked-directory.ts'
 
 /** How long the certificate of `certlatch doctor` is good, should nothing end it before. */
 export const DOCTOR_SECONDS = 900

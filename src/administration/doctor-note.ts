@@ -1,7 +1,7 @@
-import { MODE } from '../store/files.ts'
+import { MODE, readTextIfThere } from '../store/files.ts'
 import { isTime, parseObject } from '../store/json-file.ts'
 import { isProcessGone, machineIdentity } from '../store/lock-owner.ts'
-import { type Directory, readTextIfThere } from './locked-directory.ts'
+import type { Directory } from './locked-directory.ts'
 
 /** `private/doctor.json`: which process has the device of `certlatch doctor`. */
 interface Note {

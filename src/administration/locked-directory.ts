@@ -1,4 +1,3 @@
-import { stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { DataPaths } from '../store/data-directory.ts'
 import {
@@ -8,8 +7,8 @@ import {
   sortEntries,
   writeDevice,
 } from '../store/device-registry.ts'
-import { errorCode, MODE, makeFolder, replaceFile } from '../store/files.ts'
-import { readOwnFile, removeFile } from '../store/folder.ts'
+import { MODE, makeFolder, replaceFile } from '../store/files.ts'
+import { removeFile } from '../store/folder.ts'
 import type { Lock } from '../store/lock.ts'
 import { CommandError } from './command-error.ts'
 
@@ -88,24 +87,4 @@ export function requireWhole(paths: DataPaths, { broken: [first] }: Devices): vo
   throw new CommandError(
     `${hintFor(paths, first.problem)} first: what is entered now could be in it already`,
   )
-}
-
-/** The file's content as text; `undefined` if there is no such file. */
-export async function readTextIfThere(path: string): Promise<string | undefined> {
-  try {
-    return (await readOwnFile(path)).toString('utf8')
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return undefined
-    throw error
-  }
-}
-
-export async function exists(path: string): Promise<boolean> {
-  try {
-    await stat(path)
-    return true
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return false
-    throw error
-  }
 }

@@ -4,10 +4,10 @@ import type { Certificate } from '../certificate/certificate.ts'
 import { writePem } from '../certificate/pem.ts'
 import { isPackageFileName } from '../enrollment/file-name.ts'
 import { type Device, deviceOf } from '../store/device-registry.ts'
-import { MODE, renameFile, syncFolder, writeDurably } from '../store/files.ts'
+import { MODE, readTextIfThere, renameFile, syncFolder, writeDurably } from '../store/files.ts'
 import { inFolder, removeFile } from '../store/folder.ts'
 import { isSerial, parseObject } from '../store/json-file.ts'
-import { type Directory, readTextIfThere } from './locked-directory.ts'
+import type { Directory } from './locked-directory.ts'
 
 /** A package that is on its way to a person; its path is where it ends. */
 export interface Package {

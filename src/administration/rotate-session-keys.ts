@@ -1,12 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { type KeyRing, readKeyRing, writeKey } from '../session/key-ring.ts'
 import type { DataPaths } from '../store/data-directory.ts'
-import { describeFileError, MODE } from '../store/files.ts'
+import { describeFileError, MODE, readTextIfThere } from '../store/files.ts'
 import { readOwnFile } from '../store/folder.ts'
 import { readRunning } from '../store/service-state-files.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
 import { CommandError } from './command-error.ts'
-import { readTextIfThere } from './locked-directory.ts'
 
 export interface Rotation {
   /** Until every replica has the new key it only verifies. */

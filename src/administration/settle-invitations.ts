@@ -1,5 +1,6 @@
 import { readBlocks } from '../store/blocks.ts'
 import { type Device, type DeviceCertificate, isInvited } from '../store/device-registry.ts'
+import { readTextIfThere } from '../store/files.ts'
 import {
   type Claim,
   forgetClaim,
@@ -12,7 +13,7 @@ import {
   removePackages,
   settle,
 } from '../store/invitations.ts'
-import { type Devices, type Directory, readTextIfThere } from './locked-directory.ts'
+import type { Devices, Directory } from './locked-directory.ts'
 
 /** As in `Issuer.keyHash` and `Certificate.serial`. */
 interface Pair {

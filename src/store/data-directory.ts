@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto'
-import { access, readdir } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { writeKey } from '../session/key-ring.ts'
 import { type MadeAuthority, makeAuthority } from './create-authority.ts'
 import {
-  errorCode,
+  exists,
+  ifThere,
   MODE,
   makeFolder,
   removeTemporaries,
@@ -222,7 +223,7 @@ export async function completeStagedFiles(paths: DataPaths): Promise<void> {
   await completeStagedFolder(join(folder, 'certificates'), paths.certificates)
   await completeStagedFolder(join(folder, 'devices'), paths.devices)
   for (const [name, place, mode] of places) {
-    const content = await readIfThere(join(folder, name))
+    const content = await ifThere(readOwnFile(join(folder, name)))
     if (content !== undefined && !(await exists(place))) await replaceFile(place, content, mode)
   }
   await removeStaged(paths, folder)
@@ -235,7 +236,7 @@ async function completeStagedFolder(staged: string, folder: string): Promise<voi
   if (!(await exists(staged))) return
   await makeFolder(folder, MODE.secretFolder)
   for (const name of await readdir(staged)) {
-    const content = await readIfThere(join(staged, name))
+    const content = await ifThere(readOwnFile(join(staged, name)))
     const place = join(folder, name)
     if (content !== undefined && !(await exists(place))) {
       await replaceFile(place, content, MODE.secret)
@@ -252,22 +253,3 @@ function makeFirstFiles(needed: Needed, nowSeconds: number): FirstFiles {
 }
 
 export const firstSessionKeys = (): string => `${writeKey(randomBytes(32))}\n`
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await access(path)
-    return true
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return false
-    throw error
-  }
-}
-
-async function readIfThere(path: string): Promise<Buffer | undefined> {
-  try {
-    return await readOwnFile(path)
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return undefined
-    throw error
-  }
-}

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
 import { link, lstat, mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { type Folder, inFolder } from './folder.ts'
+import { type Folder, inFolder, readOwnFile } from './folder.ts'
 
 /** Permissions: what a proxy may read, and what is ours alone. */
 export const MODE = {
@@ -169,14 +169,29 @@ async function makeFolderIn(parent: Folder, name: string, mode: number): Promise
   }
 }
 
-async function isFolder(path: string): Promise<boolean> {
+const isFolder = async (path: string): Promise<boolean> =>
+  (await ifThere(stat(path)))?.isDirectory() === true
+
+/** What is read from a file or folder; `undefined` if that does not exist. */
+export async function ifThere<T>(reading: Promise<T>): Promise<T | undefined> {
   try {
-    return (await stat(path)).isDirectory()
+    return await reading
   } catch (error) {
-    if (errorCode(error) === 'ENOENT') return false
+    if (errorCode(error) === 'ENOENT') return undefined
     throw error
   }
 }
+
+export const exists = async (path: string): Promise<boolean> =>
+  (await ifThere(stat(path))) !== undefined
+
+/** The names in a folder; none if it does not exist. */
+export const listIfThere = async (folder: string): Promise<readonly string[]> =>
+  (await ifThere(readdir(folder))) ?? []
+
+/** A file of the data directory as text, or `undefined` if it does not exist. */
+export const readTextIfThere = async (path: string): Promise<string | undefined> =>
+  (await ifThere(readOwnFile(path)))?.toString('utf8')
 
 /** Makes renames and new entries of a folder survive a power cut. */
 export const syncFolder = (path: string): Promise<void> => inFolder(path, (folder) => folder.sync())

@@ -1,6 +1,14 @@
-import { readdir, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { createFile, errorCode, MODE, makeFolder, replaceFile } from './files.ts'
+import {
+  createFile,
+  ifThere,
+  listIfThere,
+  MODE,
+  makeFolder,
+  readTextIfThere,
+  replaceFile,
+} from './files.ts'
 import { readOwnFile, removeFile } from './folder.ts'
 import { isKeyHash, isSerial, isTime, parseObject } from './json-file.ts'
 
@@ -67,8 +75,7 @@ export function writeInvitation({ id: _, certificate, sealed, ...rest }: Invitat
 
 /** The invitation; `undefined` if there is none, or its file is anything else. */
 export async function readInvitation(folder: string, id: string): Promise<Invitation | undefined> {
-  const text = await readIfThere(invitationPath(folder, id))
-  const fields = text === undefined ? undefined : parseObject(text.toString('utf8'))
+  const fields = parseObject((await readTextIfThere(invitationPath(folder, id))) ?? '')
   if (fields?.['schemaVersion'] !== SCHEMA_VERSION) return undefined
   const { invitedAt, endsAt, site, sealed } = fields
   const device = fields['device'] as Partial<Invitation['device']> | undefined
@@ -90,9 +97,9 @@ export async function readInvitation(folder: string, id: string): Promise<Invita
 
 /** What became of the invitation; `undefined`: nothing so far. What cannot be read has ended it. */
 export async function readClaim(folder: string, id: string): Promise<Claim | undefined> {
-  const text = await readIfThere(claimPath(folder, id))
+  const text = await readTextIfThere(claimPath(folder, id))
   if (text === undefined) return undefined
-  const { outcome, at, nonceHash, by } = parseObject(text.toString('utf8')) ?? {}
+  const { outcome, at, nonceHash, by } = parseObject(text) ?? {}
   if (!isTime(at)) return { outcome: 'ended', at: 0 }
   return outcome === 'collected' && typeof nonceHash === 'string' && typeof by === 'string'
     ? { outcome, at, nonceHash, by }
@@ -115,7 +122,7 @@ export const writeCollected = (folder: string, id: string, sealed: Buffer): Prom
   replaceFile(collectedPath(folder, id), sealed, MODE.secret)
 
 export const readCollected = (folder: string, id: string): Promise<Buffer | undefined> =>
-  readIfThere(collectedPath(folder, id))
+  ifThere(readOwnFile(collectedPath(folder, id)))
 
 /** Deletes the packages under both seals. What became of the invitation stays known. */
 export async function removePackages(folder: string, id: string): Promise<void> {
@@ -153,23 +160,5 @@ export async function removeAbandoned(folder: string): Promise<void> {
     const found = await stat(path).catch(() => undefined)
     if (found === undefined || Date.now() - found.mtimeMs < ABANDONED_MILLISECONDS) continue
     await removeFile(path)
-  }
-}
-
-async function listIfThere(folder: string): Promise<readonly string[]> {
-  try {
-    return await readdir(folder)
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return []
-    throw error
-  }
-}
-
-async function readIfThere(path: string): Promise<Buffer | undefined> {
-  try {
-    return await readOwnFile(path)
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return undefined
-    throw error
   }
 }

@@ -12,7 +12,7 @@ import {
 } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
-import { describeFileError, errorCode, MODE, makeFolder } from './files.ts'
+import { describeFileError, errorCode, listIfThere, MODE, makeFolder } from './files.ts'
 import { type Folder, openFolder, throughHandle } from './folder.ts'
 import {
   createWatch,
@@ -268,15 +268,6 @@ async function highest(folder: string): Promise<Generation> {
     }
   }
   return top
-}
-
-async function listIfThere(folder: string): Promise<readonly string[]> {
-  try {
-    return await readdir(folder)
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return []
-    throw error
-  }
 }
 
 function describeFailure(folder: string, error: unknown): string {

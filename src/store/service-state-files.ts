@@ -1,8 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { open, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { open, readFile, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
-import { errorCode, MODE, makeFolder, replaceFile } from './files.ts'
+import { ifThere, listIfThere, MODE, makeFolder, replaceFile } from './files.ts'
 import { removeFile } from './folder.ts'
 import type { Lock } from './lock.ts'
 import { machineIdentity } from './lock-owner.ts'
@@ -214,18 +214,15 @@ async function readState(
   id: string,
   known: ReadonlyMap<string, StateFile>,
 ): Promise<StateFile | undefined> {
-  try {
-    // Asked for first: a replacement between the two makes it look older, not younger.
-    const { mtimeMs: writtenAt, ino } = await stat(path)
-    const version = `${ino} ${writtenAt}`
-    const before = known.get(path)
-    if (before?.version === version) return before
-    const state = parseRunningState(await readFile(path, 'utf8'))
-    return state && { id, path, state, writtenAt, version }
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return undefined
-    throw error
-  }
+  // The time first: a replacement between the two then makes the state look older, not younger.
+  const found = await ifThere(stat(path))
+  if (found === undefined) return undefined
+  const { mtimeMs: writtenAt, ino } = found
+  const version = `${ino} ${writtenAt}`
+  const before = known.get(path)
+  if (before?.version === version) return before
+  const state = parseRunningState((await ifThere(readFile(path, 'utf8'))) ?? '')
+  return state && { id, path, state, writtenAt, version }
 }
 
 async function versionOf(path: string): Promise<string | undefined> {
@@ -234,12 +231,7 @@ async function versionOf(path: string): Promise<string | undefined> {
 }
 
 async function readRemembered(folder: string): Promise<readonly SeenCertificate[]> {
-  try {
-    return parseLastSeen(await readFile(join(folder, LAST_SEEN_FILE), 'utf8'))
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return []
-    throw error
-  }
+  return parseLastSeen((await ifThere(readFile(join(folder, LAST_SEEN_FILE), 'utf8'))) ?? '')
 }
 
 /**
@@ -258,14 +250,5 @@ async function folderClock(folder: string): Promise<number> {
     }
   } catch {
     return Date.now()
-  }
-}
-
-async function listIfThere(folder: string): Promise<readonly string[]> {
-  try {
-    return await readdir(folder)
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return []
-    throw error
   }
 }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
 import { readRegistryFolder } from './device-registry.ts'
-import { describeFileError, errorCode } from './files.ts'
+import { describeFileError, ifThere } from './files.ts'
 import type { PolicySource } from './policy-file.ts'
 import type { Source, Sources } from './snapshot.ts'
 
@@ -56,7 +56,8 @@ export async function readSources(files: TrustFiles): Promise<ReadSources> {
   }
   const required = async (file: NamedPath | undefined) =>
     named(file, await attempt(file, readRegularFile))
-  const optional = async (file: NamedPath) => named(file, await attempt(file, readIfThere))
+  const optional = async (file: NamedPath) =>
+    named(file, await attempt(file, (path) => ifThere(readRegularFile(path))))
   const authorities = await required(files.authorities)
   const revocationLists = await required(files.revocationLists)
   const sessionKeys = await required(files.sessionKeys)
@@ -86,15 +87,6 @@ export async function policyParser(): Promise<PolicySource['parse']> {
 export async function readRegularFile(path: string): Promise<Buffer> {
   if (!(await stat(path)).isFile()) throw Object.assign(new Error(path), { code: 'EISDIR' })
   return await readFile(path)
-}
-
-async function readIfThere(path: string): Promise<Buffer | undefined> {
-  try {
-    return await readRegularFile(path)
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return undefined
-    throw error
-  }
 }
 
 /** Equal for two readings exactly if they found the same. */
