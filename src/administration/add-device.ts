@@ -12,7 +12,7 @@ import { type Change, changeDirectory } from './change-directory.ts'
 import { CommandError } from './command-error.ts'
 import { type Issued, type IssueOptions, issueFor } from './issue-certificate.ts'
 import { type Devices, type Directory, requireWhole } from './locked-directory.ts'
-import { deliver } from './pending-delivery.ts'
+import { deliver, takeBack } from './pending-delivery.ts'
 
 export interface NewDevice {
   readonly name: string
@@ -80,12 +80,7 @@ export async function takeBackAdded(
   { before, certificate, package: parcel }: Added,
 ): Promise<void> {
   await changeDirectory(change, async (directory) => {
-    const { devices } = await directory.readDevices()
-    const now = devices.find(({ id }) => id === before.id)
-    if (now?.certificates.some(({ serial }) => serial === certificate.serial)) {
-      await directory.writeDevice(before)
-    }
-    await directory.remove(directory.paths.certificateOf(certificate.serial))
+    await takeBack(directory, { before, serial: certificate.serial })
     await removeFile(parcel.path)
   })
 }

@@ -6,10 +6,12 @@ import {
   type SigningAuthority,
 } from '../certificate/issue.ts'
 import { describeName } from '../certificate/name.ts'
-import { certificateFileProblem, isDer, readPemBlocks, writePem } from '../certificate/pem.ts'
+import { readPemBlocks, writePem } from '../certificate/pem.ts'
 import { readRevocationList, readRevokedEntries } from '../certificate/revocation.ts'
 import { type RevokedCertificate, reasonNamed } from '../certificate/revocation-reason.ts'
-import { type Issuer, readIssuer } from '../certificate/verify.ts'
+import type { Issuer } from '../certificate/verify.ts'
+import { readAuthoritiesFile } from '../store/authorities-file.ts'
+import type { CertificateId } from '../store/certificate-id.ts'
 import type { DataPaths } from '../store/data-directory.ts'
 import { describeFileError, errorCode, MODE } from '../store/files.ts'
 import { readOwnFile } from '../store/folder.ts'
@@ -59,16 +61,9 @@ export async function readOwnAuthorities(paths: DataPaths): Promise<OwnAuthoriti
 }
 
 export function readIssuers(name: string, text: string): readonly Issuer[] {
-  const content = Buffer.from(text, 'latin1')
-  const blocks = isDer(content) ? [content] : readPemBlocks(text, 'CERTIFICATE', true)
-  if (blocks === undefined) {
-    throw new CommandError(`${name} ${certificateFileProblem(text)}`)
-  }
-  return blocks.map((der) => {
-    const read = readIssuer(der)
-    if (!read.ok) throw new CommandError(`${name}: ${read.problem}`)
-    return read.issuer
-  })
+  const { value, problems } = readAuthoritiesFile(name, Buffer.from(text, 'latin1'))
+  if (problems.length > 0) throw new CommandError(problems)
+  return value
 }
 
 async function readNeeded(path: string): Promise<string> {
@@ -171,9 +166,7 @@ function isSameKey(one: KeyObject, other: KeyObject): boolean {
 }
 
 /** A revocation of a certificate of one of our CAs. */
-export interface Revocation extends RevokedCertificate {
-  readonly issuerKeyHash: string
-}
+export type Revocation = RevokedCertificate & CertificateId
 
 /**
  * Writes the CRLs of all our CAs anew, with these revocations, under one number; answers it. A CA that

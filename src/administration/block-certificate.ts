@@ -1,5 +1,6 @@
 import { comparableName } from '../certificate/identity.ts'
 import { type Blocks, NO_BLOCKS, readBlocks, writeBlocks } from '../store/blocks.ts'
+import { type CertificateId, isSameCertificate } from '../store/certificate-id.ts'
 import { type DataPaths, dataPaths } from '../store/data-directory.ts'
 import { MODE, readTextIfThere } from '../store/files.ts'
 import { readLastSeen } from '../store/service-state-files.ts'
@@ -7,25 +8,16 @@ import { type Change, changeDirectory } from './change-directory.ts'
 import { CommandError } from './command-error.ts'
 import { endInvitations } from './settle-invitations.ts'
 
-/** As in `Issuer.keyHash` and `Certificate.serial`. */
-export interface CertificateId {
-  readonly issuerKeyHash: string
-  readonly serial: string
-}
-
 export interface Blocked {
   /** Of the list that every service has to have. */
   readonly blocksNumber: number
   readonly hasChanged: boolean
 }
 
-const isSame = (one: CertificateId, other: CertificateId): boolean =>
-  one.issuerKeyHash === other.issuerKeyHash && one.serial === other.serial
-
 /** Closes to one certificate, whoever issued it. */
 export function blockCertificate(change: Change, pair: CertificateId): Promise<Blocked> {
   return changeBlocks(change, (blocks) => {
-    if (blocks.certificates.some((known) => isSame(known, pair))) return undefined
+    if (blocks.certificates.some((known) => isSameCertificate(known, pair))) return undefined
     const added = { ...pair, blockedAt: change.nowSeconds }
     return { ...blocks, certificates: [...blocks.certificates, added] }
   })
@@ -34,7 +26,7 @@ export function blockCertificate(change: Change, pair: CertificateId): Promise<B
 /** Takes a block back. Throws an CommandError if there is none. */
 export function unblockCertificate(change: Change, pair: CertificateId): Promise<Blocked> {
   return changeBlocks(change, (blocks) => {
-    const certificates = blocks.certificates.filter((known) => !isSame(known, pair))
+    const certificates = blocks.certificates.filter((known) => !isSameCertificate(known, pair))
     if (certificates.length === blocks.certificates.length) {
       throw new CommandError('this certificate is not blocked')
     }

@@ -1,14 +1,10 @@
 import { commonName } from '../certificate/name.ts'
 import type { RevokedCertificate } from '../certificate/revocation-reason.ts'
 import type { Issuer } from '../certificate/verify.ts'
+import { certificateKey } from '../store/certificate-id.ts'
 import { type CertificateState, certificateState } from '../store/certificate-state.ts'
 import type { DataPaths } from '../store/data-directory.ts'
-import {
-  certificateKey,
-  certificatesOf,
-  type Device,
-  type DeviceCertificate,
-} from '../store/device-registry.ts'
+import { certificatesOf, type Device, type DeviceCertificate } from '../store/device-registry.ts'
 import { readLastSeen, type SeenCertificate } from '../store/service-state-files.ts'
 import { findDevice } from './add-device.ts'
 import { readOwnAuthorities } from './authorities.ts'

@@ -4,6 +4,7 @@ import { readCertificate } from '../certificate/certificate.ts'
 import { BACKDATE_SECONDS, issueCertificate, publicKeyInfoOf } from '../certificate/issue.ts'
 import { writePem } from '../certificate/pem.ts'
 import { DOCTOR_NAME } from '../enrollment/device-name.ts'
+import type { CertificateId } from '../store/certificate-id.ts'
 import type { Device } from '../store/device-registry.ts'
 import { readTextIfThere } from '../store/files.ts'
 import { describe } from './add-device.ts'
@@ -17,9 +18,7 @@ import { type Directory, requireWhole } from './locked-directory.ts'
 export const DOCTOR_SECONDS = 900
 
 /** The device that `certlatch doctor` has while it runs; its key is in no file. */
-export interface DoctorDevice {
-  readonly issuerKeyHash: string
-  readonly serial: string
+export interface DoctorDevice extends CertificateId {
   readonly certificatePem: string
   readonly keyPem: string
 }

@@ -1,13 +1,12 @@
 import { readFile } from 'node:fs/promises'
 import { readCertificate } from '../certificate/certificate.ts'
 import { sha256Base64Url, verifyCertificate } from '../certificate/verify.ts'
+import type { CertificateId } from '../store/certificate-id.ts'
 import type { DataPaths } from '../store/data-directory.ts'
 import { describeFileError } from '../store/files.ts'
-import { findSeen } from '../store/running-seen.ts'
 import { readIssuers } from './authorities.ts'
-import type { CertificateId } from './block-certificate.ts'
 import { CommandError } from './command-error.ts'
-import { type Search, waiting } from './unregistered.ts'
+import { findSeen, type Search } from './unregistered.ts'
 
 /** A certificate in a file; its CA has to be one that certlatch trusts. */
 export async function certificateIdOfFile(
@@ -60,7 +59,7 @@ const shortest = (hex: string): string => hex.replace(/^(?:00)+(?=..)/, '')
 
 /** A fingerprint names a certificate only if that has been seen: it can be rewritten otherwise. */
 export async function certificateIdByFingerprint(
-  { running }: DataPaths,
+  paths: DataPaths,
   given: string,
   search: Search = {},
 ): Promise<CertificateId> {
@@ -72,7 +71,7 @@ export async function certificateIdByFingerprint(
     )
   }
   const sha256 = Buffer.from(hex, 'hex').toString('base64url')
-  const found = await findSeen(running, (seen) => seen.sha256 === sha256, waiting(search))
+  const found = await findSeen(paths, (seen) => seen.sha256 === sha256, search)
   if (found !== undefined) return found
   throw new CommandError(
     'no certificate with this fingerprint has been let in: name it by --certificate, or by --serial and --issuer',

@@ -117,7 +117,11 @@ async function removePackage({ paths }: Directory, file: string): Promise<'gone'
   })
 }
 
-async function takeBack(directory: Directory, { before, serial }: Undelivered): Promise<void> {
+/** Puts the device's entry back to what it was, and removes the copy of the certificate. */
+export async function takeBack(
+  directory: Directory,
+  { before, serial }: Pick<Undelivered, 'before' | 'serial'>,
+): Promise<void> {
   const { devices } = await directory.readDevices()
   const now = devices.find(({ id }) => id === before.id)
   if (now?.certificates.some((certificate) => certificate.serial === serial)) {

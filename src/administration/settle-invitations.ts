@@ -1,4 +1,5 @@
 import { readBlocks } from '../store/blocks.ts'
+import { type CertificateId, isSameCertificate } from '../store/certificate-id.ts'
 import { type Device, type DeviceCertificate, isInvited } from '../store/device-registry.ts'
 import { readTextIfThere } from '../store/files.ts'
 import {
@@ -14,12 +15,6 @@ import {
   settle,
 } from '../store/invitations.ts'
 import type { Devices, Directory } from './locked-directory.ts'
-
-/** As in `Issuer.keyHash` and `Certificate.serial`. */
-interface Pair {
-  readonly issuerKeyHash: string
-  readonly serial: string
-}
 
 /** How long a code is told to be used or ended rather than unknown. */
 const REMEMBERED_SECONDS = 30 * 86_400
@@ -53,19 +48,21 @@ export async function settleInvitations(directory: Directory): Promise<void> {
 async function settleOne(
   directory: Directory,
   invitation: Invitation,
-  blocked: readonly Pair[],
+  blocked: readonly CertificateId[],
 ): Promise<void> {
   const { paths, nowSeconds } = directory
   const folder = paths.invitations
   const known = await directory.readDevices()
   const device = known.devices.find(({ id }) => id === invitation.device.id)
-  const certificate = device?.certificates.find((one) => isSame(one, invitation.certificate))
+  const certificate = device?.certificates.find((one) =>
+    isSameCertificate(one, invitation.certificate),
+  )
   // An entry that cannot be read may be its own: nothing is decided before that is mended.
   if (certificate === undefined && known.broken.length > 0) return
   const isWithdrawn =
     certificate === undefined ||
     certificate.revokedAt !== undefined ||
-    blocked.some((pair) => isSame(pair, invitation.certificate))
+    blocked.some((pair) => isSameCertificate(pair, invitation.certificate))
   const isOver = isWithdrawn || nowSeconds >= invitation.endsAt
   await directory.lock.assertHeld()
   if (isOver) await settle(folder, invitation.id, { outcome: 'ended', at: nowSeconds })
@@ -77,9 +74,6 @@ async function settleOne(
   const isKept = claim.outcome === 'collected' && nowSeconds < claim.at + REPLAY_SECONDS
   if (isWithdrawn || !isKept) await removePackages(folder, invitation.id)
 }
-
-const isSame = (one: Pair, other: Pair): boolean =>
-  one.issuerKeyHash === other.issuerKeyHash && one.serial === other.serial
 
 /** Writes into the device's entry what became of the certificate. */
 async function apply(
@@ -128,14 +122,14 @@ function withCollected(
  */
 export async function endInvitations(
   directory: Directory,
-  certificates: readonly Pair[],
+  certificates: readonly CertificateId[],
 ): Promise<void> {
   const folder = directory.paths.invitations
   const { waiting } = await listInvitations(folder)
   for (const id of waiting) {
     const invitation = await readInvitation(folder, id)
     if (invitation === undefined) continue
-    if (!certificates.some((pair) => isSame(pair, invitation.certificate))) continue
+    if (!certificates.some((pair) => isSameCertificate(pair, invitation.certificate))) continue
     await settle(folder, id, { outcome: 'ended', at: directory.nowSeconds })
     await settleOne(directory, invitation, certificates)
   }

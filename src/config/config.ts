@@ -77,6 +77,13 @@ export interface Config {
   readonly logClient: (typeof LOG_CLIENTS)[number]
 }
 
+/** What certlatch makes on its first start: a file that a setting names is never made. */
+export const filesToMake = ({ externalCa, crlFileNamed, sessionKeysFileNamed }: Config) => ({
+  authority: !externalCa,
+  revocationList: !externalCa && !crlFileNamed,
+  sessionKeys: !sessionKeysFileNamed,
+})
+
 export type Values = Readonly<Record<string, string | undefined>>
 
 /** A configuration with what should be said about it, or everything that is wrong with it. */

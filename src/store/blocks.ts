@@ -1,11 +1,9 @@
 import { isPrintableName } from '../certificate/identity.ts'
+import type { CertificateId } from './certificate-id.ts'
 import { isKeyHash, isSerial, isTime, parseObject } from './json-file.ts'
 
 /** A certificate that does not open though no CRL says so. */
-interface BlockedCertificate {
-  /** As in `Issuer.keyHash` and `Certificate.serial`. */
-  readonly issuerKeyHash: string
-  readonly serial: string
+interface BlockedCertificate extends CertificateId {
   /** Unix seconds. */
   readonly blockedAt: number
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { comparableName, isPrintableName } from '../certificate/identity.ts'
 import { isInvitationId } from '../enrollment/invitation-code.ts'
+import { type CertificateId, certificateKey } from './certificate-id.ts'
 import { listIfThere, MODE, makeFolder, replaceFile } from './files.ts'
 import { isKeyHash, isSerial, isTime, parseObject } from './json-file.ts'
 
@@ -20,10 +21,7 @@ export interface Device {
 }
 
 /** What is recorded of a certificate; all times in Unix seconds. */
-export interface DeviceCertificate {
-  /** As in `Issuer.keyHash` and `Certificate.serial`. */
-  readonly issuerKeyHash: string
-  readonly serial: string
+export interface DeviceCertificate extends CertificateId {
   readonly notBefore: number
   readonly notAfter: number
   /** When we issued it, which is later than its beginning. */
@@ -83,9 +81,6 @@ export interface DeviceRegistry {
   /** By `certificateKey`. */
   readonly byCertificate: ReadonlyMap<string, RegisteredCertificate>
 }
-
-export const certificateKey = (issuerKeyHash: string, serial: string): string =>
-  `${issuerKeyHash}/${serial}`
 
 const SCHEMA_VERSION = 1
 const ENTRY = /^[0-9a-f-]{1,64}\.json$/

@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import type { CertificateId } from './certificate-id.ts'
 import {
   createFile,
   ifThere,
@@ -21,13 +22,7 @@ export interface Invitation {
     readonly name: string
     readonly owner: string | undefined
   }
-  readonly certificate: {
-    /** As in `Issuer.keyHash` and `Certificate.serial`. */
-    readonly issuerKeyHash: string
-    readonly serial: string
-    readonly notAfter: number
-    readonly der: Buffer
-  }
+  readonly certificate: CertificateId & { readonly notAfter: number; readonly der: Buffer }
   readonly invitedAt: number
   readonly endsAt: number
   /** The origin of its link, where alone it can be collected: `https://home.example.org`. */

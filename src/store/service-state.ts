@@ -1,10 +1,8 @@
-import { certificateKey } from './device-registry.ts'
+import { type CertificateId, certificateKey } from './certificate-id.ts'
 import { isKeyHash, isSerial, isTime, parseObject } from './json-file.ts'
 
 /** When a certificate was last let in; Unix seconds, 0: never. */
-export interface SeenCertificate {
-  readonly issuerKeyHash: string
-  readonly serial: string
+export interface SeenCertificate extends CertificateId {
   /** The device's name, or whom the certificate names itself. */
   readonly name: string
   /** SHA-256 of the certificate, base64url; `undefined`: only a session has been seen. */

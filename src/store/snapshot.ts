@@ -1,15 +1,10 @@
-import { certificateFileProblem, isDer, readPemBlocks } from '../certificate/pem.ts'
 import { groupByKeyHash, type TrustSet } from '../certificate/trust.ts'
-import { type Issuer, readIssuer } from '../certificate/verify.ts'
 import type { Policy } from '../policy/policy.ts'
 import { type KeyRing, readKeyRing } from '../session/key-ring.ts'
+import { readAuthoritiesFile } from './authorities-file.ts'
 import { type Blocks, NO_BLOCKS, readBlocks } from './blocks.ts'
-import {
-  certificateKey,
-  type DeviceRegistry,
-  readRegistry,
-  registryFingerprint,
-} from './device-registry.ts'
+import { certificateKey } from './certificate-id.ts'
+import { type DeviceRegistry, readRegistry, registryFingerprint } from './device-registry.ts'
 import { isSerial, parseObject } from './json-file.ts'
 import {
   type PolicySource,
@@ -79,7 +74,7 @@ export function compileSnapshot(
   staleRevocationList: 'deny' | 'allow',
   previous: Snapshot | undefined,
 ): CompiledSnapshot {
-  const issuers = readAuthorities(sources.authorities)
+  const issuers = readAuthoritiesFile(sources.authorities.name, sources.authorities.content)
   const lists = readListSource(
     sources.revocationLists && {
       ...sources.revocationLists,
@@ -174,20 +169,4 @@ function readUndelivered(source: Source | undefined): Part<string | undefined> {
   return isSerial(serial)
     ? { value: serial, problems: [] }
     : { value: undefined, problems: [`${source.name} is not the note of a command`] }
-}
-
-function readAuthorities({ name, content }: Source): Part<readonly Issuer[]> {
-  const text = content.toString('latin1')
-  const blocks = isDer(content) ? [content] : readPemBlocks(text, 'CERTIFICATE', true)
-  if (blocks === undefined) {
-    return { value: [], problems: [`${name} ${certificateFileProblem(text)}`] }
-  }
-  const issuers: Issuer[] = []
-  const problems: string[] = []
-  for (const [index, der] of blocks.entries()) {
-    const read = readIssuer(der)
-    if (read.ok) issuers.push(read.issuer)
-    else problems.push(`${name}, certificate ${index + 1}: ${read.problem}`)
-  }
-  return { value: issuers, problems }
 }

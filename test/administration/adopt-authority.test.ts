@@ -198,7 +198,7 @@ test('Each file that is not what it should be is named', async () => {
       { certificate: await made('two.crt', pem + other.pem) },
       /two\.crt has to hold one certificate, that of the CA$/,
     ],
-    [{ certificate: file('newcerts/10.pem') }, /newcerts\/10\.pem: /],
+    [{ certificate: file('newcerts/10.pem') }, /newcerts\/10\.pem, certificate 1: /],
     [{ certificate: fixturePath('ca-no-crl-sign') }, /the CA may not sign CRLs/],
     [{ certificate: fixturePath('ca-expired') }, /the CA has ended; there is nothing to adopt$/],
     [{ key: '/no/ca.key' }, /^\/no\/ca\.key does not exist$/],

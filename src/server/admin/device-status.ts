@@ -1,11 +1,12 @@
 import { comparableName } from '../../certificate/identity.ts'
+import { certificateKey } from '../../store/certificate-id.ts'
 import {
   CERTIFICATE_STATES,
   type CertificateState,
   certificateState,
 } from '../../store/certificate-state.ts'
 import type { Device, DeviceCertificate } from '../../store/device-registry.ts'
-import { certificateKey, certificatesOf } from '../../store/device-registry.ts'
+import { certificatesOf } from '../../store/device-registry.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import type { LastSeen, Seen } from '../verify/last-seen.ts'
 
