@@ -19,7 +19,7 @@ import { readRunning } from '../store/service-state-files.ts'
 import { CommandError } from './command-error.ts'
 import type { Directory } from './locked-directory.ts'
 
-/** Our own CAs and what their CRLs say. */
+/** The built-in CAs and the contents of their CRLs. */
 export interface OwnAuthorities {
   readonly issuers: readonly Issuer[]
   /** By the issuer's key hash. */
@@ -34,7 +34,7 @@ export interface WrittenList {
   readonly entries: readonly RevokedCertificate[]
 }
 
-/** Reads ca.crt and ca.crl. Throws an CommandError if they are not what a start would take. */
+/** Reads ca.crt and ca.crl. Throws a CommandError if a service could not start with them. */
 export async function readOwnAuthorities(paths: DataPaths): Promise<OwnAuthorities> {
   const issuers = readIssuers(paths.authority, await readNeeded(paths.authority))
   const crl = await readNeeded(paths.revocationList)
@@ -42,7 +42,7 @@ export async function readOwnAuthorities(paths: DataPaths): Promise<OwnAuthoriti
   for (const der of readPemBlocks(crl, 'X509 CRL', true) ?? []) {
     const read = readRevocationList(der, issuers)
     const entries = readRevokedEntries(der)
-    // One of a CA that is not in ca.crt any more: the next writing leaves it out.
+    // A CRL of a CA that is no longer in ca.crt: the next write leaves it out.
     if (!read.ok && read.foreign) continue
     if (!read.ok || entries === undefined) {
       const problem = read.ok ? 'has an entry that certlatch cannot read' : read.problem
@@ -75,7 +75,7 @@ async function readNeeded(path: string): Promise<string> {
   }
 }
 
-/** A CA of ours with its key. */
+/** A built-in CA with its key. */
 export interface Signer {
   readonly issuer: Issuer
   readonly authority: SigningAuthority
@@ -99,7 +99,7 @@ export async function readActiveSigner(
   return { issuer, authority: { certificate: issuer.certificate, privateKey } }
 }
 
-/** A machine that has booted in the past, or lives in the future, would sign what helps nobody. */
+/** Refuses a clock before the CA's notBefore: the certificates would never be accepted. */
 function requirePlausibleClock({ certificate }: Issuer, nowSeconds: number): void {
   if (nowSeconds < certificate.notBefore) {
     throw new CommandError(
@@ -108,7 +108,7 @@ function requirePlausibleClock({ certificate }: Issuer, nowSeconds: number): voi
   }
 }
 
-/** Reads a private key in PEM, decrypting it if it has to be. */
+/** Reads a private key in PEM, and decrypts it if necessary. */
 export async function readAuthorityKey(
   path: string,
   passphrase: string | undefined,
@@ -148,7 +148,7 @@ export function decryptKey(path: string, pem: string, passphrase: string | undef
   }
 }
 
-/** Not that a key could not be made of what was decrypted: a wrong passphrase can lead to that too. */
+/** Without errors of parsing the decrypted key, which a wrong passphrase can cause as well. */
 const UNKNOWN_CIPHER =
   /^ERR_OSSL_(?:EVP_UNSUPPORTED|EVP_UNKNOWN_PBE_ALGORITHM|PEM_UNSUPPORTED_(?:CIPHER|ENCRYPTION))$/
 
@@ -158,20 +158,19 @@ export function issuerOf(privateKey: KeyObject, issuers: readonly Issuer[]): Iss
 }
 
 /**
- * Keys of two kinds are never given to `equals`: OpenSSL then leaves an error behind, which Node takes
- * for one of the next key that is read.
+ * Never calls `equals` with keys of two kinds: OpenSSL would leave an error behind, which Node reports
+ * for the next key that is read.
  */
 function isSameKey(one: KeyObject, other: KeyObject): boolean {
   return one.asymmetricKeyType === other.asymmetricKeyType && one.equals(other)
 }
 
-/** A revocation of a certificate of one of our CAs. */
+/** The revocation of a certificate of a built-in CA. */
 export type Revocation = RevokedCertificate & CertificateId
 
 /**
- * Writes the CRLs of all our CAs anew, with these revocations, under one number; answers it. A CA that
- * a successor has taken over from goes on signing its own until it ends; one that is about to take
- * over gets its first.
+ * Writes new CRLs of all built-in CAs with these revocations, under one number, and returns it. A
+ * previous CA keeps signing its own CRL until it expires; a successor gets its first.
  */
 export async function writeLists(
   directory: Directory,
@@ -182,15 +181,15 @@ export async function writeLists(
 ): Promise<bigint> {
   const { paths, nowSeconds } = directory
   const active = await readActiveSigner(paths, authorities, passphrase, nowSeconds)
-  const number = nextNumber(authorities, nowSeconds, await highestInForce(paths))
-  // A list that a restored backup has brought back may lack what the devices' entries still know.
+  const number = nextNumber(authorities, nowSeconds, await highestLoaded(paths))
+  // A CRL from a restored backup may lack revocations that the devices' entries still have.
   const all = [...revocations, ...(await markedRevocations(directory))]
   const blocks: string[] = []
   for (const issuer of onePerKey(authorities.issuers)) {
     const own = all.filter(({ issuerKeyHash }) => issuerKeyHash === issuer.keyHash)
     const known = authorities.lists.get(issuer.keyHash)
     if (known !== undefined && issuer.certificate.notAfter < nowSeconds) {
-      // It opens nothing any more, and its key may be gone.
+      // None of its certificates is accepted any more, and its key may be gone.
       blocks.push(writePem('X509 CRL', known.der))
       continue
     }
@@ -206,7 +205,7 @@ export async function writeLists(
   return number
 }
 
-/** Of CA certificates with one key the one that ends last: they share their CRL. */
+/** For each key the CA certificate that expires last: those of one key share their CRL. */
 function onePerKey(issuers: readonly Issuer[]): Iterable<Issuer> {
   const byKey = new Map<string, Issuer>()
   for (const issuer of issuers) {
@@ -219,26 +218,26 @@ function onePerKey(issuers: readonly Issuer[]): Iterable<Issuer> {
 }
 
 /**
- * Seconds since 1970, so that a list written after a restored backup still counts as the newest; above
- * every number that is known, whatever the clock says.
+ * Seconds since 1970, so that a CRL written after restoring a backup still counts as the newest; but
+ * always above every known number, even if the clock is wrong.
  */
 export function nextNumber(
   { lists }: Pick<OwnAuthorities, 'lists'>,
   nowSeconds: number,
-  inForce: bigint,
+  loaded: bigint,
 ): bigint {
   let number = BigInt(nowSeconds)
   for (const list of lists.values()) if (list.number >= number) number = list.number + 1n
-  // A service far beyond all that is known here has another directory's, or is broken.
-  const isPlausible = inForce < number + FARTHEST_AHEAD
-  return isPlausible && inForce >= number ? inForce + 1n : number
+  // A number far above all known ones is broken, or of another directory's service.
+  const isPlausible = loaded < number + FARTHEST_AHEAD
+  return isPlausible && loaded >= number ? loaded + 1n : number
 }
 
-/** Thirty years of a clock that was wrong. */
+/** In seconds: a clock that was thirty years wrong. */
 const FARTHEST_AHEAD = 1_000_000_000n
 
-/** The highest CRL number that a service has told of. */
-async function highestInForce({ running }: DataPaths): Promise<bigint> {
+/** The highest CRL number that a service has reported. */
+async function highestLoaded({ running }: DataPaths): Promise<bigint> {
   let highest = 0n
   for (const { state } of await readRunning(running)) {
     const { crlNumber = '' } = state
@@ -271,7 +270,7 @@ export function writeList(
   const der = issueRevocationList(
     {
       number,
-      // Who reads our lists elsewhere may have a clock that is late.
+      // Other readers of the CRL may have a clock that is slow.
       thisUpdate: Math.min(nowSeconds - BACKDATE_SECONDS, issuer.certificate.notAfter),
       nextUpdate: issuer.certificate.notAfter,
       revoked: [...(before?.entries ?? []), ...added],

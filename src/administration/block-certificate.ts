@@ -9,12 +9,12 @@ import { CommandError } from './command-error.ts'
 import { endInvitations } from './settle-invitations.ts'
 
 export interface Blocked {
-  /** Of the list that every service has to have. */
+  /** The number of the blocks that every service has to load. */
   readonly blocksNumber: number
   readonly hasChanged: boolean
 }
 
-/** Closes to one certificate, whoever issued it. */
+/** Blocks one certificate, whichever CA issued it. */
 export function blockCertificate(change: Change, pair: CertificateId): Promise<Blocked> {
   return changeBlocks(change, (blocks) => {
     if (blocks.certificates.some((known) => isSameCertificate(known, pair))) return undefined
@@ -23,7 +23,7 @@ export function blockCertificate(change: Change, pair: CertificateId): Promise<B
   })
 }
 
-/** Takes a block back. Throws an CommandError if there is none. */
+/** Removes a block. Throws a CommandError if there is none. */
 export function unblockCertificate(change: Change, pair: CertificateId): Promise<Blocked> {
   return changeBlocks(change, (blocks) => {
     const certificates = blocks.certificates.filter((known) => !isSameCertificate(known, pair))
@@ -34,12 +34,12 @@ export function unblockCertificate(change: Change, pair: CertificateId): Promise
   })
 }
 
-/** No cookie outlives that many seconds: browsers keep none longer than 400 days. */
+/** Browsers keep no cookie longer than 400 days. */
 const LONGEST_SESSION_SECONDS = 400 * 86_400
 
 /**
- * Ends all sessions that this name has now: those of certificates seen until now, or until later if
- * the clock of a service says so.
+ * Ends all current sessions of a name: those of certificates seen until now, or until later if a
+ * service's clock is ahead.
  */
 export async function signOut(change: Change, name: string): Promise<Blocked> {
   const isSameName = (entry: { readonly name: string }) =>
@@ -71,7 +71,7 @@ function changeBlocks(
     const before = await readBlocksFile(directory.paths)
     const after = next(before)
     if (after === undefined) return { blocksNumber: before.number, hasChanged: false }
-    // Also above that of a list which a restored backup has taken the place of.
+    // Also above the number of a file that a restored backup has replaced.
     const number = Math.max(before.number + 1, change.nowSeconds)
     await directory.replace(directory.paths.blocks, writeBlocks({ ...after, number }), MODE.secret)
     await endInvitations(directory, after.certificates).catch(() => undefined)

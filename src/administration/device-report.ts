@@ -13,7 +13,7 @@ import { type Devices, readDevices, type Tell } from './locked-directory.ts'
 
 export interface CertificateReport extends DeviceCertificate {
   readonly state: CertificateState
-  /** The CN of its CA; `undefined` if that is not trusted any more. */
+  /** The CN of its CA; `undefined` if that is no longer trusted. */
   readonly authority: string | undefined
   /** Unix seconds, 0: never. */
   readonly seenByCertificateAt: number
@@ -31,7 +31,7 @@ export interface DeviceReport {
   readonly certificates: readonly CertificateReport[]
 }
 
-/** Everything that is known of every device, by name. */
+/** Everything known about every device, sorted by name. */
 export async function reportDevices(
   paths: DataPaths,
   nowSeconds: number,
@@ -62,7 +62,7 @@ async function report(
     .sort((one, other) => one.name.localeCompare(other.name, 'en'))
 }
 
-/** The same of one device. Throws an CommandError if there is none of that name. */
+/** The same for one device. Throws a CommandError if there is none of that name. */
 export async function findReport(
   paths: DataPaths,
   given: string,

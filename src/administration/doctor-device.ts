@@ -14,10 +14,10 @@ import { CommandError } from './command-error.ts'
 import { endDoctorDevice, writeDoctorNote } from './doctor-note.ts'
 import { type Directory, requireWhole } from './locked-directory.ts'
 
-/** How long the certificate of `certlatch doctor` is good, should nothing end it before. */
+/** How long the certificate of `certlatch doctor` is valid, unless it is removed before. */
 export const DOCTOR_SECONDS = 900
 
-/** The device that `certlatch doctor` has while it runs; its key is in no file. */
+/** The device of `certlatch doctor` while it runs; its key is in no file. */
 export interface DoctorDevice extends CertificateId {
   readonly certificatePem: string
   readonly keyPem: string
@@ -26,7 +26,7 @@ export interface DoctorDevice extends CertificateId {
 const generate = promisify(generateKeyPair)
 
 /**
- * Enters a device with a certificate for 15 minutes. Throws an CommandError while another
+ * Registers a device with a certificate for 15 minutes. Throws a CommandError while another
  * `certlatch doctor` has one.
  */
 export async function beginDoctorDevice(
@@ -61,7 +61,7 @@ export async function beginDoctorDevice(
   })
 }
 
-/** The entry with the mark, or a new one; a device that only has the name is somebody's. */
+/** The marked entry, or a new one; a device that only has the name belongs to the user. */
 async function ownEntry(directory: Directory): Promise<Device> {
   const known = await directory.readDevices()
   requireWhole(directory.paths, known)

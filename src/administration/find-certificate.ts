@@ -8,7 +8,7 @@ import { readIssuers } from './authorities.ts'
 import { CommandError } from './command-error.ts'
 import { findSeen, type Search } from './unregistered.ts'
 
-/** A certificate in a file; its CA has to be one that certlatch trusts. */
+/** Identifies a certificate in a file, which must be signed by a CA that certlatch trusts. */
 export async function certificateIdOfFile(
   path: string,
   der: Buffer,
@@ -31,7 +31,7 @@ export async function certificateIdOfFile(
 
 const SERIAL = /^(?:[0-9a-f]{2}){1,21}$/
 
-/** A serial number as people write it, `4F:1C:08` or `4f1c08`, and the CA's certificate. */
+/** Identifies a certificate by serial number, `4F:1C:08` or `4f1c08`, and its CA's certificate. */
 export function certificateIdOfSerial(
   serial: string,
   issuerPath: string,
@@ -54,10 +54,10 @@ export function certificateIdOfSerial(
 
 const plainHex = (text: string): string => text.replace(/[:\s]/g, '').toLowerCase()
 
-/** As DER has it: no byte in front that says nothing. */
+/** As in DER: without redundant leading bytes. */
 const shortest = (hex: string): string => hex.replace(/^(?:00)+(?=..)/, '')
 
-/** A fingerprint names a certificate only if that has been seen: it can be rewritten otherwise. */
+/** Only for certificates that were accepted before: the id does not follow from the fingerprint. */
 export async function certificateIdByFingerprint(
   paths: DataPaths,
   given: string,

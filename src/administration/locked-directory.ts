@@ -12,26 +12,26 @@ import { removeFile } from '../store/folder.ts'
 import type { Lock } from '../store/lock.ts'
 import { CommandError } from './command-error.ts'
 
-/** A data directory that nobody else changes meanwhile. */
+/** A data directory whose only writer is this process. */
 export interface Directory {
   readonly paths: DataPaths
   readonly nowSeconds: number
   readonly lock: Lock
   readonly tell: Tell
-  /** Replaces a file, unless somebody else has become the writer. */
+  /** Replaces a file; throws if another process has become the writer. */
   replace(path: string, content: string | Buffer, mode: number): Promise<void>
   remove(path: string): Promise<void>
   readDevices(): Promise<Devices>
   writeDevice(device: Device): Promise<void>
 }
 
-/** What the registry holds, and which of its entries are set aside. */
+/** The registry's devices, and the entries that are set aside. */
 export interface Devices {
   readonly devices: readonly Device[]
   readonly broken: readonly BrokenEntry[]
 }
 
-/** Takes a line for whoever called the command. */
+/** Shows a line to the user of the command. */
 export type Tell = (line: string) => void
 
 export function directoryOf(
@@ -67,12 +67,12 @@ export function directoryOf(
   }
 }
 
-/** All devices of the registry whose entries are whole; tells of each that is not. */
+/** All devices of the registry with valid entries; reports each entry that is not. */
 export async function readDevices(paths: DataPaths, tell: Tell): Promise<Devices> {
   const { devices, broken } = sortEntries(await readRegistryFolder(paths.devices))
   for (const { problem } of broken) {
     tell(
-      `left out: ${hintFor(paths, problem)}; until then a running service takes over only what closes: revocations, blocks and sign-outs`,
+      `left out: ${hintFor(paths, problem)}; until then a running service applies only revocations, blocks and sign-outs`,
     )
   }
   return { devices, broken }
@@ -81,7 +81,7 @@ export async function readDevices(paths: DataPaths, tell: Tell): Promise<Devices
 const hintFor = ({ devices }: DataPaths, problem: string): string =>
   `${devices}: ${problem}; restore that file from a backup`
 
-/** A name or a certificate that is given out must not be one that a broken entry holds. */
+/** Refuses to give out names or certificates while a broken entry might have the same. */
 export function requireWhole(paths: DataPaths, { broken: [first] }: Devices): void {
   if (first === undefined) return
   throw new CommandError(

@@ -16,13 +16,12 @@ import {
 } from '../store/invitations.ts'
 import type { Devices, Directory } from './locked-directory.ts'
 
-/** How long a code is told to be used or ended rather than unknown. */
+/** How long a code is reported as used or ended, and not as unknown. */
 const REMEMBERED_SECONDS = 30 * 86_400
 
 /**
- * Makes the registry say what became of invitations: a collected certificate is marked and those that
- * it replaces get their end; one that was not collected in time is taken back. Packages that are no
- * longer of use are deleted.
+ * Updates the registry after invitations: marks a collected certificate and limits those that it
+ * replaces; removes one that was not collected in time. Deletes packages that are no longer needed.
  */
 export async function settleInvitations(directory: Directory): Promise<void> {
   const { paths, nowSeconds } = directory
@@ -57,7 +56,7 @@ async function settleOne(
   const certificate = device?.certificates.find((one) =>
     isSameCertificate(one, invitation.certificate),
   )
-  // An entry that cannot be read may be its own: nothing is decided before that is mended.
+  // A broken entry may be the device's own: decides nothing until that is repaired.
   if (certificate === undefined && known.broken.length > 0) return
   const isWithdrawn =
     certificate === undefined ||
@@ -75,7 +74,7 @@ async function settleOne(
   if (isWithdrawn || !isKept) await removePackages(folder, invitation.id)
 }
 
-/** Writes into the device's entry what became of the certificate. */
+/** Updates the device's entry according to the claim. */
 async function apply(
   directory: Directory,
   device: Device,
@@ -86,14 +85,14 @@ async function apply(
     await directory.writeDevice(withCollected(device, certificate, claim))
     return
   }
-  // A revoked one stays in its entry, as every revoked certificate does.
+  // Revoked certificates always stay in their entry.
   if (certificate.revokedAt !== undefined) return
   const certificates = device.certificates.filter((one) => one !== certificate)
   await directory.writeDevice({ ...device, certificates })
   await directory.remove(directory.paths.certificateOf(certificate.serial))
 }
 
-/** The certificates that a renewal replaces are accepted for its overlap, counted from the collection. */
+/** Replaced certificates are accepted for the renewal's overlap, counted from the collection. */
 function withCollected(
   device: Device,
   collected: DeviceCertificate,
@@ -118,7 +117,7 @@ function withCollected(
 
 /**
  * Ends the invitations of these certificates, collected or not, and deletes their packages: for a
- * revocation or a block, which the caller has made effective before.
+ * revocation or a block, which the caller has already written.
  */
 export async function endInvitations(
   directory: Directory,
@@ -135,13 +134,13 @@ export async function endInvitations(
   }
 }
 
-/** The same entry without certificates that wait to be collected. */
+/** The entry without certificates that wait to be collected. */
 const withoutInvited = (device: Device): Device => ({
   ...device,
   certificates: device.certificates.filter((certificate) => !isInvited(certificate)),
 })
 
-/** What the registry holds, as `Devices`, without certificates that wait to be collected. */
+/** The registry's devices without certificates that wait to be collected. */
 export const allWithoutInvited = ({ devices, broken }: Devices): Devices => ({
   devices: devices.map(withoutInvited),
   broken,

@@ -8,7 +8,7 @@ export const LOG_FORMATS = ['json', 'text'] as const
 export const LOG_CLIENTS = ['full', 'shortened', 'none'] as const
 export const PROXIES: readonly DialectName[] = Object.values(DIALECTS).map(({ name }) => name)
 
-/** What a wrong value is answered with, by the kind of the setting: `expected …`. */
+/** What a value has to look like, by kind of setting; follows `expected`. */
 const EXPECTATIONS = {
   address: 'an IP address and a port such as 127.0.0.1:9180, 0.0.0.0:9180 or [::1]:9180',
   path: 'a path',
@@ -34,7 +34,7 @@ export type Option = Kind & {
   readonly name: string
   /** The value that stands in for a missing one. */
   readonly default?: string
-  /** Said instead where the missing value follows from other settings. */
+  /** Shown instead of a default where that follows from other settings. */
   readonly otherwise?: string
   /** Never shown, and also read from the file that `<name>_FILE` names. */
   readonly secret?: true
@@ -77,7 +77,7 @@ const ROWS = [
     name: 'CERTLATCH_CA_FILE',
     kind: 'path',
     otherwise: '<data>/public/ca.crt',
-    help: 'file of the client CAs to trust instead of our own: PEM, or one in DER',
+    help: 'file of the client CAs to trust instead of the built-in CA: PEM, or one in DER',
   },
   {
     name: 'CERTLATCH_CRL_FILE',
@@ -133,7 +133,7 @@ const ROWS = [
     name: 'CERTLATCH_SESSION_TTL',
     kind: 'duration',
     default: '1h',
-    help: 'how long a session opens until it is renewed',
+    help: 'how long a session is valid until it is renewed',
   },
   {
     name: 'CERTLATCH_SESSION_MAX_AGE',
@@ -173,7 +173,7 @@ const ROWS = [
   {
     name: 'CERTLATCH_ON_REVOKE',
     kind: 'command',
-    help: 'what device revoke runs once the revocation is in force, without a shell',
+    help: 'what device revoke runs once every service refuses the certificate, without a shell',
   },
   {
     name: 'CERTLATCH_COMPOSE_SERVICE',
