@@ -9,7 +9,7 @@ import { MODE, makeFolder } from '../store/files.ts'
 import { removeFile } from '../store/folder.ts'
 import { readActiveSigner, readOwnAuthorities } from './authorities.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
-import { CommandError } from './command-error.ts'
+import { CommandError, usageError } from './command-error.ts'
 import { type Issued, type IssueOptions, issueFor } from './issue-certificate.ts'
 import { type Devices, type Directory, requireWhole } from './locked-directory.ts'
 import { deliver, takeBack } from './pending-delivery.ts'
@@ -131,11 +131,11 @@ async function requireAcceptable(
     throw new CommandError(`this certificate is registered already, as "${holder.name}"`)
   }
   if (notAfter < nowSeconds) {
-    throw new CommandError('this certificate has ended: make the device a new one')
+    throw new CommandError('this certificate has ended', { hint: 'make the device a new one' })
   }
   const { lists } = await readOwnAuthorities(paths)
   if (lists.get(issuerKeyHash)?.entries.some((entry) => entry.serial === serial)) {
-    throw new CommandError('this certificate is revoked: make the device a new one')
+    throw new CommandError('this certificate is revoked', { hint: 'make the device a new one' })
   }
 }
 
@@ -150,7 +150,7 @@ export function describe(
 export function readName(given: string, what: 'device' | 'owner'): string {
   const name = normalizeName(given)
   const problem = deviceNameProblem(name, what === 'owner' ? 'Ada Lovelace' : undefined)
-  if (problem !== undefined) throw new CommandError(`the ${what}'s name ${problem}`, 2)
+  if (problem !== undefined) throw usageError(`the ${what}'s name ${problem}`)
   return name
 }
 
@@ -162,18 +162,22 @@ export function newEntry(
 ): Device {
   const same = devices.find((device) => isSameName(device.name, name))
   if (same !== undefined && same.certificates.length > 0) {
-    throw new CommandError(`there is a device "${same.name}" already: ${hintFor(same, name)}`)
+    throw new CommandError(`there is a device "${same.name}" already`, {
+      hint: hintFor(same, name),
+    })
   }
   for (const other of devices) {
     if (other === same) continue
     if (other.owner !== undefined && isSameName(other.owner, name)) {
       throw new CommandError(
-        `"${name}" is the owner of "${other.name}": the application could not tell the two apart; choose another name for the device`,
+        `"${name}" is the owner of "${other.name}": the application could not tell the two apart`,
+        { hint: 'choose another name for the device' },
       )
     }
     if (owner !== undefined && isSameName(other.name, owner)) {
       throw new CommandError(
-        `the owner "${owner}" is also the name of a device: the application could not tell the two apart; choose another owner`,
+        `the owner "${owner}" is also the name of a device: the application could not tell the two apart`,
+        { hint: 'choose another owner' },
       )
     }
   }
@@ -203,14 +207,20 @@ export function findDevice({ devices, broken }: Devices, given: string): Device 
       entry.name !== undefined && found !== undefined && isSameName(entry.name, found.name),
   )
   if (rival !== undefined) {
-    throw new CommandError(`which "${name}"? ${rival.problem}; restore it from a backup first`)
+    throw new CommandError(`which "${name}"? ${rival.problem}`, {
+      hint: 'restore it from a backup first',
+    })
   }
   if (found === undefined) {
     const [unreadable] = broken
+    if (unreadable === undefined) {
+      throw new CommandError(`there is no device "${name}"`, {
+        hint: 'certlatch device list shows all',
+      })
+    }
     throw new CommandError(
-      unreadable === undefined
-        ? `there is no device "${name}": certlatch device list shows all`
-        : `there is no device "${name}" among the entries that are whole, and ${unreadable.problem}: restore that file from a backup first`,
+      `there is no device "${name}" among the entries that are whole, and ${unreadable.problem}`,
+      { hint: 'restore that file from a backup first' },
     )
   }
   return found

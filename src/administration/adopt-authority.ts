@@ -18,7 +18,7 @@ import {
   type WrittenList,
   writeList,
 } from './authorities.ts'
-import { CommandError } from './command-error.ts'
+import { CommandError, usageError } from './command-error.ts'
 
 /** The paths of an existing CA's files. */
 export interface AdoptedFiles {
@@ -111,7 +111,7 @@ async function readGiven(path: string): Promise<string> {
   try {
     return await readFile(path, 'latin1')
   } catch (error) {
-    throw new CommandError(`${path} ${describeFileError(error)}`, 2)
+    throw usageError(`${path} ${describeFileError(error)}`)
   }
 }
 
@@ -125,14 +125,15 @@ async function readGivenPem(path: string, label: 'CERTIFICATE' | 'X509 CRL'): Pr
 async function readAdoptedIssuer(path: string, nowSeconds: number): Promise<Issuer> {
   const [issuer, ...others] = readIssuers(path, await readGivenPem(path, 'CERTIFICATE'))
   if (issuer === undefined || others.length > 0) {
-    throw new CommandError(`${path} has to hold one certificate, that of the CA`, 2)
+    throw usageError(`${path} has to hold one certificate, that of the CA`)
   }
   if (issuer.certificate.notAfter < nowSeconds) {
-    throw new CommandError(`${path}: the CA has ended; there is nothing to adopt`)
+    throw new CommandError(`${path}: the CA has ended`, { hint: 'certlatch init makes a new one' })
   }
   if (!issuer.signsRevocationLists) {
     throw new CommandError(
-      `${path}: the CA may not sign CRLs (keyUsage without cRLSign), so nothing could be revoked; certlatch init makes a new one`,
+      `${path}: the CA may not sign CRLs (keyUsage without cRLSign), so nothing could be revoked`,
+      { hint: 'certlatch init makes a new one' },
     )
   }
   return issuer
@@ -145,12 +146,12 @@ async function readAdoptedList(
   if (path === undefined) return undefined
   const blocks = readPemBlocks(await readGivenPem(path, 'X509 CRL'), 'X509 CRL', true)
   const [der] = blocks ?? []
-  if (der === undefined) throw new CommandError(`${path} holds no CRL, in PEM or DER`, 2)
+  if (der === undefined) throw usageError(`${path} holds no CRL, in PEM or DER`)
   const read = readRevocationList(der, [issuer])
   const entries = readRevokedEntries(der)
-  if (!read.ok) throw new CommandError(`${path}: ${read.problem}`, 2)
+  if (!read.ok) throw usageError(`${path}: ${read.problem}`)
   if (entries === undefined) {
-    throw new CommandError(`${path} has an entry that certlatch cannot read`, 2)
+    throw usageError(`${path} has an entry that certlatch cannot read`)
   }
   const { number = 0n, thisUpdate } = read.list
   return { der, number, thisUpdate, entries }
@@ -159,7 +160,7 @@ async function readAdoptedList(
 async function readAdoptedIndex(path: string | undefined): Promise<readonly IndexEntry[]> {
   if (path === undefined) return []
   const read = readIndex(await readGiven(path))
-  if (!read.ok) throw new CommandError(`${path} ${read.problem}`, 2)
+  if (!read.ok) throw usageError(`${path} ${read.problem}`)
   return read.entries
 }
 

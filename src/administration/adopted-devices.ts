@@ -10,7 +10,7 @@ import { deviceNameProblem, normalizeName } from '../enrollment/device-name.ts'
 import type { IndexEntry } from '../enrollment/openssl-index.ts'
 import type { Device, DeviceCertificate } from '../store/device-registry.ts'
 import { describeFileError } from '../store/files.ts'
-import { CommandError } from './command-error.ts'
+import { usageError } from './command-error.ts'
 
 export interface FoundCertificate {
   readonly path: string
@@ -176,7 +176,7 @@ async function listGiven(folder: string): Promise<readonly string[]> {
   try {
     return (await readdir(folder)).sort()
   } catch (error) {
-    throw new CommandError(`${folder} ${describeFileError(error)}`, 2)
+    throw usageError(`${folder} ${describeFileError(error)}`)
   }
 }
 

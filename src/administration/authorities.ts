@@ -54,7 +54,8 @@ export async function readOwnAuthorities(paths: DataPaths): Promise<OwnAuthoriti
   for (const { keyHash, certificate } of issuers) {
     if (lists.has(keyHash)) continue
     throw new CommandError(
-      `${paths.revocationList} has no CRL of the CA "${describeName(certificate.subject)}": restore it from a backup, for without it revoked devices would come back`,
+      `${paths.revocationList} has no CRL of the CA "${describeName(certificate.subject)}"`,
+      { hint: 'restore it from a backup: without it revoked devices would come back' },
     )
   }
   return { issuers, lists }
@@ -70,8 +71,8 @@ async function readNeeded(path: string): Promise<string> {
   try {
     return await readFile(path, 'latin1')
   } catch (error) {
-    const hint = errorCode(error) === 'ENOENT' ? ': run certlatch init first' : ''
-    throw new CommandError(`${path} ${describeFileError(error)}${hint}`)
+    const next = errorCode(error) === 'ENOENT' ? { hint: 'run certlatch init first' } : {}
+    throw new CommandError(`${path} ${describeFileError(error)}`, next)
   }
 }
 
@@ -91,9 +92,9 @@ export async function readActiveSigner(
   const privateKey = await readAuthorityKey(paths.authorityKey, passphrase)
   const issuer = issuerOf(privateKey, issuers)
   if (issuer === undefined) {
-    throw new CommandError(
-      `${paths.authorityKey} is not the key of a CA in ${paths.authority}: restore the two from one backup`,
-    )
+    throw new CommandError(`${paths.authorityKey} is not the key of a CA in ${paths.authority}`, {
+      hint: 'restore the two from one backup',
+    })
   }
   requirePlausibleClock(issuer, nowSeconds)
   return { issuer, authority: { certificate: issuer.certificate, privateKey } }
@@ -102,9 +103,9 @@ export async function readActiveSigner(
 /** Refuses a clock before the CA's notBefore: the certificates would never be accepted. */
 function requirePlausibleClock({ certificate }: Issuer, nowSeconds: number): void {
   if (nowSeconds < certificate.notBefore) {
-    throw new CommandError(
-      'the clock is wrong: it is earlier than the beginning of the CA; set it, and run this again',
-    )
+    throw new CommandError('the clock is wrong: it is earlier than the beginning of the CA', {
+      hint: 'set it, and run this again',
+    })
   }
 }
 
@@ -117,11 +118,11 @@ export async function readAuthorityKey(
   try {
     text = (await readOwnFile(path)).toString('latin1')
   } catch (error) {
-    const hint =
+    const next =
       errorCode(error) === 'ENOENT'
-        ? ': bring the key of the CA back to there for this command'
-        : ''
-    throw new CommandError(`${path} ${describeFileError(error)}${hint}`)
+        ? { hint: 'bring the key of the CA back to there for this command' }
+        : {}
+    throw new CommandError(`${path} ${describeFileError(error)}`, next)
   }
   return decryptKey(path, text, passphrase)
 }
@@ -132,19 +133,20 @@ export const isEncryptedKey = (pem: string): boolean =>
 export function decryptKey(path: string, pem: string, passphrase: string | undefined): KeyObject {
   const encrypted = isEncryptedKey(pem)
   if (encrypted && passphrase === undefined) {
-    throw new CommandError(
-      `${path} is encrypted: set CERTLATCH_CA_PASSPHRASE_FILE to a file with its passphrase, or run this in a terminal`,
-    )
+    throw new CommandError(`${path} is encrypted`, {
+      hint: 'set CERTLATCH_CA_PASSPHRASE_FILE to a file with its passphrase, or run this in a terminal',
+    })
   }
   try {
     return createPrivateKey(encrypted ? { key: pem, passphrase: passphrase ?? '' } : pem)
   } catch (error) {
     if (!encrypted) throw new CommandError(`${path} is not a private key in PEM`)
-    throw new CommandError(
-      UNKNOWN_CIPHER.test(errorCode(error) ?? '')
-        ? `${path} is encrypted with a cipher that this OpenSSL lacks; encrypt it again: openssl pkcs8 -topk8 -v2 aes-256-cbc -provider legacy -provider default -in ${path} -out new.key`
-        : `${path} cannot be decrypted: the passphrase is wrong`,
-    )
+    if (!UNKNOWN_CIPHER.test(errorCode(error) ?? '')) {
+      throw new CommandError(`${path} cannot be decrypted: the passphrase is wrong`)
+    }
+    throw new CommandError(`${path} is encrypted with a cipher that this OpenSSL lacks`, {
+      hint: `encrypt it again: openssl pkcs8 -topk8 -v2 aes-256-cbc -provider legacy -provider default -in ${path} -out new.key`,
+    })
   }
 }
 

@@ -60,7 +60,7 @@ export async function readBlocksFile({ blocks: path }: DataPaths): Promise<Block
   const text = await readTextIfThere(path)
   const blocks = text === undefined ? NO_BLOCKS : readBlocks(text)
   if (blocks !== undefined) return blocks
-  throw new CommandError(`${path} is not a list of blocks: restore it from a backup`)
+  throw new CommandError(`${path} is not a list of blocks`, { hint: 'restore it from a backup' })
 }
 
 function changeBlocks(

@@ -42,9 +42,9 @@ export async function changeDirectory<T>(
 ): Promise<T> {
   const paths = pathsOf(change)
   if (!(await exists(paths.privateFolder))) {
-    throw new CommandError(
-      `the data directory ${change.dataDir} does not exist or is empty: run certlatch init first, or set CERTLATCH_DATA_DIR to the one that certlatch serve uses`,
-    )
+    throw new CommandError(`the data directory ${change.dataDir} does not exist or is empty`, {
+      hint: 'run certlatch init first, or set CERTLATCH_DATA_DIR to the one that certlatch serve uses',
+    })
   }
   const acquired = await acquireLock(paths.privateFolder, {
     who: change.who,

@@ -1,14 +1,30 @@
-/** Why a command cannot do what it was asked; nothing has changed then, unless it says so. */
-export class CommandError extends Error {
-  /** 1: it failed. 2: it was asked in a way that cannot be. */
-  readonly exitCode: 1 | 2
-  readonly problems: readonly string[]
+/** `usage`: the command line, a setting or a named file cannot be used. `failed`: all else. */
+export type CommandErrorCode = 'usage' | 'failed'
 
-  constructor(problems: string | readonly string[], exitCode: 1 | 2 = 1) {
+export interface CommandErrorOptions {
+  /** What would be right, or the next step, as one line. */
+  readonly hint?: string
+  readonly code?: CommandErrorCode
+}
+
+/** Why a command cannot be carried out. Nothing has changed, unless a problem says so. */
+export class CommandError extends Error {
+  readonly problems: readonly string[]
+  readonly hint: string | undefined
+  readonly code: CommandErrorCode
+
+  constructor(
+    problems: string | readonly string[],
+    { hint, code = 'failed' }: CommandErrorOptions = {},
+  ) {
     const lines = typeof problems === 'string' ? [problems] : problems
     super(lines.join('\n'))
     this.name = 'CommandError'
     this.problems = lines
-    this.exitCode = exitCode
+    this.hint = hint
+    this.code = code
   }
 }
+
+export const usageError = (problem: string, hint?: string): CommandError =>
+  new CommandError(problem, { code: 'usage', ...(hint !== undefined && { hint }) })

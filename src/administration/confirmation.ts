@@ -8,7 +8,7 @@ import {
   type RunningState,
   readRunning,
 } from '../store/service-state-files.ts'
-import { CommandError } from './command-error.ts'
+import { CommandError, usageError } from './command-error.ts'
 
 /** Which services of a directory have loaded a change. */
 export type Confirmation = RunningConfirmation
@@ -61,14 +61,14 @@ export async function requireForgettable(
     if (same.some(({ isFresh }) => isFresh)) {
       throw new CommandError(
         `--forget ${label}: this service runs, so it has to confirm; nothing was changed`,
-        2,
+        { code: 'usage' },
       )
     }
     if (same.length > 0) continue
-    const hint = all.length === 0 ? 'no service is silent' : `silent: ${all.join(', ')}`
-    throw new CommandError(
-      `--forget ${label}: there is no such service (expected LISTEN@HOST; ${hint}); nothing was changed`,
-      2,
+    const known = all.length === 0 ? 'no service is silent' : `silent: ${all.join(', ')}`
+    throw usageError(
+      `--forget ${label}: there is no such service; nothing was changed`,
+      `expected LISTEN@HOST; ${known}`,
     )
   }
   return labels

@@ -38,7 +38,8 @@ export async function beginDoctorDevice(
     const { paths, nowSeconds } = directory
     if ((await readTextIfThere(paths.doctor)) !== undefined) {
       throw new CommandError(
-        'another certlatch doctor is running on this data directory, or was killed on another machine less than 15 minutes ago: run this again later',
+        'another certlatch doctor is running on this data directory, or was killed on another machine less than 15 minutes ago',
+        { hint: 'run this again later' },
       )
     }
     const entry = await ownEntry(directory)
@@ -72,7 +73,8 @@ async function ownEntry(directory: Directory): Promise<Device> {
   )
   if (namesake !== undefined) {
     throw new CommandError(
-      `the name "${DOCTOR_NAME}" is taken by the device "${namesake.name}" or its owner: give --certificate and --key instead`,
+      `the name "${DOCTOR_NAME}" is taken by the device "${namesake.name}" or its owner`,
+      { hint: 'give --certificate and --key instead' },
     )
   }
   return { id: randomUUID(), name: DOCTOR_NAME, owner: undefined, certificates: [], doctor: true }
@@ -81,7 +83,7 @@ async function ownEntry(directory: Directory): Promise<Device> {
 function issueFor(device: Device, signer: Signer, privateKey: KeyObject, nowSeconds: number) {
   const { authority } = signer
   if (authority.certificate.notAfter <= nowSeconds) {
-    throw new CommandError('the CA has ended: run certlatch ca renew first')
+    throw new CommandError('the CA has ended', { hint: 'run certlatch ca renew first' })
   }
   const der = issueCertificate(
     {

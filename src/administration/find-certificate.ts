@@ -5,7 +5,7 @@ import type { CertificateId } from '../store/certificate-id.ts'
 import type { DataPaths } from '../store/data-directory.ts'
 import { describeFileError } from '../store/files.ts'
 import { readIssuers } from './authorities.ts'
-import { CommandError } from './command-error.ts'
+import { CommandError, usageError } from './command-error.ts'
 import { findSeen, type Search } from './unregistered.ts'
 
 /** Identifies a certificate in a file, which must be signed by a CA that certlatch trusts. */
@@ -40,14 +40,11 @@ export function certificateIdOfSerial(
   const hex = plainHex(serial)
   const whole = hex.length % 2 === 0 ? hex : `0${hex}`
   if (!SERIAL.test(whole)) {
-    throw new CommandError(
-      `--serial is "${serial}": expected hexadecimal digits such as 4f:1c:08`,
-      2,
-    )
+    throw usageError(`--serial is "${serial}": expected hexadecimal digits such as 4f:1c:08`)
   }
   const issuer = readCertificate(issuerDer)
   if (issuer === undefined) {
-    throw new CommandError(`${issuerPath} is not a certificate in strict DER`, 2)
+    throw usageError(`${issuerPath} is not a certificate in strict DER`)
   }
   return { issuerKeyHash: sha256Base64Url(issuer.publicKeyInfo), serial: shortest(whole) }
 }
@@ -65,15 +62,14 @@ export async function certificateIdByFingerprint(
 ): Promise<CertificateId> {
   const hex = plainHex(given)
   if (!/^[0-9a-f]{64}$/.test(hex)) {
-    throw new CommandError(
+    throw usageError(
       `--fingerprint is "${given}": expected a SHA-256 fingerprint, 64 hexadecimal digits`,
-      2,
     )
   }
   const sha256 = Buffer.from(hex, 'hex').toString('base64url')
   const found = await findSeen(paths, (seen) => seen.sha256 === sha256, search)
   if (found !== undefined) return found
-  throw new CommandError(
-    'no certificate with this fingerprint has been let in: name it by --certificate, or by --serial and --issuer',
-  )
+  throw new CommandError('no certificate with this fingerprint has been let in', {
+    hint: 'name it by --certificate, or by --serial and --issuer',
+  })
 }

@@ -32,7 +32,8 @@ export async function fill(
   if (!prepared.ok) throw new CommandError(prepared.problem)
   if (prepared.made.length === 0) {
     throw new CommandError(
-      `the data directory ${dataDir} has been initialised before, and nothing in it is overwritten: certlatch device add makes the next device`,
+      `the data directory ${dataDir} has been initialised before, and nothing in it is overwritten`,
+      { hint: 'certlatch device add makes the next device' },
     )
   }
   return needed.authority ? [...prepared.made, dataPaths(dataDir).authorityKey] : prepared.made

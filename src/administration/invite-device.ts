@@ -67,14 +67,14 @@ function entryFor(known: Devices, { name, owner }: NewDevice, isRenewal: boolean
   }
   const device = findDevice(open, name)
   if (device.certificates.length === 0) {
-    throw new CommandError(
-      `"${device.name}" has no certificate to renew: invite it without --renew`,
-    )
+    throw new CommandError(`"${device.name}" has no certificate to renew`, {
+      hint: 'invite it without --renew',
+    })
   }
   if (isWhollyRevoked(device)) {
-    throw new CommandError(
-      `all certificates of "${device.name}" are revoked: invite the device that takes its place under a new name`,
-    )
+    throw new CommandError(`all certificates of "${device.name}" are revoked`, {
+      hint: 'invite the device that takes its place under a new name',
+    })
   }
   return device
 }
@@ -92,9 +92,9 @@ async function endOpenInvitation(
     await directory.lock.assertHeld()
     const claim = { outcome: 'ended', at: nowSeconds } as const
     if (await settle(paths.invitations, certificate.invitation.id, claim)) continue
-    throw new CommandError(
-      `"${device?.name}" was collected just now: certlatch device show says by what; run the command again if that was not the device`,
-    )
+    throw new CommandError(`"${device?.name}" was collected just now`, {
+      hint: 'certlatch device show says by what; run the command again if that was not the device',
+    })
   }
   await settleInvitations(directory)
 }

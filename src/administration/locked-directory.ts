@@ -85,6 +85,7 @@ const hintFor = ({ devices }: DataPaths, problem: string): string =>
 export function requireWhole(paths: DataPaths, { broken: [first] }: Devices): void {
   if (first === undefined) return
   throw new CommandError(
-    `${hintFor(paths, first.problem)} first: what is entered now could be in it already`,
+    `${paths.devices}: ${first.problem}; what is entered now could be in it already`,
+    { hint: 'restore that file from a backup first' },
   )
 }

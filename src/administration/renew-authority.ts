@@ -81,9 +81,9 @@ export async function renewAuthority(
 function requireNewName({ certificate }: Issuer, others: readonly Issuer[]): void {
   const { comparable } = certificate.subject
   if (others.every((other) => other.certificate.subject.comparable !== comparable)) return
-  throw new CommandError(
-    `there is a CA of that name already: give the new one another, such as --name "${commonName(certificate.subject)} 2"`,
-  )
+  throw new CommandError('there is a CA of that name already', {
+    hint: `give the new one another, such as --name "${commonName(certificate.subject)} 2"`,
+  })
 }
 
 /** After the commit point: if this fails, the next command does the same. */
@@ -94,7 +94,8 @@ async function completeRenewal({ paths, lock, remove }: Directory): Promise<void
     await remove(paths.nextAuthority)
   } catch (error) {
     throw new CommandError(
-      `the new CA is in ${paths.authority}, but ${paths.authorityKey} ${describeFileError(error)}: the next command completes it`,
+      `the new CA is in ${paths.authority}, but ${paths.authorityKey} ${describeFileError(error)}`,
+      { hint: 'the next command completes it' },
     )
   }
 }

@@ -28,9 +28,9 @@ export async function renewDevice(
     const before = findDevice(await directory.readDevices(), name)
     const authorities = await readOwnAuthorities(directory.paths)
     if (isWhollyRevoked(before)) {
-      throw new CommandError(
-        `all certificates of "${before.name}" are revoked: add the device that takes its place under a new name`,
-      )
+      throw new CommandError(`all certificates of "${before.name}" are revoked`, {
+        hint: 'add the device that takes its place under a new name',
+      })
     }
     const signer = await readActiveSigner(
       directory.paths,

@@ -107,9 +107,9 @@ function choose(device: Device, part: RevokedPart): readonly DeviceCertificate[]
   const serial = part.serial.replaceAll(':', '').toLowerCase()
   const found = certificates.filter((certificate) => certificate.serial === serial)
   if (found.length > 0) return found
-  throw new CommandError(
-    `"${name}" has no certificate ${part.serial}: certlatch device show lists those that it has`,
-  )
+  throw new CommandError(`"${name}" has no certificate ${part.serial}`, {
+    hint: 'certlatch device show lists those that it has',
+  })
 }
 
 function lowestNumber(lists: ReadonlyMap<string, { readonly number: bigint }>): bigint {

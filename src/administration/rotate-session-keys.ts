@@ -90,13 +90,13 @@ async function readKeys(path: string): Promise<KeyRing> {
   try {
     text = (await readOwnFile(path)).toString('utf8')
   } catch (error) {
-    throw new CommandError(
-      `${path} ${describeFileError(error)}: certlatch init makes the first session key`,
-    )
+    throw new CommandError(`${path} ${describeFileError(error)}`, {
+      hint: 'certlatch init makes the first session key',
+    })
   }
   const read = readKeyRing(text)
   if (read.ok) return read.ring
-  throw new CommandError(
-    `${path} ${read.problem}; certlatch key rotate --now makes a new file and ends all sessions`,
-  )
+  throw new CommandError(`${path} ${read.problem}`, {
+    hint: 'certlatch key rotate --now makes a new file and ends all sessions',
+  })
 }

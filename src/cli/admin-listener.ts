@@ -2,10 +2,10 @@ import { get } from 'node:http'
 import { text } from 'node:stream/consumers'
 import type { ListenAddress } from '../config/config.ts'
 
-/** What a page of the admin listener answered, or in one line why it could not be asked. */
+/** What a page of the admin listener answered, or why it could not be asked. */
 export type Asked =
   | { readonly ok: true; readonly place: string; readonly status: number; readonly body: string }
-  | { readonly ok: false; readonly obstacle: string }
+  | { readonly ok: false; readonly problem: string; readonly hint: string }
 
 export interface Page {
   readonly path: '/readyz' | '/status'
@@ -24,22 +24,45 @@ export async function askAdminListener(
     const signal = AbortSignal.timeout(timeoutMilliseconds)
     return { ok: true, place, ...(await ask(host, address.port, page, signal)) }
   } catch (error) {
-    return { ok: false, obstacle: obstacleOf(error, place, timeoutMilliseconds) }
+    return { ok: false, ...describeFailure(error, place, timeoutMilliseconds) }
   }
 }
 
-function obstacleOf(error: unknown, place: string, timeoutMilliseconds: number): string {
+export interface Obstacle {
+  readonly problem: string
+  readonly hint: string
+}
+
+const CHECK_ADDRESS = 'check CERTLATCH_ADMIN_LISTEN'
+
+function describeFailure(error: unknown, place: string, timeoutMilliseconds: number): Obstacle {
   const { name, code } = error as NodeJS.ErrnoException
-  if (name === 'AbortError') return `${place} does not answer within ${timeoutMilliseconds} ms`
-  if (code === 'ECONNREFUSED') {
-    return `nothing listens at ${place}; is certlatch serve running with the same CERTLATCH_ADMIN_LISTEN?`
+  if (name === 'AbortError') {
+    return {
+      problem: `${place} does not answer within ${timeoutMilliseconds} ms`,
+      hint: 'look at the log of certlatch serve',
+    }
   }
-  return `${place} cannot be asked (${code ?? name}); look at CERTLATCH_ADMIN_LISTEN`
+  if (code === 'ECONNREFUSED') {
+    return {
+      problem: `nothing listens at ${place}`,
+      hint: 'is certlatch serve running with the same CERTLATCH_ADMIN_LISTEN?',
+    }
+  }
+  return { problem: `${place} cannot be asked (${code ?? name})`, hint: CHECK_ADDRESS }
 }
 
-/** What to say where a page comes with a status that certlatch does not give. */
-export const somethingElse = (place: string, status: number): string =>
-  `${place} answers ${status}: something else than certlatch listens there; look at CERTLATCH_ADMIN_LISTEN`
+/** Describes an answer with a status that the page does not have. */
+export const unexpectedStatus = (place: string, status: number): Obstacle =>
+  status === 401
+    ? {
+        problem: `${place} wants another token`,
+        hint: 'set CERTLATCH_METRICS_TOKEN as the service has it',
+      }
+    : {
+        problem: `${place} answers ${status}: something other than certlatch listens there`,
+        hint: CHECK_ADDRESS,
+      }
 
 /** Who listens on every address is asked on the loopback one. */
 function reachable(host: string): string {

@@ -1,27 +1,22 @@
-import { CommandError } from '../administration/command-error.ts'
+import { usageError } from '../administration/command-error.ts'
 import { nearest, quote } from '../config/text.ts'
 import { durationReader } from '../config/values.ts'
 import type { Invocation } from './command.ts'
 
-/** A wrong use, in words that say what would be right. */
-const wrong = (problem: string): never => {
-  throw new CommandError(problem, 2)
-}
-
 /** The one name that stands behind a command. */
 export function onlyName({ positionals }: Invocation, example: string): string {
   const [name, ...more] = positionals
-  if (name === undefined) return wrong(`expected a name: ${example}`)
+  if (name === undefined) throw usageError('expected a name', example)
   if (more.length > 0) {
     const all = positionals.join(' ')
-    return wrong(`expected one name, not ${positionals.length}: put it in quotes, "${all}"`)
+    throw usageError(`expected one name, not ${positionals.length}`, `put it in quotes: "${all}"`)
   }
   return name
 }
 
 export function noNames({ positionals }: Invocation): void {
   const [first] = positionals
-  if (first !== undefined) wrong(`expected no ${quote(first)} here`)
+  if (first !== undefined) throw usageError(`expected no ${quote(first)} here`)
 }
 
 export function textFlag({ flags }: Invocation, name: string): string | undefined {
@@ -40,8 +35,8 @@ export function choiceFlag<T extends string>(
   const choice = choices.find((known) => known === text)
   if (choice !== undefined) return choice
   const near = nearest(text, choices)
-  const hint = near === undefined ? '' : `; did you mean ${near}?`
-  return wrong(`--${name} is ${quote(text)}: expected ${choices.join(', ')}${hint}`)
+  const hint = near === undefined ? undefined : `did you mean ${near}?`
+  throw usageError(`--${name} is ${quote(text)}: expected ${choices.join(', ')}`, hint)
 }
 
 /** A whole number of days. */
@@ -50,7 +45,7 @@ export function daysFlag(invocation: Invocation, most: number, otherwise: number
   if (text === undefined) return otherwise
   const days = /^\d{1,6}$/.test(text) ? Number(text) : 0
   if (days >= 1 && days <= most) return days
-  return wrong(`--days is ${quote(text)}: expected a whole number from 1 to ${most}`)
+  throw usageError(`--days is ${quote(text)}: expected a whole number from 1 to ${most}`)
 }
 
 /** Seconds, from text such as `14d`; `0` is none. */
@@ -65,7 +60,7 @@ export function durationFlag(
   if (text === '0') return 0
   const read = durationReader('0s', most)(text)
   if (read.ok) return read.value
-  return wrong(
+  throw usageError(
     `--${name} is ${quote(text)}: expected a duration up to ${most}, such as 90s, 12h or 14d`,
   )
 }

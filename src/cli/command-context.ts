@@ -2,7 +2,7 @@ import { createInterface } from 'node:readline/promises'
 import { Writable } from 'node:stream'
 import { isEncryptedKey } from '../administration/authorities.ts'
 import { type Change, pathsOf } from '../administration/change-directory.ts'
-import { CommandError } from '../administration/command-error.ts'
+import { CommandError, usageError } from '../administration/command-error.ts'
 import type { Config } from '../config/config.ts'
 import { loadConfig } from '../config/load.ts'
 import { type DataPaths, dataPaths } from '../store/data-directory.ts'
@@ -14,22 +14,22 @@ import type { Streams } from './terminal.ts'
 export function settingsOf({ environment }: Invocation): Config {
   const loaded = loadConfig(environment)
   if (loaded.ok) return loaded.config
-  throw new CommandError(loaded.problems, 2)
+  throw new CommandError(loaded.problems, { code: 'usage' })
 }
 
 /** The same for what only our own CA can do. */
 export function ownSettingsOf(invocation: Invocation, instead: string): Config {
   const config = settingsOf(invocation)
   if (!config.externalCa) return config
-  throw new CommandError(
-    `CERTLATCH_CA_FILE is set, so the certificates are of ${config.caFile} and not of certlatch: ${instead}`,
-    2,
+  throw usageError(
+    `CERTLATCH_CA_FILE is set, so the certificates are of ${config.caFile} and not of certlatch`,
+    instead,
   )
 }
 
 export function changeOf(invocation: Invocation, config: Config, who: string): Change {
   const { nowSeconds, terminal } = invocation
-  return { ...directoryOf(config), who, nowSeconds: nowSeconds(), tell: terminal.tell }
+  return { ...directoryOf(config), who, nowSeconds: nowSeconds(), tell: terminal.warn }
 }
 
 /** The service reads our CRL from where the settings say; so commands have to write it there. */

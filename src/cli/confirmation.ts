@@ -39,46 +39,45 @@ export function tellConfirmation(
 ): boolean {
   const lacking = kind === 'closing' ? silent.filter(({ hasIt }) => !hasIt) : []
   for (const service of silent) {
-    const heard = `${service.name} has not been heard of for 30 seconds or more`
-    terminal.tell(
-      lacking.includes(service)
-        ? `${heard}, and has not confirmed it: if it runs, cut off from these files or stopped for a while, it goes on by what it knew. Run this again once it answers; if it is gone for good, with --forget ${shellWord(service.label)}`
-        : `${heard}${service.hasIt ? '; it had confirmed it before' : ', and was not waited for'}`,
-    )
+    const silence = `${service.name} has been silent for 30 seconds or more`
+    if (lacking.includes(service)) {
+      terminal.error(
+        `${silence}, and has not confirmed the change: if it still runs, cut off from these files or suspended, it keeps using the previous ones`,
+        `run this again once it answers or, if it is gone for good, with --forget ${shellWord(service.label)}`,
+      )
+    } else if (service.hasIt) {
+      terminal.note(`${silence}; it had confirmed the change before`)
+    } else {
+      terminal.warn(`${silence}, and was not waited for`)
+    }
   }
-  tellMissing(terminal, missing, problems)
+  for (const service of missing) terminal.error(unconfirmed(service), LOOK)
+  for (const problem of problems) terminal.error(problem)
   if (missing.length > 0 || lacking.length > 0) return false
   if (confirmed.length > 0) {
-    terminal.print(`in force: ${count(confirmed.length, 'service')} confirmed it`)
+    terminal.print(`confirmed by ${count(confirmed.length, 'service')}`)
   } else {
-    terminal.tell(
+    terminal.warn(
       'not confirmed: no running service has written into this directory; one that may only read it has the change within a second of seeing the files',
     )
   }
   return true
 }
 
-function tellMissing(
-  terminal: Terminal,
-  missing: readonly string[],
-  problems: readonly string[],
-): void {
-  for (const service of missing) {
-    terminal.tell(
-      `${service} has not confirmed it within 5 seconds: look at its log, and stop it if it should not run`,
-    )
-  }
-  for (const problem of problems) terminal.tell(problem)
-}
+const unconfirmed = (service: string): string =>
+  `${service} has not confirmed the change within 5 seconds`
+
+const LOOK = 'look at its log, and stop it if it should not run'
 
 /** Waits for a device that opens from now on: until then its first request could be refused. */
 export async function confirmDevice({ terminal }: Invocation, config: Config): Promise<void> {
   const { missing, problems, silent } = await awaitRegistry(pathsOfConfig(config))
-  tellMissing(terminal, missing, problems)
+  for (const service of missing) terminal.warn(`${unconfirmed(service)}: ${LOOK}`)
+  for (const problem of problems) terminal.warn(problem)
   for (const { name, hasIt } of silent) {
     if (hasIt) continue
-    terminal.tell(
-      `${name} has not been heard of for 30 seconds or more: if it runs, it may refuse the device at first`,
+    terminal.warn(
+      `${name} has been silent for 30 seconds or more: if it still runs, it may refuse the device at first`,
     )
   }
 }

@@ -30,7 +30,7 @@ async function currentSnapshot(config: Config): Promise<Snapshot> {
     onReplaced: ignore,
     onProblem: ignore,
   })
-  if (!opened.ok) throw new CommandError(opened.problems, 2)
+  if (!opened.ok) throw new CommandError(opened.problems, { code: 'usage' })
   opened.store.close()
   return opened.store.current
 }

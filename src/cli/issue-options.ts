@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path'
 import type { ParseArgsConfig } from 'node:util'
 import { type Added, takeBackAdded } from '../administration/add-device.ts'
 import type { Change } from '../administration/change-directory.ts'
-import { CommandError } from '../administration/command-error.ts'
+import { CommandError, usageError } from '../administration/command-error.ts'
 import {
   fingerprint,
   type IssueOptions,
@@ -86,9 +86,9 @@ function containerOf(
 async function placeOf(invocation: Invocation, config: Config): Promise<Place> {
   const out = textFlag(invocation, 'out')
   const container = containerOf(invocation, config)
-  if (out === '') throw new CommandError('--out is empty: expected a folder, or -', 2)
+  if (out === '') throw usageError('--out is empty: expected a folder, or -')
   if (out === '-' && invocation.flags['json'] === true) {
-    throw new CommandError('--json does not go with --out -: the package goes there', 2)
+    throw usageError('--json does not go with --out -: the package goes there')
   }
   if (out === '-') return { handOut: 'print', folder: '.', container }
   if (out !== undefined) {
@@ -123,10 +123,10 @@ async function issueOptionsOf(invocation: Invocation, { folder }: Place): Promis
   const format = choiceFlag(invocation, 'format', PACKAGE_FORMATS, 'p12')
   for (const flag of csr === undefined ? [] : ['key', 'format', 'p12']) {
     if (invocation.flags[flag] === undefined) continue
-    throw new CommandError(`--${flag} does not go with --csr: the device has its key`, 2)
+    throw usageError(`--${flag} does not go with --csr: the device has its key`)
   }
   if (format === 'pem' && invocation.flags['p12'] !== undefined) {
-    throw new CommandError('--p12 does not go with --format pem', 2)
+    throw usageError('--p12 does not go with --format pem')
   }
   return {
     days: daysFlag(invocation, MOST_DAYS, CERTIFICATE_DAYS),
@@ -143,7 +143,7 @@ async function readRequest(path: string): Promise<Buffer> {
   try {
     content = await readFile(path)
   } catch (error) {
-    throw new CommandError(`--csr ${path} ${describeFileError(error)}`, 2)
+    throw usageError(`--csr ${path} ${describeFileError(error)}`)
   }
   const text = content.toString('latin1')
   const [der = content] =
@@ -152,7 +152,7 @@ async function readRequest(path: string): Promise<Buffer> {
     []
   const read = readSigningRequest(der)
   if (read.ok) return read.request.publicKeyInfo
-  throw new CommandError(`--csr ${path} ${read.problem}`, 2)
+  throw usageError(`--csr ${path} ${read.problem}`)
 }
 
 /**
@@ -169,8 +169,8 @@ export async function handOut(
   const path = added.package.path.replace(/^\.\//, '')
   if (place.handOut === 'print') {
     if (!(await isWritten(streams.stdout, added.package.content))) return false
-    const secret = password === undefined ? '' : `certlatch: password: ${password}\n`
-    terminal.tell(described(added))
+    const secret = password === undefined ? '' : `password  ${password}\n`
+    terminal.note(described(added))
     return isWritten(streams.stderr, secret)
   }
   if (flags['json'] === true) {
@@ -218,18 +218,18 @@ function tellNext(
   { container }: Place,
 ): void {
   if (password !== undefined) {
-    terminal.tell('the password is not kept: type it where the package is imported')
+    terminal.note('the password is not kept: type it where the package is imported')
   }
   if (container !== undefined) {
     const { program, name } = container
     const place = resolve(path)
     const whose = name === 'CONTAINER' ? ` (CONTAINER is its name in ${program} ps)` : ''
-    terminal.tell(
+    terminal.note(
       `next, outside of the container${whose}: bring the package out, and delete it in there`,
     )
     terminal.print(`${program} cp ${shellWord(`${name}:${place}`)} .`)
     terminal.print(`${program} exec ${name} rm ${shellWord(place)}`)
     return
   }
-  terminal.tell('next: bring the package to the device, import it, and delete it here')
+  terminal.note('next: bring the package to the device, import it, and delete it here')
 }

@@ -2,13 +2,13 @@
 import { existsSync, realpathSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { CommandError } from '../administration/command-error.ts'
+import { CommandError, type CommandErrorCode, usageError } from '../administration/command-error.ts'
 import { processEnvironment } from '../config/load.ts'
 import { nearest, quote } from '../config/text.ts'
 import { describeFileError, errorCode, placeOf } from '../store/files.ts'
 import { LockLostError } from '../store/lock.ts'
-import type { Command, CommandRow, Invocation } from './command.ts'
-import { createTerminal, type Streams } from './terminal.ts'
+import type { Command, CommandRow, ExitCode, Invocation } from './command.ts'
+import { createTerminal, type Streams, type Terminal } from './terminal.ts'
 import { groupUsage, usage } from './usage.ts'
 import { packageVersion } from './version.ts'
 
@@ -132,27 +132,28 @@ export async function run(
     }
   }
   if (row === undefined) {
-    terminal.tell(describeUnknown(argv))
-    return 2
+    return report(terminal, unknownCommand(argv))
   }
   const given = { environment, streams, terminal, waitForStop, nowSeconds }
   try {
     const rest = argv.slice(row.name.split(' ').length)
     return await runCommand(row.name, await row.load(), rest, given)
   } catch (error) {
-    if (error instanceof CommandError) {
-      for (const problem of error.problems) terminal.tell(problem)
-      return error.exitCode
-    }
-    const fileProblem = describeUnusableFile(error)
-    if (fileProblem !== undefined) {
-      terminal.tell(fileProblem)
-      return 1
-    }
-    terminal.tell('internal error; please report it with these lines')
-    for (const line of stackOf(error).split('\n')) terminal.tell(line)
-    return 1
+    const known = error instanceof CommandError ? error : unusableFile(error)
+    if (known !== undefined) return report(terminal, known)
+    terminal.error('internal error', 'please report it with the lines below')
+    for (const line of stackOf(error).split('\n')) terminal.note(line)
+    return EXIT_CODES.failed
   }
+}
+
+const EXIT_CODES: Readonly<Record<CommandErrorCode, ExitCode>> = { failed: 1, usage: 2 }
+
+function report(terminal: Terminal, { problems, hint, code }: CommandError): ExitCode {
+  for (const [index, problem] of problems.entries()) {
+    terminal.error(problem, index === problems.length - 1 ? hint : undefined)
+  }
+  return EXIT_CODES[code]
 }
 
 interface FileError extends NodeJS.ErrnoException {
@@ -162,31 +163,37 @@ interface FileError extends NodeJS.ErrnoException {
 }
 
 /** A file that cannot be read or written is no fault of the program. */
-function describeUnusableFile(error: unknown): string | undefined {
-  if (error instanceof LockLostError) return error.message
+function unusableFile(error: unknown): CommandError | undefined {
+  if (error instanceof LockLostError) return new CommandError(error.message)
   if (errorCode(error) === undefined || !(error instanceof Error)) return undefined
   const { path, dest, syscall, isReplaced } = error as FileError
   const place = dest ?? path
   if (isReplaced === true) {
-    return `${place} was written, but may not outlive a power cut (${errorCode(error)}); run the command again`
+    return new CommandError(
+      `${place} was written, but may not survive a power cut (${errorCode(error)})`,
+      { hint: 'run the command again' },
+    )
   }
-  const next = 'when that is mended, run it again: what was begun is completed or undone then'
-  if (place !== undefined) return `${placeOf(place)} ${describeFileError(error)}; ${next}`
-  return syscall === undefined ? undefined : `a file ${describeFileError(error)}; ${next}`
+  if (place === undefined && syscall === undefined) return undefined
+  const what = place === undefined ? 'a file' : placeOf(place)
+  return new CommandError(`${what} ${describeFileError(error)}`, {
+    hint: 'fix that and run the command again: what was begun is then completed or undone',
+  })
 }
 
 const startsWith = (argv: readonly string[], words: readonly string[]): boolean =>
   words.every((word, index) => argv[index] === word)
 
-function describeUnknown(argv: readonly string[]): string {
+function unknownCommand(argv: readonly string[]): CommandError {
   const [first = ''] = argv
-  if (first.startsWith('-')) return `unknown option ${quote(first)}; see certlatch --help`
+  if (first.startsWith('-'))
+    return usageError(`unknown option ${quote(first)}`, 'see certlatch --help')
   const names = COMMANDS.map(({ name }) => name)
   const near = nearest(first, names) ?? nearest(argv.slice(0, 2).join(' '), names)
   const hint = near === undefined ? 'see certlatch --help' : `did you mean certlatch ${near}?`
   const isGroup = names.some((name) => name.startsWith(`${first} `))
   const shown = isGroup ? argv.slice(0, 2).join(' ') : first
-  return `unknown command ${quote(shown)}; ${hint}`
+  return usageError(`unknown command ${quote(shown)}`, hint)
 }
 
 async function runCommand(
@@ -195,11 +202,7 @@ async function runCommand(
   argv: readonly string[],
   given: Omit<Invocation, 'flags' | 'positionals'>,
 ): Promise<number> {
-  const read = readArguments(command, argv)
-  if (!read.ok) {
-    given.terminal.tell(`${read.problem}; see certlatch ${name} --help`)
-    return 2
-  }
+  const read = readArguments(name, command, argv)
   if (read.flags['help'] === true) {
     given.terminal.print(command.help())
     return 0
@@ -207,33 +210,38 @@ async function runCommand(
   return command.run({ ...given, flags: read.flags, positionals: read.positionals })
 }
 
-type Arguments =
-  | ({ readonly ok: true } & Pick<Invocation, 'flags' | 'positionals'>)
-  | { readonly ok: false; readonly problem: string }
+type Arguments = Pick<Invocation, 'flags' | 'positionals'>
 
-function readArguments(command: Command, argv: readonly string[]): Arguments {
+/** Throws a usage error that names the command's `--help`. */
+function readArguments(name: string, command: Command, argv: readonly string[]): Arguments {
+  const hint = `see certlatch ${name} --help`
+  const { values, positionals, tokens } = parse(command, argv, hint)
+  const names = tokens.flatMap((token) => (token.kind === 'option' ? [token.name] : []))
+  const flags: Arguments['flags'] = values
+  const repeated = names.find(
+    (flag, index) => typeof flags[flag] === 'string' && names.indexOf(flag) < index,
+  )
+  if (repeated !== undefined) {
+    throw usageError(`option "--${repeated}" is given more than once`, hint)
+  }
+  return { flags, positionals }
+}
+
+function parse(command: Command, argv: readonly string[], hint: string) {
   try {
-    const { values, positionals, tokens } = parseArgs({
+    return parseArgs({
       args: [...argv],
       options: { ...command.options, help: { type: 'boolean', short: 'h' } },
       allowPositionals: command.takesPositionals ?? false,
       tokens: true,
     })
-    const names = tokens.flatMap((token) => (token.kind === 'option' ? [token.name] : []))
-    const given: Readonly<Record<string, unknown>> = values
-    const isText = (name: string) => typeof given[name] === 'string'
-    const twice = names.find((name, index) => isText(name) && names.indexOf(name) < index)
-    if (twice !== undefined) {
-      return { ok: false, problem: `option "--${twice}" is given more than once` }
-    }
-    return { ok: true, flags: values, positionals }
   } catch (error) {
-    return { ok: false, problem: inOurVoice(error as Error) }
+    throw usageError(rephrase(error as Error), hint)
   }
 }
 
-/** The first sentence of what parseArgs throws, as ours: `Unknown option '--x'. To specify…` */
-function inOurVoice({ message }: Error): string {
+/** Shortens a message of `parseArgs` to its first sentence: `Unknown option '--x'. To specify…` */
+function rephrase({ message }: Error): string {
   const dashed = /argument is ambiguous.* use '(--[a-z-]+)=/s.exec(message)?.[1]
   if (dashed !== undefined) {
     return `option "${dashed}" expects a value; one that begins with a dash is written ${dashed}=-…`

@@ -5,7 +5,7 @@ import {
   registerCertificate,
 } from '../administration/add-device.ts'
 import { readOwnAuthorities } from '../administration/authorities.ts'
-import { CommandError } from '../administration/command-error.ts'
+import { CommandError, usageError } from '../administration/command-error.ts'
 import type { Directory } from '../administration/locked-directory.ts'
 import { readCertificate } from '../certificate/certificate.ts'
 import { isDer, readPemBlocks } from '../certificate/pem.ts'
@@ -29,7 +29,7 @@ export async function register(
   const { flags, terminal } = invocation
   for (const flag of [...Object.keys(ISSUE_OPTIONS), 'overlap']) {
     if (flags[flag] === undefined || flag === 'json' || flag === 'certificate') continue
-    throw new CommandError(`--${flag} does not go with --certificate: nothing is made`, 2)
+    throw usageError(`--${flag} does not go with --certificate: nothing is made`)
   }
   const read = (directory: Directory) => readOwnCertificate(path, directory)
   const change = changeOf(invocation, config, kind === 'new' ? 'device add' : 'device renew')
@@ -53,11 +53,11 @@ async function readOwnCertificate(path: string, { paths }: Directory): Promise<O
     return { certificate, issuerKeyHash: verdict.verified.issuerKeyHash }
   }
   const problem = verdict.ok ? 'certificate-malformed' : verdict.problem
-  const hint =
+  const why =
     problem === 'certificate-untrusted'
       ? `no CA in ${paths.authority} has signed it`
       : 'it would be refused'
-  throw new CommandError(`${path}: ${problem}; ${hint}`)
+  throw new CommandError(`${path}: ${problem}; ${why}`)
 }
 
 /** The DER of the one certificate in a file, PEM or DER. */
@@ -66,7 +66,7 @@ export async function readOneCertificate(path: string): Promise<Buffer> {
   try {
     content = await readFile(path)
   } catch (error) {
-    throw new CommandError(`${path} ${describeFileError(error)}`, 2)
+    throw usageError(`${path} ${describeFileError(error)}`)
   }
   if (isDer(content)) return content
   // There may be a key beside it, as in what `--format pem` makes.
@@ -74,5 +74,5 @@ export async function readOneCertificate(path: string): Promise<Buffer> {
   const only = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
   const [der, ...more] = readPemBlocks(`${only.join('\n')}\n`, 'CERTIFICATE', true) ?? []
   if (der !== undefined && more.length === 0) return der
-  throw new CommandError(`${path} has to hold one certificate, in PEM or DER`, 2)
+  throw usageError(`${path} has to hold one certificate, in PEM or DER`)
 }

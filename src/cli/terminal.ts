@@ -1,15 +1,20 @@
 import { printable } from '../config/text.ts'
 
 /**
- * How certlatch speaks. Standard output carries results alone: what a person asked for or a script
- * reads. All else goes to standard error, one line each, after `certlatch: `, without a capital at
- * the beginning and a period at the end. A line about a failure also says the next step.
+ * The two outputs of a command. Standard output carries results only: what a person asked for or a
+ * script reads. Everything else goes to standard error, one line each, without a capital at the
+ * beginning or a period at the end; control characters are escaped, because a line may quote
+ * untrusted text.
  */
 export interface Terminal {
-  /** A result, as it is; a line break is added. */
+  /** Writes a result as it is, and a line break. */
   print(text: string): void
-  /** Anything else. What others wrote may stand in it: it stays one line. */
-  tell(sentence: string): void
+  /** Writes a line without a prefix: what was done, what comes next. */
+  note(line: string): void
+  /** Writes `warning: …`: the command succeeds, but something needs attention. */
+  warn(line: string): void
+  /** Writes `error: …` and, with a hint, `hint: …`: the command fails. */
+  error(problem: string, hint?: string): void
 }
 
 export interface Streams {
@@ -21,12 +26,18 @@ export interface Streams {
 
 export function createTerminal({ stdout, stderr }: Streams): Terminal {
   for (const stream of [stdout, stderr]) stream.on('error', ignore)
+  const write = (line: string): void => {
+    stderr.write(`${printable(line)}\n`)
+  }
   return {
     print: (text) => {
       stdout.write(`${text}\n`)
     },
-    tell: (sentence) => {
-      stderr.write(`certlatch: ${printable(sentence)}\n`)
+    note: write,
+    warn: (line) => write(`warning: ${line}`),
+    error: (problem, hint) => {
+      write(`error: ${problem}`)
+      if (hint !== undefined) write(`hint: ${hint}`)
     },
   }
 }

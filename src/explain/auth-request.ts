@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 import { domainToASCII } from 'node:url'
-import { CommandError } from '../administration/command-error.ts'
+import { usageError } from '../administration/command-error.ts'
 import { writePem } from '../certificate/pem.ts'
 import type { Config } from '../config/config.ts'
 import { quote } from '../config/text.ts'
@@ -21,10 +21,6 @@ export interface Described {
   readonly origin: string | undefined
 }
 
-const wrong = (problem: string): never => {
-  throw new CommandError(problem, 2)
-}
-
 const METHOD = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$/
 const ORIGIN =
   /^(?:null|[a-z][a-z0-9+.-]*:\/\/[a-z0-9._-]+(?::[0-9]{1,5})?|[a-z][a-z0-9+.-]*:\/\/\[[0-9a-f:.]+\](?::[0-9]{1,5})?)$/i
@@ -36,14 +32,19 @@ export function questionHeaders(described: Described, config: Config): RequestHe
   // Not by a URL parser, which would tidy up the very path that is in question.
   const [, scheme = '', authority = '', target = ''] = URL_PARTS.exec(described.url) ?? []
   if (authority === '') {
-    wrong(`${quote(described.url)} is not a URL such as https://home.example.org/api/states`)
+    throw usageError(
+      `${quote(described.url)} is not a URL such as https://home.example.org/api/states`,
+    )
   }
-  if (!METHOD.test(method)) wrong(`--method is ${quote(method)}: expected one such as GET`)
+  if (!METHOD.test(method))
+    throw usageError(`--method is ${quote(method)}: expected one such as GET`)
   if (from !== undefined && isIP(from) === 0) {
-    wrong(`--from is ${quote(from)}: expected an IP address`)
+    throw usageError(`--from is ${quote(from)}: expected an IP address`)
   }
   if (origin !== undefined && !ORIGIN.test(origin)) {
-    wrong(`--origin is ${quote(origin)}: expected one such as https://other.example.org, or null`)
+    throw usageError(
+      `--origin is ${quote(origin)}: expected one such as https://other.example.org, or null`,
+    )
   }
   const host = sentHost(authority)
   const lines: (readonly [string, string])[] = [
@@ -78,11 +79,15 @@ const site = (origin: string, own: string): string =>
 /** Host and port, as a browser writes them into the request. */
 function sentHost(authority: string): string {
   if (authority.includes('@')) {
-    return wrong('the URL has a user name before its host, which no browser sends: leave it out')
+    throw usageError(
+      'the URL has a user name before its host, which no browser sends',
+      'leave it out',
+    )
   }
   const [, name = '', port = ''] = /^(.*?)((?::[0-9]*)?)$/.exec(authority) ?? []
   const host = `${/[^ -~]/.test(name) ? domainToASCII(name) : name}${port}`
-  return readHost(host) === undefined ? wrong(`${quote(authority)} is not a host name`) : host
+  if (readHost(host) === undefined) throw usageError(`${quote(authority)} is not a host name`)
+  return host
 }
 
 /** What is not ASCII, as a browser writes it into the request. */

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { CommandError } from '../administration/command-error.ts'
+import { usageError } from '../administration/command-error.ts'
 import { comparableName } from '../certificate/identity.ts'
 import { isDer, readPemBlocks } from '../certificate/pem.ts'
 import type { CertificateVerdict } from '../certificate/verify.ts'
@@ -22,7 +22,7 @@ const PEM = /-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----/s
 /** PEM or DER; a key beside it in the file is not looked at. */
 export async function readCertificateFile(path: string): Promise<Shown> {
   const wrong = (problem: string): never => {
-    throw new CommandError(`--certificate is ${quote(path)}: ${problem}`, 2)
+    throw usageError(`--certificate is ${quote(path)}: ${problem}`)
   }
   const content = await readFile(path).catch((error: unknown) =>
     wrong(`the file ${describeFileError(error)}`),
@@ -43,9 +43,9 @@ export async function shownByDevice(
   { dataDir, caFile }: Config,
 ): Promise<Shown> {
   if (registry === undefined) {
-    throw new CommandError(
-      `certlatch keeps no list of devices for the CA of ${caFile}: give --certificate instead`,
-      2,
+    throw usageError(
+      `certlatch keeps no list of devices for the CA of ${caFile}`,
+      'give --certificate instead',
     )
   }
   const device = registry.devices.find(
@@ -57,7 +57,7 @@ export async function shownByDevice(
     const near = nearest(name, names)
     const hint = near === undefined ? 'certlatch device list shows all' : `did you mean "${near}"?`
     const problem = device === undefined ? 'there is no device' : 'there is no certificate of'
-    throw new CommandError(`${problem} ${quote(name)}; ${hint}`, 2)
+    throw usageError(`${problem} ${quote(name)}`, hint)
   }
   const whole = `the newest certificate of ${quote(name)}`
   const pem = await readTextIfThere(dataPaths(dataDir).certificateOf(entry.serial))

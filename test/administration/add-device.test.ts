@@ -77,7 +77,7 @@ test('A certificate lies within the life of its CA', async () => {
 test('A CA that has ended issues nothing', async () => {
   const directory = await initialised({ days: 5 })
   const problem = await problemOf(add(directory, 'Phone', undefined, 5 * DAY))
-  assert.equal(problem, 'the CA has ended: run certlatch ca renew first')
+  assert.equal(problem, 'the CA has ended\nhint: run certlatch ca renew first')
 })
 
 test('Names are kept in one spelling, and are unique whatever their case', async () => {
@@ -86,11 +86,11 @@ test('Names are kept in one spelling, and are unique whatever their case', async
   assert.equal(device.name, 'Jürgens Phone')
   assert.match(
     await problemOf(add(directory, 'Jürgens Phone')),
-    /^there is a device "Jürgens Phone" already: certlatch device renew /,
+    /^there is a device "Jürgens Phone" already\nhint: certlatch device renew /,
   )
   assert.match(
     await problemOf(add(directory, 'JÜRGENS PHONE')),
-    /^there is a device "Jürgens Phone" already: names have to differ in more than upper and lower/,
+    /^there is a device "Jürgens Phone" already\nhint: names have to differ in more than upper and lower/,
   )
 })
 
@@ -113,10 +113,10 @@ test('A device may be called as its owner, and not as that of another device', a
 test('A name that no certificate can have is a wrong use, for device and owner', async () => {
   const directory = await initialised()
   for (const name of ['', ' ', 'a\u0000b', 'a\u202eb', 'x'.repeat(65)]) {
-    await assert.rejects(add(directory, name), { name: 'CommandError', exitCode: 2 })
+    await assert.rejects(add(directory, name), { name: 'CommandError', code: 'usage' })
     await assert.rejects(add(directory, 'Phone', name), {
       name: 'CommandError',
-      exitCode: 2,
+      code: 'usage',
     })
   }
   assert.match(await problemOf(add(directory, '')), /^the device's name is empty/)
@@ -190,14 +190,17 @@ test('Without the key of the CA, or with another one, nothing is made', async ()
   const { authorityKey } = directory.paths
   const whole = await readFile(authorityKey)
   await rm(authorityKey)
-  assert.match(await problemOf(add(directory, 'Phone')), /ca\.key does not exist: bring the key/)
+  assert.match(
+    await problemOf(add(directory, 'Phone')),
+    /ca\.key does not exist\nhint: bring the key/,
+  )
   await writeFile(authorityKey, 'nonsense')
   assert.match(await problemOf(add(directory, 'Phone')), /ca\.key is not a private key in PEM$/)
   const { privateKey } = makeAuthority('Other')
   await writeFile(authorityKey, privateKey.export({ type: 'pkcs8', format: 'pem' }))
   assert.match(
     await problemOf(add(directory, 'Phone')),
-    /ca\.key is not the key of a CA in .*ca\.crt: restore the two from one backup$/,
+    /ca\.key is not the key of a CA in .*ca\.crt\nhint: restore the two from one backup$/,
   )
   await writeFile(authorityKey, whole)
   assert.deepEqual(await lettingIn(directory.dataDir), [])
@@ -216,7 +219,7 @@ test('An encrypted key needs its passphrase', async () => {
     )
   assert.match(
     await problemOf(adding(undefined)),
-    /ca\.key is encrypted: set CERTLATCH_CA_PASSPHRASE_FILE/,
+    /ca\.key is encrypted\nhint: set CERTLATCH_CA_PASSPHRASE_FILE/,
   )
   assert.match(
     await problemOf(adding('battery staple')),
@@ -240,7 +243,7 @@ test('Beside a broken entry nothing is added, and it is named', async () => {
   await writeFile(join(directory.paths.devices, `${device.id}.json`), '{}')
   assert.match(
     await problemOf(add(directory, 'Tablet')),
-    /devices: .*\.json is not a device entry; restore that file from a backup first: what is entered now could be in it already$/,
+    /devices: .*\.json is not a device entry; what is entered now could be in it already\nhint: restore that file from a backup first$/,
   )
 })
 

@@ -169,7 +169,7 @@ test('An encrypted key of either form needs its passphrase, and can be kept encr
     const key = file(name)
     assert.match(
       await problemOf(read({ key })),
-      new RegExp(`${name} is encrypted: set CERTLATCH_CA_PASSPHRASE_FILE`),
+      new RegExp(`${name} is encrypted\nhint: set CERTLATCH_CA_PASSPHRASE_FILE`),
     )
     assert.match(
       await problemOf(read({ key }, async () => 'wrong')),
@@ -200,7 +200,10 @@ test('Each file that is not what it should be is named', async () => {
     ],
     [{ certificate: file('newcerts/10.pem') }, /newcerts\/10\.pem, certificate 1: /],
     [{ certificate: fixturePath('ca-no-crl-sign') }, /the CA may not sign CRLs/],
-    [{ certificate: fixturePath('ca-expired') }, /the CA has ended; there is nothing to adopt$/],
+    [
+      { certificate: fixturePath('ca-expired') },
+      /the CA has ended\nhint: certlatch init makes a new one$/,
+    ],
     [{ key: '/no/ca.key' }, /^\/no\/ca\.key does not exist$/],
     [{ key: await made('not.key', 'x') }, /not\.key is not a private key in PEM$/],
     [{ key: await made('other.key', otherKey) }, /other\.key is not the key of .*ca\.crt$/],

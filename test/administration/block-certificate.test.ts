@@ -108,7 +108,7 @@ test('A list of blocks that is broken is not written over', async () => {
   await writeFile(directory.paths.blocks, '{}')
   assert.match(
     await problemOf(signOut(directory.change(), 'Phone')),
-    /blocks\.json is not a list of blocks: restore it from a backup$/,
+    /blocks\.json is not a list of blocks\nhint: restore it from a backup$/,
   )
   assert.equal(await readFile(directory.paths.blocks, 'utf8'), '{}')
 })
@@ -175,7 +175,7 @@ test('A fingerprint names a certificate that was let in, and no other', async ()
     await problemOf(
       certificateIdByFingerprint(directory.paths, '0'.repeat(64), { longestMilliseconds: 0 }),
     ),
-    /^no certificate with this fingerprint has been let in: name it by --certificate/,
+    /^no certificate with this fingerprint has been let in\nhint: name it by --certificate/,
   )
   assert.match(
     await problemOf(certificateIdByFingerprint(directory.paths, 'abc')),
@@ -193,7 +193,7 @@ test('Signed out is a device, or with an external CA who has been let in', async
   assert.match(await problemOf(findKnownName(paths, 'Bob', false)), /^there is no device "Bob"/)
   assert.match(
     await problemOf(findKnownName(paths, "Ada's phone", true, { longestMilliseconds: 0 })),
-    /^nobody named "Ada's phone" has been let in: certlatch device list shows who has$/,
+    /^nobody named "Ada's phone" has been let in\nhint: certlatch device list shows who has$/,
   )
   assert.match(
     await problemOf(findKnownName(paths, 'ada@example.org', false)),

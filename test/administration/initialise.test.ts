@@ -36,7 +36,7 @@ test('A directory is initialised once', async () => {
   const before = await treeOf(dataDir)
   assert.match(
     await problemOf(initialise(dataDir, EVERYTHING, {}, NOON_SECONDS)),
-    /has been initialised before, and nothing in it is overwritten: certlatch device add makes/,
+    /has been initialised before, and nothing in it is overwritten\nhint: certlatch device add makes/,
   )
   assert.deepEqual(await treeOf(dataDir), before)
 })
@@ -62,7 +62,7 @@ test('There is nothing to change before a directory is initialised', async () =>
   const directory = await empty()
   assert.match(
     await problemOf(changeDirectory(directory.change(), async () => undefined)),
-    /does not exist or is empty: run certlatch init first, or set CERTLATCH_DATA_DIR/,
+    /does not exist or is empty\nhint: run certlatch init first, or set CERTLATCH_DATA_DIR/,
   )
 })
 

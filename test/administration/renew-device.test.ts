@@ -79,7 +79,7 @@ test('A device that is revoked comes back under a new name alone', async () => {
   await revokeDevice(directory.change(10), 'Phone', 'all', 'keyCompromise', undefined)
   assert.match(
     await problemOf(renew(directory, 'Phone', DAY, 60)),
-    /^all certificates of "Phone" are revoked: add the device that takes its place under a new/,
+    /^all certificates of "Phone" are revoked\nhint: add the device that takes its place under a new/,
   )
 })
 

@@ -170,7 +170,7 @@ test('One certificate is named by its serial number, as it is shown', async () =
   )
   assert.match(
     await problemOf(revoke(directory, 'Phone', { part: { serial: '4f1c' } })),
-    /^"Phone" has no certificate 4f1c: certlatch device show lists those that it has$/,
+    /^"Phone" has no certificate 4f1c\nhint: certlatch device show lists those that it has$/,
   )
 })
 
@@ -180,7 +180,7 @@ test('An unknown device is told with where to look, and nothing changes', async 
   const before = await treeOf(directory.dataDir)
   assert.equal(
     await problemOf(revoke(directory, 'Fone')),
-    'there is no device "Fone": certlatch device list shows all',
+    'there is no device "Fone"\nhint: certlatch device list shows all',
   )
   assert.deepEqual(await treeOf(directory.dataDir), before)
 })
@@ -215,7 +215,10 @@ test('Without the key of a CA before its CRL cannot be written, and nothing chan
   )
   await rm(path)
   const before = await treeOf(directory.dataDir)
-  assert.match(await problemOf(revoke(directory, 'Old')), /\.key does not exist: bring the key/)
+  assert.match(
+    await problemOf(revoke(directory, 'Old')),
+    /\.key does not exist\nhint: bring the key/,
+  )
   assert.deepEqual(await treeOf(directory.dataDir), before)
 })
 

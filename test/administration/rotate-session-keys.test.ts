@@ -75,13 +75,13 @@ test('A file of keys that is broken or gone is told, and made anew only by endin
   await writeFile(sessionKeys, 'short\n')
   assert.match(
     await problemOf(rotate(directory)),
-    /session\.keys .*; certlatch key rotate --now makes a new file and ends all sessions$/,
+    /session\.keys .*\nhint: certlatch key rotate --now makes a new file and ends all sessions$/,
   )
   assert.equal(await readFile(sessionKeys, 'utf8'), 'short\n')
   await rm(sessionKeys)
   assert.match(
     await problemOf(rotate(directory)),
-    /session\.keys does not exist: certlatch init makes the first session key$/,
+    /session\.keys does not exist\nhint: certlatch init makes the first session key$/,
   )
   await rotate(directory, 0, true)
   assert.equal((await ringOf(directory)).keys.length, 1)

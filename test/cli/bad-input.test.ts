@@ -9,16 +9,20 @@ import { fixturePath } from '../support/pki.ts'
 
 /** What a person may get wrong: the words, the exit code, and what to say. */
 const BAD: readonly (readonly [argv: string, exitCode: 1 | 2, said: RegExp])[] = [
-  ['device show Fone', 1, /no device "Fone": certlatch device list shows all$/],
-  ['device renew Fone', 1, /no device "Fone": certlatch device list shows all$/],
-  ['device revoke Fone', 1, /no device "Fone": certlatch device list shows all$/],
-  ['device sign-out Fone', 1, /no device "Fone": certlatch device list shows all$/],
-  ['device add Phone', 1, /a device "Phone" already: certlatch device renew makes it a new/],
-  ['device add phone', 1, /a device "Phone" already: names have to differ in more than/],
-  ['device add Ada', 1, /"Ada" is the owner of "Phone".*choose another name/],
-  ['device add Tablet --owner Phone', 1, /also the name of a device.*choose another owner$/],
+  ['device show Fone', 1, /no device "Fone"\nhint: certlatch device list shows all$/],
+  ['device renew Fone', 1, /no device "Fone"\nhint: certlatch device list shows all$/],
+  ['device revoke Fone', 1, /no device "Fone"\nhint: certlatch device list shows all$/],
+  ['device sign-out Fone', 1, /no device "Fone"\nhint: certlatch device list shows all$/],
+  ['device add Phone', 1, /a device "Phone" already\nhint: certlatch device renew makes it a new/],
+  ['device add phone', 1, /a device "Phone" already\nhint: names have to differ in more than/],
+  ['device add Ada', 1, /"Ada" is the owner of "Phone".*\nhint: choose another name/],
+  [
+    'device add Tablet --owner Phone',
+    1,
+    /also the name of a device.*\nhint: choose another owner$/,
+  ],
   ['device add Tablet --days 0', 2, /--days is "0": expected a whole number from 1 to 3653$/],
-  ['device add Tablet --days -1', 2, /; see certlatch device add --help$/],
+  ['device add Tablet --days -1', 2, /\nhint: see certlatch device add --help$/],
   ['device add Tablet --days 1.5', 2, /--days is "1\.5": expected a whole number/],
   ['device add Tablet --days 99999999', 2, /expected a whole number/],
   ['device add Tablet --csr CA.PEM', 2, /is not a certificate signing request \(PKCS #10\)/],
@@ -27,7 +31,11 @@ const BAD: readonly (readonly [argv: string, exitCode: 1 | 2, said: RegExp])[] =
   ['device block --certificate LEAF.PEM', 1, /has signed it, so it opens nothing; there is noth/],
   ['device block --serial 4f', 2, /--serial and --issuer go together$/],
   ['device revoke Phone --reason lost', 2, /--reason is "lost": expected unspecified, keyCom/],
-  ['device revoke Phone --serial 4f', 1, /no certificate 4f: certlatch device show lists those/],
+  [
+    'device revoke Phone --serial 4f',
+    1,
+    /no certificate 4f\nhint: certlatch device show lists those/,
+  ],
   ['device renew Phone --overlap x', 2, /--overlap is "x": expected a duration up to 400d/],
   ['key rotate --after x', 2, /--after is "x": expected a duration up to 1d/],
   ['ca renew --days 0', 2, /--days is "0": expected a whole number from 1 to 36500$/],
@@ -47,7 +55,7 @@ async function withPhone(passphrase?: string): Promise<TestDirectory> {
   return directory
 }
 
-/** Nothing changes, and the last line says what to do. */
+/** Nothing changes, and the output is an error line and at most one hint. */
 async function assertRefused(
   { dataDir }: TestDirectory,
   argv: readonly string[],
@@ -58,13 +66,13 @@ async function assertRefused(
   const before = await treeOf(join(dataDir, '..'))
   const outcome = await certlatch(argv, { CERTLATCH_DATA_DIR: dataDir, ...environment })
   assert.equal(outcome.exitCode, exitCode, outcome.stderr)
-  assert.match(outcome.stderr, /^certlatch: .*\n$/, 'one line')
+  assert.match(outcome.stderr, /^error: .*\n(?:hint: .*\n)?$/, 'one error, one hint')
   assert.match(outcome.stderr.trimEnd(), said)
   assert.equal(outcome.stdout, '')
   assert.deepEqual(await treeOf(join(dataDir, '..')), before)
 }
 
-describe('bad input is told in one line, and changes nothing', () => {
+describe('bad input is reported in one line with a hint, and changes nothing', () => {
   const files: Readonly<Record<string, string>> = {
     'CA.PEM': fixturePath('ca-p256'),
     'LEAF.PEM': fixturePath('leaf-good'),
@@ -88,7 +96,12 @@ describe('without the key of the CA nothing is signed, and nothing changes', () 
   for (const argv of SIGNING) {
     test(`certlatch ${argv.join(' ')}`, async () => {
       const directory = await withPhone('correct horse')
-      await assertRefused(directory, argv, 1, /ca\.key is encrypted: set CERTLATCH_CA_PASSPHRASE_/)
+      await assertRefused(
+        directory,
+        argv,
+        1,
+        /ca\.key is encrypted\nhint: set CERTLATCH_CA_PASSPHRASE_/,
+      )
       await assertRefused(
         directory,
         argv,
@@ -119,7 +132,7 @@ describe('a directory that this user may not write is told, and nothing changes'
       const isRoot = process.getuid?.() === 0
       await mkdir(join(privateFolder, 'running'), { recursive: true })
       const before = await treeOf(directory.dataDir)
-      // Root may write everywhere, so it becomes somebody else who may read everything.
+      // Root may write everywhere, so it switches to another user who may read everything.
       if (isRoot) {
         for (const name of Object.keys(before)) {
           await chmod(join(directory.dataDir, name), before[name]?.includes(' ') ? 0o644 : 0o755)

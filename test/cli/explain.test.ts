@@ -277,7 +277,10 @@ describe('certlatch explain', () => {
     const settings = { CERTLATCH_CA_FILE: ca }
     const refused = await command(['explain', URL, '--device', 'Phone'], settings)
     assert.equal(refused.exitCode, 2)
-    assert.match(refused.stderr, /keeps no list of devices for the CA of .*: give --certificate/)
+    assert.match(
+      refused.stderr,
+      /keeps no list of devices for the CA of .*\nhint: give --certificate/,
+    )
     const path = join(folder, 'colleague.pem')
     await writeFile(path, writePem('CERTIFICATE', makeLeaf(office, 'Colleague').der))
     const told = await explained([URL, '--certificate', path], settings)
@@ -381,9 +384,9 @@ describe('certlatch explain', () => {
     try {
       const { exitCode, stderr } = await command(['explain', URL, '--device', 'Half'])
       assert.equal(exitCode, 2)
-      assert.match(stderr, /there is no certificate of "Half"; /)
+      assert.match(stderr, /there is no certificate of "Half"\n/)
       const far = await command(['explain', URL, '--device', 'Somebody else entirely'])
-      assert.match(far.stderr, /there is no device .*; certlatch device list shows all/)
+      assert.match(far.stderr, /there is no device .*\nhint: certlatch device list shows all/)
     } finally {
       await rm(path)
     }

@@ -4,8 +4,9 @@ import { createServer, type RequestListener, type Server } from 'node:http'
 import { PassThrough } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { afterEach, describe, test } from 'node:test'
-import { readinessObstacle } from '../../src/cli/commands/healthcheck.ts'
+import { requireReady } from '../../src/cli/commands/healthcheck.ts'
 import { run } from '../../src/cli/main.ts'
+import { problemOf } from '../support/command.ts'
 
 const servers: Server[] = []
 afterEach(() => {
@@ -34,7 +35,7 @@ const answering =
 const PATIENTLY = 10_000
 
 const obstacleOf = (port: number, timeout = PATIENTLY) =>
-  readinessObstacle({ host: '127.0.0.1', port }, timeout)
+  problemOf(requireReady({ host: '127.0.0.1', port }, timeout))
 
 async function runHealthcheck(listen: string) {
   const streams = { stdout: new PassThrough(), stderr: new PassThrough() }
@@ -70,13 +71,13 @@ describe('certlatch healthcheck', () => {
     assert.deepEqual(await runHealthcheck(`127.0.0.1:${port}`), {
       exitCode: 1,
       stdout: '',
-      stderr: 'certlatch: not ready: clock: the clock is wrong; running: stopping\n',
+      stderr: 'error: not ready: clock: the clock is wrong; running: stopping\n',
     })
   })
 
   test('asks a service that listens on every address on the loopback one', async () => {
     const port = await serviceThat(answering(200, ''))
-    assert.equal(await readinessObstacle({ host: '0.0.0.0', port }, PATIENTLY), undefined)
+    await requireReady({ host: '0.0.0.0', port }, PATIENTLY)
   })
 
   test('asks over IPv6', async (context) => {
@@ -89,8 +90,8 @@ describe('certlatch healthcheck', () => {
     }
     for (const host of ['::1', '::', '0:0:0:0:0:0:0:0']) {
       assert.equal(
-        await readinessObstacle({ host, port }, PATIENTLY),
-        `[::1]:${port} answers 404: something else than certlatch listens there; look at CERTLATCH_ADMIN_LISTEN`,
+        await problemOf(requireReady({ host, port }, PATIENTLY)),
+        `[::1]:${port} answers 404: something other than certlatch listens there\nhint: check CERTLATCH_ADMIN_LISTEN`,
       )
     }
   })
@@ -112,14 +113,20 @@ describe('certlatch healthcheck', () => {
 
   test('waits no longer than its time for an answer that does not come', async () => {
     const port = await serviceThat(() => undefined)
-    assert.equal(await obstacleOf(port, 20), `127.0.0.1:${port} does not answer within 20 ms`)
+    assert.equal(
+      await obstacleOf(port, 20),
+      `127.0.0.1:${port} does not answer within 20 ms\nhint: look at the log of certlatch serve`,
+    )
   })
 
   test('waits no longer than its time for an answer that does not end', async () => {
     const port = await serviceThat((_request, response) => {
       response.writeHead(200).write('{')
     })
-    assert.equal(await obstacleOf(port, 100), `127.0.0.1:${port} does not answer within 100 ms`)
+    assert.equal(
+      await obstacleOf(port, 100),
+      `127.0.0.1:${port} does not answer within 100 ms\nhint: look at the log of certlatch serve`,
+    )
   })
 
   test('says that a connection was cut', async () => {
@@ -128,7 +135,7 @@ describe('certlatch healthcheck', () => {
     })
     assert.equal(
       await obstacleOf(port),
-      `127.0.0.1:${port} cannot be asked (ECONNRESET); look at CERTLATCH_ADMIN_LISTEN`,
+      `127.0.0.1:${port} cannot be asked (ECONNRESET)\nhint: check CERTLATCH_ADMIN_LISTEN`,
     )
   })
 
@@ -137,7 +144,7 @@ describe('certlatch healthcheck', () => {
     servers.splice(0)[0]?.close()
     assert.equal(
       await obstacleOf(port),
-      `nothing listens at 127.0.0.1:${port}; is certlatch serve running with the same CERTLATCH_ADMIN_LISTEN?`,
+      `nothing listens at 127.0.0.1:${port}\nhint: is certlatch serve running with the same CERTLATCH_ADMIN_LISTEN?`,
     )
   })
 })

@@ -72,7 +72,7 @@ describe('certlatch serve', () => {
     const environment = { ...onFreePorts('in-use'), CERTLATCH_LISTEN: listen }
     const { exitCode, stderr } = await runWith(['serve'], environment)
     occupant.close()
-    assert.match(stderr, new RegExp(`^certlatch: CERTLATCH_LISTEN .*${listen}.*\\n$`))
+    assert.match(stderr, new RegExp(`^error: CERTLATCH_LISTEN .*${listen}.*\\n$`))
     assert.equal(exitCode, 2)
   })
 
@@ -99,7 +99,7 @@ describe('certlatch', () => {
     assert.equal(stdout, '')
     assert.match(
       stderr,
-      /^certlatch: internal error; please report it with these lines\ncertlatch: Error: no environment\n(certlatch: +at .*\n)+$/,
+      /^error: internal error\nhint: please report it with the lines below\nError: no environment\n( +at .*\n)+$/,
     )
     assert.equal(exitCode, 1)
   })

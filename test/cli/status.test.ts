@@ -122,7 +122,7 @@ test('status sends the token, and says so if it is another', async (context) => 
     assert.deepEqual(await runStatus(service.adminPort, [], other), {
       exitCode: 1,
       stdout: '',
-      stderr: `certlatch: 127.0.0.1:${service.adminPort} wants another token: set CERTLATCH_METRICS_TOKEN as the service has it\n`,
+      stderr: `error: 127.0.0.1:${service.adminPort} wants another token\nhint: set CERTLATCH_METRICS_TOKEN as the service has it\n`,
     })
   }
 })
@@ -136,7 +136,7 @@ test('status says that something else answers there', async () => {
     const port = typeof address === 'object' ? (address?.port ?? 0) : 0
     const { exitCode, stderr } = await runStatus(port)
     assert.equal(exitCode, 1)
-    assert.match(stderr, /something else than certlatch listens there/)
+    assert.match(stderr, /something other than certlatch listens there/)
     server.closeAllConnections()
   }
 })

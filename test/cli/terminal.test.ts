@@ -11,18 +11,28 @@ function createStreams() {
   return { stdout, stderr, terminal: createTerminal({ stdout, stderr }) }
 }
 
-test('results go to standard output as they are, all else to standard error after our name', () => {
+test('results go to standard output as they are, everything else to standard error', () => {
   const { stdout, stderr, terminal } = createStreams()
   terminal.print('ready')
-  terminal.tell('nothing listens there')
+  terminal.note('next: certlatch serve')
+  terminal.warn('the clock is late')
+  terminal.error('nothing listens there', 'is it running?')
+  terminal.error('no more to say')
   assert.equal(stdout.read(), 'ready\n')
-  assert.equal(stderr.read(), 'certlatch: nothing listens there\n')
+  assert.deepEqual(stderr.read().split('\n'), [
+    'next: certlatch serve',
+    'warning: the clock is late',
+    'error: nothing listens there',
+    'hint: is it running?',
+    'error: no more to say',
+    '',
+  ])
 })
 
 test('what others wrote stays one line and gives no orders to the terminal', () => {
   const { stderr, terminal } = createStreams()
-  terminal.tell('unknown option "--\u001b]0;title\u0007\n"')
-  assert.equal(stderr.read(), 'certlatch: unknown option "--\\u{1b}]0;title\\u{7}\\u{a}"\n')
+  terminal.error('unknown option "--\u001b]0;title\u0007\n"')
+  assert.equal(stderr.read(), 'error: unknown option "--\\u{1b}]0;title\\u{7}\\u{a}"\n')
 })
 
 test('a closed pipe is no failure, and a full disk loses what is written and nothing else', () => {

@@ -222,14 +222,14 @@ describe('three certlatch behind Traefik', { skip, timeout: 600_000 }, () => {
 
   it('keep the cookie good over a rotation of the keys', async () => {
     const rotate = ['exec', '-T', 'certlatch', 'certlatch', 'key', 'rotate']
-    assert.match(await project.compose(...rotate), /in force: 3 services confirmed it/)
+    assert.match(await project.compose(...rotate), /confirmed by 3 services/)
     const answers = await visitWhile(() => setTimeout(7_000))
     assertAllOpened(answers, 3_000)
   })
 
   it('refuse a revoked device, all three from its next request on', async () => {
     const revoke = ['exec', '-T', 'certlatch', 'certlatch', 'device', 'revoke', "Ada's phone"]
-    assert.match(await project.compose(...revoke), /in force: 3 services confirmed it/)
+    assert.match(await project.compose(...revoke), /confirmed by 3 services/)
     for (let count = 0; count < 12; count += 1) {
       assert.equal((await visit({ cookie })).status, 403)
       assert.equal((await visit(device)).status, 403)

@@ -316,7 +316,7 @@ describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
   it('keeps a revoked device outside from its next request on', async () => {
     const revoke = ['certlatch', 'device', 'revoke', "Ada's phone 📱"]
     const said = await project.compose('exec', '-T', 'certlatch', ...revoke)
-    assert.match(said, /in force: 1 service confirmed it/)
+    assert.match(said, /confirmed by 1 service/)
     assert.equal((await visit({ cookie })).status, 403)
     assert.equal((await visit(device)).status, 403)
   })

@@ -42,7 +42,7 @@ async function revoked(home: Household): Promise<void> {
   assertRefuses(await shows(home, { cookie }))
   assertRefuses(await shows(home, { credential }))
   assertRefuses(await home.gate.send({ cookie, protocol: 'HTTP/2' }))
-  assert.match(said, /in force: 1 service confirmed it/)
+  assert.match(said, /confirmed by 1 service/)
 }
 
 async function revokedAgain(home: Household): Promise<void> {

@@ -57,12 +57,15 @@ export async function empty(): Promise<TestDirectory> {
   }
 }
 
-/** Why a command cannot do what it was asked. */
+/** Returns the problems of a `CommandError` and its hint, a line each. */
 export async function problemOf(promise: Promise<unknown>): Promise<string> {
   try {
     await promise
   } catch (error) {
-    if (error instanceof CommandError) return error.problems.join('\n')
+    if (error instanceof CommandError) {
+      const { problems, hint } = error
+      return [...problems, ...(hint === undefined ? [] : [`hint: ${hint}`])].join('\n')
+    }
     throw error
   }
   throw new Error('this must fail')

@@ -54,7 +54,7 @@ async function runCaRenew(invocation: Invocation): Promise<ExitCode> {
     (state) => state.crlNumber !== undefined && BigInt(state.crlNumber) >= crlNumber,
   )
   const isInForce = tellConfirmation(terminal, confirmation, 'other')
-  terminal.tell(
+  terminal.note(
     'next: let the proxy read public/ca.crt again, then certlatch device renew for each device before its CA ends',
   )
   return isInForce ? 0 : 1

@@ -1,5 +1,5 @@
 import { blockCertificate, unblockCertificate } from '../../administration/block-certificate.ts'
-import { CommandError } from '../../administration/command-error.ts'
+import { usageError } from '../../administration/command-error.ts'
 import { awaitConfirmation } from '../../administration/confirmation.ts'
 import {
   certificateIdByFingerprint,
@@ -67,7 +67,7 @@ async function runDeviceBlock(invocation: Invocation): Promise<ExitCode> {
   )
   const isInForce = tellConfirmation(terminal, confirmation, isLifted ? 'other' : 'closing')
   if (!isLifted) {
-    terminal.tell('not ended: a WebSocket or download that is open now')
+    terminal.note('not ended: a WebSocket or download that is open now')
   }
   return isInForce ? 0 : 1
 }
@@ -79,19 +79,21 @@ async function pairOf(invocation: Invocation, config: Config): Promise<Certifica
   const fingerprint = textFlag(invocation, 'fingerprint')
   const ways = [certificate, serial ?? issuer, fingerprint].filter((way) => way !== undefined)
   if (ways.length !== 1) {
-    throw new CommandError(
-      'which certificate? Expected one of --certificate FILE, --serial HEX with --issuer CA.CRT, and --fingerprint HEX',
-      2,
+    throw usageError(
+      'expected one certificate to block',
+      'name it by --certificate FILE, by --serial HEX with --issuer CA.CRT, or by --fingerprint HEX',
     )
   }
   if (certificate !== undefined) {
     return certificateIdOfFile(certificate, await readOneCertificate(certificate), config.caFile)
   }
   if (fingerprint !== undefined) {
-    return certificateIdByFingerprint(pathsOfConfig(config), fingerprint, invocation.terminal)
+    return certificateIdByFingerprint(pathsOfConfig(config), fingerprint, {
+      tell: invocation.terminal.note,
+    })
   }
   if (serial === undefined || issuer === undefined) {
-    throw new CommandError('--serial and --issuer go together', 2)
+    throw usageError('--serial and --issuer go together')
   }
   return certificateIdOfSerial(serial, issuer, await readOneCertificate(issuer))
 }

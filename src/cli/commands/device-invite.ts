@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { awaitCollection } from '../../administration/await-collection.ts'
-import { CommandError } from '../../administration/command-error.ts'
+import { CommandError, usageError } from '../../administration/command-error.ts'
 import {
   type Invited,
   type InviteOptions,
@@ -89,7 +89,7 @@ function optionsOf(invocation: Invocation, config: Config): InviteOptions {
   const { flags } = invocation
   const isRenewal = flags['renew'] === true
   const clash = (problem: string): never => {
-    throw new CommandError(problem, 2)
+    throw usageError(problem)
   }
   if (flags['qr'] === true && flags['no-qr'] === true) clash('--qr and --no-qr do not go together')
   if (!isRenewal && flags['overlap'] !== undefined) clash('--overlap needs --renew')
@@ -112,9 +112,8 @@ function validSeconds(invocation: Invocation): number {
   if (text === undefined) return VALID_SECONDS
   const read = durationReader('1s', '30d')(text)
   if (read.ok) return read.value
-  throw new CommandError(
+  throw usageError(
     `--valid is ${quote(text)}: expected a duration from 1s to 30d, such as 90s, 12h or 14d`,
-    2,
   )
 }
 
@@ -122,16 +121,16 @@ function siteOf(invocation: Invocation, config: Config): string {
   const text = textFlag(invocation, 'url')
   if (text === undefined) {
     if (config.url !== undefined) return config.url
-    throw new CommandError(
-      'the address of the application is not known: set CERTLATCH_URL, or name it with --url https://home.example.org',
-      2,
+    throw usageError(
+      'the address of the application is not known',
+      'set CERTLATCH_URL, or name it with --url https://home.example.org',
     )
   }
   const read = readOrigin(text)
   if (read.ok) return read.value
   const expected =
     read.problems?.[0] ?? 'expected an https address such as https://home.example.org'
-  throw new CommandError(`--url is ${quote(text)}: ${expected}`, 2)
+  throw usageError(`--url is ${quote(text)}: ${expected}`)
 }
 
 /** Returns whether it could be written: the link is in no file. */
@@ -169,18 +168,18 @@ async function warn(invocation: Invocation, config: Config, site: string): Promi
   const { terminal, flags } = invocation
   const services = await readRunning(pathsOfConfig(config).running)
   if (!services.some(({ isFresh }) => isFresh)) {
-    terminal.tell(
+    terminal.warn(
       'no running service was heard of: the link works once certlatch serve runs with this data directory, and may write to it',
     )
   }
   const rule = await closingRule(config, site)
   if (rule !== undefined) {
-    terminal.tell(
+    terminal.warn(
       `the rule "${rule}" of ${config.policyFile} denies ${ENROLL_PATH}: to those for whom it holds the link does not open`,
     )
   }
   if (flags['json'] === true) return
-  terminal.tell(
+  terminal.note(
     'next: open the link on the device, or scan the code with its camera; it works once',
   )
 }
@@ -206,13 +205,15 @@ async function waitFor(
   const { invitations } = pathsOfConfig(config)
   const claim = await awaitCollection(invitations, invitation, nowSeconds, waitForStop())
   if (claim?.outcome === 'collected') {
-    terminal.tell(`"${device.name}" was collected by ${claim.by}`)
+    terminal.note(`"${device.name}" was collected by ${claim.by}`)
     return 0
   }
-  terminal.tell(
-    claim === undefined
-      ? `not collected so far; the invitation holds until ${minute(invitation.endsAt)}`
-      : 'the invitation has ended, and was not collected: invite the device again',
-  )
-  return 1
+  if (claim === undefined) {
+    throw new CommandError(
+      `not collected so far; the invitation is valid until ${minute(invitation.endsAt)}`,
+    )
+  }
+  throw new CommandError('the invitation has expired, and was not collected', {
+    hint: 'invite the device again',
+  })
 }

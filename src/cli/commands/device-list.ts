@@ -31,11 +31,11 @@ async function runDeviceList(invocation: Invocation): Promise<ExitCode> {
   if (config.externalCa) return listSeen(invocation, config)
   const { flags, terminal, nowSeconds } = invocation
   const now = nowSeconds()
-  const devices = await reportDevices(pathsOfConfig(config), now, terminal.tell)
+  const devices = await reportDevices(pathsOfConfig(config), now, terminal.warn)
   if (flags['json'] === true) {
     terminal.print(JSON.stringify({ schemaVersion: 1, devices }, undefined, 2))
   } else if (devices.length === 0) {
-    terminal.tell('no device yet: certlatch device add "Ada\'s phone" makes the first')
+    terminal.note('no device yet: certlatch device add "Ada\'s phone" makes the first')
   } else {
     terminal.print(table([HEAD, ...devices.map((report) => rowOf(report, now))]))
   }
@@ -72,7 +72,7 @@ async function listSeen(invocation: Invocation, config: Config): Promise<ExitCod
   if (flags['json'] === true) {
     terminal.print(JSON.stringify({ schemaVersion: 1, seen }, undefined, 2))
   } else if (seen.length === 0) {
-    terminal.tell('nobody has been let in yet, or certlatch serve does not run on this directory')
+    terminal.note('nobody has been let in yet, or certlatch serve does not run on this directory')
   } else {
     terminal.print(table([SEEN_HEAD, ...seen.map((entry) => seenRowOf(entry, now))]))
   }

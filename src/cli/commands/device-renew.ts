@@ -60,7 +60,7 @@ async function runDeviceRenew(invocation: Invocation): Promise<ExitCode> {
   if (!(await handOut(invocation, renewed, place))) return undelivered(change, renewed)
   const { othersEndAt } = renewed
   if (othersEndAt !== undefined) {
-    invocation.terminal.tell(
+    invocation.terminal.note(
       overlapSeconds === 0
         ? 'the certificate before has ended'
         : `the certificate before goes on until ${moment(othersEndAt)}; delete it from the device, some browsers go on using it`,

@@ -1,4 +1,4 @@
-import { CommandError } from '../../administration/command-error.ts'
+import { usageError } from '../../administration/command-error.ts'
 import { awaitConfirmation } from '../../administration/confirmation.ts'
 import { runHook } from '../../administration/revocation-hook.ts'
 import { type Revoked, type RevokedPart, revokeDevice } from '../../administration/revoke-device.ts'
@@ -74,14 +74,16 @@ async function runDeviceRevoke(invocation: Invocation): Promise<ExitCode> {
   )
   const isInForce = tellConfirmation(terminal, confirmation, 'closing')
   if (!revoked.isMarked) {
-    terminal.tell(
-      'the revocation stands, but the entry of the device could not be marked: run the command again',
+    terminal.error(
+      'the revocation stands, but the entry of the device could not be marked',
+      'run the command again',
     )
   }
   const hookWorked = isInForce && (await callHook(invocation, config, revoked, reason))
   if (!isInForce && config.onRevoke !== undefined) {
-    terminal.tell(
-      'CERTLATCH_ON_REVOKE was not run: what it ends would be let in again by a service that has not confirmed; run this command again',
+    terminal.error(
+      'CERTLATCH_ON_REVOKE was not run: a service that has not confirmed would allow again what it ends',
+      'run the command again',
     )
   }
   tellWhatIsLeft(invocation, config)
@@ -92,7 +94,7 @@ function partOf(invocation: Invocation): RevokedPart {
   const serial = textFlag(invocation, 'serial')
   const isReplaced = invocation.flags['replaced'] === true
   if (serial !== undefined && isReplaced) {
-    throw new CommandError('--serial and --replaced do not go together', 2)
+    throw usageError('--serial and --replaced do not go together')
   }
   if (serial !== undefined) return { serial }
   return isReplaced ? 'replaced' : 'all'
@@ -112,18 +114,18 @@ async function callHook(
     terminal.print('CERTLATCH_ON_REVOKE is done')
     return true
   }
-  terminal.tell(`CERTLATCH_ON_REVOKE: ${onRevoke[0]} ${problem}; the revocation stands`)
+  terminal.error(`CERTLATCH_ON_REVOKE: ${onRevoke[0]} ${problem}; the revocation stands`)
   return false
 }
 
 /** What a gate cannot reach once it has let somebody pass. */
 function tellWhatIsLeft({ terminal }: Invocation, { onRevoke }: Config): void {
-  terminal.tell(
+  terminal.note(
     onRevoke === undefined
       ? 'not ended: a WebSocket or download that is open now; the text for your proxy says what ends it, and CERTLATCH_ON_REVOKE does it each time'
       : 'not ended, unless CERTLATCH_ON_REVOKE does it: a WebSocket or download that is open now',
   )
-  terminal.tell(
+  terminal.note(
     "not ended: the webhook of Home Assistant's companion app, which needs no certificate; delete the device in Home Assistant, under Settings, Devices, Mobile App",
   )
 }

@@ -36,7 +36,7 @@ async function runDeviceShow(invocation: Invocation): Promise<ExitCode> {
   const { flags, terminal, nowSeconds } = invocation
   const paths = pathsOfConfig(config)
   const now = nowSeconds()
-  const report = await findReport(paths, name, now, terminal.tell)
+  const report = await findReport(paths, name, now, terminal.warn)
   const shown = await Promise.all(
     report.certificates.map((certificate) => withFingerprints(certificate, paths)),
   )

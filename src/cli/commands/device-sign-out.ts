@@ -29,7 +29,9 @@ async function runDeviceSignOut(invocation: Invocation): Promise<ExitCode> {
   const config = settingsOf(invocation)
   const given = onlyName(invocation, 'certlatch device sign-out "Ada\'s phone"')
   const paths = pathsOfConfig(config)
-  const name = await findKnownName(paths, given, config.externalCa, invocation.terminal)
+  const name = await findKnownName(paths, given, config.externalCa, {
+    tell: invocation.terminal.note,
+  })
   const forgotten = await forgottenServices(invocation, paths)
   const change = changeOf(invocation, config, 'device sign-out')
   const { blocksNumber } = await signOut(change, name)

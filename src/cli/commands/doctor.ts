@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import { constants } from 'node:fs'
 import { access } from 'node:fs/promises'
-import { CommandError } from '../../administration/command-error.ts'
+import { CommandError, usageError } from '../../administration/command-error.ts'
 import {
   beginDoctorDevice,
   finishDoctorDevice,
@@ -86,7 +86,7 @@ const INSTEAD = 'give --certificate FILE and --key FILE of a device'
 /** What only a data directory with a CA's key can do. */
 async function requireOwnDevice({ externalCa, caFile, dataDir }: Config): Promise<void> {
   const refuse = (problem: string): never => {
-    throw new CommandError(`${problem}: ${INSTEAD}`, 2)
+    throw usageError(problem, INSTEAD)
   }
   if (externalCa) refuse(`CERTLATCH_CA_FILE is set, so the certificates are of ${caFile}`)
   const { privateFolder, authorityKey } = dataPaths(dataDir)
@@ -96,7 +96,7 @@ async function requireOwnDevice({ externalCa, caFile, dataDir }: Config): Promis
       () => false,
     )
   if (!(await can(privateFolder, constants.F_OK))) {
-    refuse(`the data directory ${dataDir} does not exist or is empty; set CERTLATCH_DATA_DIR, or`)
+    refuse(`the data directory ${dataDir} does not exist or is empty`)
   }
   if (!(await can(privateFolder, constants.W_OK))) refuse(`${privateFolder} cannot be written`)
   if (!(await can(authorityKey, constants.R_OK))) {
@@ -124,8 +124,7 @@ async function withOwnDevice(
       stopped,
     ])
     if (exitCode !== 'stopped') return exitCode
-    invocation.terminal.tell('stopped; the certificate of certlatch doctor is taken back')
-    return 1
+    throw new CommandError('stopped; the certificate of certlatch doctor is taken back')
   } finally {
     await finishDoctorDevice(change())
   }

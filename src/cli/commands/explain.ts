@@ -1,5 +1,5 @@
 import { text as textOfStream } from 'node:stream/consumers'
-import { CommandError } from '../../administration/command-error.ts'
+import { usageError } from '../../administration/command-error.ts'
 import type { Config } from '../../config/config.ts'
 import { PROXIES } from '../../config/options.ts'
 import { quote } from '../../config/text.ts'
@@ -56,7 +56,7 @@ export const explain: Command = {
 async function runExplain(invocation: Invocation): Promise<ExitCode> {
   const [url = '', ...more] = invocation.positionals
   if (url === '' || more.length > 0) {
-    throw new CommandError('expected one URL: certlatch explain https://home.example.org/', 2)
+    throw usageError('expected one URL', 'certlatch explain https://home.example.org/')
   }
   const set = settingsOf(invocation)
   const proxy = choiceFlag(invocation, 'proxy', PROXIES, set.dialect.name)
@@ -84,7 +84,7 @@ async function shownCertificate(
   const file = textFlag(invocation, 'certificate')
   const device = textFlag(invocation, 'device')
   if (file !== undefined && device !== undefined) {
-    throw new CommandError('expected --certificate or --device, not both', 2)
+    throw usageError('expected --certificate or --device, not both')
   }
   if (file !== undefined) return readCertificateFile(file)
   return device === undefined ? undefined : shownByDevice(device, snapshot, config)
@@ -99,17 +99,15 @@ async function givenCookie(
   if (flag === undefined) return undefined
   const { stdin } = invocation.streams
   if (flag !== '-' || stdin === undefined) {
-    throw new CommandError(
+    throw usageError(
       `--cookie is ${quote(flag.slice(0, 8))}: expected -, and the cookie on standard input`,
-      2,
     )
   }
   const given = (await textOfStream(stdin)).trim()
   const header = given.replace(/^cookie: */i, '')
   if (header === '' || /\p{Cc}/u.test(header)) {
-    throw new CommandError(
+    throw usageError(
       'standard input is not one line: expected the value of a cookie, or a Cookie header',
-      2,
     )
   }
   // The value itself has no "=".

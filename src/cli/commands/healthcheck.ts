@@ -1,7 +1,8 @@
+import { CommandError } from '../../administration/command-error.ts'
 import type { ListenAddress } from '../../config/config.ts'
-import { loadConfig } from '../../config/load.ts'
-import { askAdminListener, somethingElse } from '../admin-listener.ts'
+import { askAdminListener, unexpectedStatus } from '../admin-listener.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
+import { settingsOf } from '../command-context.ts'
 
 const TIMEOUT_MILLISECONDS = 3_000
 
@@ -19,32 +20,25 @@ export const healthcheck: Command = {
   run: runHealthcheck,
 }
 
-async function runHealthcheck({ environment, terminal }: Invocation): Promise<ExitCode> {
-  const loaded = loadConfig(environment)
-  if (!loaded.ok) {
-    for (const problem of loaded.problems) terminal.tell(problem)
-    return 2
-  }
-  const obstacle = await readinessObstacle(loaded.config.adminListen, TIMEOUT_MILLISECONDS)
-  if (obstacle === undefined) {
-    terminal.print('ready')
-    return 0
-  }
-  terminal.tell(obstacle)
-  return 1
+async function runHealthcheck(invocation: Invocation): Promise<ExitCode> {
+  const { adminListen } = settingsOf(invocation)
+  await requireReady(adminListen, TIMEOUT_MILLISECONDS)
+  invocation.terminal.print('ready')
+  return 0
 }
 
-/** Why the service at this address is not ready, in one line; `undefined` if it is. */
-export async function readinessObstacle(
+/** Throws a `CommandError` unless the service at this address is ready. */
+export async function requireReady(
   address: ListenAddress,
   timeoutMilliseconds: number,
-): Promise<string | undefined> {
+): Promise<void> {
   const page = { path: '/readyz', token: undefined } as const
   const asked = await askAdminListener(address, page, timeoutMilliseconds)
-  if (!asked.ok) return asked.obstacle
-  if (asked.status === 200) return undefined
-  if (asked.status === 503) return `not ready: ${failedChecks(asked.body)}`
-  return somethingElse(asked.place, asked.status)
+  if (!asked.ok) throw new CommandError(asked.problem, { hint: asked.hint })
+  if (asked.status === 200) return
+  if (asked.status === 503) throw new CommandError(`not ready: ${failedChecks(asked.body)}`)
+  const { problem, hint } = unexpectedStatus(asked.place, asked.status)
+  throw new CommandError(problem, { hint })
 }
 
 /** The details of the checks that failed, from the body of `/readyz`. */

@@ -3,7 +3,7 @@ import {
   type Adoption,
   readAdoption,
 } from '../../administration/adopt-authority.ts'
-import { CommandError } from '../../administration/command-error.ts'
+import { CommandError, usageError } from '../../administration/command-error.ts'
 import { fill, initialise } from '../../administration/initialise.ts'
 import { type Config, filesToMake } from '../../config/config.ts'
 import { quote } from '../../config/text.ts'
@@ -84,7 +84,7 @@ function checkFlags({ flags }: Invocation): void {
   for (const name of isAdopting ? MAKING : ADOPTING) {
     if (flags[name] === undefined) continue
     const why = isAdopting ? 'the CA that is adopted has its own' : 'that goes with --adopt alone'
-    throw new CommandError(`--${name} cannot be given here: ${why}`, 2)
+    throw usageError(`--${name} cannot be given here: ${why}`)
   }
 }
 
@@ -94,16 +94,15 @@ export function readAuthorityName(invocation: Invocation): string | undefined {
   const name = normalizeName(given)
   const problem = deviceNameProblem(name, 'Lovelace family')
   if (problem === undefined) return name
-  throw new CommandError(`--name ${quote(given)} ${problem}`, 2)
+  throw usageError(`--name ${quote(given)} ${problem}`)
 }
 
 /** What a setting names is somebody else's to make. */
 function neededOf(config: Config) {
   const needed = filesToMake(config)
   if (Object.values(needed).includes(true)) return needed
-  throw new CommandError(
+  throw usageError(
     'CERTLATCH_CA_FILE and CERTLATCH_SESSION_KEYS_FILE are set: there is nothing for certlatch to make',
-    2,
   )
 }
 
@@ -115,12 +114,12 @@ async function newPassphrase(
   if (caPassphrase !== undefined) return caPassphrase
   const first = await askSecret(invocation.streams, 'a passphrase for the CA key: ')
   if (first === undefined) {
-    throw new CommandError(
-      '--encrypt needs a passphrase: set CERTLATCH_CA_PASSPHRASE_FILE to a file with one, or run this in a terminal',
-      2,
+    throw usageError(
+      '--encrypt needs a passphrase',
+      'set CERTLATCH_CA_PASSPHRASE_FILE to a file with one, or run this in a terminal',
     )
   }
-  if (first === '') throw new CommandError('the passphrase is empty', 2)
+  if (first === '') throw usageError('the passphrase is empty')
   const second = await askSecret(invocation.streams, 'the same again: ')
   if (first === second) return first
   throw new CommandError('the two passphrases differ; nothing was changed')
@@ -128,11 +127,11 @@ async function newPassphrase(
 
 function tellNext({ terminal }: Invocation, { externalCa }: Config): void {
   if (externalCa) {
-    terminal.tell('next: certlatch serve; certificates come from the CA of CERTLATCH_CA_FILE')
+    terminal.note('next: certlatch serve; certificates come from the CA of CERTLATCH_CA_FILE')
     return
   }
-  terminal.tell('keep a copy of the private folder: whoever has it can let devices in')
-  terminal.tell(
+  terminal.note('keep a copy of the private folder: whoever has it can let devices in')
+  terminal.note(
     'next: certlatch serve, and certlatch device add "Ada\'s phone" for the first device',
   )
 }
@@ -140,9 +139,9 @@ function tellNext({ terminal }: Invocation, { externalCa }: Config): void {
 async function adopt(invocation: Invocation, config: Config): Promise<ExitCode> {
   const { terminal, streams, nowSeconds } = invocation
   if (config.externalCa) {
-    throw new CommandError(
-      'CERTLATCH_CA_FILE is set: unset it to adopt a CA, or leave the CA where it is and adopt nothing',
-      2,
+    throw usageError(
+      '--adopt does not go with CERTLATCH_CA_FILE',
+      'unset it to import the CA, or leave the CA where it is and import nothing',
     )
   }
   const files = adoptedFiles(invocation)
@@ -153,7 +152,7 @@ async function adopt(invocation: Invocation, config: Config): Promise<ExitCode> 
   tellAdoption(invocation, adoption)
   if (invocation.flags['dry-run'] === true) {
     for (const device of adoption.devices) terminal.print(describeDevice(device))
-    terminal.tell('--dry-run: nothing was written')
+    terminal.note('--dry-run: nothing was written')
     return 0
   }
   const needed = { ...neededOf(config), authority: true, revocationList: true }
@@ -171,17 +170,17 @@ function describeDevice({ name, certificates }: Device): string {
 function adoptedFiles(invocation: Invocation): AdoptedFiles {
   const [certificate, key, ...more] = invocation.positionals
   if (certificate === undefined || key === undefined || more.length > 0) {
-    throw new CommandError(
-      '--adopt expects two files, the certificate and the key of the CA: certlatch init --adopt ca.crt ca.key',
-      2,
+    throw usageError(
+      '--adopt expects two files, the certificate and the key of the CA',
+      'certlatch init --adopt ca.crt ca.key',
     )
   }
   const index = textFlag(invocation, 'index')
   const certificates = textFlag(invocation, 'certificates')
   if (index === undefined && certificates === undefined) {
-    throw new CommandError(
-      'what has this CA issued? Give --index index.txt or --certificates FOLDER, which may be empty: a certificate in neither is refused until certlatch device add NAME --certificate FILE registers it',
-      2,
+    throw usageError(
+      'what this CA has issued is not known',
+      'give --index index.txt or --certificates FOLDER, which may be empty: a certificate in neither is refused until certlatch device add NAME --certificate FILE registers it',
     )
   }
   return { certificate, key, revocationList: textFlag(invocation, 'crl'), index, certificates }
@@ -190,12 +189,12 @@ function adoptedFiles(invocation: Invocation): AdoptedFiles {
 /** Before anything is written: what is taken over, and what of it will be refused at the door. */
 function tellAdoption({ terminal }: Invocation, adoption: Adoption): void {
   const { issuer, devices, revokedCount, refused, skipped } = adoption
-  terminal.tell(`the CA lasts until ${day(issuer.certificate.notAfter)}`)
-  terminal.tell(
+  terminal.note(`the CA lasts until ${day(issuer.certificate.notAfter)}`)
+  terminal.note(
     `${count(devices.length, 'device')} of it, ${count(revokedCount, 'revoked certificate')}`,
   )
   for (const { name, serial, problem } of refused) {
-    terminal.tell(`will be refused: "${name}" (${serial}): ${problem}`)
+    terminal.warn(`will be refused: "${name}" (${serial}): ${problem}`)
   }
-  for (const reason of skipped) terminal.tell(`left out: ${reason}`)
+  for (const reason of skipped) terminal.warn(`left out: ${reason}`)
 }

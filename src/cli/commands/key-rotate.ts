@@ -1,4 +1,4 @@
-import { CommandError } from '../../administration/command-error.ts'
+import { usageError } from '../../administration/command-error.ts'
 import { awaitConfirmation } from '../../administration/confirmation.ts'
 import { hasRotation, rotateSessionKeys } from '../../administration/rotate-session-keys.ts'
 import { durationFlag, noNames } from '../arguments.ts'
@@ -38,10 +38,10 @@ async function runKeyRotate(invocation: Invocation): Promise<ExitCode> {
   const { flags, terminal } = invocation
   const endSessions = flags['now'] === true
   if (endSessions && flags['after'] !== undefined) {
-    throw new CommandError('--now and --after do not go together', 2)
+    throw usageError('--now and --after do not go together')
   }
   if (!endSessions && flags['forget'] !== undefined) {
-    throw new CommandError('--forget goes with --now: without it no session has to end', 2)
+    throw usageError('--forget goes with --now: without it no session has to end')
   }
   const forgotten = await forgottenServices(invocation, pathsOfConfig(config))
   const afterSeconds = durationFlag(invocation, 'after', '1d', AFTER_SECONDS)

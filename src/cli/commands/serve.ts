@@ -1,3 +1,4 @@
+import { CommandError } from '../../administration/command-error.ts'
 import { loadConfig } from '../../config/load.ts'
 import { limitHeapGrowth } from '../../server/heap-growth.ts'
 import { type RunningService, startService } from '../../server/start.ts'
@@ -22,12 +23,9 @@ ${settingsHelp()}`,
 }
 
 async function runServe(invocation: Invocation): Promise<ExitCode> {
-  const { environment, terminal, streams } = invocation
+  const { environment, streams } = invocation
   const loaded = loadConfig(environment)
-  if (!loaded.ok) {
-    for (const problem of loaded.problems) terminal.tell(problem)
-    return 2
-  }
+  if (!loaded.ok) throw new CommandError(loaded.problems, { code: 'usage' })
   limitHeapGrowth()
   // Before the start: a container's first process is deaf to signals without a listener.
   const stopped = invocation.waitForStop()
@@ -38,8 +36,7 @@ async function runServe(invocation: Invocation): Promise<ExitCode> {
     service = await startService({ config, warnings, logDestination, version: packageVersion() })
   } catch (error) {
     if (!(error instanceof StartError)) throw error
-    for (const problem of error.problems) terminal.tell(problem)
-    return 2
+    throw new CommandError(error.problems, { code: 'usage' })
   }
   await stopped
   await service.stop()

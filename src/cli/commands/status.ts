@@ -1,9 +1,10 @@
-import { loadConfig } from '../../config/load.ts'
+import { CommandError } from '../../administration/command-error.ts'
 import { printable } from '../../config/text.ts'
 import type { Status } from '../../server/admin/status.ts'
-import { askAdminListener, somethingElse } from '../admin-listener.ts'
+import { askAdminListener, unexpectedStatus } from '../admin-listener.ts'
 import { noNames } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
+import { settingsOf } from '../command-context.ts'
 import { count, day, span, table } from '../format.ts'
 import { ago } from './device-list.ts'
 
@@ -30,28 +31,18 @@ export const status: Command = {
 }
 
 async function runStatus(invocation: Invocation): Promise<ExitCode> {
-  const { environment, flags, terminal } = invocation
+  const { flags, terminal } = invocation
   noNames(invocation)
-  const loaded = loadConfig(environment)
-  if (!loaded.ok) {
-    for (const problem of loaded.problems) terminal.tell(problem)
-    return 2
-  }
-  const { adminListen, metricsToken } = loaded.config
+  const { adminListen, metricsToken } = settingsOf(invocation)
   const page = { path: '/status', token: metricsToken } as const
   const asked = await askAdminListener(adminListen, page, TIMEOUT_MILLISECONDS)
   if (!asked.ok) {
-    terminal.tell(asked.obstacle)
-    return 1
+    throw new CommandError(asked.problem, { hint: asked.hint })
   }
   const told = asked.status === 200 ? readStatus(asked.body) : undefined
   if (told === undefined) {
-    terminal.tell(
-      asked.status === 401
-        ? `${asked.place} wants another token: set CERTLATCH_METRICS_TOKEN as the service has it`
-        : somethingElse(asked.place, asked.status),
-    )
-    return 1
+    const { problem, hint } = unexpectedStatus(asked.place, asked.status)
+    throw new CommandError(problem, { hint })
   }
   terminal.print(flags['json'] === true ? JSON.stringify(told, undefined, 2) : describe(told))
   return told.ready ? 0 : 1

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { createSecureContext } from 'node:tls'
-import { CommandError } from '../../administration/command-error.ts'
+import { usageError } from '../../administration/command-error.ts'
 import { nearest, quote } from '../../config/text.ts'
 import { type Check, GROUPS } from '../../doctor/check.ts'
 import { CHECKS } from '../../doctor/checks.ts'
@@ -8,10 +8,6 @@ import type { Door } from '../../doctor/door.ts'
 import { describeFileError } from '../../store/files.ts'
 import { textFlag } from '../arguments.ts'
 import type { Invocation } from '../command.ts'
-
-const wrong = (problem: string): never => {
-  throw new CommandError(problem, 2)
-}
 
 const bare = (host: string): string => host.replace(/^\[|\]$/g, '')
 
@@ -36,14 +32,14 @@ export async function doorOf(invocation: Invocation): Promise<Omit<Door, 'certif
 function urlOf({ positionals }: Invocation): URL {
   const [text = '', ...more] = positionals
   if (text === '' || more.length > 0) {
-    return wrong('expected one URL: certlatch doctor https://home.example.org')
+    throw usageError('expected one URL', 'certlatch doctor https://home.example.org')
   }
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (url?.protocol !== 'https:') {
-    return wrong(`${quote(text)} is not the address of a door such as https://home.example.org`)
+    throw usageError(`${quote(text)} is not the address of a door such as https://home.example.org`)
   }
   if (url.username !== '' || url.pathname !== '/' || url.search !== '' || url.hash !== '') {
-    return wrong(`${quote(text)} has more than a host: write https://${url.host}`)
+    throw usageError(`${quote(text)} has more than a host`, `write https://${url.host}`)
   }
   return url
 }
@@ -53,7 +49,7 @@ function connectOf(text: string | undefined) {
   const [, host = '', port = ''] = /^(\[[0-9a-fA-F:.]+\]|[^:/[\]\s]+):(\d{1,5})$/.exec(text) ?? []
   const number = Number(port)
   if (host === '' || number < 1 || number > 65_535) {
-    return wrong(`--connect is ${quote(text)}: expected HOST:PORT, such as 192.168.1.10:443`)
+    throw usageError(`--connect is ${quote(text)}: expected HOST:PORT, such as 192.168.1.10:443`)
   }
   return { host: bare(host), port: number }
 }
@@ -62,13 +58,15 @@ function applicationOf(text: string | undefined): URL | undefined {
   if (text === undefined) return undefined
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (url !== undefined && /^https?:$/.test(url.protocol)) return url
-  return wrong(`--application is ${quote(text)}: expected one such as http://192.168.1.20:8123`)
+  throw usageError(`--application is ${quote(text)}: expected one such as http://192.168.1.20:8123`)
 }
 
 async function readGiven(flag: string, path: string): Promise<string> {
-  return readFile(path, 'latin1').catch((error: unknown) =>
-    wrong(`--${flag} is ${quote(path)}: the file ${describeFileError(error)}`),
-  )
+  try {
+    return await readFile(path, 'latin1')
+  } catch (error) {
+    throw usageError(`--${flag} is ${quote(path)}: the file ${describeFileError(error)}`)
+  }
 }
 
 async function serverAuthorities(path: string | undefined): Promise<string | undefined> {
@@ -80,7 +78,7 @@ async function serverAuthorities(path: string | undefined): Promise<string | und
   } catch {
     // Told below.
   }
-  return wrong(`--server-ca is ${quote(path)}: the file holds no certificate in PEM`)
+  throw usageError(`--server-ca is ${quote(path)}: the file holds no certificate in PEM`)
 }
 
 export interface GivenCertificate {
@@ -98,25 +96,26 @@ export async function givenCertificate(
   }
   if (paths.certificate === undefined && paths.key === undefined) return undefined
   if (paths.certificate === undefined || paths.key === undefined) {
-    return wrong('expected --certificate FILE and --key FILE together, both in PEM')
+    throw usageError('expected --certificate FILE and --key FILE together, both in PEM')
   }
   const certificate = await readGiven('certificate', paths.certificate)
   const key = await readGiven('key', paths.key)
   if (!certificate.includes('-----BEGIN CERTIFICATE-----')) {
-    return wrong(
+    throw usageError(
       `--certificate is ${quote(paths.certificate)}: the file holds no certificate in PEM`,
     )
   }
   if (/-----BEGIN ENCRYPTED|Proc-Type: 4,ENCRYPTED/.test(key)) {
-    return wrong(
-      `--key is ${quote(paths.key)}: the key is encrypted; openssl pkey -in … -out … decrypts it`,
+    throw usageError(
+      `--key is ${quote(paths.key)}: the key is encrypted`,
+      'openssl pkey -in … -out … decrypts it',
     )
   }
   try {
     createSecureContext({ cert: certificate, key })
     return { certificate, key }
   } catch {
-    return wrong(`--key is ${quote(paths.key)}: it is not the key of that certificate, in PEM`)
+    throw usageError(`--key is ${quote(paths.key)}: it is not the key of that certificate, in PEM`)
   }
 }
 
@@ -130,7 +129,7 @@ export function askedChecks(invocation: Invocation): (check: Check) => boolean {
     if (known.includes(name)) continue
     const near = nearest(name, known)
     const hint = near === undefined ? `one of ${known.join(', ')}` : `did you mean ${near}?`
-    wrong(`--only has no check ${quote(name)}: ${hint}`)
+    throw usageError(`--only has no check ${quote(name)}`, hint)
   }
   return ({ name, group }) => names.has(name) || names.has(group)
 }

@@ -5,7 +5,7 @@ import { adviceOf } from '../../explain/explanation.ts'
 import { explainRequest } from '../../explain/judgement.ts'
 import { dataPaths } from '../../store/data-directory.ts'
 import { readRunning } from '../../store/service-state-files.ts'
-import { askAdminListener, somethingElse } from '../admin-listener.ts'
+import { askAdminListener, type Obstacle, unexpectedStatus } from '../admin-listener.ts'
 import { currentGrounds } from '../current-grounds.ts'
 import { packageVersion } from '../version.ts'
 
@@ -63,15 +63,14 @@ async function askService({
 }: Config): Promise<Pick<Here, 'service' | 'serviceProblem'>> {
   const page = { path: '/status', token: metricsToken } as const
   const asked = await askAdminListener(adminListen, page, TIMEOUT_MILLISECONDS)
-  if (!asked.ok) return { service: undefined, serviceProblem: asked.obstacle }
+  if (!asked.ok) return { service: undefined, serviceProblem: inOneLine(asked) }
   const service = asked.status === 200 ? readStatus(asked.body) : undefined
   if (service !== undefined) return { service, serviceProblem: undefined }
-  const problem =
-    asked.status === 401
-      ? `${asked.place} wants another token: set CERTLATCH_METRICS_TOKEN as the service has it`
-      : somethingElse(asked.place, asked.status)
-  return { service: undefined, serviceProblem: problem }
+  const serviceProblem = inOneLine(unexpectedStatus(asked.place, asked.status))
+  return { service: undefined, serviceProblem }
 }
+
+const inOneLine = ({ problem, hint }: Obstacle): string => `${problem}; ${hint}`
 
 function readStatus(body: string): ServiceStatus | undefined {
   try {
