@@ -131,7 +131,7 @@ async function requireAcceptable(
     throw new CommandError(`this certificate is registered already, as "${holder.name}"`)
   }
   if (notAfter < nowSeconds) {
-    throw new CommandError('this certificate has ended', { hint: 'make the device a new one' })
+    throw new CommandError('this certificate has expired', { hint: 'make the device a new one' })
   }
   const { lists } = await readOwnAuthorities(paths)
   if (lists.get(issuerKeyHash)?.entries.some((entry) => entry.serial === serial)) {

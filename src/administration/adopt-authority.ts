@@ -128,7 +128,9 @@ async function readAdoptedIssuer(path: string, nowSeconds: number): Promise<Issu
     throw usageError(`${path} has to hold one certificate, that of the CA`)
   }
   if (issuer.certificate.notAfter < nowSeconds) {
-    throw new CommandError(`${path}: the CA has ended`, { hint: 'certlatch init makes a new one' })
+    throw new CommandError(`${path}: the CA has expired`, {
+      hint: 'certlatch init makes a new one',
+    })
   }
   if (!issuer.signsRevocationLists) {
     throw new CommandError(

@@ -74,7 +74,7 @@ export function gatherDevices(
     devices.set(key, { ...device, certificates: [...device.certificates, certificate] })
   }
   if (ended > 0) {
-    skipped.push(`${ended} certificate${ended === 1 ? ' that has' : 's that have'} ended`)
+    skipped.push(`${ended} certificate${ended === 1 ? ' that has' : 's that have'} expired`)
   }
   return {
     devices: [...devices.values()],

@@ -60,14 +60,14 @@ export async function requireForgettable(
     const same = services.filter(({ state }) => labelOf(state) === label)
     if (same.some(({ isFresh }) => isFresh)) {
       throw new CommandError(
-        `--forget ${label}: this service runs, so it has to confirm; nothing was changed`,
+        `the service ${label} is running, so it has to confirm; nothing was changed`,
         { code: 'usage' },
       )
     }
     if (same.length > 0) continue
     const known = all.length === 0 ? 'no service is silent' : `silent: ${all.join(', ')}`
     throw usageError(
-      `--forget ${label}: there is no such service; nothing was changed`,
+      `there is no service ${label}; nothing was changed`,
       `expected LISTEN@HOST; ${known}`,
     )
   }

@@ -74,7 +74,7 @@ async function ownEntry(directory: Directory): Promise<Device> {
   if (namesake !== undefined) {
     throw new CommandError(
       `the name "${DOCTOR_NAME}" is taken by the device "${namesake.name}" or its owner`,
-      { hint: 'give --certificate and --key instead' },
+      { hint: 'use an existing certificate and its key instead' },
     )
   }
   return { id: randomUUID(), name: DOCTOR_NAME, owner: undefined, certificates: [], doctor: true }
@@ -83,7 +83,7 @@ async function ownEntry(directory: Directory): Promise<Device> {
 function issueFor(device: Device, signer: Signer, privateKey: KeyObject, nowSeconds: number) {
   const { authority } = signer
   if (authority.certificate.notAfter <= nowSeconds) {
-    throw new CommandError('the CA has ended', { hint: 'run certlatch ca renew first' })
+    throw new CommandError('the CA has expired', { hint: 'run certlatch ca renew first' })
   }
   const der = issueCertificate(
     {

@@ -24,8 +24,8 @@ export async function certificateIdOfFile(
   if (verdict.ok) return verdict.verified
   throw new CommandError(
     verdict.problem === 'certificate-untrusted'
-      ? `${path}: no CA in ${caFile} has signed it, so it opens nothing; there is nothing to block`
-      : `${path}: ${verdict.problem}, so it opens nothing; there is nothing to block`,
+      ? `${path}: no CA in ${caFile} has signed it, so it is never accepted; there is nothing to block`
+      : `${path}: ${verdict.problem}, so it is never accepted; there is nothing to block`,
   )
 }
 
@@ -40,7 +40,9 @@ export function certificateIdOfSerial(
   const hex = plainHex(serial)
   const whole = hex.length % 2 === 0 ? hex : `0${hex}`
   if (!SERIAL.test(whole)) {
-    throw usageError(`--serial is "${serial}": expected hexadecimal digits such as 4f:1c:08`)
+    throw usageError(
+      `the serial number is "${serial}": expected hexadecimal digits such as 4f:1c:08`,
+    )
   }
   const issuer = readCertificate(issuerDer)
   if (issuer === undefined) {
@@ -63,13 +65,13 @@ export async function certificateIdByFingerprint(
   const hex = plainHex(given)
   if (!/^[0-9a-f]{64}$/.test(hex)) {
     throw usageError(
-      `--fingerprint is "${given}": expected a SHA-256 fingerprint, 64 hexadecimal digits`,
+      `the fingerprint is "${given}": expected a SHA-256 fingerprint, 64 hexadecimal digits`,
     )
   }
   const sha256 = Buffer.from(hex, 'hex').toString('base64url')
   const found = await findSeen(paths, (seen) => seen.sha256 === sha256, search)
   if (found !== undefined) return found
-  throw new CommandError('no certificate with this fingerprint has been let in', {
-    hint: 'name it by --certificate, or by --serial and --issuer',
+  throw new CommandError('no certificate with this fingerprint has been accepted so far', {
+    hint: 'name it by its file, or by its serial number and its CA',
   })
 }

@@ -68,7 +68,7 @@ function entryFor(known: Devices, { name, owner }: NewDevice, isRenewal: boolean
   const device = findDevice(open, name)
   if (device.certificates.length === 0) {
     throw new CommandError(`"${device.name}" has no certificate to renew`, {
-      hint: 'invite it without --renew',
+      hint: 'invite it as a new device',
     })
   }
   if (isWhollyRevoked(device)) {

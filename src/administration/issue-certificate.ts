@@ -104,7 +104,7 @@ async function issueKeyPair(
 ): Promise<{ readonly certificate: Certificate; readonly privateKey: KeyObject | undefined }> {
   const { authority } = signer
   if (authority.certificate.notAfter <= nowSeconds) {
-    throw new CommandError('the CA has ended', { hint: 'run certlatch ca renew first' })
+    throw new CommandError('the CA has expired', { hint: 'run certlatch ca renew first' })
   }
   const privateKey = options.publicKeyInfo ? undefined : await generateKey(options.key)
   const publicKeyInfo = options.publicKeyInfo ?? publicKeyInfoOf(privateKey as KeyObject)

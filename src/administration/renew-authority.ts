@@ -82,7 +82,7 @@ function requireNewName({ certificate }: Issuer, others: readonly Issuer[]): voi
   const { comparable } = certificate.subject
   if (others.every((other) => other.certificate.subject.comparable !== comparable)) return
   throw new CommandError('there is a CA of that name already', {
-    hint: `give the new one another, such as --name "${commonName(certificate.subject)} 2"`,
+    hint: `give the new one another name, such as "${commonName(certificate.subject)} 2"`,
   })
 }
 

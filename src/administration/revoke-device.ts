@@ -89,7 +89,7 @@ function requireLivingAuthority(
 ): void {
   if (chosen.some(({ issuerKeyHash }) => lists.has(issuerKeyHash))) return
   throw new CommandError(
-    `"${name}" has certificates of a CA alone that is not in ${paths.authority} any more: they open nothing, and there is nothing to revoke`,
+    `"${name}" has certificates of a CA alone that is not in ${paths.authority} any more: they are never accepted, and there is nothing to revoke`,
   )
 }
 

@@ -64,7 +64,7 @@ export async function findKnownName(
   const names = [given, normalizeName(given)].map(comparableName)
   const found = await findSeen(paths, ({ name }) => names.includes(comparableName(name)), search)
   if (found !== undefined) return found.name
-  throw new CommandError(`nobody named "${given}" has been let in`, {
-    hint: 'certlatch device list shows who has',
+  throw new CommandError(`no certificate with the name "${given}" has been accepted so far`, {
+    hint: 'certlatch device list shows the names',
   })
 }
