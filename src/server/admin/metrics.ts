@@ -144,7 +144,7 @@ function counters(registry: Registry, tally: Tally): void {
   const registers = [registry]
   new Counter({
     name: 'certlatch_decisions_total',
-    help: 'Answers by outcome, what they rest on and, for refusals, why; the README says under Reasons what to do',
+    help: 'Decisions by outcome, what they rest on and, for refusals, why; docs/reasons.md says what to do',
     labelNames: ['outcome', 'via', 'reason'],
     registers,
     collect() {

@@ -110,7 +110,7 @@ function refusal(
 }
 
 /** A page that is about to be shown; where a browser does not say so, one that asks for HTML. */
-export function isNavigation({ method, secFetchMode, accept }: RequestHeaders): boolean {
+function isNavigation({ method, secFetchMode, accept }: RequestHeaders): boolean {
   if (secFetchMode !== undefined) return secFetchMode === 'navigate'
   if (method !== 'GET' && method !== 'HEAD') return false
   return accept?.includes('text/html') === true
