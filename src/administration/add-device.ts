@@ -12,7 +12,7 @@ import { type Change, changeDirectory } from './change-directory.ts'
 import { CommandError, usageError } from './command-error.ts'
 import { type Issued, type IssueOptions, issueFor } from './issue-certificate.ts'
 import { type Devices, type Directory, requireWhole } from './locked-directory.ts'
-import { deliver } from './pending-delivery.ts'
+import { deliver, takeBack } from './pending-delivery.ts'
 
 export interface NewDevice {
   readonly name: string
@@ -22,13 +22,13 @@ export interface NewDevice {
 /** A device with its new certificate. */
 export interface Added extends Issued {
   readonly device: Device
-  /** Its entry before. */
+  /** Its previous entry. */
   readonly before: Device
 }
 
 /**
- * Makes a certificate for a new device and enters it. `isHandedOut` says whether the package goes
- * into the file that its path names, or is the caller's to print.
+ * Issues a certificate for a new device and registers both. `handOut`: whether the package goes into
+ * the file that its path names, or the caller prints it.
  */
 export async function addDevice(
   change: Change,
@@ -58,7 +58,7 @@ export async function addDevice(
   })
 }
 
-/** Writes a certificate's entry and its package, together. */
+/** Writes a certificate's entry and its package together. */
 export async function enter(
   directory: Directory,
   before: Device,
@@ -74,31 +74,26 @@ export async function enter(
   await deliver(directory, { before, after, certificate }, parcel)
 }
 
-/** Takes back a certificate whose package and password nobody has got. */
+/** Takes back a certificate whose package and password were not handed out. */
 export async function takeBackAdded(
   change: Change,
   { before, certificate, package: parcel }: Added,
 ): Promise<void> {
   await changeDirectory(change, async (directory) => {
-    const { devices } = await directory.readDevices()
-    const now = devices.find(({ id }) => id === before.id)
-    if (now?.certificates.some(({ serial }) => serial === certificate.serial)) {
-      await directory.writeDevice(before)
-    }
-    await directory.remove(directory.paths.certificateOf(certificate.serial))
+    await takeBack(directory, { before, serial: certificate.serial })
     await removeFile(parcel.path)
   })
 }
 
-/** A certificate that one of our CAs has signed before. */
+/** A certificate that a built-in CA has issued earlier. */
 export interface OwnCertificate {
   readonly certificate: Certificate
   readonly issuerKeyHash: string
 }
 
 /**
- * Enters a certificate that one of our CAs has signed already: as that of a new device, or as another
- * one of a device that is there.
+ * Registers a certificate that a built-in CA has issued earlier: for a new device, or as another one
+ * of an existing device.
  */
 export async function registerCertificate(
   change: Change,
@@ -113,7 +108,7 @@ export async function registerCertificate(
     requireWhole(directory.paths, known)
     const { devices } = known
     const { certificate, issuerKeyHash } = await readGiven(directory)
-    await requireOpening(directory, devices, { certificate, issuerKeyHash })
+    await requireAcceptable(directory, devices, { certificate, issuerKeyHash })
     const entry = kind === 'new' ? newEntry(devices, name, owner) : findDevice(known, name)
     const certificates = [...entry.certificates, describe(certificate, issuerKeyHash)]
     const pem = writePem('CERTIFICATE', certificate.der)
@@ -123,8 +118,8 @@ export async function registerCertificate(
   })
 }
 
-/** To enter what does not open anything would promise too much. */
-async function requireOpening(
+/** Refuses to register a certificate that would be denied. */
+async function requireAcceptable(
   { paths, nowSeconds }: Directory,
   devices: readonly Device[],
   { certificate: { serial, notAfter }, issuerKeyHash }: OwnCertificate,
@@ -136,7 +131,7 @@ async function requireOpening(
     throw new CommandError(`this certificate is registered already, as "${holder.name}"`)
   }
   if (notAfter < nowSeconds) {
-    throw new CommandError('this certificate has ended', { hint: 'make the device a new one' })
+    throw new CommandError('this certificate has expired', { hint: 'make the device a new one' })
   }
   const { lists } = await readOwnAuthorities(paths)
   if (lists.get(issuerKeyHash)?.entries.some((entry) => entry.serial === serial)) {
@@ -159,7 +154,7 @@ export function readName(given: string, what: 'device' | 'owner'): string {
   return name
 }
 
-/** The entry of a new device, without certificates; that of one whose first was never handed out. */
+/** The entry of a new device, or of one whose first certificate was never handed out. */
 export function newEntry(
   devices: readonly Device[],
   name: string,
@@ -196,11 +191,11 @@ function hintFor({ name, certificates }: Device, given: string): string {
     : 'certlatch device renew makes it a new certificate; a second device needs a name of its own'
 }
 
-/** Stricter than what is compared at the door: nobody should have to tell the two apart. */
+/** Stricter than the comparison in a decision, so that people never have to tell two names apart. */
 const isSameName = (one: string, other: string): boolean =>
   comparableName(one).toLocaleLowerCase('en') === comparableName(other).toLocaleLowerCase('en')
 
-/** The device of that name. Throws an CommandError if there is none, or it is in doubt. */
+/** The device of that name. Throws a CommandError if there is none, or more than one may be meant. */
 export function findDevice({ devices, broken }: Devices, given: string): Device {
   const name = normalizeName(given)
   const shown = devices.filter(({ doctor }) => doctor === undefined)

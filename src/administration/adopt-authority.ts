@@ -20,7 +20,7 @@ import {
 } from './authorities.ts'
 import { CommandError, usageError } from './command-error.ts'
 
-/** What somebody else's CA consists of; paths. */
+/** The paths of an existing CA's files. */
 export interface AdoptedFiles {
   readonly certificate: string
   readonly key: string
@@ -34,9 +34,9 @@ export interface Adoption {
   readonly issuer: Issuer
   readonly devices: readonly Device[]
   readonly revokedCount: number
-  /** Certificates that will not open, each with the reason: `Ada's phone (4f…): certificate-weak`. */
+  /** Certificates that will be denied, each with the reason: `Ada's phone (4f…): certificate-weak`. */
   readonly refused: readonly Refused[]
-  /** What was left out, and why. */
+  /** What was skipped, and why. */
   readonly skipped: readonly string[]
 }
 
@@ -46,7 +46,7 @@ interface Refused {
   readonly problem: CertificateProblem
 }
 
-/** Reads a CA and everything that it is known to have issued; writes nothing. */
+/** Reads a CA and everything it is known to have issued; writes nothing. */
 export async function readAdoption(
   files: AdoptedFiles,
   encryptWith: string | undefined,
@@ -115,7 +115,7 @@ async function readGiven(path: string): Promise<string> {
   }
 }
 
-/** What lies there in DER is made PEM. */
+/** Reads a file in PEM, or converts one in DER. */
 async function readGivenPem(path: string, label: 'CERTIFICATE' | 'X509 CRL'): Promise<string> {
   const text = await readGiven(path)
   const content = Buffer.from(text, 'latin1')
@@ -128,7 +128,9 @@ async function readAdoptedIssuer(path: string, nowSeconds: number): Promise<Issu
     throw usageError(`${path} has to hold one certificate, that of the CA`)
   }
   if (issuer.certificate.notAfter < nowSeconds) {
-    throw new CommandError(`${path}: the CA has ended`, { hint: 'certlatch init makes a new one' })
+    throw new CommandError(`${path}: the CA has expired`, {
+      hint: 'certlatch init makes a new one',
+    })
   }
   if (!issuer.signsRevocationLists) {
     throw new CommandError(

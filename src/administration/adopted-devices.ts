@@ -15,15 +15,15 @@ import { usageError } from './command-error.ts'
 export interface FoundCertificate {
   readonly path: string
   readonly certificate: Certificate
-  /** Why it does not open, though the CA has signed it. */
+  /** Why it is denied, although the CA has signed it. */
   readonly problem: CertificateProblem | undefined
 }
 
 interface Gathered {
   readonly devices: readonly Device[]
-  /** What was left out, and why. */
+  /** What was skipped, and why. */
   readonly skipped: readonly string[]
-  /** Serial numbers that several certificates have. */
+  /** Serial numbers of more than one certificate. */
   readonly repeated: ReadonlySet<string>
 }
 
@@ -32,13 +32,13 @@ interface Issued extends DeviceCertificate {
   /** For messages. */
   readonly origin: string
   readonly place: string
-  /** `undefined`: the index alone tells of it. */
+  /** `undefined`: only the index mentions it. */
   readonly der: Buffer | undefined
 }
 
 /**
- * One device for each name among what a CA has issued; several certificates of one name are one
- * device's, renewed. What has ended is left out: it opens nothing.
+ * Makes one device for each name among the certificates of a CA; several certificates of one name are
+ * renewals. Expired certificates are left out.
  */
 export function gatherDevices(
   index: readonly IndexEntry[],
@@ -74,7 +74,7 @@ export function gatherDevices(
     devices.set(key, { ...device, certificates: [...device.certificates, certificate] })
   }
   if (ended > 0) {
-    skipped.push(`${ended} certificate${ended === 1 ? ' that has' : 's that have'} ended`)
+    skipped.push(`${ended} certificate${ended === 1 ? ' that has' : 's that have'} expired`)
   }
   return {
     devices: [...devices.values()],
@@ -103,7 +103,7 @@ function allIssued(
   ].sort((one, other) => one.notAfter - other.notAfter)
 }
 
-/** For each serial number the certificates that have it: one, unless the CA has given it twice. */
+/** Groups certificates by serial number: one each, unless the CA has used a number twice. */
 function joinBySerial(issued: readonly Issued[]): readonly (readonly Issued[])[] {
   const groups = new Map<string, readonly Issued[]>()
   for (const one of issued) {
@@ -114,13 +114,13 @@ function joinBySerial(issued: readonly Issued[]): readonly (readonly Issued[])[]
   return [...groups.values()]
 }
 
-/** What a file says counts more than what the index says, but for a name that it lacks. */
+/** A file takes precedence over the index, except for a name that it lacks. */
 function joined(one: Issued, same: Issued | undefined): Issued {
   const [main, other] = one.der === undefined ? [same ?? one, one] : [one, same]
   return { ...main, name: main.name ?? other?.name }
 }
 
-/** The index tells of a certificate no more than its serial number, its end and its name. */
+/** The index has no more of a certificate than serial number, expiry and name. */
 function isSameCertificate(one: Issued, other: Issued): boolean {
   if (one.der !== undefined && other.der !== undefined) return one.der.equals(other.der)
   if (one.notAfter !== other.notAfter) return false
@@ -128,11 +128,11 @@ function isSameCertificate(one: Issued, other: Issued): boolean {
     .filter((name) => name !== undefined && isLegible(name))
     .map((name = '') => comparableName(name))
     .sort((a, b) => a.length - b.length)
-  // A "/" within a name cuts it short in the index.
+  // In the index a name ends at the first "/" in it.
   return long === '' || long.startsWith(short)
 }
 
-/** Whether it is what the certificate says: the index has the bytes of some types of text alone. */
+/** Whether it is the name as in the certificate: of some string types the index has only raw bytes. */
 const isLegible = (name: string): boolean => isPrintableName(name) && !name.includes('\ufffd')
 
 function describeRepeated(issued: readonly Issued[]): string {
@@ -141,7 +141,7 @@ function describeRepeated(issued: readonly Issued[]): string {
   return `the serial number ${serial} stands for several certificates, ${named}: the one could come in under the other's name, so none of them is taken over; give these devices new certificates`
 }
 
-/** The CN, which a person has given; without one whatever else names the holder. */
+/** The CN, which a person chose; without one, any other name of the holder. */
 export function nameOf(certificate: Certificate): string | undefined {
   const common = lastAttribute(certificate.subject, ATTRIBUTE.commonName)
   return common === undefined ? certificateIdentity(certificate) : common.text
@@ -149,7 +149,7 @@ export function nameOf(certificate: Certificate): string | undefined {
 
 const CERTIFICATE_NAMES: ReadonlySet<string> = new Set(['.pem', '.crt', '.cer', '.der'])
 
-/** Every certificate of the CA that lies in the folder; other files are passed over in silence. */
+/** Reads every certificate of the CA in a folder; ignores other files. */
 export async function readCertificates(folder: string, issuer: Issuer) {
   const read: FoundCertificate[] = []
   const skipped: string[] = []
@@ -180,7 +180,7 @@ async function listGiven(folder: string): Promise<readonly string[]> {
   }
 }
 
-/** The certificates of a file that may hold a key, and a text before each. */
+/** The certificates of a file that may also have a key, and text before each. */
 function certificateBlocks(text: string): readonly Buffer[] {
   const content = Buffer.from(text, 'latin1')
   if (isDer(content)) return [content]

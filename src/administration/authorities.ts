@@ -6,10 +6,12 @@ import {
   type SigningAuthority,
 } from '../certificate/issue.ts'
 import { describeName } from '../certificate/name.ts'
-import { certificateFileProblem, isDer, readPemBlocks, writePem } from '../certificate/pem.ts'
+import { readPemBlocks, writePem } from '../certificate/pem.ts'
 import { readRevocationList, readRevokedEntries } from '../certificate/revocation.ts'
 import { type RevokedCertificate, reasonNamed } from '../certificate/revocation-reason.ts'
-import { type Issuer, readIssuer } from '../certificate/verify.ts'
+import type { Issuer } from '../certificate/verify.ts'
+import { readAuthoritiesFile } from '../store/authorities-file.ts'
+import type { CertificateId } from '../store/certificate-id.ts'
 import type { DataPaths } from '../store/data-directory.ts'
 import { describeFileError, errorCode, MODE } from '../store/files.ts'
 import { readOwnFile } from '../store/folder.ts'
@@ -17,7 +19,7 @@ import { readRunning } from '../store/service-state-files.ts'
 import { CommandError } from './command-error.ts'
 import type { Directory } from './locked-directory.ts'
 
-/** Our own CAs and what their CRLs say. */
+/** The built-in CAs and the contents of their CRLs. */
 export interface OwnAuthorities {
   readonly issuers: readonly Issuer[]
   /** By the issuer's key hash. */
@@ -32,7 +34,7 @@ export interface WrittenList {
   readonly entries: readonly RevokedCertificate[]
 }
 
-/** Reads ca.crt and ca.crl. Throws an CommandError if they are not what a start would take. */
+/** Reads ca.crt and ca.crl. Throws a CommandError if a service could not start with them. */
 export async function readOwnAuthorities(paths: DataPaths): Promise<OwnAuthorities> {
   const issuers = readIssuers(paths.authority, await readNeeded(paths.authority))
   const crl = await readNeeded(paths.revocationList)
@@ -40,7 +42,7 @@ export async function readOwnAuthorities(paths: DataPaths): Promise<OwnAuthoriti
   for (const der of readPemBlocks(crl, 'X509 CRL', true) ?? []) {
     const read = readRevocationList(der, issuers)
     const entries = readRevokedEntries(der)
-    // One of a CA that is not in ca.crt any more: the next writing leaves it out.
+    // A CRL of a CA that is no longer in ca.crt: the next write leaves it out.
     if (!read.ok && read.foreign) continue
     if (!read.ok || entries === undefined) {
       const problem = read.ok ? 'has an entry that certlatch cannot read' : read.problem
@@ -60,16 +62,9 @@ export async function readOwnAuthorities(paths: DataPaths): Promise<OwnAuthoriti
 }
 
 export function readIssuers(name: string, text: string): readonly Issuer[] {
-  const content = Buffer.from(text, 'latin1')
-  const blocks = isDer(content) ? [content] : readPemBlocks(text, 'CERTIFICATE', true)
-  if (blocks === undefined) {
-    throw new CommandError(`${name} ${certificateFileProblem(text)}`)
-  }
-  return blocks.map((der) => {
-    const read = readIssuer(der)
-    if (!read.ok) throw new CommandError(`${name}: ${read.problem}`)
-    return read.issuer
-  })
+  const { value, problems } = readAuthoritiesFile(name, Buffer.from(text, 'latin1'))
+  if (problems.length > 0) throw new CommandError(problems)
+  return value
 }
 
 async function readNeeded(path: string): Promise<string> {
@@ -81,7 +76,7 @@ async function readNeeded(path: string): Promise<string> {
   }
 }
 
-/** A CA of ours with its key. */
+/** A built-in CA with its key. */
 export interface Signer {
   readonly issuer: Issuer
   readonly authority: SigningAuthority
@@ -105,7 +100,7 @@ export async function readActiveSigner(
   return { issuer, authority: { certificate: issuer.certificate, privateKey } }
 }
 
-/** A machine that has booted in the past, or lives in the future, would sign what helps nobody. */
+/** Refuses a clock before the CA's notBefore: the certificates would never be accepted. */
 function requirePlausibleClock({ certificate }: Issuer, nowSeconds: number): void {
   if (nowSeconds < certificate.notBefore) {
     throw new CommandError('the clock is wrong: it is earlier than the beginning of the CA', {
@@ -114,7 +109,7 @@ function requirePlausibleClock({ certificate }: Issuer, nowSeconds: number): voi
   }
 }
 
-/** Reads a private key in PEM, decrypting it if it has to be. */
+/** Reads a private key in PEM, and decrypts it if necessary. */
 export async function readAuthorityKey(
   path: string,
   passphrase: string | undefined,
@@ -155,7 +150,7 @@ export function decryptKey(path: string, pem: string, passphrase: string | undef
   }
 }
 
-/** Not that a key could not be made of what was decrypted: a wrong passphrase can lead to that too. */
+/** Without errors of parsing the decrypted key, which a wrong passphrase can cause as well. */
 const UNKNOWN_CIPHER =
   /^ERR_OSSL_(?:EVP_UNSUPPORTED|EVP_UNKNOWN_PBE_ALGORITHM|PEM_UNSUPPORTED_(?:CIPHER|ENCRYPTION))$/
 
@@ -165,22 +160,19 @@ export function issuerOf(privateKey: KeyObject, issuers: readonly Issuer[]): Iss
 }
 
 /**
- * Keys of two kinds are never given to `equals`: OpenSSL then leaves an error behind, which Node takes
- * for one of the next key that is read.
+ * Never calls `equals` with keys of two kinds: OpenSSL would leave an error behind, which Node reports
+ * for the next key that is read.
  */
 function isSameKey(one: KeyObject, other: KeyObject): boolean {
   return one.asymmetricKeyType === other.asymmetricKeyType && one.equals(other)
 }
 
-/** A revocation of a certificate of one of our CAs. */
-export interface Revocation extends RevokedCertificate {
-  readonly issuerKeyHash: string
-}
+/** The revocation of a certificate of a built-in CA. */
+export type Revocation = RevokedCertificate & CertificateId
 
 /**
- * Writes the CRLs of all our CAs anew, with these revocations, under one number; answers it. A CA that
- * a successor has taken over from goes on signing its own until it ends; one that is about to take
- * over gets its first.
+ * Writes new CRLs of all built-in CAs with these revocations, under one number, and returns it. A
+ * previous CA keeps signing its own CRL until it expires; a successor gets its first.
  */
 export async function writeLists(
   directory: Directory,
@@ -191,15 +183,15 @@ export async function writeLists(
 ): Promise<bigint> {
   const { paths, nowSeconds } = directory
   const active = await readActiveSigner(paths, authorities, passphrase, nowSeconds)
-  const number = nextNumber(authorities, nowSeconds, await highestInForce(paths))
-  // A list that a restored backup has brought back may lack what the devices' entries still know.
+  const number = nextNumber(authorities, nowSeconds, await highestLoaded(paths))
+  // A CRL from a restored backup may lack revocations that the devices' entries still have.
   const all = [...revocations, ...(await markedRevocations(directory))]
   const blocks: string[] = []
   for (const issuer of onePerKey(authorities.issuers)) {
     const own = all.filter(({ issuerKeyHash }) => issuerKeyHash === issuer.keyHash)
     const known = authorities.lists.get(issuer.keyHash)
     if (known !== undefined && issuer.certificate.notAfter < nowSeconds) {
-      // It opens nothing any more, and its key may be gone.
+      // None of its certificates is accepted any more, and its key may be gone.
       blocks.push(writePem('X509 CRL', known.der))
       continue
     }
@@ -215,7 +207,7 @@ export async function writeLists(
   return number
 }
 
-/** Of CA certificates with one key the one that ends last: they share their CRL. */
+/** For each key the CA certificate that expires last: those of one key share their CRL. */
 function onePerKey(issuers: readonly Issuer[]): Iterable<Issuer> {
   const byKey = new Map<string, Issuer>()
   for (const issuer of issuers) {
@@ -228,26 +220,26 @@ function onePerKey(issuers: readonly Issuer[]): Iterable<Issuer> {
 }
 
 /**
- * Seconds since 1970, so that a list written after a restored backup still counts as the newest; above
- * every number that is known, whatever the clock says.
+ * Seconds since 1970, so that a CRL written after restoring a backup still counts as the newest; but
+ * always above every known number, even if the clock is wrong.
  */
 export function nextNumber(
   { lists }: Pick<OwnAuthorities, 'lists'>,
   nowSeconds: number,
-  inForce: bigint,
+  loaded: bigint,
 ): bigint {
   let number = BigInt(nowSeconds)
   for (const list of lists.values()) if (list.number >= number) number = list.number + 1n
-  // A service far beyond all that is known here has another directory's, or is broken.
-  const isPlausible = inForce < number + FARTHEST_AHEAD
-  return isPlausible && inForce >= number ? inForce + 1n : number
+  // A number far above all known ones is broken, or of another directory's service.
+  const isPlausible = loaded < number + FARTHEST_AHEAD
+  return isPlausible && loaded >= number ? loaded + 1n : number
 }
 
-/** Thirty years of a clock that was wrong. */
+/** In seconds: a clock that was thirty years wrong. */
 const FARTHEST_AHEAD = 1_000_000_000n
 
-/** The highest CRL number that a service has told of. */
-async function highestInForce({ running }: DataPaths): Promise<bigint> {
+/** The highest CRL number that a service has reported. */
+async function highestLoaded({ running }: DataPaths): Promise<bigint> {
   let highest = 0n
   for (const { state } of await readRunning(running)) {
     const { crlNumber = '' } = state
@@ -280,7 +272,7 @@ export function writeList(
   const der = issueRevocationList(
     {
       number,
-      // Who reads our lists elsewhere may have a clock that is late.
+      // Other readers of the CRL may have a clock that is slow.
       thisUpdate: Math.min(nowSeconds - BACKDATE_SECONDS, issuer.certificate.notAfter),
       nextUpdate: issuer.certificate.notAfter,
       revoked: [...(before?.entries ?? []), ...added],

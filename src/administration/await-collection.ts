@@ -3,7 +3,7 @@ import { type Claim, readClaim } from '../store/invitations.ts'
 
 const POLL_MILLISECONDS = 500
 
-/** What becomes of an invitation until it ends or `stop` is fulfilled; `undefined`: nothing so far. */
+/** Waits until an invitation is settled or ends; `undefined` if `stop` is fulfilled before. */
 export async function awaitCollection(
   folder: string,
   { id, endsAt }: { readonly id: string; readonly endsAt: number },

@@ -1,41 +1,32 @@
 import { comparableName } from '../certificate/identity.ts'
 import { type Blocks, NO_BLOCKS, readBlocks, writeBlocks } from '../store/blocks.ts'
+import { type CertificateId, isSameCertificate } from '../store/certificate-id.ts'
 import { type DataPaths, dataPaths } from '../store/data-directory.ts'
-import { MODE } from '../store/files.ts'
+import { MODE, readTextIfThere } from '../store/files.ts'
 import { readLastSeen } from '../store/service-state-files.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
 import { CommandError } from './command-error.ts'
-import { readTextIfThere } from './locked-directory.ts'
 import { endInvitations } from './settle-invitations.ts'
 
-/** As in `Issuer.keyHash` and `Certificate.serial`. */
-export interface CertificateId {
-  readonly issuerKeyHash: string
-  readonly serial: string
-}
-
 export interface Blocked {
-  /** Of the list that every service has to have. */
+  /** The number of the blocks that every service has to load. */
   readonly blocksNumber: number
   readonly hasChanged: boolean
 }
 
-const isSame = (one: CertificateId, other: CertificateId): boolean =>
-  one.issuerKeyHash === other.issuerKeyHash && one.serial === other.serial
-
-/** Closes to one certificate, whoever issued it. */
+/** Blocks one certificate, whichever CA issued it. */
 export function blockCertificate(change: Change, pair: CertificateId): Promise<Blocked> {
   return changeBlocks(change, (blocks) => {
-    if (blocks.certificates.some((known) => isSame(known, pair))) return undefined
+    if (blocks.certificates.some((known) => isSameCertificate(known, pair))) return undefined
     const added = { ...pair, blockedAt: change.nowSeconds }
     return { ...blocks, certificates: [...blocks.certificates, added] }
   })
 }
 
-/** Takes a block back. Throws an CommandError if there is none. */
+/** Removes a block. Throws a CommandError if there is none. */
 export function unblockCertificate(change: Change, pair: CertificateId): Promise<Blocked> {
   return changeBlocks(change, (blocks) => {
-    const certificates = blocks.certificates.filter((known) => !isSame(known, pair))
+    const certificates = blocks.certificates.filter((known) => !isSameCertificate(known, pair))
     if (certificates.length === blocks.certificates.length) {
       throw new CommandError('this certificate is not blocked')
     }
@@ -43,12 +34,12 @@ export function unblockCertificate(change: Change, pair: CertificateId): Promise
   })
 }
 
-/** No cookie outlives that many seconds: browsers keep none longer than 400 days. */
+/** Browsers keep no cookie longer than 400 days. */
 const LONGEST_SESSION_SECONDS = 400 * 86_400
 
 /**
- * Ends all sessions that this name has now: those of certificates seen until now, or until later if
- * the clock of a service says so.
+ * Ends all current sessions of a name: those of certificates seen until now, or until later if a
+ * service's clock is ahead.
  */
 export async function signOut(change: Change, name: string): Promise<Blocked> {
   const isSameName = (entry: { readonly name: string }) =>
@@ -80,7 +71,7 @@ function changeBlocks(
     const before = await readBlocksFile(directory.paths)
     const after = next(before)
     if (after === undefined) return { blocksNumber: before.number, hasChanged: false }
-    // Also above that of a list which a restored backup has taken the place of.
+    // Also above the number of a file that a restored backup has replaced.
     const number = Math.max(before.number + 1, change.nowSeconds)
     await directory.replace(directory.paths.blocks, writeBlocks({ ...after, number }), MODE.secret)
     await endInvitations(directory, after.certificates).catch(() => undefined)

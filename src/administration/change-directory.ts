@@ -1,33 +1,27 @@
 import { completeStagedFiles, type DataPaths, dataPaths } from '../store/data-directory.ts'
-import { removeTemporaries, renameFile } from '../store/files.ts'
+import { exists, readTextIfThere, removeTemporaries, renameFile } from '../store/files.ts'
 import { removeFile } from '../store/folder.ts'
 import { acquireLock } from '../store/lock.ts'
 import { foldDead } from '../store/service-state-files.ts'
 import { CommandError } from './command-error.ts'
 import { endDoctorDevice } from './doctor-note.ts'
-import {
-  type Directory,
-  directoryOf,
-  exists,
-  readTextIfThere,
-  type Tell,
-} from './locked-directory.ts'
+import { type Directory, directoryOf, type Tell } from './locked-directory.ts'
 import { withdrawUndelivered } from './pending-delivery.ts'
 import { settleInvitations } from './settle-invitations.ts'
 
-/** Who changes a data directory, and when. */
+/** A change to a data directory: by which command, and when. */
 export interface Change {
   readonly dataDir: string
-  /** Where our CRL lies, if not at its place in there. */
+  /** The path of the built-in CA's CRL, if it is not in the directory. */
   readonly revocationList?: string | undefined
-  /** The command, for whoever has to wait for it. */
+  /** The command, shown to processes that wait for it. */
   readonly who: string
   readonly nowSeconds: number
-  /** For what does not keep the command from its work, but should be mended. */
+  /** Gets warnings: problems that do not stop the command. */
   readonly tell?: Tell | undefined
 }
 
-/** The places of a data directory, as the settings have them. */
+/** The paths of a data directory according to the settings. */
 export function pathsOf({
   dataDir,
   revocationList,
@@ -39,9 +33,8 @@ export function pathsOf({
 const WAIT_MILLISECONDS = 10_000
 
 /**
- * Does something to a directory as its only writer, after completing or undoing what a command that
- * was killed has left. Throws an CommandError if there is nothing to change there yet, or
- * another writer does not end.
+ * Runs `work` as the only writer of a directory, after completing or undoing what a killed command has
+ * left. Throws a CommandError if the directory is not initialised, or another writer does not finish.
  */
 export async function changeDirectory<T>(
   change: Change,
@@ -68,7 +61,7 @@ export async function changeDirectory<T>(
   }
 }
 
-/** What a killed command leaves is completed if it had reached its commit point, else undone. */
+/** Completes the work of a killed command if it had reached its commit point, or else undoes it. */
 async function completeInterrupted(directory: Directory): Promise<void> {
   const { paths, lock } = directory
   await completeStagedFiles(paths)
@@ -81,7 +74,7 @@ async function completeInterrupted(directory: Directory): Promise<void> {
   await removeTemporaries(publicFolder, privateFolder, devices, certificates, previous)
 }
 
-/** The key of a successor CA belongs in its place exactly if ca.crt has the successor already. */
+/** Moves a successor CA's key to its path exactly if ca.crt has the successor already. */
 async function completeAuthorityRenewal({ paths, lock }: Directory): Promise<void> {
   const { nextAuthorityKey, nextAuthority, authority, authorityKey } = paths
   const next = await readTextIfThere(nextAuthority)

@@ -27,10 +27,10 @@ interface InvitationProblem {
 }
 
 export interface Place extends Pick<Change, 'dataDir' | 'revocationList'> {
-  /** The host that was asked, without port: an invitation can be collected at its own alone. */
+  /** The host of the request, without port: an invitation can be collected only at its own. */
   readonly host: string
   readonly nowSeconds: number
-  /** Whether the certificate would be accepted, by the files as they are now. */
+  /** Whether the certificate would be accepted according to the current files. */
   stands(invitation: Invitation): Promise<boolean>
 }
 
@@ -42,8 +42,8 @@ const UNKNOWN: InvitationProblem = { ok: false, problem: 'unknown' }
 const ENDED: InvitationProblem = { ok: false, problem: 'ended' }
 
 /**
- * The invitation that this code opens, if it can be collected; with a nonce also one that was
- * collected with the same a short while ago.
+ * The invitation of this code, if it can be collected; with a nonce also one that was collected with
+ * the same nonce a short while ago.
  */
 export async function findInvitation(
   place: Place,
@@ -53,7 +53,7 @@ export async function findInvitation(
   const folder = pathsOf(place).invitations
   const { host, nowSeconds } = place
   const id = invitationId(code)
-  // Both are always read, so that an unknown code takes as long as one that has ended.
+  // Always reads both, so that an unknown code takes as long as one that has ended.
   const [claim, invitation] = await Promise.all([readClaim(folder, id), readInvitation(folder, id)])
   if (invitation !== undefined && new URL(invitation.site).hostname !== host) return UNKNOWN
   if (claim?.outcome === 'ended') return ENDED
@@ -78,7 +78,7 @@ export type CollectedInvitation =
       readonly packages: Packages
       readonly claim: Collected
       readonly isReplay: boolean
-      /** For the claimant's cookie: by it alone the packages can be downloaded. */
+      /** For the claimant's cookie; needed to download the packages. */
       readonly ticket: string
     }
   | InvitationProblem
@@ -87,13 +87,13 @@ export interface Claimant {
   readonly nonce: string
   /** Browser and address, for people. */
   readonly by: string
-  /** Told when the registry could not be changed yet; the next command or sweep does it. */
+  /** Called if the registry could not be changed yet; the next command or sweep does it. */
   onUnmarked(error: unknown): void
 }
 
 /**
- * Collects an invitation: of all that try, with any replica, one succeeds. The same claimant gets the
- * same answer again, because an answer that was lost must not use it up.
+ * Collects an invitation: of all attempts at all replicas only one succeeds. The same claimant gets the
+ * same answer again, because a lost answer must not use the invitation up.
  */
 export async function claimInvitation(
   place: Place,
@@ -113,7 +113,7 @@ export async function claimInvitation(
     const { nonce, by } = claimant
     claim = { outcome: 'collected', at: place.nowSeconds, nonceHash: nonceHash(nonce), by }
     try {
-      // Another was faster: the second look says what has become of it.
+      // Another claimant was faster: the second attempt returns the outcome.
       if (!(await settle(folder, id, claim))) return await claimInvitation(place, code, claimant)
     } catch (error) {
       if (!isReadOnly(error)) throw error
@@ -121,7 +121,7 @@ export async function claimInvitation(
     }
   }
   await mark(place, claimant)
-  // A revocation may have come meanwhile.
+  // It may have been revoked meanwhile.
   if (!(await place.stands(invitation))) return ENDED
   const ticket = await keepForDownloads(folder, id, opened)
   return { ok: true, invitation, packages: readPackages(opened), claim, isReplay, ticket }
@@ -131,12 +131,12 @@ const READ_ONLY: ReadonlySet<string | undefined> = new Set(['EROFS', 'EACCES', '
 
 const isReadOnly = (error: unknown): boolean => READ_ONLY.has(errorCode(error))
 
-/** Makes the registry say that it was collected; the claim counts without that. */
+/** Updates the registry after a collection; the claim is valid without that. */
 async function mark(place: Place, { onUnmarked }: Pick<Claimant, 'onUnmarked'>): Promise<void> {
   const { dataDir, revocationList, nowSeconds } = place
   const change = { dataDir, revocationList, who: 'serve, for an invitation', nowSeconds }
   try {
-    // What has to be done is what every change does first.
+    // Every change begins by settling invitations, so an empty one is enough.
     await changeDirectory(change, () => Promise.resolve())
   } catch (error) {
     onUnmarked(error)
@@ -160,7 +160,7 @@ export interface HeldPackages {
   readonly claim: Collected
 }
 
-/** What a claimant's ticket opens; `undefined`: nothing, or nothing any more. */
+/** The packages for a claimant's ticket; `undefined` if it is not valid, or no longer. */
 export async function openTicket(place: Place, ticket: string): Promise<HeldPackages | undefined> {
   const [, id, secret] = TICKET.exec(ticket) ?? []
   if (id === undefined || secret === undefined) return undefined
@@ -180,20 +180,20 @@ export async function openTicket(place: Place, ticket: string): Promise<HeldPack
   return { invitation, packages: readPackages(opened), claim }
 }
 
-/** Deletes the packages of a claimant who has them. Returns whether the ticket was good. */
+/** Deletes packages that the claimant has received. Returns whether the ticket was valid. */
 export async function finishEnrollment(place: Place, ticket: string): Promise<boolean> {
   const held = await openTicket(place, ticket)
   if (held === undefined) return false
   let isMarked = true
   await mark(place, { onUnmarked: () => (isMarked = false) })
-  // While the registry does not know of the collection, the file says that there is something to do.
+  // Until the registry is updated, the file marks that there is something to do.
   if (isMarked) await removePackages(pathsOf(place).invitations, held.invitation.id)
   return true
 }
 
-/** Ends invitations and deletes packages whose time is over, as every command does before its work. */
+/** Ends expired invitations and deletes their packages, as every command does at its start. */
 export async function sweepInvitations(change: Change): Promise<void> {
   const { waiting } = await listInvitations(pathsOf(change).invitations)
-  // The writers' lock is for those who have something to do.
+  // Takes the writers' lock only if there is something to do.
   if (waiting.length > 0) await changeDirectory(change, () => Promise.resolve())
 }

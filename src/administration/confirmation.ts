@@ -10,14 +10,14 @@ import {
 } from '../store/service-state-files.ts'
 import { CommandError, usageError } from './command-error.ts'
 
-/** Whether every service of a directory has what was changed in it. */
+/** Which services of a directory have loaded a change. */
 export type Confirmation = RunningConfirmation
 
 const TIMEOUT_MILLISECONDS = 5_000
-/** Long enough for a service that cannot write its state to look at the files. */
+/** Long enough for a service that cannot write its state to check the files. */
 const UNCONFIRMED_MILLISECONDS = 1_000
 
-/** Waits until all services that run say that they have it, for five seconds at most. */
+/** Waits until all running services report that they have it, for five seconds at most. */
 export async function awaitConfirmation(
   { running }: DataPaths,
   hasIt: (state: RunningState) => boolean | Promise<boolean>,
@@ -31,7 +31,7 @@ export async function awaitConfirmation(
   return outcome
 }
 
-/** Waits in the same way for the registry as it is now, or as another command has made it since. */
+/** Waits in the same way for the current registry, or one that another command has changed since. */
 export async function awaitRegistry({ running, devices }: DataPaths): Promise<Confirmation> {
   const read = async () => registryFingerprint(await readRegistryFolder(devices), undefined)
   const answers = new Map([[await read(), true]])
@@ -45,8 +45,8 @@ export async function awaitRegistry({ running, devices }: DataPaths): Promise<Co
 }
 
 /**
- * Services that are not to be waited for, by label. Throws an CommandError if one of them runs,
- * or has never written into this directory.
+ * Checks the labels of services that need not be waited for. Throws a CommandError if one of them is
+ * running, or has never written into this directory.
  */
 export async function requireForgettable(
   { running }: DataPaths,
@@ -60,14 +60,14 @@ export async function requireForgettable(
     const same = services.filter(({ state }) => labelOf(state) === label)
     if (same.some(({ isFresh }) => isFresh)) {
       throw new CommandError(
-        `--forget ${label}: this service runs, so it has to confirm; nothing was changed`,
+        `the service ${label} is running, so it has to confirm; nothing was changed`,
         { code: 'usage' },
       )
     }
     if (same.length > 0) continue
     const known = all.length === 0 ? 'no service is silent' : `silent: ${all.join(', ')}`
     throw usageError(
-      `--forget ${label}: there is no such service; nothing was changed`,
+      `there is no service ${label}; nothing was changed`,
       `expected LISTEN@HOST; ${known}`,
     )
   }

@@ -1,34 +1,19 @@
 import { commonName } from '../certificate/name.ts'
+import type { RevokedCertificate } from '../certificate/revocation-reason.ts'
 import type { Issuer } from '../certificate/verify.ts'
+import { certificateKey } from '../store/certificate-id.ts'
+import { type CertificateState, certificateState } from '../store/certificate-state.ts'
 import type { DataPaths } from '../store/data-directory.ts'
-import {
-  certificateKey,
-  certificatesOf,
-  type Device,
-  type DeviceCertificate,
-  isInvited,
-} from '../store/device-registry.ts'
+import { certificatesOf, type Device, type DeviceCertificate } from '../store/device-registry.ts'
 import { readLastSeen, type SeenCertificate } from '../store/service-state-files.ts'
 import { findDevice } from './add-device.ts'
 import { readOwnAuthorities } from './authorities.ts'
 import { readBlocksFile } from './block-certificate.ts'
 import { type Devices, readDevices, type Tell } from './locked-directory.ts'
 
-/** What became of a certificate; only `active` ones open. */
-type CertificateState =
-  | 'active'
-  | 'invited'
-  | 'revoked'
-  | 'blocked'
-  | 'replaced'
-  | 'rejected'
-  | 'expired'
-  | 'not-yet-valid'
-  | 'untrusted-ca'
-
 export interface CertificateReport extends DeviceCertificate {
   readonly state: CertificateState
-  /** The CN of its CA; `undefined` if that is not trusted any more. */
+  /** The CN of its CA; `undefined` if that is no longer trusted. */
   readonly authority: string | undefined
   /** Unix seconds, 0: never. */
   readonly seenByCertificateAt: number
@@ -46,7 +31,7 @@ export interface DeviceReport {
   readonly certificates: readonly CertificateReport[]
 }
 
-/** Everything that is known of every device, by name. */
+/** Everything known about every device, sorted by name. */
 export async function reportDevices(
   paths: DataPaths,
   nowSeconds: number,
@@ -61,12 +46,9 @@ async function report(
   nowSeconds: number,
 ): Promise<readonly DeviceReport[]> {
   const { issuers, lists } = await readOwnAuthorities(paths)
-  const revoked = new Map<
-    string,
-    { readonly revokedAt: number; readonly reason?: string | undefined }
-  >()
+  const revoked = new Map<string, RevokedCertificate>()
   for (const [keyHash, { entries }] of lists) {
-    for (const { serial, ...facts } of entries) revoked.set(certificateKey(keyHash, serial), facts)
+    for (const entry of entries) revoked.set(certificateKey(keyHash, entry.serial), entry)
   }
   const blocks = await readBlocksFile(paths)
   const blocked = new Set(
@@ -80,7 +62,7 @@ async function report(
     .sort((one, other) => one.name.localeCompare(other.name, 'en'))
 }
 
-/** The same of one device. Throws an CommandError if there is none of that name. */
+/** The same for one device. Throws a CommandError if there is none of that name. */
 export async function findReport(
   paths: DataPaths,
   given: string,
@@ -96,10 +78,7 @@ export async function findReport(
 
 interface Known {
   readonly issuers: readonly Issuer[]
-  readonly revoked: ReadonlyMap<
-    string,
-    { readonly revokedAt: number; readonly reason?: string | undefined }
-  >
+  readonly revoked: ReadonlyMap<string, RevokedCertificate>
   readonly blocked: ReadonlySet<string>
   readonly seen: ReadonlyMap<string, SeenCertificate>
   readonly nowSeconds: number
@@ -124,33 +103,24 @@ function reportDevice(device: Device, known: Known): DeviceReport {
 
 function reportCertificate(certificate: DeviceCertificate, known: Known): CertificateReport {
   const key = certificateKey(certificate.issuerKeyHash, certificate.serial)
-  const issuer = known.issuers.find(({ keyHash }) => keyHash === certificate.issuerKeyHash)
+  const issuers = known.issuers.filter(({ keyHash }) => keyHash === certificate.issuerKeyHash)
+  const [issuer] = issuers
   const listed = known.revoked.get(key)
   const seen = known.seen.get(key)
   return {
     ...certificate,
     ...(listed && { revokedAt: listed.revokedAt, reason: listed.reason ?? 'unspecified' }),
-    state: stateOf(certificate, key, issuer, known),
+    state: certificateState(
+      certificate,
+      {
+        issuers,
+        isRevoked: listed !== undefined || certificate.revokedAt !== undefined,
+        isBlocked: known.blocked.has(key),
+      },
+      known.nowSeconds,
+    ),
     authority: issuer && commonName(issuer.certificate.subject),
     seenByCertificateAt: seen?.certificateAt ?? 0,
     seenBySessionAt: seen?.sessionAt ?? 0,
   }
-}
-
-/** In the order in which a request would be refused. */
-function stateOf(
-  certificate: DeviceCertificate,
-  key: string,
-  issuer: Issuer | undefined,
-  { revoked, blocked, nowSeconds }: Known,
-): CertificateState {
-  const { notBefore, notAfter, endsAt, revokedAt, unfit } = certificate
-  if (revoked.has(key) || revokedAt !== undefined) return 'revoked'
-  if (issuer === undefined) return 'untrusted-ca'
-  if (blocked.has(key)) return 'blocked'
-  if (isInvited(certificate)) return 'invited'
-  if (nowSeconds > notAfter || nowSeconds > issuer.certificate.notAfter) return 'expired'
-  if (unfit !== undefined) return 'rejected'
-  if (endsAt !== undefined && nowSeconds >= endsAt) return 'replaced'
-  return nowSeconds < notBefore ? 'not-yet-valid' : 'active'
 }

@@ -4,21 +4,21 @@ import { readCertificate } from '../certificate/certificate.ts'
 import { BACKDATE_SECONDS, issueCertificate, publicKeyInfoOf } from '../certificate/issue.ts'
 import { writePem } from '../certificate/pem.ts'
 import { DOCTOR_NAME } from '../enrollment/device-name.ts'
+import type { CertificateId } from '../store/certificate-id.ts'
 import type { Device } from '../store/device-registry.ts'
+import { readTextIfThere } from '../store/files.ts'
 import { describe } from './add-device.ts'
 import { readActiveSigner, readOwnAuthorities, type Signer, writeLists } from './authorities.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
 import { CommandError } from './command-error.ts'
 import { endDoctorDevice, writeDoctorNote } from './doctor-note.ts'
-import { type Directory, readTextIfThere, requireWhole } from './locked-directory.ts'
+import { type Directory, requireWhole } from './locked-directory.ts'
 
-/** How long the certificate of `certlatch doctor` is good, should nothing end it before. */
+/** How long the certificate of `certlatch doctor` is valid, unless it is removed before. */
 export const DOCTOR_SECONDS = 900
 
-/** The device that `certlatch doctor` has while it runs; its key is in no file. */
-export interface DoctorDevice {
-  readonly issuerKeyHash: string
-  readonly serial: string
+/** The device of `certlatch doctor` while it runs; its key is in no file. */
+export interface DoctorDevice extends CertificateId {
   readonly certificatePem: string
   readonly keyPem: string
 }
@@ -26,7 +26,7 @@ export interface DoctorDevice {
 const generate = promisify(generateKeyPair)
 
 /**
- * Enters a device with a certificate for 15 minutes. Throws an CommandError while another
+ * Registers a device with a certificate for 15 minutes. Throws a CommandError while another
  * `certlatch doctor` has one.
  */
 export async function beginDoctorDevice(
@@ -62,7 +62,7 @@ export async function beginDoctorDevice(
   })
 }
 
-/** The entry with the mark, or a new one; a device that only has the name belongs to someone. */
+/** The marked entry, or a new one; a device that only has the name belongs to the user. */
 async function ownEntry(directory: Directory): Promise<Device> {
   const known = await directory.readDevices()
   requireWhole(directory.paths, known)
@@ -74,7 +74,7 @@ async function ownEntry(directory: Directory): Promise<Device> {
   if (namesake !== undefined) {
     throw new CommandError(
       `the name "${DOCTOR_NAME}" is taken by the device "${namesake.name}" or its owner`,
-      { hint: 'give --certificate and --key instead' },
+      { hint: 'use an existing certificate and its key instead' },
     )
   }
   return { id: randomUUID(), name: DOCTOR_NAME, owner: undefined, certificates: [], doctor: true }
@@ -83,7 +83,7 @@ async function ownEntry(directory: Directory): Promise<Device> {
 function issueFor(device: Device, signer: Signer, privateKey: KeyObject, nowSeconds: number) {
   const { authority } = signer
   if (authority.certificate.notAfter <= nowSeconds) {
-    throw new CommandError('the CA has ended', { hint: 'run certlatch ca renew first' })
+    throw new CommandError('the CA has expired', { hint: 'run certlatch ca renew first' })
   }
   const der = issueCertificate(
     {

@@ -1,17 +1,17 @@
-import { MODE } from '../store/files.ts'
+import { MODE, readTextIfThere } from '../store/files.ts'
 import { isTime, parseObject } from '../store/json-file.ts'
 import { isProcessGone, machineIdentity } from '../store/lock-owner.ts'
-import { type Directory, readTextIfThere } from './locked-directory.ts'
+import type { Directory } from './locked-directory.ts'
 
 /** `private/doctor.json`: which process has the device of `certlatch doctor`. */
 interface Note {
-  /** The end of its certificate, Unix seconds. */
+  /** When its certificate expires, Unix seconds. */
   readonly notAfter: number
   readonly pid: number | undefined
   readonly identity: string | undefined
 }
 
-/** Written before the certificate is entered, so that a killed command leaves none without a note. */
+/** Write it before registering the certificate, so that a killed command leaves none without a note. */
 export async function writeDoctorNote(directory: Directory, notAfter: number): Promise<void> {
   const note: Note = { notAfter, pid: process.pid, identity: await machineIdentity() }
   await directory.replace(directory.paths.doctor, JSON.stringify(note), MODE.secret)
@@ -34,7 +34,7 @@ export async function endDoctorDevice(
   await directory.remove(paths.doctor)
 }
 
-/** A process on another machine cannot be looked at; its certificate ends by itself. */
+/** A process on another machine cannot be checked; its certificate expires by itself. */
 async function mayRun(note: Note | undefined, nowSeconds: number): Promise<boolean> {
   if (note === undefined || nowSeconds > note.notAfter) return false
   return !isProcessGone(note, await machineIdentity())

@@ -1,15 +1,14 @@
 import { readFile } from 'node:fs/promises'
 import { readCertificate } from '../certificate/certificate.ts'
 import { sha256Base64Url, verifyCertificate } from '../certificate/verify.ts'
+import type { CertificateId } from '../store/certificate-id.ts'
 import type { DataPaths } from '../store/data-directory.ts'
 import { describeFileError } from '../store/files.ts'
-import { findSeen } from '../store/running-seen.ts'
 import { readIssuers } from './authorities.ts'
-import type { CertificateId } from './block-certificate.ts'
 import { CommandError, usageError } from './command-error.ts'
-import { type Search, waiting } from './unregistered.ts'
+import { findSeen, type Search } from './unregistered.ts'
 
-/** A certificate in a file; its CA has to be one that certlatch trusts. */
+/** Identifies a certificate in a file, which must be signed by a CA that certlatch trusts. */
 export async function certificateIdOfFile(
   path: string,
   der: Buffer,
@@ -25,14 +24,14 @@ export async function certificateIdOfFile(
   if (verdict.ok) return verdict.verified
   throw new CommandError(
     verdict.problem === 'certificate-untrusted'
-      ? `${path}: no CA in ${caFile} has signed it, so it opens nothing; there is nothing to block`
-      : `${path}: ${verdict.problem}, so it opens nothing; there is nothing to block`,
+      ? `${path}: no CA in ${caFile} has signed it, so it is never accepted; there is nothing to block`
+      : `${path}: ${verdict.problem}, so it is never accepted; there is nothing to block`,
   )
 }
 
 const SERIAL = /^(?:[0-9a-f]{2}){1,21}$/
 
-/** A serial number as people write it, `4F:1C:08` or `4f1c08`, and the CA's certificate. */
+/** Identifies a certificate by serial number, `4F:1C:08` or `4f1c08`, and its CA's certificate. */
 export function certificateIdOfSerial(
   serial: string,
   issuerPath: string,
@@ -41,7 +40,9 @@ export function certificateIdOfSerial(
   const hex = plainHex(serial)
   const whole = hex.length % 2 === 0 ? hex : `0${hex}`
   if (!SERIAL.test(whole)) {
-    throw usageError(`--serial is "${serial}": expected hexadecimal digits such as 4f:1c:08`)
+    throw usageError(
+      `the serial number is "${serial}": expected hexadecimal digits such as 4f:1c:08`,
+    )
   }
   const issuer = readCertificate(issuerDer)
   if (issuer === undefined) {
@@ -52,25 +53,25 @@ export function certificateIdOfSerial(
 
 const plainHex = (text: string): string => text.replace(/[:\s]/g, '').toLowerCase()
 
-/** As DER has it: no byte in front that says nothing. */
+/** As in DER: without redundant leading bytes. */
 const shortest = (hex: string): string => hex.replace(/^(?:00)+(?=..)/, '')
 
-/** A fingerprint names a certificate only if that has been seen: it can be rewritten otherwise. */
+/** Only for certificates that were accepted before: the id does not follow from the fingerprint. */
 export async function certificateIdByFingerprint(
-  { running }: DataPaths,
+  paths: DataPaths,
   given: string,
   search: Search = {},
 ): Promise<CertificateId> {
   const hex = plainHex(given)
   if (!/^[0-9a-f]{64}$/.test(hex)) {
     throw usageError(
-      `--fingerprint is "${given}": expected a SHA-256 fingerprint, 64 hexadecimal digits`,
+      `the fingerprint is "${given}": expected a SHA-256 fingerprint, 64 hexadecimal digits`,
     )
   }
   const sha256 = Buffer.from(hex, 'hex').toString('base64url')
-  const found = await findSeen(running, (seen) => seen.sha256 === sha256, waiting(search))
+  const found = await findSeen(paths, (seen) => seen.sha256 === sha256, search)
   if (found !== undefined) return found
-  throw new CommandError('no certificate with this fingerprint has been let in', {
-    hint: 'name it by --certificate, or by --serial and --issuer',
+  throw new CommandError('no certificate with this fingerprint has been accepted so far', {
+    hint: 'name it by its file, or by its serial number and its CA',
   })
 }

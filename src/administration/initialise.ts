@@ -8,7 +8,7 @@ import {
 } from '../store/data-directory.ts'
 import { CommandError } from './command-error.ts'
 
-/** Fills an empty data directory, once; answers the files that it has made. */
+/** Fills an empty data directory, once; returns the files created. */
 export async function initialise(
   dataDir: string,
   needed: Needed,
@@ -21,7 +21,7 @@ export async function initialise(
   }))
 }
 
-/** The same with files of another origin. */
+/** The same with given files. */
 export async function fill(
   dataDir: string,
   needed: Needed,

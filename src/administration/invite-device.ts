@@ -22,7 +22,7 @@ export interface InviteOptions extends Pick<IssueOptions, 'days' | 'key'> {
   readonly validSeconds: number
   /** The origin of the link: `https://home.example.org`. */
   readonly site: string
-  /** Set for a device that is there: how long its other certificates are accepted after the collection. */
+  /** Set for a renewal: how long the device's other certificates are accepted after the collection. */
   readonly overlapSeconds: number | undefined
 }
 
@@ -30,14 +30,14 @@ export interface Invited {
   readonly device: Device
   readonly certificate: DeviceCertificate
   readonly invitation: Pick<Invitation, 'id' | 'endsAt'>
-  /** In no file: whoever has it can collect the certificate. */
+  /** In no file: it is all that is needed to collect the certificate. */
   readonly code: string
 }
 
 /**
- * Makes a certificate for a device and seals it under a code, by which the device collects it. An
- * invitation that the device has not collected so far is ended. Throws an CommandError if the
- * device is there already and no renewal was asked for, or the other way round.
+ * Issues a certificate for a device and seals it under a code, with which the device collects it. Ends
+ * an invitation that the device has not collected yet. Throws a CommandError if the device exists and
+ * no renewal was requested, or the other way round.
  */
 export async function inviteDevice(
   change: Change,
@@ -58,7 +58,7 @@ export async function inviteDevice(
   })
 }
 
-/** The device's entry, without a certificate that waits in an earlier invitation. */
+/** The device's entry without certificates of earlier invitations that were not collected. */
 function entryFor(known: Devices, { name, owner }: NewDevice, isRenewal: boolean): Device {
   const open = allWithoutInvited(known)
   if (!isRenewal) {
@@ -68,7 +68,7 @@ function entryFor(known: Devices, { name, owner }: NewDevice, isRenewal: boolean
   const device = findDevice(open, name)
   if (device.certificates.length === 0) {
     throw new CommandError(`"${device.name}" has no certificate to renew`, {
-      hint: 'invite it without --renew',
+      hint: 'invite it as a new device',
     })
   }
   if (isWhollyRevoked(device)) {
@@ -79,7 +79,7 @@ function entryFor(known: Devices, { name, owner }: NewDevice, isRenewal: boolean
   return device
 }
 
-/** Whoever makes the file first decides: an invitation that is collected just now is not ended. */
+/** The first to create the claim decides: an invitation that was just collected is not ended. */
 async function endOpenInvitation(
   directory: Directory,
   { devices }: Devices,

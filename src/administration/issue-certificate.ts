@@ -17,23 +17,23 @@ type KeyType = (typeof KEY_TYPES)[number]
 export const PACKAGE_FORMATS = ['p12', 'mobileconfig', 'pem'] as const
 type PackageFormat = (typeof PACKAGE_FORMATS)[number]
 
-/** How a certificate is made and packed. */
+/** How a certificate is issued and packed. */
 export interface IssueOptions {
   readonly days: number
   readonly key: KeyType
   readonly format: PackageFormat
   readonly form: Pkcs12Form
-  /** SubjectPublicKeyInfo of a signing request: then there is no key of ours to pack. */
+  /** SubjectPublicKeyInfo of a signing request: then there is no private key to pack. */
   readonly publicKeyInfo: Buffer | undefined
   /** The folder of the package. */
   readonly folder: string
 }
 
-/** A new certificate in its package, not yet entered anywhere. */
+/** A new certificate in its package, not registered yet. */
 export interface Issued {
   readonly certificate: Certificate
   readonly package: Package
-  /** `undefined` where nothing is encrypted. */
+  /** `undefined` if nothing is encrypted. */
   readonly password: string | undefined
 }
 
@@ -42,7 +42,7 @@ const generate = promisify(generateKeyPair)
 
 type NamedDevice = { readonly id: string; readonly name: string }
 
-/** Makes key, certificate and package for a device; writes nothing. */
+/** Creates key, certificate and package for a device; writes nothing. */
 export async function issueFor(
   device: NamedDevice,
   signer: Signer,
@@ -59,7 +59,7 @@ export interface IssuedPackages {
   readonly packages: Packages
 }
 
-/** Makes key, certificate and every package for a device; writes nothing. */
+/** Creates key, certificate and every package for a device; writes nothing. */
 export async function issuePackagesFor(
   device: NamedDevice,
   signer: Signer,
@@ -104,13 +104,13 @@ async function issueKeyPair(
 ): Promise<{ readonly certificate: Certificate; readonly privateKey: KeyObject | undefined }> {
   const { authority } = signer
   if (authority.certificate.notAfter <= nowSeconds) {
-    throw new CommandError('the CA has ended', { hint: 'run certlatch ca renew first' })
+    throw new CommandError('the CA has expired', { hint: 'run certlatch ca renew first' })
   }
   const privateKey = options.publicKeyInfo ? undefined : await generateKey(options.key)
   const publicKeyInfo = options.publicKeyInfo ?? publicKeyInfoOf(privateKey as KeyObject)
   const der = issueCertificate(
     {
-      // A certificate that begins before its CA would be of the future when that one begins.
+      // Not before its CA's notBefore: until then the CA itself is not valid.
       notBefore: Math.max(nowSeconds - BACKDATE_SECONDS, authority.certificate.notBefore),
       notAfter: Math.min(
         nowSeconds + options.days * SECONDS_PER_DAY,

@@ -1,4 +1,3 @@
-import { stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { DataPaths } from '../store/data-directory.ts'
 import {
@@ -8,31 +7,31 @@ import {
   sortEntries,
   writeDevice,
 } from '../store/device-registry.ts'
-import { errorCode, MODE, makeFolder, replaceFile } from '../store/files.ts'
-import { readOwnFile, removeFile } from '../store/folder.ts'
+import { MODE, makeFolder, replaceFile } from '../store/files.ts'
+import { removeFile } from '../store/folder.ts'
 import type { Lock } from '../store/lock.ts'
 import { CommandError } from './command-error.ts'
 
-/** A data directory that nobody else changes meanwhile. */
+/** A data directory whose only writer is this process. */
 export interface Directory {
   readonly paths: DataPaths
   readonly nowSeconds: number
   readonly lock: Lock
   readonly tell: Tell
-  /** Replaces a file, unless somebody else has become the writer. */
+  /** Replaces a file; throws if another process has become the writer. */
   replace(path: string, content: string | Buffer, mode: number): Promise<void>
   remove(path: string): Promise<void>
   readDevices(): Promise<Devices>
   writeDevice(device: Device): Promise<void>
 }
 
-/** What the registry holds, and which of its entries are set aside. */
+/** The registry's devices, and the entries that are set aside. */
 export interface Devices {
   readonly devices: readonly Device[]
   readonly broken: readonly BrokenEntry[]
 }
 
-/** Takes a line for whoever called the command. */
+/** Shows a line to the user of the command. */
 export type Tell = (line: string) => void
 
 export function directoryOf(
@@ -68,12 +67,12 @@ export function directoryOf(
   }
 }
 
-/** All devices of the registry whose entries are whole; tells of each that is not. */
+/** All devices of the registry with valid entries; reports each entry that is not. */
 export async function readDevices(paths: DataPaths, tell: Tell): Promise<Devices> {
   const { devices, broken } = sortEntries(await readRegistryFolder(paths.devices))
   for (const { problem } of broken) {
     tell(
-      `left out: ${hintFor(paths, problem)}; until then a running service takes over only what closes: revocations, blocks and sign-outs`,
+      `left out: ${hintFor(paths, problem)}; until then a running service applies only revocations, blocks and sign-outs`,
     )
   }
   return { devices, broken }
@@ -82,31 +81,11 @@ export async function readDevices(paths: DataPaths, tell: Tell): Promise<Devices
 const hintFor = ({ devices }: DataPaths, problem: string): string =>
   `${devices}: ${problem}; restore that file from a backup`
 
-/** A name or a certificate that is given out must not be one that a broken entry holds. */
+/** Refuses to give out names or certificates while a broken entry might have the same. */
 export function requireWhole(paths: DataPaths, { broken: [first] }: Devices): void {
   if (first === undefined) return
   throw new CommandError(
     `${paths.devices}: ${first.problem}; what is entered now could be in it already`,
     { hint: 'restore that file from a backup first' },
   )
-}
-
-/** The file's content as text; `undefined` if there is no such file. */
-export async function readTextIfThere(path: string): Promise<string | undefined> {
-  try {
-    return (await readOwnFile(path)).toString('utf8')
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return undefined
-    throw error
-  }
-}
-
-export async function exists(path: string): Promise<boolean> {
-  try {
-    await stat(path)
-    return true
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return false
-    throw error
-  }
 }

@@ -5,37 +5,37 @@ import { writePem } from '../certificate/pem.ts'
 import { isPackageFileName } from '../enrollment/file-name.ts'
 import { isInvitationId } from '../enrollment/invitation-code.ts'
 import { type Device, deviceOf } from '../store/device-registry.ts'
-import { MODE, renameFile, syncFolder, writeDurably } from '../store/files.ts'
+import { MODE, readTextIfThere, renameFile, syncFolder, writeDurably } from '../store/files.ts'
 import { inFolder, removeFile } from '../store/folder.ts'
 import { isSerial, parseObject } from '../store/json-file.ts'
-import { type Directory, readTextIfThere } from './locked-directory.ts'
+import type { Directory } from './locked-directory.ts'
 
-/** A package that is on its way to a person; its path is where it ends. */
+/** A package that is being handed out, and its final path. */
 export interface Package {
   readonly path: string
   readonly content: Buffer
 }
 
-/** A device as it was and as it will be, with this certificate. */
+/** A device's previous and new entry, and the certificate between them. */
 interface Entering {
   readonly before: Device
   readonly after: Device
   readonly certificate: Certificate
 }
 
-/** What `undelivered.json` says while a certificate is on its way. */
+/** `undelivered.json`: exists while a certificate is being handed out. */
 interface Undelivered {
-  /** The device's entry as it was before. */
+  /** The device's previous entry. */
   readonly before: Device
   readonly serial: string
-  /** The package under its temporary name and at its place, if it goes into a file. */
+  /** The package's temporary and final path, if it goes into a file. */
   readonly files: readonly string[]
 }
 
 /**
- * Enters a new certificate and hands its package out, whole or not at all: while the package is not
- * at its place, a note says how to take the entry back. Whoever is killed in between has told nobody
- * the password, so nothing that is taken back was ever of use.
+ * Registers a new certificate and hands its package out, both or neither: until the package is at its
+ * path, a note records how to take the entry back. A command that is killed in between has not shown
+ * the password, so what is taken back was never usable.
  */
 export async function deliver(
   directory: Directory,
@@ -60,10 +60,10 @@ export async function deliver(
       await renameFile(temporary, parcel.path)
     }
     await directory.remove(paths.undelivered)
-    // A note that came back after a power cut would take back what somebody uses by then.
+    // A note that reappears after a power cut would take back a certificate already in use.
     await syncFolder(paths.privateFolder)
   } catch (error) {
-    // A disk that is full just now lets nothing be taken back either; the note stays for the next.
+    // This fails too while the disk is full: then the note stays for the next command.
     await withdrawUndelivered(directory).catch(() => undefined)
     throw error
   }
@@ -71,17 +71,17 @@ export async function deliver(
 
 const temporaryOf = (path: string, serial: string): string => `${path}.${serial.slice(-12)}.tmp`
 
-/** Takes back what was entered and never handed out. */
+/** Takes back a certificate that was registered but never handed out. */
 export async function withdrawUndelivered(directory: Directory): Promise<void> {
   const { paths, tell } = directory
   const text = await readTextIfThere(paths.undelivered)
   if (text === undefined) return
   const note = readNote(text, resolve(paths.invitations))
   for (const file of note?.files ?? []) {
-    // Its folder may be out of reach by now; what lies there opens nothing.
+    // Its folder may be out of reach by now; the package there is useless.
     const outcome = await removePackage(directory, file).catch(() => 'gone')
     if (outcome === 'left') {
-      tell(`left: ${file} is in a folder of another user; it opens nothing, so delete it there`)
+      tell(`left: ${file} is in a folder of another user; it is of no use, so delete it there`)
     }
   }
   if (note !== undefined) await takeBack(directory, note)
@@ -89,8 +89,8 @@ export async function withdrawUndelivered(directory: Directory): Promise<void> {
 }
 
 /**
- * The note lies where the service's user can write, and root acts on it: so nothing in it counts but
- * what a command can have written.
+ * The service's user can write the note, and root acts on it: so only what a command can have written
+ * is accepted.
  */
 function readNote(text: string, invitations: string): Undelivered | undefined {
   const { before: given, serial, files } = parseObject(text) ?? {}
@@ -110,7 +110,7 @@ function isPackageOf(file: unknown, serial: string, invitations: string): file i
 const isInvitationFile = (place: string, invitations: string): boolean =>
   dirname(place) === invitations && isInvitationId(basename(place).replace(/\.json$/, ''))
 
-/** Removes it where the owner of the data directory could do so as well. */
+/** Removes a file only where the owner of the data directory could do so as well. */
 async function removePackage({ paths }: Directory, file: string): Promise<'gone' | 'left'> {
   const owner = await inFolder(paths.privateFolder, ({ path }) => stat(path))
   return await inFolder(dirname(file), async (folder) => {
@@ -122,7 +122,11 @@ async function removePackage({ paths }: Directory, file: string): Promise<'gone'
   })
 }
 
-async function takeBack(directory: Directory, { before, serial }: Undelivered): Promise<void> {
+/** Puts the device's entry back to what it was, and removes the copy of the certificate. */
+export async function takeBack(
+  directory: Directory,
+  { before, serial }: Pick<Undelivered, 'before' | 'serial'>,
+): Promise<void> {
   const { devices } = await directory.readDevices()
   const now = devices.find(({ id }) => id === before.id)
   if (now?.certificates.some((certificate) => certificate.serial === serial)) {

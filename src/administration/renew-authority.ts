@@ -23,17 +23,17 @@ export interface AuthorityRenewal {
 
 export interface RenewedAuthority {
   readonly authority: Issuer
-  /** Those that go on beside it until they end. */
+  /** Previous CAs that stay trusted until they expire. */
   readonly before: readonly Issuer[]
-  /** Those that had ended, and are gone now. */
+  /** Expired CAs, which were removed. */
   readonly dropped: readonly Issuer[]
   readonly crlNumber: bigint
 }
 
 /**
- * Makes a successor CA. The certificates of the ones before stay good and can be revoked: their keys
- * go on signing their CRLs. The successor is one of ours from the moment when ca.crt has it; its key
- * and its CRL are there by then.
+ * Creates a successor CA. Certificates of previous CAs stay valid and can be revoked, because their
+ * keys keep signing their CRLs. The commit point is the replacement of ca.crt: the successor's key and
+ * CRL exist by then.
  */
 export async function renewAuthority(
   change: Change,
@@ -77,16 +77,16 @@ export async function renewAuthority(
   })
 }
 
-/** Whoever has to choose between certificates sees the names of their CAs and nothing else. */
+/** A browser that asks which certificate to use shows only the names of the CAs. */
 function requireNewName({ certificate }: Issuer, others: readonly Issuer[]): void {
   const { comparable } = certificate.subject
   if (others.every((other) => other.certificate.subject.comparable !== comparable)) return
   throw new CommandError('there is a CA of that name already', {
-    hint: `give the new one another, such as --name "${commonName(certificate.subject)} 2"`,
+    hint: `give the new one another name, such as "${commonName(certificate.subject)} 2"`,
   })
 }
 
-/** Behind the commit point: the next command does the same where this one fails. */
+/** After the commit point: if this fails, the next command does the same. */
 async function completeRenewal({ paths, lock, remove }: Directory): Promise<void> {
   try {
     await lock.assertHeld()

@@ -5,14 +5,14 @@ import { type Change, changeDirectory } from './change-directory.ts'
 import { CommandError } from './command-error.ts'
 import { type IssueOptions, issueFor } from './issue-certificate.ts'
 
-/** A new certificate, and when the ones before it end. */
+/** A new certificate, and until when the previous ones are accepted. */
 export interface Renewed extends Added {
-  /** Unix seconds; `undefined` if no other one was still good. */
+  /** Unix seconds; `undefined` if no other one was still valid. */
   readonly othersEndAt: number | undefined
 }
 
 /**
- * Makes a new certificate for a device that is the same as before; those that it has open for
+ * Issues a new certificate for an existing device; its other certificates are accepted for
  * `overlapSeconds` more.
  */
 export async function renewDevice(
@@ -42,7 +42,7 @@ export async function renewDevice(
     const certificate = describe(issued.certificate, signer.issuer.keyHash, nowSeconds)
     const both: Device = { ...before, certificates: [...before.certificates, certificate] }
     await enter(directory, before, both, issued, handOut)
-    // Not before the new one is in somebody's hands: else a command that is killed ends the old one.
+    // Only after the new one is handed out, so that a killed command does not end the old one.
     const endsAt = nowSeconds + overlapSeconds
     const others = before.certificates.map((other) =>
       isGood(other, nowSeconds) ? endAt(other, endsAt) : other,
@@ -71,7 +71,7 @@ const endOf = ({ endsAt, notAfter }: DeviceCertificate): number =>
 const isGood = (certificate: DeviceCertificate, nowSeconds: number): boolean =>
   certificate.revokedAt === undefined && nowSeconds < endOf(certificate)
 
-/** An end that was set before stays if it is the earlier one. */
+/** Never extends an end that is already earlier. */
 const endAt = (certificate: DeviceCertificate, endsAt: number): DeviceCertificate => ({
   ...certificate,
   endsAt: Math.min(certificate.endsAt ?? endsAt, endsAt),

@@ -11,8 +11,8 @@ const TIMEOUT_MILLISECONDS = 30_000
 
 /**
  * Runs the program of CERTLATCH_ON_REVOKE, without a shell, with nothing in its environment but PATH
- * and what was revoked. Its output is passed on. Answers what went wrong, in words that follow its
- * name; `undefined`: nothing.
+ * and what was revoked. Its output is passed on. Returns what went wrong, in words that follow its
+ * name; `undefined` if nothing did.
  */
 export async function runHook(
   [program = '', ...args]: readonly string[],
@@ -29,7 +29,7 @@ export async function runHook(
       CERTLATCH_REVOKED_REASON: reason,
     },
   })
-  // The timeout of spawn would go on, and keep the command, where the program is not even there.
+  // Not spawn's own timeout, which would keep the command running if the program does not exist.
   const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMilliseconds)
   try {
     const [exitCode, signal] = await once(child, 'exit')

@@ -13,15 +13,15 @@ export type RevokedPart = 'all' | 'replaced' | { readonly serial: string }
 export interface Revoked {
   readonly device: Device
   readonly certificates: readonly DeviceCertificate[]
-  /** The number of the CRL that every service has to have. */
+  /** The number of the CRL that every service has to load. */
   readonly crlNumber: bigint
-  /** Whether the CRL said so before. */
+  /** Whether the CRL listed them already. */
   readonly wasRevoked: boolean
-  /** Whether the device's own entry says so too. */
+  /** Whether the device's entry is marked as well. */
   readonly isMarked: boolean
 }
 
-/** Puts certificates of a device on the CRL, which is what makes it so, and marks them. */
+/** Puts certificates of a device on the CRL, which revokes them, and marks them in its entry. */
 export async function revokeDevice(
   change: Change,
   name: string,
@@ -41,7 +41,7 @@ export async function revokeDevice(
     const fresh = chosen.filter(
       (certificate) => authorities.lists.has(certificate.issuerKeyHash) && !isListed(certificate),
     )
-    // The same list again, for a service that has not got it yet, needs no key.
+    // Already on the CRL: waiting for a service to load it needs no key.
     const crlNumber =
       fresh.length === 0
         ? lowestNumber(authorities.lists)
@@ -58,14 +58,14 @@ export async function revokeDevice(
           )
     const marked = mark(device, chosen, nowSeconds, reason)
     const isMarked = await tryMarking(directory, marked, chosen)
-    // The CRL counts already: what cannot be deleted now is deleted by the next command.
+    // The CRL is written already: the next command deletes what cannot be deleted now.
     await endInvitations(directory, chosen).catch(() => undefined)
     const wasRevoked = fresh.length === 0
     return { device: marked, certificates: chosen, crlNumber, wasRevoked, isMarked }
   })
 }
 
-/** The CRL is what counts: nothing that goes wrong behind it may keep the rest from being done. */
+/** Only the CRL counts: an error after it must not stop the rest. */
 async function tryMarking(
   directory: Directory,
   marked: Device,
@@ -80,7 +80,7 @@ async function tryMarking(
   }
 }
 
-/** What a CA has signed that is gone opens nothing; but there has to be something else to revoke. */
+/** Certificates of removed CAs are not accepted; at least one must be of a current CA. */
 function requireLivingAuthority(
   { paths }: Directory,
   { name }: Device,
@@ -89,7 +89,7 @@ function requireLivingAuthority(
 ): void {
   if (chosen.some(({ issuerKeyHash }) => lists.has(issuerKeyHash))) return
   throw new CommandError(
-    `"${name}" has certificates of a CA alone that is not in ${paths.authority} any more: they open nothing, and there is nothing to revoke`,
+    `"${name}" has certificates of a CA alone that is not in ${paths.authority} any more: they are never accepted, and there is nothing to revoke`,
   )
 }
 

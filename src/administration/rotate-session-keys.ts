@@ -1,36 +1,35 @@
 import { randomBytes } from 'node:crypto'
 import { type KeyRing, readKeyRing, writeKey } from '../session/key-ring.ts'
 import type { DataPaths } from '../store/data-directory.ts'
-import { describeFileError, MODE } from '../store/files.ts'
+import { describeFileError, MODE, readTextIfThere } from '../store/files.ts'
 import { readOwnFile } from '../store/folder.ts'
 import { readRunning } from '../store/service-state-files.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
 import { CommandError } from './command-error.ts'
-import { readTextIfThere } from './locked-directory.ts'
 
 export interface Rotation {
-  /** Until every replica has the new key it only verifies. */
+  /** The new key only verifies for that long, until every replica has it. */
   readonly afterSeconds: number
-  /** How long a session lives that the old key has signed last. */
+  /** The lifetime of a session that the old key signed last. */
   readonly ttlSeconds: number
-  /** Whether the old keys, and with them all sessions, end now. */
+  /** Whether to remove the old keys now, which ends all sessions. */
   readonly endSessions: boolean
 }
 
 export interface Rotated {
-  /** Of the key ring that every service has to have. */
+  /** The fingerprint of the key ring that every service has to load. */
   readonly fingerprint: string
-  /** Of the new key, as `SessionKey.id`. */
+  /** The new key's id, as `SessionKey.id`. */
   readonly keyId: string
   readonly signsFrom: number
-  /** Unix seconds: the old keys verify until then; `undefined`: they are gone. */
+  /** Unix seconds: the old keys verify until then; `undefined`: they are removed. */
   readonly oldUntil: number | undefined
 }
 
-/** The clocks of replicas differ, and a session is read a moment after it was looked at. */
+/** For replicas whose clocks differ. */
 const TOLERANCE_SECONDS = 60
 
-/** Puts a new key at the end of the file. */
+/** Adds a new key at the end of the file. */
 export async function rotateSessionKeys(
   change: Change,
   path: string,
@@ -65,8 +64,8 @@ export async function rotateSessionKeys(
 }
 
 /**
- * Whether a service with this key set has a rotation in force: its own keys, or those that another
- * rotation behind it has made of them by now.
+ * Returns whether a service with this key set has loaded a rotation: its own keys, or those of a later
+ * rotation that still has them.
  */
 export async function hasRotation(
   path: string,
@@ -76,11 +75,11 @@ export async function hasRotation(
   if (keySet === fingerprint) return true
   const read = readKeyRing((await readTextIfThere(path)) ?? '')
   if (!read.ok || read.ring.fingerprint !== keySet) return false
-  // A single one is of a rotation that has thrown all others away, ours too.
+  // A single key is of a later rotation that has removed all others, this one's too.
   return read.ring.keys.length === 1 || read.ring.keys.some(({ id }) => id === keyId)
 }
 
-/** A service may have been told another one than this command. */
+/** A service may be configured with a longer one than this command. */
 async function longestTtl({ running }: DataPaths, ttlSeconds: number): Promise<number> {
   const services = await readRunning(running)
   return Math.max(ttlSeconds, ...services.map(({ state }) => state.sessionTtlSeconds ?? 0))

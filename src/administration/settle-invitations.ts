@@ -1,5 +1,7 @@
 import { readBlocks } from '../store/blocks.ts'
+import { type CertificateId, isSameCertificate } from '../store/certificate-id.ts'
 import { type Device, type DeviceCertificate, isInvited } from '../store/device-registry.ts'
+import { readTextIfThere } from '../store/files.ts'
 import {
   type Claim,
   forgetClaim,
@@ -12,21 +14,14 @@ import {
   removePackages,
   settle,
 } from '../store/invitations.ts'
-import { type Devices, type Directory, readTextIfThere } from './locked-directory.ts'
+import type { Devices, Directory } from './locked-directory.ts'
 
-/** As in `Issuer.keyHash` and `Certificate.serial`. */
-interface Pair {
-  readonly issuerKeyHash: string
-  readonly serial: string
-}
-
-/** How long a code is told to be used or ended rather than unknown. */
+/** How long a code is reported as used or ended, and not as unknown. */
 const REMEMBERED_SECONDS = 30 * 86_400
 
 /**
- * Makes the registry say what became of invitations: a collected certificate is marked and those that
- * it replaces get their end; one that was not collected in time is taken back. Packages that are no
- * longer of use are deleted.
+ * Updates the registry after invitations: marks a collected certificate and limits those that it
+ * replaces; removes one that was not collected in time. Deletes packages that are no longer needed.
  */
 export async function settleInvitations(directory: Directory): Promise<void> {
   const { paths, nowSeconds } = directory
@@ -52,19 +47,21 @@ export async function settleInvitations(directory: Directory): Promise<void> {
 async function settleOne(
   directory: Directory,
   invitation: Invitation,
-  blocked: readonly Pair[],
+  blocked: readonly CertificateId[],
 ): Promise<void> {
   const { paths, nowSeconds } = directory
   const folder = paths.invitations
   const known = await directory.readDevices()
   const device = known.devices.find(({ id }) => id === invitation.device.id)
-  const certificate = device?.certificates.find((one) => isSame(one, invitation.certificate))
-  // An entry that cannot be read may be its own: nothing is decided before that is mended.
+  const certificate = device?.certificates.find((one) =>
+    isSameCertificate(one, invitation.certificate),
+  )
+  // A broken entry may be the device's own: decides nothing until that is repaired.
   if (certificate === undefined && known.broken.length > 0) return
   const isWithdrawn =
     certificate === undefined ||
     certificate.revokedAt !== undefined ||
-    blocked.some((pair) => isSame(pair, invitation.certificate))
+    blocked.some((pair) => isSameCertificate(pair, invitation.certificate))
   const isOver = isWithdrawn || nowSeconds >= invitation.endsAt
   await directory.lock.assertHeld()
   if (isOver) await settle(folder, invitation.id, { outcome: 'ended', at: nowSeconds })
@@ -77,10 +74,7 @@ async function settleOne(
   if (isWithdrawn || !isKept) await removePackages(folder, invitation.id)
 }
 
-const isSame = (one: Pair, other: Pair): boolean =>
-  one.issuerKeyHash === other.issuerKeyHash && one.serial === other.serial
-
-/** Writes into the device's entry what became of the certificate. */
+/** Updates the device's entry according to the claim. */
 async function apply(
   directory: Directory,
   device: Device,
@@ -91,14 +85,14 @@ async function apply(
     await directory.writeDevice(withCollected(device, certificate, claim))
     return
   }
-  // A revoked one stays in its entry, as every revoked certificate does.
+  // Revoked certificates always stay in their entry.
   if (certificate.revokedAt !== undefined) return
   const certificates = device.certificates.filter((one) => one !== certificate)
   await directory.writeDevice({ ...device, certificates })
   await directory.remove(directory.paths.certificateOf(certificate.serial))
 }
 
-/** The certificates that a renewal replaces are accepted for its overlap, counted from the collection. */
+/** Replaced certificates are accepted for the renewal's overlap, counted from the collection. */
 function withCollected(
   device: Device,
   collected: DeviceCertificate,
@@ -123,30 +117,30 @@ function withCollected(
 
 /**
  * Ends the invitations of these certificates, collected or not, and deletes their packages: for a
- * revocation or a block, which the caller has made effective before.
+ * revocation or a block, which the caller has already written.
  */
 export async function endInvitations(
   directory: Directory,
-  certificates: readonly Pair[],
+  certificates: readonly CertificateId[],
 ): Promise<void> {
   const folder = directory.paths.invitations
   const { waiting } = await listInvitations(folder)
   for (const id of waiting) {
     const invitation = await readInvitation(folder, id)
     if (invitation === undefined) continue
-    if (!certificates.some((pair) => isSame(pair, invitation.certificate))) continue
+    if (!certificates.some((pair) => isSameCertificate(pair, invitation.certificate))) continue
     await settle(folder, id, { outcome: 'ended', at: directory.nowSeconds })
     await settleOne(directory, invitation, certificates)
   }
 }
 
-/** The same entry without certificates that wait to be collected. */
+/** The entry without certificates that wait to be collected. */
 const withoutInvited = (device: Device): Device => ({
   ...device,
   certificates: device.certificates.filter((certificate) => !isInvited(certificate)),
 })
 
-/** What the registry holds, as `Devices`, without certificates that wait to be collected. */
+/** The registry's devices without certificates that wait to be collected. */
 export const allWithoutInvited = ({ devices, broken }: Devices): Devices => ({
   devices: devices.map(withoutInvited),
   broken,

@@ -1,36 +1,70 @@
+import { setTimeout as wait } from 'node:timers/promises'
 import { comparableName } from '../certificate/identity.ts'
 import { normalizeName } from '../enrollment/device-name.ts'
 import type { DataPaths } from '../store/data-directory.ts'
-import { type FindOptions, findSeen } from '../store/running-seen.ts'
+import { readLastSeen, readRunning, type SeenCertificate } from '../store/service-state-files.ts'
 import { findDevice } from './add-device.ts'
 import { CommandError } from './command-error.ts'
 import { readDevices, type Tell } from './locked-directory.ts'
 
-/** How to look for somebody, and whom to tell that it takes a while. */
-export interface Search extends FindOptions {
+/** Longer than a service takes from one writing to the next. */
+const LONGEST_MILLISECONDS = 11_000
+const POLL_MILLISECONDS = 250
+
+export interface Search {
+  /** Gets a line before a wait. */
   readonly tell?: Tell
+  /** Eleven seconds by default. */
+  readonly longestMilliseconds?: number
+  /** A clock that never jumps, in milliseconds. */
+  readonly now?: () => number
+  readonly sleep?: (milliseconds: number) => Promise<unknown>
 }
 
-/** The name of a device, or of somebody with a certificate of another's CA who has come before. */
+/**
+ * Looks for a certificate among those that have been accepted. One that was accepted a moment ago is
+ * in no file yet: so every running service is given the time to write its state once more.
+ */
+export async function findSeen(
+  { running: folder }: DataPaths,
+  isIt: (seen: SeenCertificate) => boolean,
+  search: Search = {},
+): Promise<SeenCertificate | undefined> {
+  const { tell = () => {}, now = () => performance.now(), sleep = wait } = search
+  const { longestMilliseconds = LONGEST_MILLISECONDS } = search
+  const begun = now()
+  // Before the first look, so that a state written after it is read again.
+  const before = await versionsOf(folder)
+  for (let isFirst = true; ; isFirst = false) {
+    // Also before the look: a service that has written by now did so before its state is read.
+    const versions = await versionsOf(folder)
+    const found = [...(await readLastSeen(folder)).values()].find(isIt)
+    if (found !== undefined) return found
+    const isWaiting = [...before].some(([id, version]) => versions.get(id) === version)
+    if (!isWaiting || now() - begun >= longestMilliseconds) return undefined
+    if (isFirst) tell('not seen so far: waiting for what the running services write next')
+    await sleep(POLL_MILLISECONDS)
+  }
+}
+
+async function versionsOf(folder: string): Promise<ReadonlyMap<string, string>> {
+  const services = await readRunning(folder)
+  return new Map(services.filter(({ isFresh }) => isFresh).map(({ id, version }) => [id, version]))
+}
+
+/** The name of a device, or one that an external CA's certificate has been accepted under. */
 export async function findKnownName(
   paths: DataPaths,
   given: string,
   isExternal: boolean,
   search: Search = {},
 ): Promise<string> {
-  const { tell = () => {} } = search
-  if (!isExternal) return findDevice(await readDevices(paths, tell), given).name
+  if (!isExternal)
+    return findDevice(await readDevices(paths, search.tell ?? (() => {})), given).name
   const names = [given, normalizeName(given)].map(comparableName)
-  const isIt = (seen: { readonly name: string }) => names.includes(comparableName(seen.name))
-  const found = await findSeen(paths.running, isIt, waiting(search))
+  const found = await findSeen(paths, ({ name }) => names.includes(comparableName(name)), search)
   if (found !== undefined) return found.name
-  throw new CommandError(`nobody named "${given}" has been let in`, {
-    hint: 'certlatch device list shows who has',
+  throw new CommandError(`no certificate with the name "${given}" has been accepted so far`, {
+    hint: 'certlatch device list shows the names',
   })
 }
-
-/** What to say while services are given the time to write who came just now. */
-export const waiting = ({ tell = () => {}, ...options }: Search): FindOptions => ({
-  ...options,
-  onWait: () => tell('not seen so far: waiting for what the running services write next'),
-})

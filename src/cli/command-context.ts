@@ -1,10 +1,10 @@
 import { isEncryptedKey } from '../administration/authorities.ts'
 import { type Change, pathsOf } from '../administration/change-directory.ts'
 import { CommandError, usageError } from '../administration/command-error.ts'
-import { readTextIfThere } from '../administration/locked-directory.ts'
 import type { Config } from '../config/config.ts'
 import { loadConfig } from '../config/load.ts'
 import { type DataPaths, dataPaths } from '../store/data-directory.ts'
+import { readTextIfThere } from '../store/files.ts'
 import type { Invocation } from './command.ts'
 import { askSecret } from './terminal.ts'
 

@@ -37,7 +37,7 @@ import { warningsOf } from './warnings.ts'
 
 export type { ListenAddress } from './values.ts'
 
-/** What certlatch is told from outside, once at the start. */
+/** The settings, read once at the start. */
 export interface Config {
   readonly listen: ListenAddress
   readonly adminListen: ListenAddress
@@ -45,14 +45,14 @@ export interface Config {
   /** The application's origin: `https://home.example.org`. */
   readonly url: string | undefined
   readonly dataDir: string
-  /** Whether the certificates come from somebody else's CA. */
+  /** Whether the certificates come from an external CA. */
   readonly externalCa: boolean
   readonly caFile: string
   /** `undefined`: an external CA without a CRL. */
   readonly crlFile: string | undefined
-  /** A file that a setting names is never made, and must be there at the start. */
+  /** A file that a setting names is never created, and must exist at the start. */
   readonly crlFileNamed: boolean
-  /** What of an external CA's certificate names its holder, in this order. */
+  /** Which parts of an external CA's certificate name its holder, in order of preference. */
   readonly identity: readonly IdentityKind[]
   readonly staleCrl: (typeof STALE_CRL_CHOICES)[number]
   readonly sessionKeysFile: string
@@ -69,7 +69,7 @@ export interface Config {
   readonly caPassphrase: string | undefined
   /** Program and arguments. */
   readonly onRevoke: readonly string[] | undefined
-  /** What `docker compose` calls this; `undefined` outside of a container. */
+  /** The name of this service in Docker Compose; `undefined` outside of it. */
   readonly composeService: string | undefined
   readonly metricsToken: string | undefined
   readonly logLevel: (typeof LOG_LEVELS)[number]
@@ -77,9 +77,16 @@ export interface Config {
   readonly logClient: (typeof LOG_CLIENTS)[number]
 }
 
+/** Which files certlatch creates on its first start: none that a setting names. */
+export const filesToMake = ({ externalCa, crlFileNamed, sessionKeysFileNamed }: Config) => ({
+  authority: !externalCa,
+  revocationList: !externalCa && !crlFileNamed,
+  sessionKeys: !sessionKeysFileNamed,
+})
+
 export type Values = Readonly<Record<string, string | undefined>>
 
-/** A configuration with what should be said about it, or everything that is wrong with it. */
+/** A configuration with its warnings, or everything that is wrong with it. */
 export type ParsedConfig =
   | { readonly ok: true; readonly config: Config; readonly warnings: readonly string[] }
   | { readonly ok: false; readonly problems: readonly string[] }
@@ -123,9 +130,9 @@ export function parseConfig(values: Values): ParsedConfig {
 type Read<T> = (text: string) => Reading<T>
 
 interface SettingsReader {
-  /** The value of a setting with a default, or the default's if the given one is a problem. */
+  /** The value of a setting with a default, or the default if the given value is wrong. */
   read<T>(name: SettingName, read: Read<T>): T
-  /** The value of a setting without a default; `undefined` as well if the given one is a problem. */
+  /** The value of a setting without a default; `undefined` also if the given value is wrong. */
   readOptional<T>(name: SettingName, read: Read<T>): T | undefined
   isGiven(name: SettingName): boolean
   isSound(name: SettingName): boolean
@@ -168,7 +175,7 @@ function readDefault<T>(name: SettingName, read: Read<T>): T {
   return reading.value
 }
 
-/** The value that was got; of a secret no more than its length. */
+/** Describes the given value; for a secret only its length. */
 function describe(name: SettingName, text = ''): string {
   if (optionOf(name).secret !== true) return `is ${quote(text)}`
   const length = [...text].length
@@ -219,7 +226,7 @@ function readCookie(settings: SettingsReader): Pick<Config, 'cookieName' | 'cook
   }
 }
 
-/** Each pair must differ: which of the two a client reaches must not hang on what is routed where. */
+/** Each pair must differ: what a client can reach is decided by the listener. */
 function checkAddresses(
   settings: SettingsReader,
   { listen, adminListen, pagesListen }: Config,
@@ -238,7 +245,7 @@ function checkAddresses(
 
 type Named = readonly [name: SettingName, address: ListenAddress]
 
-/** Port 0 is any free one, so twice the same is none. */
+/** Port 0 means any free port, so two of them never collide. */
 function checkPair(settings: SettingsReader, [one, first]: Named, [other, second]: Named): void {
   const isSame = first.host === second.host && first.port === second.port
   if (!isSame || first.port === 0) return

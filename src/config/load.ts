@@ -5,7 +5,7 @@ import { nearest, printable, quote } from './text.ts'
 
 const PREFIX = 'CERTLATCH_'
 
-/** The environment of this process; the one place that looks at it. */
+/** The environment of this process; only this function reads it. */
 export function processEnvironment(): NodeJS.ProcessEnv {
   return process.env
 }
@@ -67,7 +67,7 @@ const HOOK_PREFIX = `${PREFIX}REVOKED_`
 /** What Kubernetes gives every container for a Service called `certlatch` or `certlatch-admin`. */
 const SERVICE_VARIABLE =
   /^CERTLATCH_(?:[A-Z0-9_]+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)$/
-/** By its name alone this could be somebody's guess at a setting. */
+/** By its name alone this could be a mistaken setting. */
 const SERVICE_PORT = /^CERTLATCH_(?:[A-Z0-9_]+_)?PORT$/
 const SERVICE_PORT_VALUE = /^(?:tcp|udp|sctp):\/\//
 
@@ -82,7 +82,7 @@ function unknownNames(environment: NodeJS.ProcessEnv): readonly string[] {
     .sort()
 }
 
-/** What does the job of a setting that people expect and that does not exist. */
+/** What to use instead of settings that people expect but that do not exist. */
 const INSTEAD: Readonly<Record<string, string>> = {
   CERTLATCH_WORKERS:
     'certlatch is one process; for several, run replicas (deploy/compose/scale.yml or deploy/kubernetes)',

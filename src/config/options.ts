@@ -8,7 +8,7 @@ export const LOG_FORMATS = ['json', 'text'] as const
 export const LOG_CLIENTS = ['full', 'shortened', 'none'] as const
 export const PROXIES: readonly DialectName[] = Object.values(DIALECTS).map(({ name }) => name)
 
-/** What a wrong value is answered with, by the kind of the setting: `expected …`. */
+/** What a value has to look like, by kind of setting; follows `expected`. */
 const EXPECTATIONS = {
   address: 'an IP address and a port such as 127.0.0.1:9180, 0.0.0.0:9180 or [::1]:9180',
   path: 'a path',
@@ -34,7 +34,7 @@ export type Option = Kind & {
   readonly name: string
   /** The value that stands in for a missing one. */
   readonly default?: string
-  /** Said instead where the missing value follows from other settings. */
+  /** Shown instead of a default where that follows from other settings. */
   readonly otherwise?: string
   /** Never shown, and also read from the file that `<name>_FILE` names. */
   readonly secret?: true

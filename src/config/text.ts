@@ -1,6 +1,6 @@
 const SHOWN_LENGTH = 100
 
-/** The text with control and formatting characters escaped: one line, and no orders to a terminal. */
+/** The text with control and formatting characters escaped: one line, without commands to a terminal. */
 export function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, (character) => {
     const digits = character.codePointAt(0)?.toString(16)
@@ -8,14 +8,14 @@ export function printable(text: string): string {
   })
 }
 
-/** A person's own words in a message: quoted, on one line, not longer than a line. */
+/** Quotes given text for a message: on one line, cut to a line's length. */
 export function quote(text: string): string {
   const characters = [...text.slice(0, 2 * SHOWN_LENGTH)]
   const shown = characters.slice(0, SHOWN_LENGTH).join('')
   return `"${printable(shown)}${shown.length < text.length ? '…' : ''}"`
 }
 
-/** The candidate that `text` is most likely a slip of, if any is near enough to be offered. */
+/** The candidate that `text` is most likely a typo of, if any is close enough. */
 export function nearest(text: string, candidates: readonly string[]): string | undefined {
   const farthest = Math.max(2, Math.floor(text.length / 4))
   let best: string | undefined

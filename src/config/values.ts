@@ -22,7 +22,7 @@ export interface ListenAddress {
 
 const PORT = /^(?:0|[1-9]\d{0,4})$/
 
-/** An IP address with a port; IPv6 in brackets. A name would leave it open where we listen. */
+/** An IP address with a port; IPv6 in brackets. A name could resolve to any address. */
 export function readAddress(text: string): Reading<ListenAddress> {
   const [, bracketed, plain, port = ''] = /^(?:\[([^\]]*)\]|([^:]*)):([^:]*)$/.exec(text) ?? []
   const hostless = /^:?(\d+)$/.exec(text)?.[1]
@@ -38,7 +38,7 @@ export function readAddress(text: string): Reading<ListenAddress> {
 
 const isPort = (text: string): boolean => PORT.test(text) && Number(text) <= 65_535
 
-/** White space around a path is a slip of copying, and a control character would garble the log. */
+/** White space around a path is a copying mistake; control characters would garble the log. */
 export function readPath(text: string): Reading<string> {
   if (text.trim() === text && !/\p{Cc}/u.test(text)) return { ok: true, value: text }
   return problem('expected a path without control characters and without white space around it')
@@ -118,7 +118,7 @@ export function readSecret(text: string): Reading<string> {
   return /^[!-~]{16,}$/.test(text) ? { ok: true, value: text } : UNEXPECTED
 }
 
-/** Whatever a person has chosen, on one line. */
+/** Any text on one line. */
 export function readPassphrase(text: string): Reading<string> {
   return /[\r\n]/.test(text) ? UNEXPECTED : { ok: true, value: text }
 }
@@ -128,7 +128,7 @@ export function readServiceName(text: string): Reading<string> {
   return /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/.test(text) ? { ok: true, value: text } : UNEXPECTED
 }
 
-/** Program and arguments; without a shell there is nothing in them to be escaped. */
+/** Program and arguments; run without a shell, so nothing needs escaping. */
 export function readCommand(text: string): Reading<readonly string[]> {
   let value: unknown
   try {

@@ -16,7 +16,7 @@ const FIRST_AND_LAST = [
 ] as const
 
 /** Whether a network is all of IPv4 or IPv6, however it is written (`::ffff:0:0/96`). */
-function isEverybody(network: string): boolean {
+function isEveryAddress(network: string): boolean {
   const parsed = parseNetworks([network])
   return (
     parsed.ok &&
@@ -24,14 +24,14 @@ function isEverybody(network: string): boolean {
   )
 }
 
-/** What should be said about a configuration that is no mistake. */
+/** Warnings about a configuration that is valid. */
 export function warningsOf(config: Warned): readonly string[] {
   const warnings: string[] = []
   for (const network of config.trustedProxies.text) {
-    if (!isEverybody(network)) continue
+    if (!isEveryAddress(network)) continue
     const condition = config.proxySecret === undefined ? '' : ' and knows the secret'
     warnings.push(
-      `CERTLATCH_TRUSTED_PROXIES has ${network}: anybody who reaches the port${condition} is believed; name the address of the proxy`,
+      `CERTLATCH_TRUSTED_PROXIES has ${network}: any client that reaches the port${condition} is believed; name the address of the proxy`,
     )
   }
   const exposed = exposedAdminListener(config)
@@ -44,7 +44,7 @@ export function warningsOf(config: Warned): readonly string[] {
   return warnings
 }
 
-/** What the admin listener tells is for the operator alone: who came when, and what is wrong. */
+/** The admin listener shows when devices came and what is wrong, which is for operators only. */
 function exposedAdminListener({ listen, adminListen, metricsToken }: Warned): string | undefined {
   const { host } = adminListen
   if (isLoopback(host)) return undefined

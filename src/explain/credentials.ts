@@ -1,13 +1,12 @@
 import { readFile } from 'node:fs/promises'
 import { usageError } from '../administration/command-error.ts'
-import { readTextIfThere } from '../administration/locked-directory.ts'
 import { comparableName } from '../certificate/identity.ts'
 import { isDer, readPemBlocks } from '../certificate/pem.ts'
 import type { CertificateVerdict } from '../certificate/verify.ts'
 import type { Config } from '../config/config.ts'
 import { nearest, quote } from '../config/text.ts'
 import { dataPaths } from '../store/data-directory.ts'
-import { describeFileError } from '../store/files.ts'
+import { describeFileError, readTextIfThere } from '../store/files.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 
 /** The certificate that the client is assumed to show. */

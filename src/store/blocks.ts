@@ -1,26 +1,24 @@
 import { isPrintableName } from '../certificate/identity.ts'
+import type { CertificateId } from './certificate-id.ts'
 import { isKeyHash, isSerial, isTime, parseObject } from './json-file.ts'
 
-/** A certificate that does not open though no CRL says so. */
-interface BlockedCertificate {
-  /** As in `Issuer.keyHash` and `Certificate.serial`. */
-  readonly issuerKeyHash: string
-  readonly serial: string
+/** A certificate that is denied although no CRL lists it. */
+interface BlockedCertificate extends CertificateId {
   /** Unix seconds. */
   readonly blockedAt: number
 }
 
-/** Whose sessions have ended: those of certificates last seen at that time or before. */
+/** Ends the sessions of a name: those of certificates last seen at or before that time. */
 interface SignOut {
-  /** A device's name, or whom an external CA's certificate names. */
+  /** A device's name, or the name in an external CA's certificate. */
   readonly name: string
   /** Unix seconds. */
   readonly at: number
 }
 
-/** What is closed here beyond the CRLs. */
+/** What is denied in addition to the CRLs. */
 export interface Blocks {
-  /** Grows with every change, so that a service can say which one it has. */
+  /** Grows with every change, so that a service can report which version it has loaded. */
   readonly number: number
   readonly certificates: readonly BlockedCertificate[]
   readonly signOuts: readonly SignOut[]
@@ -30,7 +28,7 @@ export const NO_BLOCKS: Blocks = { number: 0, certificates: [], signOuts: [] }
 
 const SCHEMA_VERSION = 1
 
-/** The content of `blocks.json`; `undefined` if it is anything else. */
+/** Parses `blocks.json`; `undefined` if it is not valid. */
 export function readBlocks(text: string): Blocks | undefined {
   const { schemaVersion, number, certificates, signOuts } = parseObject(text) ?? {}
   if (schemaVersion !== SCHEMA_VERSION || !isTime(number) || number < 1) return undefined

@@ -13,7 +13,7 @@ export interface AuthorityOptions {
   readonly passphrase?: string | undefined
 }
 
-/** A CA of our own and its empty CRL, in PEM; the CRL is valid as long as the CA. */
+/** A new built-in CA and its empty CRL, in PEM; the CRL is valid as long as the CA. */
 export interface MadeAuthority {
   readonly privateKey: KeyObject
   readonly key: string
@@ -29,7 +29,7 @@ export function makeAuthority(options: AuthorityOptions, nowSeconds: number): Ma
   }
   const der = issueAuthority({
     ...validity,
-    // Two CAs of one name would be told apart by their keys alone; a person could not.
+    // Random, because people could not tell two CAs of one name apart.
     commonName: options.commonName ?? `Certlatch Device CA ${randomBytes(3).toString('hex')}`,
     privateKey,
     serial: randomBytes(16),

@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto'
-import { access, readdir } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { writeKey } from '../session/key-ring.ts'
 import { type MadeAuthority, makeAuthority } from './create-authority.ts'
 import {
-  errorCode,
+  exists,
+  ifThere,
   MODE,
   makeFolder,
   removeTemporaries,
@@ -15,7 +16,7 @@ import {
 import { inFolder, readOwnFile } from './folder.ts'
 import { acquireLock } from './lock.ts'
 
-/** Where things lie below the data directory. */
+/** The paths in the data directory. */
 export interface DataPaths {
   readonly publicFolder: string
   readonly privateFolder: string
@@ -26,17 +27,17 @@ export interface DataPaths {
   readonly devices: string
   readonly blocks: string
   readonly running: string
-  /** CAs that a successor has taken over from: `<key hash>.key`, still signing their CRLs. */
+  /** The keys of previous CAs, `<key hash>.key`: they still sign their own CRLs. */
   readonly previous: string
   readonly certificates: string
   readonly invitations: string
-  /** What commands keep there while they are under way. */
+  /** Exist only while a command runs. */
   readonly nextAuthority: string
   readonly nextAuthorityKey: string
   readonly undelivered: string
-  /** What `certlatch doctor` keeps there while it runs. */
+  /** Exists only while `certlatch doctor` runs. */
   readonly doctor: string
-  /** The certificate with this serial number, for people and `explain`; nothing is decided by it. */
+  /** A copy of a certificate, for people and `explain`; no decision depends on it. */
   certificateOf(serial: string): string
   previousKeyOf(keyHash: string): string
 }
@@ -68,20 +69,20 @@ export function dataPaths(dataDir: string): DataPaths {
   }
 }
 
-/** Which of the files the service itself must find or make at their default places. */
+/** Which files must exist at their default paths, or be created there. */
 export interface Needed {
   readonly authority: boolean
   readonly revocationList: boolean
   readonly sessionKeys: boolean
 }
 
-/** What a data directory begins with; texts, keys in PEM. */
+/** The first contents of a data directory; keys in PEM. */
 export interface FirstFiles {
   readonly authority?: Omit<MadeAuthority, 'privateKey'>
   readonly sessionKeys?: string
   /** Entries of the registry by their id. */
   readonly devices?: ReadonlyMap<string, string>
-  /** Certificates that were issued before, in PEM, by their serial number. */
+  /** Certificates issued earlier, in PEM, by serial number. */
   readonly certificates?: ReadonlyMap<string, string>
 }
 
@@ -92,15 +93,15 @@ export type Prepared =
 const LOCK_WAIT_MILLISECONDS = 10_000
 
 /**
- * certlatch is no older than this: a clock that says so is wrong, as on a machine without a battery
- * that has not asked for the time yet, and a CA made by it would end years too early.
+ * An earlier clock is wrong: certlatch did not exist then. It happens on machines without a battery
+ * that have not synchronised yet, and a CA created there would expire years too early.
  */
 export const EARLIEST_NOW_SECONDS: number = Date.UTC(2026, 10, 24) / 1000
 
 /**
- * Makes what a first start needs in an empty or missing data directory, and leaves a filled one
- * alone. A half-filled one is not completed: a missing CRL beside a CA may be an accident that
- * would bring revoked devices back. Throws the system's error if the folders can't be written.
+ * Creates what a first start needs in an empty or missing data directory; leaves a complete one
+ * alone. A half-filled one is not completed: a new CRL in place of a lost one would bring revoked
+ * devices back. Throws the system's error if the folders cannot be written.
  */
 export async function prepareDataDirectory(
   dataDir: string,
@@ -116,12 +117,12 @@ export async function prepareDataDirectory(
     const [today] = new Date(nowSeconds * 1000).toISOString().split('T')
     return {
       ok: false,
-      problem: `the clock of this machine is wrong (${today}): a CA made now would have ended too early; set the clock, then start again`,
+      problem: `the clock of this machine is wrong (${today}): a CA created now would expire too early; set the clock, then start again`,
     }
   }
   await makeFolder(paths.publicFolder, MODE.publicFolder)
   await makeFolder(paths.privateFolder, MODE.secretFolder)
-  // Two services may start at once; the second one finds what the first has made.
+  // Two services may start at once: the second one finds the files of the first.
   const acquired = await acquireLock(paths.privateFolder, {
     who: 'first start',
     waitMilliseconds: LOCK_WAIT_MILLISECONDS,
@@ -162,19 +163,19 @@ async function lookAtFiles(dataDir: string, needed: Needed): Promise<Prepared | 
   if (there.some(Boolean)) {
     return {
       ok: false,
-      problem: `the data directory ${dataDir} is half-filled: ${missing.join(' and ')} ${missing.length > 1 ? 'are' : 'is'} missing; restore it from a backup, or empty the directory to start anew`,
+      problem: `the data directory ${dataDir} is half-filled: ${missing.join(' and ')} ${missing.length > 1 ? 'are' : 'is'} missing; restore it from a backup, or empty the directory to start over`,
     }
   }
   if (needed.authority && (await exists(paths.authorityKey))) {
     return {
       ok: false,
-      problem: `the data directory ${dataDir} is half-filled: ${paths.authorityKey} is there without its certificate ${paths.authority}; restore that from a backup, or move the key away to start anew`,
+      problem: `the data directory ${dataDir} is half-filled: ${paths.authorityKey} is there without its certificate ${paths.authority}; restore that from a backup, or move the key away to start over`,
     }
   }
   return 'empty'
 }
 
-/** A first start writes all files into one folder, whose renaming makes them valid together. */
+/** A first start writes all files into one folder; renaming it commits them together. */
 const stagedFolder = ({ privateFolder }: DataPaths): string => join(privateFolder, 'first-start')
 
 async function stageFiles(paths: DataPaths, needed: Needed, files: FirstFiles): Promise<void> {
@@ -209,7 +210,7 @@ async function stageFolder(
   }
 }
 
-/** Moves staged files to their places; also what a first start that was killed has left to do. */
+/** Moves staged files to their paths, including those left by a first start that was killed. */
 export async function completeStagedFiles(paths: DataPaths): Promise<void> {
   const folder = stagedFolder(paths)
   if (!(await exists(folder))) return
@@ -222,7 +223,7 @@ export async function completeStagedFiles(paths: DataPaths): Promise<void> {
   await completeStagedFolder(join(folder, 'certificates'), paths.certificates)
   await completeStagedFolder(join(folder, 'devices'), paths.devices)
   for (const [name, place, mode] of places) {
-    const content = await readIfThere(join(folder, name))
+    const content = await ifThere(readOwnFile(join(folder, name)))
     if (content !== undefined && !(await exists(place))) await replaceFile(place, content, mode)
   }
   await removeStaged(paths, folder)
@@ -235,7 +236,7 @@ async function completeStagedFolder(staged: string, folder: string): Promise<voi
   if (!(await exists(staged))) return
   await makeFolder(folder, MODE.secretFolder)
   for (const name of await readdir(staged)) {
-    const content = await readIfThere(join(staged, name))
+    const content = await ifThere(readOwnFile(join(staged, name)))
     const place = join(folder, name)
     if (content !== undefined && !(await exists(place))) {
       await replaceFile(place, content, MODE.secret)
@@ -243,7 +244,7 @@ async function completeStagedFolder(staged: string, folder: string): Promise<voi
   }
 }
 
-/** Of a first start that nobody has asked for anything special. */
+/** The default files of a first start. */
 function makeFirstFiles(needed: Needed, nowSeconds: number): FirstFiles {
   return {
     ...(needed.authority && { authority: makeAuthority({}, nowSeconds) }),
@@ -252,22 +253,3 @@ function makeFirstFiles(needed: Needed, nowSeconds: number): FirstFiles {
 }
 
 export const firstSessionKeys = (): string => `${writeKey(randomBytes(32))}\n`
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await access(path)
-    return true
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return false
-    throw error
-  }
-}
-
-async function readIfThere(path: string): Promise<Buffer | undefined> {
-  try {
-    return await readOwnFile(path)
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return undefined
-    throw error
-  }
-}

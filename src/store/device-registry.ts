@@ -1,47 +1,44 @@
 import { createHash } from 'node:crypto'
 import { readFile as readFileCallback } from 'node:fs'
-import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { comparableName, isPrintableName } from '../certificate/identity.ts'
 import { isInvitationId } from '../enrollment/invitation-code.ts'
-import { errorCode, MODE, makeFolder, replaceFile } from './files.ts'
+import { type CertificateId, certificateKey } from './certificate-id.ts'
+import { listIfThere, MODE, makeFolder, replaceFile } from './files.ts'
 import { isKeyHash, isSerial, isTime, parseObject } from './json-file.ts'
 
-/** A device that our own CA has given certificates to. */
+/** A device with certificates of the built-in CA. */
 export interface Device {
   /** The entry's file name without `.json`. */
   readonly id: string
   readonly name: string
   readonly owner: string | undefined
-  /** In the order in which they were issued; empty where the first one was never handed out. */
+  /** In the order of issue; empty if the first one was never handed out. */
   readonly certificates: readonly DeviceCertificate[]
-  /** The device of `certlatch doctor`, which no list, metric or alert shows. */
+  /** Marks the device of `certlatch doctor`, which no list, metric or alert shows. */
   readonly doctor?: true
 }
 
 /** What is recorded of a certificate; all times in Unix seconds. */
-export interface DeviceCertificate {
-  /** As in `Issuer.keyHash` and `Certificate.serial`. */
-  readonly issuerKeyHash: string
-  readonly serial: string
+export interface DeviceCertificate extends CertificateId {
   readonly notBefore: number
   readonly notAfter: number
-  /** When we issued it, which is later than its beginning. */
+  /** The time of issue, which is later than notBefore. */
   readonly issuedAt?: number | undefined
-  /** Set at a renewal: it no longer opens from then on. */
+  /** Set by a renewal: the certificate is denied from then on. */
   readonly endsAt?: number | undefined
-  /** Why it does not open though our CA has signed it, which only an adopted one does. */
+  /** Why it is denied although the CA has signed it; only imported certificates have this. */
   readonly unfit?: string | undefined
-  /** Set once the CRL says so, which alone decides. */
+  /** Set once the CRL lists it; the CRL alone decides. */
   readonly revokedAt?: number | undefined
   /** A reason of RFC 5280 §5.3.1. */
   readonly reason?: string | undefined
-  /** Set where the certificate was made for an invitation. */
+  /** Set if the certificate was issued for an invitation. */
   readonly invitation?: CertificateInvitation | undefined
 }
 
-/** The invitation by which a certificate gets to its device; all times in Unix seconds. */
+/** The invitation that delivers a certificate to its device; all times in Unix seconds. */
 export interface CertificateInvitation {
   /** As in `Invitation.id`. */
   readonly id: string
@@ -50,12 +47,12 @@ export interface CertificateInvitation {
   /** A renewal's: how long the device's other certificates are accepted after the collection. */
   readonly overlapSeconds?: number | undefined
   readonly collectedAt?: number | undefined
-  /** Browser and address of whoever collected it, for people. */
+  /** The browser and address that collected it, for people. */
   readonly collectedBy?: string | undefined
 }
 
 /** Whether the certificate is sealed in an invitation that was not collected. */
-export const isInvited = ({ invitation }: DeviceCertificate): boolean =>
+export const isInvited = ({ invitation }: Pick<DeviceCertificate, 'invitation'>): boolean =>
   invitation !== undefined && invitation.collectedAt === undefined
 
 /** The certificates that a device has or can still collect. */
@@ -67,7 +64,7 @@ export const certificatesOf = (
     (certificate) => !isInvited(certificate) || nowSeconds < (acceptedUntil(certificate) ?? 0),
   )
 
-/** Until when the registry lets the certificate be accepted, Unix seconds; `undefined`: no limit. */
+/** Until when the registry allows the certificate, Unix seconds; `undefined`: no limit. */
 export function acceptedUntil(certificate: DeviceCertificate): number | undefined {
   const { endsAt, invitation } = certificate
   if (invitation === undefined || !isInvited(certificate)) return endsAt
@@ -85,9 +82,6 @@ export interface DeviceRegistry {
   readonly byCertificate: ReadonlyMap<string, RegisteredCertificate>
 }
 
-export const certificateKey = (issuerKeyHash: string, serial: string): string =>
-  `${issuerKeyHash}/${serial}`
-
 const SCHEMA_VERSION = 1
 const ENTRY = /^[0-9a-f-]{1,64}\.json$/
 
@@ -96,8 +90,8 @@ export type ReadRegistry =
   | { readonly ok: false; readonly problem: string }
 
 /**
- * Joins the entries of the folder; names of devices and their certificates are unique. A certificate
- * with the serial number `undelivered` is not one of theirs yet.
+ * Joins the entries of the folder. Device names and certificates are unique; the certificate with
+ * the serial number `undelivered` is left out.
  */
 export function readRegistry(
   files: ReadonlyMap<string, string>,
@@ -108,7 +102,7 @@ export function readRegistry(
   return first === undefined ? { ok: true, registry } : { ok: false, problem: first.problem }
 }
 
-/** An entry that cannot be one of the registry, as it is or beside the others. */
+/** An entry that is not valid, or contradicts another one. */
 export interface BrokenEntry {
   /** Begins with the file's name. */
   readonly problem: string
@@ -120,7 +114,7 @@ export interface SortedEntries extends DeviceRegistry {
   readonly broken: readonly BrokenEntry[]
 }
 
-/** The same, setting aside what is broken. */
+/** The same, with broken entries set aside. */
 export function sortEntries(
   files: ReadonlyMap<string, string>,
   undelivered?: string,
@@ -150,7 +144,7 @@ export function sortEntries(
     }
   }
   for (const { name, owner } of devices) {
-    // The application could not tell the one from the other.
+    // The application could not tell the two apart.
     const user = comparableName(owner ?? name)
     const file = user === comparableName(name) ? undefined : names.get(user)
     if (file !== undefined) {
@@ -166,7 +160,7 @@ function readDevice(id: string, text: string): Device | undefined {
   return entry?.['schemaVersion'] === SCHEMA_VERSION ? readFields(id, entry) : undefined
 }
 
-/** The device that a value is, as another file may hold one; `undefined`: it is none. */
+/** Reads a device that is part of another file; `undefined` if it is not one. */
 export function deviceOf(value: unknown): Device | undefined {
   const fields = (value ?? {}) as Record<string, unknown>
   const { id } = fields
@@ -220,13 +214,13 @@ function isCertificateInvitation(value: unknown): value is CertificateInvitation
 
 /** The names of the entries in a registry folder; none if there is no such folder. */
 export async function listRegistryFolder(folder: string): Promise<readonly string[]> {
-  return (await listFolder(folder)).filter((entry) => ENTRY.test(entry)).sort()
+  return (await listIfThere(folder)).filter((entry) => ENTRY.test(entry)).sort()
 }
 
-/** Of ten thousand small files it takes two thirds of the time that its namesake with promises does. */
+/** For ten thousand small files it takes two thirds of the time of `readFile` from fs/promises. */
 const readFile = promisify(readFileCallback)
 
-/** Enough to keep the disk busy, and few enough open files. */
+/** Keeps the disk busy with few open files. */
 const READ_AT_ONCE = 64
 
 /** The texts of a registry folder by file name. */
@@ -241,18 +235,9 @@ export async function readRegistryFolder(folder: string): Promise<ReadonlyMap<st
   return files
 }
 
-async function listFolder(folder: string): Promise<readonly string[]> {
-  try {
-    return await readdir(folder)
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return []
-    throw error
-  }
-}
-
 /**
- * Equal for two readings exactly if they found the same, and the same certificate was under way: so a
- * service can say which registry it has.
+ * Equal for two readings exactly if entries and undelivered certificate were the same. A service
+ * reports by it which registry it has loaded.
  */
 export function registryFingerprint(
   files: ReadonlyMap<string, string>,

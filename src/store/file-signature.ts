@@ -5,20 +5,20 @@ import { errorCode } from './files.ts'
 
 /**
  * Two writes within one tick of the file system's clock leave the same time stamps. A file younger
- * than this is therefore read again until it has grown older.
+ * than this is therefore read again until it is older.
  */
 const SETTLED_MILLISECONDS = 1500
 
-/** How the files look from outside. */
+/** What `stat` shows of the files. */
 export interface Look {
   readonly signature: string
-  /** Whether every time stamp is old enough to be told from the next one. */
+  /** Whether every time stamp is old enough that the next write changes it. */
   readonly settled: boolean
 }
 
 /**
- * Entries of a folder that are asked one by one, for the rewriting of one in place does not show in
- * the folder. Beyond that many it would cost too much; certlatch itself only ever replaces them.
+ * Up to this many entries of a folder are checked one by one, because rewriting a file in place does
+ * not change its folder. For more it would cost too much; certlatch itself only replaces files.
  */
 const MAX_ENTRIES_ASKED = 1_000
 
@@ -40,7 +40,7 @@ async function entryPaths(folder: string): Promise<readonly string[]> {
     const names = await listRegistryFolder(folder)
     return names.length > MAX_ENTRIES_ASKED ? [] : names.map((name) => join(folder, name))
   } catch {
-    // What is wrong with the folder shows when it is read.
+    // Reading the folder reports what is wrong with it.
     return []
   }
 }
@@ -50,7 +50,7 @@ const milliseconds = (nanoseconds: bigint): number => Number(nanoseconds / 1_000
 async function lookAt(path: string | undefined) {
   if (path === undefined) return { text: '-', changedMilliseconds: 0 }
   try {
-    // Through links: what counts is the file that they lead to.
+    // Follows links: their target counts.
     const { dev, ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true })
     return {
       text: [dev, ino, size, mtimeNs, ctimeNs].join(':'),

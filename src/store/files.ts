@@ -2,9 +2,9 @@ import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
 import { link, lstat, mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { type Folder, inFolder } from './folder.ts'
+import { type Folder, inFolder, readOwnFile } from './folder.ts'
 
-/** Permissions: what a proxy may read, and what is ours alone. */
+/** Permissions of files that a proxy may read, and of private ones. */
 export const MODE = {
   public: 0o644,
   secret: 0o600,
@@ -13,10 +13,10 @@ export const MODE = {
 } as const
 
 /**
- * Replaces `path` by a file with this content: readers see the old one or the new one, also after a
- * power cut. The file gets its folder's owner, so that a command run as root does not lock the
- * service out. Throws the system's error with the file's path; nothing is left behind then, or, if
- * only the last flush failed, the new file with `isReplaced` in the error.
+ * Replaces a file atomically: readers see the old or the new content, even after a power cut. The
+ * file gets its folder's owner, so that a command run as root does not lock the service out. Throws
+ * the system's error with the file's path. The old file is still there then, unless only the last
+ * flush failed: the error has `isReplaced` in that case.
  */
 export async function replaceFile(
   path: string,
@@ -42,7 +42,7 @@ export async function replaceFile(
   }
 }
 
-/** The system names a temporary file, or for an open one none at all. */
+/** The system's error names the temporary file, or none. */
 const withFacts = (
   error: unknown,
   facts: { readonly path?: string; readonly isWriting?: true; readonly isReplaced?: true },
@@ -50,7 +50,7 @@ const withFacts = (
 
 const TEMPORARY = /\.[0-9a-f]{12}\.tmp$/
 
-/** Removes what a writer that was killed has begun in these folders; there must be no other now. */
+/** Removes temporary files of killed writers; the caller must be the only writer of the folders. */
 export async function removeTemporaries(...folders: readonly string[]): Promise<void> {
   for (const path of folders) {
     if (!(await isFolder(path))) continue
@@ -62,7 +62,7 @@ export async function removeTemporaries(...folders: readonly string[]): Promise<
   }
 }
 
-/** Removes a file, or a folder with what is in it; what links in there lead to stays. */
+/** Removes a file, or a folder with its contents, without following links. */
 export async function removeTree(folder: Folder, name: string): Promise<void> {
   const path = join(folder.path, name)
   const found = await lstat(path).catch(() => undefined)
@@ -77,7 +77,7 @@ export async function removeTree(folder: Folder, name: string): Promise<void> {
   await rmdir(path)
 }
 
-/** The path that a file has, or was to have once it was written. */
+/** The final path of a file that may still have its temporary name. */
 export const placeOf = (path: string): string => path.replace(TEMPORARY, '')
 
 /** Writes a file that must not exist yet, flushed to the disk, with its folder's owner. */
@@ -94,8 +94,8 @@ export async function writeDurably(
 }
 
 /**
- * Makes a file, whole or not at all, unless there is one of that name: of all that try, one succeeds.
- * Returns whether this call made it. A hard link cannot take the place of what is there.
+ * Creates a file atomically unless it exists: of several callers exactly one succeeds. Returns
+ * whether this call created it. Uses a hard link, which never replaces a file.
  */
 export async function createFile(path: string, content: string, mode: number): Promise<boolean> {
   const temporary = `${basename(path)}.${randomBytes(6).toString('hex')}.tmp`
@@ -124,7 +124,7 @@ async function writeInto(
   const handle = await open(join(folder.path, name), flags, mode)
   try {
     await handle.writeFile(content)
-    // The umask may have taken bits that a proxy needs.
+    // The umask may have removed bits that a proxy needs.
     await handle.chmod(mode)
     await folder.adopt(handle)
     await handle.sync()
@@ -133,7 +133,7 @@ async function writeInto(
   }
 }
 
-/** Gives a file another name in its folder, durably. */
+/** Renames a file within its folder, durably. */
 export async function renameFile(from: string, to: string): Promise<void> {
   await inFolder(dirname(to), async (folder) => {
     await rename(join(folder.path, basename(from)), join(folder.path, basename(to)))
@@ -141,11 +141,11 @@ export async function renameFile(from: string, to: string): Promise<void> {
   })
 }
 
-/** Makes a folder, and those above it, unless it is there: with this mode and its parent's owner. */
+/** Creates a folder and its parents if missing, with this mode and its parent's owner. */
 export async function makeFolder(path: string, mode: number): Promise<void> {
   if (await isFolder(path)) return
   const parent = dirname(path)
-  // Those above are for all to pass through: what is secret has a mode of its own.
+  // All users may pass through the parents: secret folders have their own mode.
   await makeFolder(parent, MODE.publicFolder)
   await inFolder(parent, (folder) => makeFolderIn(folder, basename(path), mode))
 }
@@ -161,7 +161,7 @@ async function makeFolderIn(parent: Folder, name: string, mode: number): Promise
   const flags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW
   const handle = await open(path, flags)
   try {
-    // The umask may have taken bits that a proxy needs.
+    // The umask may have removed bits that a proxy needs.
     await handle.chmod(mode)
     await parent.adopt(handle)
   } finally {
@@ -169,16 +169,31 @@ async function makeFolderIn(parent: Folder, name: string, mode: number): Promise
   }
 }
 
-async function isFolder(path: string): Promise<boolean> {
+const isFolder = async (path: string): Promise<boolean> =>
+  (await ifThere(stat(path)))?.isDirectory() === true
+
+/** What is read from a file or folder; `undefined` if that does not exist. */
+export async function ifThere<T>(reading: Promise<T>): Promise<T | undefined> {
   try {
-    return (await stat(path)).isDirectory()
+    return await reading
   } catch (error) {
-    if (errorCode(error) === 'ENOENT') return false
+    if (errorCode(error) === 'ENOENT') return undefined
     throw error
   }
 }
 
-/** Makes renames and new entries of a folder survive a power cut. */
+export const exists = async (path: string): Promise<boolean> =>
+  (await ifThere(stat(path))) !== undefined
+
+/** The names in a folder; none if it does not exist. */
+export const listIfThere = async (folder: string): Promise<readonly string[]> =>
+  (await ifThere(readdir(folder))) ?? []
+
+/** A file of the data directory as text, or `undefined` if it does not exist. */
+export const readTextIfThere = async (path: string): Promise<string | undefined> =>
+  (await ifThere(readOwnFile(path)))?.toString('utf8')
+
+/** Flushes renames and new entries of a folder to the disk. */
 export const syncFolder = (path: string): Promise<void> => inFolder(path, (folder) => folder.sync())
 
 const REASONS: Readonly<Record<string, string>> = {
@@ -195,7 +210,7 @@ const REASONS: Readonly<Record<string, string>> = {
     'cannot be opened: this process has as many files and connections open as it may (ulimit -n)',
 }
 
-/** System calls that change something; to `open` is one of them where `isWriting` says so. */
+/** System calls that write; `open` is one of them if `isWriting` is set. */
 const WRITING = new Set([
   ...['mkdir', 'rename', 'unlink', 'rm', 'rmdir', 'link', 'symlink', 'truncate', 'ftruncate'],
   ...['chmod', 'fchmod', 'chown', 'fchown', 'utime', 'futime', 'write', 'copyfile'],
@@ -206,7 +221,7 @@ function isWriteError(error: unknown): boolean {
   return isWriting || WRITING.has(syscall)
 }
 
-/** The system's error in words that follow a path. */
+/** Describes a system error in words that follow a path. */
 export function describeFileError(error: unknown): string {
   const code = errorCode(error)
   if (code === undefined) return `cannot be used (${String(error)})`

@@ -3,27 +3,27 @@ import { type FileHandle, lstat, open, readFile, readlink, rm } from 'node:fs/pr
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path'
 
 /*
- * Root works in a directory that the service's user owns, and that user may swap any name in it for a
- * link between two calls. So what is done here as root is done to handles: a folder is opened step by
- * step without following links, and what is in it is reached through the open folder. Node has no
- * `openat`; Linux has `/proc/self/fd`, which does the same.
+ * Commands may run as root in a directory that the service's user owns, and that user could replace
+ * any name in it by a link between two calls. So root uses handles: it opens a folder step by step
+ * without following links, and reaches files through the open folder. Node has no `openat`, but
+ * `/proc/self/fd` on Linux does the same.
  */
 
-/** A folder that stays the same one, whatever becomes of its path meanwhile. */
+/** A folder that stays the same even if its path changes. */
 export interface Folder {
-  /** A path that leads to it until it is closed. */
+  /** A path to it, valid until it is closed. */
   readonly path: string
-  /** Makes what is open belong to the folder's owner, if this is root: no one else can give away. */
+  /** Gives an open file to the folder's owner; does nothing unless run as root. */
   adopt(handle: FileHandle): Promise<void>
-  /** Makes renames and new entries survive a power cut. */
+  /** Flushes renames and new entries to the disk. */
   sync(): Promise<void>
-  /** A folder in it, which must not be a link. */
+  /** Opens a folder in it, which must not be a link. */
   enter(name: string): Promise<Folder>
   close(): Promise<void>
 }
 
 const isRoot = (): boolean => process.geteuid?.() === 0
-/** Without root's rights there is nothing that a link could lead to which its maker could not reach. */
+/** Without root's rights a link leads nowhere that its creator could not go. */
 const isGuarded = (): boolean => isRoot() && process.platform === 'linux'
 
 const FOLDER = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW
@@ -39,7 +39,7 @@ export async function openFolder(path: string): Promise<Folder> {
   }
 }
 
-/** The same for as long as the work lasts; its errors have the paths that a person knows. */
+/** Keeps a folder open while `work` runs; errors have the path as it was given. */
 export async function inFolder<T>(path: string, work: (folder: Folder) => Promise<T>): Promise<T> {
   const folder = await openFolder(path)
   try {
@@ -88,7 +88,7 @@ function plainFolder(path: string): Folder {
 
 const inProc = ({ fd }: FileHandle): string => `/proc/self/fd/${fd}`
 
-/** A path to what is open, whatever its name leads to by now; `undefined`: its name will do. */
+/** A path to an open file that does not depend on its name; `undefined`: its name will do. */
 export const throughHandle = (handle: FileHandle): string | undefined =>
   isGuarded() ? inProc(handle) : undefined
 
@@ -139,7 +139,7 @@ async function walk(path: string): Promise<FileHandle> {
 const namesOf = (path: string): string[] =>
   path.split('/').filter((name) => name !== '' && name !== '.')
 
-/** The folder of that name, or where the link of that name leads. */
+/** Opens the folder of that name; returns the target instead if the name is a link. */
 async function step(at: FileHandle, name: string): Promise<FileHandle | string> {
   const path = join(inProc(at), name)
   try {
@@ -157,7 +157,7 @@ const isLink = async (path: string): Promise<boolean> =>
     () => false,
   )
 
-/** Whether only root can have made that link, and no one else can swap it now. */
+/** Returns whether only root can have created that link or can replace it. */
 async function isTrustedLink(folder: FileHandle, path: string): Promise<boolean> {
   const { uid, mode } = await folder.stat()
   const isWritable = (mode & 0o022) !== 0
@@ -170,7 +170,7 @@ const linkError = (path: string, isForeignLink: boolean): Error =>
 
 // --- single files -----------------------------------------------------------------------------------
 
-/** Reads a file of the data directory; as root through no link that another user can have made. */
+/** Reads a file of the data directory; as root without following links of other users. */
 export async function readOwnFile(path: string): Promise<Buffer> {
   if (!isGuarded()) return await readFile(path)
   return await inFolder(dirname(path), async (folder) => {
@@ -185,7 +185,7 @@ export async function readOwnFile(path: string): Promise<Buffer> {
   })
 }
 
-/** A pipe must not keep root waiting for its other end. */
+/** Does not block on a pipe. */
 const READING = constants.O_RDONLY | constants.O_NONBLOCK
 
 async function openFile(folder: Folder, path: string): Promise<FileHandle> {

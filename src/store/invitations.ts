@@ -1,10 +1,19 @@
-import { readdir, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { createFile, errorCode, MODE, makeFolder, replaceFile } from './files.ts'
+import type { CertificateId } from './certificate-id.ts'
+import {
+  createFile,
+  ifThere,
+  listIfThere,
+  MODE,
+  makeFolder,
+  readTextIfThere,
+  replaceFile,
+} from './files.ts'
 import { readOwnFile, removeFile } from './folder.ts'
 import { isKeyHash, isSerial, isTime, parseObject } from './json-file.ts'
 
-/** An invitation as it waits to be collected; all times in Unix seconds. */
+/** An invitation that can be collected; all times in Unix seconds. */
 export interface Invitation {
   /** A hash of its code, and its file's name without `.json`. */
   readonly id: string
@@ -13,37 +22,31 @@ export interface Invitation {
     readonly name: string
     readonly owner: string | undefined
   }
-  readonly certificate: {
-    /** As in `Issuer.keyHash` and `Certificate.serial`. */
-    readonly issuerKeyHash: string
-    readonly serial: string
-    readonly notAfter: number
-    readonly der: Buffer
-  }
+  readonly certificate: CertificateId & { readonly notAfter: number; readonly der: Buffer }
   readonly invitedAt: number
   readonly endsAt: number
-  /** The origin of its link, where alone it can be collected: `https://home.example.org`. */
+  /** The origin of its link, the only one where it can be collected: `https://home.example.org`. */
   readonly site: string
   /** `Packages`, sealed under the code. */
   readonly sealed: Buffer
 }
 
 /**
- * What became of an invitation: made once, by whoever collects, ends or revokes it first. Without one
- * the invitation waits.
+ * How an invitation was settled. Written once, by the first that collects, ends or revokes it; until
+ * then the invitation waits.
  */
 export type Claim =
   | {
       readonly outcome: 'collected'
       readonly at: number
-      /** The claimant's, to whom a lost answer is given again. */
+      /** Hash of the claimant's nonce: with it, a lost answer is given again. */
       readonly nonceHash: string
       /** Browser and address, for people. */
       readonly by: string
     }
   | { readonly outcome: 'ended'; readonly at: number }
 
-/** How long the claimant gets the same answer again, and the packages are there to be downloaded. */
+/** How long the claimant gets the same answer again and can download the packages. */
 export const REPLAY_SECONDS = 3_600
 
 const SCHEMA_VERSION = 1
@@ -65,10 +68,9 @@ export function writeInvitation({ id: _, certificate, sealed, ...rest }: Invitat
   return Buffer.from(`${JSON.stringify(entry, undefined, 2)}\n`)
 }
 
-/** The invitation; `undefined` if there is none, or its file is anything else. */
+/** The invitation; `undefined` if there is none, or its file is not valid. */
 export async function readInvitation(folder: string, id: string): Promise<Invitation | undefined> {
-  const text = await readIfThere(invitationPath(folder, id))
-  const fields = text === undefined ? undefined : parseObject(text.toString('utf8'))
+  const fields = parseObject((await readTextIfThere(invitationPath(folder, id))) ?? '')
   if (fields?.['schemaVersion'] !== SCHEMA_VERSION) return undefined
   const { invitedAt, endsAt, site, sealed } = fields
   const device = fields['device'] as Partial<Invitation['device']> | undefined
@@ -88,11 +90,11 @@ export async function readInvitation(folder: string, id: string): Promise<Invita
   }
 }
 
-/** What became of the invitation; `undefined`: nothing so far. What cannot be read has ended it. */
+/** How the invitation was settled; `undefined`: not yet. A claim that is not valid means ended. */
 export async function readClaim(folder: string, id: string): Promise<Claim | undefined> {
-  const text = await readIfThere(claimPath(folder, id))
+  const text = await readTextIfThere(claimPath(folder, id))
   if (text === undefined) return undefined
-  const { outcome, at, nonceHash, by } = parseObject(text.toString('utf8')) ?? {}
+  const { outcome, at, nonceHash, by } = parseObject(text) ?? {}
   if (!isTime(at)) return { outcome: 'ended', at: 0 }
   return outcome === 'collected' && typeof nonceHash === 'string' && typeof by === 'string'
     ? { outcome, at, nonceHash, by }
@@ -100,8 +102,8 @@ export async function readClaim(folder: string, id: string): Promise<Claim | und
 }
 
 /**
- * Says what became of an invitation, unless that is said already: among all processes and machines
- * the first one alone succeeds. Returns whether this call decided.
+ * Settles an invitation unless it is settled already: of all processes and machines only the first
+ * succeeds. Returns whether this call did.
  */
 export async function settle(folder: string, id: string, claim: Claim): Promise<boolean> {
   const content = JSON.stringify({ schemaVersion: SCHEMA_VERSION, ...claim })
@@ -110,20 +112,20 @@ export async function settle(folder: string, id: string, claim: Claim): Promise<
   return await createFile(claimPath(folder, id), content, MODE.secret)
 }
 
-/** Keeps the packages for the claimant's downloads; what was kept before is replaced. */
+/** Stores the packages for the claimant's downloads, replacing earlier ones. */
 export const writeCollected = (folder: string, id: string, sealed: Buffer): Promise<void> =>
   replaceFile(collectedPath(folder, id), sealed, MODE.secret)
 
 export const readCollected = (folder: string, id: string): Promise<Buffer | undefined> =>
-  readIfThere(collectedPath(folder, id))
+  ifThere(readOwnFile(collectedPath(folder, id)))
 
-/** Deletes the packages under both seals. What became of the invitation stays known. */
+/** Deletes the packages under both seals, but not the claim. */
 export async function removePackages(folder: string, id: string): Promise<void> {
   await removeFile(collectedPath(folder, id))
   await removeFile(invitationPath(folder, id))
 }
 
-/** The invitations whose packages are still there, and the others that something is known of. */
+/** Ids of invitations: those with packages, and those with only a claim left. */
 export interface InvitationFiles {
   readonly waiting: readonly string[]
   readonly settled: readonly string[]
@@ -141,11 +143,11 @@ export async function listInvitations(folder: string): Promise<InvitationFiles> 
   return { waiting, settled: of('claim').filter((id) => !waiting.includes(id)) }
 }
 
-/** Forgets what became of an invitation: its code is unknown from then on. */
+/** Deletes a claim: the code is unknown from then on. */
 export const forgetClaim = (folder: string, id: string): Promise<void> =>
   removeFile(claimPath(folder, id))
 
-/** Removes what a process that was killed has begun to write there; claims need no lock, so by age. */
+/** Removes temporary files of killed processes; by age, because claims need no lock. */
 export async function removeAbandoned(folder: string): Promise<void> {
   for (const name of await listIfThere(folder)) {
     if (!TEMPORARY.test(name)) continue
@@ -153,23 +155,5 @@ export async function removeAbandoned(folder: string): Promise<void> {
     const found = await stat(path).catch(() => undefined)
     if (found === undefined || Date.now() - found.mtimeMs < ABANDONED_MILLISECONDS) continue
     await removeFile(path)
-  }
-}
-
-async function listIfThere(folder: string): Promise<readonly string[]> {
-  try {
-    return await readdir(folder)
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return []
-    throw error
-  }
-}
-
-async function readIfThere(path: string): Promise<Buffer | undefined> {
-  try {
-    return await readOwnFile(path)
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return undefined
-    throw error
   }
 }

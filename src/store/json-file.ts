@@ -1,6 +1,6 @@
-/** What our own JSON files have in common; they may be old, foreign, or edited by hand. */
+/** Shared checks of certlatch's JSON files, which may be old, foreign or edited by hand. */
 
-/** The fields of the object that the text is, or `undefined` if it is none. */
+/** The fields of a JSON object; `undefined` if the text is not one. */
 export function parseObject(text: string): { readonly [field: string]: unknown } | undefined {
   try {
     const value: unknown = JSON.parse(text)

@@ -3,12 +3,12 @@ import { hostname } from 'node:os'
 import { errorCode } from './files.ts'
 import { isTime, parseObject } from './json-file.ts'
 
-/** A writer that has not moved for so long is dead. */
+/** A writer whose file has not been touched for this long is dead. */
 export const SILENCE_MILLISECONDS = 5_000
-/** One look counts for this much at most: who was stopped itself has not watched the other. */
+/** The most that one look adds to the silence: a process that was suspended did not watch. */
 const LOOK_MILLISECONDS = 250
 
-/** What a writer says of itself. */
+/** The content of a writer's file. */
 export function holderContent(who: string, identity: string | undefined): string {
   return JSON.stringify({
     who,
@@ -23,7 +23,7 @@ export function holderContent(who: string, identity: string | undefined): string
 export interface Holder {
   readonly path: string
   readonly touchedAt: number
-  /** What it says of itself; nothing, if it has only just begun. */
+  /** From its file; missing if it has only just begun. */
   readonly pid: number | undefined
   readonly host: string
   readonly identity: string | undefined
@@ -31,10 +31,10 @@ export interface Holder {
   readonly startedAt: number | undefined
 }
 
-/** `undefined`: it has ended since. */
+/** Returns `undefined` if it has ended since. */
 export async function readHolder(path: string): Promise<Holder | undefined> {
   try {
-    // Opening it first makes network file systems ask for the time of its last touch.
+    // Opening the file first makes network file systems refresh its time stamp.
     const fields = parseObject(await readFile(path, 'utf8'))
     const { mtimeMs: touchedAt } = await stat(path)
     const { pid, identity, startedAt } = fields ?? {}
@@ -53,7 +53,7 @@ export async function readHolder(path: string): Promise<Holder | undefined> {
   }
 }
 
-/** Whether it has given a sign of life since, or has ended. */
+/** Returns whether its file was touched since, or removed. */
 export async function hasMoved({ path, touchedAt }: Holder): Promise<boolean> {
   return (await readHolder(path))?.touchedAt !== touchedAt
 }
@@ -63,9 +63,9 @@ const printable = (value: unknown): string =>
 
 // --- whether its process lives --------------------------------------------------------------------
 
-/** Looks at one writer after the other. */
+/** Watches one writer at a time. */
 export interface Watch {
-  /** Whether this one has not moved for so long that its process must be dead. */
+  /** Whether its file has not been touched for so long that its process must be dead. */
   isStill(holder: Holder): boolean
 }
 
@@ -86,7 +86,7 @@ export function createWatch(now: () => number): Watch {
   }
 }
 
-/** Process ids mean the same here and there if all of this is equal; `undefined`: nobody can tell. */
+/** Process ids can be compared only between equal identities; `undefined`: not at all. */
 export async function machineIdentity(): Promise<string | undefined> {
   try {
     const boot = (await readFile('/proc/sys/kernel/random/boot_id', 'latin1')).trim()
@@ -96,14 +96,14 @@ export async function machineIdentity(): Promise<string | undefined> {
   }
 }
 
-/** Whether the host name is the same, and its machine has been started again between the two. */
+/** Returns whether the host name is the same, but the machine was restarted in between. */
 export function isOtherBoot(identity: string | undefined, other: string | undefined): boolean {
   if (identity === undefined || other === undefined) return false
   const [one, two] = [identity, other].map((text) => /^(.*) (\S+) \S+$/.exec(text) ?? [])
   return one?.[1] !== undefined && one[1] === two?.[1] && one[2] !== two[2]
 }
 
-/** Whether it surely is; a process of another machine may always live. */
+/** Returns whether the process is known to be gone; one on another machine may be alive. */
 export function isProcessGone(
   { pid, identity }: { readonly pid?: number | undefined; readonly identity?: string | undefined },
   ownIdentity: string | undefined,
@@ -117,7 +117,7 @@ export function isProcessGone(
   }
 }
 
-/** Why there is no writing now. */
+/** Describes which process holds the lock, and the next step. */
 export function describeHolder(folder: string, holder: Holder | undefined): string {
   const next = 'wait for it to end, or stop it; nothing was changed'
   if (holder?.pid === undefined) {

@@ -12,7 +12,7 @@ import {
 } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
-import { describeFileError, errorCode, MODE, makeFolder } from './files.ts'
+import { describeFileError, errorCode, listIfThere, MODE, makeFolder } from './files.ts'
 import { type Folder, openFolder, throughHandle } from './folder.ts'
 import {
   createWatch,
@@ -29,13 +29,13 @@ import {
 
 /** The right to change a data directory; it ends with its process. */
 export interface Lock {
-  /** To be called before whatever has an effect; throws a LockLostError if another took over. */
+  /** Call before every write; throws a LockLostError if another process took over. */
   assertHeld(): Promise<void>
-  /** Lets the next one in; never fails. */
+  /** Frees the lock for the next process; never fails. */
   release(): Promise<void>
 }
 
-/** This process stood still for so long that another one writes now. */
+/** This process was suspended for so long that another one has taken the lock. */
 export class LockLostError extends Error {
   override readonly name = 'LockLostError'
 }
@@ -45,7 +45,7 @@ export type AcquiredLock =
   | { readonly ok: false; readonly problem: string }
 
 export interface LockOptions {
-  /** The command, for whoever has to wait for it. */
+  /** The command, shown to processes that wait for it. */
   readonly who: string
   /** How long to wait for another writer to end. */
   readonly waitMilliseconds: number
@@ -61,10 +61,10 @@ const POLL_MILLISECONDS = 20
  * Becomes the only writer of a folder, among the processes of all machines and containers that share
  * it.
  *
- * In `lock/`, the file `7` says that the seventh writer is at work and `7.free` that it has ended. The
- * next one makes `8`, which only one can. The highest number counts, and is never removed: so nobody
- * becomes the writer on the ground of an old look. A writer touches its file each second; if that has
- * not moved for five seconds of watching (no two clocks are compared), its process is taken for dead.
+ * In `lock/`, the file `7` means that the seventh writer holds the lock, `7.free` that it has released
+ * it. The next writer creates `8`, which only one can. The highest number counts and is never removed,
+ * so no process becomes the writer on outdated information. A writer touches its file each second; if
+ * the file has not changed during five seconds of watching (no clocks are compared), it is dead.
  */
 export async function acquireLock(folder: string, options: LockOptions): Promise<AcquiredLock> {
   const { who, waitMilliseconds, now = () => performance.now(), sleep = wait } = options
@@ -85,13 +85,13 @@ export async function acquireLock(folder: string, options: LockOptions): Promise
     }
   } catch (error) {
     if (errorCode(error) === undefined) throw error
-    // Fails if another has begun to use it, as it should.
+    // Fails, as it should, if another process has begun to use it.
     if (isNewFolder) await rmdir(contest.path).catch(() => undefined)
     return { ok: false, problem: describeFailure(folder, error) }
   }
 }
 
-/** Answers whether it was not there. */
+/** Returns whether it was missing. */
 async function makeLockFolder(path: string): Promise<boolean> {
   const isThere = await stat(path).then(
     () => true,
@@ -106,21 +106,21 @@ async function makeLockFolder(path: string): Promise<boolean> {
 // --- becoming the writer --------------------------------------------------------------------------
 
 interface Contest {
-  /** Of the folder `lock`. */
+  /** The folder `lock`. */
   readonly path: string
   readonly content: string
   readonly identity: string | undefined
   readonly watch: Watch
 }
 
-/** The file that says so; it and its folder stay open for as long. */
+/** The file of a lock; it and its folder stay open while the lock is held. */
 interface Claim {
   readonly path: string
   readonly file: FileHandle
   readonly folder: Folder
 }
 
-/** A pipe in its place must not keep anyone waiting. */
+/** Does not block on a pipe in its place. */
 const CLAIM = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 
 type Attempt =
@@ -157,11 +157,11 @@ async function attemptClaimIn(opened: Folder, contest: Contest): Promise<Attempt
   try {
     file = await open(path, CLAIM)
     await opened.adopt(file)
-    // It touches its file before it looks for ours, and we look at its file after making ours: of two
-    // that meet here at least one goes back.
+    // The other touches its file before it looks for ours, and we look at its file after creating
+    // ours: of two that meet here at least one gives up.
     const isAlive = holder !== undefined && (await hasMoved(holder))
     const now = await highest(folder)
-    // Another may have had this very number, and have ended, since the folder was read.
+    // Since the folder was read, another may have had this very number and released it.
     if (isAlive || now.generation !== generation || !now.isHeld) {
       await file.close()
       await rm(path, { force: true })
@@ -170,7 +170,7 @@ async function attemptClaimIn(opened: Folder, contest: Contest): Promise<Attempt
   } catch (error) {
     await file?.close()
     await rm(path, { force: true })
-    // Whoever has a higher number has removed ours already.
+    // A writer with a higher number has removed ours already.
     if (errorCode(error) === 'ENOENT') return BEATEN
     throw error
   }
@@ -178,22 +178,22 @@ async function attemptClaimIn(opened: Folder, contest: Contest): Promise<Attempt
   return { ok: true, path, file, folder: opened }
 }
 
-/** Answers whether it was us who made it. */
+/** Returns whether this call created it. */
 async function createClaim(path: string, content: string): Promise<boolean> {
   try {
     await writeFile(path, content, { flag: 'wx', mode: MODE.secret })
     return true
   } catch (error) {
     const code = errorCode(error)
-    // Without the folder: somebody has tidied up; it is made again.
+    // ENOENT: the folder was removed; the next attempt creates it again.
     if (code === 'EEXIST' || code === 'ENOENT') return false
-    // Only what could be opened is ours.
+    // If `open` failed, the file is not ours.
     if ((error as NodeJS.ErrnoException).syscall !== 'open') await rm(path, { force: true })
     throw error
   }
 }
 
-/** They mean nothing any more: whatever goes wrong here is no reason to stop. */
+/** Lower numbers mean nothing any more, so errors are ignored. */
 async function removeLower(folder: string, generation: number): Promise<void> {
   for (const name of await readdir(folder).catch(() => [])) {
     const read = readName(name)
@@ -206,7 +206,7 @@ async function removeLower(folder: string, generation: number): Promise<void> {
 // --- being the writer -----------------------------------------------------------------------------
 
 function holdLock({ path, file, folder: opened }: Claim, folder: string): Lock {
-  // By its name it may be a link by now, and root would touch what that leads to.
+  // Its name may have become a link, and root would touch the target.
   const touched = throughHandle(file) ?? path
   const beat = (): Promise<void> => utimes(touched, new Date(), new Date())
   const timer = setInterval(() => void beat().catch(() => undefined), BEAT_MILLISECONDS)
@@ -235,7 +235,7 @@ function holdLock({ path, file, folder: opened }: Claim, folder: string): Lock {
       if (isReleased) return
       isReleased = true
       clearInterval(timer)
-      // If not even this can be written any more, the end of the process releases it.
+      // If even this cannot be written, the end of the process releases the lock.
       await rename(path, `${path}.free`).catch(() => undefined)
       await file.close()
       await opened.close()
@@ -268,15 +268,6 @@ async function highest(folder: string): Promise<Generation> {
     }
   }
   return top
-}
-
-async function listIfThere(folder: string): Promise<readonly string[]> {
-  try {
-    return await readdir(folder)
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return []
-    throw error
-  }
 }
 
 function describeFailure(folder: string, error: unknown): string {

@@ -4,20 +4,20 @@ import { CLOSED_POLICY, type Policy } from '../policy/policy.ts'
 import type { Networks } from '../proxy/networks.ts'
 import type { DeviceRegistry } from './device-registry.ts'
 
-/** The policy file, with what its rules are held against. */
+/** The policy file, with what its rules are checked against. */
 export interface PolicySource {
   readonly name: string
   readonly content: Buffer
   readonly trustedProxies: Networks
-  /** Loaded with the file: who has none need not wait for a YAML parser at the start. */
+  /** Loaded only if there is a policy file, because a YAML parser slows down the start. */
   readonly parse: typeof parsePolicy
 }
 
-/** What was made of a policy file. */
+/** A policy file as it was read. */
 export interface ReadRules {
   readonly policy: Policy
   readonly warnings: readonly string[]
-  /** `undefined`: of none. */
+  /** `undefined`: there is no policy file. */
   readonly source: PolicySource | undefined
 }
 
@@ -27,8 +27,8 @@ interface Rules {
 }
 
 /**
- * The rules of the file; without one everything is closed. Those of the same text are taken over:
- * to hold each rule against all others takes time, and no answer waits when a device is added.
+ * The rules of the file; without one every request needs a certificate or a session. An unchanged
+ * file is not parsed again: comparing each rule with all others takes time, and answers would wait.
  */
 export function readPolicySource(
   source: PolicySource | undefined,
@@ -54,7 +54,7 @@ function isSame(one: PolicySource, other: PolicySource): boolean {
   )
 }
 
-/** A slip in a name would keep its bearer out, or wait for another who takes it. */
+/** Warns of names without a device: with a typo, a rule holds for no device, or later for a wrong one. */
 export function unknownHolders(
   { rules }: Policy,
   registry: DeviceRegistry | undefined,

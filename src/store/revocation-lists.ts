@@ -8,30 +8,30 @@ import {
 } from '../certificate/revocation.ts'
 import type { Issuer } from '../certificate/verify.ts'
 
-/** The file of CRLs, with what they are held against. */
+/** The file of CRLs, with what they are checked against. */
 export interface ListSource {
   readonly name: string
   readonly content: Buffer
   /** The file that the issuers are from. */
   readonly authorities: Buffer
   readonly issuers: readonly Issuer[]
-  /** Whether they are our own CA's. */
+  /** Whether the issuers are built-in CAs. */
   readonly isOwn: boolean
 }
 
-/** What was made of the CRLs by these bytes alone: who signed each, and whom it revokes. */
+/** What follows from these bytes alone: who signed each CRL, and what it revokes. */
 export interface ReadLists {
   readonly content: Buffer
   readonly authorities: Buffer
-  /** In the order of the file, with those that cannot be used. */
+  /** In the order of the file, including those that cannot be used. */
   readonly lists: readonly ReadRevocationList[]
 }
 
 /** How old a CRL is. */
 export type ListAge = Pick<RevocationList, 'number' | 'thisUpdate'>
 
-/** What is in force, as far as other CRLs depend on it. */
-interface ListsInForce {
+/** What is loaded, as far as new CRLs depend on it. */
+interface LoadedLists {
   readonly lists: ReadLists | undefined
   readonly trust: { readonly revocationLists: ReadonlyMap<string, RevocationList> }
   /** By issuer. */
@@ -43,20 +43,20 @@ interface Lists {
     readonly byIssuer: ReadonlyMap<string, RevocationList>
     readonly read: ReadLists | undefined
     readonly warnings: readonly string[]
-    /** What of the file is not in force, while the rest is. */
+    /** What of the file is not applied, while the rest is. */
     readonly leftOut: readonly string[]
   }
   readonly problems: readonly string[]
 }
 
 /**
- * The newest CRL of each issuer: each has one, and none is older than the one in force. One that is
- * missing, older or cannot be read keeps no other CRL out: its issuer's list in force stays, and
- * `leftOut` tells it.
+ * Returns the newest CRL of each issuer: each must have one, and none may be older than the loaded
+ * one. A CRL that is missing, older or unreadable does not affect the others: the loaded one of its
+ * issuer stays, and `leftOut` says so.
  */
 export function readListSource(
   source: ListSource | undefined,
-  previous: ListsInForce | undefined,
+  previous: LoadedLists | undefined,
 ): Lists {
   const read = source && readLists(source, previous?.lists)
   if (source === undefined || read === undefined) {
@@ -75,18 +75,18 @@ export function readListSource(
   let kept = 0
   for (const issuer of issuers) {
     const problem = listProblem(issuer, byIssuer, previous?.newestLists, isOwn)
-    const inForce = previous?.trust.revocationLists.get(issuer.keyHash)
+    const loaded = previous?.trust.revocationLists.get(issuer.keyHash)
     if (problem === undefined) continue
-    if (inForce === undefined) {
+    if (loaded === undefined) {
       problems.push(`${name} ${problem}`)
       continue
     }
-    // What cannot be read has told why there is none.
+    // A CRL that cannot be read was reported above.
     if (byIssuer.has(issuer.keyHash) || leftOut.length === 0) leftOut.push(`${name} ${problem}`)
-    byIssuer.set(issuer.keyHash, inForce)
+    byIssuer.set(issuer.keyHash, loaded)
     kept += 1
   }
-  // A file of which nothing counts is refused like any other.
+  // A file without a single usable CRL is refused as a whole.
   if (kept === issuers.length) {
     return { value: { byIssuer, read, warnings, leftOut: [] }, problems: [...leftOut, ...problems] }
   }
@@ -106,8 +106,8 @@ function newestOf(lists: readonly ReadRevocationList[], isOwn: boolean) {
 }
 
 /**
- * Those of the same bytes, under the same CA certificates, are taken over: a large one takes a tenth
- * of a second, and no answer waits for that when a device is added.
+ * The same bytes under the same CA certificates are not read again: a large CRL takes a tenth of a
+ * second, and answers would wait for it whenever a device is added.
  */
 function readLists(source: ListSource, previous: ReadLists | undefined): ReadLists | undefined {
   const { content, authorities, issuers } = source
@@ -115,7 +115,7 @@ function readLists(source: ListSource, previous: ReadLists | undefined): ReadLis
     previous !== undefined && isSame(previous, source)
       ? previous.lists
       : readListBlocks(content, issuers)
-  // With the bytes of now, so that those of before need not be kept beside them.
+  // With the new buffers, so that the previous ones can be freed.
   return lists && { content, authorities, lists }
 }
 
@@ -151,7 +151,7 @@ const PEM_LABEL = 'X509 CRL'
 function listProblem(
   { keyHash, certificate }: Issuer,
   byIssuer: ReadonlyMap<string, RevocationList>,
-  newestLists: ListsInForce['newestLists'] | undefined,
+  newestLists: LoadedLists['newestLists'] | undefined,
   isOwn: boolean,
 ): string | undefined {
   const list = byIssuer.get(keyHash)
@@ -159,23 +159,23 @@ function listProblem(
   if (list === undefined) return `has no CRL of the CA ${authority}`
   const before = newestLists?.get(keyHash)
   return before !== undefined && isOlder(list, before, isOwn)
-    ? `has an older CRL of the CA ${authority} than the one in force`
+    ? `has an older CRL of the CA ${authority} than the loaded one`
     : undefined
 }
 
 /**
- * By cRLNumber and by thisUpdate; a number, once seen, must stay. Our own lists always have one, and
- * go by it alone: their dates are those of a machine whose clock may have been wrong.
+ * Compares cRLNumber and thisUpdate; an issuer that has used numbers must keep using them. Built-in
+ * CAs always do, and are compared by number alone: a wrong clock may have set their dates.
  */
 function isOlder(list: ListAge, than: ListAge, isOwn: boolean): boolean {
   if (!isOwn && list.thisUpdate < than.thisUpdate) return true
   return than.number !== undefined && (list.number === undefined || list.number < than.number)
 }
 
-/** The ages of these, and of those that other issuers had before. */
+/** The ages of these CRLs, and of the previous ones of other issuers. */
 export function newestAges(
   lists: ReadonlyMap<string, RevocationList>,
-  before: ListsInForce['newestLists'] | undefined,
+  before: LoadedLists['newestLists'] | undefined,
 ): ReadonlyMap<string, ListAge> {
   const ages = new Map(before)
   for (const [keyHash, { number, thisUpdate }] of lists) ages.set(keyHash, { number, thisUpdate })

@@ -1,18 +1,18 @@
 import { isOtherBoot, isProcessGone } from './lock-owner.ts'
 import type { RunningState } from './service-state.ts'
 
-/** A service that has written within that time runs. */
+/** A service that has written within this time is running. */
 export const FRESH_SECONDS = 30
-/** One that has been silent for longer does not come back. */
+/** A service that has been silent for longer has ended. */
 export const FORGOTTEN_SECONDS = 86_400
 
-/** Whether a service runs, as far as can be known from here. */
+/** Whether a service is running, as far as can be known here. */
 export interface Standing {
   /** By the folder's own clock. */
   readonly ageSeconds: number
   /** It has written lately, and its process is not known to be gone. */
   readonly isFresh: boolean
-  /** It does not run any more. What is neither is silent: it may be cut off or stopped for a while, and go on. */
+  /** It no longer runs. A service that is neither is silent: cut off or suspended, it may come back. */
   readonly hasEnded: boolean
 }
 
@@ -22,7 +22,7 @@ interface WrittenState {
   readonly writtenAt: number
 }
 
-/** What a command calls a service: `127.0.0.1:9180@nas`. */
+/** The name of a service in commands: `127.0.0.1:9180@nas`. */
 export const labelOf = ({ listen, host }: Pick<RunningState, 'listen' | 'host'>): string =>
   `${listen}@${host}`
 
@@ -36,14 +36,14 @@ export function judge<T extends WrittenState>(
     const { state, writtenAt } = file
     const ageSeconds = (clock - writtenAt) / 1000
     const isGone = state.stoppedAt !== undefined || isProcessGone(state, machine)
-    // A time to come is of a clock that has been set back since.
+    // A time in the future: the clock was set back since.
     const isFresh = Math.abs(ageSeconds) < FRESH_SECONDS && !isGone
     return { ...file, ageSeconds, isFresh, hasEnded: isGone || ageSeconds > FORGOTTEN_SECONDS }
   })
   const fresh = new Set(
     services.filter(({ isFresh }) => isFresh).map(({ state }) => labelOf(state)),
   )
-  // Both as long as host names are unique, which the start of a service sees to.
+  // Both rely on unique host names, which a service checks when it starts.
   const hasSuccessor = ({ identity, ...state }: RunningState): boolean =>
     fresh.has(labelOf(state)) || isOtherBoot(identity, machine)
   return services.map((service) => {

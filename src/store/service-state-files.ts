@@ -1,8 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { open, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { open, readFile, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
-import { errorCode, MODE, makeFolder, replaceFile } from './files.ts'
+import { ifThere, listIfThere, MODE, makeFolder, replaceFile } from './files.ts'
 import { removeFile } from './folder.ts'
 import type { Lock } from './lock.ts'
 import { machineIdentity } from './lock-owner.ts'
@@ -22,7 +22,7 @@ export type { RunningState, SeenCertificate } from './service-state.ts'
 export interface RunningService extends Standing {
   readonly id: string
   readonly state: RunningState
-  /** Another one after each writing. */
+  /** Differs after each write. */
   readonly version: string
 }
 
@@ -34,32 +34,32 @@ const STATE_FILE = /^([0-9a-f]{16})\.json$/
 const TEMPORARY_FILE = /\.tmp$/
 const LAST_SEEN_FILE = 'last-seen.json'
 
-/** One file for each address that is listened on: a restart overwrites its own. */
+/** One file per listen address: a restart overwrites its own. */
 export const runningId = (host: string, listen: string): string =>
   createHash('sha256').update(`${host}\n${listen}`).digest('hex').slice(0, 16)
 
-/** Tells the commands what a service has in force; no lock needed, the file is its own. */
+/** Writes what a service has loaded, for commands; without the lock, because the file is its own. */
 export async function writeRunning(folder: string, id: string, state: RunningState): Promise<void> {
   await makeFolder(dirname(folder), MODE.secretFolder)
   await makeFolder(folder, MODE.secretFolder)
   await replaceFile(join(folder, `${id}.json`), JSON.stringify(state), MODE.secret)
 }
 
-/** What all services of a folder have written; what is no such file is passed over. */
+/** Reads the states of all services; other files are ignored. */
 export async function readRunning(folder: string): Promise<readonly RunningService[]> {
   const files = await readStates(folder, new Map())
   if (files.length === 0) return []
   return judge(files, await folderClock(folder), await machineIdentity())
 }
 
-/** When each certificate was last let in, by all services that there are and ever were. */
+/** When each certificate was last accepted, by any service past or present. */
 export async function readLastSeen(folder: string): Promise<ReadonlyMap<string, SeenCertificate>> {
-  // The states first: what is folded away meanwhile is then found in the file.
+  // The states first: one that is merged meanwhile is then found in last-seen.json.
   const states = (await readStates(folder, new Map())).map(({ state }) => state.lastSeen)
   return joinLastSeen([await readRemembered(folder), ...states])
 }
 
-/** Keeps what services that have ended have seen, and forgets them. */
+/** Merges what ended services have seen into last-seen.json, and removes their states. */
 export async function foldDead(folder: string, lock: Lock): Promise<void> {
   const names = await listIfThere(folder)
   if (!names.some((name) => STATE_FILE.test(name) || TEMPORARY_FILE.test(name))) return
@@ -90,7 +90,7 @@ export async function foldDead(folder: string, lock: Lock): Promise<void> {
   await removeAbandoned(folder, names, clock)
 }
 
-/** What a service that was killed had begun to write. */
+/** Removes temporary files of services that were killed. */
 async function removeAbandoned(
   folder: string,
   names: readonly string[],
@@ -110,11 +110,11 @@ async function removeAbandoned(
 /** Services by where they listen and on which machine. */
 export interface RunningConfirmation {
   readonly confirmed: readonly string[]
-  /** They run, and have not confirmed in time. */
+  /** Running, but not confirmed in time. */
   readonly missing: readonly string[]
-  /** Why not, each with its service in front, where that has said so. */
+  /** The reasons that missing services have reported, each after the service's name. */
   readonly problems: readonly string[]
-  /** They have fallen silent, are not known to have ended, and were not waited for. */
+  /** Silent and not known to have ended; they were not waited for. */
   readonly silent: readonly SilentService[]
 }
 
@@ -128,14 +128,14 @@ interface SilentService {
 export interface AwaitOptions {
   readonly timeoutMilliseconds: number
   readonly pollMilliseconds?: number
-  /** Labels of services that are gone, as someone has said; it counts for those that are silent. */
+  /** Labels of services that the user has declared gone; counts for silent ones only. */
   readonly forgotten?: readonly string[]
   /** A clock that never jumps, in milliseconds. */
   readonly now?: () => number
   readonly sleep?: (milliseconds: number) => Promise<unknown>
 }
 
-/** Waits until every service that runs has confirmed; at once, if none does. */
+/** Waits until every running service has confirmed; returns at once if none is running. */
 export async function awaitRunning(
   folder: string,
   isConfirmed: (state: RunningState) => boolean | Promise<boolean>,
@@ -188,11 +188,11 @@ interface StateFile {
   readonly path: string
   readonly state: RunningState
   readonly writtenAt: number
-  /** Another one after each replacement. */
+  /** Differs after each replacement. */
   readonly version: string
 }
 
-/** `known`: what was read before, by path; what has not been replaced is not read again. */
+/** `known` is a cache by path: a file that was not replaced is not read again. */
 async function readStates(
   folder: string,
   known: Map<string, StateFile>,
@@ -214,18 +214,15 @@ async function readState(
   id: string,
   known: ReadonlyMap<string, StateFile>,
 ): Promise<StateFile | undefined> {
-  try {
-    // Asked for first: a replacement between the two makes it look older, not younger.
-    const { mtimeMs: writtenAt, ino } = await stat(path)
-    const version = `${ino} ${writtenAt}`
-    const before = known.get(path)
-    if (before?.version === version) return before
-    const state = parseRunningState(await readFile(path, 'utf8'))
-    return state && { id, path, state, writtenAt, version }
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return undefined
-    throw error
-  }
+  // The time first: a replacement between the two then makes the state look older, not younger.
+  const found = await ifThere(stat(path))
+  if (found === undefined) return undefined
+  const { mtimeMs: writtenAt, ino } = found
+  const version = `${ino} ${writtenAt}`
+  const before = known.get(path)
+  if (before?.version === version) return before
+  const state = parseRunningState((await ifThere(readFile(path, 'utf8'))) ?? '')
+  return state && { id, path, state, writtenAt, version }
 }
 
 async function versionOf(path: string): Promise<string | undefined> {
@@ -234,17 +231,12 @@ async function versionOf(path: string): Promise<string | undefined> {
 }
 
 async function readRemembered(folder: string): Promise<readonly SeenCertificate[]> {
-  try {
-    return parseLastSeen(await readFile(join(folder, LAST_SEEN_FILE), 'utf8'))
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return []
-    throw error
-  }
+  return parseLastSeen((await ifThere(readFile(join(folder, LAST_SEEN_FILE), 'utf8'))) ?? '')
 }
 
 /**
- * What time it is, in milliseconds, for whoever stamps the files here: on a network file system that
- * is another machine. Where nothing can be written, our own clock has to do.
+ * The time in milliseconds by the clock that stamps files here: on a network file system, that of
+ * another machine. Falls back to the local clock where nothing can be written.
  */
 async function folderClock(folder: string): Promise<number> {
   const path = join(folder, `clock.${randomBytes(6).toString('hex')}.tmp`)
@@ -258,14 +250,5 @@ async function folderClock(folder: string): Promise<number> {
     }
   } catch {
     return Date.now()
-  }
-}
-
-async function listIfThere(folder: string): Promise<readonly string[]> {
-  try {
-    return await readdir(folder)
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return []
-    throw error
   }
 }

@@ -1,11 +1,9 @@
-import { certificateKey } from './device-registry.ts'
+import { type CertificateId, certificateKey } from './certificate-id.ts'
 import { isKeyHash, isSerial, isTime, parseObject } from './json-file.ts'
 
-/** When a certificate was last let in; Unix seconds, 0: never. */
-export interface SeenCertificate {
-  readonly issuerKeyHash: string
-  readonly serial: string
-  /** The device's name, or whom the certificate names itself. */
+/** When a certificate was last accepted; Unix seconds, 0: never. */
+export interface SeenCertificate extends CertificateId {
+  /** The device's name, or the one in the certificate. */
   readonly name: string
   /** SHA-256 of the certificate, base64url; `undefined`: only a session has been seen. */
   readonly sha256: string | undefined
@@ -14,32 +12,32 @@ export interface SeenCertificate {
   readonly sessionAt: number
 }
 
-/** What a service has in force and has seen; times are Unix seconds. */
+/** What a service has loaded and seen; times are Unix seconds. */
 export interface RunningState {
   readonly schemaVersion: 1
   readonly listen: string
   readonly host: string
   readonly version: string
-  /** Its process, as in a lock: the number means that process only where the identity is the same. */
+  /** Its process, as in a lock; comparable only where the identity is the same. */
   readonly pid?: number
   readonly identity?: string
   readonly startedAt: number
-  /** `undefined`: it has not been told to stop. */
+  /** `undefined`: it has not been stopped. */
   readonly stoppedAt: number | undefined
   /** The lowest of its CRLs, decimal; `undefined`: it has none. */
   readonly crlNumber: string | undefined
   readonly blocksNumber: number
   readonly keySet: string
-  /** The fingerprint of the device registry; absent: it has none, or has not said. */
+  /** The fingerprint of the device registry; absent: it has none, or did not report it. */
   readonly devices?: string
-  /** How long its sessions live; `undefined`: it has not said. */
+  /** How long its sessions live; `undefined`: it did not report it. */
   readonly sessionTtlSeconds?: number
-  /** Why it does not take over the files as they are now; absent: it has. */
+  /** Why it has not loaded the current files; absent: it has. */
   readonly problems?: readonly string[]
   readonly lastSeen: readonly SeenCertificate[]
 }
 
-/** The file of a service; `undefined`: it is broken, or of another version than we know. */
+/** Parses a service's file; `undefined` if it is broken or has an unknown version. */
 export function parseRunningState(text: string): RunningState | undefined {
   const fields = parseObject(text)
   if (fields?.['schemaVersion'] !== 1) return undefined
@@ -66,13 +64,13 @@ export function parseRunningState(text: string): RunningState | undefined {
     : undefined
 }
 
-/** What is remembered of services that are gone; nothing, if that is broken. */
+/** Parses last-seen.json; empty if it is broken. */
 export function parseLastSeen(text: string): readonly SeenCertificate[] {
   const fields = parseObject(text)
   return fields?.['schemaVersion'] === 1 ? readSeen(fields['lastSeen']) : []
 }
 
-/** By `certificateKey`: the latest of each time, and the facts of whoever saw it last. */
+/** Merges by `certificateKey`: the latest of each time, and the facts that were seen last. */
 export function joinLastSeen(
   lists: Iterable<Iterable<SeenCertificate>>,
 ): ReadonlyMap<string, SeenCertificate> {
@@ -99,7 +97,7 @@ function joinTwo(one: SeenCertificate, other: SeenCertificate): SeenCertificate 
   }
 }
 
-/** When it was last let in by any means. */
+/** When it was last accepted, by certificate or session. */
 export const latest = ({ certificateAt, sessionAt }: SeenCertificate): number =>
   Math.max(certificateAt, sessionAt)
 
@@ -127,6 +125,6 @@ function readEntry(entry: unknown): SeenCertificate | undefined {
     : undefined
 }
 
-/** Fit to be shown on a terminal. */
+/** Safe to show on a terminal. */
 const isText = (value: unknown): value is string =>
   typeof value === 'string' && value.length <= 1_000 && !/\p{Cc}/u.test(value)

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
 import { readRegistryFolder } from './device-registry.ts'
-import { describeFileError, errorCode } from './files.ts'
+import { describeFileError, ifThere } from './files.ts'
 import type { PolicySource } from './policy-file.ts'
 import type { Source, Sources } from './snapshot.ts'
 
-/** A file or folder, and how messages call it: with the setting that names it, if one does. */
+/** A file or folder, and its name in messages: with the setting that names it, if one does. */
 interface NamedPath {
   readonly path: string
   readonly name: string
@@ -33,13 +33,13 @@ export const filePaths = (files: TrustFiles): readonly (string | undefined)[] =>
     ...[files.blocks, files.undelivered, files.policy],
   ].map((file) => file?.path)
 
-/** What of the files can only close. */
-export type ClosingSources = Partial<Pick<Sources, 'revocationLists' | 'blocks'>>
+/** The files that can only revoke access. */
+export type RevokingSources = Partial<Pick<Sources, 'revocationLists' | 'blocks'>>
 
 export type ReadSources =
   | { readonly ok: true; readonly sources: Sources }
-  /** Those that could be read all the same. */
-  | { readonly ok: false; readonly problems: readonly string[]; readonly closing: ClosingSources }
+  /** With those files that could be read nevertheless. */
+  | { readonly ok: false; readonly problems: readonly string[]; readonly revoking: RevokingSources }
 
 export async function readSources(files: TrustFiles): Promise<ReadSources> {
   const problems: string[] = []
@@ -56,7 +56,8 @@ export async function readSources(files: TrustFiles): Promise<ReadSources> {
   }
   const required = async (file: NamedPath | undefined) =>
     named(file, await attempt(file, readRegularFile))
-  const optional = async (file: NamedPath) => named(file, await attempt(file, readIfThere))
+  const optional = async (file: NamedPath) =>
+    named(file, await attempt(file, (path) => ifThere(readRegularFile(path))))
   const authorities = await required(files.authorities)
   const revocationLists = await required(files.revocationLists)
   const sessionKeys = await required(files.sessionKeys)
@@ -65,7 +66,7 @@ export async function readSources(files: TrustFiles): Promise<ReadSources> {
   const policy = await required(files.policy)
   const devices = await attempt(files.devices, readRegistryFolder)
   if (problems.length > 0 || authorities === undefined || sessionKeys === undefined) {
-    return { ok: false, problems, closing: { revocationLists, blocks } }
+    return { ok: false, problems, revoking: { revocationLists, blocks } }
   }
   const sources: Sources = {
     ...{ authorities, revocationLists, sessionKeys, blocks, undelivered },
@@ -82,35 +83,26 @@ export async function policyParser(): Promise<PolicySource['parse']> {
   return (await import('../policy/parse.ts')).parsePolicy
 }
 
-/** What is no regular file (a pipe) might never end. */
+/** Refuses anything but a regular file: reading a pipe might never end. */
 export async function readRegularFile(path: string): Promise<Buffer> {
   if (!(await stat(path)).isFile()) throw Object.assign(new Error(path), { code: 'EISDIR' })
   return await readFile(path)
 }
 
-async function readIfThere(path: string): Promise<Buffer | undefined> {
-  try {
-    return await readRegularFile(path)
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return undefined
-    throw error
-  }
-}
-
 /** Equal for two readings exactly if they found the same. */
 export function digest(read: ReadSources): string {
-  const parts = read.ok ? partsOf(read.sources) : closingParts(read)
+  const parts = read.ok ? partsOf(read.sources) : revokingParts(read)
   const joined = createHash('sha256')
   for (const part of parts) joined.update(`${part.length}:`).update(part)
   return joined.digest('base64')
 }
 
-const closingParts = ({ problems, closing }: Extract<ReadSources, { ok: false }>) => [
+const revokingParts = ({ problems, revoking }: Extract<ReadSources, { ok: false }>) => [
   ...problems,
-  ...optionalParts([closing.revocationLists, closing.blocks]),
+  ...optionalParts([revoking.revocationLists, revoking.blocks]),
 ]
 
-/** What is missing must differ from what is empty, and each from its neighbour. */
+/** A missing file must differ from an empty one, and each from its neighbour. */
 const optionalParts = (sources: readonly (Source | undefined)[]): readonly (Buffer | string)[] =>
   sources.flatMap((source) => (source === undefined ? ['-'] : ['+', source.content]))
 

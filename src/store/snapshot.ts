@@ -1,15 +1,10 @@
-import { certificateFileProblem, isDer, readPemBlocks } from '../certificate/pem.ts'
 import { groupByKeyHash, type TrustSet } from '../certificate/trust.ts'
-import { type Issuer, readIssuer } from '../certificate/verify.ts'
 import type { Policy } from '../policy/policy.ts'
 import { type KeyRing, readKeyRing } from '../session/key-ring.ts'
+import { readAuthoritiesFile } from './authorities-file.ts'
 import { type Blocks, NO_BLOCKS, readBlocks } from './blocks.ts'
-import {
-  certificateKey,
-  type DeviceRegistry,
-  readRegistry,
-  registryFingerprint,
-} from './device-registry.ts'
+import { certificateKey } from './certificate-id.ts'
+import { type DeviceRegistry, readRegistry, registryFingerprint } from './device-registry.ts'
 import { isSerial, parseObject } from './json-file.ts'
 import {
   type PolicySource,
@@ -19,28 +14,28 @@ import {
 } from './policy-file.ts'
 import { type ListAge, newestAges, type ReadLists, readListSource } from './revocation-lists.ts'
 
-/** What the files say, whole and checked; never changed, only replaced. */
+/** The contents of all files, checked together; immutable. */
 export interface Snapshot {
   readonly trust: TrustSet
   readonly keyRing: KeyRing
   /** `undefined` with an external CA, whose certificates name their holders themselves. */
   readonly registry: DeviceRegistry | undefined
-  /** As commands make it of the same files; `undefined` without a registry. */
+  /** As commands compute it from the same files; `undefined` without a registry. */
   readonly devicesFingerprint: string | undefined
   readonly blocks: Blocks
   readonly policy: Policy
-  /** From which the policy is; kept while its file stays the same. */
+  /** The source of `policy`; reused while its file is unchanged. */
   readonly rules: ReadRules
-  /** From which the CRLs are; kept likewise. */
+  /** The source of the CRLs; reused while their file is unchanged. */
   readonly lists: ReadLists | undefined
   readonly warnings: readonly string[]
-  /** What of the files is not in force though the rest is. */
+  /** What of the files is not applied although the rest is. */
   readonly problems: readonly string[]
-  /** The newest CRL ever in force, by issuer, also of those that are not trusted any more. */
+  /** The newest CRL ever loaded, by issuer, including issuers that are no longer trusted. */
   readonly newestLists: ReadonlyMap<string, ListAge>
 }
 
-/** The files' contents, each with the name by which a person knows it. */
+/** The files' contents, each with its name in messages. */
 export interface Sources {
   readonly authorities: Source
   /** `undefined`: no CRL is configured (external CA). */
@@ -52,7 +47,7 @@ export interface Sources {
     | undefined
   /** `undefined`: there is no such file. */
   readonly blocks: Source | undefined
-  /** What a command that hands out a certificate leaves while it is under way. */
+  /** Exists only while a command hands out a certificate. */
   readonly undelivered: Source | undefined
   /** `undefined`: none is configured. */
   readonly policy: PolicySource | undefined
@@ -70,16 +65,16 @@ export type CompiledSnapshot =
 type Part<T> = { readonly value: T; readonly problems: readonly string[] }
 
 /**
- * Makes one snapshot of all files, or says everything that is wrong with them. Against the previous
- * one it never goes back: where a CRL of a trusted CA has disappeared, cannot be read or is older, the
- * one before stays, and `problems` of the snapshot say so.
+ * Makes one snapshot of all files, or reports everything that is wrong with them. It never goes back
+ * behind the previous one: where the CRL of a trusted CA is missing, unreadable or older, the previous
+ * CRL stays, and the snapshot's `problems` say so.
  */
 export function compileSnapshot(
   sources: Sources,
   staleRevocationList: 'deny' | 'allow',
   previous: Snapshot | undefined,
 ): CompiledSnapshot {
-  const issuers = readAuthorities(sources.authorities)
+  const issuers = readAuthoritiesFile(sources.authorities.name, sources.authorities.content)
   const lists = readListSource(
     sources.revocationLists && {
       ...sources.revocationLists,
@@ -98,7 +93,7 @@ export function compileSnapshot(
   const problems = parts.flatMap((part) => part.problems)
   if (!keys.ok) problems.push(`${sources.sessionKeys.name} ${keys.problem}`)
   if (registry?.ok === false) problems.push(`${sources.devices?.name}: ${registry.problem}`)
-  // Devices are revoked, never removed: a registry that is empty all at once has lost its folder.
+  // Devices are revoked, never removed: a registry that is suddenly empty has lost its folder.
   const before = previous?.registry?.devices.length ?? 0
   if (registry?.ok && registry.registry.devices.length === 0 && before > 0) {
     problems.push(`${sources.devices?.name} has lost all its device entries`)
@@ -142,7 +137,7 @@ export function compileSnapshot(
   }
 }
 
-/** Blocks are lifted, never lost: a file that is gone or older than the one in force is refused. */
+/** Blocks do not get lost: a file that is missing or older than the loaded one is refused. */
 function readBlocksSource(
   source: Source | undefined,
   previous: Snapshot | undefined,
@@ -157,7 +152,7 @@ function readBlocksSource(
   const problem =
     source === undefined
       ? 'the list of blocks is gone'
-      : `${source.name} is older than the one in force`
+      : `${source.name} is older than the loaded one`
   return { value: NO_BLOCKS, problems: [problem] }
 }
 
@@ -167,27 +162,11 @@ function* markedAsRevoked({ byCertificate }: DeviceRegistry): Iterable<string> {
   }
 }
 
-/** The serial number of a certificate that does not open yet: nobody has got it. */
+/** The serial number of a certificate that is denied because it was not handed out yet. */
 function readUndelivered(source: Source | undefined): Part<string | undefined> {
   if (source === undefined) return { value: undefined, problems: [] }
   const serial = parseObject(source.content.toString('utf8'))?.['serial']
   return isSerial(serial)
     ? { value: serial, problems: [] }
     : { value: undefined, problems: [`${source.name} is not the note of a command`] }
-}
-
-function readAuthorities({ name, content }: Source): Part<readonly Issuer[]> {
-  const text = content.toString('latin1')
-  const blocks = isDer(content) ? [content] : readPemBlocks(text, 'CERTIFICATE', true)
-  if (blocks === undefined) {
-    return { value: [], problems: [`${name} ${certificateFileProblem(text)}`] }
-  }
-  const issuers: Issuer[] = []
-  const problems: string[] = []
-  for (const [index, der] of blocks.entries()) {
-    const read = readIssuer(der)
-    if (read.ok) issuers.push(read.issuer)
-    else problems.push(`${name}, certificate ${index + 1}: ${read.problem}`)
-  }
-  return { value: issuers, problems }
 }

@@ -2,10 +2,10 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { type Look, lookAtFiles } from './file-signature.ts'
 import { compileSnapshot, type Snapshot, type Sources } from './snapshot.ts'
 import {
-  type ClosingSources,
   digest,
   filePaths,
   type ReadSources,
+  type RevokingSources,
   readSources,
   type TrustFiles,
 } from './snapshot-sources.ts'
@@ -13,37 +13,37 @@ import {
 /** What happened to the files while the service runs. */
 export interface TrustEvents {
   readonly onReplaced: (snapshot: Snapshot) => void
-  /** Told once for each new problem; the snapshot in force stays. */
+  /** Called once for each new problem; the current snapshot stays. */
   readonly onProblem: (problems: readonly string[]) => void
 }
 
 export interface TrustStore {
   readonly current: Snapshot
-  /** What is wrong with the files as they are now; empty while they are the ones in force. */
+  /** What is wrong with the files as they are now; empty if they are loaded. */
   readonly problems: readonly string[]
-  /** Looks at the files at once, and answers when that is done. */
+  /** Checks the files at once; resolves when that is done. */
   refresh(): Promise<void>
   /**
-   * A look at the files, if the last one is so long ago that this process must have stood still
-   * (a paused container, a sleeping laptop); `undefined` as long as it has not. Takes a second at most.
+   * Resolves once the files are checked again after this process was suspended (a paused container, a
+   * sleeping laptop), within a second at most; `undefined` if it was not.
    */
   catchUp(nowMilliseconds: number): Promise<unknown> | undefined
   close(): void
 }
 
-/** Bind mounts and Kubernetes' swapped links give no file events, so the files are asked. */
+/** Polling, because bind mounts and Kubernetes' swapped links give no file events. */
 const POLL_MILLISECONDS = 400
-/** After that long without a look what is known may be old. */
+/** After this long without a check the snapshot may be stale. */
 const STANDSTILL_MILLISECONDS = 2_000
 const CATCH_UP_MILLISECONDS = 1_000
-/** A look that takes longer hangs: a dead network file system, most likely. */
+/** A check that takes longer hangs, most likely on a dead network file system. */
 const HANGING_MILLISECONDS = 5_000
 
 export type OpenedTrustStore =
   | { readonly ok: true; readonly store: TrustStore }
   | { readonly ok: false; readonly problems: readonly string[] }
 
-/** Reads and checks the files; answers all problems if they are not fit to serve with. */
+/** Reads and checks the files; returns all problems if they cannot be used. */
 export async function openTrustStore(
   files: TrustFiles,
   events: TrustEvents,
@@ -57,7 +57,7 @@ export async function openTrustStore(
   return { ok: true, store: watch(files, events, compiled.snapshot, { seen, begun }, read.sources) }
 }
 
-/** What is in force, and how other files come to be. */
+/** Holds the current snapshot, and replaces it when the files are good. */
 function holdSnapshot(
   stale: TrustFiles['staleRevocationList'],
   { onReplaced }: TrustEvents,
@@ -74,7 +74,7 @@ function holdSnapshot(
     onReplaced(current)
     return current.problems
   }
-  const takeWhatCloses = (sources: ClosingSources) => {
+  const takeRevocations = (sources: RevokingSources) => {
     for (const part of ['revocationLists', 'blocks'] as const) {
       const source = sources[part]
       const isOther = source !== undefined && good[part]?.content.equals(source.content) !== true
@@ -86,13 +86,13 @@ function holdSnapshot(
       return current
     },
     /**
-     * Returns what is wrong with them. Unless that concerns single CRLs alone, the previous snapshot
-     * stays then, but what revokes access counts.
+     * Loads the files; returns what is wrong with them. Unless that concerns single CRLs only, the
+     * previous snapshot stays then, except that revocations and blocks are applied.
      */
     take: (read: ReadSources): readonly string[] => {
       const problems = read.ok ? take(read.sources) : read.problems
-      // A rule with a slip of the pen must not keep a lost phone in, nor a CRL that is none the blocks.
-      if (problems.length > 0) takeWhatCloses(read.ok ? read.sources : read.closing)
+      // A typo in a rule must not hold up a revocation, nor a broken CRL the blocks.
+      if (problems.length > 0) takeRevocations(read.ok ? read.sources : read.revoking)
       return problems
     },
   }
@@ -111,7 +111,7 @@ function watch(
   let readDigest = digest({ ok: true, sources: firstSources })
   let underWay: Promise<void> = Promise.resolve()
   let lookingSince: number | undefined
-  // When it began: what it has not come to yet may change, or this process stand still, before it ends.
+  // The start of the check: files may change, or this process be suspended, before its end.
   let lookedAt = firstLook.begun
   let hanging = false
 
@@ -133,7 +133,7 @@ function watch(
   }
   const safely = () =>
     lookAgain().catch((error) => report([`the files could not be read again: ${String(error)}`]))
-  // One look after another: one that is under way may have read before the caller's change.
+  // One check after another: a running one may have read before the caller's change.
   const refresh = (): Promise<void> => {
     underWay = underWay.then(async () => {
       const begun = performance.now()
@@ -153,7 +153,7 @@ function watch(
       })
     } else if (!hanging && now - lookingSince > HANGING_MILLISECONDS) {
       hanging = true
-      // Whatever is read next is compiled, and then says what is wrong, if anything still is.
+      // Forces the next reading to be compiled, which reports what is still wrong.
       readDigest = ''
       report(['the files do not answer: changes are not seen'])
     }
@@ -167,7 +167,7 @@ function watch(
       return problems
     },
     refresh,
-    // Files that do not answer must not stop the service too; that is told elsewhere.
+    // If the files hang, the service keeps answering; `problems` reports the hang.
     catchUp: (nowMilliseconds) =>
       nowMilliseconds - lookedAt < STANDSTILL_MILLISECONDS || hanging ? undefined : catchUp(),
     close: () => clearInterval(timer),
@@ -176,7 +176,7 @@ function watch(
 
 const aMoment = (): Promise<unknown> => wait(CATCH_UP_MILLISECONDS, undefined, { ref: false })
 
-/** One for all who ask while it is under way. */
+/** Shares one run among all callers while it lasts. */
 function sharing(work: () => Promise<unknown>): () => Promise<unknown> {
   let underWay: Promise<unknown> | undefined
   return () => {

@@ -77,7 +77,7 @@ test('A certificate lies within the life of its CA', async () => {
 test('A CA that has ended issues nothing', async () => {
   const directory = await initialised({ days: 5 })
   const problem = await problemOf(add(directory, 'Phone', undefined, 5 * DAY))
-  assert.equal(problem, 'the CA has ended\nhint: run certlatch ca renew first')
+  assert.equal(problem, 'the CA has expired\nhint: run certlatch ca renew first')
 })
 
 test('Names are kept in one spelling, and are unique whatever their case', async () => {
@@ -319,7 +319,7 @@ test('A certificate that has ended or is revoked is not entered', async () => {
       }),
     )
   const ended = makeLeaf(authority, 'Ended', { notAfter: NOON_SECONDS - 1 })
-  assert.match(await problemOf(register(ended)), /has ended/)
+  assert.match(await problemOf(register(ended)), /has expired/)
   const revoked = makeLeaf(authority, 'Revoked')
   await writeFile(
     directory.paths.revocationList,

@@ -85,7 +85,7 @@ test('It is told before which certificates will be refused and why, and what is 
     refused.map(({ name, serial, problem }) => `${name} ${serial} ${problem}`),
     ['Weak key 15 certificate-weak', 'Web server 16 certificate-wrong-usage'],
   )
-  assert.deepEqual(skipped, ['1 certificate that has ended'])
+  assert.deepEqual(skipped, ['1 certificate that has expired'])
 })
 
 test('With the index alone, and with the certificates alone, the devices are the same', async () => {
@@ -198,11 +198,11 @@ test('Each file that is not what it should be is named', async () => {
       { certificate: await made('two.crt', pem + other.pem) },
       /two\.crt has to hold one certificate, that of the CA$/,
     ],
-    [{ certificate: file('newcerts/10.pem') }, /newcerts\/10\.pem: /],
+    [{ certificate: file('newcerts/10.pem') }, /newcerts\/10\.pem, certificate 1: /],
     [{ certificate: fixturePath('ca-no-crl-sign') }, /the CA may not sign CRLs/],
     [
       { certificate: fixturePath('ca-expired') },
-      /the CA has ended\nhint: certlatch init makes a new one$/,
+      /the CA has expired\nhint: certlatch init makes a new one$/,
     ],
     [{ key: '/no/ca.key' }, /^\/no\/ca\.key does not exist$/],
     [{ key: await made('not.key', 'x') }, /not\.key is not a private key in PEM$/],

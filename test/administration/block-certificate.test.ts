@@ -129,11 +129,11 @@ test('A certificate that opens nothing need not be blocked', async () => {
   const { der } = makeLeaf(makeAuthority('Other'))
   assert.match(
     await problemOf(certificateIdOfFile('leaf.pem', der, caFile)),
-    /^leaf\.pem: no CA in .*ca\.crt has signed it, so it opens nothing; there is nothing to block$/,
+    /^leaf\.pem: no CA in .*ca\.crt has signed it, so it is never accepted; there is nothing to block$/,
   )
   assert.match(
     await problemOf(certificateIdOfFile('leaf.pem', Buffer.from('0'), caFile)),
-    /^leaf\.pem: certificate-malformed, so it opens nothing; there is nothing to block$/,
+    /^leaf\.pem: certificate-malformed, so it is never accepted; there is nothing to block$/,
   )
   assert.match(
     await problemOf(certificateIdOfFile('x', der, '/no/ca.pem')),
@@ -158,7 +158,10 @@ test('What is no serial number, or no CA, is a wrong use', async () => {
   const { certificate } = makeAuthority('Household')
   for (const text of ['', 'xyz', '4f:1g', 'f'.repeat(44)]) {
     const read = async () => certificateIdOfSerial(text, 'ca.crt', certificate.der)
-    assert.match(await problemOf(read()), /^--serial is ".*": expected hexadecimal digits such as/)
+    assert.match(
+      await problemOf(read()),
+      /^the serial number is ".*": expected hexadecimal digits such as/,
+    )
   }
   const read = async () => certificateIdOfSerial('4f', 'ca.crt', Buffer.from('0'))
   assert.match(await problemOf(read()), /^ca\.crt is not a certificate in strict DER$/)
@@ -175,11 +178,11 @@ test('A fingerprint names a certificate that was let in, and no other', async ()
     await problemOf(
       certificateIdByFingerprint(directory.paths, '0'.repeat(64), { longestMilliseconds: 0 }),
     ),
-    /^no certificate with this fingerprint has been let in\nhint: name it by --certificate/,
+    /^no certificate with this fingerprint has been accepted so far\nhint: name it by its file/,
   )
   assert.match(
     await problemOf(certificateIdByFingerprint(directory.paths, 'abc')),
-    /^--fingerprint is "abc": expected a SHA-256 fingerprint, 64 hexadecimal digits$/,
+    /^the fingerprint is "abc": expected a SHA-256 fingerprint, 64 hexadecimal digits$/,
   )
 })
 
@@ -193,7 +196,7 @@ test('Signed out is a device, or with an external CA who has been let in', async
   assert.match(await problemOf(findKnownName(paths, 'Bob', false)), /^there is no device "Bob"/)
   assert.match(
     await problemOf(findKnownName(paths, "Ada's phone", true, { longestMilliseconds: 0 })),
-    /^nobody named "Ada's phone" has been let in\nhint: certlatch device list shows who has$/,
+    /^no certificate with the name "Ada's phone" has been accepted so far\nhint: certlatch device list shows the names$/,
   )
   assert.match(
     await problemOf(findKnownName(paths, 'ada@example.org', false)),
@@ -252,8 +255,8 @@ test('A service that has written once more, and one that is silent, is not waite
   })
   const find = (onPause: () => Promise<unknown>) =>
     problemOf(findKnownName(directory.paths, 'Eve', true, search(onPause)))
-  assert.match(await find(() => writeSeen(directory, [])), /^nobody named "Eve"/)
+  assert.match(await find(() => writeSeen(directory, [])), /^no certificate with the name "Eve"/)
   assert.equal(pauses, 1)
-  assert.match(await find(async () => undefined), /^nobody named "Eve"/)
+  assert.match(await find(async () => undefined), /^no certificate with the name "Eve"/)
   assert.equal(pauses, 1 + 44)
 })

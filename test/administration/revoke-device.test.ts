@@ -230,7 +230,7 @@ test('What has no certificate, or one of a CA that is gone, has nothing to revok
   assert.equal(renewed.dropped.length, 1)
   assert.match(
     await problemOf(revoke(directory, 'Old', { later: 6 * DAY })),
-    /of a CA alone that is not in .*ca\.crt any more: they open nothing, and there is nothing to revoke$/,
+    /of a CA alone that is not in .*ca\.crt any more: they are never accepted, and there is nothing to revoke$/,
   )
   const empty = { schemaVersion: 1, name: 'Never', certificates: [] }
   await writeFile(`${directory.paths.devices}/0a.json`, JSON.stringify(empty))

@@ -28,7 +28,11 @@ const BAD: readonly (readonly [argv: string, exitCode: 1 | 2, said: RegExp])[] =
   ['device add Tablet --csr CA.PEM', 2, /is not a certificate signing request \(PKCS #10\)/],
   ['device add Tablet --csr /no/file', 2, /--csr \/no\/file does not exist$/],
   ['device add Tablet --certificate LEAF.PEM', 1, /certificate-untrusted; no CA in .* signed it$/],
-  ['device block --certificate LEAF.PEM', 1, /has signed it, so it opens nothing; there is noth/],
+  [
+    'device block --certificate LEAF.PEM',
+    1,
+    /has signed it, so it is never accepted; there is noth/,
+  ],
   ['device block --serial 4f', 2, /--serial and --issuer go together$/],
   ['device revoke Phone --reason lost', 2, /--reason is "lost": expected unspecified, keyCom/],
   [

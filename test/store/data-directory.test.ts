@@ -209,7 +209,7 @@ test('A half-filled directory is not completed: the start names what is missing'
     const names = missing.map((file) => paths[file]).join(' and ')
     assert.equal(
       prepared.problem,
-      `the data directory ${dataDir} is half-filled: ${names} ${missing.length > 1 ? 'are' : 'is'} missing; restore it from a backup, or empty the directory to start anew`,
+      `the data directory ${dataDir} is half-filled: ${names} ${missing.length > 1 ? 'are' : 'is'} missing; restore it from a backup, or empty the directory to start over`,
     )
     assert.deepEqual(await contents(dataDir), before)
   }

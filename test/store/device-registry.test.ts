@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { chown, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { certificateKey } from '../../src/store/certificate-id.ts'
 import {
-  certificateKey,
   type Device,
   readRegistry,
   readRegistryFolder,

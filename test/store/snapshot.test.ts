@@ -175,7 +175,7 @@ test('A later snapshot never goes back behind the CRL in force', () => {
     lists: makeList(household, { number, thisUpdate }),
   })
   const inForce = snapshotOf(compile(list(7)))
-  const older = 'ca.crl has an older CRL of the CA "CN=Household" than the one in force'
+  const older = 'ca.crl has an older CRL of the CA "CN=Household" than the loaded one'
   for (const before of [list(6), list(6, NOON_SECONDS + 60), list(7, NOON_SECONDS - 1)]) {
     assert.deepEqual(problemsOf(compile(before, inForce)), [older])
   }
@@ -248,7 +248,7 @@ test('Blocks never go back: an older list and a missing one are refused', () => 
   const first = snapshotOf(compile({ blocks: blocksText(3) }))
   assert.equal(snapshotOf(compile({ blocks: blocksText(3) }, first)).blocks.number, 3)
   assert.deepEqual(problemsOf(compile({ blocks: blocksText(2) }, first)), [
-    'blocks.json is older than the one in force',
+    'blocks.json is older than the loaded one',
   ])
   assert.deepEqual(problemsOf(compile({}, first)), ['the list of blocks is gone'])
 })

@@ -1,8 +1,4 @@
-import {
-  blockCertificate,
-  type CertificateId,
-  unblockCertificate,
-} from '../../administration/block-certificate.ts'
+import { blockCertificate, unblockCertificate } from '../../administration/block-certificate.ts'
 import { usageError } from '../../administration/command-error.ts'
 import { awaitConfirmation } from '../../administration/confirmation.ts'
 import {
@@ -11,6 +7,7 @@ import {
   certificateIdOfSerial,
 } from '../../administration/find-certificate.ts'
 import type { Config } from '../../config/config.ts'
+import type { CertificateId } from '../../store/certificate-id.ts'
 import { noNames, textFlag } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
 import { changeOf, pathsOfConfig, settingsOf } from '../command-context.ts'

@@ -5,7 +5,7 @@ import {
 } from '../../administration/adopt-authority.ts'
 import { CommandError, usageError } from '../../administration/command-error.ts'
 import { fill, initialise } from '../../administration/initialise.ts'
-import type { Config } from '../../config/config.ts'
+import { type Config, filesToMake } from '../../config/config.ts'
 import { quote } from '../../config/text.ts'
 import { deviceNameProblem, normalizeName } from '../../enrollment/device-name.ts'
 import type { Device } from '../../store/device-registry.ts'
@@ -99,11 +99,7 @@ export function readAuthorityName(invocation: Invocation): string | undefined {
 
 /** A file that a setting names is managed elsewhere, so it is not created. */
 function neededOf(config: Config) {
-  const needed = {
-    authority: !config.externalCa,
-    revocationList: !config.externalCa && !config.crlFileNamed,
-    sessionKeys: !config.sessionKeysFileNamed,
-  }
+  const needed = filesToMake(config)
   if (Object.values(needed).includes(true)) return needed
   throw usageError(
     'CERTLATCH_CA_FILE and CERTLATCH_SESSION_KEYS_FILE are set: there is nothing for certlatch to make',

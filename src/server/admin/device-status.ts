@@ -1,33 +1,28 @@
 import { comparableName } from '../../certificate/identity.ts'
+import { certificateKey } from '../../store/certificate-id.ts'
+import {
+  CERTIFICATE_STATES,
+  type CertificateState,
+  certificateState,
+} from '../../store/certificate-state.ts'
 import type { Device, DeviceCertificate } from '../../store/device-registry.ts'
-import { certificateKey, certificatesOf, isInvited } from '../../store/device-registry.ts'
+import { certificatesOf } from '../../store/device-registry.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import type { LastSeen, Seen } from '../verify/last-seen.ts'
 
-/** What became of a device's certificate; only `active` ones open. */
-export const DEVICE_STATES = [
-  'active',
-  'invited',
-  'revoked',
-  'blocked',
-  'rejected',
-  'replaced',
-  'expired',
-  'not-yet-valid',
-  'untrusted-ca',
-  'no-certificate',
-] as const
+/** A device's state: that of the certificate it uses. */
+export const DEVICE_STATES = [...CERTIFICATE_STATES, 'no-certificate'] as const
 type DeviceState = (typeof DEVICE_STATES)[number]
 
-/** When somebody was let in, and how long that can go on; Unix seconds. */
+/** When a device was last accepted, and until when it can be; Unix seconds. */
 export interface Presence {
   /** 0: never. */
   readonly certificateAt: number
   readonly sessionAt: number
   /**
-   * When the device is locked out unless somebody acts: the end of the certificate that it uses,
-   * which a renewal can have brought forward; of several in use, the first. 0: it has none that
-   * could open.
+   * When the device is locked out unless its certificate is renewed: the end of the certificate that
+   * it uses, which a renewal may have brought forward; of several in use, the first. 0: it has none
+   * that could be accepted.
    */
   readonly certificateNotAfter: number
 }
@@ -39,17 +34,17 @@ export interface DeviceStatus extends Presence {
 }
 
 export interface People {
-  /** Of the registry, by name. */
+  /** The devices of the registry, by name. */
   readonly devices: readonly DeviceStatus[]
-  /** Everybody whom the certificate itself names, together: their number is somebody else's. */
+  /** All holders not in the registry, together: an external CA decides how many there are. */
   readonly others: Presence
-  /** By key hash, the CAs of the certificates that are in use, or would be next. */
+  /** Key hashes of the CAs whose certificates are in use, or would be next. */
   readonly reliedUpon: ReadonlySet<string>
 }
 
 type SeenCertificates = ReturnType<LastSeen['all']>
 
-/** Who is known, and when they came. */
+/** Describes the devices and other holders, and when they were seen. */
 export function describePeople(
   snapshot: Snapshot,
   seen: SeenCertificates,
@@ -79,18 +74,18 @@ export function describePeople(
 
 interface Use extends Readonly<Seen> {
   readonly issuerKeyHash: string
-  /** When it opens no more, Unix seconds. */
+  /** From when on it is denied, Unix seconds. */
   readonly end: number
 }
 
 const DAY_SECONDS = 86_400
 /**
- * A phone's app can have taken the new certificate while its browser goes on with the old one: each
- * use of the one says nothing of the other.
+ * A phone's app may use the new certificate while its browser keeps using the old one: so both count
+ * as in use.
  */
 const TOGETHER_SECONDS = DAY_SECONDS
 
-/** Of one holder's certificates those in use, the first to end first; if none is, the last to end. */
+/** One holder's certificates in use, the first to end first; if none is, the last to end. */
 function inUse<T extends Use>(certificates: readonly T[]): readonly T[] {
   const sorted = certificates.toSorted((one, other) => one.end - other.end)
   const latest = Math.max(0, ...sorted.map(lastUse))
@@ -103,7 +98,7 @@ function inUse<T extends Use>(certificates: readonly T[]): readonly T[] {
 const lastUse = ({ certificateAt, sessionAt }: Readonly<Seen>): number =>
   Math.max(certificateAt, sessionAt)
 
-/** A replaced one counts as long as the device has not shown its successor: it is locked out. */
+/** A replaced one counts until the device has shown its successor: it may be locked out. */
 const ENDING: readonly string[] = ['active', 'expired', 'not-yet-valid', 'replaced']
 
 interface Held extends Use {
@@ -112,8 +107,8 @@ interface Held extends Use {
 }
 
 /**
- * Whether a replaced one was not used any more since its successor is there, and that one is: so it is
- * after a renewal without overlap. With an overlap something else on the device may go on with it.
+ * Whether a replaced certificate is unused since its successor exists, and the successor is used: as
+ * after a renewal without overlap. With an overlap, something on the device may still use it.
  */
 const isLeft = (one: Held, all: readonly Held[]): boolean =>
   one.state === 'replaced' &&
@@ -151,28 +146,23 @@ function describeDevice(
   return { status, used }
 }
 
-/** In the order in which a request would be refused. */
 function stateOf(
   certificate: DeviceCertificate,
   { trust }: Snapshot,
   nowSeconds: number,
-): DeviceState {
-  const { issuerKeyHash, serial, notBefore, notAfter, endsAt, unfit } = certificate
-  const issuers = trust.issuersByKeyHash.get(issuerKeyHash)
-  if (issuers === undefined) return 'untrusted-ca'
+): CertificateState {
+  const { issuerKeyHash, serial } = certificate
   const key = certificateKey(issuerKeyHash, serial)
-  if (trust.revocationLists.get(issuerKeyHash)?.serials.has(serial)) return 'revoked'
-  if (trust.revoked.has(key)) return 'revoked'
-  if (trust.blocked.has(key)) return 'blocked'
-  if (isInvited(certificate)) return 'invited'
-  if (unfit !== undefined) return 'rejected'
-  const issuerEnds = Math.max(...issuers.map(({ certificate }) => certificate.notAfter))
-  if (nowSeconds > notAfter || nowSeconds > issuerEnds) return 'expired'
-  if (endsAt !== undefined && nowSeconds >= endsAt) return 'replaced'
-  return nowSeconds < notBefore ? 'not-yet-valid' : 'active'
+  const isListed = trust.revocationLists.get(issuerKeyHash)?.serials.has(serial) === true
+  const facts = {
+    issuers: trust.issuersByKeyHash.get(issuerKeyHash) ?? [],
+    isRevoked: isListed || trust.revoked.has(key),
+    isBlocked: trust.blocked.has(key),
+  }
+  return certificateState(certificate, facts, nowSeconds)
 }
 
-/** Whoever has ended and was not seen with another certificate is told for so long. */
+/** How long a holder with an expired certificate, and no other, is reported. */
 const ENDED_SECONDS = 7 * DAY_SECONDS
 
 function describeOthers(

@@ -1,5 +1,5 @@
 import { describeName } from '../../certificate/name.ts'
-import { certificateKey } from '../../store/device-registry.ts'
+import { certificateKey } from '../../store/certificate-id.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 
 /** Something that new files have brought, as the log tells it. */

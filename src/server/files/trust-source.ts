@@ -1,6 +1,6 @@
 import { constants, existsSync } from 'node:fs'
 import { access } from 'node:fs/promises'
-import type { Config } from '../../config/config.ts'
+import { type Config, filesToMake } from '../../config/config.ts'
 import { dataPaths, prepareDataDirectory } from '../../store/data-directory.ts'
 import { describeFileError } from '../../store/files.ts'
 import { readPolicySource } from '../../store/policy-file.ts'
@@ -15,11 +15,7 @@ import { describeChanges } from './snapshot-diff.ts'
 
 /** Makes what a first start needs. Throws a StartError if the data directory is not fit for it. */
 export async function makeFirstFiles(config: Config, nowSeconds: number, log: Log): Promise<void> {
-  const needed = {
-    authority: !config.externalCa,
-    revocationList: !config.externalCa && !config.crlFileNamed,
-    sessionKeys: !config.sessionKeysFileNamed,
-  }
+  const needed = filesToMake(config)
   if (!Object.values(needed).includes(true)) return
   await requireNamedFiles(config)
   try {

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import type { CertificateReference } from '../../decide.ts'
-import { certificateKey } from '../../store/device-registry.ts'
+import { certificateKey } from '../../store/certificate-id.ts'
 import type { SeenCertificate } from '../../store/service-state-files.ts'
 
 /** When a certificate was last let in; Unix seconds, 0: never. */
