@@ -10,7 +10,7 @@ export function createVerifyApp(service: VerifyService): Koa {
   const app = createApp((error) => service.logError(error))
   app.use(verifyRoute(service))
   // Koa answers 404, which denies as well; the log says why.
-  app.use(({ url }) => service.audit.misdirected(url))
+  app.use(({ url }) => service.decisionLog.unexpectedPath(url))
   return app
 }
 
