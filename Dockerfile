@@ -15,8 +15,8 @@ COPY .npmrc package.json package-lock.json ./
 RUN npm ci --omit=dev
 
 FROM node:26-trixie-slim
-# A fixed id, so that a folder mounted in place of a volume can be given to it. /data/public is all
-# that a proxy may see. New named volumes take owner and mode from these two folders.
+# A fixed id, so that a folder mounted in place of a volume can belong to it. /data/public is all that a
+# proxy may see. New named volumes take owner and mode from these two folders.
 RUN groupadd --gid 10001 certlatch \
   && useradd --uid 10001 --gid certlatch --no-create-home --home-dir /data --shell /usr/sbin/nologin certlatch \
   && install -d -o certlatch -g certlatch -m 0755 /data /data/public \
@@ -26,8 +26,8 @@ WORKDIR /app
 COPY package.json ./
 COPY --from=dependencies /app/node_modules node_modules
 COPY --from=build /app/dist dist
-# In a container the proxy is never on the loopback interface. Whom the service believes is still
-# CERTLATCH_TRUSTED_PROXIES alone, which has to be set.
+# In a container the proxy is never on the loopback interface. Which proxy is believed is still up to
+# CERTLATCH_TRUSTED_PROXIES, which has to be set.
 # `container` tells commands, as it tells systemd's, that a file has to be fetched from here.
 # A small young generation and one arena of malloc: as fast here, and less memory under load.
 ENV NODE_ENV=production \
@@ -45,6 +45,6 @@ USER certlatch
 EXPOSE 9180 9182
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 CMD ["certlatch", "healthcheck"]
-# Without a shell in between, so that Node itself gets the signal and ends in order.
+# Without a shell in between, so that Node itself gets the signal and shuts down cleanly.
 ENTRYPOINT ["certlatch"]
 CMD ["serve"]

@@ -1,56 +1,72 @@
 import assert from 'node:assert/strict'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { loadConfig } from '../src/config/load.ts'
 import { DENY_REASONS } from '../src/decision.ts'
 import { createRegistry, createTally } from '../src/server/admin/metrics.ts'
-import { repository, withSettingsTable } from './support/readme.ts'
+import { anchorsOf, documentsBelow, firstColumn, prose, section } from './support/markdown.ts'
+import { repository } from './support/repository.ts'
+import { GENERATED, withTables } from './support/write-tables.ts'
 
 const ROOT = repository()
-const documents = readdirSync(ROOT).filter((name) => name.endsWith('.md'))
 const read = (name: string): string => readFileSync(join(ROOT, name), 'utf8')
 
-/** What stands in code in the first column of the table under a heading. */
-function firstColumn(document: string, heading: string): readonly string[] {
-  const [, section = ''] = new RegExp(`\n## ${heading}\n(.*?)(?=\n## |$)`, 's').exec(document) ?? []
-  return [...section.matchAll(/^\| `([^`]+)` \|/gm)].map(([, cell = '']) => cell)
+const documents = documentsBelow(ROOT)
+
+test('the README is for the first day: at most 230 lines', () => {
+  assert.ok(read('README.md').split('\n').length <= 231)
+})
+
+test('the README says how to try it and how to test it in one line each', () => {
+  for (const line of ['npm ci && npm run demo', 'npm ci && npm test']) {
+    assert.ok(read('README.md').includes(`\`${line}\``), line)
+  }
+})
+
+test('the README leads to every page of docs/', () => {
+  const readme = read('README.md')
+  for (const page of readdirSync(join(ROOT, 'docs'))) {
+    assert.ok(readme.includes(`](docs/${page})`), page)
+  }
+})
+
+for (const document of GENERATED) {
+  test(`the generated tables of ${document} are those of the code and the newest benchmark`, () => {
+    const repair = 'run: npm run build && node dist/test/support/write-tables.js'
+    assert.equal(read(document), withTables(document, read(document)), repair)
+  })
 }
 
-test('the settings in the README are those of the table of options', () => {
-  const readme = read('README.md')
-  const repair = 'run: npm run build && node dist/test/support/readme.js'
-  assert.equal(readme, withSettingsTable(readme), repair)
+test('docs/reasons.md explains every reason, and no other', () => {
+  assert.deepEqual(firstColumn(read('docs/reasons.md')), Object.keys(DENY_REASONS))
 })
 
-test('the README says of every reason what to do, and of no other', () => {
-  assert.deepEqual(firstColumn(read('README.md'), 'Reasons'), Object.keys(DENY_REASONS))
-})
-
-test('the README explains every metric of ours, and no other', () => {
-  const unasked = () => assert.fail('nothing is scraped here')
+test('docs/operations.md explains every metric of certlatch, and no other', () => {
+  const unused = () => assert.fail('nothing is scraped here')
   const registry = createRegistry(createTally(), {
     version: '0.0.0',
     sessionMaxAgeSeconds: 0,
-    nowSeconds: unasked,
-    snapshot: unasked,
-    readiness: unasked,
-    people: unasked,
-    cacheEntries: unasked,
+    nowSeconds: unused,
+    snapshot: unused,
+    readiness: unused,
+    people: unused,
+    cacheEntries: unused,
   })
   const names = registry.getMetricsAsArray().map(({ name }) => name)
   const ours = names.filter((name) => name.startsWith('certlatch_'))
-  const explained = firstColumn(read('README.md'), 'Metrics and log')
+  const explained = firstColumn(section(read('docs/operations.md'), 'Metrics'))
   assert.deepEqual([...explained].sort(), ours.sort())
 })
 
-test('every message of the log that the README explains is one that certlatch writes', () => {
+test('every message of the log that docs/operations.md explains is one that certlatch writes', () => {
   const sources = readdirSync(join(ROOT, 'src/server'), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.ts'))
     .map((name) => read(join('src/server', name)))
     .join('\n')
-  const [, section = ''] = /\n## The log\n(.*?)(?=\n## )/s.exec(read('README.md')) ?? []
-  const rows = [...section.matchAll(/^\| (`[^|]*) \|/gm)].map(([, cell = '']) => cell)
+  const rows = [
+    ...section(read('docs/operations.md'), 'The log').matchAll(/^\| (`[^|]*) \|/gm),
+  ].map(([, cell = '']) => cell)
   const explained = rows.flatMap((cell) => [...cell.matchAll(/`([^`]+)`/g)].map(([, text]) => text))
   assert.ok(explained.length > 15)
   for (const message of explained) {
@@ -61,42 +77,34 @@ test('every message of the log that the README explains is one that certlatch wr
   assert.deepEqual(unexplained, [])
 })
 
-test('every link within the repository leads somewhere', () => {
-  const broken = documents.flatMap((name) => {
-    const text = read(name)
-    const targets = [...text.matchAll(/\]\(([^)\s]+)\)/g)].map(([, target = '']) => target)
-    return targets
-      .filter((target) => !/^[a-z]+:/.test(target))
-      .filter((target) => !leadsSomewhere(name, target))
-      .map((target) => `${name}: ${target}`)
+for (const name of documents) {
+  test(`every link of ${name} within the repository leads somewhere`, () => {
+    const targets = [...prose(read(name)).matchAll(/\]\(([^)\s]+)\)/g)].map(
+      ([, target = '']) => target,
+    )
+    const inside = targets.filter((target) => !/^[a-z]+:/.test(target))
+    assert.deepEqual(
+      inside.filter((target) => !leadsSomewhere(name, target)),
+      [],
+    )
   })
-  assert.deepEqual(broken, [])
-})
+}
 
 function leadsSomewhere(from: string, target: string): boolean {
   const [path = '', anchor] = target.split('#')
   const file = path === '' ? from : join(dirname(from), path)
   if (!existsSync(join(ROOT, file))) return false
-  return anchor === undefined || anchorsOf(read(file)).includes(anchor)
+  if (anchor === undefined) return true
+  return !statSync(join(ROOT, file)).isDirectory() && anchorsOf(read(file)).includes(anchor)
 }
 
-/** As GitHub makes them from headings. */
-function anchorsOf(markdown: string): readonly string[] {
-  return [...markdown.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
-    heading
-      .toLowerCase()
-      .replace(/[^\p{L}\p{N} _-]/gu, '')
-      .replaceAll(' ', '-'),
-  )
-}
-
-test('what the texts of the proxies have for CERTLATCH_ON_REVOKE can be set, and is there', () => {
-  const texts = readdirSync(join(ROOT, 'deploy'), { withFileTypes: true })
+test('what the pages of the proxies have for CERTLATCH_ON_REVOKE can be set, and is there', () => {
+  const pages = readdirSync(join(ROOT, 'deploy'), { withFileTypes: true })
     .map(({ name }) => join('deploy', name, 'README.md'))
     .filter(
       (name) => existsSync(join(ROOT, name)) && /^CERTLATCH_(?:PROXY|ON_REVOKE)=/m.test(read(name)),
     )
-  const hooks = texts.flatMap((name) => {
+  const hooks = pages.flatMap((name) => {
     const found = /^CERTLATCH_ON_REVOKE='(.*)'$/m.exec(read(name)) ?? []
     return [{ name, value: found[1] ?? '' }]
   })
@@ -124,3 +132,13 @@ test('every npm script that a document names is in package.json', () => {
   })
   assert.deepEqual(unknown, [])
 })
+
+/** What the style of the documents rules out (CONTRIBUTING.md). */
+const UNWANTED =
+  /\b(?:whoever|anew|lest|nobody|somebody|anybody|everybody|likewise|stays? outside|(?:taken into|in) force)\b/gi
+
+for (const name of documents.filter((path) => !path.startsWith('test/bench/results/'))) {
+  test(`${name} is in plain English`, () => {
+    assert.deepEqual(prose(read(name)).match(UNWANTED) ?? [], [])
+  })
+}

@@ -7,7 +7,7 @@ import { after, describe, it } from 'node:test'
 import { parse, parseAllDocuments } from 'yaml'
 import { parseConfig } from '../src/config/config.ts'
 import { dataPaths } from '../src/store/data-directory.ts'
-import { repository } from './support/readme.ts'
+import { repository } from './support/repository.ts'
 
 const FOLDER = join(repository(), 'deploy/kubernetes')
 const read = (path: string) => readFileSync(join(FOLDER, path), 'utf8')
@@ -84,13 +84,14 @@ describe('the manifests for Kubernetes', () => {
     // The network policy does what this asks for.
     for (const warning of parsed.warnings)
       assert.match(warning, /let only your monitoring reach it$/)
-    const { listen, adminListen, proxySecret } = parsed.config
+    const { listen, adminListen, pagesListen, proxySecret } = parsed.config
     assert.ok(proxySecret !== undefined && secretFile?.startsWith('/run/certlatch/proxy/'))
     assert.ok(tokenFile?.startsWith('/run/certlatch/metrics/'))
     const { credentials } = only('ServiceMonitor').spec.endpoints[0].authorization
     assert.deepEqual(credentials, { name: 'certlatch-metrics', key: 'token' })
     assert.deepEqual(container.ports, [
       { name: 'verify', containerPort: listen.port },
+      { name: 'pages', containerPort: pagesListen.port },
       { name: 'admin', containerPort: adminListen.port },
     ])
     assert.equal(adminListen.host, '0.0.0.0')
@@ -103,6 +104,7 @@ describe('the manifests for Kubernetes', () => {
     }
     assert.deepEqual(only('Service').spec.ports, [
       { name: 'verify', port: listen.port, targetPort: 'verify' },
+      { name: 'pages', port: pagesListen.port, targetPort: 'pages' },
       { name: 'admin', port: adminListen.port, targetPort: 'admin' },
     ])
   })
@@ -157,7 +159,7 @@ describe('the manifests for Kubernetes', () => {
     }))
     const labelled = (name: string) => [{ 'app.kubernetes.io/name': name }]
     assert.deepEqual(rules, [
-      { who: labelled('traefik'), where: true, ports: ['verify'] },
+      { who: labelled('traefik'), where: true, ports: ['verify', 'pages'] },
       { who: labelled('prometheus'), where: true, ports: ['admin'] },
     ])
   })
@@ -187,11 +189,12 @@ describe('the manifests for Kubernetes', () => {
   it('route what dynamic.yml routes, through the same middlewares in the same order', () => {
     const dynamic = parse(readFileSync(join(FOLDER, '../traefik/dynamic.yml'), 'utf8'))
     const { routes, entryPoints } = only('IngressRoute', 'homeassistant').spec
-    const seen = routes.map(({ match, middlewares, services }: Resource) => ({
+    const seen = routes.map(({ match, priority, middlewares, services }: Resource) => ({
       rule: match,
+      ...(priority !== undefined && { priority }),
       entryPoints,
       middlewares: middlewares.map(({ name }: Resource) => name),
-      service: services[0].name,
+      service: services[0].port === 'pages' ? 'certlatch-pages' : services[0].name,
     }))
     assert.deepEqual(seen, Object.values(dynamic.http.routers))
   })

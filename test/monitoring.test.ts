@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -9,7 +9,8 @@ import { DENY_REASONS, MINT_CAUSES } from '../src/decision.ts'
 import { DEVICE_STATES } from '../src/server/admin/device-status.ts'
 import { createRegistry, createTally } from '../src/server/admin/metrics.ts'
 import { dashboardText, queriesOf, readDashboard } from './support/dashboard.ts'
-import { repository } from './support/readme.ts'
+import { anchorsOf, section } from './support/markdown.ts'
+import { repository } from './support/repository.ts'
 import { startTestService } from './support/service.ts'
 
 const ROOT = repository()
@@ -21,6 +22,7 @@ const queries = queriesOf(dashboard)
 interface Rule {
   readonly alert: string
   readonly expr: string
+  readonly labels: { readonly severity: string }
 }
 const rules: readonly Rule[] = parse(read('deploy/prometheus/certlatch.rules.yml')).groups.flatMap(
   (group: { readonly rules: readonly Rule[] }) => group.rules,
@@ -87,6 +89,17 @@ test('every label value that a panel or an alert asks for can occur', async (con
   }
 })
 
+test('the README of deploy/prometheus explains every alert, with its severity, and no other', () => {
+  const table = section(read('deploy/prometheus/README.md'), 'The alerts')
+  const rows = [...table.matchAll(/^\| `(\w+)` \|.*\| (\w+) \|$/gm)].map(
+    ([, alert, severity]) => `${alert}: ${severity}`,
+  )
+  assert.deepEqual(
+    rows.sort(),
+    rules.map(({ alert, labels }) => `${alert}: ${labels.severity}`).sort(),
+  )
+})
+
 // --- the dashboard --------------------------------------------------------------------------------
 
 /**
@@ -147,26 +160,19 @@ test("the dashboard is what Grafana's published types say", { timeout: 120_000 }
     assert.ok(found.includes(name), name)
 })
 
-test('each panel says what it shows, in which unit, and leads to the README', () => {
-  const readme = read('README.md')
-  const headings = [...readme.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
-    heading
-      .toLowerCase()
-      .replace(/[^\w -]/g, '')
-      .replaceAll(' ', '-'),
-  )
+test('each panel says what it shows, in which unit, and leads to a page of docs/', () => {
   const ids = dashboard.panels.map(({ id }) => id)
   assert.equal(new Set(ids).size, ids.length)
-  for (const { title, description = '', type, fieldConfig, links = [] } of panels) {
+  for (const { title, description = '', type, fieldConfig } of panels) {
     assert.ok(description.length > 20, title)
     if (type !== 'text') assert.ok(fieldConfig?.defaults.unit, title)
-    for (const { url } of links) {
-      const [, anchor] = /^\$\{readme\}#(.*)$/.exec(url) ?? []
-      assert.ok(headings.includes(String(anchor)), `${title}: ${url}`)
-    }
   }
-  for (const [, anchor] of dashboardText().matchAll(/\$\{readme\}#([a-z-]+)/g)) {
-    assert.ok(headings.includes(String(anchor)), anchor)
+  const links = [...dashboardText().matchAll(/\$\{docs\}([^")]*)/g)]
+  assert.ok(links.length > 15)
+  for (const [, target = ''] of links) {
+    const [, page = '', anchor] = /^\/([a-z-]+\.md)(?:#(.*))?$/.exec(target) ?? []
+    assert.ok(existsSync(join(ROOT, 'docs', page)), target)
+    assert.ok(anchor === undefined || anchorsOf(read(`docs/${page}`)).includes(anchor), target)
   }
 })
 

@@ -8,7 +8,8 @@ import { parseConfig } from '../src/config/config.ts'
 import { OPTIONS } from '../src/config/options.ts'
 import { DIALECTS, type Dialect, type DialectName } from '../src/proxy/dialects.ts'
 import { createHeaderReader } from '../src/proxy/request-headers.ts'
-import { repository } from './support/readme.ts'
+import { documentsBelow } from './support/markdown.ts'
+import { repository } from './support/repository.ts'
 
 const ROOT = repository()
 
@@ -21,7 +22,7 @@ function filesBelow(path: string): readonly string[] {
 
 const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8')
 const DEPLOYED = filesBelow('deploy')
-const DOCUMENTS = [...readdirSync(ROOT), ...DEPLOYED].filter((name) => name.endsWith('.md'))
+const DOCUMENTS = documentsBelow(ROOT)
 const SHIPPED = [...DEPLOYED, 'docker-compose.yml', '.env.example', 'Dockerfile']
 const dialects = Object.values(DIALECTS)
 
@@ -68,9 +69,12 @@ for (const dialect of dialects) {
     assert.ok(configuration.includes('/verify'))
   })
 
-  test(`${name}: the pages that pass the gate are routed by their exact paths`, () => {
-    const paths = new Set(configuration.match(/\/\.certlatch\/[\w/.%*-]*/g))
-    assert.deepEqual([...paths].sort(), ['/.certlatch/auth/rescue.js', '/.certlatch/auth/reset'])
+  test(`${name}: certlatch's own prefix is routed whole, and to the pages' own port`, () => {
+    const paths = new Set(configuration.match(/\/\\?\.certlatch\/[\w/.%*-]*/g))
+    for (const path of paths) assert.match(path, /^\/\\?\.certlatch\/auth\/\*?$/)
+    assert.ok(paths.size > 0)
+    const { host, port } = config.pagesListen
+    assert.ok(configuration.includes(`${host}:${port}`), `${host}:${port}`)
   })
 
   test(`${name}: the session is taken away where certlatch does not do it`, () => {
@@ -124,6 +128,11 @@ const REMOVING: readonly (readonly [proxy: DialectName, path: string, removal: R
     'deploy/nginx/ask.conf',
     /^proxy_set_header ([\w-]+) (?:""|\$ssl_client_escaped_cert);/gm,
   ],
+  [
+    'nginx',
+    'deploy/nginx/page.conf',
+    /^proxy_set_header ([\w-]+) (?:""|\$ssl_client_escaped_cert);/gm,
+  ],
   ['nginx', 'deploy/nginx/protect.conf', /^proxy_set_header ([\w-]+) "";/gm],
   ['haproxy', 'deploy/haproxy/haproxy.cfg', /^ *http-request del-header ([\w-]+)$/gm],
 ]
@@ -136,7 +145,7 @@ test('each configuration removes the certificate headers of all proxies, and nam
     for (const name of wanted) assert.ok(removed.includes(name), `${path}: ${name}`)
     if (path.endsWith('protect.conf')) continue
     const names = found([path], /^[^#\n]*X-Certlatch-Proxy:? (\w+)/gm).map(([, name]) => name)
-    assert.deepEqual(names, [proxy], path)
+    assert.deepEqual([...new Set(names)], [proxy], path)
   }
   const named = new Set(REMOVING.map(([, path]) => path))
   for (const [path] of found(DEPLOYED, /^[^#|\n]*X-Certlatch-Proxy(?!-)/gm)) {
@@ -160,7 +169,9 @@ test('Caddy deletes after it sets: no block deletes by pattern what it sets', ()
 })
 
 test("every port of ours in the shipped files is a listener's default", () => {
-  const ports = [config.listen.port, config.adminListen.port].map(String)
+  const ports = [config.listen, config.adminListen, config.pagesListen].map(({ port }) =>
+    String(port),
+  )
   for (const [path, port] of found(SHIPPED, /\b(91\d\d)\b/g)) {
     assert.ok(ports.includes(port), `${path}: ${port}`)
   }
@@ -189,11 +200,12 @@ const COMMANDS = [
   /^CMD \["([a-z]+)"/gm,
 ]
 
-/** Whether certlatch has help for it. */
-async function isCommand(word: string): Promise<boolean> {
+/** What certlatch says of a command; `undefined` if it has none of this name. */
+async function helpOf(word: string): Promise<string | undefined> {
   const streams = { stdout: new PassThrough(), stderr: new PassThrough() }
   const never = () => new Promise<void>(() => undefined)
-  return (await run([...word.split(' '), '--help'], {}, streams, never)) === 0
+  const exitCode = await run([...word.split(' '), '--help'], {}, streams, never)
+  return exitCode === 0 ? String(streams.stdout.read()) : undefined
 }
 
 test('every certlatch command that the shipped files and documents show exists', async () => {
@@ -209,7 +221,27 @@ test('every certlatch command that the shipped files and documents show exists',
     ),
   )
   assert.ok(shown.length > 0)
-  for (const { path, word } of shown) assert.ok(await isCommand(word), `${path}: ${word}`)
+  for (const { path, word } of shown) assert.ok(await helpOf(word), `${path}: ${word}`)
+})
+
+/** A command with what follows it on its line. */
+const CALL = /certlatch ((?:device|key|ca) [a-z-]+|init|explain|status|serve)\b([^`|\n]*)/g
+
+test('every option that the documents show is one of its command', async () => {
+  const calls = found(DOCUMENTS, /(?<=^|`|\$ )(?:[A-Z_]+=\S+ )*(certlatch [^`\n]*)/gm).flatMap(
+    ([path, line]) =>
+      [...line.matchAll(CALL)].flatMap(([, command = '', rest = '']) =>
+        (rest.match(/(?<= )--[a-z0-9-]+/g) ?? []).map((flag) => ({ path, command, flag })),
+      ),
+  )
+  const table = read('docs/devices.md').matchAll(/^\| `(--[a-z0-9-]+)[^`]*` \|/gm)
+  const added = [...table].map(([, flag = '']) => flag)
+  const known = added.map((flag) => ({ path: 'docs/devices.md', command: 'device add', flag }))
+  assert.ok(calls.length > 15 && known.length > 5)
+  for (const { path, command, flag } of [...calls, ...known]) {
+    const help = (await helpOf(command)) ?? assert.fail(`${path}: ${command}`)
+    assert.ok(help.includes(flag) || flag === '--help', `${path}: certlatch ${command} ${flag}`)
+  }
 })
 
 test('every npm script that the documents show exists', () => {

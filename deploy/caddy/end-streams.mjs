@@ -1,14 +1,14 @@
 #!/usr/bin/env node
-// Loads Caddy's configuration anew as it is, which cuts every open WebSocket: after a revocation, for
-// instance. Everybody who may comes back at once, through certlatch. README.md says how to use it.
-// What `caddy reload --force` does, without the Caddyfile and the environment that it was read in.
+// Reloads Caddy's configuration as it is, which cuts every open WebSocket: after a revocation, for
+// instance. Devices that are still allowed reconnect at once, through certlatch. README.md says how to
+// use it. What `caddy reload --force` does, without the Caddyfile and the environment it was read in.
 
 const [admin = 'http://localhost:2019'] = process.argv.slice(2)
 
 const ask = async (path, method, headers, body) => {
   const answer = await fetch(new URL(path, admin), {
     method,
-    // Caddy takes us for a browser, and asks where its page is from.
+    // Caddy takes us for a browser, and checks the origin of its page.
     headers: { Origin: new URL(admin).origin, ...headers },
     body,
     signal: AbortSignal.timeout(10_000),
@@ -20,7 +20,7 @@ const ask = async (path, method, headers, body) => {
 
 try {
   const configuration = await ask('/config/', 'GET')
-  // Without this header Caddy does nothing where nothing has changed.
+  // Without this header Caddy does nothing if nothing has changed.
   const headers = { 'Content-Type': 'application/json', 'Cache-Control': 'must-revalidate' }
   await ask('/load', 'POST', headers, configuration)
 } catch (error) {

@@ -1,14 +1,14 @@
--- The action `lua.certlatch`: HAProxy has no sub-request of its own, so this asks certlatch about
--- the request at hand. Only a 200 opens; another answer below 500 is the client's answer. Without an
--- answer nothing is set, and the `deny` that follows the action in haproxy.cfg closes.
+-- The action `lua.certlatch`: HAProxy has no sub-requests, so this sends the auth request. Only a 200
+-- allows; any other answer below 500 goes to the client. Without an answer nothing is set, and the
+-- `deny` that follows the action in haproxy.cfg refuses the request.
 
 -- CERTLATCH_COOKIE_NAME, if you have changed it.
 local SESSION_COOKIE = '__Host-certlatch'
 -- The listener `certlatch` of haproxy.cfg.
 local CERTLATCH = 'unix@/run/haproxy/certlatch.sock'
 
--- What belongs to one connection or to the body stays here; certlatch gets all the rest, so that it
--- can refuse what it finds wrong there.
+-- Headers of one connection or of the body stay here; certlatch gets all the others, so that it can
+-- refuse what is wrong with them.
 local NOT_ASKED = {
   ['connection'] = true,
   ['content-length'] = true,
@@ -22,10 +22,10 @@ local NOT_ASKED = {
 }
 local NOT_ANSWERED = { ['connection'] = true, ['content-length'] = true, ['keep-alive'] = true }
 
--- What the application is told, and never what a client says in its place.
+-- For the application: always certlatch's values, never what a client sends.
 local TOLD = { 'remote-user', 'x-certlatch-device', 'x-certlatch-via' }
 
--- HAProxy hands header values out counted from 0, and takes them counted from 1.
+-- HAProxy returns header values indexed from 0, and expects them indexed from 1.
 local function copy(headers, left_out)
   local copied = {}
   for name, values in pairs(headers) do
@@ -37,7 +37,7 @@ local function copy(headers, left_out)
   return copied
 end
 
--- The application never sees the session: whoever has it is the device.
+-- The application never sees the session: it is as good as the device.
 local function remove_session(http, lines)
   http:req_del_header('cookie')
   local kept = {}

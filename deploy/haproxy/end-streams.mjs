@@ -1,6 +1,7 @@
 #!/usr/bin/env node
-// Cuts what HAProxy has open to a server, WebSockets and event streams with it: after a revocation,
-// for instance. Everybody who may comes back at once, through certlatch. README.md says how to use it.
+// Cuts HAProxy's connections to a server, WebSockets and event streams included: after a revocation, for
+// instance. Devices that are still allowed reconnect at once, through certlatch. README.md says how to
+// use it.
 import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
 
@@ -13,7 +14,7 @@ try {
   const socket = connect(path)
   socket.setTimeout(10_000, () => socket.destroy(new Error('no answer within ten seconds')))
   socket.end(`shutdown sessions server ${server}\n`)
-  // Done is an empty line; anything else is what is wrong.
+  // An empty line means done; anything else is an error message.
   const answer = (await text(socket)).trim()
   if (answer !== '') throw new Error(answer)
 } catch (error) {

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Brings into the cluster what certlatch's pods read of a data directory, and nothing else of it: the
-# CA's key stays where it is. The first time, and after each change:
+# Brings into the cluster what certlatch's pods read from a data directory, and nothing else: the CA's
+# key stays where it is. Run it the first time, and after each change:
 #
 #   publish.sh DATA_DIRECTORY [options of kubectl, such as --kubeconfig FILE or --context NAME]
 #
-# `certlatch device revoke` runs it by itself with CERTLATCH_ON_REVOKE, see README.md.
+# With CERTLATCH_ON_REVOKE, `certlatch device revoke` runs it by itself: see README.md.
 set -eu
 
 [ $# -gt 0 ] || { echo "usage: $0 DATA_DIRECTORY [options of kubectl]" >&2; exit 2; }
@@ -40,12 +40,12 @@ devices() {
   secret certlatch-devices "$@"
 }
 
-# Three assignments, so that each failure ends the script. The devices before the note in
-# undelivered.json, which keeps the newest of them out until its owner has the package.
+# Three assignments, so that each failure ends the script. The devices come before the note in
+# undelivered.json, which keeps the newest of them out until its package was handed over.
 public=$(public)
 devices=$(devices)
 private=$(private)
 
-# On the server's side: else kubectl writes the keys a second time, into an annotation.
+# Server-side: otherwise kubectl writes the keys a second time, into an annotation.
 printf '%s\n' "$public" "$private" "$devices" |
   kubectl apply --server-side --force-conflicts --filename - "$@"

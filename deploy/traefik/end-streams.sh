@@ -1,7 +1,7 @@
 #!/bin/sh
-# Cuts what Traefik has open to an application, WebSockets and event streams with it: after a
-# revocation, for instance. Everybody who may comes back at once, through certlatch. README.md says
-# how to use it. It needs ss (iproute2) and root, and runs where Traefik runs.
+# Cuts Traefik's connections to an application, WebSockets and event streams included: after a
+# revocation, for instance. Devices that are still allowed reconnect at once, through certlatch.
+# README.md says how to use it. It needs ss (iproute2) and root, and runs where Traefik runs.
 set -eu
 PATH=$PATH:/usr/sbin:/sbin
 
@@ -17,7 +17,7 @@ before=$(open)
 ss -K -Htn state established dst "$address" dport = ":$port" > /dev/null
 now=$(open)
 for connection in $before; do
-  # Without root, or with a kernel that cannot (CONFIG_INET_DIAG_DESTROY), ss says nothing.
+  # Without root, or with a kernel that can't (CONFIG_INET_DIAG_DESTROY), ss reports nothing.
   if printf '%s\n' "$now" | grep -qxF -e "$connection"; then
     echo "end-streams.sh: $connection to $1 is still open; run this as root" >&2
     exit 1

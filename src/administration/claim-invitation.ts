@@ -17,10 +17,10 @@ import {
 } from '../store/invitations.ts'
 import { type Change, changeDirectory, pathsOf } from './change-directory.ts'
 
-export type Collected = Extract<Claim, { outcome: 'collected' }>
+type Collected = Extract<Claim, { outcome: 'collected' }>
 
 /** Why an invitation is not shown, or not collected; `at` is when it was collected. */
-export interface InvitationProblem {
+interface InvitationProblem {
   readonly ok: false
   readonly problem: 'unknown' | 'used' | 'ended' | 'read-only'
   readonly at?: number

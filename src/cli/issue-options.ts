@@ -25,8 +25,8 @@ import { day, shellWord } from './format.ts'
  * Three years: public CAs' limit of 397 days is for server certificates, and a lost device is revoked
  * within a second however long its certificate lasts.
  */
-const CERTIFICATE_DAYS = 1_095
-const MOST_DAYS = 3_653
+export const CERTIFICATE_DAYS = 1_095
+export const MOST_DAYS = 3_653
 
 export const ISSUE_OPTIONS = {
   days: { type: 'string' },

@@ -38,7 +38,7 @@ export type Option = Kind & {
   readonly otherwise?: string
   /** Never shown, and also read from the file that `<name>_FILE` names. */
   readonly secret?: true
-  /** One sentence for `certlatch serve --help` and the README. */
+  /** One sentence for `certlatch serve --help` and docs/configuration.md. */
   readonly help: string
 }
 
@@ -48,19 +48,19 @@ const ROWS = [
     name: 'CERTLATCH_LISTEN',
     kind: 'address',
     default: '127.0.0.1:9180',
-    help: 'where the proxy asks (/verify)',
+    help: 'where the proxy sends its auth requests (/verify)',
   },
   {
     name: 'CERTLATCH_ADMIN_LISTEN',
     kind: 'address',
     default: '127.0.0.1:9181',
-    help: 'where /metrics, /status, /healthz and /readyz are answered',
+    help: 'where /metrics, /status, /healthz and /readyz are served',
   },
   {
     name: 'CERTLATCH_PAGES_LISTEN',
     kind: 'address',
     default: '127.0.0.1:9182',
-    help: 'where the pages under /.certlatch/auth/ are answered, which the proxy passes to clients',
+    help: 'where the pages under /.certlatch/auth/ are served, which the proxy passes to clients',
   },
   {
     name: 'CERTLATCH_URL',
@@ -77,7 +77,7 @@ const ROWS = [
     name: 'CERTLATCH_CA_FILE',
     kind: 'path',
     otherwise: '<data>/public/ca.crt',
-    help: 'file of the client CAs to trust instead of our own: PEM, or one in DER',
+    help: 'file of the client CAs to trust instead of the built-in one: PEM, or one in DER',
   },
   {
     name: 'CERTLATCH_CRL_FILE',
@@ -96,7 +96,7 @@ const ROWS = [
     name: 'CERTLATCH_IDENTITY',
     kind: 'identity',
     default: DEFAULT_IDENTITY.join(','),
-    help: 'what of a certificate of such a CA names its holder: the first of these that it has',
+    help: 'what names the holder of a certificate of such a CA: the first of these that it has',
   },
   {
     name: 'CERTLATCH_SESSION_KEYS_FILE',
@@ -109,7 +109,7 @@ const ROWS = [
     kind: 'choice',
     choices: PROXIES,
     default: 'traefik',
-    help: 'the proxy that asks, and so the header of the certificate and its encoding',
+    help: 'the proxy in use, which decides the header of the certificate and its encoding',
   },
   {
     name: 'CERTLATCH_CERTIFICATE_HEADER',
@@ -121,7 +121,7 @@ const ROWS = [
     name: 'CERTLATCH_TRUSTED_PROXIES',
     kind: 'networks',
     default: 'loopback',
-    help: 'addresses and networks from which a proxy may ask',
+    help: 'addresses and networks from which auth requests are accepted',
   },
   {
     name: 'CERTLATCH_PROXY_SECRET',
@@ -133,13 +133,13 @@ const ROWS = [
     name: 'CERTLATCH_SESSION_TTL',
     kind: 'duration',
     default: '1h',
-    help: 'how long a session opens until it is renewed',
+    help: 'how long a session is valid until it is renewed',
   },
   {
     name: 'CERTLATCH_SESSION_MAX_AGE',
     kind: 'duration',
     default: '24h',
-    help: 'how long it is renewed without the certificate being shown again',
+    help: 'how long a session is renewed before the certificate has to be shown again',
   },
   {
     name: 'CERTLATCH_COOKIE_NAME',
@@ -173,7 +173,7 @@ const ROWS = [
   {
     name: 'CERTLATCH_ON_REVOKE',
     kind: 'command',
-    help: 'what device revoke runs once the revocation is in force, without a shell',
+    help: 'what device revoke runs once every service has the revocation, without a shell',
   },
   {
     name: 'CERTLATCH_COMPOSE_SERVICE',
@@ -184,7 +184,7 @@ const ROWS = [
     name: 'CERTLATCH_METRICS_TOKEN',
     kind: 'secret',
     secret: true,
-    help: 'if set, /metrics and /status want it as bearer token',
+    help: 'if set, /metrics and /status require it as a bearer token',
   },
   {
     name: 'CERTLATCH_LOG_LEVEL',
@@ -205,7 +205,7 @@ const ROWS = [
     kind: 'choice',
     choices: LOG_CLIENTS,
     default: 'full',
-    help: "what is logged of clients' addresses; shortened is the network alone, /24 or /48",
+    help: "how much of clients' addresses is logged; shortened is only the network, /24 or /48",
   },
 ] as const
 

@@ -1,5 +1,5 @@
 /** Which steps a device is shown first. */
-export const PLATFORMS = ['iphone', 'android', 'mac', 'windows', 'linux'] as const
+const PLATFORMS = ['iphone', 'android', 'mac', 'windows', 'linux'] as const
 export type Platform = (typeof PLATFORMS)[number]
 
 /** In the order in which they are looked for: most of them name others too. */

@@ -14,7 +14,7 @@ import { readKeyRing } from '../../src/session/key-ring.ts'
 import { mintToken, openSession } from '../../src/session/token.ts'
 import { dataPaths } from '../../src/store/data-directory.ts'
 import { type Device, readRegistry, readRegistryFolder } from '../../src/store/device-registry.ts'
-import { repository } from '../support/readme.ts'
+import { repository } from '../support/repository.ts'
 import { LIFETIME, onlyKey, policyFrom } from '../support/request.ts'
 import { makeAuthority, makeLeaf, NOON_SECONDS, present } from '../support/service.ts'
 
@@ -228,9 +228,9 @@ describe('certlatch explain', () => {
     assert.equal((await explained([URL], settings)).reason, 'no-credentials')
   })
 
-  test('prints no field that the README does not name', async () => {
-    const readme = await readFile(join(repository(), 'README.md'), 'utf8')
-    const [row = ''] = /^\| `explain` \| .*$/m.exec(readme) ?? []
+  test('prints no field that docs/devices.md does not name', async () => {
+    const page = await readFile(join(repository(), 'docs/devices.md'), 'utf8')
+    const [row = ''] = /^\| `explain` \| .*$/m.exec(page) ?? []
     const documented = new Set([...row.matchAll(/`(\w+)`/g)].map(([, name]) => name))
     const policy = await policyFile('all.yaml', 'rules: {path: /a/*, access: open}')
     for (const argv of [

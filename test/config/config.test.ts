@@ -29,6 +29,8 @@ test('without any setting, certlatch serves one Traefik on this machine with its
   assert.deepEqual(config, {
     listen: { host: '127.0.0.1', port: 9180 },
     adminListen: { host: '127.0.0.1', port: 9181 },
+    pagesListen: { host: '127.0.0.1', port: 9182 },
+    url: undefined,
     dataDir: './data',
     externalCa: false,
     caFile: 'data/public/ca.crt',
@@ -66,6 +68,8 @@ const GOOD: readonly (readonly [SettingName, string, Partial<Config>])[] = [
   ['CERTLATCH_LISTEN', '[::1]:9180', { listen: { host: '::1', port: 9180 } }],
   ['CERTLATCH_LISTEN', '[::]:65535', { listen: { host: '::', port: 65_535 } }],
   ['CERTLATCH_LISTEN', '127.0.0.1:0', { listen: { host: '127.0.0.1', port: 0 } }],
+  ['CERTLATCH_PAGES_LISTEN', '10.0.0.7:1', { pagesListen: { host: '10.0.0.7', port: 1 } }],
+  ['CERTLATCH_URL', 'https://Home.example.org:8443/', { url: 'https://home.example.org:8443' }],
   ['CERTLATCH_ADMIN_LISTEN', '10.0.0.7:1', { adminListen: { host: '10.0.0.7', port: 1 } }],
   [
     'CERTLATCH_DATA_DIR',
@@ -157,6 +161,7 @@ describe('a good value', () => {
 
 const ADDRESS =
   'expected an IP address and a port such as 127.0.0.1:9180, 0.0.0.0:9180 or [::1]:9180'
+const ORIGIN = 'expected an https address without a path, such as https://home.example.org'
 const DURATION = 'expected a duration such as 90s, 15m or 1h'
 const IDENTITY =
   'expected one or more of email, uri, cn, upn, dns, subject-email, uid, with commas between them'
@@ -201,6 +206,37 @@ const BAD: readonly (readonly [SettingName, string, string])[] = [
     'CERTLATCH_ADMIN_LISTEN',
     '127.0.0.1:9180',
     'expected another address than CERTLATCH_LISTEN has',
+  ],
+  [
+    'CERTLATCH_PAGES_LISTEN',
+    '127.0.0.1:9180',
+    'expected another address than CERTLATCH_LISTEN has',
+  ],
+  [
+    'CERTLATCH_PAGES_LISTEN',
+    '127.0.0.1:9181',
+    'expected another address than CERTLATCH_ADMIN_LISTEN has',
+  ],
+  [
+    'CERTLATCH_LISTEN',
+    '127.0.0.1:9182',
+    'expected another address than the default of CERTLATCH_PAGES_LISTEN',
+  ],
+  ['CERTLATCH_URL', 'home.example.org', ORIGIN],
+  [
+    'CERTLATCH_URL',
+    'http://home.example.org',
+    'expected https, without which no browser shows a certificate',
+  ],
+  [
+    'CERTLATCH_URL',
+    'https://home.example.org/lovelace',
+    'expected no more than the address, https://home.example.org',
+  ],
+  [
+    'CERTLATCH_URL',
+    'https://ada@home.example.org',
+    'expected no more than the address, https://home.example.org',
   ],
   ['CERTLATCH_DATA_DIR', ' data', PATH],
   ['CERTLATCH_CA_FILE', 'ca.pem ', PATH],
@@ -337,6 +373,7 @@ test('an empty value is a problem for every setting', () => {
     'CERTLATCH_LOG_LEVEL is empty: remove it or give it debug, info, warn or error',
     'CERTLATCH_METRICS_TOKEN is empty: remove it or give it at least 16 printable ASCII characters without spaces',
     'CERTLATCH_ON_REVOKE is empty: remove it or give it a JSON array of a program and its arguments, such as ["/usr/bin/touch", "/run/revoked"]',
+    'CERTLATCH_PAGES_LISTEN is empty: remove it or give it an IP address and a port such as 127.0.0.1:9180, 0.0.0.0:9180 or [::1]:9180',
     'CERTLATCH_POLICY_FILE is empty: remove it or give it a path',
     'CERTLATCH_PROXY is empty: remove it or give it traefik, caddy, haproxy or nginx',
     'CERTLATCH_PROXY_SECRET is empty: remove it or give it at least 16 printable ASCII characters without spaces',
@@ -344,6 +381,7 @@ test('an empty value is a problem for every setting', () => {
     'CERTLATCH_SESSION_MAX_AGE is empty: remove it or give it a duration such as 90s, 15m or 1h',
     'CERTLATCH_SESSION_TTL is empty: remove it or give it a duration such as 90s, 15m or 1h',
     'CERTLATCH_TRUSTED_PROXIES is empty: remove it or give it addresses or networks such as loopback, 192.168.1.10 or 172.18.0.0/16',
+    'CERTLATCH_URL is empty: remove it or give it an https address without a path, such as https://home.example.org',
   ])
 })
 

@@ -9,6 +9,7 @@ import { basename, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { makeServerCertificate } from '../support/server-certificate.ts'
 import { type Certlatch, startApplication, startCertlatch } from './actors.ts'
+import { enrol } from './enrolling.ts'
 import { chooseFront, FrontError, STAND_IN_NAME } from './fronts.ts'
 import { openWebSocket, type Shown, sendRequest, type Target } from './visitor.ts'
 
@@ -141,6 +142,13 @@ async function tour(
   }
   const { cookie, results: opened } = await visitWithCertificate(visitor)
   results.push(...opened)
+  const invited = await tellCommand(
+    certlatch,
+    'another device enrols itself: an invitation',
+    ...['device', 'invite', "Grace's tablet", '--owner', 'Grace', '--url', visitor.url],
+  )
+  const [, link = ''] = /^(https:.*)$/m.exec(invited.stdout) ?? []
+  results.push(invited.good, ...(await enrol(visitor.target, link, folder, tell)))
   if (options.stay) results.push(await stay(visitor.url, folder, certlatch))
   const revoked = await tellCommand(
     certlatch,
@@ -168,7 +176,7 @@ async function visitWithCertificate({ target, url, shown, file }: Visitor) {
   const refused = await sendRequest(target, '/', {})
   const results = [
     tell({
-      title: 'no certificate: stays outside',
+      title: 'no certificate: denied',
       command: `${CURL} ${url}/`,
       answer: refused.summary,
       good: refused.status === 403,
@@ -178,7 +186,7 @@ async function visitWithCertificate({ target, url, shown, file }: Visitor) {
   const cookie = opened.cookie ?? ''
   results.push(
     tell({
-      title: `the certificate of "${DEVICE}": opens, and is remembered in a cookie`,
+      title: `the certificate of "${DEVICE}": allowed, and remembered in a cookie`,
       command: `${CURL} --cert ${file} -c jar ${url}/`,
       answer: `${opened.summary}\nSet-Cookie: ${cookie.slice(0, 36)}…`,
       good: opened.status === 200 && cookie !== '',
@@ -187,7 +195,7 @@ async function visitWithCertificate({ target, url, shown, file }: Visitor) {
   const byCookie = await sendRequest(target, '/', { cookie })
   results.push(
     tell({
-      title: 'the cookie alone: the page opens',
+      title: 'the cookie alone: the page is allowed',
       command: `${CURL} -b jar ${url}/`,
       answer: byCookie.summary,
       good: byCookie.status === 200,
@@ -196,7 +204,7 @@ async function visitWithCertificate({ target, url, shown, file }: Visitor) {
   const echo = await openWebSocket(target, { cookie }, 'hello')
   results.push(
     tell({
-      title: 'the cookie alone: the WebSocket opens, which Safari needs',
+      title: 'the cookie alone: the WebSocket is allowed, which Safari needs',
       command: `${CURL} -b jar --http1.1 -H 'Connection: Upgrade' -H 'Upgrade: websocket' … ${url}/`,
       answer: echo.summary,
       good: echo.open,
@@ -213,13 +221,13 @@ async function visitAfterwards(
   const byCookie = await sendRequest(target, '/', { cookie })
   return [
     tell({
-      title: 'revoked: the certificate stays outside',
+      title: 'revoked: the certificate is denied',
       command: `${CURL} --cert ${file} ${url}/`,
       answer: byCertificate.summary,
       good: byCertificate.status === 403,
     }),
     tell({
-      title: 'revoked: its cookie too',
+      title: 'revoked: its cookie is denied too',
       command: `${CURL} -b jar ${url}/`,
       answer: byCookie.summary,
       good: byCookie.status === 403,

@@ -20,6 +20,9 @@ export interface Answer {
   /** `name=value` of the cookie that was set. */
   readonly cookie: string | undefined
   readonly summary: string
+  readonly body: string
+  /** All cookies that were set, as a Cookie header's value. */
+  readonly cookies: string
 }
 
 const clientOptions = ({ serverCertificate }: Target, shown: Shown) => ({
@@ -29,11 +32,29 @@ const clientOptions = ({ serverCertificate }: Target, shown: Shown) => ({
   headers: shown.cookie ? { Cookie: shown.cookie } : {},
 })
 
-/** One request on a connection of its own. */
-export function sendRequest(target: Target, path: string, shown: Shown): Promise<Answer> {
+/** One request on a connection of its own; with fields it is a POST, as a page of certlatch sends it. */
+export function sendRequest(
+  target: Target,
+  path: string,
+  shown: Shown,
+  fields?: Readonly<Record<string, string>>,
+): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const { host, port } = target
-    const options = { ...clientOptions(target, shown), host, port, path, agent: false }
+    const { headers, ...others } = clientOptions(target, shown)
+    const posted = fields === undefined ? undefined : JSON.stringify(fields)
+    const options = {
+      ...others,
+      ...{ host, port, path, agent: false, method: posted === undefined ? 'GET' : 'POST' },
+      headers: {
+        ...headers,
+        ...(posted !== undefined && {
+          Origin: `https://${host}:${port}`,
+          'Content-Type': 'application/json',
+          'Content-Length': Buffer.byteLength(posted),
+        }),
+      },
+    }
     const sent = request(options, (answer) => {
       const chunks: Buffer[] = []
       answer.on('data', (chunk: Buffer) => chunks.push(chunk))
@@ -44,11 +65,15 @@ export function sendRequest(target: Target, path: string, shown: Shown): Promise
           status,
           cookie: ownCookie(answer.headers['set-cookie'] ?? []),
           summary: `${status} ${answer.statusMessage}  ${firstWords(body)}`.trim(),
+          body,
+          cookies: (answer.headers['set-cookie'] ?? [])
+            .map((line) => line.split(';')[0])
+            .join('; '),
         })
       })
     })
     sent.on('error', reject)
-    sent.end()
+    sent.end(posted)
   })
 }
 

@@ -68,7 +68,7 @@ const CASES: readonly Case[] = [
     when: 'it does not answer',
     series: { [`up{${INSTANCE}}`]: '1 0 0 0' },
     minute: 3,
-    fires: [{ labels: GATE, summary: 'certlatch gate:9181 does not answer: nobody gets in' }],
+    fires: [{ labels: GATE, summary: 'certlatch gate:9181 does not answer: no request gets in' }],
   },
   {
     alert: 'CertlatchDown',
@@ -81,7 +81,7 @@ const CASES: readonly Case[] = [
     fires: [
       {
         labels: GATE,
-        summary: 'certlatch gate:9181 does not answer: its replicas let people in without it',
+        summary: 'certlatch gate:9181 does not answer: its replicas answer without it',
       },
     ],
   },
@@ -90,7 +90,9 @@ const CASES: readonly Case[] = [
     when: 'nobody asks it',
     series: { 'up{job="another"}': constant(1) },
     minute: 3,
-    fires: [{ labels: { job: 'certlatch' }, summary: 'certlatch does not answer: nobody gets in' }],
+    fires: [
+      { labels: { job: 'certlatch' }, summary: 'certlatch does not answer: no request gets in' },
+    ],
   },
   {
     alert: 'CertlatchDown',
@@ -132,7 +134,7 @@ const CASES: readonly Case[] = [
     fires: [
       {
         labels: { ...GATE, check: 'commands' },
-        summary: "certlatch gate:9181 can't write down what is in force",
+        summary: "certlatch gate:9181 can't write down what it has loaded",
       },
     ],
   },
@@ -151,7 +153,7 @@ const CASES: readonly Case[] = [
     fires: [
       {
         labels: { ...GATE, check: 'files' },
-        summary: 'certlatch gate:9181 refuses the files as they are now',
+        summary: 'certlatch gate:9181 refuses its files as they are now',
       },
     ],
   },
@@ -186,7 +188,7 @@ const CASES: readonly Case[] = [
     when: 'it has 89 days',
     series: { [AUTHORITY]: constant(89 * DAY) },
     minute: 0,
-    fires: [{ summary: 'the CA ends in 89d 0h 0m 0s' }],
+    fires: [{ summary: 'the CA expires in 89d 0h 0m 0s' }],
   },
   {
     alert: 'CertlatchAuthorityEndsSoon',
@@ -208,7 +210,7 @@ const CASES: readonly Case[] = [
     fires: [
       {
         labels: { device: 'Phone of Ada' },
-        summary: 'Phone of Ada is let in for 13d 0h 0m 0s more',
+        summary: 'Phone of Ada is allowed for 13d 0h 0m 0s more',
       },
     ],
   },
@@ -272,7 +274,8 @@ const CASES: readonly Case[] = [
     fires: [
       {
         labels: { device: 'Tablet' },
-        summary: 'Tablet has not shown its certificate for 12h 59m 0s, and goes on by its cookie',
+        summary:
+          'Tablet has not shown its certificate for 12h 59m 0s, and is allowed by its cookie alone',
       },
     ],
   },
@@ -319,7 +322,7 @@ const CASES: readonly Case[] = [
     fires: [
       {
         labels: { reason: 'header-alias' },
-        summary: 'somebody tries headers that only the proxy may send (header-alias)',
+        summary: 'a client sends headers that only the proxy may send (header-alias)',
       },
     ],
   },
@@ -331,7 +334,7 @@ const CASES: readonly Case[] = [
     fires: [
       {
         labels: { reason: 'header-repeated' },
-        summary: 'somebody tries headers that only the proxy may send (header-repeated)',
+        summary: 'a client sends headers that only the proxy may send (header-repeated)',
       },
     ],
   },
@@ -350,7 +353,7 @@ const CASES: readonly Case[] = [
     fires: [
       {
         labels: { reason: 'untrusted-proxy' },
-        summary: 'somebody asks certlatch without the proxy (untrusted-proxy)',
+        summary: 'something reaches certlatch other than the proxy (untrusted-proxy)',
       },
     ],
   },
@@ -359,7 +362,12 @@ const CASES: readonly Case[] = [
     when: 'another proxy than the configured one asks',
     series: { [denied('proxy-mismatch')]: '0 0 0 1 1' },
     minute: 4,
-    fires: [{ labels: {}, summary: 'another proxy asks certlatch than CERTLATCH_PROXY names' }],
+    fires: [
+      {
+        labels: {},
+        summary: 'certlatch gets auth requests from another proxy than CERTLATCH_PROXY names',
+      },
+    ],
   },
   {
     alert: 'CertlatchWrongProxy',
@@ -445,7 +453,7 @@ const CASES: readonly Case[] = [
     series: { [keySet('a', '01')]: '1+0x9', [keySet('b', '02')]: '1+0x9' },
     minute: 6,
     fires: [
-      { summary: 'the replicas of certlatch do not have the same session keys, CRLs or blocks' },
+      { summary: "the replicas of certlatch don't have the same session keys, CRLs or blocks" },
     ],
   },
   {
@@ -454,7 +462,7 @@ const CASES: readonly Case[] = [
     series: { [crlNumber('a')]: constant(6), [crlNumber('b')]: constant(5) },
     minute: 6,
     fires: [
-      { summary: 'the replicas of certlatch do not have the same session keys, CRLs or blocks' },
+      { summary: "the replicas of certlatch don't have the same session keys, CRLs or blocks" },
     ],
   },
   {
@@ -468,7 +476,7 @@ const CASES: readonly Case[] = [
     },
     minute: 6,
     fires: [
-      { summary: 'the replicas of certlatch do not have the same session keys, CRLs or blocks' },
+      { summary: "the replicas of certlatch don't have the same session keys, CRLs or blocks" },
     ],
   },
   {

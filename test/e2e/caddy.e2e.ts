@@ -144,41 +144,34 @@ const MUTATIONS: readonly Mutation[] = [
   { ...without(FILE, 'header_up X-Certlatch-Device'), shows: IDENTITY, because: /the device/ },
   { ...without(FILE, 'header_up X-Certlatch-Via'), shows: IDENTITY, because: /certificate/ },
   {
-    ...without(FILE, 'method GET HEAD'),
-    shows: 'at the address of a page any other method',
-    because: /refused: expected 403, got 405/,
-  },
-  {
     file: FILE,
-    text: '/.certlatch/auth/reset /.certlatch/auth/rescue.js',
-    becomes: '/.certlatch/auth/reset',
+    text: '@pages path /.certlatch/auth/*',
+    becomes: '@pages path /.certlatch/auth/reset',
     shows: "certlatch's own pages pass",
     because: /rescue\.js: expected 200, got 403/,
+  },
+  {
+    ...without(FILE, 'header_up -Authorization'),
+    shows: 'a page is asked for without',
+    because: /no login goes with it/,
   },
   {
     file: FILE,
     text: 'request_header -Client-Cert\n',
     becomes: '# request_header -Client-Cert\n',
-    shows: 'a page is asked for without',
-    because: /no certificate goes with it/,
-  },
-  {
-    ...without(FILE, 'request_header -X-Certlatch-*'),
-    shows: 'a page is asked for without',
-    because: /no mark goes with it/,
-  },
-  {
-    ...without(FILE, 'header_up -Cookie'),
-    shows: 'a page is asked for without',
-    because: /no session goes with it/,
+    shows: HANDED_ON,
+    because: /no certificate for the application/,
   },
 ]
 
 const STRUCTURE = 'What stands in it is shown.'
 
 const UNSHOWN: readonly Unshown[] = [
-  { file: FILE, text: '@pages {', reason: STRUCTURE },
-  { file: FILE, text: 'reverse_proxy @pages 127.0.0.1:9180 {', reason: STRUCTURE },
+  {
+    file: FILE,
+    text: 'reverse_proxy @pages 127.0.0.1:9182 { # <--\n\t\t\theader_up X-Certlatch-Proxy caddy\n\t\t\theader_up Client-Cert :{http.request.tls.client.certificate_der_base64}:',
+    reason: 'As at the question.',
+  },
   { file: FILE, text: 'servers {', reason: STRUCTURE },
   { file: FILE, text: 'home.example {', reason: 'Without an address there is no site.' },
   { file: FILE, text: 'tls {\n\t\tclient_auth {', reason: STRUCTURE },

@@ -48,6 +48,7 @@ describe('the files of docker compose', () => {
       ],
       ['/var/lib/certlatch/public/ca.crt', '/certlatch/ca.crt'],
       ['http://127.0.0.1:9180', 'http://10.157.90.3:9180'],
+      ['http://127.0.0.1:9182', 'http://10.157.90.3:9182'],
       ['http://127.0.0.1:8123', 'http://10.157.91.3:8123'],
       ['home.example', '{{ env "DOMAIN" }}'],
     ])
@@ -81,6 +82,7 @@ certificatesResolvers:
   it('give Caddy the shipped file but for addresses, name and path', async () => {
     const expected = replaced(await read('deploy/caddy/Caddyfile'), [
       ['127.0.0.1:9180', '10.157.90.3:9180'],
+      ['127.0.0.1:9182', '10.157.90.3:9182'],
       ['127.0.0.1:8123', '10.157.91.3:8123'],
       ['\nhome.example {', '\n{$DOMAIN} {'],
       ['/var/lib/certlatch/public/ca.crt', '/certlatch/ca.crt'],

@@ -321,10 +321,10 @@ describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
     assert.equal((await visit(device)).status, 403)
   })
 
-  it('is backed up and restored by the lines of the README', async () => {
+  it('is backed up and restored by the lines of docs/operations.md', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'certlatch-backup-'))
-    const readme = await readFile(join(REPOSITORY, 'README.md'), 'utf8')
-    const lines = [...readme.matchAll(/^docker compose .*certlatch-backup\.tar/gm)].map(String)
+    const page = await readFile(join(REPOSITORY, 'docs/operations.md'), 'utf8')
+    const lines = [...page.matchAll(/^docker compose .*certlatch-backup\.tar/gm)].map(String)
     assert.equal(lines.length, 2)
     const [backUp = '', restore = ''] = lines
     const before = await project.addDevice('A lamp')

@@ -106,7 +106,7 @@ const MUTATIONS: readonly Mutation[] = [
     because: /the name of the proxy/,
   },
   {
-    ...without(FILE, 'http-request del-header x-certlatch-proxy'),
+    ...without(FILE, 'http-request del-header x-certlatch-proxy unless page'),
     shows: NAMED,
     because: /no name of the proxy for the application/,
   },
@@ -156,29 +156,34 @@ const MUTATIONS: readonly Mutation[] = [
   { ...without(FILE, 'http-request lua.certlatch'), shows: OPENS, because: NOT_OPEN },
   {
     file: FILE,
-    text: '/.certlatch/auth/reset /.certlatch/auth/rescue.js',
-    becomes: '/.certlatch/auth/reset',
+    text: 'path_beg /.certlatch/auth/',
+    becomes: 'path /.certlatch/auth/reset',
     shows: PAGES_PASS,
     because: /rescue\.js: expected 200, got 403/,
   },
   {
     file: FILE,
-    text: 'lua.certlatch unless page METH_GET',
+    text: 'lua.certlatch unless page',
     becomes: 'lua.certlatch',
     shows: PAGES_PASS,
     because: /reset: expected 200, got 403/,
   },
   {
     file: FILE,
-    text: ' || page METH_GET   # also: no answer',
+    text: ' || page   # also: no answer',
     becomes: '',
     shows: PAGES_PASS,
     because: /reset: expected 200, got 503/,
   },
   {
-    ...without(FILE, 'use_backend certlatch if page METH_GET'),
+    ...without(FILE, 'use_backend certlatch-pages if page'),
     shows: PAGES_PASS,
     because: /the application saw nothing/,
+  },
+  {
+    ...without(FILE, 'http-request del-header authorization if page'),
+    shows: 'a page is asked for without',
+    because: /no login goes with it/,
   },
   {
     ...without(FILE, 'http-request deny deny_status 503'),
@@ -186,7 +191,7 @@ const MUTATIONS: readonly Mutation[] = [
     because: /closed: the application saw nothing/,
   },
   {
-    ...without(FILE, 'http-request del-header client-cert      '),
+    ...without(FILE, 'http-request del-header client-cert unless page'),
     shows: LEAKS,
     because: /nothing leaks[\s\S]*client-cert/i,
   },
@@ -281,6 +286,13 @@ const UNSHOWN: readonly Unshown[] = [
     reason: 'A restart of certlatch that meets a kept connection: a race that no test should run.',
   },
   { file: FILE, text: 'server certlatch 127.0.0.1:9180', reason: STRUCTURE },
+  { file: FILE, text: 'backend certlatch-pages\n', reason: STRUCTURE },
+  { file: FILE, text: 'server certlatch 127.0.0.1:9182', reason: STRUCTURE },
+  {
+    file: FILE,
+    text: 'timeout server 15s',
+    reason: 'As that of 60 s; a claim takes the lock of the data directory, which may take ten.',
+  },
   {
     file: FILE,
     text: 'backend homeassistant\n  server homeassistant 127.0.0.1:8123',

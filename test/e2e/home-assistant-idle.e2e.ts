@@ -85,17 +85,18 @@ describe('Home Assistant that is not told of its proxy', { skip, timeout: 60_000
   })
   after(() => household?.close())
 
-  test('answers 400 by itself, and names the reason in its log, as the README says', async () => {
+  test('answers 400 by itself, and names the reason in its log, as docs/operations.md says', async () => {
     const device = await household.addDevice("Ada's phone")
     const { status, headers } = await send(household.target, { credential: device })
     assert.equal(status, 400)
     // Not a refusal of ours.
     assert.equal(headers['x-certlatch'], undefined)
-    const [, sentence = ''] = /`(A request from a reverse proxy[^`]*)`/.exec(readme()) ?? []
+    const [, sentence = ''] =
+      /`(A request from a reverse proxy[^`]*)`/.exec(troubleshooting()) ?? []
     assert.ok(sentence.length > 20)
     await until('its log says so', () => household.homeAssistant.log().includes(sentence))
   })
 })
 
-const readme = () =>
-  readFileSync(join(repositoryFolder(), 'README.md'), 'utf8').replace(/\s+/g, ' ')
+const troubleshooting = () =>
+  readFileSync(join(repositoryFolder(), 'docs/operations.md'), 'utf8').replace(/\s+/g, ' ')

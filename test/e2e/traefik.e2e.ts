@@ -195,30 +195,41 @@ const MUTATIONS: readonly Mutation[] = [
   },
   {
     file: DYNAMIC,
-    text: '(Path(`/.certlatch/auth/reset`) || Path(`/.certlatch/auth/rescue.js`))',
+    text: 'PathPrefix(`/.certlatch/auth/`)',
     becomes: 'Path(`/.certlatch/auth/reset`)',
     shows: PAGES_PASS,
     because: /rescue\.js: expected 200, got 403/,
   },
   {
-    file: DYNAMIC,
-    text: ' && (Method(`GET`) || Method(`HEAD`))',
-    becomes: '',
-    shows: 'at the address of a page any other method',
-    because: /refused: expected 403, got 405/,
+    ...without(DYNAMIC, 'priority: 1000000'),
+    shows: PAGES_PASS,
+    because: /reset: expected 200, got 403/,
   },
   {
     file: DYNAMIC,
-    text: 'middlewares: [from-client]\n      service: certlatch',
-    becomes: 'service: certlatch',
-    under: BELIEVING,
+    text: 'Authorization: ""',
+    becomes: 'X-Unused: ""',
     shows: 'a page is asked for without',
-    because: /no certificate goes with it/,
+    because: /no login goes with it/,
+  },
+  {
+    file: DYNAMIC,
+    text: 'middlewares: [from-client, for-pages, client-certificate]',
+    becomes: 'middlewares: [for-pages, client-certificate]',
+    shows: PAGES_PASS,
+    because: /reset: expected 200, got 403/,
+  },
+  {
+    file: DYNAMIC,
+    text: 'middlewares: [from-client, for-pages, client-certificate]',
+    becomes: 'middlewares: [from-client, for-pages]',
+    shows: 'a judged page is judged',
+    because: /expected 204, got 403/,
   },
 ]
 
 const PAGE_ROUTE = `certlatch-pages:
-      rule: Host(\`home.example\`) && (Path(\`/.certlatch/auth/reset\`) || Path(\`/.certlatch/auth/rescue.js\`)) && (Method(\`GET\`) || Method(\`HEAD\`))`
+      rule: Host(\`home.example\`) && PathPrefix(\`/.certlatch/auth/\`)`
 
 const STRUCTURE = 'Without it there is no route, and Traefik answers 404 or nothing.'
 
@@ -269,17 +280,25 @@ const UNSHOWN: readonly Unshown[] = [
   { file: DYNAMIC, text: PAGE_ROUTE, reason: 'Its parts are shown.' },
   {
     file: DYNAMIC,
-    text: `      entryPoints: [websecure]
-      middlewares: [from-client]
-      service: certlatch`,
+    text: 'longer\n      entryPoints: [websecure]',
     reason: 'As at the other route.',
   },
   {
     file: DYNAMIC,
-    text: `    certlatch:
+    text: '      service: certlatch-pages\n',
+    reason: STRUCTURE,
+  },
+  {
+    file: DYNAMIC,
+    text: 'for-pages:                                   # the login of the application is not for certlatch\n      headers:\n        customRequestHeaders:',
+    reason: 'Without a middleware that it names a route is not there.',
+  },
+  {
+    file: DYNAMIC,
+    text: `    certlatch-pages:
       loadBalancer:
         servers:
-          - url: http://127.0.0.1:9180`,
+          - url: http://127.0.0.1:9182`,
     reason: STRUCTURE,
   },
   {

@@ -84,3 +84,9 @@ test('any text comes out as it went in, but for what XML cannot hold', () => {
     }),
   )
 })
+
+test('a password is in it only where it was given: then nothing is typed on the phone', () => {
+  const identityOf = (request: ProfileRequest) => read(request).payloads.at(-1)
+  assert.equal(identityOf(REQUEST)?.['Password'], undefined)
+  assert.equal(identityOf({ ...REQUEST, password: 'k7fm-x2ab' })?.['Password'], 'k7fm-x2ab')
+})

@@ -64,8 +64,8 @@ rules:
     assert.deepEqual([...(methods ?? [])], ['GET', 'HEAD'])
     assert.deepEqual(from?.text, ['192.168.1.0/24', 'fd00::/8'])
     const [holders] = first.holders
-    assert.deepEqual([...(holders?.devices ?? [])], ['Tablet'])
-    assert.deepEqual([...(holders?.owners ?? [])], ['ada', 'grace'])
+    assert.deepEqual([...(holders?.devices ?? new Map()).values()], ['Tablet'])
+    assert.deepEqual([...(holders?.owners ?? new Map()).values()], ['ada', 'grace'])
     assert.equal(second.name, 'rule 2')
     assert.deepEqual(second.holders, [])
     assert.deepEqual(second.conditions.hosts, undefined)
@@ -83,7 +83,7 @@ rules:
     const [rule] = policyOf(
       'version: 1\nrules: {device: [on, 12, 0x1f], access: certificate}',
     ).rules
-    assert.deepEqual([...(rule?.holders[0]?.devices ?? [])], ['on', '12', '0x1f'])
+    assert.deepEqual([...(rule?.holders[0]?.devices ?? new Map()).values()], ['on', '12', '0x1f'])
   })
 
   test('may give a value once and name it again', () => {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { decide } from '../../src/decide.ts'
 import { certificateHeader, NOW_SECONDS } from '../support/pki.ts'
-import { repository } from '../support/readme.ts'
+import { repository } from '../support/repository.ts'
 import {
   claimsOf,
   groundsOf,

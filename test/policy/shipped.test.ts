@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { parsePolicy } from '../../src/policy/parse.ts'
-import { repository } from '../support/readme.ts'
+import { documentsBelow } from '../support/markdown.ts'
+import { repository } from '../support/repository.ts'
 import { networksOf } from '../support/request.ts'
 
 const read = (path: string): string => readFileSync(join(repository(), path), 'utf8')
@@ -30,8 +31,10 @@ test('the policy file of docker-compose.yml is good as well with what it offers 
   assert.equal(rulesOf(text).length, 8)
 })
 
-test('every policy file in the README is a good one', () => {
-  const blocks = read('README.md').match(/(?<=^```yaml\n)version: 1\n[^`]*/gm) ?? []
+test('every policy file in the documents is a good one', () => {
+  const blocks = documentsBelow(repository()).flatMap(
+    (path) => read(path).match(/(?<=^```yaml\n)version: 1\n[^`]*/gm) ?? [],
+  )
   assert.ok(blocks.length >= 2)
   for (const block of blocks) assert.ok(rulesOf(block).length > 0)
 })

@@ -15,7 +15,7 @@ import {
   prepareDataDirectory,
 } from '../../src/store/data-directory.ts'
 import { errorCode } from '../../src/store/files.ts'
-import { repository } from '../support/readme.ts'
+import { repository } from '../support/repository.ts'
 import { NOON_SECONDS, present, temporaryFolder } from '../support/service.ts'
 
 const EVERYTHING: Needed = { authority: true, revocationList: true, sessionKeys: true }

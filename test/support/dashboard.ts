@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { repository } from './readme.ts'
+import { repository } from './repository.ts'
 
 /** Of Grafana's model, what the tests look at. */
 export interface Panel {

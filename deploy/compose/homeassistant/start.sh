@@ -1,4 +1,4 @@
-# Runs as Home Assistant's entry point: its own start is /init, which has to stay the first process.
+# Runs as Home Assistant's entry point. Its own is /init, which has to stay the first process.
 
 # Traefik's or Caddy's address on the network `home` of docker-compose.yml.
 proxy=10.157.91.2

@@ -1,8 +1,8 @@
-"""Has Home Assistant believe the proxy in front of it: trust-proxy.py FOLDER ADDRESS.
+"""Makes Home Assistant trust the proxy in front of it: trust-proxy.py FOLDER ADDRESS.
 
 Since 2026.8 Home Assistant keeps this among its own settings, where a change that is not confirmed
-within five minutes is undone. Here nothing but the proxy reaches Home Assistant, so there would be
-no page to confirm it on. Ends with 1 where Home Assistant is older and reads configuration.yaml.
+within five minutes is undone. Here only the proxy reaches Home Assistant, so there would be no page to
+confirm it on. Exits with 1 if Home Assistant is older and reads configuration.yaml.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ async def trust(folder: str, proxy: str) -> None:
         }
     )
     await store.async_promote_pending()
-    # What a person has changed and not confirmed yet goes on with its trial.
+    # A change that is still waiting for confirmation keeps waiting.
     if on_trial is not None and on_trial["error"] is None:
         await store.async_set_pending(on_trial)
     print(f"certlatch: Home Assistant believes the proxy at {proxy} from now on")

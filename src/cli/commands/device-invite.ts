@@ -18,10 +18,9 @@ import { choiceFlag, daysFlag, durationFlag, onlyName, textFlag } from '../argum
 import type { Command, ExitCode, Invocation } from '../command.ts'
 import { authorityPassphrase, changeOf, ownSettingsOf, pathsOfConfig } from '../command-context.ts'
 import { minute } from '../format.ts'
+import { CERTIFICATE_DAYS, MOST_DAYS } from '../issue-options.ts'
 import { qrCode } from '../qr-code.ts'
 
-const CERTIFICATE_DAYS = 397
-const MOST_DAYS = 3_653
 const OVERLAP_SECONDS = 14 * 86_400
 const VALID_SECONDS = 86_400
 

@@ -1,14 +1,14 @@
 import type { RefusalKind } from './refusal-kinds.ts'
 
 /** What the page of a refusal says. */
-export interface RefusalText {
+interface RefusalText {
   readonly title: string
   readonly lead: string
   readonly steps: readonly string[]
 }
 
 /** Steps by which a certificate gets into a kind of device. */
-export interface Guide {
+interface Guide {
   readonly title: string
   readonly steps: readonly string[]
 }
@@ -16,7 +16,7 @@ export interface Guide {
 export const GUIDES = ['iphone', 'iphoneApp', 'android', 'mac', 'windows', 'linux'] as const
 export type GuideName = (typeof GUIDES)[number]
 
-export const ENROLL_PROBLEMS = [
+const ENROLL_PROBLEMS = [
   'unknown',
   'used',
   'ended',

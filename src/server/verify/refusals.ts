@@ -108,7 +108,7 @@ function refusal(
 }
 
 /** Returns whether a browser is about to show the answer; if it does not say so, whether it accepts HTML. */
-export function isNavigation({ method, secFetchMode, accept }: RequestHeaders): boolean {
+function isNavigation({ method, secFetchMode, accept }: RequestHeaders): boolean {
   if (secFetchMode !== undefined) return secFetchMode === 'navigate'
   if (method !== 'GET' && method !== 'HEAD') return false
   return accept?.includes('text/html') === true

@@ -805,6 +805,11 @@ const DETOURS = [
   '/verify/../.certlatch/auth/reset',
   '/verify?/../.certlatch/auth/reset',
   '/verify%3f/../.certlatch/auth/reset',
+  '/.certlatch/auth/../../metrics',
+  '/.certlatch/auth/..%2f..%2fstatus',
+  '/.certlatch/auth//../../verify',
+  '/.certlatch//auth/../../verify',
+  '/.certlatch/auth/enroll/../../../verify',
   '/verify',
 ] as const
 
@@ -818,8 +823,7 @@ const forgedHeaders = (gate: Gate): readonly HeaderLine[] => [
   ['X-Certlatch-Page', '1'],
 ]
 
-/** Where the session goes along, to certlatch alone, which does not read it there. */
-const MAY_SEND_SESSION: ReadonlySet<DialectName> = new Set(['traefik', 'haproxy'])
+const SESSION_PAGE = '/.certlatch/auth/session'
 
 const pages: readonly Case[] = [
   {
@@ -839,47 +843,66 @@ const pages: readonly Case[] = [
             })
             assert.equal(answer.status, 200, `${path}: expected 200, got ${answer.status}`)
             assert.equal(answer.seen, undefined, 'the application saw nothing of it')
+            assert.deepEqual(answer.questions, [], 'no question was asked')
             assert.deepEqual(sessionLines(answer), [], 'no session is set')
             if (method === 'GET') assert.match(answer.body, content)
             assert.deepEqual(answer.headers['cache-control'], ['no-store'])
           }
         }
       }
-      assert.equal(await refusals(), before, 'nothing was decided')
+      assert.equal(await refusals(), before, 'nobody was refused')
     },
   },
   {
-    name: 'at the address of a page any other method is a request like all others',
+    name: 'another method than that of a page is for certlatch as well, and not allowed',
     run: async (gate, protocol) => {
       const body = Buffer.from('x')
       for (const path of Object.keys(PAGES)) {
         for (const method of ['POST', 'PUT', 'DELETE', 'OPTIONS']) {
           // Node sends a body over HTTP/2 with these two only.
           const carries = method === 'POST' || method === 'PUT'
-          assertRefused(await gate.send({ protocol, path, method, ...(carries && { body }) }))
+          const answer = await gate.send({ protocol, path, method, ...(carries && { body }) })
+          assert.equal(answer.status, 405, `${method}: expected 405, got ${answer.status}`)
+          assert.equal(answer.seen, undefined, 'the application saw nothing of it')
         }
       }
     },
   },
   {
-    name: "a page is asked for without a client's certificate, secret and session headers",
+    name: 'a judged page is judged by the certificate that the proxy saw, and opens a session',
+    run: async (gate, protocol) => {
+      assertRefused(await gate.send({ protocol, path: SESSION_PAGE }))
+      const opened = await gate.send({ protocol, path: SESSION_PAGE, credential: 'ada' })
+      assert.equal(opened.status, 204, `expected 204, got ${opened.status}`)
+      assert.equal(sessionLines(opened).length, 1, 'a session is set')
+      const cookie = await gate.session('ada')
+      assert.equal((await gate.send({ protocol, path: SESSION_PAGE, cookie })).status, 204)
+      for (const credential of BAD) {
+        assertRefused(await gate.send({ protocol, path: SESSION_PAGE, credential, cookie }))
+      }
+    },
+  },
+  {
+    name: "a page is asked for without a client's certificate headers and login",
     run: async (gate, protocol) => {
       const { certificateHeader } = DIALECTS[proxyOf(gate)]
-      const cookie = await gate.session('ada')
-      for (const path of Object.keys(PAGES)) {
-        const answer = await gate.send({ protocol, path, cookie, headers: forgedHeaders(gate) })
-        assert.equal(answer.status, 200)
-        const kept = answer.questions.flatMap(({ headers }) =>
-          headers.filter(([name]) => name.toLowerCase().startsWith(certificateHeader)),
-        )
+      const headers: readonly HeaderLine[] = [
+        ...forgedHeaders(gate),
+        ['Authorization', 'Bearer of-the-application'],
+      ]
+      for (const path of [...Object.keys(PAGES), SESSION_PAGE]) {
+        const answer = await gate.send({ protocol, path, headers })
+        assert.equal(answer.status, path === SESSION_PAGE ? 403 : 200)
+        assert.deepEqual(sessionLines(answer), [], 'no session is set')
+        assert.equal(answer.visits.length, 1, 'certlatch was asked for it')
+        const sent = answer.visits.flatMap((visit) => visit.headers)
+        const kept = sent.filter(([name, value]) => {
+          const isCertificate = name.toLowerCase() === certificateHeader
+          return isCertificate && value.length > 10
+        })
         assert.deepEqual(kept, [], 'no certificate goes with it')
-        const marks = answer.questions.flatMap(({ headers }) =>
-          valuesOf(headers, 'x-certlatch-page'),
-        )
-        assert.deepEqual(marks, [], 'no mark goes with it')
-        if (MAY_SEND_SESSION.has(proxyOf(gate))) continue
-        const cookies = answer.questions.flatMap(({ headers }) => valuesOf(headers, 'cookie'))
-        assert.deepEqual(cookies, [], 'no session goes with it')
+        const logins = sent.filter(([name]) => name.toLowerCase() === 'authorization')
+        assert.deepEqual(logins, [], 'no login goes with it')
       }
     },
   },

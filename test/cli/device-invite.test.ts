@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { claimInvitation } from '../../src/administration/claim-invitation.ts'
+import { qrCode } from '../../src/cli/qr-code.ts'
+import { listInvitations } from '../../src/store/invitations.ts'
+import { certlatch, initialised } from '../support/command.ts'
+import { NOON_SECONDS } from '../support/service.ts'
+
+test('a QR code is black on white by its own colours, with four cells of white around it', () => {
+  const lines = qrCode(`https://home.example.org/.certlatch/auth/enroll#${'a'.repeat(20)}`).split(
+    '\n',
+  )
+  const cells = lines.map((line) => {
+    assert.ok(line.startsWith('\u001b[38;5;16;48;5;231m') && line.endsWith('\u001b[0m'))
+    return line.slice('\u001b[38;5;16;48;5;231m'.length, -'\u001b[0m'.length)
+  })
+  const [width] = new Set(cells.map(({ length }) => length))
+  assert.equal(
+    cells.every(({ length }) => length === width),
+    true,
+  )
+  assert.match(cells[0] ?? '', /^ +$/)
+  assert.match(cells[1] ?? '', /^ +$/)
+  assert.ok(cells.every((line) => line.startsWith('    ') && line.endsWith('    ')))
+  assert.match(cells[2] ?? '', /^ {4}█▀▀▀▀▀█/)
+})
+
+test('device show says by what the invitation was collected', async () => {
+  const directory = await initialised()
+  const environment = { CERTLATCH_DATA_DIR: directory.dataDir, CERTLATCH_URL: 'https://ha.test' }
+  const waited = await certlatch(
+    ['device', 'invite', 'Phone', '--key', 'p256', '--json'],
+    environment,
+  )
+  const { code } = JSON.parse(waited.stdout).invitation
+  assert.match(code, /^[a-km-np-z2-9]{20}$/)
+  const claimed = await claimInvitation(
+    {
+      ...{ dataDir: directory.dataDir, revocationList: undefined, host: 'ha.test' },
+      nowSeconds: NOON_SECONDS,
+      stands: () => Promise.resolve(true),
+    },
+    code,
+    { nonce: 'one', by: 'iPhone, Safari, from 203.0.113.7', onUnmarked: () => {} },
+  )
+  assert.equal(claimed.ok, true)
+  const shown = await certlatch(['device', 'show', 'Phone'], environment)
+  assert.match(shown.stdout, /collected .* by iPhone, Safari, from 203\.0\.113\.7/)
+})
+
+test('a stop while it waits leaves the invitation standing', async () => {
+  const directory = await initialised()
+  const environment = { CERTLATCH_DATA_DIR: directory.dataDir, CERTLATCH_URL: 'https://ha.test' }
+  const words = ['device', 'invite', 'Phone', '--key', 'p256', '--wait', '--qr']
+  const { exitCode, stdout, stderr } = await certlatch(words, environment)
+  assert.equal(exitCode, 1)
+  assert.match(stderr, /not collected so far; the invitation holds until 2026-11-25 12:00 UTC/)
+  assert.match(stdout, /█▀▀▀▀▀█/)
+  assert.equal((await listInvitations(directory.paths.invitations)).waiting.length, 1)
+})

@@ -1,0 +1,228 @@
+// A phone's browser on the page to enrol on: from the link to the application, with and without script,
+// in each language; axe-core finds nothing. With CERTLATCH_E2E_PICTURES it leaves pictures there.
+import assert from 'node:assert/strict'
+import { mkdirSync, readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
+import { runCommand } from './support/certlatch.ts'
+import { HOST } from './support/client.ts'
+import { type Gate, startGate, startWorld, type World } from './support/gate.ts'
+import { CADDY } from './support/proxies.ts'
+import { findProgram, programsMissing } from './support/tools.ts'
+
+// Its types are of a browser's program; only its text is needed.
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+
+interface AxeResults {
+  readonly violations: readonly {
+    readonly id: string
+    readonly nodes: readonly { readonly html: string }[]
+  }[]
+}
+
+const PICTURES = process.env['CERTLATCH_E2E_PICTURES']
+const IPHONE =
+  'Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.1 Mobile/15E148 Safari/604.1'
+const ANDROID =
+  'Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Mobile Safari/537.36'
+
+describe('in Chromium', { skip: programsMissing('chromium') }, () => {
+  let world: World
+  let gate: Gate
+  let browser: Browser
+  let site = ''
+  let number = 0
+  before(async () => {
+    world = await startWorld(CADDY, 'own')
+    gate = await startGate(world)
+    site = `https://${HOST}:${gate.target.port}`
+    browser = await chromium.launch({
+      executablePath: findProgram('chromium'),
+      args: ['--no-sandbox', '--disable-gpu', `--host-resolver-rules=MAP ${HOST} 127.0.0.1`],
+    })
+    if (PICTURES !== undefined) mkdirSync(PICTURES, { recursive: true })
+  })
+  after(async () => {
+    await browser?.close()
+    await gate?.close()
+    await world?.close()
+  })
+
+  async function invite(name = "Ada's phone"): Promise<string> {
+    number += 1
+    const words = ['device', 'invite', `${name} ${number}`, '--owner', 'Ada', '--url', site]
+    const { code, stdout, stderr } = await runCommand(
+      world.certlatch.environment,
+      ...words,
+      '--json',
+    )
+    assert.equal(code, 0, stderr)
+    return JSON.parse(stdout).invitation.url
+  }
+
+  async function withPage(
+    options: BrowserContextOptions,
+    work: (page: Page) => Promise<void>,
+  ): Promise<void> {
+    const context = await browser.newContext({ ignoreHTTPSErrors: true, ...options })
+    try {
+      await work(await context.newPage())
+    } finally {
+      await context.close()
+    }
+  }
+
+  /** What axe-core finds wrong; by `evaluate`, because the page runs no script but its own. */
+  async function assertAccessible(page: Page): Promise<void> {
+    await page.evaluate(AXE)
+    const found = (await page.evaluate('axe.run()')) as AxeResults
+    const told = found.violations.map(
+      ({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`,
+    )
+    assert.deepEqual(told, [])
+  }
+
+  async function picture(page: Page, name: string): Promise<void> {
+    if (PICTURES === undefined) return
+    await page.screenshot({ path: join(PICTURES, `enroll-${name}.png`), fullPage: true })
+  }
+
+  const LOOKS = [
+    ['phone-light', { viewport: { width: 390, height: 844 }, colorScheme: 'light' }],
+    ['phone-dark', { viewport: { width: 390, height: 844 }, colorScheme: 'dark' }],
+    ['desktop-light', { viewport: { width: 1280, height: 800 }, colorScheme: 'light' }],
+    ['desktop-dark', { viewport: { width: 1280, height: 800 }, colorScheme: 'dark' }],
+  ] as const
+
+  for (const [look, options] of LOOKS) {
+    test(`the link leads to the application: ${look}`, async () => {
+      const url = await invite()
+      await withPage({ ...options, userAgent: IPHONE }, async (page) => {
+        await page.goto(url)
+        await page.waitForSelector('#claim')
+        assert.equal(page.url(), url, 'the code stays in the address')
+        assert.match(await page.title(), /^Set up “Ada's phone \d+”$/)
+        await assertAccessible(page)
+        await picture(page, `${look}-1-invited`)
+        await page.click('#claim button')
+        await page.waitForSelector('#claimed')
+        assert.equal(page.url(), `${site}/.certlatch/auth/enroll`)
+        assert.equal(await page.isVisible('#guide-iphone ol'), true)
+        assert.equal(await page.isVisible('#guide-android ol'), false)
+        await assertAccessible(page)
+        await picture(page, `${look}-2-steps`)
+        await page.click('summary:has-text("Show password")')
+        assert.match((await page.textContent('.password')) ?? '', /^[a-z2-9-]{24}$/)
+        await page.reload()
+        await page.waitForSelector('#claimed')
+        const answered = page.waitForResponse(`${site}/`)
+        await page.click('form[action$="/done"] button')
+        assert.equal((await answered).status(), 200, 'the session opens the application')
+      })
+    })
+  }
+
+  test('without script it works as well: the code is typed', async () => {
+    const [, code = ''] = (await invite()).split('#')
+    await withPage({ javaScriptEnabled: false, userAgent: ANDROID }, async (page) => {
+      await page.goto(`${site}/.certlatch/auth/enroll`)
+      await page.fill('#code', code.toUpperCase().replace(/(.{4})/g, '$1 '))
+      await picture(page, 'no-script-1-code')
+      await page.click('#look button')
+      await page.click('#claim button')
+      assert.equal(await page.isVisible('#guide-android ol'), true)
+      await picture(page, 'no-script-2-steps')
+      const answered = page.waitForResponse(`${site}/`)
+      await page.click('form[action$="/done"] button')
+      assert.equal((await answered).status(), 200)
+    })
+  })
+
+  test('who shows no certificate can type the code on the page that says so', async () => {
+    const [, code = ''] = (await invite()).split('#')
+    await withPage({}, async (page) => {
+      await page.goto(`${site}/lovelace`)
+      await assertAccessible(page)
+      await picture(page, 'refused')
+      await page.fill('#code', code)
+      await page.click('form.invited button')
+      await page.waitForSelector('#claim')
+    })
+  })
+
+  test('a used link says so, and so does one that is none, in the language of the visitor', async () => {
+    const url = await invite()
+    await withPage({}, async (page) => {
+      await page.goto(url)
+      await page.click('#claim button')
+      await page.waitForSelector('#claimed')
+    })
+    for (const [locale, title] of [
+      ['en', 'This invitation was used already'],
+      ['de', 'Diese Einladung wurde schon benutzt'],
+      ['fr', 'Cette invitation a déjà servi'],
+      ['nl', 'Deze uitnodiging is al gebruikt'],
+    ] as const) {
+      await withPage({ locale, viewport: { width: 390, height: 844 } }, async (page) => {
+        await page.goto(url)
+        await page.waitForFunction(
+          `document.querySelector('h1').textContent === ${JSON.stringify(title)}`,
+        )
+        assert.equal(await page.getAttribute('html', 'lang'), locale)
+        await assertAccessible(page)
+        await picture(page, `used-${locale}`)
+        await page.goto(`${site}/.certlatch/auth/enroll%23${'a'.repeat(20)}`)
+        await page.waitForFunction(`location.hash === '#${'a'.repeat(20)}'`)
+      })
+    }
+  })
+
+  test('in another app on an iPhone the way to Safari stands in place of the button', async () => {
+    const url = await invite()
+    const userAgent = IPHONE.replace('Version/26.1', 'CriOS/142.0')
+    await withPage({ userAgent, viewport: { width: 390, height: 844 } }, async (page) => {
+      await page.goto(url)
+      await page.waitForSelector('#safari')
+      assert.equal(await page.isVisible('#claim button'), false)
+      assert.equal(await page.getAttribute('#safari', 'href'), `x-safari-${url}`)
+      await picture(page, 'not-safari')
+    })
+  })
+
+  test('a script at the origin of the application gets nothing after the claim', async () => {
+    const url = await invite()
+    await withPage({}, async (page) => {
+      await page.goto(url)
+      await page.click('#claim button')
+      await page.waitForSelector('#claimed')
+      const password = (await page.textContent('.password')) ?? ''
+      const context = page.context()
+      const other = await context.newPage()
+      await other.goto(`${site}/`)
+      const fetched = await other.evaluate(`(async () => {
+        const get = (path) => fetch(path, { credentials: 'include' }).then((answer) => answer.text(), String)
+        return (await get('/.certlatch/auth/enroll')) + (await get('/.certlatch/auth/enroll/certificate.p12'))
+      })()`)
+      assert.ok(!String(fetched).includes(password), 'by fetch')
+      const framed = await other.evaluate(`new Promise((resolve) => {
+        const frame = document.createElement('iframe')
+        frame.src = '/.certlatch/auth/enroll'
+        frame.onload = () => {
+          try { resolve(frame.contentDocument.body.innerHTML) } catch (error) { resolve(String(error)) }
+        }
+        setTimeout(() => resolve('nothing'), 3000)
+        document.body.append(frame)
+      })`)
+      assert.ok(!String(framed).includes(password), 'by a frame')
+      const opened = await other.evaluate(`new Promise((resolve) => {
+        const opened = window.open('/.certlatch/auth/enroll')
+        setTimeout(() => {
+          try { resolve(opened.document.body.innerHTML) } catch (error) { resolve(String(error)) }
+        }, 2000)
+      })`)
+      assert.ok(!String(opened).includes(password), 'by a window')
+    })
+  })
+})
