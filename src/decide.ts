@@ -21,19 +21,19 @@ import {
   type VerifiedToken,
 } from './session/token.ts'
 
-/** What was asked, as far as the decision goes: who asks, and with which headers. */
-export interface Question {
-  /** Whether the connection comes from an address that may ask. */
+/** An auth request of the proxy, as far as the decision needs it. */
+export interface AuthRequest {
+  /** Whether the connection comes from a trusted proxy's address. */
   readonly fromTrustedAddress: boolean
   readonly headers: RequestHeaders
 }
 
-/** A device of the registry, or whom an external CA's certificate names. */
+/** The holder of a certificate: a device of the registry, or a name that an external CA certified. */
 export type Recognised =
   | {
       readonly ok: true
       readonly identity: Identity
-      /** What a session must remember of it; `undefined` where the registry is asked again. */
+      /** The name for the session to remember; `undefined` where the registry is asked again. */
       readonly name: string | undefined
     }
   | {
@@ -41,28 +41,28 @@ export type Recognised =
       readonly reason: 'unknown-device' | 'no-identity' | 'certificate-superseded'
     }
 
-/** Everything that the decision rests on; the two verifying functions may remember what they said. */
+/** Everything that a decision is based on. The two verifying functions may cache their results. */
 export interface Grounds {
   /** The proxy whose headers are read. */
   readonly proxy: DialectName
   readonly proxySecret: Buffer | undefined
   readonly policy: Policy
-  /** Whose addresses in X-Forwarded-For are not the client's. */
+  /** Their addresses in X-Forwarded-For are never the client's. */
   readonly trustedProxies: Networks
   readonly trust: TrustSet
   readonly cookieName: string
-  /** With it, a session holds for the whole domain. */
+  /** If set, a session is valid for the whole domain. */
   readonly cookieDomain: string | undefined
   readonly lifetime: SessionLifetime
-  /** Reads and verifies a certificate header: dates and revocation are judged here, each time. */
+  /** Reads and verifies a certificate header. Dates and revocation are checked here, on each request. */
   verifyCertificate(headerValue: string, forwardedFor?: string): CertificateVerdict | 'absent'
   verifyToken(token: string): VerifiedToken
   recognise(certificate: CertificateReference, nowSeconds: number): Recognised
-  /** Unix seconds at which all sessions of this name were ended; `undefined`: never. */
+  /** Unix seconds at which all sessions of this name were signed out; `undefined`: never. */
   signedOutAt(device: string): number | undefined
 }
 
-/** Of a certificate, what tells whose it is; shown now, or remembered by a session. */
+/** What identifies a certificate's holder, whether it is shown now or remembered by a session. */
 export interface CertificateReference {
   readonly issuerKeyHash: string
   readonly serial: string
@@ -70,72 +70,84 @@ export interface CertificateReference {
   /** Known where the certificate itself was shown. */
   readonly sha256?: string
   readonly notAfter?: number
-  /** Of a session: when its certificate was last shown, Unix seconds. */
+  /** For a session: when its certificate was last shown, Unix seconds. */
   readonly certificateSeenAt?: number
 }
 
-/**
- * The whole product: may this request pass? The order of the checks is the contract; the first one
- * that speaks against the request answers, and what nothing speaks for stays outside.
- */
-export function decide(question: Question, grounds: Grounds, nowSeconds: number): Decision {
-  const { headers } = question
-  if (!question.fromTrustedAddress || !hasProxySecret(headers, grounds)) {
-    return deny('untrusted-proxy')
-  }
-  if (isOtherProxy(headers, grounds)) return deny('proxy-mismatch')
-  if (repeatsTheProxy(headers)) return deny('header-repeated')
-  const request = readOriginalRequest(headers)
-  if (request === undefined) return deny('malformed-request')
-  if (headers.alias) return deny('header-alias')
-
-  const rule = ruleFor(grounds.policy, request, headers.forwardedFor, grounds.trustedProxies)
-  const decision = decideByRule(rule, request, headers, grounds, nowSeconds)
-  if (decision.allow || rule.insteadOf === undefined) return decision
-  // Only what the path's several readings have closed is said to be their fault.
-  const literally = decideByRule(rule.insteadOf, request, headers, grounds, nowSeconds)
-  return literally.allow ? deny('ambiguous-path') : decision
+/** One request to decide on, with everything that counts for it but the rule. */
+interface Case {
+  readonly request: OriginalRequest
+  readonly headers: RequestHeaders
+  /** What a session is bound to, see `sessionScope`. */
+  readonly host: string
+  readonly grounds: Grounds
+  readonly nowSeconds: number
 }
 
-function decideByRule(
-  rule: Rule,
-  request: OriginalRequest,
-  headers: RequestHeaders,
-  grounds: Grounds,
-  nowSeconds: number,
-): Decision {
-  const { policy, trustedProxies } = grounds
-  if (rule.access === 'deny') return deny('policy-deny')
-  if (rule.access === 'open') return OPEN
-  if (isPassingPreflight(rule, request, headers, policy, trustedProxies)) return OPEN
-  if (isCrossSite(headers, request, policy.allowedOrigins)) return deny('cross-site')
+/**
+ * Decides whether a request may pass. The order of the checks is the contract: the first one that
+ * fails gives the reason, and a request that passes none of the ways in is denied.
+ */
+export function decide(auth: AuthRequest, grounds: Grounds, nowSeconds: number): Decision {
+  const { headers } = auth
+  if (!auth.fromTrustedAddress || !hasProxySecret(headers, grounds)) {
+    return deny('untrusted-proxy', 'none')
+  }
+  if (isOtherProxy(headers, grounds)) return deny('proxy-mismatch', 'none')
+  if (repeatsTheProxy(headers)) return deny('header-repeated', 'none')
+  const request = readOriginalRequest(headers)
+  if (request === undefined) return deny('malformed-request', 'none')
+  if (headers.alias) return deny('header-alias', 'none')
 
   const host = sessionScope(request.host, grounds.cookieDomain)
+  const asked: Case = { request, headers, host, grounds, nowSeconds }
+  const rule = ruleFor(grounds.policy, request, headers.forwardedFor, grounds.trustedProxies)
+  const decision = decideByRule(rule, asked)
+  if (decision.allow || rule.insteadOf === undefined) return decision
+  // The path is blamed only if its literal reading would have been allowed.
+  const literally = decideByRule(rule.insteadOf, asked)
+  return literally.allow ? deny('ambiguous-path', 'none', rule) : decision
+}
+
+function decideByRule(rule: Rule, asked: Case): Decision {
+  const { request, headers, grounds } = asked
+  const { policy, trustedProxies } = grounds
+  if (rule.access === 'deny') return deny('policy-deny', 'none', rule)
+  if (rule.access === 'open') return allowByRule(rule)
+  if (isPassingPreflight(rule, request, headers, policy, trustedProxies)) return allowByRule(rule)
+  if (isCrossSite(headers, request, policy.allowedOrigins)) return deny('cross-site', 'none', rule)
+
   const shown =
     headers.certificate === undefined
       ? 'absent'
       : grounds.verifyCertificate(headers.certificate, headers.forwardedFor)
-  if (shown !== 'absent')
-    return decideByCertificate(shown, rule, headers, host, grounds, nowSeconds)
-  return decideBySession(rule, headers, host, grounds, nowSeconds)
+  return shown === 'absent' ? decideBySession(rule, asked) : decideByCertificate(shown, rule, asked)
 }
 
 /**
- * What a session is bound to: the cookie's domain for the hosts below it; otherwise the host alone,
- * whose browser would take no cookie of another domain.
+ * The cookie domain for itself and the hosts below it. For any other host, the host alone: its
+ * browser would not accept a cookie for another domain.
  */
 function sessionScope(host: string, cookieDomain: string | undefined): string {
   if (cookieDomain === undefined) return host
   return host === cookieDomain || host.endsWith(`.${cookieDomain}`) ? cookieDomain : host
 }
 
-const deny = (reason: DenyReason, via: Deny['via'] = 'none'): Deny => ({
+const deny = (reason: DenyReason, via: Deny['via'], rule?: Rule, notAfter?: number): Deny => ({
   allow: false,
   via,
   reason,
+  rule,
+  notAfter,
 })
 
-const OPEN: Allow = { allow: true, via: 'rule', identity: undefined, setSession: undefined }
+const allowByRule = (rule: Rule): Allow => ({
+  allow: true,
+  via: 'rule',
+  identity: undefined,
+  setSession: undefined,
+  rule,
+})
 
 function hasProxySecret({ proxySecret }: RequestHeaders, grounds: Grounds): boolean {
   if (grounds.proxySecret === undefined) return true
@@ -144,52 +156,47 @@ function hasProxySecret({ proxySecret }: RequestHeaders, grounds: Grounds): bool
 }
 
 /**
- * Another proxy hands on what a client writes into the header that is read of this one. Where the
- * name came twice, one of the two is the client's.
+ * A proxy other than the configured one would pass on what a client writes into the header that we
+ * read. If the name was sent twice, one of the two is the client's.
  */
 const isOtherProxy = ({ proxy, repeated }: RequestHeaders, grounds: Grounds): boolean =>
   proxy !== undefined && proxy !== grounds.proxy && !repeated.has('proxy')
 
-/** A certificate that was shown decides alone: a bad one closes whatever the cookie says. */
-function decideByCertificate(
-  verdict: CertificateVerdict,
-  rule: Rule,
-  headers: RequestHeaders,
-  host: string,
-  grounds: Grounds,
-  nowSeconds: number,
-): Decision {
-  if (!verdict.ok) return deny(verdict.problem, 'certificate')
+/** A certificate that is shown decides alone: if it is bad, the cookie is not considered. */
+function decideByCertificate(verdict: CertificateVerdict, rule: Rule, asked: Case): Decision {
+  if (!verdict.ok) return deny(verdict.problem, 'certificate', rule)
+  const { grounds, nowSeconds } = asked
   const { verified } = verdict
   const problem = certificateStandingProblem(verified, grounds.trust, nowSeconds)
-  if (problem !== undefined) return deny(problem, 'certificate')
+  if (problem !== undefined) {
+    const notAfter = problem === 'certificate-expired' ? verified.notAfter : undefined
+    return deny(problem, 'certificate', rule, notAfter)
+  }
   const recognised = grounds.recognise(verified, nowSeconds)
-  if (!recognised.ok) return deny(recognised.reason, 'certificate')
-  if (!isPermitted(rule, recognised.identity)) return deny('not-permitted', 'certificate')
+  if (!recognised.ok) return deny(recognised.reason, 'certificate', rule)
+  if (!isPermitted(rule, recognised.identity)) return deny('not-permitted', 'certificate', rule)
   return {
     allow: true,
     via: 'certificate',
     identity: recognised.identity,
-    setSession: sessionFor(verified, recognised, headers, host, grounds, nowSeconds),
+    setSession: sessionFor(verified, recognised, asked),
+    rule,
   }
 }
 
 /**
- * The session that a good certificate opens, unless the request carries one of its own already.
- * One that saw the certificate more than half a TTL ago is replaced, so that showing the certificate
- * always moves the session's end.
+ * The session to set for a good certificate, unless the request already carries one for it. A
+ * session that saw the certificate more than half a TTL ago is replaced, so that showing the
+ * certificate always postpones the session's end.
  */
 function sessionFor(
   verified: VerifiedCertificate,
   { identity, name }: Extract<Recognised, { ok: true }>,
-  headers: RequestHeaders,
-  host: string,
-  grounds: Grounds,
-  nowSeconds: number,
+  asked: Case,
 ): Allow['setSession'] {
+  const { host, grounds, nowSeconds } = asked
   if (grounds.cookieDomain !== undefined && host !== grounds.cookieDomain) return undefined
-  const sessions = readSessions(headers, host, grounds, nowSeconds)
-  const own = sessions.find(
+  const own = readSessions(asked).find(
     (session) =>
       session.ok &&
       session.claims.issuerKeyHash === verified.issuerKeyHash &&
@@ -208,58 +215,53 @@ function sessionFor(
 }
 
 /**
- * Any good one of our cookies opens: a neighbour can toss cookies of our name at us, and must not
- * lock the owner out. If all are bad, the first one's problem counts.
+ * One good session cookie is enough: a neighbouring site can set cookies of our name, and must not
+ * be able to lock the owner out. If all are bad, the first one gives the reason.
  */
-function decideBySession(
-  rule: Rule,
-  headers: RequestHeaders,
-  host: string,
-  grounds: Grounds,
-  nowSeconds: number,
-): Decision {
-  const sessions = readSessions(headers, host, grounds, nowSeconds)
+function decideBySession(rule: Rule, asked: Case): Decision {
+  const sessions = readSessions(asked)
   if (sessions.length > 0 && rule.access === 'certificate') {
-    return deny('session-not-accepted', 'session')
+    return deny('session-not-accepted', 'session', rule)
   }
   let first: Decision | undefined
   for (const session of sessions) {
     const decision = session.ok
-      ? decideByClaims(session.claims, rule, grounds, nowSeconds)
-      : deny(session.problem, 'session')
+      ? decideByClaims(session.claims, rule, asked)
+      : deny(session.problem, 'session', rule)
     if (decision.allow) return decision
     first ??= decision
   }
-  return first ?? deny('no-credentials')
+  return first ?? deny('no-credentials', 'none', rule)
 }
 
-/** A session dies with its certificate: what speaks against that one is asked on every request. */
+/** A session is as good as its certificate, whose standing is checked on every request. */
 function decideByClaims(
   claims: SessionClaims,
   rule: Rule,
-  grounds: Grounds,
-  nowSeconds: number,
+  { grounds, nowSeconds }: Case,
 ): Decision {
   const problem = standingProblem(claims, grounds.trust, nowSeconds)
   if (problem !== undefined) {
-    return deny(problem === 'certificate-revoked' ? 'session-revoked' : problem, 'session')
+    const reason = problem === 'certificate-revoked' ? 'session-revoked' : problem
+    return deny(reason, 'session', rule)
   }
   const recognised = grounds.recognise(claims, nowSeconds)
-  if (!recognised.ok) return deny(recognised.reason, 'session')
+  if (!recognised.ok) return deny(recognised.reason, 'session', rule)
   if (isSignedOut(claims, recognised.identity, grounds)) {
-    return deny('session-signed-out', 'session')
+    return deny('session-signed-out', 'session', rule)
   }
-  if (!isPermitted(rule, recognised.identity)) return deny('not-permitted', 'session')
+  if (!isPermitted(rule, recognised.identity)) return deny('not-permitted', 'session', rule)
   const renewed = renewSession(claims, grounds.lifetime, nowSeconds)
   return {
     allow: true,
     via: 'session',
     identity: recognised.identity,
     setSession: renewed && { claims: renewed, cause: 'renewed' },
+    rule,
   }
 }
 
-/** Renewing does not help a session that was ended: when its certificate was seen stays the same. */
+/** Renewal cannot undo a sign-out: a renewed session keeps the time its certificate was seen. */
 function isSignedOut(claims: SessionClaims, { device }: Identity, grounds: Grounds): boolean {
   const signedOutAt = grounds.signedOutAt(device)
   return signedOutAt !== undefined && claims.certificateSeenAt <= signedOutAt
@@ -269,25 +271,16 @@ type ReadSession =
   | { readonly ok: true; readonly claims: SessionClaims }
   | { readonly ok: false; readonly problem: SessionProblem }
 
-/** Our cookies, judged by their MAC, host and dates. */
-function readSessions(
-  headers: RequestHeaders,
-  host: string,
-  grounds: Grounds,
-  nowSeconds: number,
-): readonly ReadSession[] {
+/** The session cookies of the request, checked for MAC, key, host and dates. */
+function readSessions(asked: Case): readonly ReadSession[] {
+  const { headers, grounds } = asked
   if (headers.cookie === undefined) return []
   const tokens = cookieValues(headers.cookie, grounds.cookieName)
   if (tokens === undefined) return [{ ok: false, problem: 'session-malformed' }]
-  return tokens.map((token) => readSession(token, host, grounds, nowSeconds))
+  return tokens.map((token) => readSession(token, asked))
 }
 
-function readSession(
-  token: string,
-  host: string,
-  grounds: Grounds,
-  nowSeconds: number,
-): ReadSession {
+function readSession(token: string, { host, grounds, nowSeconds }: Case): ReadSession {
   const verified = grounds.verifyToken(token)
   if (!verified.ok) return verified
   const problem = verifiesAt(verified.key, nowSeconds)

@@ -1,11 +1,12 @@
+import type { Rule } from './policy/policy.ts'
 import type { SessionClaims } from './session/token.ts'
 
-/** What the answer rests on: a certificate shown now, one remembered, a rule alone, or nothing. */
+/** What the decision is based on: a certificate, a session, the rule alone, or nothing at all. */
 export type Via = 'certificate' | 'session' | 'rule' | 'none'
 
 /**
- * Every way out, with what can have led there. The same strings are the metric's label, the log's
- * field, the tests' expectation; the table makes each series exist from the start.
+ * Every reason to deny, with the `via` it can come with. The same strings are the metric's label and
+ * the log's field; the metrics create every series of this table at startup.
  */
 export const DENY_REASONS = {
   'malformed-http': ['none'],
@@ -50,31 +51,37 @@ export const DENY_REASONS = {
 
 export type DenyReason = keyof typeof DENY_REASONS
 
-/** Who was let in. */
+/** The holder of the credentials that were accepted. */
 export interface Identity {
-  /** The device's name; for an external CA, whom its certificate names. */
+  /** The device's name; with an external CA, the name in its certificate. */
   readonly device: string
   /** The application's user: the device's owner if it has one. */
   readonly user: string
 }
 
-/** Why a session is opened anew. */
+/** Why a session cookie is set. */
 export const MINT_CAUSES = ['opened', 'shown-again', 'renewed'] as const
 export type MintCause = (typeof MINT_CAUSES)[number]
 
 export interface Allow {
   readonly allow: true
   readonly via: 'certificate' | 'session' | 'rule'
-  /** `undefined` where a rule opened without asking who comes. */
+  /** `undefined` where the rule allows any client. */
   readonly identity: Identity | undefined
-  /** The session to put into the one Set-Cookie. */
+  /** The session for the Set-Cookie header; `undefined`: set none. */
   readonly setSession: { readonly claims: SessionClaims; readonly cause: MintCause } | undefined
+  /** The rule that applied. */
+  readonly rule: Rule
 }
 
 export interface Deny {
   readonly allow: false
   readonly via: 'certificate' | 'session' | 'none'
   readonly reason: DenyReason
+  /** The rule that applied; `undefined` if the request was denied before any rule was. */
+  readonly rule?: Rule | undefined
+  /** When the certificate expired, Unix seconds; only with `certificate-expired`. */
+  readonly notAfter?: number | undefined
 }
 
 export type Decision = Allow | Deny

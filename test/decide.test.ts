@@ -388,7 +388,7 @@ describe('every way out', () => {
 
   for (const [name, reason, via, scene] of ROWS) {
     test(name, () => {
-      assert.deepEqual(ask(scene), { allow: false, via, reason })
+      assert.equal(answer(scene), `deny via ${via}: ${reason}`)
     })
   }
 
@@ -403,11 +403,7 @@ describe('every way out', () => {
     assert.ok(read.ok)
     const scene = { fields: GOOD_SESSION, grounds: { keyRing: read.ring } }
     assert.equal(answer({ ...scene, now: until - 1 }), 'allow via session')
-    assert.deepEqual(ask({ ...scene, now: until }), {
-      allow: false,
-      via: 'session',
-      reason: 'session-key-retired',
-    })
+    assert.equal(answer({ ...scene, now: until }), 'deny via session: session-key-retired')
   })
 
   test('the list of reasons is the list of ways out, but for the server’s own', () => {
@@ -422,6 +418,58 @@ describe('every way out', () => {
       .filter(([reason]) => !elsewhere.has(reason as DenyReason))
       .flatMap(([reason, ways]) => ways.map((via) => `${reason} ${via}`))
     assert.deepEqual([...reached].sort(), declared.sort())
+  })
+})
+
+describe('the facts in a decision', () => {
+  const policy = policyFrom(
+    [
+      'rules:',
+      '  - {name: front, path: /front, access: open}',
+      '  - {name: shed, path: /shed/*, access: deny}',
+      '  - {name: safe, path: /safe, access: certificate}',
+    ].join('\n'),
+  )
+  const ruleOf = (uri: string, fields: HeaderFields = {}, fromTrustedAddress = true) => {
+    const scene = { fields: { ...fields, 'X-Forwarded-Uri': uri }, grounds: { policy } }
+    return ask({ ...scene, fromTrustedAddress }).rule?.name
+  }
+
+  test('include the rule that applied, whatever the outcome', () => {
+    assert.equal(ruleOf('/front'), 'front')
+    assert.equal(ruleOf('/shed/key'), 'shed')
+    for (const fields of [{}, GOOD_SESSION, shown('leaf-good'), shown('leaf-expired')]) {
+      assert.equal(ruleOf('/safe', fields), 'safe')
+      assert.equal(ruleOf('/elsewhere', fields), 'default')
+    }
+  })
+
+  test('name the strictest rule for an ambiguous path', () => {
+    const decision = ask({
+      fields: { 'X-Forwarded-Uri': '/front/..%2fshed/key' },
+      grounds: { policy },
+    })
+    assert.equal(decision.rule?.name, 'shed')
+    assert.equal(decision.rule.insteadOf?.name, 'default')
+  })
+
+  test('include no rule if the request is denied before one is looked up', () => {
+    assert.equal(ruleOf('/front', {}, false), undefined)
+    assert.equal(ruleOf('/front', { 'X-Certlatch-Proxy': 'caddy' }), undefined)
+    assert.equal(ruleOf('no path'), undefined)
+  })
+
+  test('include the notAfter of an expired certificate, and of no other', () => {
+    const notAfterOf = (fields: HeaderFields, revocationLists?: readonly string[]) => {
+      const decision = ask({ fields, ...(revocationLists && { grounds: { revocationLists } }) })
+      assert.ok(!decision.allow)
+      return decision.notAfter
+    }
+    const notAfter = notAfterOf(shown('leaf-expired'))
+    assert.ok(notAfter !== undefined && notAfter < NOW_SECONDS)
+    assert.equal(notAfterOf(shown('leaf-not-yet-valid')), undefined)
+    assert.equal(notAfterOf(shown('leaf-good'), ['crl-good-revoked']), undefined)
+    assert.equal(notAfterOf(cookies(EXPIRED)), undefined)
   })
 })
 
@@ -488,6 +536,7 @@ describe('the order of the checks', () => {
       via: 'rule',
       identity: undefined,
       setSession: undefined,
+      rule: grounds.policy.defaultRule,
     })
   })
 
@@ -590,6 +639,7 @@ describe('the rules of the article', () => {
       via: 'certificate',
       identity: ADA,
       setSession: { cause: 'opened', claims: claimsOf() },
+      rule: CLOSED_POLICY.defaultRule,
     })
   })
 
@@ -1135,6 +1185,7 @@ describe('a preflight', () => {
       via: 'rule',
       identity: undefined,
       setSession: undefined,
+      rule: listed.policy.defaultRule,
     })
   })
 

@@ -3,7 +3,7 @@ import type { Config } from '../config/config.ts'
 import type { Grounds } from '../decide.ts'
 import { createTally } from '../server/admin/metrics.ts'
 import { trustFiles } from '../server/files/trust-source.ts'
-import { createJudge } from '../server/verify/grounds.ts'
+import { createGrounds } from '../server/verify/grounds.ts'
 import { createLastSeen } from '../server/verify/last-seen.ts'
 import { createVerificationBudget } from '../server/verify/verification-budget.ts'
 import type { Snapshot } from '../store/snapshot.ts'
@@ -19,7 +19,7 @@ export interface CurrentGrounds {
 export async function currentGrounds(config: Config): Promise<CurrentGrounds> {
   const snapshot = await currentSnapshot(config)
   const budget = createVerificationBudget(config.trustedProxies, () => performance.now())
-  const { grounds } = createJudge(config, snapshot, createTally().cache, createLastSeen(), budget)
+  const { grounds } = createGrounds(config, snapshot, createTally().cache, createLastSeen(), budget)
   return { snapshot, grounds }
 }
 

@@ -1,6 +1,5 @@
 import type { Config } from '../config/config.ts'
 import { decide, type Grounds } from '../decide.ts'
-import { ruleFor } from '../policy/policy.ts'
 import { clientAddress } from '../proxy/client-address.ts'
 import { isListedOrigin } from '../proxy/cross-site.ts'
 import { readOriginalRequest } from '../proxy/original-request.ts'
@@ -25,11 +24,11 @@ export function explainRequest(
   const byEntry = shown?.verdict
   const judging: Grounds =
     byEntry === undefined ? grounds : { ...grounds, verifyCertificate: () => byEntry }
-  const request = readOriginalRequest(headers)
+  const decision = decide({ fromTrustedAddress: true, headers }, judging, nowSeconds)
   return {
-    decision: decide({ fromTrustedAddress: true, headers }, judging, nowSeconds),
-    request,
-    rule: request && ruleFor(grounds.policy, request, forwardedFor, config.trustedProxies),
+    decision,
+    request: readOriginalRequest(headers),
+    rule: decision.rule,
     client: clientAddress(forwardedFor, config.trustedProxies),
     from: described.from,
     origin: described.origin,

@@ -5,28 +5,28 @@ import { type VerifyService, verifyRoute } from './verify/route.ts'
 
 type OnError = (error: unknown) => void
 
-/** What the proxy asks: `/verify`. */
+/** The application for auth requests: `/verify`. */
 export function createVerifyApp(service: VerifyService): Koa {
   const app = createApp((error) => service.logError(error))
   app.use(verifyRoute(service))
   // Koa answers 404, which denies as well; the log says why.
-  app.use(({ url }) => service.audit.misdirected(url))
+  app.use(({ url }) => service.decisionLog.unexpectedPath(url))
   return app
 }
 
-/** The pages that the proxy passes to clients, on a listener of their own. */
+/** The pages that the proxy forwards clients to, on a listener of their own. */
 export function createPagesApp(service: VerifyService, pages: Pages): Koa {
   const app = createApp((error) => service.logError(error))
   app.use(pagesRoute(service, pages))
   return app
 }
 
-/** What the operator asks, on a listener of its own. */
+/** The operator's endpoints, on a listener of their own. */
 export function createAdminApp(operations: Operations, onError: OnError): Koa {
   const app = createApp(onError)
   app.use(async (context, next) => {
     context.set('Cache-Control', 'no-store')
-    // Else the next question would meet a connection that is being closed.
+    // Otherwise the next request would meet a connection that is being closed.
     if (operations.isDraining()) context.set('Connection', 'close')
     await next()
   })
@@ -36,7 +36,7 @@ export function createAdminApp(operations: Operations, onError: OnError): Koa {
 
 function createApp(onError: OnError): Koa {
   const app = new Koa({ proxy: false })
-  // Koa prints errors by itself unless somebody listens.
+  // Without a listener, Koa prints errors itself.
   app.on('error', onError)
   return app
 }

@@ -13,7 +13,7 @@ import { openFiles } from './files/trust-source.ts'
 import { createVerifyServer, drain } from './http-server.ts'
 import type { Log } from './log.ts'
 import { createDecisionLog, describeMalformed } from './verify/decision-log.ts'
-import { createJudge } from './verify/grounds.ts'
+import { createGrounds } from './verify/grounds.ts'
 import type { LastSeen } from './verify/last-seen.ts'
 import type { VerifyService } from './verify/route.ts'
 import { createVerificationBudget } from './verify/verification-budget.ts'
@@ -24,55 +24,55 @@ export interface GateOptions {
   readonly tally: Tally
   readonly lastSeen: LastSeen
   nowSeconds(): number
-  /** Changed files have been loaded or refused. */
+  /** Called when changed files were loaded or refused. */
   onFilesChanged(): void
 }
 
-/** The files, what is judged by them, and servers that do not listen yet. */
+/** The files, and the servers that decide by them; they do not listen yet. */
 export interface Gate {
   readonly trust: TrustStore
   /** Answers `/verify`. */
   readonly server: Server
-  /** Answers clients, below `/.certlatch/auth/`. */
+  /** Serves the pages below `/.certlatch/auth/` to clients. */
   readonly pages: Server
   cacheEntries(): number
   isDraining(): boolean
-  /** Answers everything under way; from the call on, each answer ends its connection. */
+  /** Finishes the requests in progress; from now on, each answer closes its connection. */
   drain(): Promise<void>
 }
 
-/** Throws a StartError that tells everything wrong with the files. */
+/** Throws a StartError that lists everything wrong with the files. */
 export async function openGate(options: GateOptions): Promise<Gate> {
   const { config, log, tally, lastSeen, nowSeconds, onFilesChanged } = options
-  // Outlives the snapshots: else each of them would fill it again.
+  // Outlives the snapshots, because each new one would otherwise start with a full budget.
   const budget = createVerificationBudget(config.trustedProxies, () => performance.now())
   const onReplaced = (snapshot: Snapshot) => {
-    judge = createJudge(config, snapshot, tally.cache, lastSeen, budget)
+    current = createGrounds(config, snapshot, tally.cache, lastSeen, budget)
     onFilesChanged()
   }
   const trust = await openFiles({ config, tally, log, onReplaced, onRefused: onFilesChanged })
-  let judge = createJudge(config, trust.current, tally.cache, lastSeen, budget)
+  let current = createGrounds(config, trust.current, tally.cache, lastSeen, budget)
   let draining = false
-  const audit = createDecisionLog(log, () => performance.now())
-  const timer = setInterval(() => audit.tellLeftOut(false), LEFT_OUT_MILLISECONDS)
+  const decisionLog = createDecisionLog(log, () => performance.now())
+  const timer = setInterval(() => decisionLog.logSuppressed(false), LOG_SUPPRESSED_MILLISECONDS)
   timer.unref()
   const stopSweeping = sweepRegularly(config, nowSeconds)
   const service: VerifyService = {
     ...verifyConfigOf(config),
-    grounds: () => judge.grounds,
+    grounds: () => current.grounds,
     keyRing: () => trust.current.keyRing,
     nowSeconds,
     catchUp: () => trust.catchUp(performance.now()),
     endsConnection: () => draining,
     countDecision: (decision, seconds) => countDecision(tally, decision, seconds),
-    seenOf: (identity) => judge.seenOf(identity),
-    deviceOf: (headers) => judge.deviceOf(headers),
-    audit,
+    seenOf: (identity) => current.seenOf(identity),
+    deviceOf: (headers) => current.deviceOf(headers),
+    decisionLog,
     logError: createErrorLog(log),
   }
   const onMalformed = (peer: string | undefined, code: string) => {
     service.countDecision(MALFORMED, 0)
-    audit.refused(MALFORMED, () => describeMalformed(service, { peer, code }))
+    decisionLog.refused(MALFORMED, () => describeMalformed(service, { peer, code }))
   }
   const server = createVerifyServer(createVerifyApp(service).callback(), onMalformed)
   const pagesApp = createPagesApp(service, createPages(options, service, trust))
@@ -81,19 +81,19 @@ export async function openGate(options: GateOptions): Promise<Gate> {
     trust,
     server,
     pages,
-    cacheEntries: () => judge.cache.entries,
+    cacheEntries: () => current.cache.entries,
     isDraining: () => draining,
     drain: async () => {
       draining = true
       await Promise.all([drain(server), drain(pages)])
       clearInterval(timer)
       stopSweeping()
-      audit.tellLeftOut(true)
+      decisionLog.logSuppressed(true)
     },
   }
 }
 
-/** Devices of another's CA get their certificates there, so they have no page to enrol on. */
+/** With an external CA there are no enrollment pages, because it issues the certificates. */
 function createPages(
   { config, log, tally }: GateOptions,
   service: VerifyService,
@@ -114,8 +114,8 @@ function createPages(
   return (path) => standing.get(path) ?? enrolling(path)
 }
 
-/** How often it is looked whether the log owes a number. */
-const LEFT_OUT_MILLISECONDS = 10_000
+/** How often the numbers of suppressed refusals are logged. */
+const LOG_SUPPRESSED_MILLISECONDS = 10_000
 
 const MALFORMED = { allow: false, via: 'none', reason: 'malformed-http' } as const
 
@@ -128,10 +128,10 @@ const verifyConfigOf = (config: Config) => ({
   denial: config.denial,
 })
 
-/** Tells of bugs: the stack of an error of ours, never an object that could hold a request. */
+/** Logs bugs: the stack of an error, never an object that could contain a request. */
 export function createErrorLog(log: Log): (error: unknown) => void {
   return (error) => {
-    const told = error instanceof Error ? (error.stack ?? error.message) : String(error)
-    log.error({ error: told }, 'internal error')
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    log.error({ error: text }, 'internal error')
   }
 }

@@ -1,12 +1,12 @@
 import { setFlagsFromString } from 'node:v8'
 
-/** Percent of what is alive that may come on top as garbage before V8 collects the old generation. */
+/** How far the old generation may grow beyond the live objects before V8 collects it, in percent. */
 const HEAP_GROWING_PERCENT = 30
 
 /**
- * V8 lets the garbage of a small heap grow to several times what is alive: 160 MB under load where 85
- * do, at the same speed for what is known already (`npm run bench -- --soak`). Node takes this flag
- * neither from NODE_OPTIONS nor as a setting, so the process sets it for itself, before its work.
+ * V8 lets the garbage in a small heap grow to several times the live objects: 160 MB under load where 85
+ * are enough, at the same speed for cached verdicts (`npm run bench -- --soak`). Node accepts this flag
+ * neither in NODE_OPTIONS nor as a setting, so the process sets it at startup.
  */
 export function limitHeapGrowth(): void {
   setFlagsFromString(`--heap-growing-percent=${HEAP_GROWING_PERCENT}`)

@@ -6,8 +6,8 @@ import { errorCode } from '../store/files.ts'
 import { StartError } from './start-error.ts'
 
 /**
- * Certificate chains and Home Assistant's cookies can be long; Node's own limit is 16 KiB. Short headers
- * cost Node time before we see their number: 64 KiB of them take up to twelve plain answers.
+ * Certificate chains and Home Assistant's cookies can exceed Node's default of 16 KiB. But Node parses
+ * all headers before we can count them: 64 KiB of short ones take as long as twelve plain answers.
  */
 const MAX_HEADER_BYTES = 48 * 1024
 /**
@@ -27,7 +27,7 @@ const REFUSED = [
   '',
 ].join('\r\n')
 
-/** A server for `/verify`: what Node's own parser refuses is answered 403 as well, and counted. */
+/** A server for `/verify`: what Node's parser rejects is also answered with 403, and counted. */
 export function createVerifyServer(
   listener: RequestListener,
   onMalformed: (peer: string | undefined, code: string) => void,
@@ -41,10 +41,10 @@ export function createVerifyServer(
     onMalformed(socket.remoteAddress, 'CONNECT')
     refuse(socket, false)
   })
-  // `Expect: something` would be a 417; it is a question like any other.
+  // `Expect: something` would be a 417; treat it like any other request.
   server.on('checkExpectation', listener)
-  // There is no 'upgrade' listener: with one, the questions of proxies that pass the client's
-  // `Upgrade` on would hang.
+  // There is no 'upgrade' listener: with one, auth requests would hang if the proxy forwards the
+  // client's `Upgrade`.
   return server
 }
 
@@ -57,47 +57,47 @@ export function createHttpServer(listener: RequestListener): Server {
     requireHostHeader: false,
   }
   const server = createServer(options, listener)
-  // Beyond its count Node drops headers silently: one more than we take, so that what is not whole is
-  // seen and refused. Without a count, 60 kB of short headers took the time of a hundred refusals.
+  // Node silently drops headers beyond this count. It is one more than we accept, so that a truncated
+  // request is noticed and refused. Without it, 60 kB of short headers took as long as 100 refusals.
   server.maxHeadersCount = MAX_HEADERS + 1
   server.maxConnections = MAX_CONNECTIONS
   return server
 }
 
 function refuse(socket: Socket, isGone: boolean): void {
-  // The peer may reset while we write; there is nobody left to tell.
+  // The peer may reset the connection while we write; there is nothing left to do then.
   socket.on('error', () => socket.destroy())
   if (isGone || !socket.writable) {
     socket.destroy()
     return
   }
   socket.end(REFUSED)
-  swallow(socket)
+  discardInput(socket)
 }
 
-/** Of what may still come behind headers that were too long, and for how long it may. */
-const MAX_SWALLOWED_BYTES = 1024 * 1024
-const SWALLOW_MILLISECONDS = 2_000
+/** How much may still arrive after headers that were too long, and for how long. */
+const MAX_DISCARDED_BYTES = 1024 * 1024
+const DISCARD_MILLISECONDS = 2_000
 
 /**
- * Reads what is still under way, and throws it away: over unread bytes the system resets the
- * connection, and the proxy, which writes to the end first, would have a 5xx in place of the answer.
+ * Reads and discards what still arrives: with unread bytes the system would reset the connection, and a
+ * proxy that finishes writing first would return a 5xx instead of the answer.
  */
-function swallow(socket: Socket): void {
-  let left = MAX_SWALLOWED_BYTES
-  // The parser would complain of each piece once more.
+function discardInput(socket: Socket): void {
+  let left = MAX_DISCARDED_BYTES
+  // The parser would report an error for each chunk again.
   socket.removeAllListeners('data')
   socket.on('data', (piece: Buffer) => {
     left -= piece.length
     if (left < 0) socket.destroy()
   })
-  socket.setTimeout(SWALLOW_MILLISECONDS, () => socket.destroy())
+  socket.setTimeout(DISCARD_MILLISECONDS, () => socket.destroy())
   socket.resume()
 }
 
 /**
- * Connections that wait to be accepted. Node's 511 overflow when a proxy opens many at once, and whom
- * the system then drops tries again only after a second. Linux lowers it to its own somaxconn.
+ * Connections that wait to be accepted. Node's default of 511 overflows when a proxy opens many at once,
+ * and a dropped one is retried only after a second. Linux caps this at its own somaxconn.
  */
 const BACKLOG = 4_096
 
@@ -115,13 +115,14 @@ export async function listen(server: Server, host: string, port: number): Promis
   return address
 }
 
-/** Connections that are busy get this long to see an answer that ends them. */
+/** How long busy connections have to get an answer that closes them. */
 const DRAIN_MILLISECONDS = 1_000
 const DEADLINE_MILLISECONDS = 5_000
 
 /**
- * Stops without losing a request: for a moment everything is still answered, each answer ending its
- * connection, so that the proxies move on; then nothing new is taken, and what is under way ends.
+ * Stops without losing a request. For a moment every request is still answered, and each answer closes
+ * its connection, so that the proxies move on. Then no more connections are accepted, and the requests
+ * in progress finish.
  */
 export async function drain(server: Server): Promise<void> {
   if ((await connectionCount(server)) > 0) await delay(DRAIN_MILLISECONDS)
@@ -136,7 +137,7 @@ const connectionCount = (server: Server): Promise<number> =>
 
 const LAST_ANSWERS_MILLISECONDS = 1_000
 
-/** For a listener whose clients come again: nothing new is taken, and a scrape under way ends. */
+/** For a listener whose clients retry: accepts nothing new, and lets a scrape in progress finish. */
 export async function closeSoon(server: Server): Promise<void> {
   const deadline = setTimeout(() => server.closeAllConnections(), LAST_ANSWERS_MILLISECONDS)
   await new Promise<void>((resolve) => {
@@ -155,7 +156,7 @@ const LISTEN_ERRORS: Readonly<Record<string, string>> = {
   EADDRNOTAVAIL: 'is not an address of this machine',
 }
 
-/** Opens what a setting names; throws a StartError that says what is wrong with it. */
+/** Listens on a setting's address. Throws a StartError that says what is wrong with it. */
 export async function listenOn(
   server: Server,
   setting: 'CERTLATCH_LISTEN' | 'CERTLATCH_ADMIN_LISTEN' | 'CERTLATCH_PAGES_LISTEN',

@@ -4,7 +4,7 @@ import { printable } from '../config/text.ts'
 
 export type Log = Logger
 
-/** Lines with a stable set of fields; nothing of a request gets in but what is named in `audit.ts`. */
+/** Lines with a stable set of fields. `decision-log.ts` chooses what a request contributes. */
 export function createLog(
   level: string,
   destination: DestinationStream,
@@ -21,18 +21,18 @@ export function createLog(
   )
 }
 
-/** Values that need no quotes to be told from what stands around them. */
+/** Values that are unambiguous without quotes. */
 const PLAIN = /^[^\s"=\p{C}]+$/u
 
 /**
- * A line of the log for a person at a terminal: time, level and message first, then the fields.
- * What comes from outside stays on the line, and gives the terminal no orders.
+ * Formats a log line for a terminal: time, level and message first, then the fields. Values from
+ * outside cannot add lines or send control sequences.
  */
 export function asText(line: string): string {
   const { time, level, msg, ...fields } = JSON.parse(line) as Record<string, unknown>
-  const told = Object.entries(fields).map(([name, value]) => `${name}=${spell(value)}`)
+  const fieldTexts = Object.entries(fields).map(([name, value]) => `${name}=${spell(value)}`)
   const head = [String(time), String(level).padEnd(5), printable(String(msg))]
-  return `${[...head, ...told].join(' ')}\n`
+  return `${[...head, ...fieldTexts].join(' ')}\n`
 }
 
 function spell(value: unknown): string {

@@ -1,4 +1,4 @@
-/** Why the service did not start; each problem is one line for a person. */
+/** The service could not start. Each problem is one line to print. */
 export class StartError extends Error {
   readonly problems: readonly string[]
 

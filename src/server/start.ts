@@ -15,24 +15,27 @@ import { closeSoon, createHttpServer, describeAddress, listenOn } from './http-s
 import { createLog } from './log.ts'
 import { createLastSeen } from './verify/last-seen.ts'
 
-/** What the process gives the service. */
+/** What the service needs from its process. */
 export interface StartOptions {
   readonly config: Config
-  /** Of the configuration, to be logged. */
+  /** Warnings about the configuration, to be logged. */
   readonly warnings: readonly string[]
   readonly logDestination: DestinationStream
   readonly version: string
-  /** Milliseconds since 1970; tests bring their own. */
+  /** Milliseconds since 1970; tests pass their own clock. */
   readonly now?: () => number
 }
 
-export interface RunningService {
+interface Listening {
   readonly address: AddressInfo
   readonly adminAddress: AddressInfo
   readonly pagesAddress: AddressInfo
-  /** Looks at the files at once. */
+}
+
+export interface RunningService extends Listening {
+  /** Checks the files now. */
   refresh(): Promise<void>
-  /** Answers everything under way, then ends. */
+  /** Finishes the requests in progress, then stops. */
   stop(): Promise<void>
 }
 
@@ -46,7 +49,7 @@ export async function startService(options: StartOptions): Promise<RunningServic
   const { host, port } = config.listen
   const listen = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
   const { running: folder } = dataPaths(config.dataDir)
-  // A port that the system chooses is no one else's.
+  // A port chosen by the system cannot collide with that of another service.
   if (port !== 0) await requireOwnName(folder, listen)
 
   const tally = createTally()
@@ -69,27 +72,20 @@ export async function startService(options: StartOptions): Promise<RunningServic
     createAdminApp(observation.operations, createErrorLog(log)).callback(),
   )
   const openFile = async (address: string) => {
-    running = await openStateFile({
-      ...{ folder, listen: address, version, trust, lastSeen, log, nowSeconds },
-      sessionTtlSeconds: config.sessionTtlSeconds,
-    })
+    const { sessionTtlSeconds } = config
+    const own = { folder, listen: address, version, trust, sessionTtlSeconds }
+    running = await openStateFile({ ...shared, ...own })
   }
-  // Before it answers anybody: a revocation that does not wait for it yet is read right behind.
+  // Write the state file before listening, then read the files again: a revocation made in between did
+  // not wait for this service.
   if (port !== 0) {
     await openFile(listen)
     await trust.refresh()
   }
   const addresses = await openListeners(gate, admin, config, running)
-  const { address, adminAddress, pagesAddress } = addresses
-  if (port === 0) await openFile(describeAddress(address))
+  if (port === 0) await openFile(describeAddress(addresses.address))
   await running?.own()
-  const told = {
-    listen: describeAddress(address),
-    admin: describeAddress(adminAddress),
-    pages: describeAddress(pagesAddress),
-    version,
-  }
-  log.info(told, 'ready')
+  log.info(describeAddresses(addresses, version), 'ready')
   return {
     ...addresses,
     refresh: () => trust.refresh(),
@@ -106,13 +102,23 @@ export async function startService(options: StartOptions): Promise<RunningServic
   }
 }
 
-/** Opens all or none. */
+const describeAddresses = (
+  { address, adminAddress, pagesAddress }: Listening,
+  version: string,
+) => ({
+  listen: describeAddress(address),
+  admin: describeAddress(adminAddress),
+  pages: describeAddress(pagesAddress),
+  version,
+})
+
+/** Starts all listeners, or none. */
 async function openListeners(
   { server, pages, trust }: Gate,
   admin: Server,
   config: Config,
   running: StateFile | undefined,
-) {
+): Promise<Listening> {
   try {
     const address = await listenOn(server, 'CERTLATCH_LISTEN', config.listen)
     const adminAddress = await listenOn(admin, 'CERTLATCH_ADMIN_LISTEN', config.adminListen)
@@ -120,7 +126,7 @@ async function openListeners(
     return { address, adminAddress, pagesAddress }
   } catch (error) {
     trust.close()
-    for (const opened of [server, admin, pages]) opened.close()
+    for (const listener of [server, admin, pages]) listener.close()
     await running?.abandon()
     throw error
   }

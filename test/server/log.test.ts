@@ -2,11 +2,12 @@ import assert from 'node:assert/strict'
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { CLOSED_POLICY } from '../../src/policy/policy.ts'
 import { asText, createLog } from '../../src/server/log.ts'
 import {
   createDecisionLog,
   loggedPath,
-  type RefusedCircumstances,
+  type RefusalDescription,
 } from '../../src/server/verify/decision-log.ts'
 import { dataPaths } from '../../src/store/data-directory.ts'
 import { writeDevice } from '../../src/store/device-registry.ts'
@@ -29,7 +30,7 @@ import {
   type TestService,
 } from '../support/service.ts'
 
-const circumstances: RefusedCircumstances = {
+const circumstances: RefusalDescription = {
   client: '198.51.100.7',
   method: 'GET',
   host: 'ha.test',
@@ -169,13 +170,13 @@ test('A proxy that asks another path than /verify is told of, once in a while', 
 test('Of questions for other paths those that were left out are counted', () => {
   const log = captureLog()
   const now = { milliseconds: 0 }
-  const audit = createDecisionLog(
+  const decisions = createDecisionLog(
     createLog('info', log.destination, 'json'),
     () => now.milliseconds,
   )
   for (const milliseconds of [0, 9_999, 10_000]) {
     now.milliseconds = milliseconds
-    audit.misdirected('http://gate/verify')
+    decisions.unexpectedPath('http://gate/verify')
   }
   const told = log.lines().map(({ path, suppressed }) => [path, suppressed])
   assert.deepEqual(told, [
@@ -298,19 +299,19 @@ test('No query, cookie, token, secret or certificate is in anything that certlat
 
 // --- sampling -------------------------------------------------------------------------------------
 
-function auditLog() {
+function testLog() {
   const log = captureLog()
   const clock = { now: NOON }
-  const audit = createDecisionLog(createLog('info', log.destination), () => clock.now)
+  const decisions = createDecisionLog(createLog('info', log.destination), () => clock.now)
   const refuse = (
     reason: 'no-credentials' | 'certificate-revoked' = 'no-credentials',
     describe = () => circumstances,
-  ) => audit.refused({ allow: false, via: 'none', reason }, describe)
-  return { log, clock, audit, refuse }
+  ) => decisions.refused({ allow: false, via: 'none', reason }, describe)
+  return { log, clock, decisions, refuse }
 }
 
 test('Ten refusals of one reason in ten seconds are told; how many more there were, afterwards', () => {
-  const { log, clock, refuse } = auditLog()
+  const { log, clock, refuse } = testLog()
   let described = 0
   const describe = () => {
     described += 1
@@ -332,7 +333,7 @@ test('Ten refusals of one reason in ten seconds are told; how many more there we
 })
 
 test('Where nothing was left out nothing is said of it', () => {
-  const { log, clock, refuse } = auditLog()
+  const { log, clock, refuse } = testLog()
   for (let count = 0; count < 3; count += 1) {
     refuse()
     clock.now += 10_000
@@ -341,7 +342,7 @@ test('Where nothing was left out nothing is said of it', () => {
 })
 
 test('A flood of one reason hides no other', () => {
-  const { log, refuse } = auditLog()
+  const { log, refuse } = testLog()
   for (let count = 0; count < 100; count += 1) refuse()
   refuse('certificate-revoked')
   assert.equal(log.lines().at(-1)?.['reason'], 'certificate-revoked')
@@ -367,14 +368,19 @@ test('A client that keeps no cookie fills no log: one session line an hour for e
 })
 
 test('The windows of sessions are bounded, and tell what was left out', () => {
-  const { log, clock, audit } = auditLog()
+  const { log, clock, decisions } = testLog()
   const identity = { device: 'Phone', user: 'Ada' }
+  const rule = CLOSED_POLICY.defaultRule
   const open = (serial: string) => {
     const claims = { ...CLAIMS, serial }
     const setSession = { claims, cause: 'opened' } as const
-    audit.allowed({ allow: true, via: 'certificate', identity, setSession }, false, () => ({
-      ...circumstances,
-    }))
+    decisions.allowed(
+      { allow: true, via: 'certificate', identity, setSession, rule },
+      false,
+      () => ({
+        ...circumstances,
+      }),
+    )
   }
   for (let again = 0; again < 5; again += 1) open('01')
   clock.now += 3_600_000

@@ -86,7 +86,7 @@ test('A revocation holds against a restored older CRL', async (context) => {
   const { ready, checks } = await service.readiness()
   assert.ok(ready)
   assert.equal(checks['files']?.ok, false)
-  assert.match(checks['files']?.detail ?? '', /^the state before stays in force: .*an older CRL/)
+  assert.match(checks['files']?.detail ?? '', /^the previous files are kept: .*an older CRL/)
 })
 
 const BREAKING: Readonly<
@@ -132,7 +132,7 @@ for (const [what, breakIt] of Object.entries(BREAKING)) {
     assert.deepEqual((await service.readiness()).checks['files'], {
       name: 'files',
       ok: true,
-      detail: 'the files as they are now are in force',
+      detail: 'the current files are loaded',
     })
     assert.equal((await byCertificate()).status, 200)
     assert.equal((await byCookie()).status, 200)
@@ -264,7 +264,7 @@ test('A stale CRL closes by default, opens where it is allowed, and is told in b
   const leaf = makeLeaf(authority)
   for (const [stale, status, answer] of [
     ['deny', 403, 'refused'],
-    ['allow', 200, 'let in all the same'],
+    ['allow', 200, 'still accepted'],
   ] as const) {
     const settings = { CERTLATCH_CRL_STALE: stale }
     const service = await startTestService(context, { external, settings })

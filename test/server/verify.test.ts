@@ -532,7 +532,12 @@ async function routeOn(context: TestContext, parts: Partial<VerifyService>) {
     },
     logClient: 'full',
     deviceOf: () => undefined,
-    audit: { refused: () => {}, allowed: () => {}, misdirected: () => {}, tellLeftOut: () => {} },
+    decisionLog: {
+      refused: () => {},
+      allowed: () => {},
+      unexpectedPath: () => {},
+      logSuppressed: () => {},
+    },
     logError: (error) => logged.push(error),
     ...parts,
   }
@@ -625,7 +630,7 @@ test('A fault of the files or while minting closes too', async (context) => {
 test('A fault in a counter or in the log closes too', async (context) => {
   const { ask, logged } = await routeOn(context, {
     grounds: () => grounds({}),
-    audit: { refused: bug, allowed: bug, misdirected: bug, tellLeftOut: bug },
+    decisionLog: { refused: bug, allowed: bug, unexpectedPath: bug, logSuppressed: bug },
   })
   assertRefused(await ask())
   assert.equal(logged.length, 1)

@@ -1,5 +1,5 @@
 import { verifyCertificate } from '../../src/certificate/verify.ts'
-import type { Grounds, Question, Recognised } from '../../src/decide.ts'
+import type { AuthRequest, Grounds, Recognised } from '../../src/decide.ts'
 import type { Identity } from '../../src/decision.ts'
 import { parsePolicy } from '../../src/policy/parse.ts'
 import { CLOSED_POLICY, type Policy } from '../../src/policy/policy.ts'
@@ -56,7 +56,7 @@ export function question(
     dialect = 'traefik',
     fromTrustedAddress = true,
   }: { readonly dialect?: DialectName; readonly fromTrustedAddress?: boolean } = {},
-): Question {
+): AuthRequest {
   return { fromTrustedAddress, headers: requestHeaders(fields, dialect) }
 }
 

@@ -1,11 +1,11 @@
 import { describeName } from '../../certificate/name.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 
-/** The CAs that are trusted, each once however many certificates its key has. */
+/** A trusted CA: one per key, however many certificates that key has. */
 interface Authority {
   readonly keyHash: string
   readonly name: string
-  /** Of its last certificate, Unix seconds. */
+  /** When its last certificate expires, Unix seconds. */
   readonly notAfter: number
 }
 
@@ -18,37 +18,37 @@ export function authoritiesOf({ trust }: Snapshot): readonly Authority[] {
 }
 
 /**
- * Those that have not ended; if all have, all of them. The file of a renewed CA goes on naming the
- * one before, whose end is nobody's concern when the successor is in its dates.
+ * The CAs that have not expired, or all if every one has. The file of a renewed CA still contains its
+ * predecessor, whose expiry does not matter while the successor is valid.
  */
-export function livingAuthorities(snapshot: Snapshot, nowSeconds: number): readonly Authority[] {
+export function activeAuthorities(snapshot: Snapshot, nowSeconds: number): readonly Authority[] {
   const all = authoritiesOf(snapshot)
-  const living = all.filter(({ notAfter }) => nowSeconds <= notAfter)
-  return living.length > 0 ? living : all
+  const active = all.filter(({ notAfter }) => nowSeconds <= notAfter)
+  return active.length > 0 ? active : all
 }
 
-/** The CRLs of those. */
-export function livingLists(snapshot: Snapshot, nowSeconds: number) {
+/** The CRLs of the active CAs. */
+export function activeRevocationLists(snapshot: Snapshot, nowSeconds: number) {
   const { revocationLists } = snapshot.trust
-  return livingAuthorities(snapshot, nowSeconds).flatMap(
+  return activeAuthorities(snapshot, nowSeconds).flatMap(
     ({ keyHash }) => revocationLists.get(keyHash) ?? [],
   )
 }
 
 /**
- * When the first CA ends whose end locks somebody out. Of our own CAs one that no device's
- * certificate in use is from ends unnoticed, unless it is the one that signs now.
+ * When the first CA expires whose expiry locks a device out. A predecessor of the built-in CA does not
+ * count once no device uses its certificates.
  */
-export function firstAuthorityEnd(
+export function firstAuthorityExpiry(
   snapshot: Snapshot,
   reliedUpon: ReadonlySet<string>,
   nowSeconds: number,
 ): number {
-  const living = livingAuthorities(snapshot, nowSeconds)
-  const last = Math.max(...living.map(({ notAfter }) => notAfter))
-  const isOwn = snapshot.registry !== undefined
-  const concerned = living.filter(
-    ({ keyHash, notAfter }) => !isOwn || reliedUpon.has(keyHash) || notAfter === last,
+  const active = activeAuthorities(snapshot, nowSeconds)
+  const last = Math.max(...active.map(({ notAfter }) => notAfter))
+  const isBuiltIn = snapshot.registry !== undefined
+  const concerned = active.filter(
+    ({ keyHash, notAfter }) => !isBuiltIn || reliedUpon.has(keyHash) || notAfter === last,
   )
   return Math.min(...concerned.map(({ notAfter }) => notAfter))
 }

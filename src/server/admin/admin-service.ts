@@ -7,7 +7,7 @@ import { createRegistry, type Tally } from './metrics.ts'
 import type { Operations, Readiness } from './routes.ts'
 import { describeStatus } from './status.ts'
 
-/** What the admin listener's pages are made from. */
+/** What the endpoints of the admin listener report on. */
 export interface Observed {
   readonly config: Config
   readonly version: string
@@ -27,7 +27,7 @@ export interface Observation {
 
 const MINUTE_MILLISECONDS = 60_000
 
-/** Makes the pages of the admin listener; everything in them is looked up when it is asked for. */
+/** Creates what the admin listener serves; every value is read when it is requested. */
 export function observe(observed: Observed): Observation {
   const { config, version, tally, lastSeen, trust, nowSeconds, readiness } = observed
   const startedAt = nowSeconds()
@@ -56,7 +56,9 @@ export function observe(observed: Observed): Observation {
     })
   return {
     operations: {
-      ...{ metrics: () => registry.metrics(), readiness, status },
+      metrics: () => registry.metrics(),
+      readiness,
+      status,
       metricsToken: config.metricsToken,
       isDraining: observed.isDraining,
     },

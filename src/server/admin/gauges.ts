@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto'
 import { Gauge, type Registry } from 'prom-client'
 import type { Snapshot } from '../../store/snapshot.ts'
-import { firstAuthorityEnd, livingLists } from './active-authorities.ts'
+import { activeRevocationLists, firstAuthorityExpiry } from './active-authorities.ts'
 import { DEVICE_STATES, type People } from './device-status.ts'
 import type { Readiness } from './routes.ts'
 
-/** What the gauges look at when they are scraped. */
+/** What the gauges read when they are scraped. */
 export interface Measured {
   readonly version: string
   readonly sessionMaxAgeSeconds: number
@@ -16,14 +16,14 @@ export interface Measured {
   cacheEntries(): number
 }
 
-/** Whom a series stands for that no device of the registry has. */
+/** The device label for all unregistered certificates together. */
 const OTHER = 'other'
 
-/** What is so now: every value is looked up when somebody asks, and every label is bounded. */
+/** Registers the gauges: each value is read on scrape, and every label has a bounded set of values. */
 export function registerGauges(registry: Registry, measured: Measured): void {
-  ofTheService(registry, measured)
-  ofTheFiles(registry, measured)
-  ofDevices(registry, measured)
+  registerServiceGauges(registry, measured)
+  registerFileGauges(registry, measured)
+  registerDeviceGauges(registry, measured)
 }
 
 type Reading = readonly [labels: Readonly<Record<string, string>>, value: number]
@@ -47,7 +47,7 @@ function gauge(
   })
 }
 
-function ofTheService(registry: Registry, measured: Measured): void {
+function registerServiceGauges(registry: Registry, measured: Measured): void {
   const { version } = measured
   gauge(
     registry,
@@ -73,54 +73,59 @@ function ofTheService(registry: Registry, measured: Measured): void {
   gauge(
     registry,
     'certlatch_verdict_cache_entries',
-    'Verdicts remembered now; they begin anew with each change of the files',
+    'Cached verdicts; each change of the files empties the cache',
     [],
     () => [[{}, measured.cacheEntries()]],
   )
 }
 
-function ofTheFiles(registry: Registry, measured: Measured): void {
+function registerFileGauges(registry: Registry, measured: Measured): void {
   const { snapshot, people, nowSeconds } = measured
   gauge(
     registry,
     'certlatch_ca_not_after_timestamp_seconds',
-    'When the first of the CA certificates ends that somebody needs; renew it before',
+    'When the first CA certificate expires that devices depend on; renew it before',
     [],
-    () => [[{}, firstAuthorityEnd(snapshot(), people().reliedUpon, nowSeconds())]],
+    () => [[{}, firstAuthorityExpiry(snapshot(), people().reliedUpon, nowSeconds())]],
   )
   gauge(
     registry,
     'certlatch_crl_next_update_timestamp_seconds',
-    'When the first of the CRLs is out of date (0: there is none); fetch a new one before',
+    'When the first CRL goes out of date (0: there is none); fetch a new one before',
     [],
     () => [
-      [{}, leastOf(livingLists(snapshot(), nowSeconds()).map(({ nextUpdate }) => nextUpdate))],
+      [
+        {},
+        leastOf(
+          activeRevocationLists(snapshot(), nowSeconds()).map(({ nextUpdate }) => nextUpdate),
+        ),
+      ],
     ],
   )
   gauge(
     registry,
     'certlatch_crl_number',
-    'The lowest cRLNumber in force (0: none); a replica that stays behind has not seen a revocation',
+    'The lowest loaded cRLNumber (0: none); a replica with a lower one has missed a revocation',
     [],
     () => [[{}, Number(measured.readiness().crlNumber ?? 0)]],
   )
   gauge(
     registry,
     'certlatch_revocations_info',
-    'Always 1; replicas that do not say the same have not the same CRLs and blocks in force',
+    'Always 1; replicas whose label differs have not loaded the same CRLs and blocks',
     ['revocations'],
     () => [[{ revocations: revocationsOf(snapshot()) }, 1]],
   )
   gauge(
     registry,
     'certlatch_session_keys_info',
-    "Always 1; replicas that do not say the same key_set do not accept each other's cookies",
+    "Always 1; replicas whose key_set differs do not accept each other's cookies",
     ['key_set'],
     () => [[{ key_set: measured.readiness().keySet }, 1]],
   )
 }
 
-/** Of several CRLs the lowest number does not tell which one is old, nor is a block a CRL. */
+/** A hash over all CRLs and blocks: the lowest number alone does not show which CRL is old. */
 function revocationsOf({ trust, blocks }: Snapshot): string {
   const lists = [...trust.revocationLists].map(
     ([keyHash, { number, thisUpdate }]) => `${keyHash} ${number ?? ''} ${thisUpdate}`,
@@ -132,11 +137,11 @@ function revocationsOf({ trust, blocks }: Snapshot): string {
 const leastOf = (numbers: readonly number[]): number =>
   numbers.length === 0 ? 0 : Math.min(...numbers)
 
-function ofDevices(registry: Registry, measured: Measured): void {
+function registerDeviceGauges(registry: Registry, measured: Measured): void {
   gauge(
     registry,
     'certlatch_devices',
-    'Devices of the registry by what became of their certificate; only active ones are let in',
+    'Registered devices by the state of their certificate; only active ones are allowed',
     ['state'],
     () => {
       const { devices } = measured.people()
@@ -149,7 +154,7 @@ function ofDevices(registry: Registry, measured: Measured): void {
   gauge(
     registry,
     'certlatch_device_last_seen_timestamp_seconds',
-    'When a device was last let in, by its certificate or by its session (0: never); other is whoever is in no registry of ours',
+    'When a device was last allowed, by its certificate or by its session (0: never); other: all unregistered certificates',
     ['device', 'via'],
     () => {
       const { devices, others } = measured.people()
@@ -164,7 +169,7 @@ function ofDevices(registry: Registry, measured: Measured): void {
   gauge(
     registry,
     'certlatch_device_certificate_not_after_timestamp_seconds',
-    'When a device is locked out unless it gets a new certificate (0: it has none that could open, or none is known); renew it before',
+    'When a device is locked out unless it gets a new certificate (0: it has no usable one, or none is known); renew it before',
     ['device'],
     () => {
       const { devices, others } = measured.people()

@@ -1,17 +1,14 @@
-/** What was counted in the last hour: see `LastHour.counts`. */
+/** Counts of the last hour, from counters that only grow. */
 export interface LastHour {
-  /** To be called each minute. */
+  /** Must be called once a minute. */
   tick(): void
-  /** Differences against an hour ago, or against the start if that was later. */
+  /** What was counted since an hour ago, or since the start if that was later. */
   counts(): ReadonlyMap<string, number>
 }
 
 const MINUTES = 60
 
-/**
- * Looks back on counters that only grow. Nothing is done when they are counted: once a minute they
- * are copied, and the oldest copy that is kept is an hour old.
- */
+/** Copies the counters once a minute and keeps an hour of copies, so that counting costs nothing more. */
 export function createLastHour(counters: ReadonlyMap<string, number>): LastHour {
   const copies: ReadonlyMap<string, number>[] = [new Map(counters)]
   return {

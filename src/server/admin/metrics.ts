@@ -10,7 +10,7 @@ import {
 import type { CacheTally } from '../verify/verdict-cache.ts'
 import { type Measured, registerGauges } from './gauges.ts'
 
-/** Upper bounds in seconds: most answers take some ten microseconds, a new certificate some hundred. */
+/** Upper bounds in seconds: most answers take tens of microseconds, a new certificate hundreds. */
 const DURATION_BUCKETS = [
   0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1,
 ] as const
@@ -18,8 +18,8 @@ const DURATION_BUCKETS = [
 const ALLOWING: readonly Via[] = ['certificate', 'session', 'rule']
 
 /**
- * Plain numbers while requests run, labelled metrics only when somebody asks: counting costs a
- * request nothing measurable this way, and no label can come from a client.
+ * Plain numbers while requests run, turned into labelled metrics on scrape: counting costs a request
+ * nothing measurable, and no label can come from a client.
  */
 export interface Tally {
   readonly decisions: Map<string, number>
@@ -31,7 +31,7 @@ export interface Tally {
   reloadFailures: number
 }
 
-/** What becomes of what browsers send with an invitation's code. */
+/** Outcomes of requests with an invitation code. */
 export const INVITATION_OUTCOMES = [
   'collected',
   'replayed',
@@ -46,7 +46,7 @@ export type InvitationOutcome = (typeof INVITATION_OUTCOMES)[number]
 
 const decisionKey = (via: Via, reason: DenyReason | 'none'): string => `${via} ${reason}`
 
-/** All keys, made once: a new string for each decision would be joined and hashed anew (0.1 µs). */
+/** All keys, built once: joining and hashing a string for each decision costs 0.1 µs. */
 const DECISION_KEYS: ReadonlyMap<Via, ReadonlyMap<DenyReason | 'none', string>> = new Map(
   (['certificate', 'session', 'rule', 'none'] as const).map((via) => [
     via,
@@ -59,7 +59,7 @@ const DECISION_KEYS: ReadonlyMap<Via, ReadonlyMap<DenyReason | 'none', string>> 
   ]),
 )
 
-/** Every series at 0, so that the first event of its kind is already an increase. */
+/** Starts every series at 0, so that the first event of its kind counts as an increase. */
 export function createTally(): Tally {
   const decisions = new Map<string, number>()
   for (const via of ALLOWING) decisions.set(decisionKey(via, 'none'), 0)
@@ -96,8 +96,8 @@ export function countDecision(tally: Tally, decision: Decision, seconds: number)
 const DURATION = 'certlatch_decision_duration_seconds'
 
 /**
- * A histogram whose buckets are filled from the tally when it is scraped; prom-client's own can only
- * be told one observation at a time. The registry asks a metric for nothing but its name and `get`.
+ * A histogram that reads its buckets from the tally on scrape; prom-client's own takes only single
+ * observations. The registry uses nothing of a metric but its name and `get`.
  */
 function registerDuration(registry: Registry, { duration }: Tally): void {
   const get = async () => {
@@ -108,7 +108,7 @@ function registerDuration(registry: Registry, { duration }: Tally): void {
     })
     return {
       name: DURATION,
-      help: 'Time from reading a question to its decision; a high p99 means a busy machine or many new certificates',
+      help: 'Time from reading an auth request to its decision; a high p99 means a busy machine or many new certificates',
       type: 'histogram',
       aggregator: 'sum',
       values: [
@@ -122,7 +122,7 @@ function registerDuration(registry: Registry, { duration }: Tally): void {
   registry.registerMetric({ name: DURATION, get } as unknown as Histogram)
 }
 
-/** Every metric of ours, named once, and what Node.js reports of the process. */
+/** All metrics of certlatch, and those of Node.js about the process. */
 export function createRegistry(tally: Tally, measured: Measured): Registry {
   const registry = new Registry()
   registerDuration(registry, tally)
@@ -133,7 +133,7 @@ export function createRegistry(tally: Tally, measured: Measured): Registry {
   return registry
 }
 
-/** Gauges that are called as counters are; by kind, the same are there without `_total`. */
+/** Gauges with the suffix of counters; the same numbers exist by type without `_total`. */
 const MISNAMED = [
   'nodejs_active_handles_total',
   'nodejs_active_requests_total',
@@ -144,7 +144,7 @@ function counters(registry: Registry, tally: Tally): void {
   const registers = [registry]
   new Counter({
     name: 'certlatch_decisions_total',
-    help: 'Decisions by outcome, what they rest on and, for refusals, why; docs/reasons.md says what to do',
+    help: 'Decisions by outcome, what they are based on and, for refusals, why; docs/reasons.md says what to do',
     labelNames: ['outcome', 'via', 'reason'],
     registers,
     collect() {
@@ -157,7 +157,7 @@ function counters(registry: Registry, tally: Tally): void {
   })
   new Counter({
     name: 'certlatch_sessions_minted_total',
-    help: 'Cookies set: a certificate opened a session, moved the end of one, or a cookie was renewed',
+    help: 'Cookies set: a certificate opened or extended a session, or a cookie was renewed',
     labelNames: ['cause'],
     registers,
     collect() {
@@ -167,7 +167,7 @@ function counters(registry: Registry, tally: Tally): void {
   })
   new Counter({
     name: 'certlatch_invitations_total',
-    help: 'Invitations looked up or collected: how many devices enrolled themselves, and who tried codes',
+    help: 'Invitations looked up or collected: how many devices enrolled themselves, and how many codes were tried',
     labelNames: ['outcome'],
     registers,
     collect() {
@@ -187,7 +187,7 @@ function counters(registry: Registry, tally: Tally): void {
     })
   plain(
     'certlatch_verdict_cache_hits_total',
-    'Certificates and cookies whose signature was known already',
+    'Certificates and cookies whose signature was already verified',
     () => tally.cache.hits,
   )
   plain(
@@ -197,12 +197,12 @@ function counters(registry: Registry, tally: Tally): void {
   )
   plain(
     'certlatch_reloads_total',
-    'Times that a changed CA, CRL, key or device file was taken into force',
+    'Times that changed files (CA, CRL, keys, devices, rules) were loaded',
     () => tally.reloads,
   )
   plain(
     'certlatch_reload_failures_total',
-    'Times that a changed file was refused and the old state kept; the log says what is wrong with it',
+    'Times that a changed file was refused and the previous files kept; the log says what is wrong',
     () => tally.reloadFailures,
   )
 }

@@ -1,9 +1,9 @@
 const COUNTER_HEAD = /^# HELP (\w+)_total (.*)\n# TYPE \1_total counter$/gm
 
 /**
- * The text format of Prometheus as OpenMetrics 1.0: counters are named without `_total` where they
- * are described, quotes are escaped there, there are no empty lines, and an end is marked.
- * prom-client's own way renames the metrics for good, so that it can't answer both.
+ * Converts the Prometheus text format to OpenMetrics 1.0: HELP and TYPE name counters without `_total`,
+ * HELP escapes quotes, there are no empty lines, and the end is marked. prom-client's own conversion
+ * renames the metrics permanently, so it can't serve both formats.
  */
 export function asOpenMetrics(text: string): string {
   const renamed = text
@@ -13,8 +13,8 @@ export function asOpenMetrics(text: string): string {
 }
 
 /**
- * Whether this Accept header asks for OpenMetrics rather than plain text. Parameters besides the
- * weight are left aside: what version or escaping is asked for, there is only one to be had.
+ * Returns whether this Accept header prefers OpenMetrics to plain text. Parameters other than the weight
+ * are ignored, because only one version and escaping is available.
  */
 export function prefersOpenMetrics(accept: string): boolean {
   const weights = { [OPEN_METRICS]: 0, [PLAIN_TEXT]: 0 }

@@ -3,21 +3,21 @@ import { isStale } from '../../certificate/trust.ts'
 import { signingKey } from '../../session/key-ring.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import type { TrustStore } from '../../store/trust-store.ts'
-import { authoritiesOf, livingAuthorities, livingLists } from './active-authorities.ts'
+import { activeAuthorities, activeRevocationLists, authoritiesOf } from './active-authorities.ts'
 import type { Check, Readiness } from './routes.ts'
 
-/** Whether it is earlier than the beginning of every CA: a machine that booted in the past. */
+/** Returns whether the time is before every CA's notBefore: the machine booted with a wrong clock. */
 export function isClockWrong({ trust }: Snapshot, nowSeconds: number): boolean {
   return trust.issuers.every(({ certificate }) => nowSeconds < certificate.notBefore)
 }
 
 /**
- * Whether requests should be sent here. A stale CRL or a refused file change is told as a check
- * that is not ok, and does not take the service out: another replica would have the same files.
+ * Reports whether requests should be sent here. A stale CRL or a refused file change is a failed check,
+ * but does not make the service unready: other replicas would have the same files.
  */
 export function readiness(
   trust: TrustStore,
-  runningFileProblem: string | undefined,
+  stateFileProblem: string | undefined,
   nowSeconds: number,
   draining: boolean,
 ): Readiness {
@@ -36,8 +36,8 @@ export function readiness(
     keyCheck(snapshot, nowSeconds),
     {
       name: 'commands',
-      ok: runningFileProblem === undefined,
-      detail: runningFileProblem ?? 'can see what is in force here',
+      ok: stateFileProblem === undefined,
+      detail: stateFileProblem ?? 'can see what is loaded here',
     },
     { name: 'running', ok: !draining, detail: draining ? 'stopping' : 'taking requests' },
   ]
@@ -51,34 +51,34 @@ export function readiness(
 
 function filesCheck({ problems, current }: TrustStore): Check {
   if (problems.length === 0) {
-    return { name: 'files', ok: true, detail: 'the files as they are now are in force' }
+    return { name: 'files', ok: true, detail: 'the current files are loaded' }
   }
   const isPart = problems.every((problem) => current.problems.includes(problem))
-  const what = isPart ? 'the files are in force but for this' : 'the state before stays in force'
+  const what = isPart ? 'the files are loaded except for this' : 'the previous files are kept'
   return { name: 'files', ok: false, detail: `${what}: ${problems.join('; ')}` }
 }
 
-/** What an operator should be told of a snapshot that was good once, and may have aged. */
+/** What has expired, or is about to, since the snapshot was loaded; for the operator. */
 export function agingProblems(snapshot: Snapshot, nowSeconds: number): readonly string[] {
-  const ended = endedAuthorities(snapshot, nowSeconds)
+  const expired = expiredAuthorities(snapshot, nowSeconds)
   const checks = [revocationCheck, renewalCheck, keyCheck]
     .map((check) => check(snapshot, nowSeconds))
     .filter(({ ok }) => !ok)
     .map(({ name, detail }) => `${name}: ${detail}`)
-  return ended === undefined ? checks : [`ca: ${ended}`, ...checks]
+  return expired === undefined ? checks : [`ca: ${expired}`, ...checks]
 }
 
 function authorityCheck(snapshot: Snapshot, nowSeconds: number): Check {
-  const ended = endedAuthorities(snapshot, nowSeconds)
-  if (ended === undefined) return { name: 'ca', ok: true, detail: 'in its dates' }
-  const ok = livingAuthorities(snapshot, nowSeconds).some(({ notAfter }) => nowSeconds <= notAfter)
-  return { name: 'ca', ok, detail: ok ? `in its dates; another ${ended}` : ended }
+  const expired = expiredAuthorities(snapshot, nowSeconds)
+  if (expired === undefined) return { name: 'ca', ok: true, detail: 'in its dates' }
+  const ok = activeAuthorities(snapshot, nowSeconds).some(({ notAfter }) => nowSeconds <= notAfter)
+  return { name: 'ca', ok, detail: ok ? `in its dates; another ${expired}` : expired }
 }
 
-function endedAuthorities(snapshot: Snapshot, nowSeconds: number): string | undefined {
-  const ended = authoritiesOf(snapshot).filter(({ notAfter }) => nowSeconds > notAfter)
-  if (ended.length === 0) return undefined
-  return `has ended, with all its certificates: ${ended.map(({ name }) => name).join('; ')}`
+function expiredAuthorities(snapshot: Snapshot, nowSeconds: number): string | undefined {
+  const expired = authoritiesOf(snapshot).filter(({ notAfter }) => nowSeconds > notAfter)
+  if (expired.length === 0) return undefined
+  return `has expired, with all its certificates: ${expired.map(({ name }) => name).join('; ')}`
 }
 
 function keyCheck({ keyRing }: Snapshot, nowSeconds: number): Check {
@@ -86,18 +86,18 @@ function keyCheck({ keyRing }: Snapshot, nowSeconds: number): Check {
   return {
     name: 'keys',
     ok,
-    detail: ok ? 'one signs' : 'none may sign: certificates open, and are not remembered',
+    detail: ok ? 'one signs' : 'none may sign: certificates are accepted, but no session is set',
   }
 }
 
 function revocationCheck(snapshot: Snapshot, nowSeconds: number): Check {
   const { trust } = snapshot
-  const lists = livingLists(snapshot, nowSeconds)
+  const lists = activeRevocationLists(snapshot, nowSeconds)
   if (lists.length === 0) {
     return { name: 'crl', ok: true, detail: 'none is configured: nothing can be revoked' }
   }
   const stale = lists.filter((list) => isStale(list, nowSeconds))
-  const answer = trust.staleRevocationList === 'deny' ? 'refused' : 'let in all the same'
+  const answer = trust.staleRevocationList === 'deny' ? 'refused' : 'still accepted'
   return {
     name: 'crl',
     ok: stale.length === 0,
@@ -108,18 +108,18 @@ function revocationCheck(snapshot: Snapshot, nowSeconds: number): Check {
   }
 }
 
-/** What is left of a CRL's life when its successor should be there. */
+/** A CRL's successor is due when this fraction of its validity is left. */
 const LAST_PART = 1 / 5
 
-/** Whether the successors of an external CA's CRLs come in time; ours last as long as the CA. */
+/** Checks that an external CA's CRLs are renewed in time. The built-in CA's last as long as the CA. */
 function renewalCheck(snapshot: Snapshot, nowSeconds: number): Check {
-  const lists = snapshot.registry === undefined ? livingLists(snapshot, nowSeconds) : []
+  const lists = snapshot.registry === undefined ? activeRevocationLists(snapshot, nowSeconds) : []
   const isDue = ({ thisUpdate, nextUpdate }: RevocationList) =>
     nowSeconds > nextUpdate - (nextUpdate - thisUpdate) * LAST_PART
   const due = lists.filter((list) => !isStale(list, nowSeconds) && isDue(list))
   const ends = due.map(({ issuerKeyHash, nextUpdate }) => {
     const name = authoritiesOf(snapshot).find(({ keyHash }) => keyHash === issuerKeyHash)?.name
-    return `that of "${name}" runs out at ${new Date(nextUpdate * 1000).toISOString()}`
+    return `that of "${name}" expires at ${new Date(nextUpdate * 1000).toISOString()}`
   })
   return {
     name: 'crl-renewal',
@@ -128,12 +128,12 @@ function renewalCheck(snapshot: Snapshot, nowSeconds: number): Check {
   }
 }
 
-/** Of the CRLs in force, decimal. */
+/** The lowest cRLNumber of the loaded CRLs, decimal. */
 export function lowestNumber({ trust }: Snapshot): string | undefined {
   const lists = [...trust.revocationLists.values()]
   const newest = Math.max(...lists.map(({ thisUpdate }) => thisUpdate))
-  // The list of a CA that had ended when the newest was written is not written anew.
-  const living = lists.filter(({ nextUpdate }) => nextUpdate >= newest)
-  const numbers = living.flatMap(({ number }) => number ?? [])
+  // The CRL of a CA that had expired when the newest one was written is not renewed.
+  const active = lists.filter(({ nextUpdate }) => nextUpdate >= newest)
+  const numbers = active.flatMap(({ number }) => number ?? [])
   return numbers.sort((a, b) => (a < b ? -1 : 1))[0]?.toString()
 }

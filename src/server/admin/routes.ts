@@ -10,13 +10,13 @@ export interface Check {
   readonly detail: string
 }
 
-/** What `/readyz` tells. */
+/** The content of `/readyz`. */
 export interface Readiness {
   readonly ready: boolean
   readonly checks: readonly Check[]
   /** Which session keys are loaded: equal at all replicas that accept each other's cookies. */
   readonly keySet: string
-  /** The lowest cRLNumber in force, decimal. */
+  /** The lowest loaded cRLNumber, decimal. */
   readonly crlNumber: string | undefined
 }
 
@@ -25,13 +25,13 @@ export interface Operations {
   metrics(): Promise<string>
   readonly metricsToken: string | undefined
   readiness(): Readiness
-  /** Whether answers end their connection, because the service is stopping. */
+  /** Whether answers close their connection, because the service is stopping. */
   isDraining(): boolean
-  /** What `/status` tells, as JSON. */
+  /** The content of `/status`, as JSON. */
   status(): object
 }
 
-/** The pages of the admin listener. */
+/** The endpoints of the admin listener. */
 export function operationsRouter(operations: Operations): Router {
   const { metrics, metricsToken } = operations
   const router = new Router()
@@ -55,7 +55,7 @@ export function operationsRouter(operations: Operations): Router {
   return router
 }
 
-/** For what tells who came when: with a token set, nobody else is answered. */
+/** Requires the token, if one is set, for what shows which device came when. */
 function withToken(token: string | undefined): Middleware {
   return (context, next) => {
     if (isAuthorised(context, token)) return next()
@@ -66,7 +66,7 @@ function withToken(token: string | undefined): Middleware {
   }
 }
 
-/** Hashes have one length, so that the comparison takes the same time whatever was sent. */
+/** Compares hashes, which all have one length, so that the time does not depend on what was sent. */
 function isAuthorised(context: Context, token: string | undefined): boolean {
   if (token === undefined) return true
   const digest = (text: string) => createHash('sha256').update(text).digest()

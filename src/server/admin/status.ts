@@ -3,7 +3,7 @@ import type { Snapshot } from '../../store/snapshot.ts'
 import type { DeviceStatus, People, Presence } from './device-status.ts'
 import type { Readiness } from './routes.ts'
 
-/** What `/status` tells; all times in Unix seconds, and 0 for never. */
+/** The content of `/status`; all times in Unix seconds, and 0 for never. */
 export interface Status extends Readiness {
   readonly schemaVersion: 1
   readonly version: string
@@ -18,7 +18,7 @@ export interface Status extends Readiness {
     readonly revoked: number
   }[]
   readonly devices: readonly DeviceStatus[]
-  /** Everybody who is in no registry of ours, together. */
+  /** All unregistered certificates together. */
   readonly others: Presence
   readonly lastHour: Answers
 }
@@ -27,7 +27,7 @@ export interface Status extends Readiness {
 interface Answers {
   readonly allowed: number
   readonly refused: number
-  /** Refusals by reason, the most frequent first; those that there were none of are left out. */
+  /** Refusals by reason, the most frequent first; reasons that did not occur are left out. */
   readonly reasons: readonly { readonly reason: string; readonly count: number }[]
 }
 
@@ -38,7 +38,7 @@ export interface StatusFacts {
   readonly readiness: Readiness
   readonly snapshot: Snapshot
   readonly people: People
-  /** By `via reason`, as in the tally; the reason of those let in is `none`. */
+  /** By `via reason`, as in the tally; for allowed requests the reason is `none`. */
   readonly lastHour: ReadonlyMap<string, number>
 }
 

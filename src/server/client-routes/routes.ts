@@ -18,7 +18,7 @@ import { type Language, languageOf } from '../pages/languages/languages.ts'
 import { resetPage } from '../pages/reset-page.ts'
 import { rescueModule } from '../pages/scripts.ts'
 import { createRefusals, inEachLanguage } from '../verify/refusals.ts'
-import { mintCookie, refusalOf, rememberTrust, tell, type VerifyService } from '../verify/route.ts'
+import { logDecision, mintCookie, rememberTrust, type VerifyService } from '../verify/route.ts'
 
 const READ: readonly string[] = ['GET', 'HEAD']
 
@@ -62,9 +62,10 @@ export function pagesRoute(service: VerifyService, pages: Pages): Middleware {
     const judged = decide(question, { ...grounds, policy }, nowSeconds)
     const decision = judged.allow && isForeign(page, headers) ? CROSS_SITE : judged
     service.countDecision(decision, (performance.now() - startedAt) / 1000)
-    tell(service, decision, headers, req, nowSeconds)
+    logDecision(service, decision, headers, req, nowSeconds)
     if (!decision.allow) {
-      answerRefusal(context, refusalOf(refusals, decision.reason, headers, grounds, req))
+      const acceptLanguage = () => req.headers['accept-language']
+      answerRefusal(context, refusals.forRequest(headers, decision, acceptLanguage))
     } else if (page === undefined) {
       answerText(context, 404, 'not found\n')
     } else if (!page.methods.includes(context.method)) {

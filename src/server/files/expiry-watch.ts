@@ -2,21 +2,21 @@ import type { TrustStore } from '../../store/trust-store.ts'
 import { agingProblems } from '../admin/readiness.ts'
 import type { Log } from '../log.ts'
 
-/** How often CRLs, CAs and keys are asked whether they have aged. */
+/** How often CRLs, CAs and keys are checked for expiry. */
 const AGING_MILLISECONDS = 30_000
 
-/** Warns of each thing that has aged, once; answers what ends the watching. */
+/** Logs each expiry once. Returns a function that stops the watch. */
 export function watchExpiry(trust: TrustStore, nowSeconds: () => number, log: Log): () => void {
-  let told: readonly string[] = []
-  const tell = () => {
+  let logged: readonly string[] = []
+  const check = () => {
     const problems = agingProblems(trust.current, nowSeconds())
     for (const problem of problems) {
-      if (!told.includes(problem)) log.warn({ problem }, 'out of date')
+      if (!logged.includes(problem)) log.warn({ problem }, 'out of date')
     }
-    told = problems
+    logged = problems
   }
-  tell()
-  const timer = setInterval(tell, AGING_MILLISECONDS)
+  check()
+  const timer = setInterval(check, AGING_MILLISECONDS)
   timer.unref()
   return () => clearInterval(timer)
 }

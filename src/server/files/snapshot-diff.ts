@@ -2,13 +2,13 @@ import { describeName } from '../../certificate/name.ts'
 import { certificateKey } from '../../store/certificate-id.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 
-/** Something that new files have brought, as the log tells it. */
+/** A change between two snapshots, as it is logged. */
 export interface Change {
   readonly what: string
   readonly fields: Readonly<Record<string, unknown>>
 }
 
-/** What an auditor asks of a change of the files: who is in and who is out, and what signs. */
+/** Lists the changes that matter to an auditor: CAs, keys, devices, revocations and blocks. */
 export function describeChanges(before: Snapshot, after: Snapshot): readonly Change[] {
   return [
     ...authorityChanges(before, after),
@@ -47,7 +47,7 @@ function deviceChanges({ registry: before }: Snapshot, { registry: after }: Snap
   return changes
 }
 
-/** Of our own devices each; of others, of whom there may be any number, how many. */
+/** One entry per revoked device, and a count for certificates of external CAs, which may be many. */
 function revocations(before: Snapshot, after: Snapshot): readonly Change[] {
   const changes: Change[] = []
   let others = 0

@@ -15,38 +15,38 @@ import type { Log } from '../log.ts'
 import { StartError } from '../start-error.ts'
 import type { LastSeen } from '../verify/last-seen.ts'
 
-/** What this process says of itself to the commands: `private/running/<id>.json`. */
+/** The state that this process reports to the commands: `private/running/<id>.json`. */
 export interface StateFile {
-  /** Why it cannot be written, in words; `undefined`: it was, last time. */
+  /** Why the last write failed, in words; `undefined` if it succeeded. */
   readonly problem: string | undefined
   /** Writes it now; never fails. */
   write(): Promise<void>
   /** Writes it for the last time. */
   close(): Promise<void>
-  /** It listens, so the file is its own; it is written now if it was not before. */
+  /** Call once the service listens: the file is its own then, and is written if it was not yet. */
   own(): Promise<void>
-  /** It could not listen: writes for the last time, unless the file may be that of another one. */
+  /** Call if the service could not listen: writes for the last time, unless another may own the file. */
   abandon(): Promise<void>
 }
 
-export interface RunningFileOptions {
+export interface StateFileOptions {
   readonly folder: string
-  /** Where this service listens, which tells it from others of this machine. */
+  /** Where this service listens, which distinguishes it from others on this machine. */
   readonly listen: string
   readonly version: string
   readonly sessionTtlSeconds: number
-  /** Its problems, which never hold a secret, are written as well. */
+  /** Its problems, which never contain a secret, are also written. */
   readonly trust: TrustStore
   readonly lastSeen: LastSeen
   readonly log: Log
   nowSeconds(): number
 }
 
-/** Enough to find out what is wrong; each is one line on somebody's terminal. */
+/** Enough to find out what is wrong; a command prints each as one line. */
 const MOST_PROBLEMS = 5
 const LONGEST_PROBLEM = 500
 
-/** What commands wait for. */
+/** The state that commands wait for. */
 const loaded = ({ current }: TrustStore) => ({
   crlNumber: lowestNumber(current),
   blocksNumber: current.blocks.number,
@@ -66,13 +66,13 @@ const described = (problems: readonly string[]): Pick<RunningState, 'problems'> 
 const WRITE_MILLISECONDS = 10_000
 
 /**
- * Throws a StartError beside a service that has the same host name and address on another machine:
- * commands could not tell the two apart, and take the one for the other's successor.
+ * Throws a StartError if a service on another machine has the same host name and address: commands could
+ * not distinguish the two, and would take one for the successor of the other.
  */
 export async function requireOwnName(folder: string, listen: string): Promise<void> {
   const host = hostname()
   const identity = await machineIdentity()
-  // What cannot be read is told by whoever needs it.
+  // A file that cannot be read is reported where it is needed.
   const services = await readRunning(folder).catch(() => [])
   const twin = services.find(
     ({ state, isFresh }) =>
@@ -87,19 +87,20 @@ export async function requireOwnName(folder: string, listen: string): Promise<vo
   ])
 }
 
-/** Takes over what was last seen before a restart, and keeps the file up to date from then on. */
-export async function openStateFile(options: RunningFileOptions): Promise<StateFile> {
+/** Restores when devices were last seen, and keeps the file up to date from then on. */
+export async function openStateFile(options: StateFileOptions): Promise<StateFile> {
   const { folder, listen, version, trust, lastSeen, log, nowSeconds } = options
   const host = hostname()
   const identity = await machineIdentity()
-  // Two containers may have one host name; a restart in the same one finds its file again.
+  // Two containers may have the same host name; a restart in the same container finds its file again.
   const id = runningId(`${host} ${identity ?? ''}`, listen)
   const startedAt = nowSeconds()
-  const before = await readRunning(folder).catch(() => [])
-  // Of one that runs, stands still or has just been killed: commands go by that one until this one listens.
-  let isAnothers = before.some((service) => service.id === id && !service.hasEnded)
+  const services = await readRunning(folder).catch(() => [])
+  // A service with this id may be running, suspended or just killed: commands rely on its file until
+  // this one listens.
+  let isAnothers = services.some((service) => service.id === id && !service.hasEnded)
   let problem: string | undefined
-  let underWay: Promise<void> = Promise.resolve()
+  let pending: Promise<void> = Promise.resolve()
 
   const state = (stoppedAt: number | undefined): RunningState => ({
     schemaVersion: 1,
@@ -122,16 +123,16 @@ export async function openStateFile(options: RunningFileOptions): Promise<StateF
       await writeRunning(folder, id, state(stoppedAt))
       problem = undefined
     } catch (error) {
-      const found = `${folder} ${describeFileError(error)}: when devices were last seen is lost at the end of this process`
+      const found = `${folder} ${describeFileError(error)}: when devices were last seen is lost when this process ends`
       if (problem !== found) log.warn({ problem: found }, 'cannot write what commands ask for')
       problem = found
     }
   }
   // One after another, so that an older state never replaces a newer one.
   const inTurn = (stoppedAt?: number): Promise<void> => {
-    if (isAnothers) return underWay
-    underWay = underWay.then(() => write(stoppedAt))
-    return underWay
+    if (isAnothers) return pending
+    pending = pending.then(() => write(stoppedAt))
+    return pending
   }
   try {
     lastSeen.restore((await readLastSeen(folder)).values())
@@ -151,7 +152,7 @@ export async function openStateFile(options: RunningFileOptions): Promise<StateF
       return inTurn(nowSeconds())
     },
     own: () => {
-      if (!isAnothers) return underWay
+      if (!isAnothers) return pending
       isAnothers = false
       return inTurn()
     },

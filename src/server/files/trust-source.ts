@@ -13,7 +13,7 @@ import type { Log } from '../log.ts'
 import { StartError } from '../start-error.ts'
 import { describeChanges } from './snapshot-diff.ts'
 
-/** Makes what a first start needs. Throws a StartError if the data directory is not fit for it. */
+/** Creates the files of a first start. Throws a StartError if the data directory is unsuitable. */
 export async function makeFirstFiles(config: Config, nowSeconds: number, log: Log): Promise<void> {
   const needed = filesToMake(config)
   if (!Object.values(needed).includes(true)) return
@@ -31,7 +31,7 @@ export async function makeFirstFiles(config: Config, nowSeconds: number, log: Lo
   }
 }
 
-/** What a setting names is never made; and nothing else is, while it is missing. */
+/** Files named by a setting are never created, and while one is missing, no others are either. */
 async function requireNamedFiles(config: Config): Promise<void> {
   const files = trustFiles(config)
   const named = [
@@ -58,14 +58,14 @@ async function requireNamedFiles(config: Config): Promise<void> {
 const isFirstStart = ({ caFile, sessionKeysFile }: Config): boolean =>
   !existsSync(caFile) || !existsSync(sessionKeysFile)
 
-/** Nobody wants a CA of a start that is refused. */
+/** Validates the policy first, so that a failed start leaves no CA behind. */
 async function wrongRules(file: NonNullable<TrustFiles['policy']>): Promise<readonly string[]> {
   const content = await readRegularFile(file.path)
   const parse = await policyParser()
   return readPolicySource({ ...file, content, parse }, undefined).problems
 }
 
-/** Which files the configuration names, and how messages call them. */
+/** The files of the configuration, with the names that messages use for them. */
 export function trustFiles(config: Config): TrustFiles {
   const named = (path: string, setting: string, isSet: boolean) => ({
     path,
@@ -89,7 +89,7 @@ export function trustFiles(config: Config): TrustFiles {
       policyFile === undefined
         ? undefined
         : { ...named(policyFile, 'CERTLATCH_POLICY_FILE', true), trustedProxies },
-    // Our own CRL is valid as long as the CA, whatever the clock of the machine was that wrote it.
+    // The built-in CA's CRL is valid as long as the CA, even if a machine with a wrong clock wrote it.
     staleRevocationList: config.externalCa ? config.staleCrl : 'allow',
   }
 }
@@ -102,17 +102,17 @@ export interface OpenFilesOptions {
   onRefused(): void
 }
 
-/** Reads all files and watches them. Throws a StartError that tells everything wrong with them. */
+/** Reads all files and watches them. Throws a StartError that lists everything wrong with them. */
 export async function openFiles(options: OpenFilesOptions): Promise<TrustStore> {
   const { config, tally, log, onReplaced, onRefused } = options
-  let before: Snapshot | undefined
+  let previous: Snapshot | undefined
   const events: TrustEvents = {
     onReplaced: (snapshot) => {
       tally.reloads += 1
       onReplaced(snapshot)
       log.info(describeSnapshot(snapshot), 'files reloaded')
-      if (before !== undefined) tellChanges(log, before, snapshot)
-      before = snapshot
+      if (previous !== undefined) logChanges(log, previous, snapshot)
+      previous = snapshot
       for (const warning of snapshot.warnings) log.warn(warning)
     },
     onProblem: (problems) => {
@@ -125,17 +125,17 @@ export async function openFiles(options: OpenFilesOptions): Promise<TrustStore> 
   }
   const opened = await openTrustStore(trustFiles(config), events)
   if (!opened.ok) throw new StartError(opened.problems)
-  before = opened.store.current
+  previous = opened.store.current
   return opened.store
 }
 
-/** Somebody who restores a whole registry gets a line about how many more there were. */
-const MOST_CHANGES_TOLD = 100
+/** Restoring a whole registry makes many changes: beyond this, only their number is logged. */
+const MOST_CHANGES_LOGGED = 100
 
-function tellChanges(log: Log, before: Snapshot, after: Snapshot): void {
+function logChanges(log: Log, before: Snapshot, after: Snapshot): void {
   const changes = describeChanges(before, after)
-  for (const { what, fields } of changes.slice(0, MOST_CHANGES_TOLD)) log.info(fields, what)
-  const suppressed = changes.length - MOST_CHANGES_TOLD
+  for (const { what, fields } of changes.slice(0, MOST_CHANGES_LOGGED)) log.info(fields, what)
+  const suppressed = changes.length - MOST_CHANGES_LOGGED
   if (suppressed > 0) log.info({ suppressed }, 'changes suppressed')
 }
 
@@ -152,7 +152,7 @@ function describeSnapshot({ trust, keyRing, registry, policy }: Snapshot) {
   }
 }
 
-/** Tells once, at the start, what an operator should know about the files. */
+/** Logs at startup what an operator should know about the files. */
 export function warnOfFiles(
   config: Config,
   snapshot: Snapshot,
@@ -162,7 +162,7 @@ export function warnOfFiles(
   for (const warning of snapshot.warnings) log.warn(warning)
   for (const problem of snapshot.problems) log.error({ problem }, 'some files were not loaded')
   if (config.crlFile === undefined) {
-    log.warn('no CERTLATCH_CRL_FILE: a certificate that the CA revokes goes on opening')
+    log.warn('no CERTLATCH_CRL_FILE: a certificate that the CA revokes stays valid here')
   }
   if (isClockWrong(snapshot, nowSeconds)) {
     log.error('the clock is wrong: it is earlier than the beginning of the CA certificate')

@@ -6,8 +6,8 @@ import { type Networks, shortenAddress } from '../../proxy/networks.ts'
 import type { RequestHeaders } from '../../proxy/request-headers.ts'
 import type { Log } from '../log.ts'
 
-/** A request as the log may know it. */
-export interface Circumstances {
+/** What the log may contain about a request. */
+export interface RequestDescription {
   readonly client: string | undefined
   readonly method: string | undefined
   readonly host: string | undefined
@@ -15,53 +15,53 @@ export interface Circumstances {
   readonly requestId: string | undefined
 }
 
-/** What is added where somebody is refused. */
-export interface RefusedCircumstances extends Circumstances {
-  /** Whose certificate or session it was, where that is known for certain. */
+/** What is added about a request that is denied. */
+export interface RefusalDescription extends RequestDescription {
+  /** The device whose certificate or session it was, where a signature proves that. */
   readonly device: string | undefined
-  /** The rule that refused, where one did. */
+  /** The rule that denied it, if one did. */
   readonly rule?: string | undefined
-  /** The proxy that asked, the one that is configured, and what to set, where these are two. */
+  /** On a mismatch: the proxy that sent the request, the configured one, and what to set. */
   readonly proxy?: DialectName | 'unknown'
   readonly expected?: DialectName
   readonly hint?: string
 }
 
-/** Of what Node's own parser refuses. */
+/** A request that Node's own parser refused. */
 interface MalformedRequest {
-  /** The address at the other end of the connection: the proxy's, if it handed that on. */
+  /** The address at the other end of the connection: usually the proxy's. */
   readonly peer: string | undefined
   readonly code: string
 }
 
-/** What is logged of decisions. `describe` is called for what is told, and for nothing else. */
+/** Logs decisions. `describe` is called only for what is written. */
 export interface DecisionLog {
-  refused(deny: Deny, describe: () => RefusedCircumstances | MalformedRequest): void
-  allowed(allow: Allow, isFirstToday: boolean, describe: () => Circumstances): void
-  /** Something else was asked than there is: a proxy that was set up wrongly, most likely. */
-  misdirected(target: string): void
-  /** Tells what was left out though no other refusal has come since; at the end, of what goes on too. */
-  tellLeftOut(isEnd: boolean): void
+  refused(deny: Deny, describe: () => RefusalDescription | MalformedRequest): void
+  allowed(allow: Allow, isFirstToday: boolean, describe: () => RequestDescription): void
+  /** Logs a request for an unknown path: most likely a proxy is misconfigured. */
+  unexpectedPath(target: string): void
+  /** Logs how many refusals were suppressed in windows that have ended; with `isEnd`, in all windows. */
+  logSuppressed(isEnd: boolean): void
 }
 
 const PER_WINDOW = 10
 const WINDOW_MILLISECONDS = 10_000
-/** A client that keeps no cookie gets one with each request. */
+/** A client that stores no cookies is sent one with each response. */
 const SESSION_WINDOW_MILLISECONDS = 3_600_000
 const MOST_SESSION_WINDOWS = 1_000
 
 /**
- * Tells what is not routine. Refusals: at most ten of one reason in ten seconds, for the first ones
- * tell what goes on, and a flood must cost neither disk nor time. Sessions: one line an hour for
- * each device and cause. Questions for what there is not: one in ten seconds. How many were left out
- * stands in the next line of its kind.
+ * Logs what is not routine. Refusals: at most ten per reason in ten seconds, because the first ones
+ * show the cause, and a flood must cost neither disk nor time. Sessions: one line an hour per device
+ * and cause. Unexpected paths: one line in ten seconds. The next line of the same kind has the number
+ * of suppressed ones.
  */
 export function createDecisionLog(log: Log, nowMilliseconds: () => number): DecisionLog {
   const refusals = new Map<string, Window>()
   const sessions = new Map<string, Window>()
-  const misdirected = new Map<string, Window>()
+  const unexpected = new Map<string, Window>()
   return {
-    tellLeftOut: (isEnd) => {
+    logSuppressed: (isEnd) => {
       const now = nowMilliseconds()
       for (const [reason, { startedAt, suppressed }] of refusals) {
         if (!isEnd && now - startedAt < WINDOW_MILLISECONDS) continue
@@ -70,7 +70,7 @@ export function createDecisionLog(log: Log, nowMilliseconds: () => number): Deci
       }
     },
     refused: ({ reason, via }, describe) => {
-      const { isTold, suppressed } = sample(
+      const { isLogged, suppressed } = sample(
         refusals,
         reason,
         PER_WINDOW,
@@ -78,7 +78,7 @@ export function createDecisionLog(log: Log, nowMilliseconds: () => number): Deci
         nowMilliseconds(),
       )
       if (suppressed > 0) log.info({ reason, suppressed }, 'refusals suppressed')
-      if (isTold) log.info({ reason, via, ...describe() }, 'refused')
+      if (isLogged) log.info({ reason, via, ...describe() }, 'refused')
     },
     allowed: ({ identity, via, setSession }, isFirstToday, describe) => {
       const who = { device: identity?.device, user: identity?.user, via }
@@ -88,20 +88,20 @@ export function createDecisionLog(log: Log, nowMilliseconds: () => number): Deci
       if (sessions.size > MOST_SESSION_WINDOWS) sessions.clear()
       const key = `${cause} ${claims.issuerKeyHash} ${claims.serial} ${claims.host}`
       const window = SESSION_WINDOW_MILLISECONDS
-      const { isTold, suppressed } = sample(sessions, key, 1, window, nowMilliseconds())
-      if (!isTold) return
+      const { isLogged, suppressed } = sample(sessions, key, 1, window, nowMilliseconds())
+      if (!isLogged) return
       const fields = { ...who, cause, ...describe(), ...(suppressed > 0 && { suppressed }) }
       log.info(fields, cause === 'renewed' ? 'session renewed' : 'session opened')
     },
-    misdirected: (target) => {
-      const { isTold, suppressed } = sample(
-        misdirected,
+    unexpectedPath: (target) => {
+      const { isLogged, suppressed } = sample(
+        unexpected,
         '',
         1,
         WINDOW_MILLISECONDS,
         nowMilliseconds(),
       )
-      if (!isTold) return
+      if (!isLogged) return
       const fields = { path: visible(loggedPath(target)), ...(suppressed > 0 && { suppressed }) }
       log.warn(fields, 'unexpected path: the proxy must call /verify')
     },
@@ -110,7 +110,7 @@ export function createDecisionLog(log: Log, nowMilliseconds: () => number): Deci
 
 interface Window {
   readonly startedAt: number
-  told: number
+  logged: number
   suppressed: number
 }
 
@@ -120,38 +120,38 @@ function sample(
   most: number,
   lengthMilliseconds: number,
   now: number,
-): { readonly isTold: boolean; readonly suppressed: number } {
+): { readonly isLogged: boolean; readonly suppressed: number } {
   let window = windows.get(key)
   let suppressed = 0
   if (window === undefined || now - window.startedAt >= lengthMilliseconds) {
     suppressed = window?.suppressed ?? 0
-    window = { startedAt: now, told: 0, suppressed: 0 }
+    window = { startedAt: now, logged: 0, suppressed: 0 }
     windows.set(key, window)
   }
-  const isTold = window.told < most
-  if (isTold) window.told += 1
+  const isLogged = window.logged < most
+  if (isLogged) window.logged += 1
   else window.suppressed += 1
-  return { isTold, suppressed }
+  return { isLogged, suppressed }
 }
 
-/** What of a request is logged, and how. */
-export interface Discretion {
+/** How much of a client's address is logged. */
+export interface LogPrivacy {
   readonly trustedProxies: Networks
   readonly logClient: (typeof LOG_CLIENTS)[number]
 }
 
 export function describeRequest(
-  discretion: Discretion,
+  privacy: LogPrivacy,
   headers: RequestHeaders,
   rawHeaders: readonly string[],
-  /** Who asks without being the proxy: what he says of a client is nobody's word. */
-  stranger?: string,
-): Circumstances {
+  /** The address of a sender that is not the proxy: what it reports about a client is unproven. */
+  untrustedPeer?: string,
+): RequestDescription {
   const { forwardedFor } = headers
   return {
     client: loggedAddress(
-      discretion,
-      stranger ?? clientAddress(forwardedFor, discretion.trustedProxies),
+      privacy,
+      untrustedPeer ?? clientAddress(forwardedFor, privacy.trustedProxies),
     ),
     method: headers.method && visible(headers.method.slice(0, 32)),
     host: headers.host && visible(headers.host.replace(/^.*@/s, '…@').slice(0, 255)),
@@ -160,61 +160,61 @@ export function describeRequest(
   }
 }
 
-/** Both proxies and what to set. Of the name that was sent only ours are told: others may be secrets. */
+/** Both proxies and what to set. An unknown name is not logged, because it could be a secret. */
 export function describeMismatch(
   expected: DialectName,
   sent: string | undefined,
-): Pick<RefusedCircumstances, 'proxy' | 'expected' | 'hint'> {
+): Pick<RefusalDescription, 'proxy' | 'expected' | 'hint'> {
   const proxy = Object.values(DIALECTS).find(({ name }) => name === sent)?.name ?? 'unknown'
   const hint =
     proxy === 'unknown'
       ? `let the proxy set X-Certlatch-Proxy to ${expected}, or set CERTLATCH_PROXY to the one that asks`
-      : `set CERTLATCH_PROXY=${proxy} if ${proxy} shall ask; else stop it (docker compose up -d --remove-orphans)`
+      : `set CERTLATCH_PROXY=${proxy} if ${proxy} is the one to use; otherwise stop it (docker compose up -d --remove-orphans)`
   return { proxy, expected, hint }
 }
 
-/** An address as far as CERTLATCH_LOG_CLIENT lets it be told. */
-function loggedAddress({ logClient }: Discretion, address: string | undefined): string | undefined {
+/** The address in the form that CERTLATCH_LOG_CLIENT allows. */
+function loggedAddress({ logClient }: LogPrivacy, address: string | undefined): string | undefined {
   if (address === undefined || logClient === 'none') return undefined
   return logClient === 'shortened' ? shortenAddress(address) : address
 }
 
-/** What is known of a request that never became one: who sent it, and Node's word for what it was. */
+/** Describes a request that could not be parsed: its sender, and Node's error code. */
 export const describeMalformed = (
-  discretion: Discretion,
+  privacy: LogPrivacy,
   { peer, code }: MalformedRequest,
-): MalformedRequest => ({ peer: loggedAddress(discretion, peer), code })
+): MalformedRequest => ({ peer: loggedAddress(privacy, peer), code })
 
-/** JSON escapes the control characters of ASCII alone; a terminal obeys others too. */
+/** JSON escapes only the control characters of ASCII, but terminals interpret others too. */
 const visible = (text: string): string => text.replace(/\p{Cc}/gu, '?')
 
 const LONGEST_SEGMENT = 24
 const MAX_SEGMENTS = 6
 
 /**
- * The path as the log may know it: without the query, and without segments so long that they may
- * be secrets (the id of a webhook, a signed media path).
+ * The path in the form that is safe to log: without the query, and without segments that may be
+ * secrets (the id of a webhook, a signed media path).
  */
 export function loggedPath(uri: string): string {
   const [path = ''] = uri.split(QUERY)
-  // An absolute URI, or none at all: what stands where in it is anybody's guess.
+  // An absolute URI, or not a URI at all: any part of it could be a secret.
   if (path !== '' && !path.startsWith('/')) return '…'
   const segments = path.split('/').slice(0, MAX_SEGMENTS + 1)
   return segments.map((part, index) => (isSecret(part, segments[index - 1]) ? '…' : part)).join('/')
 }
 
-/** Where a query begins, or what some application takes for one: `%3F`, `%253F`, `;`. */
+/** The beginning of a query, or what some applications take for one: `%3F`, `%253F`, `;`. */
 const QUERY = /[?#;]|%(?:25)*(?:3f|23|3b)/i
 const USER_INFORMATION = /(?::|%3a).*(?:@|%40)/i
 
-const isSecret = (segment: string, before: string | undefined): boolean =>
+const isSecret = (segment: string, previous: string | undefined): boolean =>
   segment.length > LONGEST_SEGMENT ||
-  (before?.toLowerCase() === 'webhook' && segment !== '') ||
+  (previous?.toLowerCase() === 'webhook' && segment !== '') ||
   USER_INFORMATION.test(segment)
 
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/
 
-/** What the proxy, or who comes through it, calls this request; nothing that is no mere name. */
+/** The request id of the proxy or client, if it is a short plain name. */
 function requestId(rawHeaders: readonly string[]): string | undefined {
   const index = rawHeaders.findIndex(
     (name, at) => at % 2 === 0 && name.toLowerCase() === 'x-request-id',

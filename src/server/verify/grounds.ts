@@ -11,23 +11,23 @@ import type { LastSeen, Seen } from './last-seen.ts'
 import { type CacheTally, createVerdictCache, type VerdictCache } from './verdict-cache.ts'
 import type { VerificationBudget } from './verification-budget.ts'
 
-/** What one snapshot judges by; its memory ends with it. */
-export interface Judge {
+/** The grounds of one snapshot, with a cache that is discarded with it. */
+export interface SnapshotGrounds {
   readonly grounds: Grounds
   readonly cache: VerdictCache
-  /** Where to note when somebody whom `recognise` has named was let in. */
+  /** Where to note that an identity returned by `recognise` was allowed. */
   seenOf(identity: Identity): Seen | undefined
-  /** Whose certificate or session a request carries, if a trusted key has signed it; for the log. */
+  /** The device whose certificate or session a request carries, if a trusted key signed it; for the log. */
   deviceOf(headers: RequestHeaders): string | undefined
 }
 
-export function createJudge(
+export function createGrounds(
   config: Config,
   snapshot: Snapshot,
   tally: CacheTally,
   lastSeen: LastSeen,
   budget: VerificationBudget,
-): Judge {
+): SnapshotGrounds {
   const { trust, keyRing } = snapshot
   const cache = createVerdictCache(
     trust.issuers,
@@ -65,70 +65,73 @@ export function createJudge(
   }
 }
 
-/** By name, however it is written. */
+/** The latest sign-out per name, by its comparable form. */
 function latestSignOuts({ signOuts }: Snapshot['blocks']): ReadonlyMap<string, number> {
   const latest = new Map<string, number>()
-  for (const { name: written, at } of signOuts) {
-    const name = comparableName(written)
+  for (const { name: spelled, at } of signOuts) {
+    const name = comparableName(spelled)
     latest.set(name, Math.max(at, latest.get(name) ?? 0))
   }
   return latest
 }
 
-interface Known {
+interface RegisteredCertificate {
   readonly recognised: Recognised & { ok: true }
   readonly endsAt: number
-  readonly place: Seen
+  readonly seen: Seen
 }
 
-/** Whose a certificate is: by the registry, or with an external CA by the name in it. */
+/** Finds a certificate's holder in the registry, or with an external CA by the name in it. */
 function createRecognise(
   { registry }: Snapshot,
   lastSeen: LastSeen,
-  seen: WeakMap<Identity, Seen>,
+  seenByIdentity: WeakMap<Identity, Seen>,
 ): Grounds['recognise'] {
-  // By issuer and serial number apart: one key of both, joined for each request, cost 0.2 µs.
-  const known = new Map<string, Map<string, Known>>()
+  // Two levels of maps: joining issuer and serial number into one key costs 0.2 µs per request.
+  const registered = new Map<string, Map<string, RegisteredCertificate>>()
   for (const { device, certificate } of registry?.byCertificate.values() ?? []) {
     const identity = { device: device.name, user: device.owner ?? device.name }
     const endsAt = acceptedUntil(certificate) ?? Number.POSITIVE_INFINITY
-    // When certlatch doctor came is of no interest, and would outlast its certificate.
-    const place = device.doctor
+    // Visits of certlatch doctor are not recorded: they would outlast its certificate.
+    const seen = device.doctor
       ? { certificateAt: 0, sessionAt: 0 }
       : lastSeen.ofDevice({ ...certificate, name: undefined }, device.name)
-    seen.set(identity, place)
-    const ofIssuer = known.get(certificate.issuerKeyHash) ?? new Map<string, Known>()
-    known.set(certificate.issuerKeyHash, ofIssuer)
+    seenByIdentity.set(identity, seen)
+    const ofIssuer =
+      registered.get(certificate.issuerKeyHash) ?? new Map<string, RegisteredCertificate>()
+    registered.set(certificate.issuerKeyHash, ofIssuer)
     const recognised = { ok: true, identity, name: undefined } as const
-    ofIssuer.set(certificate.serial, { recognised, endsAt, place })
+    ofIssuer.set(certificate.serial, { recognised, endsAt, seen })
   }
-  // As long as its place is kept: an identity for each request, and a WeakMap that takes it in, cost
-  // 0.2 µs of the 2 that a decision takes.
+  // Kept as long as its `Seen`: creating an identity per request and adding it to a WeakMap costs 0.2 of
+  // the 2 µs that a decision takes.
   const named = new WeakMap<Seen, Recognised & { ok: true }>()
-  const byItsName = (certificate: CertificateReference): Recognised => {
+  const recogniseByName = (certificate: CertificateReference): Recognised => {
     const { name } = certificate
     if (name === undefined) return { ok: false, reason: 'no-identity' }
-    const place = lastSeen.ofOther(certificate, name)
-    const before = named.get(place)
-    // A CA can give one serial number to two certificates, with a name each.
-    if (before?.name === name) return before
+    const seen = lastSeen.ofOther(certificate, name)
+    const remembered = named.get(seen)
+    // A CA can give one serial number to two certificates with different names.
+    if (remembered?.name === name) return remembered
     const recognised = { ok: true, identity: { device: name, user: name }, name } as const
-    seen.set(recognised.identity, place)
-    named.set(place, recognised)
+    seenByIdentity.set(recognised.identity, seen)
+    named.set(seen, recognised)
     return recognised
   }
   return (certificate, nowSeconds) => {
-    const found = known.get(certificate.issuerKeyHash)?.get(certificate.serial)
+    const found = registered.get(certificate.issuerKeyHash)?.get(certificate.serial)
     if (found !== undefined) {
       const { certificateSeenAt } = certificate
-      // A session still knows it where this service has lost it, with its folder for instance.
-      if (certificateSeenAt !== undefined && found.place.certificateAt === 0) {
-        found.place.certificateAt = certificateSeenAt
+      // The session still has the time if this service lost it, with its state file for instance.
+      if (certificateSeenAt !== undefined && found.seen.certificateAt === 0) {
+        found.seen.certificateAt = certificateSeenAt
       }
       const hasEnded = nowSeconds >= found.endsAt
       return hasEnded ? { ok: false, reason: 'certificate-superseded' } : found.recognised
     }
-    return registry === undefined ? byItsName(certificate) : { ok: false, reason: 'unknown-device' }
+    return registry === undefined
+      ? recogniseByName(certificate)
+      : { ok: false, reason: 'unknown-device' }
   }
 }
 

@@ -3,7 +3,7 @@ import type { CertificateReference } from '../../decide.ts'
 import { certificateKey } from '../../store/certificate-id.ts'
 import type { SeenCertificate } from '../../store/service-state-files.ts'
 
-/** When a certificate was last let in; Unix seconds, 0: never. */
+/** When a certificate, or a session of it, was last accepted; Unix seconds, 0: never. */
 export interface Seen {
   certificateAt: number
   sessionAt: number
@@ -14,16 +14,16 @@ interface Slot extends Seen {
 }
 
 /**
- * Who came when. Certificates of the registry have a place of their own; of others the most recent
- * thousand are kept, for their number is somebody else's decision.
+ * Records when each certificate was last accepted. Registered certificates are all kept; for an external
+ * CA only the most recent thousand, because their number is not under our control.
  */
 export interface LastSeen {
-  /** The place of a certificate that is in the registry. */
+  /** The record of a registered certificate. */
   ofDevice(certificate: CertificateReference, name: string): Seen
-  /** The place of one that names its holder itself. */
+  /** The record of an external CA's certificate, by the name in it. */
   ofOther(certificate: CertificateReference, name: string): Seen
   all(): readonly SeenCertificate[]
-  /** Takes over what was remembered before a restart; what is newer here stays. */
+  /** Restores what was saved before a restart, without overwriting newer times. */
   restore(seen: Iterable<SeenCertificate>): void
 }
 
@@ -36,14 +36,14 @@ export function createLastSeen(): LastSeen {
 
   const makeSlot = (key: string, certificate: CertificateReference, name: string): Slot => {
     const { issuerKeyHash, serial } = certificate
-    const before = restored.get(key) ?? others.peek(key)
+    const previous = restored.get(key) ?? others.peek(key)
     restored.delete(key)
-    const sha256 = certificate.sha256 ?? known(before)?.sha256
-    const notAfter = certificate.notAfter ?? known(before)?.notAfter
+    const sha256 = certificate.sha256 ?? referenceOf(previous)?.sha256
+    const notAfter = certificate.notAfter ?? referenceOf(previous)?.notAfter
     return {
       reference: { issuerKeyHash, serial, name, sha256, notAfter },
-      certificateAt: before?.certificateAt ?? 0,
-      sessionAt: before?.sessionAt ?? 0,
+      certificateAt: previous?.certificateAt ?? 0,
+      sessionAt: previous?.sessionAt ?? 0,
     }
   }
   return {
@@ -86,5 +86,5 @@ export function createLastSeen(): LastSeen {
   }
 }
 
-const known = (before: Slot | SeenCertificate | undefined) =>
-  before !== undefined && 'reference' in before ? before.reference : before
+const referenceOf = (previous: Slot | SeenCertificate | undefined) =>
+  previous !== undefined && 'reference' in previous ? previous.reference : previous

@@ -6,39 +6,38 @@ import { LANGUAGES, type Language, languageOf } from '../pages/languages/languag
 import { REFUSAL_KINDS, type RefusalKind, refusalKind } from '../pages/refusal-kinds.ts'
 import { expiredPage, latecomerPage, refusalPage } from '../pages/refusal-pages.ts'
 
-/** An answer for those who are refused. */
+/** The answer to a request that is denied. */
 export interface Refusal {
   readonly status: 400 | 401 | 403
   readonly body: Buffer
-  /** Names and values one after another, as `writeHead` takes them. */
+  /** Names and values in turn, as `writeHead` takes them. */
   readonly headers: readonly string[]
 }
 
 export interface Refusals {
   /**
-   * A page for a person, which says in plain words what is missing; JSON for a script that asks for
-   * it, a line of text for all others, which say nothing about why. `endedAt` is asked only where a
-   * page can tell when a certificate has ended, and `acceptLanguage` only where there is a page.
+   * A page for a person, which says in plain words what is missing. A script gets JSON if it accepts
+   * that, otherwise a line of text; neither gives the reason. `acceptLanguage` is called only for a
+   * page.
    */
   forRequest(
     headers: RequestHeaders,
-    reason: Deny['reason'],
-    endedAt: () => number | undefined,
+    deny: Deny,
     acceptLanguage?: () => string | undefined,
   ): Refusal
-  /** The same for nginx's second question, where the answer would be another by now. */
+  /** The same for nginx's second request, if that would be allowed by now. */
   forLatecomer(headers: RequestHeaders, acceptLanguage?: () => string | undefined): Refusal
-  /** For a request that could not be read to its end. */
+  /** For a request that failed on an internal error. */
   readonly fallback: Refusal
 }
 
 const REFUSED_TEXT = 'refused: no valid client certificate or session was shown\n'
 const REFUSED_JSON = `${JSON.stringify({ error: 'refused', message: 'no valid client certificate or session was shown' })}\n`
 
-/** The bodies but one never change: they are made once. */
+/** Renders all bodies once, except for pages that show a date. */
 export function createRefusals(denial: Config['denial']): Refusals {
-  // Both apps of Home Assistant know what to do about a 400 with "client certificate" in it; Safari
-  // takes a 403 on such a connection for a refused certificate, and hides the page.
+  // Both apps of Home Assistant handle a 400 with "client certificate" in it. Safari takes a 403 on
+  // such a connection for a refused certificate, and hides the page.
   const html = (page: HtmlDocument) => htmlRefusal(denial === 'adaptive' ? 400 : 403, page)
   const pages = inEachLanguage((language) => ({
     ofKind: Object.fromEntries(
@@ -47,7 +46,7 @@ export function createRefusals(denial: Config['denial']): Refusals {
     latecomer: html(latecomerPage(language)),
   }))
   const plain = programRefusals(403, [])
-  // Home Assistant's page takes a 403 here for the end of its login, and logs the person out.
+  // On a 403 here, Home Assistant's page considers its login expired, and logs the user out.
   const challenge = ['WWW-Authenticate', 'Certlatch realm="client certificate"']
   const atTokens = denial === 'adaptive' ? programRefusals(401, challenge) : plain
   const forProgram = (headers: RequestHeaders): Refusal => {
@@ -55,13 +54,12 @@ export function createRefusals(denial: Config['denial']): Refusals {
     return headers.accept?.includes('application/json') ? json : text
   }
   return {
-    forRequest: (headers, reason, endedAt, acceptLanguage) => {
+    forRequest: (headers, { reason, notAfter }, acceptLanguage) => {
       if (!isNavigation(headers)) return forProgram(headers)
       const language = languageOf(acceptLanguage?.())
-      const at = reason === 'certificate-expired' ? endedAt() : undefined
-      return at === undefined
+      return notAfter === undefined
         ? pages[language].ofKind[refusalKind(reason)]
-        : html(expiredPage(at, language))
+        : html(expiredPage(notAfter, language))
     },
     forLatecomer: (headers, acceptLanguage) =>
       isNavigation(headers) ? pages[languageOf(acceptLanguage?.())].latecomer : forProgram(headers),
@@ -109,7 +107,7 @@ function refusal(
   return { status, body, headers }
 }
 
-/** A page that is about to be shown; where a browser does not say so, one that asks for HTML. */
+/** Returns whether a browser is about to show the answer; if it does not say so, whether it accepts HTML. */
 function isNavigation({ method, secFetchMode, accept }: RequestHeaders): boolean {
   if (secFetchMode !== undefined) return secFetchMode === 'navigate'
   if (method !== 'GET' && method !== 'HEAD') return false

@@ -4,25 +4,23 @@ import type { Middleware } from 'koa'
 import type { Config } from '../../config/config.ts'
 import { decide, type Grounds } from '../../decide.ts'
 import type { Allow, Decision, Deny, Identity } from '../../decision.ts'
-import { ruleFor } from '../../policy/policy.ts'
 import type { Dialect } from '../../proxy/dialects.ts'
 import { containsAddress, type Networks } from '../../proxy/networks.ts'
-import { readOriginalRequest } from '../../proxy/original-request.ts'
 import { createHeaderReader, type RequestHeaders } from '../../proxy/request-headers.ts'
 import { sessionCookie, withoutCookie } from '../../session/cookie.ts'
 import { type KeyRing, type SessionKey, signingKey } from '../../session/key-ring.ts'
 import { mintToken, type SessionClaims } from '../../session/token.ts'
 import {
   type DecisionLog,
-  type Discretion,
   describeMismatch,
   describeRequest,
+  type LogPrivacy,
 } from './decision-log.ts'
 import type { Seen } from './last-seen.ts'
-import { createRefusals, type Refusals } from './refusals.ts'
+import { createRefusals } from './refusals.ts'
 
-/** What the answers are made from; `grounds` and `keyRing` change with the files. */
-export interface VerifyService extends Discretion {
+/** What `/verify` depends on; `grounds` and `keyRing` change with the files. */
+export interface VerifyService extends LogPrivacy {
   readonly dialect: Dialect
   readonly cookieName: string
   readonly cookieDomain: string | undefined
@@ -30,30 +28,30 @@ export interface VerifyService extends Discretion {
   grounds(): Grounds
   keyRing(): KeyRing
   nowSeconds(): number
-  /** To be waited for if this process has stood still, and may not know what was changed meanwhile. */
+  /** Resolves once files are re-read after the process was suspended; `undefined` if it was not. */
   catchUp(): Promise<unknown> | undefined
-  /** Whether this answer ends its connection: the service is stopping, or another process has fewer. */
+  /** Whether this answer closes its connection, because the service is stopping. */
   endsConnection(): boolean
   countDecision(decision: Decision, seconds: number): void
-  /** Where to note that somebody was let in; `undefined` if nobody keeps that. */
+  /** Where to note that a device was allowed; `undefined` if that is not tracked. */
   seenOf(identity: Identity): Seen | undefined
-  /** Whose certificate or session a request carries, as far as that was found out already. */
+  /** The device whose certificate or session a request carries, if already verified. */
   deviceOf(headers: RequestHeaders): string | undefined
-  readonly audit: DecisionLog
+  readonly decisionLog: DecisionLog
   logError(error: unknown): void
 }
 
 const INTERNAL_ERROR: Deny = { allow: false, via: 'none', reason: 'internal-error' }
 
 /**
- * `/verify`: gather, decide, answer. It stands before the router and writes the answer itself, as
- * one flat array of headers and no body: that is most of the difference between 0.4 and 0.7 of what
- * a bare node:http server answers. Proxies drop the connection over a body that they do not read.
+ * `/verify`: gather, decide, answer. It bypasses the router and writes the answer itself, as one flat
+ * array of headers and no body: this accounts for most of the difference between 0.4 and 0.7 times
+ * the throughput of a bare node:http server. Proxies drop a connection whose body they do not read.
  */
 export function verifyRoute(service: VerifyService): Middleware {
   const headerReader = createHeaderReader(service.dialect)
   const pages = createRefusals(service.denial)
-  // nginx makes a 500 of any other refusal than 401 and 403, and asks for the page afterwards.
+  // nginx turns any refusal other than 401 and 403 into a 500, and fetches the page afterwards.
   const refusals = service.dialect.asksForPage ? createRefusals('403') : pages
   const isTrusted = rememberTrust(service.trustedProxies)
 
@@ -61,16 +59,16 @@ export function verifyRoute(service: VerifyService): Middleware {
     const startedAt = performance.now()
     const headers = headerReader.read(req.rawHeaders)
     const nowSeconds = service.nowSeconds()
-    const question = { fromTrustedAddress: isTrusted(req.socket), headers }
-    const grounds = service.grounds()
-    const decided = decide(question, grounds, nowSeconds)
-    if (isPageQuestion(service, headers, decided)) {
+    const auth = { fromTrustedAddress: isTrusted(req.socket), headers }
+    const decided = decide(auth, service.grounds(), nowSeconds)
+    const acceptLanguage = () => req.headers['accept-language']
+    if (isForPage(service, headers, decided)) {
       end(
         service,
         res,
         decided.allow
-          ? pages.forLatecomer(headers, () => req.headers['accept-language'])
-          : refusalOf(pages, decided.reason, headers, grounds, req),
+          ? pages.forLatecomer(headers, acceptLanguage)
+          : pages.forRequest(headers, decided, acceptLanguage),
       )
       return
     }
@@ -79,9 +77,9 @@ export function verifyRoute(service: VerifyService): Middleware {
     const decision = mints && key === undefined ? { ...decided, setSession: undefined } : decided
     const answer = decision.allow
       ? { status: 200, headers: allowHeaders(service, decision, headers, key, nowSeconds) }
-      : refusalOf(refusals, decision.reason, headers, grounds, req)
+      : refusals.forRequest(headers, decision, acceptLanguage)
     service.countDecision(decision, (performance.now() - startedAt) / 1000)
-    tell(service, decision, headers, req, nowSeconds)
+    logDecision(service, decision, headers, req, nowSeconds)
     end(service, res, answer)
   }
 
@@ -89,7 +87,7 @@ export function verifyRoute(service: VerifyService): Middleware {
     try {
       respond(req, res)
     } catch (error) {
-      // A bug must neither open the door nor answer 500, which some proxies would retry.
+      // A bug must neither grant access nor answer 500, which some proxies would retry.
       service.logError(error)
       service.countDecision(INTERNAL_ERROR, 0)
       if (!res.headersSent) end(service, res, refusals.fallback)
@@ -109,30 +107,30 @@ export function verifyRoute(service: VerifyService): Middleware {
 }
 
 /**
- * Whether nginx fetches the page of a question that was answered and counted before: it must never
- * turn into a 200, nor set a cookie. From anybody else the mark means nothing.
+ * Returns whether nginx fetches the page for an auth request that was already answered and counted: this
+ * must never become a 200 or set a cookie. From any other sender the header means nothing.
  */
-function isPageQuestion(service: VerifyService, { page }: RequestHeaders, decision: Decision) {
+function isForPage(service: VerifyService, { page }: RequestHeaders, decision: Decision) {
   if (!service.dialect.asksForPage || page !== '1') return false
   return decision.allow || !NOT_FROM_NGINX.has(decision.reason)
 }
 
 const NOT_FROM_NGINX: ReadonlySet<Deny['reason']> = new Set(['untrusted-proxy', 'proxy-mismatch'])
 
-/** Asked once for each connection: its address does not change. */
+/** Checks the address once per connection, as it does not change. */
 export function rememberTrust(trustedProxies: Networks): (socket: Socket) => boolean {
   const known = new WeakMap<Socket, boolean>()
   return (socket) => {
-    const before = known.get(socket)
-    if (before !== undefined) return before
+    const remembered = known.get(socket)
+    if (remembered !== undefined) return remembered
     const trusted = containsAddress(trustedProxies, socket.remoteAddress ?? '')
     known.set(socket, trusted)
     return trusted
   }
 }
 
-/** What the log and the metrics of devices are told of a decision; of most of them nothing. */
-export function tell(
+/** Logs a decision if it is not routine, and notes when the device was seen. */
+export function logDecision(
   service: VerifyService,
   decision: Decision,
   headers: RequestHeaders,
@@ -140,39 +138,39 @@ export function tell(
   nowSeconds: number,
 ): void {
   if (!decision.allow) {
-    tellRefusal(service, decision, headers, req)
+    logRefusal(service, decision, headers, req)
     return
   }
   const isFirstToday = noteSeen(service, decision, nowSeconds)
   if (isFirstToday || decision.setSession !== undefined) {
     const describe = describer(service, headers, req.rawHeaders)
-    service.audit.allowed(decision, isFirstToday, describe)
+    service.decisionLog.allowed(decision, isFirstToday, describe)
   }
 }
 
-/** Apart from `tell`, which would else make room for what a closure holds on each request. */
+/** Separate from `logDecision`, which would otherwise allocate the closure's context on each request. */
 const describer =
   (service: VerifyService, headers: RequestHeaders, rawHeaders: readonly string[]) => () =>
     describeRequest(service, headers, rawHeaders)
 
-function tellRefusal(
+function logRefusal(
   service: VerifyService,
   deny: Deny,
   headers: RequestHeaders,
   { rawHeaders, socket }: IncomingMessage,
 ): void {
-  const stranger = deny.reason === 'untrusted-proxy' ? socket.remoteAddress : undefined
-  service.audit.refused(deny, () => ({
-    ...describeRequest(service, headers, rawHeaders, stranger),
+  const untrustedPeer = deny.reason === 'untrusted-proxy' ? socket.remoteAddress : undefined
+  service.decisionLog.refused(deny, () => ({
+    ...describeRequest(service, headers, rawHeaders, untrustedPeer),
     device: service.deviceOf(headers),
-    ...(OF_A_RULE.has(deny.reason) && { rule: ruleOf(service, headers) }),
+    ...(REASONS_OF_RULES.has(deny.reason) && { rule: deny.rule?.name }),
     ...(deny.reason === 'proxy-mismatch' && describeMismatch(service.dialect.name, headers.proxy)),
   }))
 }
 
 const DAY_SECONDS = 86_400
 
-/** Answers whether it is the first time on this day, in UTC. */
+/** Returns whether it is the first time on this day, in UTC. */
 function noteSeen(service: VerifyService, { identity, via }: Allow, nowSeconds: number): boolean {
   const seen = identity && service.seenOf(identity)
   if (seen === undefined) return false
@@ -190,25 +188,10 @@ interface Answer {
 }
 
 function end(service: VerifyService, res: ServerResponse, { status, headers, body }: Answer): void {
-  // Node only reads them, whatever its types say.
+  // Node does not modify the array, although its types allow it.
   const raw = service.endsConnection() ? [...headers, 'Connection', 'close'] : (headers as string[])
   res.writeHead(status, raw)
   res.end(body)
-}
-
-/** For the page of an expired certificate it looks up, in what is remembered, when it ended. */
-export function refusalOf(
-  refusals: Refusals,
-  reason: Deny['reason'],
-  headers: RequestHeaders,
-  grounds: Grounds,
-  req: IncomingMessage,
-): Answer {
-  const endedAt = () => {
-    const verdict = grounds.verifyCertificate(headers.certificate ?? '', headers.forwardedFor)
-    return verdict !== 'absent' && verdict.ok ? verdict.verified.notAfter : undefined
-  }
-  return refusals.forRequest(headers, reason, endedAt, () => req.headers['accept-language'])
 }
 
 function allowHeaders(
@@ -223,7 +206,7 @@ function allowHeaders(
     'no-store',
     'Content-Length',
     '0',
-    // Present on every 200: a proxy copies what is there, and the client's own is then replaced.
+    // Sent with every 200: only a header that is there replaces what the client sent under its name.
     'Remote-User',
     headerBytes(identity?.user ?? ''),
     'X-Certlatch-Device',
@@ -241,7 +224,7 @@ function allowHeaders(
   return raw
 }
 
-/** The `Set-Cookie` of a session. */
+/** The value of `Set-Cookie` for a session. */
 export function mintCookie(
   service: Pick<VerifyService, 'cookieName' | 'cookieDomain'>,
   claims: SessionClaims,
@@ -258,16 +241,11 @@ const ONLY_ASCII = /^[ -~]*$/
 function headerBytes(text: string): string {
   return ONLY_ASCII.test(text) ? text : Buffer.from(text, 'utf8').toString('latin1')
 }
-/** Refusals that somebody's rule can have made. */
-const OF_A_RULE: ReadonlySet<Deny['reason']> = new Set([
+
+/** Reasons that a rule of the policy file can cause. */
+const REASONS_OF_RULES: ReadonlySet<Deny['reason']> = new Set([
   'ambiguous-path',
   'policy-deny',
   'not-permitted',
   'session-not-accepted',
 ])
-
-function ruleOf(service: VerifyService, headers: RequestHeaders): string | undefined {
-  const { policy, trustedProxies } = service.grounds()
-  const request = readOriginalRequest(headers)
-  return request && ruleFor(policy, request, headers.forwardedFor, trustedProxies).name
-}

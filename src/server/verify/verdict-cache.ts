@@ -18,27 +18,27 @@ import {
 } from '../../session/token.ts'
 import type { VerificationBudget } from './verification-budget.ts'
 
-/** Remembered verdicts: good and bad apart, so that bad ones push no good one out. */
+/** Good and bad verdicts are cached separately, so that bad ones evict no good ones. */
 const GOOD_CERTIFICATES = 2_000
 const BAD_CERTIFICATES = 500
 const SESSIONS = 5_000
 const BAD_TOKENS = 500
 
-/** What the cache did, counted for the metrics. */
+/** Hits and misses, counted for the metrics. */
 export interface CacheTally {
   hits: number
   misses: number
 }
 
 /**
- * The verifying functions of one snapshot, with memory. It dies with the snapshot, and it holds
- * only what neither time nor revocation can change; those are judged on every request.
+ * The verifying functions of one snapshot, with a cache that is discarded with the snapshot. It holds
+ * only what neither time nor revocation can change: those are checked on every request.
  */
 export interface VerdictCache {
-  /** `forwardedFor` tells whose time a check takes. */
+  /** `forwardedFor` identifies the client whose budget a check is charged to. */
   verifyCertificate(headerValue: string, forwardedFor?: string): CertificateVerdict | 'absent'
   verifyToken(token: string): VerifiedToken
-  /** Whose these are, if they were verified before; asked for the log, so it counts nothing. */
+  /** Returns the reference if it was verified before. Only for the log, so it is not counted. */
   knownCertificate(headerValue: string): CertificateReference | undefined
   knownToken(token: string): CertificateReference | undefined
   readonly entries: number
@@ -50,13 +50,13 @@ export interface VerdictCache {
  */
 const keyOf = (value: string): string => hash('sha256', value, 'base64')
 
-/** The MAC, or what stands in its place: found without hashing the token (half a microsecond). */
+/** The MAC, or whatever is in its place: a key that needs no hash of the token (half a microsecond). */
 const macOf = (token: string): string => token.slice(-MAC_LENGTH)
 
-/** The same characters, apart from the header that they were cut from. */
+/** A copy that does not keep alive the header it was sliced from. */
 const detached = (token: string): string => Buffer.from(token, 'latin1').toString('latin1')
 
-/** What was verified under a MAC: another token that ends alike is another token. */
+/** The whole token is compared: a different token may have the same MAC. */
 interface KnownToken<Verdict extends VerifiedToken> {
   readonly token: string
   readonly verdict: Verdict
@@ -64,9 +64,9 @@ interface KnownToken<Verdict extends VerifiedToken> {
 
 type GoodToken = Extract<VerifiedToken, { ok: true }>
 
-const NOT_CHECKED: CertificateVerdict = { ok: false, problem: 'certificate-rate-limited' }
+const RATE_LIMITED: CertificateVerdict = { ok: false, problem: 'certificate-rate-limited' }
 
-/** `identity` says what in a certificate names its holder. */
+/** `identity`: the kinds of names in a certificate that can identify its holder. */
 export function createVerdictCache(
   issuers: readonly Issuer[],
   keyRing: KeyRing,
@@ -81,7 +81,7 @@ export function createVerdictCache(
   const badTokens = new LRUCache<string, KnownToken<VerifiedToken>>({ max: BAD_TOKENS })
 
   const remember = (shown: string, verdict: VerifiedToken): void => {
-    // Longer ones are refused at a glance, and would make the size of the memory the client's choice.
+    // Longer ones are cheap to refuse, and would let the client choose the size of the cache.
     if (shown.length > MAX_TOKEN_LENGTH) return
     const token = detached(shown)
     if (verdict.ok) sessions.set(macOf(token), { token, verdict })
@@ -99,8 +99,8 @@ export function createVerdictCache(
       }
       const check = () => verifyHeader(headerValue, encoding, issuers, identity)
       const verdict = budget.spend(forwardedFor, key, check)
-      // Not remembered: there will be time for it.
-      if (verdict === undefined) return NOT_CHECKED
+      // Not cached: the next attempt may find budget.
+      if (verdict === undefined) return RATE_LIMITED
       tally.misses += 1
       if (verdict !== 'absent' && verdict.ok) good.set(key, verdict)
       else bad.set(key, verdict)

@@ -7,17 +7,21 @@ import { ipv6Prefix, type Networks } from '../../proxy/networks.ts'
 type Verdict = CertificateVerdict | 'absent'
 
 /**
- * Keeps certificates that nobody has seen before from taking the time of all others: checking one
- * takes as long as twenty decisions by cookie. Nobody is turned away while all checks together take
- * less than a quarter of a core; beyond that, only clients that have used up what is theirs; and
- * beyond half a core all that no good certificate came from before, or an attacker with many addresses
- * would take the time of those who have a cookie. So what is lost, and only as long as that goes on, is
- * the first visit of a new device: at the address of an attacker, or, if he has many addresses, at one
- * where no device was before. Cookies cost nothing here, and a certificate that was good once is always
- * checked again. All of this holds for one process.
+ * Bounds the CPU time that is spent on certificates never seen before: verifying one takes as long as
+ * twenty decisions by cookie. There are three tiers:
+ *
+ * - While all checks together take less than a quarter of a core, every certificate is checked.
+ * - Beyond that, a client is rate-limited once it has used its own allowance.
+ * - Beyond half a core, so is every client that never showed a good certificate. Otherwise an attacker
+ *   with many addresses could slow down requests that have a cookie.
+ *
+ * So during an attack, and only then, a new device may be denied on its first visit: if it shares the
+ * attacker's address or, when there are many of those, if no device has used its address before.
+ * Cookies need no budget, and a certificate that was good once is always checked. The limits apply per
+ * process.
  */
 export interface VerificationBudget {
-  /** What the check says, or `undefined` where there is no time for it now. */
+  /** Returns the check's verdict, or `undefined` if there is no time for it now. */
   spend(
     forwardedFor: string | undefined,
     certificateKey: string,
@@ -26,66 +30,67 @@ export interface VerificationBudget {
 }
 
 /**
- * Milliseconds of checking that may pile up, and how many come back each second. What may pile up is for
- * a household that comes in all at once; it is also what the first moment of a flood costs everybody
- * else: a process that has just started is busy with little more than the decisions of 5,000 a second,
- * so what waits behind 20 ms of checks waits for 100 ms, and behind 100 ms for 500 ms (stress.ts).
+ * Milliseconds of checks that may accumulate, and how many are refilled per second. The burst is for a
+ * household whose devices all arrive at once, and it is also what the first moment of a flood costs all
+ * other clients. A process that has just started is nearly busy with the decisions of 5,000 requests a
+ * second, so 20 ms of checks delay the rest by 100 ms, and 100 ms of checks by 500 ms (stress.ts).
  */
 interface Allowance {
   readonly most: number
   readonly perSecond: number
 }
 
-const TOGETHER: Allowance = { most: 20, perSecond: 250 }
-const AT_THE_MOST: Allowance = { most: 40, perSecond: 500 }
+/** Up to this, every certificate is checked. */
+const QUARTER_CORE: Allowance = { most: 20, perSecond: 250 }
+/** Beyond this, only the certificates of known good clients are checked. */
+const HALF_CORE: Allowance = { most: 40, perSecond: 500 }
 /**
- * Some fifty certificates at once and a hundred a second: no household has so many. What is checked while
- * there is time for all is not counted.
+ * Fifty certificates at once and a hundred a second: more than any household has. Checks made
+ * while a quarter of a core suffices are not charged.
  */
-const EACH: Allowance = { most: 10, perSecond: 25 }
+const PER_CLIENT: Allowance = { most: 10, perSecond: 25 }
 
-/** Of how many clients it is known what they have used up; who is forgotten begins anew. */
+/** Clients whose use is tracked; an evicted one starts with a full allowance. */
 const CLIENTS = 10_000
-const PROVEN = 2_000
-/** Each of them could take what is its own beyond the half; nobody but its household is behind most. */
-const HOMES = 1_000
+const KNOWN_GOOD_CERTIFICATES = 2_000
+/** Each may use its own allowance beyond half a core. Most addresses serve a single household. */
+const KNOWN_GOOD_CLIENTS = 1_000
 
 export function createVerificationBudget(
   trustedProxies: Networks,
   nowMilliseconds: () => number,
 ): VerificationBudget {
-  const together = createPurse(TOGETHER, nowMilliseconds())
-  const atTheMost = createPurse(AT_THE_MOST, nowMilliseconds())
-  const purses = new LRUCache<string, TokenBucket>({ max: CLIENTS })
-  const proven = new LRUCache<string, true>({ max: PROVEN })
-  /** Clients from which a good certificate came. */
-  const homes = new LRUCache<string, true>({ max: HOMES })
+  const quarterCore = createTokenBucket(QUARTER_CORE, nowMilliseconds())
+  const halfCore = createTokenBucket(HALF_CORE, nowMilliseconds())
+  const buckets = new LRUCache<string, TokenBucket>({ max: CLIENTS })
+  const knownGoodCertificates = new LRUCache<string, true>({ max: KNOWN_GOOD_CERTIFICATES })
+  const knownGoodClients = new LRUCache<string, true>({ max: KNOWN_GOOD_CLIENTS })
   return {
     spend(forwardedFor, certificateKey, check) {
       const startedAt = nowMilliseconds()
-      const client = nameOf(clientAddress(forwardedFor, trustedProxies))
-      const purse = purses.get(client) ?? createPurse(EACH, startedAt)
-      const isPlenty = together.hasSome(startedAt)
-      const mayTakeIts = homes.has(client) || atTheMost.hasSome(startedAt)
-      const isNewAllowed = isPlenty || (mayTakeIts && purse.hasSome(startedAt))
-      if (!isNewAllowed && !proven.has(certificateKey)) return undefined
+      const client = clientKey(clientAddress(forwardedFor, trustedProxies))
+      const bucket = buckets.get(client) ?? createTokenBucket(PER_CLIENT, startedAt)
+      const isPlenty = quarterCore.hasSome(startedAt)
+      const mayUseBucket = knownGoodClients.has(client) || halfCore.hasSome(startedAt)
+      const isNewAllowed = isPlenty || (mayUseBucket && bucket.hasSome(startedAt))
+      if (!isNewAllowed && !knownGoodCertificates.has(certificateKey)) return undefined
       const verdict = check()
       const endedAt = nowMilliseconds()
-      if (!isPlenty) purse.take(endedAt - startedAt, endedAt)
-      together.take(endedAt - startedAt, endedAt)
-      atTheMost.take(endedAt - startedAt, endedAt)
-      purses.set(client, purse)
+      if (!isPlenty) bucket.take(endedAt - startedAt, endedAt)
+      quarterCore.take(endedAt - startedAt, endedAt)
+      halfCore.take(endedAt - startedAt, endedAt)
+      buckets.set(client, bucket)
       if (verdict !== 'absent' && verdict.ok) {
-        proven.set(certificateKey, true)
-        homes.set(client, true)
+        knownGoodCertificates.set(certificateKey, true)
+        knownGoodClients.set(client, true)
       }
       return verdict
     },
   }
 }
 
-/** Whoever comes over IPv6 has a whole /64 to come from. */
-function nameOf(client: string | undefined): string {
+/** An IPv6 client counts by its /64 prefix, because it can use every address in that. */
+function clientKey(client: string | undefined): string {
   if (client === undefined) return 'unknown'
   return isIPv6(client) ? ipv6Prefix(client) : client
 }
@@ -96,10 +101,10 @@ interface TokenBucket {
 }
 
 /**
- * One check may take more than is left: the time to come pays for it. Debts end: what a flood has taken
- * beyond that must not keep others out long after it.
+ * A check may overdraw the bucket, and is paid for by the refill. The debt is capped, so that a flood
+ * does not keep other clients waiting long after it has ended.
  */
-function createPurse({ most, perSecond }: Allowance, createdAt: number): TokenBucket {
+function createTokenBucket({ most, perSecond }: Allowance, createdAt: number): TokenBucket {
   let amount = most
   let at = createdAt
   const refill = (now: number): void => {

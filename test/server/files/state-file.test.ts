@@ -144,7 +144,7 @@ test('Where it cannot be written the service serves, and says so', async (contex
   assert.equal(checks['commands']?.ok, false)
   assert.match(
     checks['commands']?.detail ?? '',
-    /running .*: when devices were last seen is lost at the end of this process$/,
+    /running .*: when devices were last seen is lost when this process ends$/,
   )
   assert.ok(service.logText().includes('cannot write what commands ask for'))
   const told = service.logLines().filter(({ msg }) => msg === 'cannot write what commands ask for')

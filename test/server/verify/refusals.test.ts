@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { hash } from 'node:crypto'
 import { test } from 'node:test'
-import { DENY_REASONS, type DenyReason } from '../../../src/decision.ts'
+import { DENY_REASONS, type Deny, type DenyReason } from '../../../src/decision.ts'
 import { DIALECTS } from '../../../src/proxy/dialects.ts'
 import { createHeaderReader } from '../../../src/proxy/request-headers.ts'
 import { createRefusals, type Refusal } from '../../../src/server/verify/refusals.ts'
@@ -21,7 +21,13 @@ import {
 const REASONS = Object.keys(DENY_REASONS) as readonly DenyReason[]
 const reader = createHeaderReader(DIALECTS.traefik)
 const headersOf = (headers: Headers) => reader.read(headers.flat())
-const never = (): never => assert.fail('asked when a certificate has ended')
+const denyFor = (reason: DenyReason, notAfter?: number): Deny => ({
+  allow: false,
+  via: DENY_REASONS[reason][0],
+  reason,
+  notAfter,
+})
+const NO_CREDENTIALS = denyFor('no-credentials')
 
 const NAVIGATION: Headers = [
   ['X-Forwarded-Method', 'GET'],
@@ -30,9 +36,9 @@ const NAVIGATION: Headers = [
 ]
 
 /** The page for a reason, as a browser would show it. */
-function pageFor(reason: DenyReason, endedAt: () => number | undefined = () => undefined): string {
+function pageFor(reason: DenyReason, notAfter?: number): string {
   const refusals = createRefusals('403')
-  return refusals.forRequest(headersOf(NAVIGATION), reason, endedAt).body.toString()
+  return refusals.forRequest(headersOf(NAVIGATION), denyFor(reason, notAfter)).body.toString()
 }
 
 const titleOf = (page: string): string => present(/<h1>(.*)<\/h1>/.exec(page)?.[1])
@@ -110,26 +116,14 @@ test('Every page finds its way past a service worker, but the one of what anothe
 
 test('An expired certificate is told its day, where it is known', () => {
   const ended = Date.UTC(2026, 0, 9, 23, 59) / 1000
-  assert.match(
-    pageFor('certificate-expired', () => ended),
-    /It was good until 9 January 2026\./,
-  )
+  assert.match(pageFor('certificate-expired', ended), /It was good until 9 January 2026\./)
   assert.doesNotMatch(pageFor('certificate-expired'), /It was good until/)
-})
-
-test('Nobody asks when a certificate ended but for the page of an expired one', () => {
-  const refusals = createRefusals('403')
-  for (const reason of REASONS) {
-    refusals.forRequest(headersOf([]), reason, never)
-    if (reason === 'certificate-expired') continue
-    refusals.forRequest(headersOf(NAVIGATION), reason, never)
-  }
 })
 
 test('A refusal is the same object each time: nothing is put together for it', () => {
   const refusals = createRefusals('adaptive')
   for (const headers of [headersOf(NAVIGATION), headersOf([])]) {
-    const ask = () => refusals.forRequest(headers, 'no-credentials', never)
+    const ask = () => refusals.forRequest(headers, NO_CREDENTIALS)
     assert.equal(ask(), ask())
   }
 })
@@ -139,8 +133,7 @@ test('A page loads nothing, and only its own style and script work in it, by the
   for (const reason of REASONS) {
     const refusal = createRefusals('403').forRequest(
       headersOf(NAVIGATION),
-      reason,
-      () => NOON_SECONDS,
+      denyFor(reason, reason === 'certificate-expired' ? NOON_SECONDS : undefined),
     )
     const page = refusal.body.toString()
     const styles = [...page.matchAll(/<style>(.*?)<\/style>/gs)].map(([, text = '']) => text)
@@ -222,8 +215,8 @@ test('With CERTLATCH_DENIAL=adaptive a refused navigation is 400, a refused toke
   const fixed = createRefusals('403')
   for (const [headers, status] of cases) {
     const told = JSON.stringify(headers)
-    const refusal = adaptive.forRequest(headersOf(headers), 'no-credentials', never)
-    const before = fixed.forRequest(headersOf(headers), 'no-credentials', never)
+    const refusal = adaptive.forRequest(headersOf(headers), NO_CREDENTIALS)
+    const before = fixed.forRequest(headersOf(headers), NO_CREDENTIALS)
     assert.equal(refusal.status, status, told)
     assert.equal(before.status, 403, told)
     assert.deepEqual(refusal.body, before.body, told)
@@ -235,7 +228,7 @@ test('With CERTLATCH_DENIAL=adaptive a refused navigation is 400, a refused toke
 })
 
 test('A 401 carries the challenge that HTTP wants, of a kind for which no browser asks a password', () => {
-  const refusal = createRefusals('adaptive').forRequest(headersOf(TOKEN), 'no-credentials', never)
+  const refusal = createRefusals('adaptive').forRequest(headersOf(TOKEN), NO_CREDENTIALS)
   assert.match(headerOf(refusal, 'WWW-Authenticate') ?? '', /^Certlatch /)
 })
 
