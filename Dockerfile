@@ -6,26 +6,39 @@ COPY .npmrc package.json package-lock.json ./
 RUN npm ci
 COPY tsconfig.json ./
 COPY src src
-RUN npx tsc --sourceMap false \
+RUN npm run build -- --sourceMap false \
   && chmod 0755 dist/src/cli/main.js
+# A fixed id, so that a folder mounted in place of a volume can belong to it. /data/public is all that a
+# proxy may see. New named volumes take owner and mode from these two folders.
+RUN groupadd --gid 10001 certlatch \
+  && useradd --uid 10001 --gid certlatch --no-create-home --home-dir /data --shell /usr/sbin/nologin certlatch \
+  && install -d -m 0755 /data /data/public \
+  && install -d -m 0700 /data/private \
+  && install -d -m 0755 /bin-of-image \
+  && ln -s /app/dist/src/cli/main.js /bin-of-image/certlatch
 
 FROM node:26-trixie-slim AS dependencies
 WORKDIR /app
 COPY .npmrc package.json package-lock.json ./
 RUN npm ci --omit=dev
 
+# All that the image adds to its base. Nothing in it depends on the processor, so a release makes it once
+# and gives it to the last stage of each platform (.github/workflows/release.yml).
+FROM scratch AS files
+COPY --from=build /etc/passwd /etc/group /etc/
+COPY --from=build /data /data
+COPY --from=build /bin-of-image /bin
+COPY --from=build /app/package.json /app/
+COPY --from=build /app/dist /app/dist
+COPY --from=dependencies /app/node_modules /app/node_modules
+
+# No RUN here: on another platform it would need an emulator.
 FROM node:26-trixie-slim
-# A fixed id, so that a folder mounted in place of a volume can belong to it. /data/public is all that a
-# proxy may see. New named volumes take owner and mode from these two folders.
-RUN groupadd --gid 10001 certlatch \
-  && useradd --uid 10001 --gid certlatch --no-create-home --home-dir /data --shell /usr/sbin/nologin certlatch \
-  && install -d -o certlatch -g certlatch -m 0755 /data /data/public \
-  && install -d -o certlatch -g certlatch -m 0700 /data/private \
-  && ln -s /app/dist/src/cli/main.js /usr/local/bin/certlatch
+COPY --from=files /etc/passwd /etc/group /etc/
+COPY --from=files --chown=10001:10001 /data /data
+COPY --from=files /bin /usr/local/bin
+COPY --from=files /app /app
 WORKDIR /app
-COPY package.json ./
-COPY --from=dependencies /app/node_modules node_modules
-COPY --from=build /app/dist dist
 # In a container the proxy is never on the loopback interface. Which proxy is believed is still up to
 # CERTLATCH_TRUSTED_PROXIES, which has to be set.
 # `container` tells commands, as it tells systemd's, that a file has to be fetched from here.

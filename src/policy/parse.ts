@@ -21,8 +21,8 @@ export type ParsedPolicy =
   | { readonly ok: false; readonly problems: readonly string[] }
 
 const VERSION = '1'
-const KEYS = ['version', 'preset', 'enable', 'allow_origins', 'rules'] as const
-const RULE_KEYS = [
+export const KEYS = ['version', 'preset', 'enable', 'allow_origins', 'rules'] as const
+export const RULE_KEYS = [
   'name',
   'host',
   'path',
@@ -34,7 +34,7 @@ const RULE_KEYS = [
   'dangerous',
 ] as const
 /** More would be generated, and each is compared with all the others for the warnings. */
-const MAX_RULES = 200
+export const MAX_RULES = 200
 /** Files written by hand are far shorter, and aliases can make a huge value of a long text. */
 const MAX_BYTES = 32 * 1024
 /** Paths, hosts and so on of all rules, counted again for each alias. */

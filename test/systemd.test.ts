@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, describe, test } from 'node:test'
+import { loadConfig } from '../src/config/load.ts'
+import { repository } from './support/repository.ts'
+
+const UNIT = readFileSync(join(repository(), 'deploy/systemd/certlatch.service'), 'utf8')
+const PROGRAM = '/usr/local/bin/certlatch'
+
+const folder = mkdtempSync(join(tmpdir(), 'certlatch-systemd-'))
+after(() => rmSync(folder, { recursive: true }))
+const path = join(folder, 'certlatch.service')
+writeFileSync(path, UNIT.replace(PROGRAM, process.execPath))
+
+const valuesOf = (name: string): readonly string[] =>
+  [...UNIT.matchAll(new RegExp(`^${name}=(.*)$`, 'gm'))].map(([, value = '']) => value)
+
+const analyze = (...args: readonly string[]) =>
+  spawnSync('systemd-analyze', [...args, path], { encoding: 'utf8' })
+
+/** The first release of systemd that examines a unit without a running systemd. */
+const LEAST = 250
+const [, release = '0'] =
+  /^systemd (\d+)/.exec(spawnSync('systemd-analyze', ['--version'], { encoding: 'utf8' }).stdout) ??
+  []
+const skip = Number(release) < LEAST && `needs systemd-analyze ${LEAST} or newer`
+
+describe("systemd's unit", () => {
+  test('starts the service with settings that it understands, on the folder that it may write to', () => {
+    assert.deepEqual(valuesOf('ExecStart'), [`${PROGRAM} serve`])
+    const pairs = valuesOf('Environment').flatMap((line) => line.split(' '))
+    const environment = Object.fromEntries(pairs.map((pair) => pair.split(/=(.*)/s)))
+    const loaded = loadConfig(environment)
+    assert.ok(loaded.ok, JSON.stringify(loaded))
+    const [name = ''] = valuesOf('StateDirectory')
+    assert.equal(loaded.config.dataDir, `/var/lib/${name}`)
+    assert.deepEqual(valuesOf('ProtectSystem'), ['strict'])
+    assert.deepEqual(valuesOf('ReadWritePaths'), [])
+  })
+
+  test('runs with what the image runs with', () => {
+    const dockerfile = readFileSync(join(repository(), 'Dockerfile'), 'utf8')
+    for (const setting of ['NODE_ENV', 'NODE_OPTIONS', 'MALLOC_ARENA_MAX']) {
+      const [, value = ''] = new RegExp(`\\b${setting}=(\\S+)`).exec(dockerfile) ?? []
+      assert.ok(
+        valuesOf('Environment').join(' ').split(' ').includes(`${setting}=${value}`),
+        setting,
+      )
+    }
+  })
+
+  test('has no rights', () => {
+    for (const name of ['CapabilityBoundingSet', 'AmbientCapabilities']) {
+      assert.deepEqual(valuesOf(name), [''], name)
+    }
+    assert.deepEqual(valuesOf('NoNewPrivileges'), ['yes'])
+    assert.notEqual(valuesOf('User')[0] ?? 'root', 'root')
+  })
+
+  test('is one that systemd reads without a complaint', { skip }, () => {
+    const { status, stderr } = analyze('verify', '--man=no')
+    const complaints = stderr.split('\n').filter((line) => line.includes('certlatch'))
+    assert.deepEqual([status, complaints], [0, []])
+  })
+
+  test('is exposed to little, by the scale of systemd: 2.5 of 10 at most', { skip }, () => {
+    const { status, stdout } = analyze('security', '--offline=yes', '--no-pager', '--threshold=25')
+    assert.equal(status, 0, stdout)
+  })
+})
