@@ -22,7 +22,10 @@ interface NamedPreset {
 export function readPresets(fields: Fields, notes: Notes): readonly RuleDraft[] {
   const named = entriesOf(fields.get('preset'), notes).flatMap((entry): readonly NamedPreset[] => {
     const preset = PRESETS.find(({ name }) => name === entry.name.text)
-    if (preset !== undefined) return [{ preset, entry }]
+    if (preset !== undefined) {
+      if (preset.needsHost && entry.values === undefined) tellOfHost(entry, notes)
+      return [{ preset, entry }]
+    }
     const names = listOf(
       PRESETS.map(({ name }) => name),
       'or',
@@ -54,6 +57,11 @@ export function readPresets(fields: Fields, notes: Notes): readonly RuleDraft[] 
     })
     return [...preset.rules.map((rule) => draft(rule, undefined)), ...switched]
   })
+}
+
+function tellOfHost({ name: { text, at } }: Entry, notes: Notes): void {
+  const example = `{${text}: app.example.org}`
+  notes.problem(at, `preset ${quote(text)} needs the host of its application: write ${example}`)
 }
 
 /** Who names a preset without rules beside another one may expect it to close something. */
