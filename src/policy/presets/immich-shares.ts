@@ -5,7 +5,8 @@ import type { Preset } from '../policy.ts'
  * each controller, and the list of what a shared link reaches in its test of the controllers.
  *
  * Closed on purpose: uploads by a link (`POST /api/assets`), search, `/api/auth/*`, and pages of
- * custom addresses, `/s/*`, whose word a person chose and others can guess.
+ * custom addresses, `/s/*`, whose word a person chose and others can guess. The views below take that
+ * word in place of the key (`slug` in the query), which no rule sees: docs/policy.md warns of it.
  */
 export const IMMICH_SHARES: Preset = {
   name: 'immich-shares',
