@@ -35,12 +35,8 @@ ENV NODE_ENV=production \
   MALLOC_ARENA_MAX=1 \
   CERTLATCH_DATA_DIR=/data \
   CERTLATCH_LISTEN=0.0.0.0:9180 \
-<<<<<<< HEAD
   CERTLATCH_PAGES_LISTEN=0.0.0.0:9182 \
-  CERTLATCH_COMPOSE_SERVICE=certlatch
-=======
   container=docker
->>>>>>> main
 USER certlatch
 EXPOSE 9180 9182
 STOPSIGNAL SIGTERM

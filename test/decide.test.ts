@@ -966,6 +966,14 @@ describe('where a session holds', () => {
     assert.equal(answer({ fields: elsewhere, grounds }), 'allow via session')
   })
 
+  test('with a cookie domain, a host outside of it is let in by the certificate and gets no cookie', () => {
+    const grounds = { cookieDomain: 'home.test', cookieName: '__Secure-certlatch' }
+    for (const host of ['ha.test', 'xhome.test', 'home.test.evil']) {
+      const fields = { ...shown('leaf-good'), 'X-Forwarded-Host': host }
+      assert.equal(allowed({ fields, grounds }).setSession, undefined, host)
+    }
+  })
+
   test('a session of one host is worth nothing once a cookie domain is set, and the reverse', () => {
     assert.equal(
       answer({ fields: GOOD_SESSION, grounds: { cookieDomain: 'test' } }),

@@ -61,7 +61,7 @@ export async function beginDoctorDevice(
   })
 }
 
-/** The entry with the mark, or a new one; a device that only has the name is somebody's. */
+/** The entry with the mark, or a new one; a device that only has the name belongs to someone. */
 async function ownEntry(directory: Directory): Promise<Device> {
   const known = await directory.readDevices()
   requireWhole(directory.paths, known)

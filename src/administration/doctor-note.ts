@@ -5,7 +5,7 @@ import { type Directory, readTextIfThere } from './locked-directory.ts'
 
 /** `private/doctor.json`: which process has the device of `certlatch doctor`. */
 interface Note {
-  /** Of its certificate, Unix seconds. */
+  /** The end of its certificate, Unix seconds. */
   readonly notAfter: number
   readonly pid: number | undefined
   readonly identity: string | undefined

@@ -3,6 +3,7 @@ import { basename, dirname, isAbsolute, join, resolve } from 'node:path'
 import type { Certificate } from '../certificate/certificate.ts'
 import { writePem } from '../certificate/pem.ts'
 import { isPackageFileName } from '../enrollment/file-name.ts'
+import { isInvitationId } from '../enrollment/invitation-code.ts'
 import { type Device, deviceOf } from '../store/device-registry.ts'
 import { MODE, renameFile, syncFolder, writeDurably } from '../store/files.ts'
 import { inFolder, removeFile } from '../store/folder.ts'
@@ -75,7 +76,7 @@ export async function withdrawUndelivered(directory: Directory): Promise<void> {
   const { paths, tell } = directory
   const text = await readTextIfThere(paths.undelivered)
   if (text === undefined) return
-  const note = readNote(text)
+  const note = readNote(text, resolve(paths.invitations))
   for (const file of note?.files ?? []) {
     // Its folder may be out of reach by now; what lies there opens nothing.
     const outcome = await removePackage(directory, file).catch(() => 'gone')
@@ -91,19 +92,23 @@ export async function withdrawUndelivered(directory: Directory): Promise<void> {
  * The note lies where the service's user can write, and root acts on it: so nothing in it counts but
  * what a command can have written.
  */
-function readNote(text: string): Undelivered | undefined {
+function readNote(text: string, invitations: string): Undelivered | undefined {
   const { before: given, serial, files } = parseObject(text) ?? {}
   const before = deviceOf(given)
   if (before === undefined || !isSerial(serial) || !Array.isArray(files)) return undefined
-  return { before, serial, files: files.filter((file) => isPackageOf(file, serial)) }
+  return { before, serial, files: files.filter((file) => isPackageOf(file, serial, invitations)) }
 }
 
-function isPackageOf(file: unknown, serial: string): file is string {
+function isPackageOf(file: unknown, serial: string, invitations: string): file is string {
   if (typeof file !== 'string' || !isAbsolute(file)) return false
   const end = temporaryOf('', serial)
   const place = file.endsWith(end) ? file.slice(0, -end.length) : file
-  return isPackageFileName(basename(place), serial)
+  return isPackageFileName(basename(place), serial) || isInvitationFile(place, invitations)
 }
+
+/** The packages of an invitation are in the data directory itself, under the invitation's id. */
+const isInvitationFile = (place: string, invitations: string): boolean =>
+  dirname(place) === invitations && isInvitationId(basename(place).replace(/\.json$/, ''))
 
 /** Removes it where the owner of the data directory could do so as well. */
 async function removePackage({ paths }: Directory, file: string): Promise<'gone' | 'left'> {

@@ -16,7 +16,7 @@ import { type Extensions, readExtensions } from './extensions.ts'
 import { type DistinguishedName, readName } from './name.ts'
 import { type PublicKeyKind, readPublicKeyKind } from './public-key.ts'
 
-/** An X.509 certificate, read strictly and not yet trusted (RFC 5280 §4.1). */
+/** An X.509 certificate, parsed strictly and not yet trusted (RFC 5280 §4.1). */
 export interface Certificate {
   readonly der: Buffer
   /** The bytes that the signature covers. */
@@ -44,15 +44,12 @@ export interface SignatureAlgorithm {
   readonly parameters: Buffer | undefined
 }
 
-/**
- * More than any phone's certificate needs, and little enough that reading one is never work worth
- * sending us.
- */
+/** More than any device certificate needs, and small enough that parsing one is cheap. */
 const MAX_CERTIFICATE_BYTES = 16 * 1024
-/** RFC 5280 §4.1.2.2: 20 bytes; one more for the sign of those that are random in all 160 bits. */
+/** RFC 5280 §4.1.2.2: 20 bytes, and one for the sign of serial numbers with 160 random bits. */
 const MAX_SERIAL_BYTES = 21
 
-/** A thing that a CA has signed: certificates and CRLs have the same frame. */
+/** The outer structure that certificates, CRLs and requests share. */
 export interface Signed {
   readonly tbs: DerElement
   readonly signatureAlgorithm: SignatureAlgorithm
@@ -80,7 +77,7 @@ export function readAlgorithm(der: Buffer): SignatureAlgorithm | undefined {
   return dotted === undefined ? undefined : { oid: dotted, parameters: parameters?.bytes }
 }
 
-/** The certificate that fills `der`, or `undefined` if it is anything but strict DER of one. */
+/** The certificate that fills `der`; `undefined` if that is not one in strict DER. */
 export function readCertificate(der: Buffer): Certificate | undefined {
   if (der.length > MAX_CERTIFICATE_BYTES) return undefined
   const signed = readSigned(der)
@@ -97,7 +94,7 @@ export function readCertificate(der: Buffer): Certificate | undefined {
   const subject = subjectName && readName(subjectName.bytes)
   const keyInfo = fields.take(TAG.sequence)
   const publicKey = keyInfo && readPublicKeyKind(keyInfo.bytes)
-  // Unique identifiers are read and ignored, as RFC 5280 §4.1.2.8 wants.
+  // Unique identifiers are parsed and ignored (RFC 5280 §4.1.2.8).
   const uniqueIdentifiers = [fields.take(contextTag(1, false)), fields.take(contextTag(2, false))]
   const extensions = readOptionalExtensions(fields.take(contextTag(3, true)))
   if (version === undefined || serial === undefined || algorithm === undefined) return undefined
@@ -125,7 +122,7 @@ export function readCertificate(der: Buffer): Certificate | undefined {
   }
 }
 
-/** Written as one less. 1 is the DEFAULT, which X.690 §11.5 leaves out and every reader accepts. */
+/** Encoded as one less. X.690 §11.5 omits the DEFAULT 1, but every reader accepts it. */
 const VERSIONS = [1, 2, 3] as const
 
 function readVersion(element: DerElement | undefined): 1 | 2 | 3 | undefined {

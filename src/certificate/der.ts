@@ -1,7 +1,7 @@
 /**
- * Strict DER (X.690): reads the few types that X.509 needs and refuses every other spelling of
- * them, so that two readers can never see two things in the same bytes. Readers answer `undefined`
- * for anything else than the one canonical encoding; nothing here recurses or throws on input.
+ * Strict DER (X.690): reads the few types that X.509 needs and accepts only their canonical encoding,
+ * so that no two readers can interpret the same bytes differently. Readers return `undefined` for
+ * everything else; nothing here recurses, or throws on input.
  */
 
 export const TAG = {
@@ -37,8 +37,8 @@ export interface DerElement {
 }
 
 /**
- * An element that cuts its bytes out only when asked, and is a class for that: a large CRL has a
- * million of them, and two buffers for each took longer than all that is read in them.
+ * An element that slices its bytes only when needed, hence a class: a large CRL has a million of them,
+ * and two buffers for each took longer than everything that is read in them.
  */
 class Span implements DerElement {
   readonly tag: number
@@ -65,7 +65,7 @@ class Span implements DerElement {
   }
 }
 
-/** The element that starts at `offset`, or `undefined` if it is not whole, canonical and in bounds. */
+/** The element at `offset`; `undefined` if it is not complete, canonical and within bounds. */
 function elementAt(bytes: Buffer, offset: number): Span | undefined {
   const tag = bytes[offset]
   const first = bytes[offset + 1]
@@ -94,7 +94,7 @@ export function readElement(bytes: Buffer, tag: number): DerElement | undefined 
   return element?.tag === tag && element.end === bytes.length ? element : undefined
 }
 
-/** The elements that fill `content` one after another. */
+/** The elements that fill `content`, in order. */
 export function readElements(content: Buffer): readonly DerElement[] | undefined {
   const elements: DerElement[] = []
   for (let offset = 0; offset < content.length; ) {
@@ -112,7 +112,7 @@ export function readSequence(bytes: Buffer): readonly DerElement[] | undefined {
   return sequence && readElements(sequence.content)
 }
 
-/** Takes elements one by one, required or by tag, as an ASN.1 SEQUENCE declares them. */
+/** Takes elements in order, as an ASN.1 SEQUENCE declares them. */
 export class SequenceReader {
   readonly #elements: readonly DerElement[]
   #next = 0
@@ -178,12 +178,12 @@ export function readOctetAlignedBits(content: Buffer): Buffer | undefined {
   return content[0] === 0 ? content.subarray(1) : undefined
 }
 
-/** No named-bit list that we read has a further one. */
-const MOST_NAMED_BITS = 16
+/** More than any named-bit list in X.509 defines. */
+const MAX_NAMED_BITS = 16
 
 /**
- * A named-bit list as the set of its first bit numbers, `undefined` where it is no BIT STRING in DER.
- * Trailing zero bits, which X.690 §11.2.2 leaves out and some CAs write, say nothing.
+ * A named-bit list as the set of its bit numbers; `undefined` if it is not a BIT STRING in DER. Trailing
+ * zero bits, which X.690 §11.2.2 omits and some CAs write, make no difference.
  */
 export function readNamedBits(content: Buffer): ReadonlySet<number> | undefined {
   const unused = content[0]
@@ -193,13 +193,13 @@ export function readNamedBits(content: Buffer): ReadonlySet<number> | undefined 
   if (last === undefined) return unused === 0 ? new Set() : undefined
   if ((last & ((1 << unused) - 1)) !== 0) return undefined
   const bits = new Set<number>()
-  for (let bit = 0; bit < Math.min(bytes.length * 8, MOST_NAMED_BITS); bit += 1) {
+  for (let bit = 0; bit < Math.min(bytes.length * 8, MAX_NAMED_BITS); bit += 1) {
     if ((bytes.readUInt8(bit >> 3) & (0x80 >> (bit & 7))) !== 0) bits.add(bit)
   }
   return bits
 }
 
-/** Dotted form of an OBJECT IDENTIFIER; arcs above 2^31 are refused, so none can wrap into another. */
+/** Dotted form of an OBJECT IDENTIFIER; arcs above 2^31 are refused, so that none wraps into another. */
 export function readObjectIdentifier(content: Buffer): string | undefined {
   const arcs: number[] = []
   let value = 0
@@ -234,7 +234,7 @@ export function readTime(element: DerElement): number | undefined {
   const twoDigits = element.tag === TAG.utcTime
   const year = twoDigits ? written + (written < 50 ? 2000 : 1900) : written
   const milliseconds = Date.UTC(year, month - 1, day, hour, minute, second)
-  // Date.UTC carries 31 April over to 1 May; a date that is not its own spelling does not exist.
+  // Date.UTC turns 31 April into 1 May: a date that is written differently again does not exist.
   const spelled = formatTime(milliseconds / 1000)
   return spelled === (twoDigits ? `${year}${text.slice(2)}` : text)
     ? milliseconds / 1000

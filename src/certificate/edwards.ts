@@ -1,13 +1,13 @@
-/** The curve of Ed25519 (RFC 8032 §5.1), as far as a public key has to be a good point on it. */
+/** The curve of Ed25519 (RFC 8032 §5.1): only what checking a public key needs. */
 
 const P = 2n ** 255n - 19n
 const D = 0x52036cee2b6ffe738cc740797779e89800700a4d4141d8ab75eb4dca135978a3n
 const ORDER_8 = 0x05fc536d880238b13933c6d305acdfd5f098eff289f4c345b027b2c28f95e826n
 
-/** The y of all points of small order: for such a key anybody can make signatures. */
+/** The y of all points of small order: anyone can forge signatures for such a key. */
 const SMALL_ORDER: ReadonlySet<bigint> = new Set([0n, 1n, P - 1n, ORDER_8, P - ORDER_8])
 
-/** Whether the 32 bytes are a point on the curve, in its one encoding, and not of small order. */
+/** Whether the 32 bytes are a point on the curve, in canonical encoding, and not of small order. */
 export function isEd25519Point(encoded: Uint8Array): boolean {
   const bigEndian = Buffer.from(encoded).reverse()
   const y = BigInt.asUintN(255, BigInt(`0x${bigEndian.toString('hex')}`))

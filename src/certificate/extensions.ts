@@ -44,7 +44,7 @@ interface Extension {
 /** By object identifier; each at most once (RFC 5280 §4.2). */
 export type Extensions = ReadonlyMap<string, Extension>
 
-/** Reads `Extensions`, or `undefined` if one occurs twice or is spelled wrong. */
+/** Reads `Extensions`; `undefined` if one occurs twice or is malformed. */
 export function readExtensions(der: Buffer): Extensions | undefined {
   const items = readSequence(der)
   if (items === undefined || items.length === 0) return undefined
@@ -56,7 +56,7 @@ export function readExtensions(der: Buffer): Extensions | undefined {
     const value = fields.take(TAG.octetString)
     if (type === undefined || value === undefined || !fields.atEnd) return undefined
     const oid = readObjectIdentifier(type.content)
-    // X.690 §11.5 leaves the DEFAULT FALSE out; some CAs write it, and it can be read in one way only.
+    // X.690 §11.5 omits the DEFAULT FALSE; some CAs write it, and it has only one meaning.
     const critical = criticality === undefined ? false : readBoolean(criticality.content)
     if (oid === undefined || critical === undefined || extensions.has(oid)) return undefined
     extensions.set(oid, { critical, value: value.content })
@@ -64,7 +64,7 @@ export function readExtensions(der: Buffer): Extensions | undefined {
   return extensions
 }
 
-/** What one reader found: nothing there, something unreadable, or a value. */
+/** What was found: no such extension, an unreadable one, or its value. */
 export type Read<T> = T | 'absent' | 'malformed'
 
 function readWith<T>(
@@ -95,7 +95,7 @@ export const basicConstraints = (extensions: Extensions): Read<BasicConstraints>
     const length = pathLength && readSmallInteger(pathLength.content)
     if (pathLength !== undefined && length === undefined) return undefined
     return {
-      // Some CAs spell the DEFAULT FALSE out; it can only take rights away.
+      // Some CAs write the DEFAULT FALSE; it can only take rights away.
       certificateAuthority: authority !== undefined && readBoolean(authority.content) === true,
       pathLength: length,
     }
@@ -130,7 +130,7 @@ export const subjectKeyIdentifier = (extensions: Extensions): Read<Buffer> =>
 
 export interface AuthorityKeyIdentifier {
   readonly keyIdentifier: Buffer | undefined
-  /** Serial number of the issuer's own certificate. */
+  /** The serial number of the issuer's certificate. */
   readonly serial: string | undefined
 }
 
@@ -153,7 +153,7 @@ export const authorityKeyIdentifier = (extensions: Extensions): Read<AuthorityKe
 /** A GeneralName of the kinds that name a person or a device. */
 export interface AlternativeName {
   readonly kind: 'email' | 'dns' | 'uri' | 'upn' | 'other'
-  /** `undefined` where it is not text in the one form that its kind has. */
+  /** `undefined` if it is not text in the encoding of its kind. */
   readonly text: string | undefined
 }
 
@@ -193,10 +193,7 @@ function readOtherName(content: Buffer): AlternativeName {
   return { kind: 'upn', text: value && readUtf8(value.content) }
 }
 
-/**
- * A distribution point's name as a hash of its DER: names are only ever compared, and sessions carry
- * them.
- */
+/** Hashes a distribution point's name: names are only compared, and session tokens carry them. */
 const nameHash = (der: Buffer): string => hash('sha256', der, 'base64url').slice(0, 16)
 
 /** Full names of distribution points, hashed. */
@@ -216,7 +213,7 @@ export const crlDistributionPointNames = (extensions: Extensions): Read<readonly
 
 /**
  * The full names of a `DistributionPointName`, hashed; a name relative to the CRL issuer counts as
- * one name that equals only the same spelling.
+ * one name, which equals only the same encoding.
  */
 export function readDistributionPointName({ content }: DerElement): readonly string[] | undefined {
   const choice = readElements(content)?.[0]

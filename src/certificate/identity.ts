@@ -6,20 +6,20 @@ import { ATTRIBUTE, lastAttribute } from './name.ts'
 const MAX_NAME_LENGTH = 256
 
 /**
- * What could forge a header, a log line or another name: control characters, separators of lines,
- * lone surrogates, marks that turn the direction of writing, and characters that nobody sees (but
- * the joiners, of which emoji are made).
+ * Characters that could forge a header, a log line or another name: control characters, line
+ * separators, lone surrogates, marks that change the direction of text, and invisible characters (except
+ * the joiners in emoji).
  */
 const FORBIDDEN = /[\p{Cc}\p{Cs}\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]/u
 
 /** Whether the text may name a device or its owner. */
 export function isPrintableName(text: string): boolean {
   if (text.length === 0 || text.length > MAX_NAME_LENGTH) return false
-  // White space around it would be lost on the way to the application, and be another's name.
+  // White space around it would be lost on the way to the application, which would see another name.
   return text.trim() === text && !FORBIDDEN.test(text)
 }
 
-/** What of a certificate may name its holder, in the order in which it is asked. */
+/** The parts of a certificate that may name its holder, in order of precedence. */
 export const DEFAULT_IDENTITY = [
   'email',
   'uri',
@@ -32,7 +32,7 @@ export const DEFAULT_IDENTITY = [
 
 export type IdentityKind = (typeof DEFAULT_IDENTITY)[number]
 
-/** Those of the subject; the others are alternative names. */
+/** The kinds that are in the subject; the others are alternative names. */
 const SUBJECT_ATTRIBUTES: Partial<Readonly<Record<IdentityKind, string>>> = {
   cn: ATTRIBUTE.commonName,
   'subject-email': ATTRIBUTE.emailAddress,
@@ -40,10 +40,10 @@ const SUBJECT_ATTRIBUTES: Partial<Readonly<Record<IdentityKind, string>>> = {
 }
 
 /**
- * Who a certificate of an external CA names: the first of these kinds that it has; of several values
- * the first alternative name, the last in the subject. `undefined` if it names nobody, or in a way
- * that must not be printed: then it is not the next kind's turn, for the CA may have checked only
- * that one.
+ * The holder's name in a certificate of an external CA: the first of these kinds that it has; of several
+ * values the first alternative name, or the last one in the subject. `undefined` if it has none of them,
+ * or if that name is not printable. The next kind is not tried then: the CA may have checked only the
+ * first.
  */
 export function certificateIdentity(
   { subject, extensions }: Certificate,
@@ -65,8 +65,8 @@ export function certificateIdentity(
 }
 
 /**
- * Equal for two names that are taken for one: composed or not, and in ASCII of whatever case. Further
- * letters are left alone: their other case depends on the language, and on the version of Unicode.
+ * Equal for two names that count as the same: composed or not, and in either case of ASCII letters. The
+ * case of other letters depends on the language, and on the version of Unicode.
  */
 export const comparableName = (name: string): string =>
   name.normalize('NFC').replace(/[A-Z]+/g, (letters) => letters.toLowerCase())

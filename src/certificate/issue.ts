@@ -20,7 +20,7 @@ import { CLIENT_AUTH, EXTENSION, KEY_USAGE, subjectKeyIdentifier } from './exten
 import { type RevokedCertificate, writeReason } from './revocation-reason.ts'
 
 const COMMON_NAME = '2.5.4.3'
-/** Certificates begin an hour before they are made: the clocks of phones and proxies differ. */
+/** Certificates are valid from an hour before they are issued: the clocks of devices differ. */
 export const BACKDATE_SECONDS = 3600
 
 /** Unix seconds, both inclusive. */
@@ -29,7 +29,7 @@ interface Validity {
   readonly notAfter: number
 }
 
-/** The CA that signs: its certificate and the private key of it. */
+/** The CA that signs: its certificate and private key. */
 export interface SigningAuthority {
   readonly certificate: Certificate
   readonly privateKey: KeyObject
@@ -43,9 +43,9 @@ export interface AuthorityRequest extends Validity {
 }
 
 /**
- * A self-signed CA certificate, DER, that can do one thing: sign client certificates directly
- * (pathlen 0) and their CRL. Its own extendedKeyUsage keeps it harmless where somebody trusts it
- * as a root: no browser or OpenSSL takes a server certificate from it.
+ * A self-signed CA certificate, DER, that can only sign client certificates (pathlen 0) and their CRL.
+ * Because of its extendedKeyUsage it is harmless on a device that trusts it as a root: neither browsers
+ * nor OpenSSL accept a server certificate from it.
  */
 export function issueAuthority(request: AuthorityRequest): Buffer {
   const publicKeyInfo = publicKeyInfoOf(request.privateKey)
@@ -87,7 +87,7 @@ export interface CertificateRequest extends Validity {
   readonly publicKeyInfo: Buffer
   /** 16 random bytes. */
   readonly serial: Uint8Array
-  /** For the SAN, ASCII; some verifiers refuse a certificate without one. */
+  /** For the subjectAltName, ASCII: some verifiers refuse a certificate without one. */
   readonly uri: string
 }
 
@@ -139,7 +139,7 @@ function writeRevocation({ serial, revokedAt, reason }: RevokedCertificate): Buf
   return writeSequence(...fields)
 }
 
-/** That of a CA which certlatch has adopted may be of any size. */
+/** The CRL number of an imported CA may be of any size. */
 function writeNumber(number: number | bigint): Buffer {
   const hex = number.toString(16)
   return writeInteger(Buffer.from(hex.padStart(hex.length + (hex.length % 2), '0'), 'hex'))
@@ -201,7 +201,7 @@ function signed(tbs: Buffer, signer: KeyObject): Buffer {
   return writeSequence(tbs, algorithm.der, writeBitString(signature))
 }
 
-/** The algorithm that goes with the key: its own hash for Ed25519, SHA-256 or the curve's size else. */
+/** The algorithm for a key: Ed25519's own hash; otherwise SHA-256, or the hash of the curve's size. */
 function signatureAlgorithm(key: KeyObject): {
   readonly der: Buffer
   readonly hash: string | null
@@ -237,7 +237,7 @@ function writeExtension(oid: string, critical: boolean, value: Buffer): Buffer {
   return writeSequence(writeObjectIdentifier(oid), ...criticality, writeOctetString(value))
 }
 
-/** Any value that only this key has (RFC 5280 §4.2.1.2): 160 bits of a hash of it (RFC 7093 §2). */
+/** Identifies the key (RFC 5280 §4.2.1.2): 160 bits of its hash (RFC 7093 §2). */
 function keyIdentifier(publicKeyInfo: Buffer): Buffer {
   return hash('sha256', publicKeyInfo, 'buffer').subarray(0, 20)
 }

@@ -3,7 +3,7 @@ import { readElements, readObjectIdentifier, readSequence, TAG } from './der.ts'
 /** One attribute of a distinguished name. */
 interface NameAttribute {
   readonly type: string
-  /** `undefined` where the value is not one of the string types that we read. */
+  /** `undefined` if the value has a string type that certlatch does not read. */
   readonly text: string | undefined
 }
 
@@ -54,7 +54,7 @@ export function readName(der: Buffer): DistinguishedName | undefined {
   return { der, comparable: comparable.join(','), attributes }
 }
 
-/** OpenSSL gives the letters of the one another reading than we do, and compares the type of the other. */
+/** OpenSSL reads the characters of the first differently, and compares the type of the second. */
 const BYTEWISE: readonly number[] = [TAG.teletexString, TAG.numericString]
 
 function readAttribute(der: Buffer): (NameAttribute & { comparable: string }) | undefined {
@@ -63,8 +63,8 @@ function readAttribute(der: Buffer): (NameAttribute & { comparable: string }) | 
   const oid = type.tag === TAG.objectIdentifier ? readObjectIdentifier(type.content) : undefined
   if (oid === undefined) return undefined
   const text = readText(value.tag, value.content)
-  // Strings are compared without regard to case, to the amount of white space and to their type; some
-  // types, and whatever we cannot read as text, byte by byte. JSON keeps separators in values apart.
+  // Strings are compared without regard to case, white space and type; some types, and what cannot be
+  // read as text, byte by byte. JSON escapes separators inside of values.
   const folded =
     text === undefined || BYTEWISE.includes(value.tag)
       ? value.bytes.toString('hex')
@@ -90,7 +90,7 @@ function readText(tag: number, content: Buffer): string | undefined {
   }
 }
 
-/** UTF-16 without lone surrogates: those would all read as the same character. */
+/** UTF-16 without lone surrogates, which would all be read as the same character. */
 function wellFormed(littleEndian: Buffer): string | undefined {
   const text = littleEndian.toString('utf16le')
   return text.isWellFormed() ? text : undefined
@@ -107,8 +107,8 @@ export function readAscii(bytes: Buffer): string | undefined {
 }
 
 /**
- * The last attribute of that type, which is the most specific one: with Active Directory's names,
- * `CN=Users,CN=Ada Lovelace`, the first would be the same for all.
+ * The last attribute of this type, which is the most specific: in names of Active Directory, such as
+ * `CN=Users,CN=Ada Lovelace`, the first one is the same for all users.
  */
 export const lastAttribute = (name: DistinguishedName, type: string): NameAttribute | undefined =>
   name.attributes.findLast((attribute) => attribute.type === type)

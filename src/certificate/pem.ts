@@ -1,16 +1,15 @@
-/** RFC 7468 text encoding, strict: only whole blocks of one label, and nothing around them. */
+/** RFC 7468 text encoding, strict: complete blocks of one label, and nothing around them. */
 
 const LINE_LENGTH = 64
 
-/** One block: label, base64 lines with any line length, no headers. */
+/** One block: label, base64 in lines of any length, no headers. */
 const BLOCK =
   /-----BEGIN ([A-Z0-9 ]+)-----\r?\n((?:[A-Za-z0-9+/=]+\r?\n)+)-----END \1-----(?:\r?\n|$)/y
 
 /**
- * The DER of every block of `text`, or `undefined` if there is none, one has another label, or
- * anything but white space stands between them. Lines that begin with `#` and the descriptive text
- * that OpenSSL's `-text` puts before a block are removed when `tolerateComments` is set (files that
- * a person made); headers get no such tolerance.
+ * The DER of every block of `text`; `undefined` if there is none, one has another label, or there is
+ * anything but white space between them. `tolerateComments` is for files: it skips lines that begin
+ * with `#`, and the text that OpenSSL's `-text` puts before a block.
  */
 export function readPemBlocks(
   text: string,
@@ -32,18 +31,18 @@ export function readPemBlocks(
   return blocks.length > 0 ? blocks : undefined
 }
 
-/** Whether a file begins as DER does: with a SEQUENCE, whose length is no character of a text. */
+/** Whether a file begins like DER: with a SEQUENCE, whose length is not a character of a text. */
 export function isDer([tag, length = 0x30]: Uint8Array): boolean {
   return tag === 0x30 && (length < 0x09 || length > 0x7e)
 }
 
-/** One block of a file; `der` is `undefined` where it is not whole, or not in base64. */
+/** One block of a file; `der` is `undefined` if the block is incomplete or not base64. */
 interface PemBlock {
   readonly label: string
   readonly der: Buffer | undefined
 }
 
-/** The blocks of a file that a person made, whatever their labels, with what stands around them left out. */
+/** The blocks of a file, whatever their labels, without the text around them. */
 export function readPemFile(text: string): readonly PemBlock[] {
   const blocks: PemBlock[] = []
   for (const block of withoutComments(text).split(/^(?=-----BEGIN )/m)) {
@@ -55,8 +54,8 @@ export function readPemFile(text: string): readonly PemBlock[] {
   return blocks
 }
 
-/** What is wrong with a file that should hold certificates and nothing else, as a clause after its name. */
-export function certificateFileProblem(text: string): string | undefined {
+/** Why a file that should hold only certificates was refused, as a clause after its name. */
+export function certificateFileProblem(text: string): string {
   const others = new Set(readPemFile(text).map(({ label }) => label))
   if (!others.delete('CERTIFICATE')) return 'holds no certificate, in PEM or DER'
   const [other] = others
@@ -64,10 +63,10 @@ export function certificateFileProblem(text: string): string | undefined {
   return `holds something else beside the certificate, a block "${other}": put the certificate alone into a file`
 }
 
-/** U+FEFF in UTF-8, read as latin1: Windows puts it before a text, and `cat` between two of them. */
+/** U+FEFF in UTF-8, read as latin1: Windows puts it at the start, `cat` leaves it in the middle. */
 const BYTE_ORDER_MARK = '\u00ef\u00bb\u00bf'
 
-/** Keeps only what stands between BEGIN and END lines. */
+/** Keeps the lines from BEGIN to END. */
 function withoutComments(text: string): string {
   let inside = false
   const kept: string[] = []
@@ -88,8 +87,8 @@ function skipWhiteSpace(text: string, from: number): number {
 
 /**
  * Standard base64 (RFC 4648 §4) in its one canonical spelling: padded, without white space, unused
- * bits zero. `undefined` for any other. Node's own decoder skips what it does not know, which would
- * let two texts mean one certificate.
+ * bits zero. `undefined` for any other: Node's decoder skips unknown characters, so that two texts
+ * could mean the same certificate.
  */
 export function readBase64(text: string): Buffer | undefined {
   if (text.length === 0 || text.length % 4 !== 0) return undefined

@@ -2,7 +2,7 @@ import { createPublicKey, type KeyObject } from 'node:crypto'
 import { isInteger, readObjectIdentifier, readOctetAlignedBits, readSequence, TAG } from './der.ts'
 import { isEd25519Point } from './edwards.ts'
 
-/** What kind of key a SubjectPublicKeyInfo holds, as far as fitness asks. */
+/** The kind of key in a SubjectPublicKeyInfo, as far as `publicKeyFitness` needs it. */
 export type PublicKeyKind =
   | { readonly type: 'ec'; readonly curve: string }
   | { readonly type: 'rsa'; readonly modulusBits: number }
@@ -13,7 +13,7 @@ const EC_PUBLIC_KEY = '1.2.840.10045.2.1'
 const RSA_ENCRYPTION = '1.2.840.113549.1.1.1'
 const ED25519 = '1.3.101.112'
 
-/** Curves that are fit today, with the length in bytes of a coordinate. */
+/** Accepted curves, with the length of a coordinate in bytes. */
 const FIT_CURVES: Readonly<Record<string, number>> = {
   '1.2.840.10045.3.1.7': 32,
   '1.3.132.0.34': 48,
@@ -53,12 +53,12 @@ function readEcKey(bits: Buffer, curve: string | undefined): PublicKeyKind | und
   const bytes = FIT_CURVES[curve]
   const lengths: Readonly<Record<number, number>> =
     bytes === undefined ? {} : { 2: 1 + bytes, 3: 1 + bytes, 4: 1 + 2 * bytes }
-  // The point of a curve that we do not know is not looked at: the key is refused as unfit.
+  // The point of an unknown curve is not checked: the key is refused as unsupported.
   if (bytes !== undefined && lengths[bits[0] ?? 0] !== bits.length) return undefined
   return { type: 'ec', curve }
 }
 
-/** P-256, P-384, P-521, Ed25519, RSA from 2048 bits: shorter RSA is weak, everything else unheard of. */
+/** Fit are P-256, P-384, P-521, Ed25519 and RSA of 2048 bits or more; shorter RSA is weak. */
 export function publicKeyFitness(key: PublicKeyKind): 'fit' | 'weak' | 'unsupported' {
   switch (key.type) {
     case 'ec':
@@ -77,7 +77,7 @@ export type ReadPublicKey =
   /** A clause that follows the name of what holds the key. */
   | { readonly ok: false; readonly problem: string }
 
-/** The key of a SubjectPublicKeyInfo, or why it is none that protects anything. */
+/** The key of a SubjectPublicKeyInfo, or why it is not secure. */
 export function readPublicKey(kind: PublicKeyKind, publicKeyInfo: Buffer): ReadPublicKey {
   if (publicKeyFitness(kind) !== 'fit') {
     return {
@@ -86,7 +86,7 @@ export function readPublicKey(kind: PublicKeyKind, publicKeyInfo: Buffer): ReadP
     }
   }
   const key = createKey(publicKeyInfo)
-  // OpenSSL has looked for itself whether the point of another curve is on it.
+  // For the other curves OpenSSL itself checks that the point is on the curve.
   if (key === undefined) return { ok: false, problem: 'has a public key that OpenSSL cannot read' }
   const { n = '', e = '', x = '' } = key.export({ format: 'jwk' })
   if (kind.type === 'rsa' && !isRsaKey(numberOf(n), numberOf(e))) {
@@ -95,7 +95,7 @@ export function readPublicKey(kind: PublicKeyKind, publicKeyInfo: Buffer): ReadP
   if (kind.type === 'ed25519' && !isEd25519Point(Buffer.from(x, 'base64url'))) {
     return {
       ok: false,
-      problem: 'has a public key that is not a usable Ed25519 key: no good point of the curve',
+      problem: 'has a public key that is not a usable Ed25519 key: not a valid point of the curve',
     }
   }
   return { ok: true, key }
@@ -117,8 +117,8 @@ const RSA_KEY =
 const LARGEST_SMALL_FACTOR = 751n
 
 /**
- * Whether both numbers can be those of an RSA key, as far as that can be seen at a glance (NIST SP
- * 800-56B §6.4.2.2): of others everybody knows the private key, or needs none.
+ * Whether both numbers are plausible for an RSA key, by the quick checks of NIST SP 800-56B §6.4.2.2:
+ * without them anyone could know the private key, or need none.
  */
 function isRsaKey(modulus: bigint, exponent: bigint): boolean {
   if (exponent < 3n || exponent % 2n === 0n || exponent >= modulus) return false

@@ -1,7 +1,7 @@
 import { type DerElement, readElement, readSmallInteger, TAG } from './der.ts'
 import { writeElement } from './der-writer.ts'
 
-/** CRLReason (RFC 5280 §5.3.1): the place in the list is the code; 7 is not used. */
+/** CRLReason (RFC 5280 §5.3.1): the index is the code; 7 is not used. */
 const REASONS = [
   'unspecified',
   'keyCompromise',
@@ -35,7 +35,7 @@ export interface RevokedCertificate {
 export const writeReason = (reason: RevocationReason): Buffer =>
   writeElement(TAG.enumerated, Buffer.from([REASONS.indexOf(reason)]))
 
-/** The reason in a reasonCode extension; `undefined` for one that the standard does not know. */
+/** The reason in a reasonCode extension; `undefined` for one that the standard does not define. */
 export function readReason(value: Buffer): RevocationReason | undefined {
   const enumerated: DerElement | undefined = readElement(value, TAG.enumerated)
   const code = enumerated && readSmallInteger(enumerated.content)

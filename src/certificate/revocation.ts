@@ -25,7 +25,7 @@ import { type RevokedCertificate, readReason } from './revocation-reason.ts'
 import { isSignedBy, signatureProblem } from './signature.ts'
 import type { Issuer } from './verify.ts'
 
-/** A CRL (RFC 5280 §5) whose signature one of our issuers has made. */
+/** A CRL (RFC 5280 §5) that a trusted issuer signed. */
 export interface RevocationList {
   readonly issuerKeyHash: string
   /** cRLNumber; `undefined` if the CA writes none. */
@@ -35,11 +35,11 @@ export interface RevocationList {
   readonly nextUpdate: number
   /** Serial numbers as in `Certificate.serial`. */
   readonly serials: ReadonlySet<string>
-  /** Distribution points that it speaks for; `undefined`: for all of the issuer's certificates. */
+  /** The distribution points that it covers; `undefined`: it covers all certificates of the issuer. */
   readonly distributionPoints: readonly string[] | undefined
 }
 
-/** `foreign`: a CRL of a CA that is none of ours. */
+/** `foreign`: the CRL of a CA that is not trusted. */
 export type ReadRevocationList =
   | { readonly ok: true; readonly list: RevocationList }
   | { readonly ok: false; readonly problem: string; readonly foreign: boolean }
@@ -81,7 +81,7 @@ export function readRevocationList(der: Buffer, issuers: readonly Issuer[]): Rea
   if (named.length === 0) return refuseOf('belongs to no CA in the CA file', true)
   if (nextUpdate === undefined) return refuseOf('has no nextUpdate')
   if (extensions.has(EXTENSION.deltaCrlIndicator)) {
-    return refuseOf('is a delta CRL, and certlatch takes complete ones only')
+    return refuseOf('is a delta CRL, and certlatch accepts only complete ones')
   }
   if (hasUnknownCritical(extensions, UNDERSTOOD_OF_LIST)) {
     return refuseOf('has a critical extension that certlatch does not know')
@@ -109,7 +109,7 @@ export function readRevocationList(der: Buffer, issuers: readonly Issuer[]): Rea
   }
   const scope = readScope(extensions)
   if (scope === 'partial') {
-    return refuseOf('speaks only for some certificates or reasons (issuingDistributionPoint)')
+    return refuseOf('covers only some certificates or reasons (issuingDistributionPoint)')
   }
   const number = readNumber(extensions)
   if (number === 'malformed') return refuseOf('has an unreadable cRLNumber')
@@ -131,7 +131,7 @@ export function readRevocationList(der: Buffer, issuers: readonly Issuer[]): Rea
 const isOtherKey = ({ keyIdentifier }: Issuer, named: Buffer): boolean =>
   keyIdentifier !== undefined && !keyIdentifier.equals(named)
 
-/** The fields of TBSCertList (RFC 5280 §5.1.2); `undefined` if they are spelled otherwise. */
+/** The fields of TBSCertList (RFC 5280 §5.1.2); `undefined` if they are malformed. */
 function readListFields(tbs: DerElement, algorithmDer: Buffer) {
   const fields = new SequenceReader(readElements(tbs.content) ?? [])
   const version = fields.take(TAG.integer)
@@ -152,7 +152,7 @@ function readListFields(tbs: DerElement, algorithmDer: Buffer) {
   if (thisUpdate === undefined || entries === undefined || extensions === undefined)
     return undefined
   if (nextUpdateField !== undefined && nextUpdate === undefined) return undefined
-  // RFC 5280 §5.1.2.6 leaves an empty list out; GnuTLS, cfssl and strongSwan write it.
+  // RFC 5280 §5.1.2.6 omits an empty list; GnuTLS, cfssl and strongSwan write it.
   if (!fields.atEnd) return undefined
   if (version === undefined && extensions.size > 0) return undefined
   return { issuerName, thisUpdate, nextUpdate, entries, extensions }
@@ -177,7 +177,7 @@ function readSerials(entries: readonly DerElement[]): ReadonlySet<string> | unde
   for (const entry of entries) {
     const read = readEntry(entry, extensionsOf)
     if (read === undefined) return undefined
-    // No certificate that is let in has so long a one, and the other entries count.
+    // No accepted certificate has such a long serial number, and the other entries still count.
     if (read.serial.length > MAX_SERIAL_BYTES) continue
     const serial = readIntegerHex(read.serial, MAX_SERIAL_BYTES)
     if (serial === undefined) return undefined
@@ -196,7 +196,7 @@ function readingOnce(): typeof readExtensions {
   }
 }
 
-/** What an entry says; when it was revoked decides nothing, and is not looked at. */
+/** Reads an entry; the date does not affect any decision, so it is not parsed here. */
 function readEntry(entry: DerElement, extensionsOf: typeof readExtensions) {
   const fields = new SequenceReader(readElements(entry.content) ?? [])
   const serialNumber = entry.tag === TAG.sequence ? fields.take(TAG.integer) : undefined
@@ -210,8 +210,8 @@ function readEntry(entry: DerElement, extensionsOf: typeof readExtensions) {
 }
 
 /**
- * The entries of a CRL that `readRevocationList` has accepted, so that it can be written anew;
- * `undefined` if one of them cannot be read whole.
+ * The entries of a CRL that `readRevocationList` accepted, so that it can be written again;
+ * `undefined` if one of them cannot be read completely.
  */
 export function readRevokedEntries(der: Buffer): readonly RevokedCertificate[] | undefined {
   const signed = readSigned(der)
@@ -231,7 +231,7 @@ export function readRevokedEntries(der: Buffer): readonly RevokedCertificate[] |
   return revoked
 }
 
-/** IssuingDistributionPoint (RFC 5280 §5.2.5): whom the list speaks for. */
+/** IssuingDistributionPoint (RFC 5280 §5.2.5): the certificates that the list covers. */
 function readScope(extensions: Extensions): readonly string[] | 'all' | 'partial' {
   const extension = extensions.get(EXTENSION.issuingDistributionPoint)
   if (extension === undefined) return 'all'
@@ -239,13 +239,13 @@ function readScope(extensions: Extensions): readonly string[] | 'all' | 'partial
   if (elements === undefined) return 'partial'
   const fields = new SequenceReader(elements)
   const name = fields.take(contextTag(0, true))
-  // [1] onlyContainsUserCerts is no limit here: the certificates of devices are just that.
+  // [1] onlyContainsUserCerts is no limit here: device certificates are user certificates.
   const userCertificatesOnly = fields.take(contextTag(1, false))
   if (userCertificatesOnly && readBoolean(userCertificatesOnly.content) === undefined) {
     return 'partial'
   }
-  // Anything further is: [2] CA certificates, [3] some reasons, [4] indirect, [5] attributes; but for
-  // the DEFAULT FALSE written out.
+  // All other fields are limits: [2] CA certificates, [3] some reasons, [4] indirect, [5] attributes;
+  // except for a DEFAULT FALSE that is written.
   for (const number of [2, 4, 5]) {
     const limit = fields.take(contextTag(number, false))
     if (limit && readBoolean(limit.content) !== false) return 'partial'
@@ -255,8 +255,8 @@ function readScope(extensions: Extensions): readonly string[] | 'all' | 'partial
 }
 
 /**
- * Whether the list speaks for a certificate with these distribution points (RFC 5280 §6.3.3): a
- * list for some of them says nothing about a certificate that names none.
+ * Whether the list covers a certificate with these distribution points (RFC 5280 §6.3.3): a list for
+ * some of them does not cover a certificate that names none.
  */
 export function coversCertificate(
   list: RevocationList,

@@ -15,7 +15,7 @@ interface FitAlgorithm {
   readonly keyType: 'ec' | 'rsa' | 'ed25519'
   /** `null` where the algorithm hashes by itself. */
   readonly hash: string | null
-  /** Bytes; of RSASSA-PSS alone. */
+  /** Bytes; only for RSASSA-PSS. */
   readonly saltLength?: number
 }
 
@@ -30,7 +30,7 @@ const FIT_ALGORITHMS: ReadonlyMap<string, FitAlgorithm> = new Map([
   ['1.3.101.112', { keyType: 'ed25519', hash: null }],
 ])
 
-/** ECDSA and RSA with MD2, MD4, MD5, SHA-1 or SHA-224: understood, and not enough. */
+/** ECDSA and RSA with MD2, MD4, MD5, SHA-1 or SHA-224: known to be weak. */
 const WEAK_ALGORITHMS: ReadonlySet<string> = new Set([
   '1.2.840.10045.4.1',
   '1.2.840.10045.4.3.1',
@@ -57,11 +57,11 @@ const DER_NULL = writeElement(TAG.null)
 const hasNoParameters = ({ parameters }: SignatureAlgorithm): boolean =>
   parameters === undefined || parameters.equals(DER_NULL)
 
-/** The algorithm, if it is one that we check with these parameters. */
+/** The algorithm, if it is supported with these parameters. */
 function fitAlgorithm(algorithm: SignatureAlgorithm): FitAlgorithm | undefined {
   if (algorithm.oid === RSASSA_PSS) return algorithm.parameters && readPss(algorithm.parameters)
   const fit = FIT_ALGORITHMS.get(algorithm.oid)
-  // RSA has NULL, ECDSA nothing (RFC 4055 §5, RFC 5758 §3.2), and every reader takes either for both.
+  // RSA has NULL, ECDSA none (RFC 4055 §5, RFC 5758 §3.2); every reader accepts either for both.
   const isSpelled = fit?.keyType === 'ed25519' ? algorithm.parameters === undefined : true
   return isSpelled && hasNoParameters(algorithm) ? fit : undefined
 }
@@ -82,7 +82,7 @@ function readPss(parameters: Buffer): FitAlgorithm | undefined {
   if (fit === undefined || maskHash.oid !== algorithm.oid) return undefined
   if (salt === undefined || readSmallInteger(salt.content) !== fit.saltLength) return undefined
   const trailerField = readInside(trailer, TAG.integer)
-  // The DEFAULT 1 is the only one there is.
+  // The DEFAULT 1 is the only value defined.
   if (trailer && !(trailerField && readSmallInteger(trailerField.content) === 1)) return undefined
   return fit
 }
@@ -90,13 +90,13 @@ function readPss(parameters: Buffer): FitAlgorithm | undefined {
 const readInside = (tagged: DerElement | undefined, tag: number): DerElement | undefined =>
   tagged && readElement(tagged.content, tag)
 
-/** Whether we check signatures of this algorithm, and if not, why. */
+/** Whether signatures of this algorithm are accepted, and if not, why. */
 export function signatureFitness(algorithm: SignatureAlgorithm): 'fit' | 'weak' | 'unsupported' {
   if (WEAK_ALGORITHMS.has(algorithm.oid)) return 'weak'
   return fitAlgorithm(algorithm) === undefined ? 'unsupported' : 'fit'
 }
 
-/** For a CRL or a request: the clause that says why its algorithm is refused. */
+/** Why the algorithm of a CRL or a request is refused, as a clause after its name. */
 export function signatureProblem(algorithm: SignatureAlgorithm): string | undefined {
   switch (signatureFitness(algorithm)) {
     case 'fit':

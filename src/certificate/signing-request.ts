@@ -21,7 +21,7 @@ import { commonName, readName } from './name.ts'
 import { type PublicKeyKind, readPublicKey, readPublicKeyKind } from './public-key.ts'
 import { isSignedBy, signatureProblem } from './signature.ts'
 
-/** What certlatch takes from a PKCS #10 request: the key, and a name to propose. */
+/** What certlatch uses of a PKCS #10 request: the key, and a name to suggest. */
 interface SigningRequest {
   /** SubjectPublicKeyInfo, DER. */
   readonly publicKeyInfo: Buffer
@@ -38,9 +38,9 @@ const EXTENSION_REQUEST = '1.2.840.113549.1.9.14'
 const NO_EXTENSIONS: Extensions = new Map()
 
 /**
- * The certificate request (RFC 2986) that fills `der`, signed by the key that it asks for, or a
- * clause that follows the file's name and says why it is refused. What it asks for besides the key
- * is not granted; a request for rights that no device gets is refused, lest somebody think it was.
+ * Reads the certificate request (RFC 2986) that fills `der`, signed by its own key; the problem is a
+ * clause that follows the file's name. Nothing that it requests besides the key is granted; one that
+ * requests rights that no device gets is refused, so that no one assumes they were granted.
  */
 export function readSigningRequest(der: Buffer): ReadSigningRequest {
   const refuse = (problem: string): ReadSigningRequest => ({ ok: false, problem })
@@ -62,7 +62,7 @@ export function readSigningRequest(der: Buffer): ReadSigningRequest {
   return { ok: true, request: { publicKeyInfo, publicKey, commonName: commonName(subject) } }
 }
 
-/** CertificationRequestInfo; `undefined` if it is spelled otherwise. */
+/** CertificationRequestInfo; `undefined` if it is malformed. */
 function readInfo(content: Buffer) {
   const fields = new SequenceReader(readElements(content) ?? [])
   const version = fields.take(TAG.integer)
@@ -96,7 +96,7 @@ function readRequestedExtensions(attributes: Buffer): Extensions | undefined {
   return requested ?? NO_EXTENSIONS
 }
 
-/** What it asks for that no device gets. */
+/** Rights that the request asks for and no device gets, as a clause after its name. */
 function excessOf(extensions: Extensions): string | undefined {
   const constraints = basicConstraints(extensions)
   const usage = keyUsage(extensions)

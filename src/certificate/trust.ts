@@ -1,24 +1,24 @@
 import { coversCertificate, type RevocationList } from './revocation.ts'
 import type { CertificateProblem, Issuer, VerifiedCertificate } from './verify.ts'
 
-/** Everything that decides whether an issuer's certificates stand today; one immutable snapshot. */
+/** Everything that the standing of certificates depends on; one immutable snapshot. */
 export interface TrustSet {
   readonly issuers: readonly Issuer[]
-  /** The same by `keyHash`: a renewed CA certificate may carry the key of the one before. */
+  /** The same by `keyHash`: a renewed CA certificate may have the previous one's key. */
   readonly issuersByKeyHash: ReadonlyMap<string, readonly Issuer[]>
   /** By the issuer's `keyHash`. */
   readonly revocationLists: ReadonlyMap<string, RevocationList>
-  /** Whether an issuer without a CRL closes. */
+  /** Whether certificates of an issuer without a CRL are refused. */
   readonly revocationListRequired: boolean
   /** What a CRL past its nextUpdate means. */
   readonly staleRevocationList: 'deny' | 'allow'
-  /** Certificates that do not open whatever the CRLs say: `<issuer key hash>/<serial>`. */
+  /** Certificates that are refused whatever the CRLs say: `<issuer key hash>/<serial>`. */
   readonly blocked: ReadonlySet<string>
-  /** What our own records call revoked, even where a CRL from a restored backup does not. */
+  /** Certificates that certlatch's records call revoked, even if a CRL from a backup does not. */
   readonly revoked: ReadonlySet<string>
 }
 
-/** A CA's clock may run this far ahead of ours before its CRL counts as one from the future. */
+/** How far a CA's clock may be ahead before its CRL counts as issued in the future. */
 export const CLOCK_TOLERANCE_SECONDS = 300
 
 export function groupByKeyHash(issuers: readonly Issuer[]): ReadonlyMap<string, readonly Issuer[]> {
@@ -29,20 +29,20 @@ export function groupByKeyHash(issuers: readonly Issuer[]): ReadonlyMap<string, 
   return groups
 }
 
-/** Whether the list's dates leave it without a say today. */
+/** Whether the list is past its nextUpdate, or before its thisUpdate. */
 export function isStale(list: RevocationList, nowSeconds: number): boolean {
   return nowSeconds > list.nextUpdate || nowSeconds + CLOCK_TOLERANCE_SECONDS < list.thisUpdate
 }
 
-/** Of a certificate, what its standing is asked with. */
+/** The fields of a certificate that its standing depends on. */
 export type CertificateStanding = Pick<
   VerifiedCertificate,
   'issuerKeyHash' | 'serial' | 'distributionPoints'
 >
 
 /**
- * What speaks today against any certificate with this issuer key and serial number: asked for a
- * certificate that is shown, and for the one that a session remembers. `undefined`: nothing.
+ * Why a certificate with this issuer key and serial number is refused today; `undefined` if it is not.
+ * Checked for a certificate that is shown, and for the one that a session was started with.
  */
 export function standingProblem(
   { issuerKeyHash, serial, distributionPoints }: CertificateStanding,
@@ -58,9 +58,9 @@ export function standingProblem(
     if (trust.revoked.has(key)) return 'certificate-revoked'
     if (trust.blocked.has(key)) return 'certificate-blocked'
   }
-  const notEnded = issuers.filter(({ certificate }) => nowSeconds <= certificate.notAfter)
-  if (notEnded.length === 0) return 'certificate-issuer-expired'
-  if (!notEnded.some(({ certificate }) => nowSeconds >= certificate.notBefore)) {
+  const unexpired = issuers.filter(({ certificate }) => nowSeconds <= certificate.notAfter)
+  if (unexpired.length === 0) return 'certificate-issuer-expired'
+  if (!unexpired.some(({ certificate }) => nowSeconds >= certificate.notBefore)) {
     return 'certificate-not-yet-valid'
   }
   if (list === undefined)
@@ -71,7 +71,7 @@ export function standingProblem(
   return coversCertificate(list, distributionPoints) ? undefined : 'certificate-crl-missing'
 }
 
-/** What speaks today against a certificate that is shown: the above, and its own dates. */
+/** Why a certificate that is shown is refused today: the above, or its own dates. */
 export function certificateStandingProblem(
   verified: VerifiedCertificate,
   trust: TrustSet,

@@ -17,7 +17,7 @@ import { describeName } from './name.ts'
 import { publicKeyFitness, readPublicKey } from './public-key.ts'
 import { isSignedBy, signatureFitness } from './signature.ts'
 
-/** Why a certificate that was shown does not open. */
+/** Why a certificate is not accepted. */
 export type CertificateProblem =
   | 'certificate-malformed'
   | 'certificate-untrusted'
@@ -38,7 +38,7 @@ export type CertificateProblem =
 /** A CA certificate that may sign the certificates of devices. */
 export interface Issuer {
   readonly certificate: Certificate
-  /** SHA-256 of SubjectPublicKeyInfo, base64url: with a serial number, what a certificate *is*. */
+  /** SHA-256 of SubjectPublicKeyInfo, base64url: with a serial number it identifies a certificate. */
   readonly keyHash: string
   readonly key: KeyObject
   readonly keyIdentifier: Buffer | undefined
@@ -46,7 +46,7 @@ export interface Issuer {
   readonly signsRevocationLists: boolean
 }
 
-/** What certlatch keeps of a certificate whose signature and usage it has found good. */
+/** What certlatch keeps of a certificate with a valid signature and usage. */
 export interface VerifiedCertificate {
   readonly issuerKeyHash: string
   readonly serial: string
@@ -55,9 +55,9 @@ export interface VerifiedCertificate {
   /** Unix seconds, inclusive. */
   readonly notBefore: number
   readonly notAfter: number
-  /** Full names of its CRL distribution points; `undefined` without that extension. */
+  /** Full names of its CRL distribution points, hashed; `undefined` without that extension. */
   readonly distributionPoints: readonly string[] | undefined
-  /** Whom an external CA says this is; see identity.ts. */
+  /** The holder's name, for certificates of an external CA; see identity.ts. */
   readonly name: string | undefined
 }
 
@@ -67,7 +67,7 @@ export type CertificateVerdict =
 
 const NAME_CONSTRAINTS = '2.5.29.30'
 
-/** What we read and act on; anything else that is critical closes (RFC 5280 §4.2). */
+/** Extensions that are evaluated; certificates with other critical ones are refused (RFC 5280 §4.2). */
 const UNDERSTOOD: ReadonlySet<string> = new Set([
   EXTENSION.subjectKeyIdentifier,
   EXTENSION.authorityKeyIdentifier,
@@ -92,8 +92,8 @@ export type ReadIssuer =
   | { readonly ok: false; readonly problem: string }
 
 /**
- * A CA certificate from the trusted file, or the sentence that says why it can't be trusted with
- * anything: a CA that is unfit would refuse every device later, so it is told at the start.
+ * Reads a CA certificate of the CA file; the problem is a sentence. Certificates of an unfit CA would all
+ * be refused later, so that is reported at startup.
  */
 export function readIssuer(der: Buffer): ReadIssuer {
   const certificate = readCertificate(der)
@@ -134,11 +134,11 @@ export function readIssuer(der: Buffer): ReadIssuer {
 }
 
 /**
- * Whether one of the issuers signed this certificate for client authentication. Depth 1: a chain
- * is never built, so nothing that a client sends can lead anywhere. Dates and revocation are not
- * looked at: the answer may be cached for as long as the issuers stay the same, those may not.
- * What is cheap is asked first; a signature is only checked for a certificate that names an issuer,
- * and its own key only for one that an issuer has signed. `identity` says what may name its holder.
+ * Verifies that one of the issuers signed this certificate for client authentication. Depth 1: no chain
+ * is built, so nothing else that a client sends matters. Dates and revocation are not checked, so the
+ * result may be cached as long as the issuers stay the same. Cheap checks come first: the signature is
+ * verified only if the certificate names an issuer, and its own key only if an issuer signed it.
+ * `identity` lists the parts of it that may name its holder.
  */
 export function verifyCertificate(
   der: Buffer,
@@ -177,7 +177,7 @@ export function verifyCertificate(
   }
 }
 
-/** What of the certificate itself speaks against it, whoever signed it. */
+/** Why the certificate is not fit, whichever CA signed it. */
 function unfitness(certificate: Certificate): CertificateProblem | undefined {
   const { extensions } = certificate
   if (hasUnknownCriticalExtension(certificate)) return 'certificate-unknown-extension'
@@ -211,7 +211,7 @@ function unfitness(certificate: Certificate): CertificateProblem | undefined {
   return undefined
 }
 
-/** Whether the AuthorityKeyIdentifier, where it says something, means this issuer. */
+/** Whether the AuthorityKeyIdentifier, if there is one, matches this issuer. */
 function keyIdentifierFits({ extensions }: Certificate, issuer: Issuer): boolean {
   const authority = authorityKeyIdentifier(extensions)
   if (typeof authority !== 'object') return true

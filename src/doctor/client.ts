@@ -1,5 +1,5 @@
 import type { Door } from './door.ts'
-import { askPlain, createHttpClient } from './http-client.ts'
+import { askPlain, createHttpClient, type HttpClient } from './http-client.ts'
 import type { Observation, Probe } from './probe.ts'
 import { askHello, askQuic, askRaw, askResumed, askServer } from './wire.ts'
 
@@ -30,7 +30,12 @@ export interface Client {
   close(): void
 }
 
-export function createClient(door: Door, limits: Limits = LIMITS): Client {
+/** From `stop` on nothing is asked any more. */
+export function createClient(
+  door: Door,
+  limits: Limits = LIMITS,
+  stop: AbortSignal = new AbortController().signal,
+): Client {
   const http = createHttpClient(door)
   const endsAt = performance.now() + limits.runMilliseconds
   const waiting: (() => void)[] = []
@@ -38,47 +43,20 @@ export function createClient(door: Door, limits: Limits = LIMITS): Client {
   let asked = 0
   let cookie: string | undefined
 
-  const askOnce = (probe: Probe, signal: AbortSignal): Promise<Observation> => {
-    switch (probe.kind) {
-      case 'request':
-        return http.ask(probe, cookie, signal)
-      case 'raw':
-        return askRaw(door, probe, signal)
-      case 'tls':
-        return askServer(door, signal)
-      case 'hello':
-        return askHello(door, probe, signal)
-      case 'resume':
-        return askResumed(door, probe, signal)
-      case 'quic':
-        return askQuic(door, signal)
-      case 'plain':
-        return askPlain(
-          new URL(`http://${door.authority.replace(/:\d+$/, '')}:${door.plainPort}/`),
-          door.connectHost,
-          door.host,
-          signal,
-        )
-      case 'application': {
-        const { application } = door
-        if (application === undefined) throw new Error('no address was given')
-        const host = application.hostname.replace(/^\[|\]$/g, '')
-        return askPlain(application, host, application.host, signal)
-      }
-    }
-  }
   const askInTime = async (probe: Probe): Promise<Observation> => {
     const left = endsAt - performance.now()
     // The second request of a resumed session counts as well.
     asked += probe.kind === 'resume' ? 2 : 1
     if (asked > limits.mostRequests)
       return none(`not asked: ${limits.mostRequests} requests are enough`)
+    if (stop.aborted) return none('not asked: the run was stopped')
     if (left <= 0) return none('not asked: the time of the whole run is over')
     const milliseconds = Math.ceil(Math.min(left, limits.probeMilliseconds))
-    const signal = AbortSignal.timeout(milliseconds)
+    const signal = AbortSignal.any([AbortSignal.timeout(milliseconds), stop])
     try {
-      return await Promise.race([askOnce(probe, signal), rejection(signal)])
+      return await Promise.race([askOnce(door, http, probe, cookie, signal), rejection(signal)])
     } catch (error) {
+      if (stop.aborted) return none('not asked: the run was stopped')
       if (signal.aborted) return none(`no answer within ${(milliseconds / 1000).toFixed(0)} s`)
       return none(clauseOf(error))
     }
@@ -101,6 +79,40 @@ export function createClient(door: Door, limits: Limits = LIMITS): Client {
       return asked
     },
     close: () => http.close(),
+  }
+}
+
+function askOnce(
+  door: Door,
+  http: HttpClient,
+  probe: Probe,
+  cookie: string | undefined,
+  signal: AbortSignal,
+): Promise<Observation> {
+  switch (probe.kind) {
+    case 'request':
+      return http.ask(probe, cookie, signal)
+    case 'raw':
+      return askRaw(door, probe, signal)
+    case 'tls':
+      return askServer(door, signal)
+    case 'hello':
+      return askHello(door, probe, signal)
+    case 'resume':
+      return askResumed(door, probe, signal)
+    case 'quic':
+      return askQuic(door, signal)
+    case 'plain': {
+      const name = door.authority.replace(/:\d+$/, '')
+      const url = new URL(`http://${name}:${door.plainPort}/`)
+      return askPlain(url, door.connectHost, name, signal)
+    }
+    case 'application': {
+      const { application } = door
+      if (application === undefined) return Promise.resolve(none('no address was given'))
+      const host = application.hostname.replace(/^\[|\]$/g, '')
+      return askPlain(application, host, application.host, signal)
+    }
   }
 }
 
@@ -128,11 +140,12 @@ export function clauseOf(error: unknown): string {
   const { code = '', message } = error as NodeJS.ErrnoException
   const clause = CLAUSES[code]
   if (clause !== undefined) return clause
-  if (/WRONG_VERSION_NUMBER|packet length too long|HTTP_REQUEST/i.test(`${code} ${message}`)) {
+  if (/WRONG.VERSION.NUMBER|PACKET.LENGTH.TOO.LONG|HTTP.REQUEST/i.test(`${code} ${message}`)) {
     return 'what listens there does not speak TLS'
   }
   const [, alert] = /alert ([a-z ]+)/.exec(message) ?? []
   if (alert !== undefined) return `the TLS alert "${alert.trim()}"`
+  if (code === 'EPROTO') return 'the TLS handshake fails'
   if (/^HPE_/.test(code)) return 'the answer is not HTTP'
   if (code === '' || /^[a-z]/.test(message)) return message.split('\n')[0] ?? message
   return code

@@ -1,6 +1,6 @@
 /** The door that is tried, and what it is tried with. */
 export interface Door {
-  /** Of the URL, as a browser sends it in Host: without the usual port. */
+  /** The URL's host and port, as a browser sends them in Host: without the usual port. */
   readonly authority: string
   readonly host: string
   readonly port: number

@@ -16,7 +16,7 @@ export interface Expected {
 }
 
 /** A request for `explain`, from an unknown address. */
-export interface Described {
+interface Described {
   readonly method: string
   readonly path: string
   readonly shown: Exclude<Shown, 'cookie'>
@@ -42,9 +42,9 @@ export interface Here {
   readonly policy: Policy
   /** The CAs of `ca.crt`; `comparable` as in a DistinguishedName. */
   readonly authorities: readonly { readonly name: string; readonly comparable: string }[]
-  /** Of the session keys in the files. */
+  /** The fingerprint of the session keys in the files. */
   readonly keySet: string
-  /** Of this command. */
+  /** The version of this command. */
   readonly version: string
   /** `undefined` where it could not be asked, for the reason in `serviceProblem`. */
   readonly service: ServiceStatus | undefined
@@ -58,13 +58,13 @@ export interface Facts {
   readonly door: Door
   /** `undefined`: certlatch's files are somewhere else. */
   readonly here: Here | undefined
-  /** Of the door; none: they could not be looked up, for this reason. */
+  /** The door's; none: they could not be looked up, because of the problem. */
   readonly addresses: readonly string[]
   readonly addressProblem: string | undefined
   /** Unix seconds. */
   readonly nowSeconds: number
   readonly cookieName: string
-  /** Of the certificate that is shown, in DER. */
+  /** The certificate that is shown, in DER. */
   readonly certificate: Buffer
   /** A path that no rule opens without a certificate. */
   readonly closedPath: string
@@ -74,7 +74,7 @@ export interface Facts {
   readonly first: {
     readonly nothing: Observation
     readonly certificate: Observation
-    /** Of `/manifest.json`, by which Home Assistant is known. */
+    /** The answer for `/manifest.json`, by which Home Assistant is known. */
     readonly manifest: Observation
     /** Seconds on the clock here when `nothing` was answered. */
     readonly atSeconds: number
@@ -93,7 +93,7 @@ export interface Facts {
   readonly revokedAfterMilliseconds: number | undefined
 }
 
-/** Of whom hints speak: the proxy that is there, else the one that certlatch was told of. */
+/** The proxy that hints speak of: the one that is there, else that of CERTLATCH_PROXY. */
 export const proxyOf = ({ looks, here }: Facts): DialectName | undefined => {
   const configured = here?.config.dialect.name
   // Caddy and HAProxy speak one dialect; only what they look like tells them apart.

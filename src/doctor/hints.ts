@@ -90,11 +90,12 @@ const HINTS: Readonly<Record<Topic, Readonly<Record<DialectName, string>>>> = {
   },
   'blank-certificate': {
     traefik:
-      'Traefik: X-Forwarded-Tls-Client-Cert: "" in a headers middleware before passTLSClientCert',
+      'Traefik: X-Forwarded-Tls-Client-Cert: "" in from-client, before passTLSClientCert, for the pages as well',
     caddy:
-      'Caddy: header_up Client-Cert :{http.request.tls.client.certificate_der_base64}: in the reverse_proxy that asks',
-    nginx: 'nginx: proxy_set_header X-SSL-Client-Cert $ssl_client_escaped_cert; in ask.conf',
-    haproxy: 'HAProxy: http-request del-header client-cert -m beg before set-header Client-Cert',
+      'Caddy: request_header -Client-Cert and header_up Client-Cert :{http.request.tls.client.certificate_der_base64}:, for the pages as well',
+    nginx:
+      'nginx: proxy_set_header X-SSL-Client-Cert $ssl_client_escaped_cert; in ask.conf and page.conf',
+    haproxy: 'HAProxy: http-request del-header client-cert before set-header Client-Cert',
   },
   'blank-request': {
     traefik:
@@ -115,11 +116,13 @@ const HINTS: Readonly<Record<Topic, Readonly<Record<DialectName, string>>>> = {
   },
   'blank-marks': {
     traefik:
-      'Traefik: X-Certlatch-Page: "" in from-client, and set X-Certlatch-Proxy-Secret there if you have one',
+      'Traefik: X-Certlatch-Page: "" and X-Certlatch-Proxy: traefik in from-client, and X-Certlatch-Proxy-Secret if you have one',
     caddy:
-      'Caddy: header_up X-Certlatch-Proxy-Secret, which sets it; header_up -X-Certlatch-* for the pages',
-    nginx: 'nginx: proxy_set_header X-Certlatch-Page ""; in the location /_certlatch',
-    haproxy: 'HAProxy: http-request del-header x-certlatch- -m beg',
+      'Caddy: request_header -X-Certlatch-* first in route { }, and header_up X-Certlatch-Proxy caddy',
+    nginx:
+      'nginx: proxy_set_header X-Certlatch-Page ""; in the location /_certlatch, and X-Certlatch-Proxy nginx; in ask.conf',
+    haproxy:
+      'HAProxy: http-request del-header x-certlatch- -m beg before set-header X-Certlatch-Proxy',
   },
   aliases: {
     traefik: 'Traefik: aliasHeadersStrategy: delete at the entry point (3.7.12 or newer)',
@@ -134,7 +137,7 @@ const HINTS: Readonly<Record<Topic, Readonly<Record<DialectName, string>>>> = {
     nginx:
       'nginx: server_name for this server, another one as default_server, and $host in X-Forwarded-Host',
     haproxy:
-      'HAProxy: http-request deny deny_status 421 unless { req.hdr(host),field(1,:),lower home.example.org }',
+      'HAProxy: http-request deny deny_status 421 unless { req.fhdr(host),lower,regsub(:[0-9]+$,) home.example.org }',
   },
   'no-http3': {
     traefik: 'Traefik: no http3 at the entry point',
@@ -144,17 +147,20 @@ const HINTS: Readonly<Record<Topic, Readonly<Record<DialectName, string>>>> = {
   },
   'own-pages': {
     traefik:
-      "Traefik: the router certlatch-pages of deploy/traefik/dynamic.yml, to certlatch's own service",
-    caddy: 'Caddy: the matcher @pages and its reverse_proxy, first in route { }',
-    nginx: 'nginx: the locations of /.certlatch/auth/ with page.conf',
-    haproxy: 'HAProxy: acl page and use_backend certlatch if page METH_GET',
+      'Traefik: the router certlatch-pages, PathPrefix(`/.certlatch/auth/`) with the higher priority, to CERTLATCH_PAGES_LISTEN',
+    caddy:
+      'Caddy: @pages path /.certlatch/auth/* and its reverse_proxy to CERTLATCH_PAGES_LISTEN, first in route { }',
+    nginx: 'nginx: location ^~ /.certlatch/auth/ { include page.conf; } to CERTLATCH_PAGES_LISTEN',
+    haproxy: 'HAProxy: acl page path_beg /.certlatch/auth/ and use_backend certlatch-pages if page',
   },
   'no-verify': {
-    traefik: 'Traefik: no router but those of exact Path(…) leads to the service certlatch',
-    caddy: 'Caddy: no reverse_proxy to certlatch but the two of deploy/caddy/Caddyfile',
+    traefik:
+      'Traefik: no router leads to CERTLATCH_LISTEN; that of the pages leads to CERTLATCH_PAGES_LISTEN',
+    caddy: 'Caddy: no reverse_proxy to CERTLATCH_LISTEN but the one that rewrites to /verify?',
     nginx:
-      'nginx: internal; in the locations that ask certlatch, and no other one that leads there',
-    haproxy: 'HAProxy: use_backend certlatch only for the exact paths of acl page',
+      'nginx: internal; in the locations that ask certlatch, and no other one that leads to CERTLATCH_LISTEN',
+    haproxy:
+      'HAProxy: no use_backend to CERTLATCH_LISTEN; that of the pages leads to CERTLATCH_PAGES_LISTEN',
   },
   'old-tls': {
     traefik: 'Traefik: minVersion: VersionTLS12 in the TLS options',
@@ -180,7 +186,7 @@ export function dialectHint({ here, looks }: Facts): string | undefined {
 }
 
 /** Whether certlatch understands the one as well as the other. */
-export const isAlike = (one: DialectName, other: DialectName): boolean =>
+const isAlike = (one: DialectName, other: DialectName): boolean =>
   DIALECTS[one].certificateHeader === DIALECTS[other].certificateHeader
 
 const SPELLED: Readonly<Record<DialectName, string>> = {
@@ -190,4 +196,4 @@ const SPELLED: Readonly<Record<DialectName, string>> = {
   nginx: 'nginx',
 }
 
-export const spelled = (proxy: DialectName): string => SPELLED[proxy]
+const spelled = (proxy: DialectName): string => SPELLED[proxy]

@@ -13,7 +13,7 @@ export interface OpenPlace {
 
 const MOST_RULES = 10
 
-/** What the rules open to anybody, from wherever they come. */
+/** What the rules open without a certificate, from any network. */
 export function openPlaces(facts: Facts): readonly OpenPlace[] {
   const { here, door } = facts
   if (here === undefined) return []

@@ -56,7 +56,7 @@ export interface Answer {
   readonly headers: Readonly<Record<string, readonly string[]>>
   /** As much of it as is read: 64 kB at most. */
   readonly body: string
-  /** Of `resume`: whether the TLS session was. */
+  /** For `resume`: whether the TLS session was resumed. */
   readonly isResumed?: boolean
 }
 
@@ -82,8 +82,6 @@ export interface Asked<P extends Probe = Probe> {
   readonly probe: P
   readonly seen: Observation
 }
-
-export type Ask = (probe: Probe) => Promise<Observation>
 
 /** A plain GET, with changes. */
 export function request(

@@ -54,7 +54,7 @@ export function raisedLine(outcomes: readonly Outcome[]): string | undefined {
     ({ check, result }) => check.group === 'forged' && result !== 'not tried',
   )
   return isTried
-    ? 'certlatch has logged what was made up here as refusals: the alerts CertlatchHeadersForged and CertlatchManyStrangers may come of it'
+    ? 'certlatch has logged what was made up here as refusals: the alerts CertlatchHeadersForged, CertlatchManyStrangers and CertlatchWrongProxy may come of it'
     : undefined
 }
 

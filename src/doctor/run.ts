@@ -26,7 +26,7 @@ export interface Outcome {
 export interface Run {
   readonly door: Door
   readonly here: Here | undefined
-  /** Of the certificate that is shown, in DER. */
+  /** The certificate that is shown, in DER. */
   readonly certificate: Buffer
   readonly cookieName: string
   readonly client: Client
@@ -112,13 +112,13 @@ function firstFacts(run: Run, { addresses, problem }: Resolved): Facts {
   return { ...facts, hasOpenRules: openPlaces(facts).length > 0 }
 }
 
-/** What keeps anything from being tried at all; nobody's cookie is sent to just anybody. */
+/** Why nothing can be tried at all; a session is only sent to a server that has proved its name. */
 async function approach({ client }: Run, { addressProblem }: Facts): Promise<string | undefined> {
   if (addressProblem !== undefined) return 'the name does not resolve'
   const seen = await client.ask({ kind: 'tls', label: 'TLS' })
   if (seen.kind !== 'server') return 'there is no TLS connection'
   if (seen.problem === undefined) return undefined
-  return "the server's certificate is not good, so that nobody knows who answers"
+  return "the server's certificate is not valid, so anyone could be answering"
 }
 
 const KNOWN_WITHIN_MILLISECONDS = 3_000

@@ -1,15 +1,15 @@
 import { isPrintableName } from '../certificate/identity.ts'
 
-/** What the CN of a certificate may have (RFC 5280 appendix A.1, ub-common-name). */
+/** The longest CN of a certificate (RFC 5280 appendix A.1, ub-common-name). */
 const MAX_CHARACTERS = 64
 
-/** The name of the device that `certlatch doctor` has while it runs. */
+/** The name of the device that `certlatch doctor` creates while it runs. */
 export const DOCTOR_NAME = 'certlatch doctor'
 
-/** What nobody sees, and what Unicode keeps for programs; the blank Braille pattern looks empty. */
-const UNSEEN = /[\p{Default_Ignorable_Code_Point}\p{Noncharacter_Code_Point}\u2800]/u
+/** Invisible characters, and those that Unicode reserves; the blank Braille pattern looks empty. */
+const INVISIBLE = /[\p{Default_Ignorable_Code_Point}\p{Noncharacter_Code_Point}\u2800]/u
 
-/** Scripts that spell with joiners; between the letters of others nobody could see them. */
+/** Scripts that spell with joiners; between letters of other scripts they are invisible. */
 const JOINING_SCRIPTS = [
   ...['Arabic', 'Syriac', 'Mongolian', 'Nko', 'Devanagari', 'Bengali', 'Gurmukhi', 'Gujarati'],
   ...['Oriya', 'Tamil', 'Telugu', 'Kannada', 'Malayalam', 'Sinhala', 'Khmer', 'Myanmar'],
@@ -17,8 +17,8 @@ const JOINING_SCRIPTS = [
 
 const PICTURE = String.raw`\p{Extended_Pictographic}`
 
-/** Where such characters belong: inside a word, an emoji, a flag or the form of an ideograph. */
-const SEEN_TOGETHER = new RegExp(
+/** Where such characters are legitimate: inside a word, an emoji, a flag or a variant of an ideograph. */
+const VISIBLE_IN_CONTEXT = new RegExp(
   [
     String.raw`(?<=[${JOINING_SCRIPTS.join('')}])[\u200c\u200d](?=\p{L})`,
     String.raw`(?<=[${PICTURE}\p{Emoji_Modifier}\ufe0f])\u200d(?=${PICTURE})`,
@@ -30,8 +30,8 @@ const SEEN_TOGETHER = new RegExp(
 )
 
 /**
- * The spelling under which a name is kept: composed characters (NFC), and single spaces that stand
- * only between words, as they are lost on the way through forms and terminals.
+ * Returns the spelling that is stored: composed characters (NFC), and single spaces between words only,
+ * because forms and terminals lose others.
  */
 export const normalizeName = (text: string): string =>
   text
@@ -40,8 +40,8 @@ export const normalizeName = (text: string): string =>
     .trim()
 
 /**
- * What is wrong with a name that somebody wants to give to a device, its owner or a CA, and what would
- * be right, as a clause that follows the name; `undefined` for a good one.
+ * Returns what is wrong with a name for a device, its owner or a CA, and what would be right, as a
+ * clause that follows the name; `undefined` for a good one.
  */
 export function deviceNameProblem(text: string, example = "Ada's phone"): string | undefined {
   const normal = normalizeName(text)
@@ -50,11 +50,11 @@ export function deviceNameProblem(text: string, example = "Ada's phone"): string
   if (length > MAX_CHARACTERS) {
     return `is ${length} characters long; a certificate has room for ${MAX_CHARACTERS}`
   }
-  if (!isPrintableName(normal) || UNSEEN.test(normal.replace(SEEN_TOGETHER, ''))) {
-    return 'has control, direction or invisible characters; type it anew, without them'
+  if (!isPrintableName(normal) || INVISIBLE.test(normal.replace(VISIBLE_IN_CONTEXT, ''))) {
+    return 'has control, direction or invisible characters; type it again, without them'
   }
   if (normal.toLowerCase() === DOCTOR_NAME) {
-    return 'is the one that certlatch doctor gives its own device; choose another'
+    return 'is reserved for the device of certlatch doctor; choose another'
   }
   if (text !== normal) {
     return `is not in its normal spelling; write it "${normal}" (composed characters, single spaces)`

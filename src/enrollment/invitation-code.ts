@@ -6,7 +6,7 @@ const LENGTH = 20
 /** As many random bytes as a code has characters; each gives five bits. */
 export const INVITATION_CODE_RANDOM_BYTES = LENGTH
 
-/** The code of an invitation: 100 random bits as 20 characters that are not mistaken for each other. */
+/** The code of an invitation: 100 random bits as 20 characters that are not easily confused. */
 export function invitationCode(random: Uint8Array): string {
   if (random.length !== INVITATION_CODE_RANDOM_BYTES) {
     throw new RangeError(`a code takes ${INVITATION_CODE_RANDOM_BYTES} random bytes`)
@@ -15,12 +15,12 @@ export function invitationCode(random: Uint8Array): string {
 }
 
 const CODE = new RegExp(`^[${PASSWORD_ALPHABET}]{${LENGTH}}$`)
-/** Phones turn two hyphens into a dash, and mail programs a space into one that does not break. */
+/** Phones turn two hyphens into a dash, and mail programs a space into a no-break space. */
 const SEPARATORS = /[\s\p{Pd}]/gu
-/** What a person types has a separator between any two characters at most. */
+/** Allows a separator or two after each character. */
 const LONGEST_TYPED = 3 * LENGTH
 
-/** The code that a person has typed, in any case, with hyphens and spaces; `undefined` if it is none. */
+/** Reads a code as typed, in any case, with hyphens and spaces; `undefined` if it is not a code. */
 export function readInvitationCode(typed: string): string | undefined {
   if (typed.length > LONGEST_TYPED) return undefined
   const code = typed.replace(SEPARATORS, '').toLowerCase()
@@ -30,7 +30,7 @@ export function readInvitationCode(typed: string): string | undefined {
 const ID = /^[0-9a-f]{32}$/
 const ID_LENGTH = 32
 
-/** What an invitation is stored under. The code cannot be found from it: 100 bits are not guessed. */
+/** The name that an invitation is stored under: a hash, from which 100 random bits cannot be found. */
 export const invitationId = (code: string): string =>
   hash('sha256', `certlatch invitation id\0${code}`, 'hex').slice(0, ID_LENGTH)
 
@@ -38,9 +38,9 @@ export const isInvitationId = (text: string): boolean => ID.test(text)
 
 const NONCE = /^[A-Za-z0-9_-]{1,64}$/
 
-/** Whether it can be what a page sends with its claim, so that it gets the same answer again. */
+/** Whether a page can have sent this with its claim, so that a repeated claim gets the same answer. */
 export const isNonce = (text: string): boolean => NONCE.test(text)
 
-/** What is kept of a nonce. */
+/** The hash that is stored instead of the nonce. */
 export const nonceHash = (nonce: string): string =>
   hash('sha256', `certlatch invitation nonce\0${nonce}`, 'hex')

@@ -1,12 +1,12 @@
 /** A line of the database that `openssl ca` keeps (`index.txt`). */
 export interface IndexEntry {
   readonly line: number
-  /** Whether it stands there as revoked. */
+  /** Whether its status is revoked. */
   readonly isRevoked: boolean
   /** Unix seconds. */
   readonly notAfter: number
   readonly revokedAt: number | undefined
-  /** As openssl has it: `keyCompromise`, `superseded` and so on. */
+  /** In openssl's spelling: `keyCompromise`, `superseded` and so on. */
   readonly reason: string | undefined
   /** As in `Certificate.serial`. */
   readonly serial: string
@@ -18,8 +18,8 @@ export type ReadIndex =
   | { readonly ok: false; readonly problem: string }
 
 /**
- * Reads the six columns: status, end, revocation with its reason, serial number, file, subject;
- * separated by tabs. The problem is a sentence that follows the file's name.
+ * Reads the six columns: status, expiry, revocation with its reason, serial number, file, subject;
+ * separated by tabs. The problem is a clause that follows the file's name.
  */
 export function readIndex(text: string): ReadIndex {
   const entries: IndexEntry[] = []
@@ -38,8 +38,8 @@ export function readIndex(text: string): ReadIndex {
 }
 
 function readLine(text: string, line: number): IndexEntry | undefined {
-  const [status = '', end = '', revocation = '', number = '', file, subject] = text.split('\t')
-  const notAfter = readTime(end)
+  const [status = '', expiry = '', revocation = '', number = '', file, subject] = text.split('\t')
+  const notAfter = readTime(expiry)
   const [date = '', reason] = revocation.split(',')
   const revokedAt = readTime(date)
   const isRevoked = status === 'R'
@@ -57,16 +57,15 @@ function readLine(text: string, line: number): IndexEntry | undefined {
   }
 }
 
-/** Whole bytes, in lower case, as a certificate's own serial number is written here. */
+/** Whole bytes in lower case, as in `Certificate.serial`. */
 function serialOf(number: string): string {
   const digits = number.toLowerCase().replace(/^0+(?=.)/, '')
-  const whole = digits.length % 2 === 0 ? digits : `0${digits}`
-  return whole
+  return digits.length % 2 === 0 ? digits : `0${digits}`
 }
 
 const TIME = /^(\d{2}|\d{4})(\d{2})(\d{2})(\d{2})(\d{2})(\d{2})Z$/
 
-/** UTCTime or GeneralizedTime; the former's century is that of RFC 5280 §4.1.2.5.1. */
+/** UTCTime, with the century of RFC 5280 §4.1.2.5.1, or GeneralizedTime. */
 function readTime(text: string): number | undefined {
   const [, years, ...rest] = TIME.exec(text) ?? []
   if (years === undefined) return undefined
@@ -76,7 +75,7 @@ function readTime(text: string): number | undefined {
   return Date.UTC(year, month - 1, day, hour, minute, second) / 1000
 }
 
-/** The last CN of `/C=DE/CN=Ada`; a slash within a value stands there as it is. */
+/** The last CN of `/C=DE/CN=Ada`; slashes within a value are not escaped. */
 function commonNameOf(subject: string): string | undefined {
   const start = subject.lastIndexOf('/CN=')
   if (start === -1) return undefined

@@ -1,24 +1,24 @@
-/** What an invited device gets: one certificate in the forms that importers want, and their password. */
+/** What an invited device gets: one certificate in the forms that importers need, and their password. */
 export interface Packages {
   readonly password: string
   /** For people, without extension. */
   readonly fileName: string
   readonly p12: Buffer
   readonly modernP12: Buffer
-  /** Holds the password: it is handed to the device alone. */
+  /** Contains the password, so only the device itself may get it. */
   readonly mobileconfig: Buffer
 }
 
 const BINARY = ['p12', 'modernP12', 'mobileconfig'] as const
 
-/** The packages as bytes to be sealed. */
+/** Encodes the packages for sealing. */
 export function writePackages(packages: Packages): Buffer {
   const binary = BINARY.map((name) => [name, packages[name].toString('base64')])
   const { password, fileName } = packages
   return Buffer.from(JSON.stringify({ password, fileName, ...Object.fromEntries(binary) }))
 }
 
-/** What `writePackages` wrote. Throws on anything else: the seal is checked before. */
+/** Decodes what `writePackages` wrote. Throws on anything else, which the seal has ruled out. */
 export function readPackages(bytes: Buffer): Packages {
   const { password, fileName, p12, modernP12, mobileconfig } = JSON.parse(bytes.toString('utf8'))
   return {

@@ -1,7 +1,4 @@
-/**
- * What a person types on a phone, once: lower-case letters and digits without those that are taken
- * for each other (0 and o, 1 and l).
- */
+/** Lower-case letters and digits that are easy to type on a phone, without 0 and o, 1 and l. */
 export const PASSWORD_ALPHABET = 'abcdefghijkmnpqrstuvwxyz23456789'
 const GROUPS = 5
 const GROUP_LENGTH = 4
@@ -10,8 +7,8 @@ const GROUP_LENGTH = 4
 export const PASSWORD_RANDOM_BYTES = GROUPS * GROUP_LENGTH
 
 /**
- * The password of a package, as `k7fm-x2ab-…`: 100 bits, since the old key derivation of the
- * `compat` form adds next to nothing to them, and plain ASCII, since importers disagree on all else.
+ * The password of a package, such as `k7fm-x2ab-…`: 100 bits, because the old key derivation of the
+ * `compat` form adds almost nothing, and ASCII, because importers disagree on everything else.
  */
 export function packagePassword(random: Uint8Array): string {
   if (random.length !== PASSWORD_RANDOM_BYTES) {

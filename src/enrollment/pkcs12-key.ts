@@ -5,7 +5,7 @@ export const PURPOSE = { key: 1, initialVector: 2, integrity: 3 } as const
 
 export type Pkcs12Hash = 'sha1' | 'sha256'
 
-/** Bytes that both hashes take at a time. */
+/** The block size of both hashes. */
 const BLOCK_BYTES = 64
 
 export interface KeyDerivation {
@@ -18,7 +18,7 @@ export interface KeyDerivation {
 /** A BMPString with its two zero bytes (RFC 7292 appendix B.1). */
 const passwordBytes = (password: string): Buffer => Buffer.from(`${password}\0`, 'utf16le').swap16()
 
-/** PKCS #12's own derivation of keys from a password (RFC 7292 appendix B.2). */
+/** Derives a key from a password as PKCS #12 does (RFC 7292 appendix B.2). */
 export function derivePkcs12Key(from: KeyDerivation, purpose: number, length: number): Buffer {
   const diversifier = Buffer.alloc(BLOCK_BYTES, purpose)
   const blocks = [fillBlocks(from.salt), fillBlocks(passwordBytes(from.password))]

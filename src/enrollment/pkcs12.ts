@@ -11,16 +11,16 @@ import {
 import { derivePkcs12Key, type Pkcs12Hash, PURPOSE } from './pkcs12-key.ts'
 
 /**
- * `compat`: what every importer reads, iOS before 18, macOS before 15 and Android before 14 too:
- * 3DES under a key derivation that protects a weak password by nothing. `modern`: AES and PBKDF2.
+ * `compat`: every importer reads it, including iOS before 18, macOS before 15 and Android before 14; 3DES
+ * with a key derivation that does not protect a weak password. `modern`: AES and PBKDF2.
  */
 export type Pkcs12Form = 'compat' | 'modern'
 
 export interface Pkcs12Request {
   readonly form: Pkcs12Form
-  /** What certificate stores show. */
+  /** Shown by certificate stores. */
   readonly friendlyName: string
-  /** Never empty: iOS and macOS disagree on what that means. */
+  /** Never empty: iOS and macOS disagree on what an empty one means. */
   readonly password: string
   /** DER. */
   readonly certificate: Buffer
@@ -85,7 +85,7 @@ const PROTECTIONS: Readonly<Record<Pkcs12Form, Protection>> = {
   },
 }
 
-/** A PKCS #12 file (RFC 7292) with one private key and its certificate; no importer needs the CA's. */
+/** A PKCS #12 file (RFC 7292) with a private key and its certificate; no importer needs the CA's. */
 export function writePkcs12(request: Pkcs12Request, randomBytes: RandomBytes): Buffer {
   const { form, friendlyName, password, certificate, privateKey } = request
   if (password === '') throw new RangeError('a package has a password')
@@ -125,7 +125,7 @@ function certificateBag(der: Buffer, attributes: Buffer): Buffer {
   return writeSequence(writeObjectIdentifier(OID.certificateBag), explicit(certificate), attributes)
 }
 
-/** The name for people, and what joins key and certificate. */
+/** The friendly name, and the identifier that links key and certificate. */
 function writeAttributes(friendlyName: string, keyId: Buffer): Buffer {
   const name = writeElement(TAG.bmpString, Buffer.from(friendlyName, 'utf16le').swap16())
   const attribute = (oid: string, value: Buffer) =>
@@ -177,7 +177,7 @@ function encryptTripleDes(content: Buffer, password: string, randomBytes: Random
   }
 }
 
-/** PBES2 with PBKDF2-HMAC-SHA256 and AES-256-CBC (RFC 8018 §6.2): its password is UTF-8. */
+/** PBES2 with PBKDF2-HMAC-SHA256 and AES-256-CBC (RFC 8018 §6.2); the password is UTF-8. */
 function encryptAes(content: Buffer, password: string, randomBytes: RandomBytes): Encrypted {
   const salt = randomBytes(SALT_BYTES)
   const initialVector = randomBytes(16)
@@ -198,7 +198,7 @@ function encryptAes(content: Buffer, password: string, randomBytes: RandomBytes)
   }
 }
 
-/** MacData (RFC 7292 §4), by which importers tell a wrong password from a broken file. */
+/** MacData (RFC 7292 §4), which tells importers a wrong password from a broken file. */
 function writeMac(content: Buffer, protection: Protection, password: string, salt: Buffer): Buffer {
   const { macHash, macOid, iterations } = protection
   const length = macHash === 'sha1' ? 20 : 32

@@ -5,16 +5,16 @@ export interface ProfileRequest {
   readonly deviceName: string
   /** Stays the same when the device's certificate is renewed. */
   readonly deviceId: string
-  /** Who says so, as the phone shows it. */
+  /** The issuer, as shown on the phone. */
   readonly organization: string
-  /** Of the package inside. */
+  /** The file name of the package inside. */
   readonly fileName: string
   readonly pkcs12: Uint8Array
-  /** The package's, for a profile that is handed to its device alone: then nothing is typed there. */
+  /** The package's password, for a profile that only its device gets: then no one has to type it. */
   readonly password?: string
 }
 
-/** A UUIDv4 made for certlatch: what it names is unlike anybody else's. */
+/** A random UUID: the namespace of certlatch's identifiers. */
 const NAMESPACE = Buffer.from('7d2b9c0e51f64a7f9a63c8e4b1750d92', 'hex')
 
 /** A UUIDv5 (RFC 9562 §5.5): the same name gives the same one. */
@@ -26,7 +26,7 @@ function uuidOf(name: string): string {
   return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-').toUpperCase()
 }
 
-/** What XML 1.0 cannot hold, or not keep, becomes the sign for an unreadable character. */
+/** Replaces characters that XML 1.0 cannot represent, or does not preserve. */
 const asXmlText = (text: string): string =>
   text.replace(/[^\u0020-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/gu, '\ufffd')
 
@@ -42,9 +42,9 @@ function payload(type: string, identifier: string, displayName: string) {
 }
 
 /**
- * An Apple configuration profile (.mobileconfig) that installs the package. Without a password in
- * it iOS and macOS ask for one, so that a copy of the file alone is worth nothing. Identifiers are made of
- * the device's, so that the profile of a renewed certificate replaces the one before.
+ * An Apple configuration profile (.mobileconfig) that installs the package. Without a password in it, iOS
+ * and macOS ask for one, so a copy of the file alone is worthless. Identifiers derive from the device's,
+ * so the profile of a renewed certificate replaces the previous one.
  */
 export function writeProfile(request: ProfileRequest): string {
   const { deviceName, deviceId, organization, fileName, pkcs12, password } = request
@@ -52,7 +52,7 @@ export function writeProfile(request: ProfileRequest): string {
   return build({
     ...payload('Configuration', identifier, `${organization}: ${deviceName}`),
     PayloadOrganization: asXmlText(organization),
-    PayloadDescription: 'Installs the certificate that lets this device in.',
+    PayloadDescription: 'Installs the certificate that gives this device access.',
     PayloadContent: [
       {
         ...payload('com.apple.security.pkcs12', `${identifier}.identity`, deviceName),

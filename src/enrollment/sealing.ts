@@ -1,10 +1,10 @@
 import { createCipheriv, createDecipheriv, hkdfSync } from 'node:crypto'
 
-/** What a content is sealed under: the code that a person has, or the key in a browser's cookie. */
+/** What content is sealed under: the code of an invitation, or the key in a browser's cookie. */
 export interface SealingKey {
   /** 100 random bits or more. */
   readonly secret: string | Uint8Array
-  /** Keeps the two uses of one invitation apart, and from every other use. */
+  /** Separates the two keys of one invitation. */
   readonly purpose: 'code' | 'cookie'
   /** The invitation's id. */
   readonly id: string
@@ -15,7 +15,7 @@ const KEY_BYTES = 32
 export const SEALING_IV_BYTES = 12
 const TAG_BYTES = 16
 
-/** The HKDF (RFC 5869) with the id as its salt: the secret is random, so no slow hash is needed. */
+/** HKDF (RFC 5869) with the id as salt: the secret is random, so no slow hash is needed. */
 function deriveKey({ secret, purpose, id }: SealingKey): Buffer {
   const info = `certlatch invitation sealed under a ${purpose}`
   return Buffer.from(hkdfSync('sha256', secret, id, info, KEY_BYTES))
@@ -23,7 +23,7 @@ function deriveKey({ secret, purpose, id }: SealingKey): Buffer {
 
 /**
  * Encrypts and authenticates (AES-256-GCM): initialization vector, ciphertext, tag. `iv` is
- * `SEALING_IV_BYTES` random bytes; each key seals few contents, so that no vector repeats.
+ * `SEALING_IV_BYTES` random bytes; each key seals few contents, so random vectors do not repeat.
  */
 export function seal(content: Uint8Array, key: SealingKey, iv: Uint8Array): Buffer {
   const cipher = createCipheriv(CIPHER, deriveKey(key), iv, { authTagLength: TAG_BYTES })
@@ -32,7 +32,7 @@ export function seal(content: Uint8Array, key: SealingKey, iv: Uint8Array): Buff
   return Buffer.concat([iv, ...sealed, cipher.getAuthTag()])
 }
 
-/** What was sealed under this key; `undefined` if it was another, or a bit has changed. */
+/** Decrypts what was sealed under this key; `undefined` for another key, or if anything was changed. */
 export function unseal(sealed: Buffer, key: SealingKey): Buffer | undefined {
   const end = sealed.length - TAG_BYTES
   if (end < SEALING_IV_BYTES) return undefined

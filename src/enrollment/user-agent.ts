@@ -1,8 +1,8 @@
-/** Which steps a device is shown first. */
+/** The platforms that the enrollment page has steps for. */
 const PLATFORMS = ['iphone', 'android', 'mac', 'windows', 'linux'] as const
 export type Platform = (typeof PLATFORMS)[number]
 
-/** In the order in which they are looked for: most of them name others too. */
+/** In order of precedence: most user agents name several. */
 const SYSTEMS: readonly (readonly [RegExp, string, Platform | undefined])[] = [
   [/\biPhone\b/, 'iPhone', 'iphone'],
   [/\biPad\b/, 'iPad', 'iphone'],
@@ -23,20 +23,20 @@ const BROWSERS: readonly (readonly [RegExp, string])[] = [
   [/\bVersion\/\S+.*\bSafari\//, 'Safari'],
 ]
 
-/** More says nothing new, and costs the pattern time. */
-const MOST_READ = 512
+/** The rest adds nothing, and takes time to search. */
+const MAX_READ_LENGTH = 512
 
-/** The browser as a person would call it: `iPhone, Safari`. Its own claim, so a hint and no proof. */
+/** Describes the browser for people: `iPhone, Safari`. Clients can claim anything here. */
 export function describeUserAgent(userAgent: string | undefined): string {
-  const text = (userAgent ?? '').slice(0, MOST_READ)
+  const text = (userAgent ?? '').slice(0, MAX_READ_LENGTH)
   const system = SYSTEMS.find(([pattern]) => pattern.test(text))?.[1]
   const browser = BROWSERS.find(([pattern]) => pattern.test(text))?.[1]
   const named = [system, browser].filter((part) => part !== undefined)
   return named.length === 0 ? 'an unknown browser' : named.join(', ')
 }
 
-/** The platform that it most likely is; an iPad says that it is a Mac. */
+/** The most likely platform; an iPad may claim to be a Mac. */
 export function platformOf(userAgent: string | undefined): Platform | undefined {
-  const text = (userAgent ?? '').slice(0, MOST_READ)
+  const text = (userAgent ?? '').slice(0, MAX_READ_LENGTH)
   return SYSTEMS.find(([pattern]) => pattern.test(text))?.[2]
 }

@@ -9,22 +9,22 @@ import {
   ruleFor,
 } from './policy.ts'
 
-/** What certlatch's own pages lie under, for clients. */
+/** The path that certlatch's own pages are below, for clients. */
 export const PAGES_PREFIX = '/.certlatch/auth/'
 
-/** By which the rescue module learns whether this browser is let in. */
+/** Tells the rescue module whether this browser has access. */
 export const SESSION_PATH = `${PAGES_PREFIX}session`
 
 export const ENROLL_PATH = `${PAGES_PREFIX}enroll`
 
-/** What a page of our own asks for: `open` is public. */
+/** What a page of certlatch requires: `open` is public. */
 export type PageAccess = Exclude<Access, 'deny'>
 
 /**
- * The policy by which certlatch judges requests for a page of its own. The page's access takes the
- * place of the default. Of the written rules only `deny` counts on a public page, because a rule for a
- * whole host must not lock out whom the page is for; elsewhere the stricter of both holds, so that no
- * rule opens the page.
+ * The policy for requests to one of certlatch's own pages. The page's access replaces the default. On
+ * a public page only rules that deny count, because a rule for a whole host must not lock out the
+ * people that the page is for; on others the stricter of page and rule applies, so that no rule makes
+ * the page public.
  */
 export function pagePolicy(policy: Policy, access: PageAccess): Policy {
   const rules = policy.rules.flatMap((rule) => ruleOnPage(rule, access))
@@ -38,7 +38,7 @@ function ruleOnPage(rule: ConditionalRule, access: PageAccess): readonly Conditi
   return [isStricter ? rule : { ...rule, access }]
 }
 
-/** The rule that keeps clients of this host from enrolling; `undefined`: none does. */
+/** The name of the rule that denies the enrollment page on this host; `undefined` if none does. */
 export function ruleClosingEnrollment(
   policy: Policy,
   host: string,

@@ -4,34 +4,34 @@ import { containsAddress, type Networks } from '../proxy/networks.ts'
 import type { OriginalRequest } from '../proxy/original-request.ts'
 import { readRequestPath } from '../proxy/request-path.ts'
 
-/** What a rule asks for, from the most to the least generous. */
+/** What a rule requires, from the most to the least generous. */
 export const ACCESS = ['open', 'certificate-or-session', 'certificate', 'deny'] as const
 export type Access = (typeof ACCESS)[number]
 
-/** Who may pass a rule: who is among either. */
+/** Who may pass a rule: the named devices, and every device of the named owners. */
 export interface Holders {
   readonly devices: Names
-  /** As the application gets them in Remote-User. */
+  /** As sent to the application in Remote-User. */
   readonly owners: Names
 }
 
-/** Names as a person has written them, by `comparableName`. */
+/** Names as written, by `comparableName`. */
 type Names = ReadonlyMap<string, string>
 
-/** What is asked of a request. */
+/** What a request has to satisfy. */
 export interface Rule {
   readonly name: string
   readonly access: Access
-  /** Each must be satisfied; none: everybody whom certlatch knows may pass. */
+  /** Each must be satisfied; without any, every device that certlatch knows may pass. */
   readonly holders: readonly Holders[]
   /**
-   * For a path that could be read in several ways: the rule of its literal reading, in whose place
-   * this one stands.
+   * For a path that can be read in several ways: the rule of its literal reading, which this one
+   * replaces.
    */
   readonly insteadOf?: Rule
 }
 
-/** Which requests a rule is for; `undefined` means any. */
+/** Which requests a rule matches; `undefined` means any. */
 export interface Conditions {
   readonly hosts: ReadonlySet<string> | undefined
   readonly paths: Paths | undefined
@@ -42,7 +42,7 @@ export interface Conditions {
 /** As in `RequestPath.literal`. */
 export interface Paths {
   readonly exact: ReadonlySet<string>
-  /** `/a/`: itself, and all that begins with it. */
+  /** `/a/` matches itself and every path that begins with it. */
   readonly below: readonly string[]
 }
 
@@ -51,19 +51,19 @@ export interface ConditionalRule extends Rule {
 }
 
 export interface Policy {
-  /** In the order in which they count: the first that matches. */
+  /** In order of precedence: the first that matches applies. */
   readonly rules: readonly ConditionalRule[]
-  /** The same, for each host that any of them names. */
+  /** The rules that can match a host, for each host that any rule names. */
   readonly rulesByHost: ReadonlyMap<string, readonly ConditionalRule[]>
-  /** The same, for all other hosts. */
+  /** The rules that can match any other host. */
   readonly rulesOfAnyHost: readonly ConditionalRule[]
-  /** What holds where no other rule does. */
+  /** Applies where no other rule matches. */
   readonly defaultRule: Rule
-  /** Lower case; other sites whose pages may act here. */
+  /** Lower case; other sites whose pages may send requests that change something. */
   readonly allowedOrigins: ReadonlySet<string>
 }
 
-/** Everything needs a certificate or a session, and no other site may act. */
+/** Everything needs a certificate or a session, and no other site is allowed. */
 export const CLOSED_POLICY: Policy = createPolicy([], [])
 
 export function createPolicy(
@@ -84,7 +84,7 @@ export function createPolicy(
 
 /**
  * The rule for this request: the first that matches, or the default. A path that a proxy and an
- * application could read differently gets the strictest of all that it could be meant to reach.
+ * application could read differently gets the strictest rule of all that it might reach.
  */
 export function ruleFor(
   policy: Policy,
@@ -110,7 +110,7 @@ function matchesPath({ conditions: { paths } }: ConditionalRule, literal: string
   return paths.below.some((folder) => literal.startsWith(folder))
 }
 
-/** Whether some path that begins with `start` is one of the rule's. */
+/** Whether the rule matches some path that begins with `start`. */
 function reachesBelow({ conditions: { paths } }: ConditionalRule, start: string): boolean {
   if (paths === undefined) return true
   if (paths.below.some((folder) => folder.startsWith(start) || start.startsWith(folder))) {
@@ -123,11 +123,11 @@ interface Asked {
   readonly method: string
   readonly forwardedFor: string | undefined
   readonly trustedProxies: Networks
-  /** Found out when the first rule asks for it. */
+  /** Computed when the first rule needs it. */
   client: { readonly address: string | undefined } | undefined
 }
 
-/** Whether method and client's network are those of the rule. */
+/** Whether the rule matches the method and the client's network. */
 function isFor({ access, conditions }: ConditionalRule, asked: Asked): boolean {
   const { methods, from } = conditions
   if (
@@ -140,13 +140,13 @@ function isFor({ access, conditions }: ConditionalRule, asked: Asked): boolean {
   if (from === undefined) return true
   asked.client ??= { address: clientAddress(asked.forwardedFor, asked.trustedProxies) }
   const { address } = asked.client
-  // Nobody gets round a rule that denies, or into another one, by hiding where he comes from.
+  // Hiding its address must not help a client past a rule that denies, or into one that allows.
   return address === undefined ? access === 'deny' : containsAddress(from, address)
 }
 
 /**
- * A rule that does not open is not escaped by spelling a method in another way, or by asking for the
- * head of what it closes (RFC 9110 §9.3.2): some applications take both for the same.
+ * A rule that requires something also matches other spellings of its methods, and HEAD where it names
+ * GET (RFC 9110 §9.3.2): some applications treat them the same.
  */
 function isStrictlyFor(
   access: Rule['access'],
@@ -170,7 +170,7 @@ function strictest(counted: readonly Rule[], literal: Rule): Rule {
     : { name: strict.name, access: strict.access, holders, insteadOf: literal }
 }
 
-/** Whether the rule lets this device pass, or its owner with any device. */
+/** Whether the rule permits this device, or its owner with any device. */
 export function isPermitted(
   { holders }: Rule,
   { device, user }: { readonly device: string; readonly user: string },
@@ -180,7 +180,7 @@ export function isPermitted(
   return holders.every(({ devices, owners }) => devices.has(names[0]) || owners.has(names[1]))
 }
 
-/** A rule as data; its name is told with the preset's before it. */
+/** A rule as data; in messages the preset's name precedes its name. */
 export interface PresetRule {
   readonly name: string
   readonly path?: readonly string[]
@@ -188,14 +188,14 @@ export interface PresetRule {
   readonly access: Access
 }
 
-/** Rules that hold only where the policy file names them. */
+/** Rules that apply only where the policy file enables them. */
 interface Switch {
   readonly rules: readonly PresetRule[]
-  /** Whether the networks for which they hold must be named with it. */
+  /** Whether the file must name the networks that they apply to. */
   readonly needsNetworks: boolean
 }
 
-/** Rules for one kind of application, to be named in the policy file. */
+/** Rules for one kind of application, which the policy file names. */
 export interface Preset {
   readonly name: string
   /** Whether the hosts must be named with it: its paths would mean something else at other ones. */

@@ -6,10 +6,10 @@ import { readRequestPath } from '../proxy/request-path.ts'
 import { type Policy, type Rule, ruleFor } from './policy.ts'
 
 /**
- * Whether this is a preflight of a listed origin that passes unasked. `rule` is its own rule; that of
- * the method which it asks about counts too. Where either wants more than what is wanted without rules,
- * or the path has several readings, it passes as any other request does: some applications answer
- * OPTIONS with the very thing that the rule keeps.
+ * Whether this is a preflight of a listed origin that passes without credentials. `rule` is the rule for
+ * the OPTIONS request; the rule for the method that it announces counts too. Where either is stricter
+ * than the default, or the path can be read in several ways, the request is treated like any other:
+ * some applications answer OPTIONS with the very content that the rule protects.
  */
 export function isPassingPreflight(
   rule: Rule,
@@ -21,10 +21,10 @@ export function isPassingPreflight(
   const method = preflightMethod(headers, request, policy.allowedOrigins)
   if (method === undefined || !isForEveryDevice(rule)) return false
   if (readRequestPath(request.path).certain !== undefined) return false
-  const asked = { ...request, method }
-  return isForEveryDevice(ruleFor(policy, asked, headers.forwardedFor, trustedProxies))
+  const announced = { ...request, method }
+  return isForEveryDevice(ruleFor(policy, announced, headers.forwardedFor, trustedProxies))
 }
 
-/** Whether no device that is let in anywhere is refused here, by certificate or session. */
+/** Whether every device that has access at all has access here, by certificate or session. */
 const isForEveryDevice = ({ access, holders }: Rule): boolean =>
   access === 'open' || (access === 'certificate-or-session' && holders.length === 0)

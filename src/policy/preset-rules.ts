@@ -4,11 +4,11 @@ import type { Preset, PresetRule } from './policy.ts'
 import { PRESETS } from './presets/presets.ts'
 import type { RuleDraft } from './rule.ts'
 import {
+  type Diagnostics,
   type Entry,
   entriesOf,
   type Fields,
   listOf,
-  type Notes,
   quote,
   type Written,
 } from './yaml-reader.ts'
@@ -18,35 +18,39 @@ interface NamedPreset {
   readonly entry: Entry
 }
 
-/** The rules of the presets that are named, and of what is enabled in them. */
-export function readPresets(fields: Fields, notes: Notes): readonly RuleDraft[] {
-  const named = entriesOf(fields.get('preset'), notes).flatMap((entry): readonly NamedPreset[] => {
-    const preset = PRESETS.find(({ name }) => name === entry.name.text)
-    if (preset !== undefined) {
-      if (preset.needsHost && entry.values === undefined) tellOfHost(entry, notes)
-      return [{ preset, entry }]
-    }
-    const names = listOf(
-      PRESETS.map(({ name }) => name),
-      'or',
-    )
-    notes.problem(
-      entry.name.at,
-      `preset ${quote(entry.name.text)} does not exist: expected ${names}`,
-    )
-    return []
-  })
-  warnOfClosed(named, notes)
-  const enabled = entriesOf(fields.get('enable'), notes)
+/** The rules of the presets that the file names, and of the switches that it enables. */
+export function readPresets(fields: Fields, diagnostics: Diagnostics): readonly RuleDraft[] {
+  const named = entriesOf(fields.get('preset'), diagnostics).flatMap(
+    (entry): readonly NamedPreset[] => {
+      const preset = PRESETS.find(({ name }) => name === entry.name.text)
+      if (preset !== undefined) {
+        if (preset.needsHost && entry.values === undefined) requireHost(entry, diagnostics)
+        return [{ preset, entry }]
+      }
+      const names = listOf(
+        PRESETS.map(({ name }) => name),
+        'or',
+      )
+      diagnostics.problem(
+        entry.name.at,
+        `preset ${quote(entry.name.text)} does not exist: expected ${names}`,
+      )
+      return []
+    },
+  )
+  warnOfEmptyPresets(named, diagnostics)
+  const enabled = entriesOf(fields.get('enable'), diagnostics)
   const known = [...new Set(named.flatMap(({ preset }) => Object.keys(preset.switches)))]
   for (const { name } of enabled) {
     if (known.includes(name.text)) continue
     const expected = known.length === 0 ? 'no preset here has switches' : listOf(known, 'or')
-    notes.problem(name.at, `${quote(name.text)} cannot be enabled: expected ${expected}`)
+    diagnostics.problem(name.at, `${quote(name.text)} cannot be enabled: expected ${expected}`)
   }
   for (const choice of enabled) {
-    const isAsked = named.some(({ preset }) => preset.switches[choice.name.text]?.needsNetworks)
-    if (isAsked) tellOfNetworks(choice, notes)
+    const needsNetworks = named.some(
+      ({ preset }) => preset.switches[choice.name.text]?.needsNetworks,
+    )
+    if (needsNetworks) reportNetworks(choice, diagnostics)
   }
   return named.flatMap(({ preset, entry }) => {
     const draft = (rule: PresetRule, from: readonly Written[] | undefined) =>
@@ -59,20 +63,23 @@ export function readPresets(fields: Fields, notes: Notes): readonly RuleDraft[] 
   })
 }
 
-function tellOfHost({ name: { text, at } }: Entry, notes: Notes): void {
+function requireHost({ name: { text, at } }: Entry, diagnostics: Diagnostics): void {
   const example = `{${text}: app.example.org}`
-  notes.problem(at, `preset ${quote(text)} needs the host of its application: write ${example}`)
+  diagnostics.problem(
+    at,
+    `preset ${quote(text)} needs the host of its application: write ${example}`,
+  )
 }
 
-/** Who names a preset without rules beside another one may expect it to close something. */
-function warnOfClosed(named: readonly NamedPreset[], notes: Notes): void {
+/** A preset without rules takes nothing away from another one, though it may look as if it did. */
+function warnOfEmptyPresets(named: readonly NamedPreset[], diagnostics: Diagnostics): void {
   for (const { preset, entry } of named) {
     if (preset.rules.length > 0) continue
     const other = named.find((one) => one.preset.rules.length > 0 && meet(one.entry, entry))
     if (other === undefined) continue
-    notes.warning(
+    diagnostics.warning(
       entry.name.at,
-      `preset ${quote(preset.name)} closes nothing that ${quote(other.preset.name)} opens: name a host for each, or leave it out`,
+      `preset ${quote(preset.name)} denies nothing that ${quote(other.preset.name)} allows: name a host for each, or leave it out`,
     )
   }
 }
@@ -86,28 +93,28 @@ function meet({ values: some }: Entry, { values: others }: Entry): boolean {
   )
 }
 
-function tellOfNetworks({ name, values }: Entry, notes: Notes): void {
+function reportNetworks({ name, values }: Entry, diagnostics: Diagnostics): void {
   if (values === undefined) {
     const example = `"${name.text}: 192.168.1.0/24"`
-    notes.problem(name.at, `${quote(name.text)} needs your network: write ${example}`)
+    diagnostics.problem(name.at, `${quote(name.text)} needs your network: write ${example}`)
   }
   for (const { text, at } of values ?? []) {
     const parsed = parseNetworks([text])
     if (!parsed.ok || isOfHousehold(text, parsed.networks)) continue
-    notes.problem(
+    diagnostics.problem(
       at,
-      `${quote(name.text)} opens to ${quote(text)}, which is wider than a household: name a private network, or of public addresses a /24 (IPv6: /48) at most; or, if it is meant, write a rule of your own with "dangerous: true" instead`,
+      `${quote(name.text)} grants access to ${quote(text)}, which is wider than a household: name a private network, or of public addresses a /24 (IPv6: /48) at most; or, if it is meant, write a rule of your own with "dangerous: true" instead`,
     )
   }
 }
 
-/** RFC 1918, 3927, 4193 and 4291: what no stranger has. */
+/** RFC 1918, 3927, 4193 and 4291: addresses that never come from the internet. */
 const PRIVATE = [
   ...['loopback', '10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '169.254.0.0/16'],
   ...['fc00::/7', 'fe80::/10'],
 ]
 const IPV4_AS_IPV6 = ['::ffff:0:0/96']
-/** The least prefix of a public network that may be one household's. */
+/** The shortest prefix of a public network that one household may have. */
 const LEAST = { ipv4: 24, mapped: 96 + 24, ipv6: 48 } as const
 
 function isOfHousehold(text: string, networks: Networks): boolean {
@@ -136,9 +143,9 @@ function presetDraft(
     device: undefined,
     owner: undefined,
     access: { text: access, at },
-    // What a preset opens was weighed; which networks it opens to was not.
-    opensAnything: true,
-    opensProxies: false,
+    // The paths of a preset are reviewed; the networks are the person's choice.
+    mayExposeAnything: true,
+    mayExposeProxies: false,
     isPreset: true,
   }
 }

@@ -3,9 +3,9 @@ import { ACCESS, type ConditionalRule, type Conditions, type Paths } from './pol
 import { quote } from './yaml-reader.ts'
 
 /**
- * What is likely not meant about this rule, where `earlier` ones count before it: that it is never
- * reached, or that a more generous one takes a part of it away. An earlier rule that lies wholly
- * within it is an exception, which is how rules are made.
+ * Warns of a likely mistake: an `earlier` rule matches everything that this one matches, or a part of
+ * it with less strict access. An earlier rule that lies wholly within this one is an exception to it,
+ * which is ordinary.
  */
 export function orderWarning(
   rule: ConditionalRule,
@@ -27,8 +27,8 @@ export function orderWarning(
 }
 
 /**
- * That rules of one's own close all that a preset's rule opens. Where one of them opens a part of it,
- * the rest is closed on purpose: some webhooks, and no other.
+ * Warns where the file's own rules deny all that a preset's rule allows. Where one of them allows a
+ * part of it, the rest is denied on purpose: some webhooks, and no others.
  */
 export function presetWarning(
   rule: ConditionalRule,
@@ -40,7 +40,7 @@ export function presetWarning(
   const isOnPurpose = own.some((other) => other.access === rule.access && covers(place, other))
   return covering === undefined || isOnPurpose
     ? undefined
-    : `${quote(rule.name)} opens nothing: ${quote(covering.name)} comes before it and matches all of it`
+    : `${quote(rule.name)} has no effect: ${quote(covering.name)} comes before it and matches all of it`
 }
 
 const onlyPaths = (paths: Paths | undefined): Conditions => ({
@@ -50,7 +50,7 @@ const onlyPaths = (paths: Paths | undefined): Conditions => ({
   paths,
 })
 
-/** Whether every request of the inner rule is one of the outer rule's. */
+/** Whether the outer rule matches every request that the inner one matches. */
 function covers(outer: ConditionalRule, inner: ConditionalRule): boolean {
   const { hosts, paths, methods, from } = outer.conditions
   const within = inner.conditions
@@ -59,7 +59,7 @@ function covers(outer: ConditionalRule, inner: ConditionalRule): boolean {
     includes(methods, within.methods) &&
     (paths === undefined || (within.paths !== undefined && includesPaths(paths, within.paths))) &&
     (from === undefined || (within.from !== undefined && coversNetworks(from, within.from))) &&
-    // From an unknown address only a rule that denies is reached.
+    // A rule with `from` matches unknown addresses only if it denies.
     !(from !== undefined && inner.access === 'deny' && outer.access !== 'deny')
   )
 }
@@ -78,7 +78,7 @@ function includesPaths({ exact, below }: Paths, inner: Paths): boolean {
   )
 }
 
-/** Whether some request may be for both. */
+/** Whether both may match the same request. */
 function meet(one: Conditions, other: Conditions): boolean {
   return (
     share(one.hosts, other.hosts) &&

@@ -5,9 +5,9 @@ import { readHost } from '../proxy/original-request.ts'
 import { readRequestPath } from '../proxy/request-path.ts'
 import { ACCESS, type Access, type ConditionalRule, type Holders, type Paths } from './policy.ts'
 import { PRESETS } from './presets/presets.ts'
-import { listOf, type Notes, quote, type Written } from './yaml-reader.ts'
+import { type Diagnostics, listOf, quote, type Written } from './yaml-reader.ts'
 
-/** A rule as it is written, in the policy file or in a preset; `undefined`: not written at all. */
+/** A rule as written in the policy file or in a preset; `undefined` where a key is missing. */
 export interface RuleDraft {
   readonly name: string
   readonly at: number
@@ -18,33 +18,33 @@ export interface RuleDraft {
   readonly device: readonly Written[] | undefined
   readonly owner: readonly Written[] | undefined
   readonly access: Written | undefined
-  /** Whether it may open what a slip should not open. */
-  readonly opensAnything: boolean
-  readonly opensProxies: boolean
+  /** Whether it may open what no rule should open by mistake. */
+  readonly mayExposeAnything: boolean
+  readonly mayExposeProxies: boolean
   readonly isPreset: boolean
 }
 
-/** Makes the rule, or tells everything that is wrong with it. */
+/** Makes the rule, and reports everything that is wrong with it. */
 export function compileRule(
   draft: RuleDraft,
   trustedProxies: Networks,
-  notes: Notes,
+  diagnostics: Diagnostics,
 ): ConditionalRule {
-  const access = readAccess(draft, notes)
-  const from = draft.from && readFrom(draft.from, notes)
-  const paths = draft.path && readPaths(draft.path, notes)
+  const access = readAccess(draft, diagnostics)
+  const from = draft.from && readFrom(draft.from, diagnostics)
+  const paths = draft.path && readPaths(draft.path, diagnostics)
   if (access === 'open') {
-    if (!draft.opensAnything) tellIfItOpensTooMuch(draft, paths, notes)
-    if (!draft.opensProxies) tellIfItOpensProxies(draft, from, trustedProxies, notes)
+    if (!draft.mayExposeAnything) reportWideAccess(draft, paths, diagnostics)
+    if (!draft.mayExposeProxies) reportProxyNetworks(draft, from, trustedProxies, diagnostics)
   }
   return {
     name: draft.name,
     access,
-    holders: readHolders(draft, access, notes),
+    holders: readHolders(draft, access, diagnostics),
     conditions: {
-      hosts: draft.host && readEach(draft.host, readHostName, notes),
+      hosts: draft.host && readEach(draft.host, readHostName, diagnostics),
       paths,
-      methods: draft.methods && readEach(draft.methods, readMethod, notes),
+      methods: draft.methods && readEach(draft.methods, readMethod, diagnostics),
       from,
     },
   }
@@ -55,74 +55,74 @@ type Reading = { readonly value: string } | { readonly problem: string }
 function readEach(
   texts: readonly Written[],
   read: (text: string) => Reading,
-  notes: Notes,
+  diagnostics: Diagnostics,
 ): ReadonlySet<string> {
   const values = new Set<string>()
   for (const { text, at } of texts) {
     const reading = read(text)
     if ('value' in reading) values.add(reading.value)
-    else notes.problem(at, reading.problem)
+    else diagnostics.problem(at, reading.problem)
   }
   return values
 }
 
-/** A rule that is refused anyway counts as the strictest one. */
-function readAccess({ access, at, name }: RuleDraft, notes: Notes): Access {
+/** The access of a rule that is refused anyway is the strictest one. */
+function readAccess({ access, at, name }: RuleDraft, diagnostics: Diagnostics): Access {
   const found = ACCESS.find((word) => word === access?.text)
   if (found !== undefined) return found
   const expected = `expected ${listOf(ACCESS, 'or')}`
-  if (access === undefined) notes.problem(at, `${quote(name)} has no access: ${expected}`)
-  else notes.problem(access.at, `access ${quote(access.text)} does not exist: ${expected}`)
+  if (access === undefined) diagnostics.problem(at, `${quote(name)} has no access: ${expected}`)
+  else diagnostics.problem(access.at, `access ${quote(access.text)} does not exist: ${expected}`)
   return 'deny'
 }
 
 function readHostName(text: string): Reading {
-  const told = `host ${quote(text)}`
-  if (text.includes('/')) return { problem: `${told} is more than a name: write the host alone` }
+  const subject = `host ${quote(text)}`
+  if (text.includes('/')) return { problem: `${subject} is more than a name: write the host alone` }
   if (text.includes('*')) {
-    return { problem: `${told} has a "*": name each host, or leave host out for any` }
+    return { problem: `${subject} has a "*": name each host, or leave host out for any` }
   }
   if (/[^ -~]/.test(text)) {
     const ascii = domainToASCII(text)
     const hint = ascii === '' ? '' : `: write it as browsers send it, ${quote(ascii)}`
-    return { problem: `${told} has characters that no browser sends${hint}` }
+    return { problem: `${subject} has characters that browsers do not send${hint}` }
   }
   const read = readHost(text)
-  if (read === undefined) return { problem: `${told} is not a host name` }
+  if (read === undefined) return { problem: `${subject} is not a host name` }
   if (read.port === undefined) return { value: read.host }
-  return { problem: `${told} has a port: rules are for all ports, write ${quote(read.host)}` }
+  return { problem: `${subject} has a port: rules are for all ports, write ${quote(read.host)}` }
 }
 
 const METHOD = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 
 function readMethod(text: string): Reading {
-  const told = `method ${quote(text)}`
+  const subject = `method ${quote(text)}`
   if (!METHOD.test(text) || text.includes('*')) {
-    return { problem: `${told} is not a method such as GET; leave methods out for any` }
+    return { problem: `${subject} is not a method such as GET; leave methods out for any` }
   }
   const upper = text.toUpperCase()
   return upper === text
     ? { value: text }
-    : { problem: `${told} is not in capitals: write ${quote(upper)}` }
+    : { problem: `${subject} is not in capitals: write ${quote(upper)}` }
 }
 
-function readFrom(texts: readonly Written[], notes: Notes): Networks | undefined {
+function readFrom(texts: readonly Written[], diagnostics: Diagnostics): Networks | undefined {
   for (const { text, at } of texts) {
     const parsed = parseNetworks([text])
     if (parsed.ok) continue
-    for (const problem of parsed.problems) notes.problem(at, `network ${problem}`)
+    for (const problem of parsed.problems) diagnostics.problem(at, `network ${problem}`)
   }
   const parsed = parseNetworks(texts.map(({ text }) => text))
   return parsed.ok ? parsed.networks : undefined
 }
 
-function readPaths(texts: readonly Written[], notes: Notes): Paths {
+function readPaths(texts: readonly Written[], diagnostics: Diagnostics): Paths {
   const exact = new Set<string>()
   const below: string[] = []
   for (const { text, at } of texts) {
     const problem = pathProblem(text)
     if (problem !== undefined) {
-      notes.problem(at, `path ${quote(text)} ${problem}`)
+      diagnostics.problem(at, `path ${quote(text)} ${problem}`)
       continue
     }
     const literal = readRequestPath(bytesOf(text.replace(/\*$/, ''))).literal
@@ -132,7 +132,7 @@ function readPaths(texts: readonly Written[], notes: Notes): Paths {
   return { exact, below }
 }
 
-/** As Node has header values: one char for each byte. */
+/** As Node represents header values: one char for each byte. */
 const bytesOf = (text: string): string => Buffer.from(text, 'utf8').toString('latin1')
 
 const LIKE_A_REGULAR_EXPRESSION = /\.\*|\.\+|[\\^[\]{}|]|\$$/
@@ -154,28 +154,28 @@ function pathProblem(text: string): string | undefined {
 function readHolders(
   { device = [], owner = [], access: written }: RuleDraft,
   access: Access,
-  notes: Notes,
+  diagnostics: Diagnostics,
 ): readonly Holders[] {
   const [named] = [...device, ...owner]
   if (named === undefined) return []
   if (access === 'open' || (access === 'deny' && written?.text === 'deny')) {
-    const what = `device and owner are not asked where access is ${access}: leave them out`
-    notes.problem(named.at, what)
+    const what = `device and owner have no effect where access is ${access}: leave them out`
+    diagnostics.problem(named.at, what)
   }
   const namesOf = (texts: readonly Written[]) =>
     new Map(texts.map(({ text }) => [comparableName(text), text]))
   return [{ devices: namesOf(device), owners: namesOf(owner) }]
 }
 
-/** What nobody opens by intention: the whole application, its interface, its login. */
+/** What no one opens on purpose: the whole application, its API, its login. */
 const SENSITIVE = ['/', '/api/', '/api/websocket', '/auth/'] as const
 const LOGIN = '/auth/'
-const INTERFACE = '/api/'
+const API = '/api/'
 
-function tellIfItOpensTooMuch(
+function reportWideAccess(
   { path: written, at, name }: RuleDraft,
   paths: Paths | undefined,
-  notes: Notes,
+  diagnostics: Diagnostics,
 ): void {
   const place = written?.[0]?.at ?? at
   const meant = 'or write "dangerous: true" if it is meant'
@@ -183,17 +183,17 @@ function tellIfItOpensTooMuch(
   const named = paths === undefined ? [] : [...paths.exact, ...paths.below]
   const refused = opened ?? named.find((path) => path.startsWith(LOGIN))
   if (refused !== undefined) {
-    notes.problem(
+    diagnostics.problem(
       place,
-      `${quote(name)} opens ${refused} without certificate or session: name a narrower path, ${meant}`,
+      `${quote(name)} grants access to ${refused} without certificate or session: name a narrower path, ${meant}`,
     )
     return
   }
-  const told = named.find((path) => path.startsWith(INTERFACE) && !isOfPreset(path))
-  if (told !== undefined) {
-    notes.warning(
+  const unusual = named.find((path) => path.startsWith(API) && !isOfPreset(path))
+  if (unusual !== undefined) {
+    diagnostics.warning(
       place,
-      `${quote(name)} opens ${told} to everybody, where no preset has to open anything: name a narrower path, ${meant}`,
+      `${quote(name)} grants everyone access to ${unusual}, which no preset needs: name a narrower path, ${meant}`,
     )
   }
 }
@@ -201,7 +201,7 @@ function tellIfItOpensTooMuch(
 const reaches = ({ exact, below }: Paths, path: string): boolean =>
   exact.has(path) || below.some((folder) => path.startsWith(folder))
 
-/** Whether it lies in what a preset opens, switched on or not. */
+/** Whether a preset opens this path, enabled or not. */
 function isOfPreset(path: string): boolean {
   return PRESETS.some(({ rules, switches }) =>
     [...rules, ...Object.values(switches).flatMap((choice) => choice.rules)].some(
@@ -215,19 +215,19 @@ function isOfPreset(path: string): boolean {
 }
 
 /** Behind the address translation of a container network every client has the proxy's address. */
-function tellIfItOpensProxies(
+function reportProxyNetworks(
   { from: written = [], name, isPreset }: RuleDraft,
   from: Networks | undefined,
   trustedProxies: Networks,
-  notes: Notes,
+  diagnostics: Diagnostics,
 ): void {
   const [first] = written
   if (first === undefined || from === undefined || !overlap(from, trustedProxies)) return
   const meant = isPreset
     ? 'or, if it is meant, write a rule of your own with "dangerous: true" instead'
     : 'or write "dangerous: true" if it is meant'
-  notes.problem(
+  diagnostics.problem(
     first.at,
-    `${quote(name)} opens to a network that holds an address of CERTLATCH_TRUSTED_PROXIES, where everybody may seem to come from: name a smaller network, ${meant}`,
+    `${quote(name)} grants access to a network with an address of CERTLATCH_TRUSTED_PROXIES, from which any client may seem to come: name a smaller network, ${meant}`,
   )
 }

@@ -12,14 +12,14 @@ import {
   type YAMLMap,
 } from 'yaml'
 
-/** A text, and where in the file it stands. */
+/** A text and its offset in the file. */
 export interface Written {
   readonly text: string
   readonly at: number
 }
 
-/** What is to be said about the file, each with its place. */
-export interface Notes {
+/** Collects problems and warnings about the file; `at` is an offset in it. */
+export interface Diagnostics {
   problem(at: number, sentence: string): void
   warning(at: number, sentence: string): void
 }
@@ -33,22 +33,22 @@ export interface Entry {
 /** The value of each key of a map. */
 export type Fields = ReadonlyMap<string, Value>
 
-/** Not read yet: what may stand there is said by the function that reads it. */
+/** Not read yet: the function that reads it decides what is allowed there. */
 export interface Value {
   readonly key: Written
   readonly node: ParsedNode | null
   readonly document: Document.Parsed
 }
 
-/** A person's words in a message. */
+/** Quotes a person's text in a message. */
 export const quote = (text: string): string =>
   text.length > 100 ? `${JSON.stringify(text.slice(0, 100))}…` : JSON.stringify(text)
 
 /**
- * Reads YAML 1.2 in which every value is a text, so that neither `on` nor `12` is anything else than
- * what is written there. What breaks the syntax is told, and nothing of the file is used then.
+ * Reads YAML 1.2 with every value as a text, so that `on` and `12` are what is written there. After a
+ * syntax error, which is reported, nothing of the file is used.
  */
-export function openFile(text: string, keys: readonly string[], notes: Notes) {
+export function readFields(text: string, keys: readonly string[], diagnostics: Diagnostics) {
   const lines = new LineCounter()
   const document = parseDocument(text, {
     schema: 'failsafe',
@@ -56,7 +56,7 @@ export function openFile(text: string, keys: readonly string[], notes: Notes) {
     prettyErrors: false,
   })
   for (const { message, pos } of [...document.errors, ...document.warnings]) {
-    notes.problem(pos[0], `is not YAML as it should be: ${message}`)
+    diagnostics.problem(pos[0], `is not YAML as it should be: ${message}`)
   }
   const place = (at: number): string => {
     const { line, col } = lines.linePos(at)
@@ -68,47 +68,47 @@ export function openFile(text: string, keys: readonly string[], notes: Notes) {
     document,
   }
   const isBroken =
-    document.errors.length + document.warnings.length > 0 || tellOfAliases(document, notes)
-  return { fields: isBroken ? undefined : fieldsOf(whole, 'the file', keys, notes), place }
+    document.errors.length + document.warnings.length > 0 || reportAliases(document, diagnostics)
+  return { fields: isBroken ? undefined : fieldsOf(whole, 'the file', keys, diagnostics), place }
 }
 
-/** Each is looked up in the whole file. */
+/** Each one is looked up in the whole file. */
 const MAX_ALIASES = 100
 
-/** Whether there is something wrong with them; the rest of the file is not looked at then. */
-function tellOfAliases(document: Document.Parsed, notes: Notes): boolean {
+/** Reports what is wrong with the aliases; returns whether anything was: the rest is not read then. */
+function reportAliases(document: Document.Parsed, diagnostics: Diagnostics): boolean {
   const aliases: Alias.Parsed[] = []
   visit(document, { Alias: (_, alias) => void aliases.push(alias as Alias.Parsed) })
   const [first] = aliases.slice(MAX_ALIASES)
   if (first !== undefined) {
     const what = `has ${aliases.length} aliases such as *${first.source}`
-    notes.problem(first.range[0], `${what}: expected ${MAX_ALIASES} at most`)
+    diagnostics.problem(first.range[0], `${what}: expected ${MAX_ALIASES} at most`)
     return true
   }
   const unknown = aliases.filter((alias) => alias.resolve(document) === undefined)
   for (const { source, range } of unknown) {
-    notes.problem(range[0], `*${source} stands for nothing: expected &${source} before it`)
+    diagnostics.problem(range[0], `*${source} refers to nothing: expected &${source} before it`)
   }
   return unknown.length > 0
 }
 
-/** The pairs of a map; tells of keys that are not known. */
+/** The pairs of a map; reports unknown keys. */
 export function fieldsOf(
   value: Value,
   what: string,
   keys: readonly string[],
-  notes: Notes,
+  diagnostics: Diagnostics,
 ): Fields | undefined {
   const node = resolved(value.node, value.document)
   if (!isMap(node)) {
-    notes.problem(positionOf(value), `${what} has no keys: expected ${listOf(keys, 'or')}`)
+    diagnostics.problem(positionOf(value), `${what} has no keys: expected ${listOf(keys, 'or')}`)
     return undefined
   }
   const fields = new Map<string, Value>()
   for (const inner of pairsOf(node, value)) {
     const { text, at } = inner.key
     if (!keys.includes(text)) {
-      notes.problem(at, `unknown key ${quote(text)}: expected ${listOf(keys, 'or')}`)
+      diagnostics.problem(at, `unknown key ${quote(text)}: expected ${listOf(keys, 'or')}`)
     }
     fields.set(text, inner)
   }
@@ -122,31 +122,34 @@ function pairsOf(map: YAMLMap.Parsed, { document }: Value): readonly Value[] {
   })
 }
 
-/** The one text that stands there. */
-export function textOf(value: Value | undefined, notes: Notes): Written | undefined {
+/** The single text of a value. */
+export function textOf(value: Value | undefined, diagnostics: Diagnostics): Written | undefined {
   if (value === undefined) return undefined
   const node = resolved(value.node, value.document)
   const at = positionOf(value)
   if (isScalar(node) && node.value !== '') return { text: String(node.value), at }
   const found = isMap(node) || isSeq(node) ? 'is not a single value' : 'is empty'
-  notes.problem(at, `${value.key.text} ${found}: give it one, or leave the key out`)
+  diagnostics.problem(at, `${value.key.text} ${found}: give it one, or leave the key out`)
   return undefined
 }
 
 /** One text or a list of them; `undefined` without the key. */
-export function textsOf(value: Value | undefined, notes: Notes): readonly Written[] | undefined {
+export function textsOf(
+  value: Value | undefined,
+  diagnostics: Diagnostics,
+): readonly Written[] | undefined {
   if (value === undefined) return undefined
   const items = itemsOf(value)
   if (items.length === 0) {
-    notes.problem(
+    diagnostics.problem(
       positionOf(value),
-      `${value.key.text} is an empty list: name what it is for, or leave the key out for any`,
+      `${value.key.text} is an empty list: name at least one, or leave the key out for any`,
     )
   }
-  return items.flatMap((item) => textOf(item, notes) ?? [])
+  return items.flatMap((item) => textOf(item, diagnostics) ?? [])
 }
 
-/** The members of a list; what is no list is its own only member. */
+/** The members of a list; a single value counts as a list of one. */
 export function itemsOf(value: Value): readonly Value[] {
   const node = resolved(value.node, value.document)
   if (!isSeq(node)) return [value]
@@ -154,18 +157,18 @@ export function itemsOf(value: Value): readonly Value[] {
   return node.items.map((item) => ({ key, node: item, document }))
 }
 
-/** Names, each alone or as the key of values of its own. */
-export function entriesOf(value: Value | undefined, notes: Notes): readonly Entry[] {
+/** Names, each alone or with its own values. */
+export function entriesOf(value: Value | undefined, diagnostics: Diagnostics): readonly Entry[] {
   if (value === undefined) return []
   return itemsOf(value).flatMap((item): readonly Entry[] => {
     const node = resolved(item.node, item.document)
     if (!isMap(node)) {
-      const name = textOf(item, notes)
+      const name = textOf(item, diagnostics)
       return name === undefined ? [] : [{ name, values: undefined }]
     }
     return pairsOf(node, item).map((pair) => ({
       name: pair.key,
-      values: textsOf(pair, notes),
+      values: textsOf(pair, diagnostics),
     }))
   })
 }
@@ -177,7 +180,7 @@ export function listOf(words: readonly string[], conjunction: 'and' | 'or'): str
   return words.join(', ').replace(/, (?=[^,]*$)/, ` ${conjunction} `)
 }
 
-/** What an alias stands for. */
+/** The node that an alias refers to. */
 function resolved(node: ParsedNode | null, document: Document.Parsed): ParsedNode | null {
   return isAlias(node) ? (node.resolve(document) as ParsedNode) : node
 }

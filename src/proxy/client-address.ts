@@ -1,23 +1,23 @@
 import { isIP } from 'node:net'
 import { containsAddress, type Networks } from './networks.ts'
 
-/** More proxies than this do not stand one behind the other. */
+/** No request passes through more proxies than this. */
 const MAX_ENTRIES = 32
-/** IPv6 with an IPv4 address at its end, and the name of a zone. */
+/** IPv6 with an IPv4 address at its end, and a zone name. */
 const MAX_ADDRESS_LENGTH = 64
 
 const IPV4_MAPPED = /^::ffff:(?=\d+\.)/i
 
 /**
- * Where the request came from: the rightmost X-Forwarded-For entry that is not one of our proxies;
- * what stands left of it a client can have written. `undefined` if it is no address, or none is among
- * the last 32.
+ * Returns the client's address: the rightmost X-Forwarded-For entry that is not a trusted proxy's,
+ * because a client can have written everything left of it. `undefined` if that entry is not an address,
+ * or not among the last 32.
  */
 export function clientAddress(
   forwardedFor: string | undefined,
   trustedProxies: Networks,
 ): string | undefined {
-  // From the right, one by one: nearly always the first that is looked at is the client.
+  // From the right, one by one: nearly always the last entry is the client's.
   let rest = forwardedFor
   for (let entries = 0; rest !== undefined && entries < MAX_ENTRIES; entries += 1) {
     const comma = rest.lastIndexOf(',')

@@ -1,11 +1,11 @@
-/** The proxies that certlatch understands; one is configured, none is ever guessed. */
+/** The proxies that certlatch understands; the configuration names one, none is ever guessed. */
 export type DialectName = 'traefik' | 'caddy' | 'haproxy' | 'nginx'
 
-/** How a certificate is written into its header. */
+/** How the proxy encodes the certificate in its header. */
 export type CertificateEncoding =
   | 'traefik-list'
   | 'rfc9440'
-  /** The same, and `::` where no certificate was shown (Caddy). */
+  /** The same, and `::` for no certificate (Caddy). */
   | 'rfc9440-or-empty'
   | 'url-escaped-pem'
 
@@ -15,12 +15,12 @@ export interface Dialect {
   readonly certificateHeader: string
   readonly encoding: CertificateEncoding
   /**
-   * Whether a 200 carries the client's `Cookie` without our session. Traefik (`authResponseHeaders`)
-   * and nginx (`$upstream_http_cookie`) take the application's copy from there; Caddy and HAProxy
-   * edit the header themselves.
+   * Whether a 200 carries the client's `Cookie` header without the session. Traefik
+   * (`authResponseHeaders`) and nginx (`$upstream_http_cookie`) forward it to the application; Caddy and
+   * HAProxy edit the header themselves.
    */
   readonly returnsCookie: boolean
-  /** Whether the refusal page is fetched by a second question marked `X-Certlatch-Page` (nginx). */
+  /** Whether the proxy fetches the refusal page by a second request with `X-Certlatch-Page` (nginx). */
   readonly asksForPage: boolean
 }
 

@@ -2,7 +2,7 @@ import { readBase64, readPemBlocks } from '../certificate/pem.ts'
 import type { CertificateEncoding } from './dialects.ts'
 import { escapedByte } from './request-path.ts'
 
-/** What a certificate header says: none was shown, nothing that can be read, or the leaf's DER. */
+/** What a certificate header holds: no certificate, something unreadable, or the leaf's DER. */
 export type HeaderCertificate =
   | { readonly kind: 'absent' }
   | { readonly kind: 'malformed' }
@@ -26,22 +26,27 @@ const NO_CERTIFICATE: ReadonlySet<string> = new Set([
   '{http.request.tls.client.certificate_pem}',
   '(null)',
 ])
-/** Caddy's alone: from HAProxy it is a certificate that did not fit into a buffer. */
+/** Only Caddy's: from HAProxy it is a certificate that did not fit into a buffer. */
 const EMPTY_SEQUENCE = '::'
 const EMPTY_PEM = /^-----BEGIN CERTIFICATE-----\s*-----END CERTIFICATE-----\s*$/
 
-/** Twice what a certificate of the longest kind that we read takes, escaped. */
+/** Twice the length of the largest certificate that is accepted, escaped. */
 const MAX_VALUE_LENGTH = 48 * 1024
-/** A leaf and its CAs; OpenSSL builds chains of 100, real ones have 4. */
+/**
+ * White space in PEM, so lines: a value of the greatest length has 750 of 64 characters. Removing
+ * 24,000 single ones took as long as a hundred refusals.
+ */
+const MAX_WHITE_SPACE = 1024
+/** A leaf and its CAs; OpenSSL allows chains of 100, real ones have 4. */
 const MAX_LIST_LENGTH = 16
 
-/** Reads the value of a certificate header in the one encoding that its proxy uses. */
+/** Reads the value of a certificate header in its proxy's encoding. */
 export function readCertificateHeader(
   value: string,
   encoding: CertificateEncoding,
 ): HeaderCertificate {
   if (value.length > MAX_VALUE_LENGTH) return MALFORMED
-  // Node has taken the white space around it away.
+  // Node has already trimmed the value.
   return NO_CERTIFICATE.has(value) ? ABSENT : READERS[encoding](value)
 }
 
@@ -60,13 +65,14 @@ function readByteSequence(text: string): HeaderCertificate {
 
 /**
  * Traefik (passTLSClientCert, `pem: true`): each certificate that the client presented, leaf first,
- * as base64 of its DER, joined with commas; URL-escaped up to v2.9.1. PEM lines are taken as well.
- * What follows the leaf is read, so that it is not garbage, and never trusted.
+ * as base64 of its DER, joined with commas; URL-escaped up to v2.9.1. PEM is accepted as well.
+ * The certificates after the leaf must be well-formed, and are never trusted.
  */
 function readTraefikList(text: string): HeaderCertificate {
   const list = unescapeUrl(text)
   if (list === undefined) return MALFORMED
   if (EMPTY_PEM.test(list)) return ABSENT
+  if (hasTooManyLines(list)) return MALFORMED
   const items = list.split(',', MAX_LIST_LENGTH + 1)
   if (items.length > MAX_LIST_LENGTH) return MALFORMED
   const certificates = items.map(readListItem)
@@ -76,8 +82,18 @@ function readTraefikList(text: string): HeaderCertificate {
 function readListItem(item: string): Buffer | undefined {
   if (!item.includes('-----')) return readBase64(item)
   const [, base64] =
-    /^-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----\s*$/.exec(item) ?? []
-  return base64 === undefined ? undefined : readBase64(base64.replace(/\s/g, ''))
+    /^-----BEGIN CERTIFICATE-----([A-Za-z0-9+/= \t\r\n]+)-----END CERTIFICATE-----[ \t\r\n]*$/.exec(
+      item,
+    ) ?? []
+  return base64 === undefined ? undefined : readBase64(base64.replace(/[ \t\r\n]+/g, ''))
+}
+
+function hasTooManyLines(text: string): boolean {
+  let count = 0
+  for (let index = 0; index < text.length && count <= MAX_WHITE_SPACE; index += 1) {
+    if (text.charCodeAt(index) <= SPACE) count += 1
+  }
+  return count > MAX_WHITE_SPACE
 }
 
 /** nginx's `$ssl_client_escaped_cert`: one PEM block, URL-escaped. */
@@ -85,16 +101,18 @@ function readEscapedPem(text: string): HeaderCertificate {
   const pem = unescapeUrl(text)
   if (pem === undefined) return MALFORMED
   if (EMPTY_PEM.test(pem)) return ABSENT
+  if (hasTooManyLines(pem)) return MALFORMED
   return certificateOf(readPemBlocks(pem, PEM_LABEL)?.[0])
 }
 
+const SPACE = 0x20
 const PERCENT = 0x25
 const BROKEN_ESCAPE = /%(?![0-9A-Fa-f]{2})/
 
 /**
- * Percent-decoding and nothing else: a bare `+` is base64's, never a space. Bytes become characters
- * one by one, for base64 and PEM are ASCII; `decodeURIComponent` would throw over others, and an
- * exception costs more than all the rest of a refusal.
+ * Decodes percent-encoding and nothing else: `+` belongs to base64, and is never a space. Each byte
+ * becomes one character, because base64 and PEM are ASCII; `decodeURIComponent` throws on other bytes,
+ * and an exception costs more than the rest of a refusal.
  */
 function unescapeUrl(text: string): string | undefined {
   if (!text.includes('%')) return text

@@ -1,11 +1,11 @@
 import { BlockList, isIP } from 'node:net'
 
-/** A set of client networks, asked with `containsAddress`. */
+/** A set of networks, for `containsAddress`. */
 export interface Networks {
   readonly list: BlockList
-  /** The part of them that is IPv4, as numbers: Node's BlockList takes a microsecond to look. */
+  /** The IPv4 part as numbers: a look-up in Node's BlockList takes a microsecond. */
   readonly ipv4: readonly Range<number>[]
-  /** As written by the person, for messages. */
+  /** As written, for messages. */
   readonly text: readonly string[]
 }
 
@@ -14,7 +14,7 @@ interface Range<T> {
   readonly last: T
 }
 
-/** `ok` or a sentence that says what is wrong and what would be right. */
+/** The networks, or a sentence for each item that is wrong, with what would be right. */
 export type ParsedNetworks =
   | { readonly ok: true; readonly networks: Networks }
   | { readonly ok: false; readonly problems: readonly string[] }
@@ -23,8 +23,8 @@ const LOOPBACK = ['127.0.0.0/8', '::1/128'] as const
 
 /**
  * Reads addresses and CIDR networks; `loopback` means 127.0.0.0/8 and ::1.
- * A network with host bits (`192.168.1.7/24`) is refused: whoever wrote it meant one thing or the
- * other, and Node's BlockList would silently take the larger.
+ * A network with host bits (`192.168.1.7/24`) is refused: it may mean the address or the network, and
+ * Node's BlockList would silently take the network.
  */
 export function parseNetworks(items: readonly string[]): ParsedNetworks {
   const list = new BlockList()
@@ -108,7 +108,7 @@ export function ipv6Prefix(address: string): string {
   return (addressValue(withoutZone, 6) >> 64n).toString(16)
 }
 
-/** Whether the address lies in one of the networks; an IPv4-mapped IPv6 address counts as IPv4. */
+/** Whether one of the networks contains the address; an IPv4-mapped IPv6 address counts as IPv4. */
 export function containsAddress(networks: Networks, address: string): boolean {
   const version = isIP(address)
   if (version === 4) {
@@ -119,7 +119,7 @@ export function containsAddress(networks: Networks, address: string): boolean {
   return version === 6 && networks.list.check(address, 'ipv6')
 }
 
-/** Whether some address may lie in both. */
+/** Whether the two sets have an address in common. */
 export function overlap(some: Networks, others: Networks): boolean {
   const ranges = rangesOf(others.text)
   return rangesOf(some.text).some((one) =>
@@ -127,7 +127,7 @@ export function overlap(some: Networks, others: Networks): boolean {
   )
 }
 
-/** Whether each of the `inner` networks lies in one of the outer ones. */
+/** Whether each inner network is part of one of the outer ones. */
 export function coversNetworks(outer: Networks, inner: Networks): boolean {
   const ranges = rangesOf(outer.text)
   return rangesOf(inner.text).every((one) =>
@@ -159,7 +159,7 @@ function ipv4Of(ranges: readonly Range<bigint>[]): readonly Range<number>[] {
     .map(({ first, last }) => ({ first: lowest(first), last: lowest(last < end ? last : end) }))
 }
 
-/** The network that an address lies in, for records that need not name the person: /24 or /48. */
+/** The network of an address (/24 or /48), for records that must not identify a person. */
 export function shortenAddress(address: string): string {
   if (isIP(address) === 4) return `${address.split('.').slice(0, 3).join('.')}.0`
   const network = addressValue(address, 6) >> 80n

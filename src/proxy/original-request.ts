@@ -1,9 +1,9 @@
 import type { RequestHeaders } from './request-headers.ts'
 
-/** The client's request, as the proxy reports it. */
+/** The client's request, as reported by the proxy. */
 export interface OriginalRequest {
   readonly method: string
-  /** `wss` and `ws` count as what they run over. */
+  /** `wss` counts as `https`, `ws` as `http`. */
   readonly scheme: 'https' | 'http'
   /** Lower case, without port and final dot. */
   readonly host: string
@@ -23,18 +23,18 @@ const SCHEMES: ReadonlyMap<string, OriginalRequest['scheme']> = new Map([
 ])
 /** A reg-name without percent-encoding, an IPv4 address, or an IPv6 address in brackets. */
 const HOST = /^([a-z0-9_](?:[a-z0-9._-]*[a-z0-9_-])?|\[[0-9a-f:.]{2,45}\])\.?(?::([0-9]{1,5}))?$/
-/** Nearly every host; without the groups of the other pattern it is told in a quarter of the time. */
+/** Matches nearly every host in a quarter of the time that the other pattern takes. */
 const PLAIN_HOST = /^[a-z0-9](?:[a-z0-9-]|\.(?=[a-z0-9-]))*$/
 const MAX_HOST_LENGTH = 261
-/** Bytes, without the query; nginx and HAProxy take no longer line. */
+/** Bytes, without the query; nginx and HAProxy accept no longer request line. */
 const MAX_PATH_LENGTH = 8 * 1024
-/** Control characters and space; `#`, for a fragment never travels in a request. */
+/** Control characters and space; `#`, because a request never carries a fragment. */
 const FORBIDDEN_IN_URI = /[^!-~\u0080-\u00ff]|#/
 const BROKEN_ESCAPE = /%(?![0-9A-Fa-f]{2})/
 
 /**
- * The request that the proxy asks about, or `undefined` if any of method, scheme, host and URI is
- * missing, repeated, or not what it should be. Nothing is guessed from what is left.
+ * Reads the client's request from the auth request's headers; `undefined` if method, scheme, host or
+ * URI is missing, repeated or malformed. Nothing is guessed from the rest.
  */
 export function readOriginalRequest(headers: RequestHeaders): OriginalRequest | undefined {
   if (headers.repeated.size > 0 || headers.tooMany) return undefined
@@ -44,7 +44,7 @@ export function readOriginalRequest(headers: RequestHeaders): OriginalRequest | 
   const path = uri === undefined ? undefined : readPath(uri)
   if (method === undefined || !isMethod(method)) return undefined
   if (scheme === undefined || host === undefined || path === undefined) return undefined
-  // Over HTTP/2 (RFC 8441) a WebSocket has no key: HAProxy makes one up for the application.
+  // Over HTTP/2 (RFC 8441) a WebSocket has no key: HAProxy generates one for the application.
   const { webSocketKey, webSocketVersion } = headers
   const isWebSocket = webSocketKey !== undefined || webSocketVersion !== undefined
   return { method, scheme, ...host, path, isWebSocket }
@@ -52,7 +52,7 @@ export function readOriginalRequest(headers: RequestHeaders): OriginalRequest | 
 
 export const isMethod = (text: string): boolean => TOKEN.test(text)
 
-/** The name in lower case, without final dot, and the port apart; `undefined` if it is none. */
+/** Splits a host into its name, in lower case and without final dot, and its port. */
 export function readHost(
   value: string | undefined,
 ): { host: string; port: string | undefined } | undefined {

@@ -17,29 +17,29 @@ export interface RequestHeaders {
   readonly webSocketVersion: string | undefined
   readonly requestMethod: string | undefined
   readonly proxySecret: string | undefined
-  /** What the proxy calls itself. */
+  /** The proxy's own name, as its configuration file states it. */
   readonly proxy: string | undefined
   readonly page: string | undefined
   readonly upgrade: string | undefined
   readonly contentLength: string | undefined
   readonly transferEncoding: string | undefined
-  /** Fields that came more than once though they must not. */
+  /** Fields that occurred more than once and must not. */
   readonly repeated: ReadonlySet<Field>
   /**
-   * Whether a name was another spelling of one that we, or the application, trust; or that of
-   * another dialect's certificate header, with a value.
+   * Whether a name was another spelling of one that certlatch or the application trusts, or another
+   * dialect's certificate header with a value.
    */
   readonly alias: boolean
-  /** Whether there were more than `MAX_HEADERS`: the rest was not read. */
+  /** Whether there were more than `MAX_HEADERS`; the rest was not read. */
   readonly tooMany: boolean
 }
 
 type Field = Exclude<keyof RequestHeaders, 'repeated' | 'alias' | 'tooMany'>
 
-/** Apache takes 100 by default, HAProxy 101; proxies add some ten. Each costs time, whatever it says. */
+/** Apache accepts 100 by default, HAProxy 101; proxies add about ten. Each one costs time. */
 export const MAX_HEADERS = 200
 
-/** In the order of `build`: while the headers are read, a field is its index here. */
+/** In the order of `build`: `readHeaders` works with the index of a field. */
 const FIELDS: readonly Field[] = [
   'method',
   'scheme',
@@ -98,16 +98,16 @@ const JOINED_BY: Partial<Readonly<Record<Field, string>>> = {
 }
 
 /**
- * Names whose look-alikes (`Remote_User`, `X.Forwarded.Uri`) are refused: some application or
- * gateway reads them as the real ones, and certlatch is the one place that sees them under every
- * proxy. Besides all that we read: what we send to the application.
+ * Headers that certlatch sends to the application. Look-alikes of these and of those that it reads
+ * (`Remote_User`, `X.Forwarded.Uri`) are refused: some applications and gateways take them for the
+ * real ones, and certlatch sees them behind every proxy.
  */
 const TRUSTED_BY_OTHERS = ['remote-user', 'x-certlatch-device', 'x-certlatch-via'] as const
 
-/** What we read, and no look-alike of which can harm. */
+/** Headers that certlatch reads, and whose look-alikes are harmless. */
 const NOT_TRUSTED = ['cookie', 'origin', 'accept', 'upgrade', 'content-length', 'transfer-encoding']
 
-/** What browsers and proxies send with nearly every request, and we do not read. */
+/** Headers that nearly every request has and certlatch does not read. */
 const ORDINARY = [
   'host',
   'connection',
@@ -135,8 +135,8 @@ const ORDINARY = [
   'x-real-ip',
 ] as const
 
-/** What only the proxy may say, and says once: a second copy is a client's own. */
-const SAID_BY_THE_PROXY: readonly Field[] = [
+/** Fields that only the proxy sets, once: a second copy comes from the client. */
+const SET_BY_PROXY: readonly Field[] = [
   'method',
   'scheme',
   'host',
@@ -147,17 +147,17 @@ const SAID_BY_THE_PROXY: readonly Field[] = [
   'proxy',
 ]
 
-/** Whether a client's header came beside the proxy's own. */
+/** Whether the client sent a header that only the proxy may set. */
 export const repeatsTheProxy = ({ repeated }: RequestHeaders): boolean =>
-  repeated.size > 0 && SAID_BY_THE_PROXY.some((field) => repeated.has(field))
+  repeated.size > 0 && SET_BY_PROXY.some((field) => repeated.has(field))
 
-/** Reads headers for one proxy; made once at the start. */
+/** Reads the headers of one proxy; made once, at startup. */
 export interface HeaderReader {
   read(rawHeaders: readonly string[]): RequestHeaders
 }
 
 const NOT_READ = -1
-/** A certificate header of another dialect: the proxy that asks does not send it, a client may. */
+/** Another dialect's certificate header: the configured proxy never sends it, a client may. */
 const FOREIGN = -2
 const ONLY_PLAIN_CHARACTERS = /^[A-Za-z0-9-]*$/
 
@@ -171,8 +171,8 @@ export function createHeaderReader(dialect: Dialect): HeaderReader {
   const trusted = new Set([...fields.keys(), ...TRUSTED_BY_OTHERS])
   for (const ordinary of NOT_TRUSTED) trusted.delete(ordinary)
   const longestTrusted = Math.max(...[...trusted].map((name) => name.length))
-  // The usual spellings are found without lower-casing (a third of the reading's time); the map
-  // never grows by what clients send.
+  // The usual spellings are found without lower-casing, which took a third of the time; what clients
+  // send never adds to the map.
   const spellings = new Map<string, number>()
   for (const name of ORDINARY) fields.has(name) || addSpellings(spellings, name, NOT_READ)
   for (const [name, field] of fields) addSpellings(spellings, name, field)
@@ -213,14 +213,14 @@ function readHeaders(
       alias ||= field === FOREIGN && value !== ''
       continue
     }
-    const before = values[field]
-    if (before === undefined) {
+    const previous = values[field]
+    if (previous === undefined) {
       values[field] = value
       continue
     }
     const known = FIELDS[field]
     const separator = known && JOINED_BY[known]
-    if (separator !== undefined) values[field] = `${before}${separator}${value}`
+    if (separator !== undefined) values[field] = `${previous}${separator}${value}`
     else if (known !== undefined) repeated = (repeated ?? new Set()).add(known)
   }
   return build(values, repeated ?? NONE, alias, tooMany)

@@ -1,23 +1,23 @@
 import { isUtf8 } from 'node:buffer'
 
-/** A request's path as everybody reads it, as far as everybody reads it alike. */
+/** A request's path, as far as every proxy and application reads it in the same way. */
 export interface RequestPath {
   /**
-   * One char for each byte; every percent-encoded byte that has only one reading is decoded, once:
+   * One char for each byte. Every percent-encoded byte with only one reading is decoded, once:
    * `/%63onfig` is `/config`, and `/a%2Cb` is `/a,b`.
    */
   readonly literal: string
   /**
-   * Of an ambiguous path, the part that is read alike whatever an application makes of the rest;
-   * empty where the rest can lead anywhere. `undefined` if nothing about the path is ambiguous.
+   * The part of an ambiguous path that every application reads in the same way; empty where the path
+   * can lead anywhere. `undefined` if the path is not ambiguous.
    */
   readonly certain: string | undefined
 }
 
-/** Hardly any path: an escape or another unusual character, an empty segment, one that begins with a dot. */
+/** Rare: an escape or another unusual character, an empty segment, one that begins with a dot. */
 const NOT_PLAIN = /[^A-Za-z0-9_~!$&'()*+,=:@./-]|\/[/.]/
 
-/** Reads a raw path: it begins with `/`, has no query, and each `%` in it two hex digits. */
+/** Reads a raw path, which begins with `/`, has no query, and two hex digits after each `%`. */
 export function readRequestPath(path: string): RequestPath {
   if (!NOT_PLAIN.test(path)) return { literal: path, certain: undefined }
   const { literal, firstAmbiguous } = decodeOnce(path)
@@ -27,8 +27,8 @@ export function readRequestPath(path: string): RequestPath {
 }
 
 /*
- * Byte for byte, and each function once over the path: that needs no credential, and by pieces of strings
- * the longest path took the time of a hundred refusals.
+ * Each function passes over the path once, byte for byte: this runs before any credential is checked,
+ * and with slices of strings the longest path took as long as a hundred refusals.
  */
 
 const SPACE = 0x20
@@ -41,22 +41,22 @@ const QUESTION_MARK = 0x3f
 const BACKSLASH = 0x5c
 const DELETE = 0x7f
 
-/** What begins parameters, a query or a fragment. */
+/** The first byte of parameters, a query or a fragment. */
 const isEnd = (byte: number): boolean =>
   byte === SEMICOLON || byte === QUESTION_MARK || byte === NUMBER_SIGN
 
 const isSeparator = (byte: number): boolean => byte === SLASH || byte === BACKSLASH
 
-/** Decoded it would make another path of it: separators, ends, a second escape, control characters. */
+/** Decoding it would change the path: separators, ends, a second escape, control characters. */
 const staysEscaped = (byte: number): boolean =>
   byte < SPACE || byte === DELETE || byte === PERCENT || isSeparator(byte) || isEnd(byte)
 
 interface DecodedOnce {
   readonly literal: string
   /**
-   * Where the first segment begins in it that some proxy or application may take for something else:
-   * an empty one, a dot segment, one with a separator, an end or a second escape, encoded or not. `;`
-   * begins parameters that some servers remove before they look where a path leads.
+   * Where the first segment begins that some proxy or application may read in another way: an empty
+   * one, a dot segment, one with a separator, an end or a second escape, encoded or not. `;` begins
+   * parameters, which some servers remove before they resolve a path.
    */
   readonly firstAmbiguous: number | undefined
 }
@@ -98,7 +98,7 @@ function isDotSegment(bytes: Buffer, from: number, to: number): boolean {
   return isShort && bytes[from] === DOT && bytes[to - 1] === DOT
 }
 
-/** The byte that `%` and the two digits after it stand for; NaN if they are no digits. */
+/** The byte that `%` and the two digits after it encode; NaN if they are not digits. */
 export const escapedByte = (path: string, at: number): number =>
   hexDigit(path.charCodeAt(at + 1)) * 16 + hexDigit(path.charCodeAt(at + 2))
 
@@ -108,7 +108,7 @@ function hexDigit(byte: number): number {
   return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : Number.NaN
 }
 
-/** Until nothing changes: what is decoded may complete the escape that stands before it. */
+/** Decodes until nothing changes: a decoded byte may complete an escape that begins before it. */
 function decodeWholly(path: string): Buffer {
   if (!path.includes('%')) return Buffer.from(path, 'latin1')
   const bytes = Buffer.allocUnsafe(path.length)
@@ -126,10 +126,10 @@ function decodeWholly(path: string): Buffer {
   return bytes.subarray(0, length)
 }
 
-/** Between separators, with or without white space around it and parameters behind it. */
+/** Between separators, with or without white space around it and parameters after it. */
 const DOT_SEGMENT = /(?:^|[/\\])\s*\.\.?\s*(?:[/\\;?#]|$)/
 
-/** Whether some reading of the path climbs out of its folder, or ends early. */
+/** Whether some reading of the path leaves its folder, or ends early. */
 function leadsAnywhere(decoded: Buffer): boolean {
   if (decoded.includes(0) || !isUtf8(decoded)) return true
   return decoded.includes(DOT) && DOT_SEGMENT.test(decoded.toString('latin1'))

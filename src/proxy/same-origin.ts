@@ -3,9 +3,9 @@ import type { OriginalRequest } from './original-request.ts'
 import type { RequestHeaders } from './request-headers.ts'
 
 /**
- * Whether the browser says that a page of this very origin has sent the request. Stricter than
- * `isCrossSite`: without a word it is refused, because another site could otherwise enrol its visitor
- * with an invitation of its own.
+ * Whether the browser confirms that a page of this origin sent the request. Stricter than `isCrossSite`:
+ * without that confirmation the request is refused, because another site could otherwise enroll its
+ * visitors with an invitation of its own.
  */
 export function isProvenSameOrigin(headers: RequestHeaders, request: OriginalRequest): boolean {
   const { origin, secFetchSite } = headers

@@ -1,6 +1,6 @@
-/** The session's cookie (RFC 6265bis), as one line out and as a header in. */
+/** The session cookie (RFC 6265bis): writes Set-Cookie and reads Cookie. */
 
-/** Neighbours under the same domain can toss cookies at us; four are looked at, more are refused. */
+/** Other sites under the same domain can set cookies of this name; more than four are refused. */
 const MAX_VALUES = 4
 const EQUALS = 0x3d
 const SEMICOLON = 0x3b
@@ -34,7 +34,7 @@ export function withoutCookie(header: string, name: string): string {
   return kept.join('; ')
 }
 
-/** Whole pairs; the separators at both ends are not theirs: a list that begins with one is often misread. */
+/** Keeps whole pairs, without separators at both ends: a list that begins with one is often misread. */
 function keepBetween(header: string, start: number, end: number, kept: string[]): void {
   let from = start
   let to = end
@@ -44,8 +44,8 @@ function keepBetween(header: string, start: number, end: number, kept: string[])
 }
 
 /**
- * Where the next pair of this name begins, or the name alone, without a value; -1 if there is none. The
- * name is looked for, not each pair: a header may hold 30,000 of them.
+ * Returns where the next cookie of this name begins, with or without a value; -1 if there is none.
+ * Searches for the name instead of reading each pair: a header may hold 30,000 of them.
  */
 function nextOf(header: string, name: string, start: number): number {
   for (let at = header.indexOf(name, start); at !== -1; ) {
@@ -73,8 +73,8 @@ function pairEnd(header: string, start: number): number {
 }
 
 /*
- * Spaces and tabs. Not `trim`: that takes a no-break space as well, which is the last byte of a UTF-8
- * "à" when a header's bytes are read as characters.
+ * Spaces and tabs. Not `trim`, which also removes a no-break space: read as a character, the last byte
+ * of a UTF-8 "à" is one.
  */
 function skipWhiteSpace(text: string, from: number, to: number): number {
   let start = from
@@ -103,12 +103,12 @@ export interface CookieAttributes {
 }
 
 /**
- * A day longer than the session itself, whose own expiry decides: so that "your session is over"
- * can be told from "nothing was shown".
+ * Cookies outlive their session by a day, so that an expired session can be told from none; the
+ * token's own expiry decides.
  */
 const AFTERLIFE_SECONDS = 86_400
 
-/** The one Set-Cookie line. `token` is base64url and dots, so that no proxy rewrites it. */
+/** The Set-Cookie value. `token` is base64url and dots, so no proxy rewrites it. */
 export function sessionCookie(
   { name, domain }: CookieAttributes,
   token: string,

@@ -1,20 +1,20 @@
 import { createSecretKey, hash, type KeyObject } from 'node:crypto'
 
-/** A key that signs sessions or still verifies those that it has signed. */
+/** A key that signs sessions, or still verifies those that it signed. */
 export interface SessionKey {
-  /** Derived from the key itself, so that every replica calls it the same; not secret. */
+  /** Derived from the key, so that all replicas use the same one; not secret. */
   readonly id: string
   readonly key: KeyObject
-  /** Unix seconds: it may sign from then on. */
+  /** Unix seconds from which it may sign. */
   readonly signsFrom: number
-  /** Unix seconds, exclusive: it verifies until then; `undefined`: without end. */
+  /** Unix seconds, exclusive, until which it verifies; `undefined`: without limit. */
   readonly verifiesUntil: number | undefined
 }
 
 /** In the order of the file: oldest first, newest last. Never empty. */
 export interface KeyRing {
   readonly keys: readonly SessionKey[]
-  /** The same for two rings exactly if they hold the same keys in the same order; not secret. */
+  /** Equal for two rings exactly if they hold the same keys in the same order; not secret. */
   readonly fingerprint: string
 }
 
@@ -30,7 +30,7 @@ const ATTRIBUTE = /^(signs-from|verifies-until)=(\d{1,12})$/
 /**
  * Reads the key file: one key a line, oldest first, base64 or base64url of 32 random bytes or more,
  * with `signs-from=` and `verifies-until=` in Unix seconds where a rotation has set them. Lines
- * that begin with `#` are comments. The problem never quotes a key.
+ * that begin with `#` are comments. A problem never quotes a key.
  */
 export function readKeyRing(text: string): ReadKeyRing {
   const keys: SessionKey[] = []
@@ -58,7 +58,7 @@ function readKey([encoded = '', ...attributes]: readonly string[]): SessionKey |
   for (const attribute of attributes) {
     const [, name, value] = ATTRIBUTE.exec(attribute) ?? []
     if (name === undefined || times.has(name)) {
-      return 'has something else than signs-from=<Unix seconds> or verifies-until=<Unix seconds> behind the key'
+      return 'has something other than signs-from=<Unix seconds> or verifies-until=<Unix seconds> after the key'
     }
     times.set(name, Number(value))
   }
@@ -70,7 +70,7 @@ function readKey([encoded = '', ...attributes]: readonly string[]): SessionKey |
   }
 }
 
-/** A prefix keeps this hash from being any other use's hash of the same bytes. */
+/** The prefix makes this hash differ from every other hash of the same bytes. */
 function keyId(bytes: Buffer): string {
   const labelled = Buffer.concat([Buffer.from('certlatch session key id\0'), bytes])
   return hash('sha256', labelled, 'base64url').slice(0, 12)
@@ -82,8 +82,8 @@ export function writeKey(bytes: Uint8Array, attributes: readonly string[] = []):
 }
 
 /**
- * The newest key whose time to sign has come; before the first one's has, the oldest. Never one
- * that no longer verifies, as long as there is another.
+ * Returns the newest key that may already sign, or the oldest if none may yet; never one that no longer
+ * verifies.
  */
 export function signingKey({ keys }: KeyRing, nowSeconds: number): SessionKey | undefined {
   const usable = keys.filter((key) => verifiesAt(key, nowSeconds))

@@ -1,7 +1,7 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { KeyRing, SessionKey } from './key-ring.ts'
 
-/** Why a session cookie does not open. */
+/** Why a session cookie is not accepted. */
 export type SessionProblem =
   | 'session-malformed'
   | 'session-forged'
@@ -13,23 +13,23 @@ export type SessionProblem =
   | 'session-signed-out'
   | 'session-not-accepted'
 
-/** What a token says; every word of it is under the MAC. */
+/** What a token states; the MAC covers all of it. */
 export interface SessionClaims {
   /** SHA-256 of the certificate's DER, base64url: for people and logs, never for a decision. */
   readonly certificateSha256: string
-  /** With the serial number: which certificate opened this session. */
+  /** With the serial number: the certificate that this session was started with. */
   readonly issuerKeyHash: string
   readonly serial: string
-  /** Whom the certificate of an external CA named; `undefined` where the registry knows. */
+  /** The name in a certificate of an external CA; `undefined` where the registry has it. */
   readonly name: string | undefined
   /** Its CRL distribution points, as in `VerifiedCertificate`. */
   readonly distributionPoints: readonly string[] | undefined
-  /** The host that it was minted for, or the cookie's domain. */
+  /** The host that it was issued for, or the cookie's domain. */
   readonly host: string
   /** Unix seconds. */
   readonly issuedAt: number
   readonly certificateSeenAt: number
-  /** The end that no renewal by cookie can move. */
+  /** The end that renewing by cookie cannot move. */
   readonly sessionEnd: number
   readonly expiresAt: number
 }
@@ -39,15 +39,15 @@ export type VerifiedToken =
   | { readonly ok: false; readonly problem: SessionProblem }
 
 const VERSION = 'v1'
-/** Far above any token that we mint; what is longer is not worth a MAC. */
+/** Far longer than any token that certlatch issues: no MAC is computed for more. */
 export const MAX_TOKEN_LENGTH = 2048
-/** Digits at its end: 32 bytes, base64url. */
+/** Digits of the MAC: 32 bytes, base64url. */
 export const MAC_LENGTH = 43
 const TOKEN = /^v1\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{43}$/
 
 /**
  * The payload's fields, in this order, as a JSON array: shorter than an object in a cookie that
- * travels with every request, and without keys there is nothing to repeat or to leave out.
+ * travels with every request, and no key can be repeated or missing.
  */
 type Payload = readonly [
   keyId: string,
@@ -86,9 +86,9 @@ export function mintToken(claims: SessionClaims, key: SessionKey): string {
 }
 
 /**
- * Whether one of our keys made this token. The MAC is compared over the bytes as received, in
- * constant time, before anything inside is read. Dates, host and revocation are not looked at: this
- * answer may be cached as long as the keys stay the same.
+ * Verifies that one of the keys signed this token. The MAC is computed over the bytes as received and
+ * compared in constant time, before anything inside is read. Dates, host and revocation are not
+ * checked, so the result may be cached as long as the keys stay the same.
  */
 export function verifyToken(token: string, ring: KeyRing): VerifiedToken {
   if (token.length > MAX_TOKEN_LENGTH || !TOKEN.test(token)) return refuse('session-malformed')
@@ -105,7 +105,7 @@ export function verifyToken(token: string, ring: KeyRing): VerifiedToken {
 
 const refuse = (problem: SessionProblem): VerifiedToken => ({ ok: false, problem })
 
-/** Only ever given what one of our keys has signed: a wrong shape is another version's, or a bug. */
+/** Reads only what one of the keys signed: a wrong shape comes from another version, or is a bug. */
 function readPayload(encoded: string, key: SessionKey): SessionClaims | undefined {
   let payload: unknown
   try {
@@ -150,10 +150,10 @@ export interface SessionLifetime {
   readonly maxAgeSeconds: number
 }
 
-/** What the clocks of replicas may differ by. */
+/** How far the clocks of replicas may differ. */
 const CLOCK_TOLERANCE_SECONDS = 60
 
-/** What the token's own words say against it now and for this host. */
+/** Returns why the token's claims do not hold now or for this host; `undefined` if they do. */
 export function claimsProblem(
   claims: SessionClaims,
   host: string,
@@ -164,13 +164,13 @@ export function claimsProblem(
   if (nowSeconds >= claims.expiresAt || nowSeconds >= claims.sessionEnd) return 'session-expired'
   if (nowSeconds >= claims.certificateSeenAt + maxAgeSeconds) return 'session-expired'
   if (claims.expiresAt <= nowSeconds + ttlSeconds + CLOCK_TOLERANCE_SECONDS) return undefined
-  // Lowering the TTL ends longer sessions; a clock that was ahead when it was opened is another matter.
+  // A lower TTL ends longer sessions; a session from a clock that is ahead is another case.
   return claims.issuedAt > nowSeconds + CLOCK_TOLERANCE_SECONDS
     ? 'session-not-yet-valid'
     : 'session-expired'
 }
 
-/** The claims of a session that a certificate shown at `nowSeconds` opens. */
+/** The claims of the session that a certificate shown at `nowSeconds` starts. */
 export function openSession(
   certificate: Pick<
     SessionClaims,
@@ -198,8 +198,8 @@ export function openSession(
 }
 
 /**
- * The claims of the session that replaces this one when only the cookie is shown, or `undefined`
- * while it has more than half a TTL to live, or a renewal would win less than a quarter of the TTL.
+ * The claims of the session that replaces this one when only the cookie is shown; `undefined` while more
+ * than half a TTL is left, or if renewing would gain less than a quarter of the TTL.
  */
 export function renewSession(
   claims: SessionClaims,

@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { readBase64, readPemBlocks, writePem } from '../../src/certificate/pem.ts'
+import {
+  certificateFileProblem,
+  isDer,
+  readBase64,
+  readPemBlocks,
+  readPemFile,
+  writePem,
+} from '../../src/certificate/pem.ts'
 import { fixture, fixturePem } from '../support/pki.ts'
 
 const LABEL = 'CERTIFICATE'
@@ -77,6 +84,56 @@ test("a person's file gets no tolerance inside a block or for other labels", () 
   assert.equal(readPemBlocks(`${pem}${fixturePem('crl-empty')}`, LABEL, true), undefined)
   assert.equal(readPemBlocks(pem.slice(0, pem.indexOf('-----END')), LABEL, true), undefined)
 })
+
+test('a file is DER exactly if it begins with a SEQUENCE whose length is no character of a text', () => {
+  assert.ok(isDer(der))
+  assert.ok(isDer(fixture('crl-empty')))
+  assert.ok(isDer(Buffer.from([0x30, 0x03, 0x02, 0x01, 0x00])))
+  for (const text of ['', '0', '00', '0\n', '0 ', '0~', pem, '# a comment']) {
+    assert.ok(!isDer(Buffer.from(text)), JSON.stringify(text))
+  }
+})
+
+test("a person's file is read block by block, whatever their labels", () => {
+  const crl = fixturePem('crl-empty')
+  assert.deepEqual(readPemFile(`# ours\n${pem}text\n${crl}`), [
+    { label: LABEL, der },
+    { label: 'X509 CRL', der: fixture('crl-empty') },
+  ])
+  assert.deepEqual(readPemFile(''), [])
+  assert.deepEqual(readPemFile('no block'), [])
+  // Windows puts a byte order mark before a text, and `cat` between two of them.
+  assert.deepEqual(readPemFile(`\u00ef\u00bb\u00bf${pem}\u00ef\u00bb\u00bf${pem}`), [
+    { label: LABEL, der },
+    { label: LABEL, der },
+  ])
+})
+
+test('a block that is not whole has no content, and one with a strange label no name', () => {
+  assert.deepEqual(readPemFile(pem.slice(0, -30)), [{ label: LABEL, der: undefined }])
+  assert.deepEqual(readPemFile(pem.replaceAll('CERTIFICATE', 'certificate')), [
+    { label: 'unreadable', der: undefined },
+  ])
+})
+
+/** What a file holds, and what is wrong with it where certificates are expected. */
+const FILES: readonly (readonly [string, string, RegExp])[] = [
+  ['nothing', '', /^holds no certificate, in PEM or DER$/],
+  ['a text', 'hello', /^holds no certificate, in PEM or DER$/],
+  ['a CRL', fixturePem('crl-empty'), /^holds no certificate, in PEM or DER$/],
+  ['half a certificate', pem.slice(0, -30), /^holds a certificate that is not whole$/],
+  [
+    'a certificate and a key',
+    pem + pem.replaceAll('CERTIFICATE', 'PRIVATE KEY'),
+    /^holds something else .* a block "PRIVATE KEY": put the certificate alone into a file$/,
+  ],
+]
+
+for (const [what, text, problem] of FILES) {
+  test(`a certificate file that holds ${what} is refused with the reason`, () => {
+    assert.match(certificateFileProblem(text), problem)
+  })
+}
 
 test('base64 has one spelling', () => {
   assert.deepEqual(readBase64('AAE='), Buffer.from([0, 1]))

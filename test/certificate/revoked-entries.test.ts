@@ -25,9 +25,10 @@ import {
   type SigningAuthority,
 } from '../../src/certificate/issue.ts'
 import { readRevocationList, readRevokedEntries } from '../../src/certificate/revocation.ts'
-import type {
-  RevocationReason,
-  RevokedCertificate,
+import {
+  type RevocationReason,
+  type RevokedCertificate,
+  reasonNamed,
 } from '../../src/certificate/revocation-reason.ts'
 import { readIssuer } from '../../src/certificate/verify.ts'
 import { fixture, NOW_SECONDS } from '../support/pki.ts'
@@ -81,6 +82,13 @@ for (const [reason, code] of Object.entries(CODES)) {
     assert.ok(readRevocationList(der, issuers).ok)
   })
 }
+
+test('a reason is found by its name, and no other text is one', () => {
+  for (const reason of REASONS) assert.equal(reasonNamed(reason), reason)
+  for (const other of [undefined, '', 'keycompromise', 'undefined', '1']) {
+    assert.equal(reasonNamed(other), undefined)
+  }
+})
 
 test('an unspecified reason is left out, like none', () => {
   const entry = { serial: '4a', revokedAt: NOW_SECONDS }

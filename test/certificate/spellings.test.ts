@@ -414,20 +414,29 @@ const LISTS: readonly (readonly [string, ListParts, readonly string[] | RegExp])
     [],
   ],
   ['certificates of users alone', { extensions: [scope(limit(1, true), limit(2, false))] }, []],
-  ['CA certificates alone', { extensions: [scope(limit(2, true))] }, /speaks only for some/],
-  ['an indirect list', { extensions: [scope(limit(4, true))] }, /speaks only for some/],
-  ['attribute certificates alone', { extensions: [scope(limit(5, true))] }, /speaks only for some/],
+  ['CA certificates alone', { extensions: [scope(limit(2, true))] }, /covers only some/],
+  ['an indirect list', { extensions: [scope(limit(4, true))] }, /covers only some/],
+  ['attribute certificates alone', { extensions: [scope(limit(5, true))] }, /covers only some/],
   [
     'some reasons alone',
     { extensions: [scope(writeElement(contextTag(3, false), Buffer.from('0640', 'hex')))] },
-    /speaks only for some/,
+    /covers only some/,
   ],
   [
     'limits in another order',
     { extensions: [scope(limit(4, false), limit(2, false))] },
-    /speaks only for some/,
+    /covers only some/,
   ],
 ]
+
+test('a CRL whose scope has something else than a BOOLEAN in onlyContainsUserCerts is refused', () => {
+  const scope = (flag: Buffer) =>
+    extension('2.5.29.28', writeSequence(writeElement(contextTag(1, false), flag)), true)
+  for (const flag of [Buffer.from([0x01]), Buffer.alloc(0), Buffer.from([0xff, 0xff])]) {
+    const read = readRevocationList(forgeList(home, { extensions: [scope(flag)] }), issuers)
+    assert.match(read.ok ? '' : read.problem, /covers only some certificates or reasons/)
+  }
+})
 
 for (const [what, parts, expected] of LISTS) {
   test(`a CRL with ${what}: ${expected instanceof RegExp ? 'refused' : 'used'}`, () => {

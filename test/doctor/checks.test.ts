@@ -417,7 +417,7 @@ const ROWS: readonly Row[] = [
     what: 'believed',
     seen: labelled('X-SSL-Client-Cert (URL-escaped PEM)', LET_IN),
     finds: /X-SSL-Client-Cert \(URL-escaped PEM\) is believed/,
-    hint: /^Caddy: header_up Client-Cert/,
+    hint: /^Caddy: request_header -Client-Cert/,
   },
   {
     check: 'forged-certificate',
@@ -574,9 +574,13 @@ const ROWS: readonly Row[] = [
   {
     check: 'pages',
     what: 'there',
-    seen: always(answer(200, {}, 'navigator.serviceWorker … home-assistant')),
+    seen: always(answer(200, {}, 'navigator.serviceWorker … home-assistant … <form>')),
   },
-  { check: 'pages', what: 'refused', finds: /reset and .*rescue\.js cannot be reached: 403/ },
+  {
+    check: 'pages',
+    what: 'refused',
+    finds: /reset and .*rescue\.js and .*enroll cannot be reached: 403/,
+  },
   { check: 'inner-paths', what: 'refused' },
   {
     check: 'inner-paths',

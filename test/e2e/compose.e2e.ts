@@ -39,6 +39,15 @@ interface Answer {
   readonly body: string
 }
 
+/** What `certlatch doctor --json` found, but for the certificate of these tests, which ends soon. */
+const wrongOf = (
+  checks: readonly { readonly name: string; readonly result: string; readonly findings: unknown }[],
+) =>
+  checks.filter(
+    ({ name, result }) =>
+      name !== 'server-certificate' && (result === 'failed' || result === 'warning'),
+  )
+
 describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
   let project: Project
   let port: number
@@ -129,6 +138,18 @@ describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
     for (const network of ['gate', 'home', 'graphs']) {
       assert.equal((await metrics(network)).trim(), 'out of reach', network)
     }
+  })
+
+  it('is found to be in order by certlatch doctor, in its own container', async () => {
+    const doctor = `certlatch doctor --connect 10.157.90.2:443 --server-ca $ca --json https://${DOMAIN}`
+    const inside = `ca=/data/private/server.pem; cat > $ca; ${doctor}; rm $ca`
+    const told = await project.shell(
+      `printf %s '${project.serverCertificate}' | docker compose exec -T certlatch sh -c '${inside}'`,
+    )
+    const { checks, failed } = JSON.parse(told)
+    assert.deepEqual([failed, wrongOf(checks)], [0, []])
+    const revoked = checks.find(({ name }: { name: string }) => name === 'revoked')
+    assert.equal(revoked.result, 'ok')
   })
 
   it('refuses who shows nothing', async () => {

@@ -236,6 +236,11 @@ const MUTATIONS: readonly Mutation[] = [
 const STRUCTURE = 'Without it HAProxy does not start, or serves nothing.'
 
 const UNSHOWN: readonly Unshown[] = [
+  {
+    file: FILE,
+    text: 'acl preflight req.hdr(access-control-request-method) -m found\n  acl bare req.body_size eq 0\n  http-request wait-for-body time 2s if METH_OPTIONS preflight\n  http-request deny deny_status 403 if METH_OPTIONS preflight !bare',
+    reason: 'For preflights with a body or an upgrade: preflights.e2e.ts shows it.',
+  },
   { file: FILE, text: 'global\n  user haproxy\n  group haproxy\n  lua-load', reason: STRUCTURE },
   {
     file: FILE,

@@ -343,7 +343,20 @@ const MUTATIONS: readonly Mutation[] = [
 const REFUSED_TO_START = 'Without it nginx does not start.'
 const SHOWN_BY_HEADER = 'Without it the variable is unknown, and nginx does not start.'
 
+const PREFLIGHT = 'For preflights with a body or an upgrade: preflights.e2e.ts shows it.'
+
 const UNSHOWN: readonly Unshown[] = [
+  { file: ASK, text: 'proxy_set_header Upgrade $http_upgrade;', reason: PREFLIGHT },
+  {
+    file: MAIN,
+    text: 'map $request_method:$http_access_control_request_method $certlatch_preflight {\n    default 0;\n    ~^OPTIONS:. 1;',
+    reason: PREFLIGHT,
+  },
+  {
+    file: MAIN,
+    text: '      if ($certlatch_preflight) { return 418; }\n      include protect.conf;\n    }\n    location @unverified {\n      if ($certlatch_preflight) { return 418; }\n      include protect.conf;\n    }\n    error_page 418 = @preflight;\n    location @preflight {\n      include protect.conf;\n      proxy_pass_request_body off;\n      proxy_set_header Content-Length "";',
+    reason: PREFLIGHT,
+  },
   {
     file: MAIN,
     text: 'map $uri $certlatch_unverified {\n    default ',

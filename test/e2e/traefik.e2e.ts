@@ -234,6 +234,11 @@ const PAGE_ROUTE = `certlatch-pages:
 const STRUCTURE = 'Without it there is no route, and Traefik answers 404 or nothing.'
 
 const UNSHOWN: readonly Unshown[] = [
+  {
+    file: DYNAMIC,
+    text: "for-pages:                                   # the application's login is not for certlatch\n      headers:\n        customRequestHeaders:",
+    reason: 'As its line.',
+  },
   { file: STATIC, text: 'global: ', reason: 'It keeps Traefik from asking for newer versions.' },
   { file: STATIC, text: 'entryPoints:\n  websecure:', reason: STRUCTURE },
   { file: STATIC, text: '    http:\n      tls: {}', reason: 'Without it there is no TLS at all.' },

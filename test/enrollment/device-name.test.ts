@@ -31,7 +31,8 @@ for (const name of GOOD) {
 
 const EMPTY = /^is empty; write one, like "Ada's phone"$/
 const LONG = /^is 65 characters long; a certificate has room for 64$/
-const UNSEEN = /^has control, direction or invisible characters; type it anew/
+const UNSEEN = /^has control, direction or invisible characters; type it again, without them$/
+const DOCTOR = /^is reserved for the device of certlatch doctor; choose another$/
 const SPELLING = /^is not in its normal spelling; write it "Ada é"/
 
 const BAD: readonly (readonly [string, string, RegExp])[] = [
@@ -56,6 +57,8 @@ const BAD: readonly (readonly [string, string, RegExp])[] = [
   ['\u2800', 'a blank that is no white space', UNSEEN],
   ['a\u{e0061}', 'a tag outside a flag', UNSEEN],
   ['a\ufffe', 'a noncharacter', UNSEEN],
+  ['certlatch doctor', "the doctor's own name", DOCTOR],
+  ['CERTLATCH  Doctor', "the doctor's own name, spelled otherwise", DOCTOR],
   ['Ada e\u0301', 'a letter and its accent apart', SPELLING],
   [' Ada é', 'white space before it', SPELLING],
   ['Ada  é', 'two spaces', SPELLING],

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { packageFileName } from '../../src/enrollment/file-name.ts'
+import { isPackageFileName, packageFileName } from '../../src/enrollment/file-name.ts'
 
 const SERIAL = '4f0c22a1b3d45e6f7081920a3b4c5d6e'
 
@@ -36,6 +36,28 @@ test('whatever the name, the file name is short, plain and hides no folder or op
       assert.ok(file.length <= 62, file)
     }),
   )
+})
+
+test('a package is known by its name, for the certificate that it holds', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary', maxLength: 80 }), (name) => {
+      assert.ok(isPackageFileName(packageFileName(name, SERIAL, 'p12'), SERIAL))
+    }),
+  )
+  const others = [
+    'adas-phone-4f0c22a2.p12',
+    'adas-phone-4f0c22a.p12',
+    'adas-phone-4f0c22a1b3.p12',
+    'adas-phone-4f0c22a1',
+    'adas-phone-4f0c22a1.P12',
+    'Adas-phone-4f0c22a1.p12',
+    '../adas-phone-4f0c22a1.p12',
+    'adas--phone-4f0c22a1.p12',
+    '4f0c22a1.p12',
+    'ca.key',
+    '',
+  ]
+  for (const name of others) assert.ok(!isPackageFileName(name, SERIAL), name)
 })
 
 test('a short serial number stands whole, a negative one without its sign', () => {

@@ -33,6 +33,15 @@ test('A revoked entry has its date and, where one was given, the reason', () => 
   assert.equal(revoked('261101000001Z')?.serial, '0abc')
 })
 
+test('A serial number is written in whole bytes, without zeros before it', () => {
+  const serialOf = (number: string) =>
+    onlyEntry(line('V', '360101000000Z', '', number, 'unknown', '/CN=Ada'))?.serial
+  assert.equal(serialOf('ABCD'), 'abcd')
+  assert.equal(serialOf('ABC'), '0abc')
+  assert.equal(serialOf('000ABC'), '0abc')
+  assert.equal(serialOf('00'), '00')
+})
+
 test('Two digits of a year from 50 on are of the last century', () => {
   const end = onlyEntry(line('E', '991231235959Z', '', '01', 'unknown', '/CN=Ada'))?.notAfter
   assert.equal(end, Date.UTC(1999, 11, 31, 23, 59, 59) / 1000)

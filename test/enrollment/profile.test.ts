@@ -32,7 +32,7 @@ test('a profile holds the package, its name and nothing that opens it', () => {
     PayloadIdentifier: 'certlatch.device.1b4e28ba-2fa1-41d2-883f-0016d3cca427',
     PayloadDisplayName: 'Home Device CA: Ada\'s <phone> & "tablet" 📱',
     PayloadOrganization: 'Home Device CA',
-    PayloadDescription: 'Installs the certificate that lets this device in.',
+    PayloadDescription: 'Installs the certificate that gives this device access.',
   })
   const [identity = {}, ...others] = payloads
   assert.deepEqual(others, [])
@@ -54,6 +54,12 @@ test('a profile holds the package, its name and nothing that opens it', () => {
       PayloadContent: 'a package',
     },
   )
+})
+
+test('a profile for one device alone has the password too', () => {
+  const { payloads } = read({ ...REQUEST, password: 'k7fm-x2ab' })
+  assert.equal(payloads[0]?.['Password'], 'k7fm-x2ab')
+  assert.ok(!('Password' in (read(REQUEST).payloads[0] ?? {})))
 })
 
 test('the profile of a renewed certificate replaces the one before, another device has its own', () => {

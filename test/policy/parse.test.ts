@@ -64,8 +64,8 @@ rules:
     assert.deepEqual([...(methods ?? [])], ['GET', 'HEAD'])
     assert.deepEqual(from?.text, ['192.168.1.0/24', 'fd00::/8'])
     const [holders] = first.holders
-    assert.deepEqual([...(holders?.devices ?? new Map()).values()], ['Tablet'])
-    assert.deepEqual([...(holders?.owners ?? new Map()).values()], ['ada', 'grace'])
+    assert.deepEqual([...(holders?.devices.values() ?? [])], ['Tablet'])
+    assert.deepEqual([...(holders?.owners.values() ?? [])], ['ada', 'grace'])
     assert.equal(second.name, 'rule 2')
     assert.deepEqual(second.holders, [])
     assert.deepEqual(second.conditions.hosts, undefined)
@@ -83,7 +83,7 @@ rules:
     const [rule] = policyOf(
       'version: 1\nrules: {device: [on, 12, 0x1f], access: certificate}',
     ).rules
-    assert.deepEqual([...(rule?.holders[0]?.devices ?? new Map()).values()], ['on', '12', '0x1f'])
+    assert.deepEqual([...(rule?.holders[0]?.devices.values() ?? [])], ['on', '12', '0x1f'])
   })
 
   test('may give a value once and name it again', () => {
@@ -158,12 +158,12 @@ describe('a mistake', () => {
     [
       'an alias of nothing',
       RULE('host: *ha, access: deny'),
-      'line 3, column 12: *ha stands for nothing: expected &ha before it',
+      'line 3, column 12: *ha refers to nothing: expected &ha before it',
     ],
     [
       'an alias of nothing for the rules',
       'version: 1\nrules: *rules\n',
-      'line 2, column 8: *rules stands for nothing: expected &rules before it',
+      'line 2, column 8: *rules refers to nothing: expected &rules before it',
     ],
     [
       'a list that is a member of itself',
@@ -178,7 +178,7 @@ describe('a mistake', () => {
     [
       'an empty list',
       RULE('host: [], access: deny'),
-      'line 3, column 12: host is an empty list: name what it is for, or leave the key out for any',
+      'line 3, column 12: host is an empty list: name at least one, or leave the key out for any',
     ],
     [
       'no access',
@@ -213,12 +213,12 @@ describe('a mistake', () => {
     [
       'a host in its own script',
       RULE('host: höhle.example.org, access: deny'),
-      'line 3, column 12: host "höhle.example.org" has characters that no browser sends: write it as browsers send it, "xn--hhle-5qa.example.org"',
+      'line 3, column 12: host "höhle.example.org" has characters that browsers do not send: write it as browsers send it, "xn--hhle-5qa.example.org"',
     ],
     [
       'a host that is none',
       RULE('host: "ö ö", access: deny'),
-      'line 3, column 12: host "ö ö" has characters that no browser sends',
+      'line 3, column 12: host "ö ö" has characters that browsers do not send',
     ],
     [
       'a host with a space',
@@ -293,27 +293,27 @@ describe('a mistake', () => {
     [
       'who may pass what is open',
       RULE('path: /a, device: Phone, access: open'),
-      'line 3, column 24: device and owner are not asked where access is open: leave them out',
+      'line 3, column 24: device and owner have no effect where access is open: leave them out',
     ],
     [
       'who may pass what is closed',
       RULE('path: /a, owner: ada, access: deny'),
-      'line 3, column 23: device and owner are not asked where access is deny: leave them out',
+      'line 3, column 23: device and owner have no effect where access is deny: leave them out',
     ],
     [
       'a path for an origin',
       'version: 1\nallow_origins: https://a.test/\n',
-      'line 2, column 16: origin "https://a.test/" is not one: expected scheme and host such as https://cast.example.org, without path',
+      'line 2, column 16: origin "https://a.test/" is not an origin: expected scheme and host such as https://cast.example.org, without path',
     ],
     [
       'no origin',
       'version: 1\nallow_origins: ["null"]\n',
-      'line 2, column 17: origin "null" is not one: expected scheme and host such as https://cast.example.org, without path',
+      'line 2, column 17: origin "null" is not an origin: expected scheme and host such as https://cast.example.org, without path',
     ],
     [
       'the default port in an origin',
       'version: 1\nallow_origins: https://a.test:443\n',
-      'line 2, column 16: origin "https://a.test:443" has the port that browsers leave out: so must it',
+      'line 2, column 16: origin "https://a.test:443" has a default port, which browsers leave out: leave it out too',
     ],
     [
       'another preset',
@@ -353,7 +353,7 @@ describe('a mistake', () => {
     [
       'a name twice',
       'version: 1\nrules:\n  - {name: a, path: /a, access: deny}\n  - {name: a, path: /b, access: deny}\n',
-      'line 4, column 5: "a" is the name of another rule too',
+      'line 4, column 5: "a" is also the name of another rule',
     ],
   ]
   for (const [what, text, problem] of ROWS) {
@@ -375,7 +375,7 @@ describe('a mistake', () => {
         'preset is not a single value: give it one, or leave the key out',
         'preset "~x" does not exist: expected home-assistant, audiobookshelf-shares, immich-shares, n8n-webhooks, vaultwarden or closed',
         'preset "b" does not exist: expected home-assistant, audiobookshelf-shares, immich-shares, n8n-webhooks, vaultwarden or closed',
-        'b is an empty list: name what it is for, or leave the key out for any',
+        'b is an empty list: name at least one, or leave the key out for any',
         'preset is empty: give it one, or leave the key out',
         'preset "" does not exist: expected home-assistant, audiobookshelf-shares, immich-shares, n8n-webhooks, vaultwarden or closed',
       ],
@@ -411,7 +411,7 @@ rules:
     const parsed = parsePolicy(Buffer.alloc(32 * 1024 + 1, '#'), LOOPBACK)
     assert.deepEqual(parsed, {
       ok: false,
-      problems: ['is longer than 32 kB: expected rules for people'],
+      problems: ['is longer than 32 kB: expected a file written by hand'],
     })
   })
 
@@ -444,9 +444,9 @@ rules:
 
 describe('what a slip would open', () => {
   const opens = (what: string) =>
-    `"rule 1" opens ${what} without certificate or session: name a narrower path, or write "dangerous: true" if it is meant`
+    `"rule 1" grants access to ${what} without certificate or session: name a narrower path, or write "dangerous: true" if it is meant`
   const PROXY_NETWORK =
-    '"rule 1" opens to a network that holds an address of CERTLATCH_TRUSTED_PROXIES, where everybody may seem to come from: name a smaller network, or write "dangerous: true" if it is meant'
+    '"rule 1" grants access to a network with an address of CERTLATCH_TRUSTED_PROXIES, from which any client may seem to come: name a smaller network, or write "dangerous: true" if it is meant'
   const ROWS: readonly (readonly [rule: string, problem: string])[] = [
     ['access: open', `line 3, column 5: ${opens('/')}`],
     ['path: /, access: open', `line 3, column 12: ${opens('/')}`],
@@ -505,7 +505,7 @@ describe('what a slip would open', () => {
       assert.deepEqual(others, [])
       assert.equal(
         warning,
-        `line 3, column 12: "rule 1" opens ${what} to everybody, where no preset has to open anything: name a narrower path, or write "dangerous: true" if it is meant`,
+        `line 3, column 12: "rule 1" grants everyone access to ${what}, which no preset needs: name a narrower path, or write "dangerous: true" if it is meant`,
       )
       assert.deepEqual(opened(path, ', dangerous: true'), [])
     }
@@ -524,7 +524,7 @@ describe('what a slip would open', () => {
 
   test('is the local network of the preset too, if it holds the proxy', () => {
     assert.deepEqual(problemsOf(enabled('10.0.0.0/8')), [
-      'line 3, column 25: "home-assistant: local-network" opens to a network that holds an address of CERTLATCH_TRUSTED_PROXIES, where everybody may seem to come from: name a smaller network, or, if it is meant, write a rule of your own with "dangerous: true" instead',
+      'line 3, column 25: "home-assistant: local-network" grants access to a network with an address of CERTLATCH_TRUSTED_PROXIES, from which any client may seem to come: name a smaller network, or, if it is meant, write a rule of your own with "dangerous: true" instead',
     ])
   })
 
@@ -533,7 +533,7 @@ describe('what a slip would open', () => {
     ...['128.0.0.0/1', '64.0.0.0/2', '203.0.112.0/23', '192.0.0.0/8', '172.0.0.0/10'],
   ]) {
     test(`is a local network as wide as ${network}`, () => {
-      const wide = `line 3, column 25: "local-network" opens to "${network}", which is wider than a household: name a private network, or of public addresses a /24 (IPv6: /48) at most; or, if it is meant, write a rule of your own with "dangerous: true" instead`
+      const wide = `line 3, column 25: "local-network" grants access to "${network}", which is wider than a household: name a private network, or of public addresses a /24 (IPv6: /48) at most; or, if it is meant, write a rule of your own with "dangerous: true" instead`
       assert.ok(problemsOf(enabled(network)).includes(wide))
     })
   }
@@ -631,7 +631,7 @@ describe('a preset', () => {
   const rules = (...texts: readonly string[]) =>
     `version: 1\npreset: home-assistant\nrules:\n${texts.map((text) => `  - {${text}}\n`).join('')}`
   const nothing = (by: string) =>
-    `line 2, column 9: "home-assistant: webhooks" opens nothing: "${by}" comes before it and matches all of it`
+    `line 2, column 9: "home-assistant: webhooks" has no effect: "${by}" comes before it and matches all of it`
 
   test('of which own rules leave nothing is warned of', () => {
     assert.deepEqual(warningsOf(rules('name: api, path: /api/*, access: certificate')), [
@@ -654,7 +654,7 @@ describe('a preset', () => {
   })
 
   const CLOSED =
-    'line 2, column 10: preset "closed" closes nothing that "home-assistant" opens: name a host for each, or leave it out'
+    'line 2, column 10: preset "closed" denies nothing that "home-assistant" allows: name a host for each, or leave it out'
   for (const [presets, warnings] of [
     ['closed, home-assistant', [CLOSED]],
     ['{closed: a.test}, home-assistant', [CLOSED.replace('10', '11')]],

@@ -270,6 +270,27 @@ test('any text is absent, malformed or a certificate, and never throws', () => {
   )
 })
 
+test('PEM has lines of any length, up to 1,024 of them', () => {
+  const linesOf = (count: number, end: string): string => {
+    const base64 = Buffer.alloc(3 * count, 0xa5).toString('base64')
+    const lines = base64.match(/.{4}/g) ?? []
+    return `-----BEGIN CERTIFICATE-----${end}${lines.join(end)}${end}-----END CERTIFICATE-----`
+  }
+  const der = (count: number) => Buffer.alloc(3 * count, 0xa5)
+  // Two spaces are in the labels, and one line end is behind each of them.
+  check('url-escaped-pem', linesOf(1021, '%0A'), der(1021))
+  check('traefik-list', linesOf(1021, '%0A'), der(1021))
+  check('traefik-list', linesOf(1021, ' '), der(1021))
+  for (const count of [1022, 4000]) {
+    check('url-escaped-pem', linesOf(count, '%0A'), 'malformed')
+    check('traefik-list', linesOf(count, '%0A'), 'malformed')
+    check('traefik-list', linesOf(count, ' '), 'malformed')
+  }
+  // Nor does white space at the end of the block escape the bound.
+  const long = `-----BEGIN CERTIFICATE-----A${' '.repeat(40_000)}-----END CERTIFICATE-----`
+  check('traefik-list', long, 'malformed')
+})
+
 test('a long header of nothing much takes no time to refuse', () => {
   const long = 60_000
   for (const value of [

@@ -628,7 +628,10 @@ test('As text a line has time, level and message, then its fields', async (conte
     present(lines.at(-1)),
     /^2026-11-\d\dT\S+Z info {2}refused reason=malformed-request via=none client=198\.51\.100\.7 method=GET host=ha\.test path="\/a path\/'quoted'"$/,
   )
-  assert.match(present(lines.at(-2)), /Z info {2}ready listen=127\.0\.0\.1:\d+ admin=\S+ pages=\S+ version=/)
+  assert.match(
+    present(lines.at(-2)),
+    /Z info {2}ready listen=127\.0\.0\.1:\d+ admin=\S+ pages=\S+ version=/,
+  )
 })
 
 test('As text too, what clients send begins no line and gives a terminal no orders', () => {

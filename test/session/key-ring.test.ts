@@ -81,7 +81,7 @@ describe('a key file', () => {
 const NO_KEY =
   'is not a key: expected base64 of 32 random bytes, as "openssl rand -base64 32" prints'
 const NO_ATTRIBUTE =
-  'has something else than signs-from=<Unix seconds> or verifies-until=<Unix seconds> behind the key'
+  'has something other than signs-from=<Unix seconds> or verifies-until=<Unix seconds> after the key'
 
 const BAD: readonly (readonly [string, string, string])[] = [
   ['nothing', '', 'has no key'],

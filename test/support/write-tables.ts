@@ -9,6 +9,7 @@ import { OPTIONS, type Option, type SettingName } from '../../src/config/options
 import { DENY_REASONS, type DenyReason } from '../../src/decision.ts'
 import { ADVICE } from '../../src/explain/advice.ts'
 import { costTable, performanceSummary, performanceTable } from './benchmark-tables.ts'
+import { checksTables } from './doctor-table.ts'
 import { repository } from './repository.ts'
 
 /** What is between `<!-- name -->` and `<!-- /name -->` of a document, made from what is there now. */
@@ -30,6 +31,7 @@ const DOCUMENTS: Readonly<Record<string, Blocks>> = {
   },
   'docs/configuration.md': { settings: () => settingsTable(OPTIONS) },
   'docs/reasons.md': { reasons: reasonsTable },
+  'docs/doctor.md': { checks: checksTables },
   'docs/scaling.md': { performance: performanceTable, cost: costTable },
 }
 

@@ -9,7 +9,7 @@ import {
 } from '../../administration/doctor-device.ts'
 import type { Config } from '../../config/config.ts'
 import { loadConfig } from '../../config/load.ts'
-import { createClient } from '../../doctor/client.ts'
+import { createClient, LIMITS } from '../../doctor/client.ts'
 import type { Door } from '../../doctor/door.ts'
 import type { Here } from '../../doctor/facts.ts'
 import {
@@ -114,16 +114,17 @@ async function withOwnDevice(
   const change = () => changeOf(invocation, config, 'doctor')
   const passphrase = await authorityPassphrase(invocation, config)
   // From here on a signal ends the run, and not the process with its work half done.
-  const stopped = invocation.waitForStop().then(() => 'stopped' as const)
+  const stop = new AbortController()
+  const stopped = invocation.waitForStop().then(() => stop.abort())
   const device = await beginDoctorDevice(change(), passphrase)
   try {
     const given: GivenCertificate = { certificate: device.certificatePem, key: device.keyPem }
-    const revoke = () => revokeDoctorDevice(change(), device, passphrase)
-    const exitCode = await Promise.race([
-      examine(invocation, { ...door, ...given }, config, revoke),
-      stopped,
-    ])
-    if (exitCode !== 'stopped') return exitCode
+    const revoke = async () => {
+      if (!stop.signal.aborted) await revokeDoctorDevice(change(), device, passphrase)
+    }
+    const examined = examine(invocation, { ...door, ...given }, config, revoke, stop.signal)
+    const exitCode = await Promise.race([examined, stopped])
+    if (exitCode !== undefined) return exitCode
     invocation.terminal.tell('stopped; the certificate of certlatch doctor is taken back')
     return 1
   } finally {
@@ -136,6 +137,7 @@ async function examine(
   door: Door,
   config: Config | undefined,
   revoke: (() => Promise<void>) | undefined,
+  stop?: AbortSignal,
 ): Promise<ExitCode> {
   const { flags, terminal, streams } = invocation
   const certificate = new X509Certificate(door.certificate).raw
@@ -146,7 +148,7 @@ async function examine(
     revoke !== undefined,
     invocation,
   )
-  const client = createClient(door)
+  const client = createClient(door, LIMITS, stop)
   const isJson = flags['json'] === true
   const progress = progressOn(streams.stderr)
   try {
@@ -162,7 +164,8 @@ async function examine(
       onProgress: progress.show,
       onOutcome: (outcome) => {
         progress.clear()
-        if (!isJson) for (const line of outcomeLines(outcome)) terminal.print(line)
+        if (!isJson && stop?.aborted !== true)
+          for (const line of outcomeLines(outcome)) terminal.print(line)
       },
     })
     progress.clear()

@@ -88,7 +88,7 @@ export interface GivenCertificate {
   readonly key: string
 }
 
-/** Of the two flags; `undefined` without them. */
+/** What the two flags name; `undefined` without them. */
 export async function givenCertificate(
   invocation: Invocation,
 ): Promise<GivenCertificate | undefined> {

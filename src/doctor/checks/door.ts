@@ -101,7 +101,7 @@ const plainHttp: Check = {
     const { status } = seen
     const isRedirect = status >= 300 && status < 400
     if (isRedirect && /^https:\/\//i.test(headerOf(seen, 'location'))) return []
-    // "Not found", "bad request" and the like come from nobody's application.
+    // "Not found", "bad request" and the like don't come from an application.
     if (status >= 400 && status !== 401) return []
     return [
       failed(

@@ -1,48 +1,13 @@
-import { writePem } from '../../certificate/pem.ts'
-import { DIALECTS } from '../../proxy/dialects.ts'
+import { SESSION_PATH } from '../../policy/page-policy.ts'
 import { isLetIn, isRefusal, sessionPair, told } from '../answers.ts'
 import { type Check, type Finding, failed, warning } from '../check.ts'
 import type { Facts } from '../facts.ts'
+import { CERTIFICATE_HEADERS, encodings, forgedCertificate } from '../forged-lines.ts'
 import { dialectHint, hintFor } from '../hints.ts'
 import { openedAddress, openPlaces } from '../open-rules.ts'
 import { type Asked, type HeaderLine, request } from '../probe.ts'
 
-const CERTIFICATE_HEADERS = [
-  'X-Forwarded-Tls-Client-Cert',
-  'Client-Cert',
-  'X-SSL-Client-Cert',
-] as const
-
-/** The certificate as each proxy writes it. */
-function encodings(certificate: Buffer): readonly (readonly [name: string, value: string])[] {
-  const base64 = certificate.toString('base64')
-  return [
-    ['base64', base64],
-    ['RFC 9440', `:${base64}:`],
-    ['URL-escaped PEM', encodeURIComponent(writePem('CERTIFICATE', certificate))],
-  ]
-}
-
-/** A header with the certificate in the encoding that its dialect has. */
-function ownLine(name: string, certificate: Buffer): HeaderLine {
-  const dialect = Object.values(DIALECTS).find(
-    ({ certificateHeader }) => certificateHeader === name.toLowerCase(),
-  )
-  const [base64, bytes, pem] = encodings(certificate).map(([, value]) => value)
-  const value = {
-    'traefik-list': base64,
-    rfc9440: bytes,
-    'rfc9440-or-empty': bytes,
-    'url-escaped-pem': pem,
-  }[dialect?.encoding ?? 'rfc9440']
-  return [name, value ?? '']
-}
-
-/** Every header of any proxy, as it should be; for the detours, too. */
-export const forgedCertificate = (certificate: Buffer): readonly HeaderLine[] =>
-  CERTIFICATE_HEADERS.map((name) => ownLine(name, certificate))
-
-/** Whether somebody was let in, or given a session. */
+/** Whether the request was let in, or given a session. */
 const isBelieved = (facts: Facts, { seen }: Asked): boolean =>
   isLetIn(seen) || sessionPair(seen, facts.cookieName) !== undefined
 
@@ -62,7 +27,7 @@ const forgedCertificates: Check = {
   group: 'forged',
   title: 'no header with a certificate is believed from a client',
   reason:
-    'Who knows a certificate, which is no secret, would be that device. Tried: the header of each proxy in each encoding, alone and twice, over HTTP/1.1 and HTTP/2.',
+    'Who knows a certificate, which is no secret, would be that device. Tried: the header of each proxy in each encoding, alone and twice, over HTTP/1.1 and HTTP/2, and at the pages.',
   needs: ['closed'],
   plan: ({ certificate, closedPath: path }) => [
     ...CERTIFICATE_HEADERS.flatMap((name) =>
@@ -78,6 +43,8 @@ const forgedCertificates: Check = {
       ]),
     ),
     ...forgedCertificate(certificate).flatMap((line) => [
+      // That port judges by the same headers, and mints sessions too.
+      request(`${line[0]} at certlatch's own pages`, { path: SESSION_PATH, headers: [line] }),
       request(`${line[0]} over HTTP/2`, { path, protocol: 'HTTP/2', headers: [line] }),
       request(`${line[0]} over HTTP/2, twice`, { path, protocol: 'HTTP/2', headers: [line, line] }),
     ]),
@@ -218,6 +185,10 @@ const forgedMarks: Check = {
     ...(hasSession
       ? [
           request('X-Certlatch-Page', { headers: [['X-Certlatch-Page', '1']], shown: 'cookie' }),
+          request('X-Certlatch-Proxy', {
+            headers: [['X-Certlatch-Proxy', 'doctor']],
+            shown: 'cookie',
+          }),
           request('X-Certlatch-Proxy-Secret', {
             headers: [['X-Certlatch-Proxy-Secret', 'doctor']],
             shown: 'cookie',
@@ -243,7 +214,7 @@ const aliases: Check = {
   group: 'forged',
   title: 'headers with "_" in place of "-" do not get as far as certlatch',
   reason:
-    'Many applications take Remote_User for Remote-User (CVE-2026-54763). certlatch refuses such requests, so nobody gets in by one.',
+    'Many applications take Remote_User for Remote-User (CVE-2026-54763). certlatch refuses such requests, so none gets in that way.',
   needs: ['let-in', 'session'],
   plan: () =>
     ALIASES.map((name) => request(name, { headers: [[name, 'doctor']], shown: 'cookie' })),

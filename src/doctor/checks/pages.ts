@@ -1,14 +1,17 @@
+import { ENROLL_PATH, PAGES_PREFIX } from '../../policy/page-policy.ts'
+import { DIALECTS } from '../../proxy/dialects.ts'
 import { headerOf, sessionPair, told } from '../answers.ts'
 import { type Check, failed } from '../check.ts'
-import type { Facts } from '../facts.ts'
+import { type Facts, proxyOf } from '../facts.ts'
+import { forgedCertificate } from '../forged-lines.ts'
 import { hintFor } from '../hints.ts'
 import { type Asked, type HeaderLine, type RequestProbe, request } from '../probe.ts'
-import { forgedCertificate } from './forged.ts'
 
 /** What a page is known by. */
 const PAGES: Readonly<Record<string, RegExp>> = {
-  '/.certlatch/auth/reset': /serviceWorker/,
-  '/.certlatch/auth/rescue.js': /home-assistant/,
+  [`${PAGES_PREFIX}reset`]: /serviceWorker/,
+  [`${PAGES_PREFIX}rescue.js`]: /home-assistant/,
+  [ENROLL_PATH]: /<form/,
 }
 
 const pathOf = ({ probe }: Asked): string => (probe.kind === 'request' ? probe.path : '')
@@ -17,7 +20,8 @@ const pages: Check = {
   name: 'pages',
   group: 'own-pages',
   title: "certlatch's own pages are answered, with nothing shown",
-  reason: 'A refused browser gets past its service worker by them; without them it spins for ever.',
+  reason:
+    'A refused browser gets past its service worker by them, and a new device is enrolled there. Asked for: reset, rescue.js, enroll.',
   needs: [],
   plan: () => Object.keys(PAGES).map((path) => request(path, { path })),
   judge: (facts, asked) => {
@@ -58,15 +62,21 @@ const innerPaths: Check = {
   group: 'own-pages',
   title: '/verify, /metrics, /readyz and /status cannot be reached from outside',
   reason:
-    'Whoever reaches /verify writes the headers that certlatch believes, and is given a session.',
+    'A client that reaches /verify writes the headers that certlatch believes, and is given a session.',
   needs: [],
   plan: (facts) => {
     const inner = Object.keys(INNER)
-    const headers = forged(facts)
+    const lines = forgedCertificate(facts.certificate)
+    // certlatch refuses the headers of two proxies in one request.
+    const header = DIALECTS[proxyOf(facts) ?? 'caddy'].certificateHeader
+    const own = lines.filter(([name]) => name.toLowerCase() === header)
     return [
       ...inner.map((path) => request(path, { path })),
       ...inner.map((path) => request(path, { path, shown: 'certificate' })),
-      ...[...DETOURS, '/verify'].map((path) => request(path, { path, headers })),
+      ...lines.map((line) => request('/verify', { path: '/verify', headers: forged(facts, line) })),
+      ...DETOURS.flatMap((path) =>
+        own.map((line) => request(path, { path, headers: forged(facts, line) })),
+      ),
     ]
   },
   judge: (facts, asked) => {
@@ -93,12 +103,17 @@ function isInner(facts: Facts, one: Asked): boolean {
   return (INNER[pathOf(one)] ?? INNER['/verify'])?.(seen) === true
 }
 
-const forged = ({ certificate, door }: Facts): readonly HeaderLine[] => [
-  ...forgedCertificate(certificate),
-  ['X-Forwarded-Method', 'GET'],
-  ['X-Forwarded-Uri', '/'],
-  ['X-Forwarded-Host', door.authority],
-  ['X-Forwarded-Proto', 'https'],
-]
+/** Everything that the proxy would say, with the certificate in one proxy's header. */
+function forged(facts: Facts, line: HeaderLine): readonly HeaderLine[] {
+  const proxy = proxyOf(facts)
+  return [
+    line,
+    ['X-Forwarded-Method', 'GET'],
+    ['X-Forwarded-Uri', '/'],
+    ['X-Forwarded-Host', facts.door.authority],
+    ['X-Forwarded-Proto', 'https'],
+    ...(proxy === undefined ? [] : ([['X-Certlatch-Proxy', proxy]] as const)),
+  ]
+}
 
 export const PAGE_CHECKS: readonly Check[] = [pages, innerPaths]

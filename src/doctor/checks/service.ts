@@ -35,7 +35,7 @@ const dates: Check = {
       const days = Math.floor((notAfter - nowSeconds) / DAY_SECONDS)
       if (days >= AUTHORITY_SOON_DAYS) continue
       const hint =
-        'certlatch ca renew makes a successor; an external CA is renewed by whoever runs it'
+        'certlatch ca renew makes a successor; an external CA is renewed by those who run it'
       findings.push(warning(`the CA ${name} ends in ${days} days`, hint))
     }
     for (const { authority, nextUpdate } of here?.service?.revocationLists ?? []) {

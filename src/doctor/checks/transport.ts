@@ -33,7 +33,7 @@ const HITS = ['x-cache', 'cf-cache-status', 'x-proxy-cache'] as const
 const caches: Check = {
   name: 'caches',
   group: 'transport',
-  title: 'no cache keeps a refusal, or what somebody was let in to',
+  title: 'no cache keeps a refusal, or an answer with a session',
   reason:
     'A cache would show one device what is meant for another, or go on refusing one that has its certificate by now.',
   needs: [],

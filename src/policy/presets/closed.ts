@@ -1,6 +1,6 @@
 import type { Preset } from '../policy.ts'
 
-/** No rule, said aloud: everything needs a certificate or a session. */
+/** States the default explicitly: everything needs a certificate or a session. */
 export const CLOSED: Preset = {
   name: 'closed',
   rules: [],

@@ -4,7 +4,7 @@ import type { Preset } from '../policy.ts'
  * What must reach Home Assistant without a certificate, and nothing more. Facts are from the source
  * of Home Assistant 2026.11 (`requires_auth` of each view) and from recorded requests of its page.
  *
- * Closed on purpose, though other advice opens it: `/api/websocket` (the page reaches it by cookie),
+ * Deliberately not allowed, though other guides do: `/api/websocket` (the page reaches it by cookie),
  * `/auth/*` (the login, which passwords are guessed at), `/api/*` (every service and state), and
  * what the page itself is made of: the cookie opens all of it, the service worker's requests too.
  */
@@ -14,7 +14,7 @@ export const HOME_ASSISTANT: Preset = {
     // The companion app sends location, sensors and notification actions to the webhook that it got
     // at its registration, by a client without certificate and cookie; automations with a webhook
     // are called by other people's machines. The id of 64 hex digits is the secret: the view asks for
-    // no login and answers 200 to unknown ids as well. Whoever knows the app's id can call services
+    // no login and answers 200 to unknown ids as well. With the app's id anyone can call services
     // until the device is deleted in Home Assistant. The view has these four methods.
     {
       name: 'webhooks',
@@ -46,7 +46,7 @@ export const HOME_ASSISTANT: Preset = {
         // The skill's Lambda function posts directives there, with a token of Home Assistant as
         // bearer; the view requires it.
         { name: 'alexa', path: ['/api/alexa/smart_home'], methods: ['POST'], access: 'open' },
-        // Amazon fetches and renews that token there; /auth/authorize stays closed, as above.
+        // Amazon fetches and renews that token there; /auth/authorize is not opened, as above.
         { name: 'alexa-token', path: ['/auth/token'], methods: ['POST'], access: 'open' },
       ],
     },
@@ -67,7 +67,7 @@ export const HOME_ASSISTANT: Preset = {
         // that Home Assistant puts into the address it hands to the Cast device.
         { name: 'media-files', path: ['/media/*'], methods: ['GET', 'HEAD'], access: 'open' },
         // A dashboard that is cast needs the page, /auth/token and the WebSocket, from a device that
-        // can have no certificate: that does not pass the gate.
+        // cannot have a certificate: that is not allowed.
       ],
     },
     'app-pictures': {
@@ -91,8 +91,8 @@ export const HOME_ASSISTANT: Preset = {
     'local-network': {
       needsNetworks: true,
       rules: [
-        // The household's own network, by the client's address as the trusted proxy reports it:
-        // Home Assistant's login is the only lock there, as it is without certlatch.
+        // The household's own network, by the client's address as the trusted proxy reports it: there
+        // Home Assistant's login is the only protection, as it is without certlatch.
         { name: 'local-network', access: 'open' },
       ],
     },

@@ -60,7 +60,16 @@ test('Every outcome, way and reason is a series at 0 from the start, and no othe
     const key = seriesKey('certlatch_device_last_seen_timestamp_seconds', { device: 'other', via })
     assert.equal(series.get(key), 0)
   }
-  for (const check of ['clock', 'files', 'ca', 'crl', 'crl-renewal', 'keys', 'commands', 'running']) {
+  for (const check of [
+    'clock',
+    'files',
+    'ca',
+    'crl',
+    'crl-renewal',
+    'keys',
+    'commands',
+    'running',
+  ]) {
     assert.equal(series.get(seriesKey('certlatch_check_ok', { check })), 1, check)
   }
   assert.equal(series.get('certlatch_session_max_age_seconds'), 86_400)

@@ -1,0 +1,198 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { once } from 'node:events'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { addDevice, findDevice } from '../../src/administration/add-device.ts'
+import { changeDirectory } from '../../src/administration/change-directory.ts'
+import { reportDevices } from '../../src/administration/device-report.ts'
+import {
+  beginDoctorDevice,
+  DOCTOR_SECONDS,
+  finishDoctorDevice,
+  revokeDoctorDevice,
+} from '../../src/administration/doctor-device.ts'
+import { readDevices } from '../../src/administration/locked-directory.ts'
+import { readCertificate } from '../../src/certificate/certificate.ts'
+import { writeDevice } from '../../src/store/device-registry.ts'
+import { machineIdentity } from '../../src/store/lock-owner.ts'
+import {
+  certlatch,
+  initialised,
+  lettingIn,
+  problemOf,
+  snapshotOf,
+  type TestDirectory,
+  treeOf,
+} from '../support/command.ts'
+import { NOON_SECONDS, present, startTestService } from '../support/service.ts'
+
+const begin = (directory: TestDirectory, later = 0) =>
+  beginDoctorDevice(directory.change(later), undefined)
+
+/** Any command, as one that comes next. */
+const next = (directory: TestDirectory, later = 0) =>
+  changeDirectory(directory.change(later), async () => undefined)
+
+const entries = async ({ paths }: TestDirectory) =>
+  Promise.all(
+    (await readdir(paths.devices)).map(async (name) =>
+      JSON.parse(await readFile(join(paths.devices, name), 'utf8')),
+    ),
+  )
+
+test('it may enter for 15 minutes, and its key is in no file', async () => {
+  const directory = await initialised()
+  const device = await begin(directory)
+  assert.deepEqual(await lettingIn(directory.dataDir), ['certlatch doctor'])
+  const certificate = new X509Certificate(device.certificatePem)
+  assert.ok(certificate.checkPrivateKey(createPrivateKey(device.keyPem)))
+  const { notAfter } = present(readCertificate(certificate.raw))
+  assert.equal(notAfter, NOON_SECONDS + DOCTOR_SECONDS)
+  const [key = ''] = device.keyPem.split('\n').slice(1, 2)
+  for (const [name, content] of Object.entries(await treeOf(directory.dataDir))) {
+    assert.ok(!content.includes(key), name)
+  }
+})
+
+test('at the end its entry is left without certificates, run after run', async () => {
+  const directory = await initialised()
+  for (const run of [1, 2, 3]) {
+    await begin(directory, run)
+    await finishDoctorDevice(directory.change(run))
+    const [entry, ...more] = await entries(directory)
+    assert.deepEqual(more, [])
+    assert.deepEqual([entry.doctor, entry.certificates], [true, []])
+    assert.deepEqual(await lettingIn(directory.dataDir), [])
+  }
+  assert.ok(!(await readdir(directory.paths.privateFolder)).includes('doctor.json'))
+})
+
+test('revoked, it is on the CRL and no hook is run', async () => {
+  const directory = await initialised()
+  const device = await begin(directory)
+  await revokeDoctorDevice(directory.change(), device, undefined)
+  assert.deepEqual(await lettingIn(directory.dataDir), [])
+  const { trust } = await snapshotOf(directory.dataDir)
+  assert.ok(trust.revocationLists.get(device.issuerKeyHash)?.serials.has(device.serial))
+})
+
+test('while it runs no other command ends it, and no second one begins', async () => {
+  const directory = await initialised()
+  await begin(directory)
+  await next(directory)
+  assert.deepEqual(await lettingIn(directory.dataDir), ['certlatch doctor'])
+  assert.match(await problemOf(begin(directory)), /another certlatch doctor is running/)
+})
+
+/** The note of a process that was killed, or of one on another machine. */
+const leaveNote = async ({ paths }: TestDirectory, pid: number, identity: string | undefined) =>
+  writeFile(
+    paths.doctor,
+    JSON.stringify({ notAfter: NOON_SECONDS + DOCTOR_SECONDS, pid, identity }),
+  )
+
+async function deadProcess(): Promise<number> {
+  const child = spawn(process.execPath, ['-e', ''])
+  await once(child, 'exit')
+  return present(child.pid)
+}
+
+test('killed, it is ended by the next command', async () => {
+  const directory = await initialised()
+  await begin(directory)
+  await leaveNote(directory, await deadProcess(), await machineIdentity())
+  await next(directory)
+  assert.deepEqual(await lettingIn(directory.dataDir), [])
+  assert.deepEqual((await entries(directory))[0].certificates, [])
+  await begin(directory)
+})
+
+test('killed on another machine, it is ended when its certificate has', async () => {
+  const directory = await initialised()
+  await begin(directory)
+  await leaveNote(directory, 1, 'another machine')
+  await next(directory)
+  assert.deepEqual(await lettingIn(directory.dataDir), ['certlatch doctor'])
+  await next(directory, DOCTOR_SECONDS + 1)
+  assert.deepEqual(await lettingIn(directory.dataDir), [])
+})
+
+test('a note that is broken is no reason to keep it', async () => {
+  const directory = await initialised()
+  await begin(directory)
+  await writeFile(directory.paths.doctor, '{"notAfter":')
+  await next(directory)
+  assert.deepEqual(await lettingIn(directory.dataDir), [])
+})
+
+test('no list shows it, and no command finds it by its name', async () => {
+  const directory = await initialised()
+  await begin(directory)
+  assert.deepEqual(await reportDevices(directory.paths, NOON_SECONDS), [])
+  const known = await readDevices(directory.paths, () => undefined)
+  assert.throws(() => findDevice(known, 'certlatch doctor'), /there is no device/)
+})
+
+test('no other device or owner gets its name, however it is written', async () => {
+  const directory = await initialised()
+  for (const given of [
+    { name: 'certlatch doctor', owner: undefined },
+    { name: ' Certlatch  DOCTOR', owner: undefined },
+    { name: 'Phone', owner: 'certlatch doctor' },
+  ]) {
+    const options = directory.issue()
+    const problem = await problemOf(
+      addDevice(directory.change(), given, options, undefined, 'file'),
+    )
+    assert.match(problem, /is the one that certlatch doctor gives its own device; choose another/)
+  }
+})
+
+test('a device that has the name and not the mark is left alone', async () => {
+  const directory = await initialised()
+  const owned = { name: 'certlatch doctor', owner: undefined, certificates: [] }
+  await writeDevice(directory.paths.devices, 'abc', owned)
+  assert.match(await problemOf(begin(directory)), /the name "certlatch doctor" is taken/)
+  assert.deepEqual((await entries(directory))[0].certificates, [])
+  const listed = await reportDevices(directory.paths, NOON_SECONDS)
+  assert.deepEqual(
+    listed.map(({ name }) => name),
+    ['certlatch doctor'],
+  )
+})
+
+test('a mark that is not one breaks the entry', async () => {
+  const directory = await initialised()
+  const entry = { schemaVersion: 1, name: 'Phone', certificates: [], doctor: 'yes' }
+  await certlatch(['device', 'list'], { CERTLATCH_DATA_DIR: directory.dataDir })
+  await begin(directory)
+  await finishDoctorDevice(directory.change())
+  await writeFile(join(directory.paths.devices, 'abc.json'), JSON.stringify(entry))
+  const { broken } = await readDevices(directory.paths, () => undefined)
+  assert.match(broken[0]?.problem ?? '', /abc\.json is not a device entry/)
+})
+
+test('the metrics of devices do not have it, while it enters and afterwards', async (context) => {
+  const service = await startTestService(context)
+  const change = { dataDir: service.dataDir, who: 'test', nowSeconds: NOON_SECONDS }
+  const device = await beginDoctorDevice(change, undefined)
+  const certificate = present(readCertificate(new X509Certificate(device.certificatePem).raw))
+  await service.refresh()
+  assert.equal((await service.askWith(certificate)).status, 200)
+  const told = async () => {
+    const metrics = (await service.admin('/metrics')).body.toString()
+    const status = JSON.parse((await service.admin('/status')).body.toString())
+    assert.doesNotMatch(metrics, /certlatch doctor/)
+    assert.deepEqual(status.devices, [])
+    assert.equal(status.others.certificateAt, 0)
+    assert.equal(status.others.certificateNotAfter, 0)
+  }
+  await told()
+  await finishDoctorDevice(change)
+  await service.refresh()
+  assert.equal((await service.askWith(certificate)).status, 403)
+  await told()
+})

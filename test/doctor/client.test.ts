@@ -1,0 +1,300 @@
+import assert from 'node:assert/strict'
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
+import { createServer as createHttp, type RequestListener } from 'node:http'
+import { createSecureServer } from 'node:http2'
+import { createServer as createHttps } from 'node:https'
+import type { Server } from 'node:net'
+import { createServer as createTcp } from 'node:net'
+import { type TestContext, test } from 'node:test'
+import { type Client, clauseOf, createClient, LIMITS } from '../../src/doctor/client.ts'
+import type { Door } from '../../src/doctor/door.ts'
+import { type Observation, request } from '../../src/doctor/probe.ts'
+import { parseAnswer } from '../../src/doctor/wire.ts'
+import { freePort } from '../support/free-port.ts'
+import { makeServerCertificate } from '../support/server-certificate.ts'
+
+const certificate = makeServerCertificate('home.example', Math.floor(Date.now() / 1000))
+const tlsOptions = { cert: certificate.certificate, key: certificate.key }
+/** Short, where a test waits for it. */
+const SOON = { ...LIMITS, probeMilliseconds: 150 }
+
+const doorAt = (port: number, more: Partial<Door> = {}): Door => ({
+  ...{ authority: 'home.example', host: 'home.example', port: 443 },
+  ...{ connectHost: '127.0.0.1', connectPort: port, plainPort: 80 },
+  serverAuthorities: certificate.certificate,
+  ...{ certificate: certificate.certificate, key: certificate.key },
+  application: undefined,
+  ...more,
+})
+
+async function listen(context: TestContext, server: Server): Promise<number> {
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  context.after(() => {
+    server.close()
+    if ('closeAllConnections' in server)
+      (server as { closeAllConnections(): void }).closeAllConnections()
+  })
+  return (server.address() as { port: number }).port
+}
+
+function clientAt(context: TestContext, door: Door, limits = LIMITS): Client {
+  const client = createClient(door, limits)
+  context.after(() => client.close())
+  return client
+}
+
+const https = async (context: TestContext, listener: RequestListener, limits = LIMITS) =>
+  clientAt(context, doorAt(await listen(context, createHttps(tlsOptions, listener))), limits)
+
+const problemOf = (seen: Observation): string => (seen.kind === 'none' ? seen.problem : seen.kind)
+
+test('an application that hangs, before its answer or within it, costs the time of one probe', async (context) => {
+  const client = await https(
+    context,
+    (req, res) => {
+      if (req.url === '/half') res.write('half of')
+    },
+    SOON,
+  )
+  for (const path of ['/', '/half']) {
+    assert.match(problemOf(await client.ask(request('x', { path }))), /^no answer within /)
+  }
+})
+
+test('of an answer without end 64 kB are read, over HTTP/1.1 and HTTP/2', async (context) => {
+  const endless: RequestListener = (_, res) => {
+    const more = () => {
+      while (!res.destroyed && res.write('x'.repeat(10_000)));
+    }
+    res.on('drain', more)
+    more()
+  }
+  const client = await https(context, endless)
+  const secure = createSecureServer(tlsOptions, endless as never)
+  context.after(() => secure.close())
+  secure.listen(0, '127.0.0.1')
+  await once(secure, 'listening')
+  const other = clientAt(context, doorAt((secure.address() as { port: number }).port))
+  for (const [who, protocol] of [
+    [client, 'HTTP/1.1'],
+    [other, 'HTTP/2'],
+  ] as const) {
+    const seen = await who.ask(request('x', { protocol }))
+    assert.equal(seen.kind === 'answer' && seen.body.length, 64 * 1024)
+  }
+})
+
+test('a redirection is an answer, and is not followed', async (context) => {
+  let count = 0
+  const client = await https(context, (req, res) => {
+    count += 1
+    res.writeHead(302, { Location: req.url }).end()
+  })
+  const seen = await client.ask(request('x'))
+  assert.equal(seen.kind === 'answer' && seen.status, 302)
+  assert.equal(count, 1)
+})
+
+test('what is sent is what was planned: path, host, repeated headers, trailer, WebSocket', async (context) => {
+  const client = await https(context, (req, res) => {
+    req.resume()
+    req.on('end', () => {
+      const { method, url, headers, rawTrailers, headersDistinct } = req
+      res.end(
+        JSON.stringify({
+          method,
+          url,
+          host: headers.host,
+          twice: headersDistinct['x-a'],
+          rawTrailers,
+        }),
+      )
+    })
+  })
+  const headers = [
+    ['X-A', '1'],
+    ['X-A', '2'],
+  ] as const
+  const path = '/a/../%2e\\b'
+  const seen = await client.ask(
+    request('x', { method: 'POST', path, host: 'other.example', headers, trailer: ['X-T', '3'] }),
+  )
+  assert.deepEqual(seen.kind === 'answer' && JSON.parse(seen.body), {
+    ...{ method: 'POST', url: path, host: 'other.example', twice: ['1', '2'] },
+    rawTrailers: ['X-T', '3'],
+  })
+})
+
+test('the session goes along only where it is to be shown', async (context) => {
+  const client = await https(context, (req, res) => res.end(req.headers.cookie ?? 'none'))
+  client.useCookie('a=b')
+  for (const [shown, body] of [
+    ['nothing', 'none'],
+    ['certificate', 'none'],
+    ['cookie', 'a=b'],
+  ] as const) {
+    const seen = await client.ask(request('x', { shown }))
+    assert.equal(seen.kind === 'answer' && seen.body, body)
+  }
+})
+
+test('there are no more requests than the limit, and none after the time of the run', async (context) => {
+  let count = 0
+  const listener: RequestListener = (_, res) => {
+    count += 1
+    res.end()
+  }
+  const few = await https(context, listener, { ...LIMITS, mostRequests: 5 })
+  const seen = await Promise.all(Array.from({ length: 9 }, () => few.ask(request('x'))))
+  assert.equal(count, 5)
+  assert.equal(seen.filter(({ kind }) => kind === 'none').length, 4)
+  const late = await https(context, listener, { ...LIMITS, runMilliseconds: 0 })
+  assert.match(problemOf(await late.ask(request('x'))), /time of the whole run/)
+})
+
+test('doors that are none: refused, closed at once, no TLS, another certificate', async (context) => {
+  const cases = [
+    [await freePort(), /refused/],
+    [
+      await listen(
+        context,
+        createTcp((socket) => socket.destroy()),
+      ),
+      /closed/,
+    ],
+    [
+      await listen(
+        context,
+        createTcp((socket) => socket.end('220 mail ESMTP\r\n')),
+      ),
+      /does not speak TLS/,
+    ],
+    [
+      await listen(
+        context,
+        createTcp(() => undefined),
+      ),
+      /no answer within/,
+    ],
+  ] as const
+  for (const [port, says] of cases) {
+    const client = clientAt(context, doorAt(port), SOON)
+    for (const probe of [{ kind: 'tls', label: '' } as const, request('x')]) {
+      assert.match(problemOf(await client.ask(probe)), says)
+    }
+  }
+  const port = await listen(
+    context,
+    createHttps(tlsOptions, (_, res) => res.end()),
+  )
+  const seen = await clientAt(context, doorAt(port, { host: 'other.example' })).ask({
+    kind: 'tls',
+    label: '',
+  })
+  assert.equal(seen.kind === 'server' && seen.problem, 'ERR_TLS_CERT_ALTNAME_INVALID')
+  const strange = clientAt(context, doorAt(port, { serverAuthorities: undefined }))
+  const own = await strange.ask({ kind: 'tls', label: '' })
+  assert.equal(own.kind === 'server' && own.problem, 'DEPTH_ZERO_SELF_SIGNED_CERT')
+  assert.equal((await strange.ask(request('x'))).kind, 'none')
+})
+
+test('HTTP/2 that is not offered is said', async (context) => {
+  const client = await https(context, (_, res) => res.end())
+  assert.equal(
+    problemOf(await client.ask(request('x', { protocol: 'HTTP/2' }))),
+    'HTTP/2 is not offered',
+  )
+})
+
+test('a resumed TLS session is told from a new one', async (context) => {
+  const options = { ...tlsOptions, requestCert: true, rejectUnauthorized: false }
+  const port = await listen(
+    context,
+    createHttps(options, (_, res) => res.end()),
+  )
+  const client = clientAt(context, doorAt(port))
+  for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
+    const seen = await client.ask({ kind: 'resume', label: '', version })
+    assert.equal(seen.kind === 'answer' && seen.isResumed, true)
+  }
+  assert.equal(client.asked, 4)
+})
+
+test('a QUIC server is known by its answer to a version that there is not', async (context) => {
+  const server = createSocket('udp4')
+  context.after(() => server.close())
+  server.bind(0, '127.0.0.1')
+  await once(server, 'listening')
+  const client = clientAt(context, doorAt(server.address().port))
+  assert.match(problemOf(await client.ask({ kind: 'quic', label: '' })), /no QUIC/)
+  server.on('message', (message, { port, address }) => {
+    assert.ok(message.length >= 1200)
+    server.send(Buffer.from([0x80, 0, 0, 0, 0, 0, 0]), port, address)
+  })
+  assert.equal((await client.ask({ kind: 'quic', label: '' })).kind, 'quic')
+})
+
+test('the application is asked at its own address, and plain HTTP at its port', async (context) => {
+  const port = await listen(
+    context,
+    createHttp((req, res) => res.end(req.headers.host)),
+  )
+  const application = new URL(`http://127.0.0.1:${port}`)
+  const client = clientAt(context, doorAt(1, { application, plainPort: port }))
+  for (const [kind, host] of [
+    ['application', `127.0.0.1:${port}`],
+    ['plain', 'home.example'],
+  ] as const) {
+    const seen = await client.ask({ kind, label: '' })
+    assert.equal(seen.kind === 'answer' && seen.body, host)
+  }
+  assert.match(
+    problemOf(await clientAt(context, doorAt(1)).ask({ kind: 'application', label: '' })),
+    /no address/,
+  )
+})
+
+test('nothing is asked once the run is stopped', async (context) => {
+  const stop = new AbortController()
+  const port = await listen(
+    context,
+    createHttps(tlsOptions, () => undefined),
+  )
+  const client = createClient(doorAt(port), LIMITS, stop.signal)
+  context.after(() => client.close())
+  const asked = client.ask(request('x'))
+  stop.abort()
+  for (const seen of [await asked, await client.ask(request('x'))]) {
+    assert.match(problemOf(seen), /stopped/)
+  }
+})
+
+test('an answer is read from its bytes, and what is no HTTP is said to be none', () => {
+  const text = 'HTTP/1.1 400 Bad Request\r\nA: 1\r\na: 2\r\nodd\r\n\r\nbody\r\n'
+  assert.deepEqual(parseAnswer(text), {
+    ...{ kind: 'answer', status: 400, headers: { a: ['1', '2'] } },
+    body: 'body\r\n',
+  })
+  assert.throws(() => parseAnswer('220 mail'), /not HTTP/)
+  assert.throws(() => parseAnswer(''), /closed/)
+})
+
+const error = (code: string, message: string) => Object.assign(new Error(message), { code })
+
+test('every error is told as a clause, without a stack', () => {
+  for (const [given, says] of [
+    [error('ENOTFOUND', 'getaddrinfo ENOTFOUND x'), 'the name does not resolve'],
+    [error('ECONNRESET', 'socket hang up'), 'the connection was closed without an answer'],
+    [
+      error('ERR_SSL_X', 'ssl3_read_bytes:sslv3 alert bad certificate:1605'),
+      'the TLS alert "bad certificate"',
+    ],
+    [error('HPE_INVALID_CONSTANT', 'Parse Error'), 'the answer is not HTTP'],
+    [error('EODD', 'Odd'), 'EODD'],
+    [new Error('the connection was closed\nat x'), 'the connection was closed'],
+  ] as const) {
+    assert.equal(clauseOf(given), says)
+  }
+})

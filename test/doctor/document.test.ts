@@ -1,0 +1,17 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { raisedLine } from '../../src/doctor/report.ts'
+import { checkNamed } from '../support/doctor.ts'
+import { repository } from '../support/repository.ts'
+
+test('the alerts that a run may set off are those that there are', () => {
+  const rules = readFileSync(join(repository(), 'deploy/prometheus/certlatch.rules.yml'), 'utf8')
+  const check = checkNamed('forged-certificate')
+  const line = raisedLine([{ check, result: 'ok', findings: [] }])
+  const named = line?.match(/Certlatch\w+/g) ?? []
+  assert.equal(named.length, 3)
+  for (const alert of named) assert.ok(rules.includes(`- alert: ${alert}\n`), alert)
+  assert.equal(raisedLine([{ check, result: 'not tried', findings: [] }]), undefined)
+})

@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { CHECKS } from '../../src/doctor/checks.ts'
+import { LIMITS } from '../../src/doctor/client.ts'
+import { openedAddress } from '../../src/doctor/open-rules.ts'
+import { looksLike } from '../../src/doctor/proxy-looks.ts'
+import { createPolicy } from '../../src/policy/policy.ts'
+import { answer, EXPECTED, factsOf, hereOf, NO_ANSWER } from '../support/doctor.ts'
+import { networksOf } from '../support/request.ts'
+
+const below = (name: string, folder: string, methods?: readonly string[]) => ({
+  ...{ name, access: 'open' as const, holders: [] },
+  conditions: {
+    ...{ hosts: undefined, from: undefined },
+    paths: { exact: new Set([`${folder}exact`]), below: [folder] },
+    methods: methods && new Set(methods),
+  },
+})
+const MANY = createPolicy(
+  Array.from({ length: 40 }, (_, index) =>
+    below(`rule ${index}`, `/folder${index}/`, index % 2 === 0 ? undefined : ['POST', 'PUT']),
+  ),
+  [],
+)
+const facts = factsOf({
+  hasOpenRules: true,
+  hasNetworkRules: true,
+  isHomeAssistant: true,
+  here: hereOf(
+    { explain: ({ path }) => ({ ...EXPECTED, allow: /^\/folder\d+\//.test(path) }) },
+    MANY,
+  ),
+})
+const probes = CHECKS.flatMap((check) => check.plan(facts))
+
+test('however many rules there are, a run stays well below its limit of requests', () => {
+  // Besides: the first ones, up to 15 of a service that is slow, and 20 until a revocation is seen.
+  assert.ok(probes.length <= LIMITS.mostRequests - 60, `${probes.length}`)
+})
+
+test('nothing is planned that could change anything', () => {
+  for (const probe of probes) {
+    if (probe.kind !== 'request') continue
+    const { method, path, shown } = probe
+    assert.ok(['GET', 'HEAD', 'OPTIONS', 'POST'].includes(method))
+    if (method !== 'POST') continue
+    assert.equal(shown, 'nothing')
+    assert.ok(path.includes(facts.nowhere) || path === '/certlatch-doctor', path)
+  }
+})
+
+test('an address is taken from within a network that a rule opens to', () => {
+  const addressIn = (network: string) =>
+    openedAddress({
+      here: hereOf(
+        {},
+        createPolicy(
+          [
+            {
+              ...{ name: 'lan', access: 'open', holders: [] },
+              conditions: {
+                ...{ hosts: undefined, paths: undefined, methods: undefined },
+                from: networksOf(network),
+              },
+            },
+          ],
+          [],
+        ),
+      ),
+    })
+  for (const [network, address] of [
+    ['192.168.1.0/24', '192.168.1.1'],
+    ['10.1.2.3', '10.1.2.3'],
+    ['10.1.2.3/32', '10.1.2.3'],
+    ['fd00::/8', 'fd00::1'],
+    ['loopback', undefined],
+    ['127.0.0.0/8', undefined],
+  ] as const) {
+    assert.equal(addressIn(network), address, network)
+  }
+})
+
+const NGINX = '<html><head><title>400 Bad Request</title></head><center>nginx/1.22.1</center>'
+const HAPROXY = '<html><body><h1>400 Bad request</h1>\nYour browser sent an invalid request.\n'
+
+test('a proxy is known by what it says to an odd request', () => {
+  for (const [odd, ordinary, proxy] of [
+    [answer(400, {}, NGINX), answer(403), 'nginx'],
+    [answer(400, { server: 'nginx' }, 'mine'), answer(403), 'nginx'],
+    [answer(400, {}, HAPROXY), answer(403), 'haproxy'],
+    [answer(400, {}, '400 Bad Request: malformed HTTP version'), answer(403), 'traefik'],
+    [answer(400, {}, '400 Bad Request'), answer(403, { server: 'Caddy' }), 'caddy'],
+    [answer(400, {}, '400 Bad Request'), answer(200, { via: '1.1 Caddy' }), 'caddy'],
+    [answer(400, {}, 'something else'), answer(403), undefined],
+    [NO_ANSWER, answer(403), undefined],
+  ] as const) {
+    assert.equal(looksLike(odd, [ordinary, NO_ANSWER]), proxy)
+  }
+})
