@@ -9,7 +9,7 @@ const both = (path: string): readonly string[] => [path, `${PREFIX}${path}`]
  * What a person needs who was sent a share of one book or episode. Facts are from Audiobookshelf's
  * source (`server/routers/PublicRouter.js`, `server/Server.js`, `client/pages/share/_slug.vue`).
  *
- * Closed on purpose: `/api/*`, `/hls/*`, `/login`, the rest of `/public/*`.
+ * Deliberately not allowed: `/api/*`, `/hls/*`, `/login`, the rest of `/public/*`.
  */
 export const AUDIOBOOKSHELF_SHARES: Preset = {
   name: 'audiobookshelf-shares',

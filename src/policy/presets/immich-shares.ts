@@ -4,7 +4,7 @@ import type { Preset } from '../policy.ts'
  * What a person needs who was sent a shared link. Facts are from Immich's source: `@Authenticated` of
  * each controller, and the list of what a shared link reaches in its test of the controllers.
  *
- * Closed on purpose: uploads by a link (`POST /api/assets`), search, `/api/auth/*`, and pages of
+ * Deliberately not allowed: uploads by a link (`POST /api/assets`), search, `/api/auth/*`, and pages of
  * custom addresses, `/s/*`, whose word a person chose and others can guess. The views below take that
  * word in place of the key (`slug` in the query), which no rule sees: docs/policy.md warns of it.
  */

@@ -4,7 +4,7 @@ import type { Preset } from '../policy.ts'
  * Webhooks of n8n's published workflows. Facts are from n8n's source (`abstract-server.ts`,
  * `endpoints.config.ts`).
  *
- * Closed on purpose: `/rest/*` and the editor, `/webhook-test/*` (a person who tests has a
+ * Deliberately not allowed: `/rest/*` and the editor, `/webhook-test/*` (a person who tests has a
  * certificate), `/webhook-waiting/*` and `/form-waiting/*`, whose number of the execution can be
  * counted up, `/form/*`, `/mcp/*`.
  */

@@ -5,7 +5,7 @@ import type { Preset } from '../policy.ts'
  * github.com/bitwarden/android/pull/4486). Facts are from Vaultwarden's source (`src/api/web.rs`,
  * `icons.rs`, `admin.rs`) and the web vault's (`apps/web/webpack.base.js` of bitwarden/clients).
  *
- * Closed on purpose: `/api/*` and `/identity/*` (the login), `/attachments/*`, and Sends, whose page
+ * Deliberately not allowed: `/api/*` and `/identity/*` (the login), `/attachments/*`, and Sends, whose page
  * is the web vault itself.
  */
 export const VAULTWARDEN: Preset = {
