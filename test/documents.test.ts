@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { loadConfig } from '../src/config/load.ts'
 import { DENY_REASONS } from '../src/decision.ts'
+import { PRESETS } from '../src/policy/presets/presets.ts'
 import { createRegistry, createTally } from '../src/server/admin/metrics.ts'
 import { anchorsOf, documentsBelow, firstColumn, prose, section } from './support/markdown.ts'
 import { repository } from './support/repository.ts'
@@ -40,6 +41,21 @@ for (const document of GENERATED) {
 
 test('docs/reasons.md explains every reason, and no other', () => {
   assert.deepEqual(firstColumn(read('docs/reasons.md')), Object.keys(DENY_REASONS))
+})
+
+test('docs/policy.md lists every preset, with its paths and what it can enable', () => {
+  const presets = section(read('docs/policy.md'), 'Presets')
+  assert.deepEqual([...firstColumn(presets)].sort(), PRESETS.map(({ name }) => name).sort())
+  for (const { name, rules, switches } of PRESETS) {
+    if (name === 'home-assistant') continue // Its page has a table of its own.
+    const row = presets.split('\n').find((line) => line.startsWith(`| \`${name}\``)) ?? ''
+    const all = [...rules, ...Object.values(switches).flatMap((choice) => choice.rules)]
+    const paths = all.flatMap(({ path = [] }) =>
+      path.map((one) => one.replace(/^\/audiobook\w+/, '')),
+    )
+    for (const word of paths) assert.ok(row.includes(`\`${word}\``), `${name}: ${word}`)
+    for (const word of Object.keys(switches)) assert.ok(row.includes(word), `${name}: ${word}`)
+  }
 })
 
 test('docs/operations.md explains every metric of certlatch, and no other', () => {

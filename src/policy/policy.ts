@@ -198,6 +198,8 @@ interface Switch {
 /** Rules for one kind of application, which the policy file names. */
 export interface Preset {
   readonly name: string
+  /** Whether the hosts must be named with it: its paths would mean something else at other ones. */
+  readonly needsHost?: true
   readonly rules: readonly PresetRule[]
   readonly switches: Readonly<Record<string, Switch>>
 }

@@ -23,7 +23,10 @@ export function readPresets(fields: Fields, diagnostics: Diagnostics): readonly 
   const named = entriesOf(fields.get('preset'), diagnostics).flatMap(
     (entry): readonly NamedPreset[] => {
       const preset = PRESETS.find(({ name }) => name === entry.name.text)
-      if (preset !== undefined) return [{ preset, entry }]
+      if (preset !== undefined) {
+        if (preset.needsHost && entry.values === undefined) requireHost(entry, diagnostics)
+        return [{ preset, entry }]
+      }
       const names = listOf(
         PRESETS.map(({ name }) => name),
         'or',
@@ -58,6 +61,14 @@ export function readPresets(fields: Fields, diagnostics: Diagnostics): readonly 
     })
     return [...preset.rules.map((rule) => draft(rule, undefined)), ...switched]
   })
+}
+
+function requireHost({ name: { text, at } }: Entry, diagnostics: Diagnostics): void {
+  const example = `{${text}: app.example.org}`
+  diagnostics.problem(
+    at,
+    `preset ${quote(text)} needs the host of its application: write ${example}`,
+  )
 }
 
 /** A preset without rules takes nothing away from another one, though it may look as if it did. */

@@ -34,6 +34,7 @@ export function presetWarning(
   rule: ConditionalRule,
   own: readonly ConditionalRule[],
 ): string | undefined {
+  if (rule.access !== 'open') return undefined
   const covering = own.find((other) => other.access !== rule.access && covers(other, rule))
   const place = { ...rule, conditions: onlyPaths(rule.conditions.paths) }
   const isOnPurpose = own.some((other) => other.access === rule.access && covers(place, other))

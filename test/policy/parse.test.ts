@@ -318,7 +318,7 @@ describe('a mistake', () => {
     [
       'another preset',
       'version: 1\npreset: homeassistant\n',
-      'line 2, column 9: preset "homeassistant" does not exist: expected home-assistant or closed',
+      'line 2, column 9: preset "homeassistant" does not exist: expected home-assistant, audiobookshelf-shares, immich-shares, n8n-webhooks, vaultwarden or closed',
     ],
     [
       'another switch',
@@ -373,11 +373,11 @@ describe('a mistake', () => {
       problemsOf(text).map((problem) => problem.slice(problem.indexOf(':') + 2)),
       [
         'preset is not a single value: give it one, or leave the key out',
-        'preset "~x" does not exist: expected home-assistant or closed',
-        'preset "b" does not exist: expected home-assistant or closed',
+        'preset "~x" does not exist: expected home-assistant, audiobookshelf-shares, immich-shares, n8n-webhooks, vaultwarden or closed',
+        'preset "b" does not exist: expected home-assistant, audiobookshelf-shares, immich-shares, n8n-webhooks, vaultwarden or closed',
         'b is an empty list: name at least one, or leave the key out for any',
         'preset is empty: give it one, or leave the key out',
-        'preset "" does not exist: expected home-assistant or closed',
+        'preset "" does not exist: expected home-assistant, audiobookshelf-shares, immich-shares, n8n-webhooks, vaultwarden or closed',
       ],
     )
   })

@@ -203,12 +203,13 @@ test('the preset closed adds no rule', () => {
 })
 
 test('every preset with everything enabled is what the file would allow a person to write', () => {
-  for (const { name, switches } of PRESETS) {
+  for (const { name, needsHost, switches } of PRESETS) {
     const enable = Object.entries(switches).map(([key, { needsNetworks }]) =>
       needsNetworks ? `{${key}: 192.168.1.0/24}` : key,
     )
     const lines = enable.length === 0 ? [] : [`enable: [${enable.join(', ')}]`]
-    const { rules } = policyFrom(`preset: ${name}`, ...lines)
+    const preset = needsHost ? `{${name}: app.test}` : name
+    const { rules } = policyFrom(`preset: ${preset}`, ...lines)
     for (const rule of rules) assert.ok(rule.name.startsWith(`${name}: `), rule.name)
   }
 })

@@ -1,0 +1,47 @@
+import type { Preset } from '../policy.ts'
+
+/**
+ * What a person needs who was sent a shared link. Facts are from Immich's source: `@Authenticated` of
+ * each controller, and the list of what a shared link reaches in its test of the controllers.
+ *
+ * Deliberately not allowed: uploads by a link (`POST /api/assets`), search, `/api/auth/*`, and pages of
+ * custom addresses, `/s/*`, whose word a person chose and others can guess. The views below take that
+ * word in place of the key (`slug` in the query), which no rule sees: docs/policy.md warns of it.
+ */
+export const IMMICH_SHARES: Preset = {
+  name: 'immich-shares',
+  needsHost: true,
+  rules: [
+    // The page is the same for every key; the key in its path is 50 random bytes.
+    {
+      name: 'page',
+      path: ['/share/*', '/_app/*'],
+      methods: ['GET', 'HEAD'],
+      access: 'open',
+    },
+    // What the page asks for before it shows anything: settings of the page, no names and no
+    // pictures. Immich asks for no login there.
+    {
+      name: 'settings',
+      path: ['/api/server/config', '/api/server/features'],
+      methods: ['GET', 'HEAD'],
+      access: 'open',
+    },
+    // Each of these views requires a login or the link's key, and gives with the key what the link
+    // shares and no more. The key is in the query, so the rule cannot ask for it.
+    {
+      name: 'pictures',
+      path: ['/api/shared-links/me', '/api/assets/*', '/api/albums/*', '/api/timeline/*'],
+      methods: ['GET', 'HEAD'],
+      access: 'open',
+    },
+    // The password of a link that has one, and its download as an archive; with the key, as above.
+    {
+      name: 'password and download',
+      path: ['/api/shared-links/login', '/api/download/info', '/api/download/archive'],
+      methods: ['POST'],
+      access: 'open',
+    },
+  ],
+  switches: {},
+}

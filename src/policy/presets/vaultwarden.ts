@@ -1,0 +1,38 @@
+import type { Preset } from '../policy.ts'
+
+/**
+ * Vaultwarden's apps show their certificate, with two exceptions (a log of the Android app's requests:
+ * github.com/bitwarden/android/pull/4486). Facts are from Vaultwarden's source (`src/api/web.rs`,
+ * `icons.rs`, `admin.rs`) and the web vault's (`apps/web/webpack.base.js` of bitwarden/clients).
+ *
+ * Deliberately not allowed: `/api/*` and `/identity/*` (the login), `/attachments/*`, and Sends, whose page
+ * is the web vault itself.
+ */
+export const VAULTWARDEN: Preset = {
+  name: 'vaultwarden',
+  needsHost: true,
+  rules: [
+    // One password, the ADMIN_TOKEN, gives all users and settings away: no device of the
+    // household needs that page through the internet. A rule of one's own can still let one in.
+    { name: 'admin page', path: ['/admin', '/admin/*'], access: 'deny' },
+    // A static page and its script, which the app shows in a browser to ask a security key: the
+    // question comes in the query, the answer goes back to the app. They hold nothing of the vault.
+    {
+      name: 'security keys',
+      path: ['/webauthn-mobile-connector.html', '/connectors/*'],
+      methods: ['GET', 'HEAD'],
+      access: 'open',
+    },
+  ],
+  switches: {
+    'website-icons': {
+      needsNetworks: false,
+      rules: [
+        // Icons of the sites in the vault, by the site's name. They are no secret, but have none
+        // either: anyone can make Vaultwarden fetch icons, and see which ones it has already. So
+        // they are not in the preset itself.
+        { name: 'website-icons', path: ['/icons/*'], methods: ['GET', 'HEAD'], access: 'open' },
+      ],
+    },
+  },
+}
