@@ -147,7 +147,7 @@ test('no other device or owner gets its name, however it is written', async () =
     const problem = await problemOf(
       addDevice(directory.change(), given, options, undefined, 'file'),
     )
-    assert.match(problem, /is the one that certlatch doctor gives its own device; choose another/)
+    assert.match(problem, /is reserved for the device of certlatch doctor; choose another/)
   }
 })
 

@@ -54,7 +54,7 @@ test('a stop while it waits leaves the invitation standing', async () => {
   const words = ['device', 'invite', 'Phone', '--key', 'p256', '--wait', '--qr']
   const { exitCode, stdout, stderr } = await certlatch(words, environment)
   assert.equal(exitCode, 1)
-  assert.match(stderr, /not collected so far; the invitation holds until 2026-11-25 12:00 UTC/)
+  assert.match(stderr, /not collected so far; the invitation is valid until 2026-11-25 12:00 UTC/)
   assert.match(stdout, /█▀▀▀▀▀█/)
   assert.equal((await listInvitations(directory.paths.invitations)).waiting.length, 1)
 })

@@ -382,7 +382,7 @@ const ROWS: readonly Row[] = [
     what: 'Home Assistant without',
     facts: { isHomeAssistant: true },
     seen: always(answer(400)),
-    finds: /WebSocket is not accepted: 400/,
+    finds: /WebSocket does not open: 400/,
   },
   { check: 'resumption', what: 'not resumed', seen: always({ ...REFUSED, isResumed: false }) },
   { check: 'resumption', what: 'resumed', seen: always({ ...LET_IN, isResumed: true }) },

@@ -261,7 +261,7 @@ describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
       assert.match(status, /^CapEff:\s+0+$/m)
       assert.match(status, /^CapBnd:\s+0+$/m)
       if (service === 'certlatch') {
-        assert.match(status, /^Name:\s+(node|MainThread)$/m)
+        assert.match(status, /^Name:\s+(node|MainThread|node-MainThread)$/m)
         assert.match(status, /^Uid:\s+10001\s/m)
         assert.match(status, /^Gid:\s+10001\s/m)
       }

@@ -147,7 +147,7 @@ test('whatever the parser accepts is valid', () => {
       accepted++
       assert.ok(isValidText(text), text)
     }),
-    { numRuns: 1000 },
+    { numRuns: 2000 },
   )
   assert.ok(accepted > 50, `${accepted} were accepted`)
 })
