@@ -38,16 +38,19 @@ function ruleOnPage(rule: ConditionalRule, access: PageAccess): readonly Conditi
   return [isStricter ? rule : { ...rule, access }]
 }
 
-/** The name of the rule that denies the enrollment page on this host; `undefined` if none does. */
+/**
+ * The name of the rule that denies the enrollment page of the application at this address, or, where
+ * the address is not known, on every host; `undefined` if none does.
+ */
 export function ruleClosingEnrollment(
   policy: Policy,
-  host: string,
+  site: string | undefined,
   trustedProxies: Networks,
 ): string | undefined {
   const request: OriginalRequest = {
     method: 'POST',
     scheme: 'https',
-    host,
+    host: site === undefined ? '' : new URL(site).hostname,
     port: undefined,
     path: ENROLL_PATH,
     isWebSocket: false,

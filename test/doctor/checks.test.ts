@@ -627,7 +627,13 @@ const ROWS: readonly Row[] = [
     what: 'there',
     facts: first({ certificate: answer(200, {}, 'import("/.certlatch/auth/rescue.js")') }),
   },
-  { check: 'rescue-module', what: 'no page', facts: first({ certificate: answer(302) }) },
+  {
+    check: 'rescue-module',
+    what: 'no page',
+    facts: first({ certificate: answer(302) }),
+    finds: /has not answered with its page/,
+    level: 'unseen',
+  },
   {
     check: 'rescue-module',
     what: 'not there',
@@ -636,6 +642,13 @@ const ROWS: readonly Row[] = [
     hint: /extra_module_url/,
   },
   { check: 'webhooks', what: 'open', seen: always(answer(200)) },
+  {
+    check: 'webhooks',
+    what: 'of a proxy that is not known',
+    seen: always(answer(400, {}, '400: Bad Request')),
+    finds: /answers 400/,
+    level: 'unseen',
+  },
   {
     check: 'webhooks',
     what: 'closed',

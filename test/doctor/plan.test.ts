@@ -2,8 +2,10 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { CHECKS } from '../../src/doctor/checks.ts'
 import { LIMITS } from '../../src/doctor/client.ts'
-import { openedAddress } from '../../src/doctor/open-rules.ts'
+import type { Expected } from '../../src/doctor/facts.ts'
+import { openedAddress, openPlaces } from '../../src/doctor/open-rules.ts'
 import { looksLike } from '../../src/doctor/proxy-looks.ts'
+import { parsePolicy } from '../../src/policy/parse.ts'
 import { createPolicy } from '../../src/policy/policy.ts'
 import { answer, EXPECTED, factsOf, hereOf, NO_ANSWER } from '../support/doctor.ts'
 import { networksOf } from '../support/request.ts'
@@ -78,6 +80,37 @@ test('an address is taken from within a network that a rule opens to', () => {
   ] as const) {
     assert.equal(addressIn(network), address, network)
   }
+})
+
+const POLICY = `version: 1
+rules:
+  - {name: everywhere, access: open, methods: [TRACE], dangerous: true}
+  - {name: posts, path: [/hook, /hooks/*], methods: POST, access: open}
+  - {name: puts, path: /put/*, methods: PUT, access: open}
+  - {name: reads, path: [/a, /b/*], methods: [HEAD, GET], access: open}
+  - {name: another host, host: other.example, path: /c, access: open}
+  - {name: this host, host: home.example, path: /d, access: open}
+  - {name: the lan, from: 192.168.1.0/24, path: /e, access: open}
+  - {name: closed, path: /f, access: deny}
+`
+
+test('what rules open is tried in ways that change nothing, and only where anyone may', () => {
+  const parsed = parsePolicy(Buffer.from(POLICY), networksOf('loopback'))
+  assert.ok(parsed.ok, parsed.ok ? '' : parsed.problems.join('\n'))
+  const allow: Expected = { ...EXPECTED, allow: true, reason: undefined }
+  const here = hereOf({ explain: () => allow }, parsed.policy)
+  const places = openPlaces(factsOf({ here }))
+  assert.deepEqual(
+    places.map(({ rule, method, path, folder }) => [rule, method, folder ?? path]),
+    [
+      ['posts', 'POST', '/hooks/'],
+      ['reads', 'GET', '/b/'],
+      ['reads', 'GET', '/a'],
+      ['this host', 'GET', '/d'],
+    ],
+  )
+  assert.deepEqual(openPlaces(factsOf({ here: undefined })), [])
+  assert.deepEqual(openPlaces(factsOf({ here: hereOf({}, parsed.policy) })), [])
 })
 
 const NGINX = '<html><head><title>400 Bad Request</title></head><center>nginx/1.22.1</center>'

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { createSecureContext } from 'node:tls'
 import { writeProfile } from '../../src/enrollment/profile.ts'
+import { claimPackages } from './support/invited-packages.ts'
 import {
   type Answer,
   ask,
@@ -17,7 +18,9 @@ import { findProgram, repositoryFolder } from './support/tools.ts'
 
 const household = makeHousehold()
 after(() => household.close())
-const { authority, revocationList, folder, leaves, revoked, packages } = household
+const { authority, revocationList, folder, leaves, revoked } = household
+const invited = await claimPackages(folder)
+const packages = [...household.packages, ...invited.packages]
 const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2'
 
 /** A reader of packages: it has looked well, or its complaint. */
@@ -257,6 +260,8 @@ for (const { name, skip = false, slow = false, read, cannot } of IMPORTERS) {
 
 const [firstPackage] = packages
 assert.ok(firstPackage !== undefined)
+const [invitedPackage] = invited.packages
+assert.ok(invitedPackage !== undefined)
 const profileFile = join(folder, 'device.mobileconfig')
 writeFileSync(
   profileFile,
@@ -268,6 +273,18 @@ writeFileSync(
     pkcs12: firstPackage.bytes,
   }),
 )
+
+const PROFILES = [
+  {
+    ...{ name: 'a profile', device: '<Ada> & "Grace" 📱', password: undefined },
+    ...{ file: profileFile, pack: firstPackage },
+  },
+  {
+    ...{ name: 'the profile of an invitation', device: FRIENDLY_NAME },
+    // Only the device itself gets it, so no one has to type the password.
+    ...{ file: invited.profileFile, pack: invitedPackage, password: invitedPackage.password },
+  },
+] as const
 
 /** Keys by payload type that Apple documents, without those that only a managed device heeds. */
 const COMMON_KEYS = [
@@ -282,7 +299,7 @@ const DOCUMENTED: Readonly<Record<string, readonly string[]>> = {
     'PayloadScope',
   ],
   'com.apple.security.pkcs12': [
-    ...[...COMMON_KEYS, 'PayloadCertificateFileName'],
+    ...[...COMMON_KEYS, 'PayloadCertificateFileName', 'Password'],
     ...['AllowAllAppsAccess', 'KeyIsExtractable'],
   ],
 }
@@ -299,6 +316,7 @@ interface Payload {
   readonly PayloadVersion: number
   readonly PayloadUUID: string
   readonly PayloadDisplayName: string
+  readonly Password?: string
   /** Base64 of data, payloads of a profile. */
   readonly PayloadContent: string | readonly Payload[]
 }
@@ -313,45 +331,48 @@ function readWithPlistlib(file: string): Payload {
   return JSON.parse(assertAnswer(ask('python3', '-c', script, file))) as Payload
 }
 
-test('xmllint finds the profile well-formed', () => {
-  assertAnswer(ask('xmllint', '--nonet', '--noout', profileFile))
-})
+for (const { name, file, device, pack, password } of PROFILES) {
+  test(`xmllint finds ${name} well-formed`, () => {
+    assertAnswer(ask('xmllint', '--nonet', '--noout', file))
+  })
 
-test('plistutil reads the profile, and writes a binary one that says the same', () => {
-  const binary = join(folder, 'device.plist')
-  assertAnswer(ask('plistutil', '-i', profileFile, '-o', binary))
-  assert.equal(readFileSync(binary).toString('latin1', 0, 8), 'bplist00')
-  assert.deepEqual(readWithPlistlib(binary), readWithPlistlib(profileFile))
-})
+  test(`plistutil reads ${name}, and writes a binary one that says the same`, () => {
+    const binary = join(newFolder(), 'device.plist')
+    assertAnswer(ask('plistutil', '-i', file, '-o', binary))
+    assert.equal(readFileSync(binary).toString('latin1', 0, 8), 'bplist00')
+    assert.deepEqual(readWithPlistlib(binary), readWithPlistlib(file))
+  })
 
-test('Python reads a profile with the payloads that Apple documents, and the package opens', () => {
-  const profile = readWithPlistlib(profileFile)
-  const payloads = profile.PayloadContent as readonly Payload[]
-  const all = [profile, ...payloads]
-  assert.deepEqual(
-    all.map(({ PayloadType }) => PayloadType),
-    ['Configuration', 'com.apple.security.pkcs12'],
-  )
-  for (const payload of all) {
-    const keys = Object.keys(payload)
-    const documented = DOCUMENTED[payload.PayloadType] ?? []
+  test(`Python reads ${name} with the payloads that Apple documents, and the package opens`, () => {
+    const profile = readWithPlistlib(file)
+    const payloads = profile.PayloadContent as readonly Payload[]
+    const all = [profile, ...payloads]
     assert.deepEqual(
-      keys.filter((key) => !documented.includes(key)),
-      [],
+      all.map(({ PayloadType }) => PayloadType),
+      ['Configuration', 'com.apple.security.pkcs12'],
     )
-    assert.deepEqual(
-      REQUIRED.filter((key) => !keys.includes(key)),
-      [],
-    )
-    assert.equal(payload.PayloadVersion, 1)
-  }
-  assert.equal(new Set(all.map(({ PayloadUUID }) => PayloadUUID)).size, 2)
-  const [identity] = payloads
-  assert.equal(identity?.PayloadDisplayName, '<Ada> & "Grace" 📱')
-  const extracted = join(newFolder(), 'extracted.p12')
-  writeFileSync(extracted, Buffer.from(String(identity?.PayloadContent), 'base64'))
-  readWithOpenssl({ ...firstPackage, file: extracted })
-})
+    for (const payload of all) {
+      const keys = Object.keys(payload)
+      const documented = DOCUMENTED[payload.PayloadType] ?? []
+      assert.deepEqual(
+        keys.filter((key) => !documented.includes(key)),
+        [],
+      )
+      assert.deepEqual(
+        REQUIRED.filter((key) => !keys.includes(key)),
+        [],
+      )
+      assert.equal(payload.PayloadVersion, 1)
+    }
+    assert.equal(new Set(all.map(({ PayloadUUID }) => PayloadUUID)).size, 2)
+    const [identity] = payloads
+    assert.equal(identity?.PayloadDisplayName, device)
+    assert.equal(identity?.Password, password)
+    const extracted = join(newFolder(), 'extracted.p12')
+    writeFileSync(extracted, Buffer.from(String(identity?.PayloadContent), 'base64'))
+    readWithOpenssl({ ...pack, file: extracted })
+  })
+}
 
 // --- Certificates and lists ---------------------------------------------------------------------------
 

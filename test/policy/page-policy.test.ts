@@ -45,7 +45,10 @@ test('elsewhere the stricter of page and rule holds', () => {
 
 test('a rule that denies the page to enrol on is found, for its host', () => {
   const rule = '  - {name: ours, host: ha.test, path: /.certlatch/*, access: deny}\n'
-  assert.equal(ruleClosingEnrollment(policyOf(rule), 'ha.test', NETWORKS), 'ours')
-  assert.equal(ruleClosingEnrollment(policyOf(rule), 'other.test', NETWORKS), undefined)
-  assert.equal(ruleClosingEnrollment(RULES, 'ha.test', NETWORKS), undefined)
+  assert.equal(ruleClosingEnrollment(policyOf(rule), 'https://ha.test:8443', NETWORKS), 'ours')
+  assert.equal(ruleClosingEnrollment(policyOf(rule), 'https://other.test', NETWORKS), undefined)
+  assert.equal(ruleClosingEnrollment(policyOf(rule), undefined, NETWORKS), undefined)
+  const everywhere = policyOf('  - {name: all, access: deny}\n')
+  assert.equal(ruleClosingEnrollment(everywhere, undefined, NETWORKS), 'all')
+  assert.equal(ruleClosingEnrollment(RULES, 'https://ha.test', NETWORKS), undefined)
 })

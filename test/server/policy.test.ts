@@ -144,6 +144,25 @@ test('What is likely not meant in the rules is a warning in the log, at the star
   assert.equal(warnings().length, before + 1)
 })
 
+test('A rule that closes the page to enrol on is a warning, at the start and after a change', async (context) => {
+  const closing = (host: string) =>
+    `version: 1\nrules: [{name: closed, host: ${host}, path: /.certlatch/*, access: deny}]\n`
+  const path = join(await temporaryFolder(), 'policy.yaml')
+  await writeFile(path, closing('ha.test'))
+  const settings = { CERTLATCH_POLICY_FILE: path, CERTLATCH_URL: 'https://ha.test' }
+  const service = await startTestService(context, { settings })
+  const warnings = () =>
+    service.logLines().filter(({ msg }) => String(msg).includes('denies /.certlatch/auth/enroll'))
+  assert.equal(warnings().length, 1)
+  assert.match(String(warnings()[0]?.['msg']), /^the rule "closed" of .*policy\.yaml denies /)
+  await writeFile(path, closing('other.test'))
+  await service.refresh()
+  assert.equal(warnings().length, 1)
+  await writeFile(path, closing('ha.test'))
+  await service.refresh()
+  assert.equal(warnings().length, 2)
+})
+
 test('A start with a broken policy file tells all that is wrong with it, and makes no files', async (context) => {
   const folder = await temporaryFolder()
   const path = join(folder, 'policy.yaml')

@@ -188,7 +188,7 @@ async function denyingRule(
   const content = await readFile(policyFile).catch(() => Buffer.alloc(0))
   const parsed = parsePolicy(content, trustedProxies)
   if (!parsed.ok) return undefined
-  return ruleClosingEnrollment(parsed.policy, new URL(site).hostname, trustedProxies)
+  return ruleClosingEnrollment(parsed.policy, site, trustedProxies)
 }
 
 async function waitFor(

@@ -1,9 +1,12 @@
 import { isLetIn, isRefusal } from '../answers.ts'
-import { type Check, failed, warning } from '../check.ts'
-import { request } from '../probe.ts'
+import { type Check, failed, unseen, warning } from '../check.ts'
+import { type Observation, request } from '../probe.ts'
 
 /** What Home Assistant's server says where it believes no proxy. */
 const BAD_REQUEST = /^400: Bad Request/
+
+const isUnknownProxy = (seen: Observation): boolean =>
+  seen.kind === 'answer' && seen.status === 400 && BAD_REQUEST.test(seen.body)
 
 const trustedProxy: Check = {
   name: 'trusted-proxy',
@@ -13,7 +16,7 @@ const trustedProxy: Check = {
   needs: ['let-in', 'home-assistant'],
   plan: () => [],
   judge: ({ first: { certificate: seen } }) => {
-    if (seen.kind !== 'answer' || seen.status !== 400 || !BAD_REQUEST.test(seen.body)) return []
+    if (!isUnknownProxy(seen)) return []
     return [
       failed(
         'Home Assistant answers 400: it does not know the proxy',
@@ -32,7 +35,9 @@ const rescueModule: Check = {
   needs: ['let-in', 'home-assistant'],
   plan: () => [],
   judge: ({ first: { certificate: seen } }) => {
-    if (seen.kind !== 'answer' || seen.status !== 200) return []
+    if (seen.kind !== 'answer' || seen.status !== 200) {
+      return [unseen('Home Assistant has not answered with its page')]
+    }
     if (seen.body.includes('/.certlatch/auth/rescue.js')) return []
     return [
       warning(
@@ -53,15 +58,19 @@ const webhooks: Check = {
   plan: ({ nowhere }) => [
     request('a webhook', { method: 'POST', path: `/api/webhook/${nowhere}` }),
   ],
-  judge: (_, [asked]) =>
-    asked === undefined || !isRefusal(asked.seen)
-      ? []
-      : [
-          warning(
-            'webhooks are refused: companion apps cannot send location and sensors',
-            'preset: home-assistant in the file of CERTLATCH_POLICY_FILE opens them, and nothing else',
-          ),
-        ],
+  judge: (_, [asked]) => {
+    if (asked === undefined) return []
+    if (isUnknownProxy(asked.seen)) {
+      return [unseen('Home Assistant answers 400 to whatever comes from the proxy')]
+    }
+    if (!isRefusal(asked.seen)) return []
+    return [
+      warning(
+        'webhooks are refused: companion apps cannot send location and sensors',
+        'preset: home-assistant in the file of CERTLATCH_POLICY_FILE opens them, and nothing else',
+      ),
+    ]
+  },
 }
 
 const besideTheGate: Check = {

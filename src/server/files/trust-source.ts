@@ -1,6 +1,7 @@
 import { constants, existsSync } from 'node:fs'
 import { access } from 'node:fs/promises'
 import { type Config, filesToMake } from '../../config/config.ts'
+import { ENROLL_PATH, ruleClosingEnrollment } from '../../policy/page-policy.ts'
 import { dataPaths, prepareDataDirectory } from '../../store/data-directory.ts'
 import { describeFileError } from '../../store/files.ts'
 import { readPolicySource } from '../../store/policy-file.ts'
@@ -113,7 +114,7 @@ export async function openFiles(options: OpenFilesOptions): Promise<TrustStore> 
       log.info(describeSnapshot(snapshot), 'files reloaded')
       if (previous !== undefined) logChanges(log, previous, snapshot)
       previous = snapshot
-      for (const warning of snapshot.warnings) log.warn(warning)
+      warnOfSnapshot(config, snapshot, log)
     },
     onProblem: (problems) => {
       tally.reloadFailures += 1
@@ -159,7 +160,7 @@ export function warnOfFiles(
   nowSeconds: number,
   log: Log,
 ): void {
-  for (const warning of snapshot.warnings) log.warn(warning)
+  warnOfSnapshot(config, snapshot, log)
   for (const problem of snapshot.problems) log.error({ problem }, 'some files were not loaded')
   if (config.crlFile === undefined) {
     log.warn('no CERTLATCH_CRL_FILE: a certificate that the CA revokes stays valid here')
@@ -167,4 +168,14 @@ export function warnOfFiles(
   if (isClockWrong(snapshot, nowSeconds)) {
     log.error('the clock is wrong: it is earlier than the beginning of the CA certificate')
   }
+}
+
+function warnOfSnapshot(config: Config, { policy, warnings }: Snapshot, log: Log): void {
+  for (const warning of warnings) log.warn(warning)
+  if (config.externalCa) return
+  const rule = ruleClosingEnrollment(policy, config.url, config.trustedProxies)
+  if (rule === undefined) return
+  log.warn(
+    `the rule "${rule}" of ${config.policyFile} denies ${ENROLL_PATH}: links of certlatch device invite do not open where it holds`,
+  )
 }

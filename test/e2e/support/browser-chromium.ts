@@ -121,7 +121,10 @@ export function makeCertificateStore(
   const store = `sql:${folder}`
   const run = (program: string, ...args: readonly string[]) =>
     execFileSync(findProgram(program), args, { stdio: ['ignore', 'pipe', 'pipe'] })
-  run('certutil', '-N', '-d', store, '--empty-password')
+  // Over a store that is there, certutil asks for its password without an end.
+  if (!existsSync(join(folder, 'cert9.db'))) {
+    run('certutil', '-N', '-d', store, '--empty-password')
+  }
   run('certutil', '-A', '-d', store, '-n', 'web', '-t', 'C,,', '-i', authorityFile)
   if (device !== undefined) {
     run('pk12util', '-i', device.package, '-d', store, '-W', device.password)

@@ -15,6 +15,8 @@ export const firefoxMissing = (): string | false =>
 const SETTINGS = {
   'security.default_personal_cert': 'Select Automatically',
   'network.dns.localDomains': 'home.example,elsewhere.example',
+  // Into the folder that is named below.
+  'browser.download.folderList': 2,
   // It asks its maker for nothing.
   'app.update.enabled': false,
   'browser.safebrowsing.downloads.remote.enabled': false,
@@ -31,7 +33,8 @@ export async function startFirefox(options: BrowserOptions): Promise<Browser> {
   const profile = join(folder, 'profile')
   mkdirSync(profile, { recursive: true })
   makeCertificateStore(profile, server.serverAuthorityFile, device)
-  const lines = Object.entries(SETTINGS).map(
+  const settings = { ...SETTINGS, 'browser.download.dir': join(folder, 'downloads') }
+  const lines = Object.entries(settings).map(
     ([name, value]) => `user_pref(${JSON.stringify(name)}, ${JSON.stringify(value)});\n`,
   )
   writeFileSync(join(profile, 'user.js'), lines.join(''))

@@ -115,6 +115,11 @@ export async function untilShown(
 /** Through Home Assistant's own form, to the dashboard. */
 export async function signIn(browser: Browser, address: string): Promise<void> {
   await browser.open(`${address}/`)
+  await fillSignIn(browser)
+}
+
+/** The same where the form is about to be shown. */
+export async function fillSignIn(browser: Browser): Promise<void> {
   await untilThere(browser, 'input[name=password]')
   await browser.fill('input[name=username]', PERSON.username)
   await browser.fill('input[name=password]', PERSON.password)

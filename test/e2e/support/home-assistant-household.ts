@@ -193,7 +193,12 @@ async function addDevice(
   const command = ['device', 'add', name, '--json', '--out', folder]
   const { code, stdout, stderr } = await runCommand(environment, ...command)
   if (code !== 0) throw new Error(`certlatch ${command.join(' ')}: ${code} ${stderr}`)
-  const made = JSON.parse(stdout) as Pick<HouseholdDevice, 'package' | 'password'>
+  return unpackDevice(JSON.parse(stdout) as PackedDevice)
+}
+
+export type PackedDevice = Pick<HouseholdDevice, 'package' | 'password'>
+
+export function unpackDevice(made: PackedDevice): HouseholdDevice {
   const unpack = (...only: readonly string[]) =>
     execFileSync(findProgram('openssl'), [
       ...['pkcs12', '-in', made.package, '-passin', `pass:${made.password}`, ...only],
