@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict'
+import { readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import type { DataPaths } from '../../src/store/data-directory.ts'
+import { certlatch, initialised } from '../support/command.ts'
+import { makeAuthority, makeList } from '../support/service.ts'
+
+const ADD = ['device', 'add', 'Phone', '--out', '-']
+
+/** What `device add` says after a change of its files. */
+async function add(change: (paths: DataPaths) => Promise<unknown>, argv: readonly string[] = ADD) {
+  const { dataDir, paths } = await initialised()
+  await change(paths)
+  return certlatch(argv, { CERTLATCH_DATA_DIR: dataDir })
+}
+
+const BROKEN: Readonly<Record<string, [change: (paths: DataPaths) => Promise<unknown>, RegExp]>> = {
+  'a CRL that is missing': [
+    ({ revocationList }) => rm(revocationList),
+    /^error: .*ca\.crl does not exist\nhint: run certlatch init first\n$/,
+  ],
+  'a CRL of another CA alone': [
+    ({ revocationList }) => writeFile(revocationList, makeList(makeAuthority('Other'))),
+    /^error: .*ca\.crl has no CRL of the CA ".*"\nhint: restore it from a backup/,
+  ],
+  'a CRL that is none': [
+    ({ revocationList }) =>
+      writeFile(revocationList, '-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n'),
+    /^error: .*ca\.crl: /,
+  ],
+  'a CA certificate that is missing': [
+    ({ authority }) => rm(authority),
+    /^error: .*ca\.crt does not exist\nhint: run certlatch init first\n$/,
+  ],
+  'a CA certificate that is none': [
+    ({ authority }) => writeFile(authority, 'text'),
+    /^error: .*ca\.crt /,
+  ],
+  'a key that is none': [
+    ({ authorityKey }) => writeFile(authorityKey, 'text'),
+    /^error: .*ca\.key is not a private key in PEM\n/,
+  ],
+}
+
+for (const [what, [change, says]] of Object.entries(BROKEN)) {
+  test(`${what} is named, and nothing is issued`, async () => {
+    const { exitCode, stdout, stderr } = await add(change)
+    assert.equal(exitCode, 1, stderr)
+    assert.equal(stdout, '')
+    assert.match(stderr, says)
+  })
+}
+
+test('where a package goes has to be one thing', async () => {
+  for (const [argv, says] of [
+    [['device', 'add', 'Phone', '--out', ''], /--out is empty: expected a folder, or -/],
+    [[...ADD, '--json'], /--json does not go with --out -/],
+  ] as const) {
+    const { exitCode, stderr } = await add(() => Promise.resolve(), argv)
+    assert.equal(exitCode, 2)
+    assert.match(stderr, says)
+  }
+})
+
+test('a folder may end in a slash, and the package is in it', async () => {
+  const { dataDir } = await initialised()
+  const argv = ['device', 'add', 'Phone', '--format', 'pem', '--out', `${dataDir}//`, '--json']
+  const { exitCode, stdout, stderr } = await certlatch(argv, { CERTLATCH_DATA_DIR: dataDir })
+  assert.equal(exitCode, 0, stderr)
+  const { package: path, password, device } = JSON.parse(stdout)
+  assert.equal(join(path), path)
+  assert.match(await readFile(path, 'utf8'), /BEGIN CERTIFICATE/)
+  assert.deepEqual([password, device.name], [undefined, 'Phone'])
+})

@@ -1,0 +1,36 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { isLetIn, isProxyError, told } from '../../src/doctor/answers.ts'
+import { answer, LET_IN, NO_ANSWER, REFUSED } from '../support/doctor.ts'
+
+const CADDY = { server: 'Caddy' }
+
+test("an error page is the proxy's own by its status, its words, or Caddy's empty answer", () => {
+  for (const [seen, isProxys] of [
+    [answer(200, {}, 'Bad Gateway'), false],
+    [answer(421), true],
+    [answer(502), true],
+    [answer(504), true],
+    [answer(500, {}, 'Internal Server Error'), true],
+    [answer(500, {}, 'of the application'), false],
+    [answer(404, CADDY), true],
+    [answer(404, { ...CADDY, via: '1.1 Caddy' }), false],
+    [answer(404, CADDY, 'of the application'), false],
+  ] as const) {
+    assert.equal(isProxyError(seen), isProxys, JSON.stringify(seen))
+  }
+})
+
+test('what came is told in a few words, and is the application or not', () => {
+  for (const [seen, words, isApplication] of [
+    [NO_ANSWER, 'no answer within 3 s', false],
+    [REFUSED, '403, refused by certlatch', false],
+    [LET_IN, '200', true],
+    [answer(403), '403', false],
+    [answer(500, {}, 'of the application'), '500', false],
+    [answer(502), '502 of the proxy', false],
+    [answer(404, {}, 'of the application'), '404', true],
+  ] as const) {
+    assert.deepEqual([told(seen), isLetIn(seen)], [words, isApplication])
+  }
+})
