@@ -97,7 +97,7 @@ async function startIn(
       return it
     }),
   ])
-  const recorder = await startRecorder(certlatch.port, DIALECTS[kind.dialect].certificateHeader)
+  const recorder = await startRecorder(certlatch, DIALECTS[kind.dialect].certificateHeader)
   started.push(recorder.close)
   const proxyFolder = join(folder, 'proxy')
   mkdirSync(proxyFolder)
@@ -109,7 +109,7 @@ async function startIn(
       port,
       sparePort: await freePort(),
       certlatchPort: recorder.port,
-      pagesPort: certlatch.pagesPort,
+      pagesPort: recorder.pagesPort,
       applicationPort: homeAssistant.port,
       pki: { ...server, authorityFile: join(dataFolder(folder), 'public', 'ca.crt') },
       user: userInfo().username,

@@ -27,7 +27,9 @@ export type Veil = (
 
 /** Stands between proxy and certlatch, writes everything down, and can play a browser that shows less. */
 export interface Recorder {
+  /** Where the proxy asks, and where it passes requests for certlatch's own pages. */
   readonly port: number
+  readonly pagesPort: number
   /** All since the last `forget`, in order. */
   questions(): readonly Question[]
   forget(): void
@@ -53,17 +55,23 @@ const KEPT = [
   'service-worker-navigation-preload',
 ]
 
-export async function startRecorder(target: number, certificateHeader: string): Promise<Recorder> {
+/** certlatch's ports: for auth requests, and for its pages. */
+interface Target {
+  readonly port: number
+  readonly pagesPort: number
+}
+
+export async function startRecorder(target: Target, certificateHeader: string): Promise<Recorder> {
   let questions: Question[] = []
   let veil = NO_VEIL
   const agent = new Agent({ keepAlive: true })
-  const server = createServer((req, res) => {
+  const passTo = (port: number) => (req: IncomingMessage, res: ServerResponse) => {
     const headers = pairs(req.rawHeaders)
     const asked = describe(req, headers, certificateHeader)
     const hidden = asked.shown.length === 0 ? [] : veil(asked)
     const onward = request({
       agent,
-      port: target,
+      port,
       method: req.method,
       path: req.url,
       headers: headersWithout(headers, hidden, certificateHeader).flat(),
@@ -81,12 +89,19 @@ export async function startRecorder(target: number, certificateHeader: string): 
     })
     onward.on('error', () => res.destroy())
     req.pipe(onward)
-  })
-  server.keepAliveTimeout = 160_000
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
+  }
+  const servers = [target.port, target.pagesPort].map((port) => createServer(passTo(port)))
+  const ports: number[] = []
+  for (const server of servers) {
+    server.keepAliveTimeout = 160_000
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    ports.push((server.address() as AddressInfo).port)
+  }
+  const [port = 0, pagesPort = 0] = ports
   return {
-    port: (server.address() as AddressInfo).port,
+    port,
+    pagesPort,
     questions: () => questions,
     forget: () => {
       questions = []
@@ -96,8 +111,10 @@ export async function startRecorder(target: number, certificateHeader: string): 
     },
     close: () => {
       agent.destroy()
-      server.closeAllConnections()
-      server.close()
+      for (const server of servers) {
+        server.closeAllConnections()
+        server.close()
+      }
     },
   }
 }
