@@ -85,7 +85,7 @@ before(async () => {
     undefined,
     'print',
   )
-  // A service that has everything in force, so that no command waits for one.
+  // A service that has loaded everything, so that no command waits for one.
   await writeRunning(directory.paths.running, runningId('host', 'test'), {
     ...{ schemaVersion: 1, listen: 'test', host: 'host', version: '0', startedAt: NOON_SECONDS },
     ...{ stoppedAt: undefined, crlNumber: '9'.repeat(15), blocksNumber: 10 ** 15, keySet: '0' },
@@ -103,8 +103,10 @@ async function prepare(name: string, { argv, isFirst }: Case): Promise<string> {
   await rm(place, { recursive: true, force: true })
   if (isFirst) await mkdir(place, { recursive: true })
   else await cp(template, place, { recursive: true })
-  // Nobody can have the new keys in force before they are made.
-  if (argv[0] === 'key') await rm(dataPaths(join(place, 'data')).running, { recursive: true })
+  // No service can have loaded new keys or a new device before they are made: none is waited for.
+  const [group, action = ''] = argv
+  if (group === 'key' || ['add', 'renew'].includes(action))
+    await rm(dataPaths(join(place, 'data')).running, { recursive: true })
   return place
 }
 
