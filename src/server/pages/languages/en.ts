@@ -2,12 +2,13 @@ import type { Texts } from '../texts.ts'
 
 const CHOSEN_BEFORE =
   'Did you cancel when the browser asked for a certificate, or choose another one? It remembers that until it is closed entirely: all its windows, on a phone by swiping it away. Then open it again.'
-const ASK_FOR_ONE = 'Ask whoever runs this server for a new one, and install it on this device.'
+const ASK_FOR_ONE =
+  'Ask the person who runs this server for a new one, and install it on this device.'
 const INSTALLED_SINCE =
   'Have you installed a new one already? Close the browser entirely and open it again, so that it asks which one to show.'
 const IS_IT_INSTALLED =
-  'Is it installed on this device? If not, ask whoever runs this server for one.'
-const ASK_FOR_INVITATION = 'Ask whoever invited you for a new invitation.'
+  'Is it installed on this device? If not, ask the person who runs this server for one.'
+const ASK_FOR_INVITATION = 'Ask the person who invited you for a new invitation.'
 
 export const en: Texts = {
   refusals: {
@@ -21,7 +22,7 @@ export const en: Texts = {
       lead: 'Your browser has shown a client certificate that is not one of this server’s devices.',
       steps: [
         'Have you several certificates, and chosen another one? The browser remembers that until it is closed entirely: all its windows, on a phone by swiping it away. Then open it again.',
-        'Is it the one that you were given for this server? Ask whoever runs it for a new one.',
+        'Is it the one that you were given for this server? Ask the person who runs it for a new one.',
       ],
     },
     'expired-certificate': {
@@ -38,7 +39,7 @@ export const en: Texts = {
       title: 'This certificate was replaced by a newer one',
       lead: 'This device was given a newer client certificate, and your browser has shown the old one.',
       steps: [
-        'Is the new one installed on this device? If not, install it, or ask whoever runs this server for it.',
+        'Is the new one installed on this device? If not, install it, or ask the person who runs this server for it.',
         'Remove the old one, close the browser entirely and open it again, so that it shows the new one.',
       ],
     },
@@ -55,7 +56,7 @@ export const en: Texts = {
     closed: {
       title: 'This page is closed',
       lead: 'What you asked for is not open to what this device has shown. A client certificate, or another one, may give access; other pages of this server may be open already.',
-      steps: ['Do you need it? Ask whoever runs this server.'],
+      steps: ['Do you need it? Ask the person who runs this server.'],
     },
     'closed-to-this': {
       title: 'This page is closed',
@@ -73,7 +74,7 @@ export const en: Texts = {
     'at-the-server': {
       title: 'This server cannot check your device now',
       lead: 'Something has to be put right at the server. Your device and its client certificate may be in order.',
-      steps: ['Whoever runs this server finds the reason in its log.'],
+      steps: ['The person who runs this server finds the reason in its log.'],
     },
   },
   expiredOn: 'It was good until {day}.',
@@ -208,7 +209,7 @@ export const en: Texts = {
         lead: 'A device was set up with it at {time}.',
         steps: [
           `Was it you, on this device? Then the certificate may be installed already. If not: ${ASK_FOR_INVITATION}`,
-          'Was it not you? Tell whoever invited you at once: that device should be revoked.',
+          'Was it not you? Tell the person who invited you at once: that device should be revoked.',
         ],
       },
       ended: {
