@@ -39,7 +39,7 @@ for (const { kind, settings, width, status, release, firstPage } of VARIANTS) {
   const title = `a refused page of Home Assistant ${release} behind ${kind.dialect}, refusals with ${status}`
   describe(title, { skip, timeout: 300_000 }, () => {
     const options = { settings, homeAssistant: { extraModule: RESCUE, release } }
-    const home = useHousehold(kind, options, width)
+    const home = useHousehold(kind, options, { width })
     const picture = (name: string) => keepPicture(home.page, `${kind.dialect}-${name}`)
 
     test('session gone, certificate on real navigations only: the dashboard comes back untouched', async () => {

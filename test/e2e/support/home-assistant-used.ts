@@ -17,8 +17,18 @@ export const DROP_THE_SOCKET = `document.querySelector('home-assistant').hass.co
 export const HAS_LOGIN = `localStorage.getItem('hassTokens') !== null`
 export const HAS_WORKER = `navigator.serviceWorker.getRegistration().then((it) => it !== undefined)`
 
+interface Use {
+  readonly width?: number
+  /** Whether its worker must be in charge; it takes a minute to fetch all its files. */
+  readonly needsWorker?: boolean
+}
+
 /** A household whose page has been used: signed in, and its worker in charge. */
-export function useHousehold(kind: ProxyKind, options: HouseholdOptions, width?: number) {
+export function useHousehold(
+  kind: ProxyKind,
+  options: HouseholdOptions,
+  { width, needsWorker = true }: Use = {},
+) {
   let household: Household
   let page: Chromium
   before(async () => {
@@ -33,7 +43,7 @@ export function useHousehold(kind: ProxyKind, options: HouseholdOptions, width?:
       ...(width !== undefined && { width }),
     })
     await signIn(page, household.address)
-    await untilWorkerIsActive(page)
+    if (needsWorker) await untilWorkerIsActive(page)
   })
   afterEach(() => household?.recorder.veil(NO_VEIL))
   after(async () => {
