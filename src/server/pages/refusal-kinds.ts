@@ -49,7 +49,7 @@ const KINDS: Readonly<Record<DenyReason, RefusalKind>> = {
   'certificate-rate-limited': 'at-the-server',
   'unknown-device': 'unsuitable-certificate',
   'no-identity': 'unsuitable-certificate',
-  // All alike, so that nobody can try which cookie was once a good one.
+  // All alike, so that no one can find out which cookie was once valid.
   'session-malformed': 'session-over',
   'session-forged': 'session-over',
   'session-expired': 'session-over',

@@ -49,7 +49,7 @@ export function codeField(language: Language): string {
 <p class="hint" id="code-hint">${escapeHtml(codeHint)}</p>`
 }
 
-/** Says until when the certificate was good; whoever reads it has that date in the certificate. */
+/** Says when the certificate expired: the reader has that date in the certificate itself. */
 export function expiredPage(notAfterSeconds: number, language: Language): HtmlDocument {
   const day = dayOf(notAfterSeconds, language)
   const detail = fillText(LANGUAGES[language].expiredOn, { day })

@@ -230,7 +230,7 @@ export const en: Texts = {
       'read-only': {
         title: 'This server cannot hand out certificates now',
         lead: 'It may not write to its data directory. The invitation stays good.',
-        steps: ['Tell whoever runs this server, and try again later.'],
+        steps: ['Tell the person who runs this server, and try again later.'],
       },
     },
   },
