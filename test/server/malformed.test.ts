@@ -176,11 +176,18 @@ test('200 headers are all read, and more are refused: none is dropped in silence
   assert.equal(await statusOf([...padding(200), ...own]), 200)
   // A look-alike behind hundreds of others does not slip through.
   assert.equal(await statusOf([...padding(199), ...own, ['Remote_User', 'admin']]), 403)
-  for (const count of [201, 202, 224, 225, 2_500, 4_000]) {
+  const counts = [201, 202, 224, 225, 2_500, 4_000]
+  for (const count of counts) {
     assert.equal(await statusOf([...own, ...padding(count)]), 403, `${count}`)
     assert.equal(await statusOf([...padding(count), ...own]), 403, `${count}`)
   }
-  assert.equal(await malformed(service), 0)
+  // Node 26 reports more headers than its limit as malformed; older ones drop them, and we notice.
+  const tooMany = await service.metric('certlatch_decisions_total', {
+    outcome: 'deny',
+    via: 'none',
+    reason: 'malformed-request',
+  })
+  assert.equal(present(tooMany) + present(await malformed(service)), counts.length * 2)
 })
 
 test('A client that resets, or half a request that ends, leaves no trace', async (context) => {

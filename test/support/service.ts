@@ -253,6 +253,8 @@ function parseAnswer(bytes: Buffer, isHead: boolean) {
   return { answer: { status, headers, body }, length: start + length }
 }
 
+export const CLOSED_UNANSWERED = 'the connection was closed without an answer'
+
 /** One request on a connection of its own. */
 export async function exchange(port: number, request: RawRequest | Buffer): Promise<Answer> {
   const connection = await openConnection(port)
@@ -260,7 +262,7 @@ export async function exchange(port: number, request: RawRequest | Buffer): Prom
   const isHead = !Buffer.isBuffer(request) && request.method === 'HEAD'
   const answer = await connection.send(bytes, isHead)
   connection.close()
-  if (answer === undefined) throw new Error('the connection was closed without an answer')
+  if (answer === undefined) throw new Error(CLOSED_UNANSWERED)
   return answer
 }
 
