@@ -9,6 +9,7 @@ import type { DialectName } from './proxy/dialects.ts'
 import type { Networks } from './proxy/networks.ts'
 import { type OriginalRequest, readOriginalRequest } from './proxy/original-request.ts'
 import { type RequestHeaders, repeatsTheProxy } from './proxy/request-headers.ts'
+import type { Problem, Result } from './result.ts'
 import { cookieValues } from './session/cookie.ts'
 import { verifiesAt } from './session/key-ring.ts'
 import {
@@ -29,17 +30,16 @@ export interface AuthRequest {
 }
 
 /** The holder of a certificate: a device of the registry, or a name that an external CA certified. */
-export type Recognised =
-  | {
-      readonly ok: true
-      readonly identity: Identity
-      /** The name for the session to remember; `undefined` where the registry is asked again. */
-      readonly name: string | undefined
-    }
-  | {
-      readonly ok: false
-      readonly reason: 'unknown-device' | 'no-identity' | 'certificate-superseded'
-    }
+export type Recognised = Result<
+  Holder,
+  Problem<'unknown-device' | 'no-identity' | 'certificate-superseded'>
+>
+
+interface Holder {
+  readonly identity: Identity
+  /** The name for the session to remember; `undefined` where the registry is asked again. */
+  readonly name: string | undefined
+}
 
 /** Everything that a decision is based on. The two verifying functions may cache their results. */
 export interface Grounds {
@@ -173,7 +173,7 @@ function decideByCertificate(verdict: CertificateVerdict, rule: Rule, asked: Cas
     return deny(problem, 'certificate', rule, notAfter)
   }
   const recognised = grounds.recognise(verified, nowSeconds)
-  if (!recognised.ok) return deny(recognised.reason, 'certificate', rule)
+  if (!recognised.ok) return deny(recognised.problem, 'certificate', rule)
   if (!isPermitted(rule, recognised.identity)) return deny('not-permitted', 'certificate', rule)
   return {
     allow: true,
@@ -191,7 +191,7 @@ function decideByCertificate(verdict: CertificateVerdict, rule: Rule, asked: Cas
  */
 function sessionFor(
   verified: VerifiedCertificate,
-  { identity, name }: Extract<Recognised, { ok: true }>,
+  { identity, name }: Holder,
   asked: Case,
 ): Allow['setSession'] {
   const { host, grounds, nowSeconds } = asked
@@ -246,7 +246,7 @@ function decideByClaims(
     return deny(reason, 'session', rule)
   }
   const recognised = grounds.recognise(claims, nowSeconds)
-  if (!recognised.ok) return deny(recognised.reason, 'session', rule)
+  if (!recognised.ok) return deny(recognised.problem, 'session', rule)
   if (isSignedOut(claims, recognised.identity, grounds)) {
     return deny('session-signed-out', 'session', rule)
   }
@@ -267,9 +267,7 @@ function isSignedOut(claims: SessionClaims, { device }: Identity, grounds: Groun
   return signedOutAt !== undefined && claims.certificateSeenAt <= signedOutAt
 }
 
-type ReadSession =
-  | { readonly ok: true; readonly claims: SessionClaims }
-  | { readonly ok: false; readonly problem: SessionProblem }
+type ReadSession = Result<{ claims: SessionClaims }, Problem<SessionProblem>>
 
 /** The session cookies of the request, checked for MAC, key, host and dates. */
 function readSessions(asked: Case): readonly ReadSession[] {

@@ -1,4 +1,5 @@
 import { hash, type KeyObject } from 'node:crypto'
+import type { Problem, Result } from '../result.ts'
 import { type Certificate, readCertificate } from './certificate.ts'
 import {
   authorityKeyIdentifier,
@@ -61,9 +62,10 @@ export interface VerifiedCertificate {
   readonly name: string | undefined
 }
 
-export type CertificateVerdict =
-  | { readonly ok: true; readonly verified: VerifiedCertificate }
-  | { readonly ok: false; readonly problem: CertificateProblem }
+export type CertificateVerdict = Result<
+  { verified: VerifiedCertificate },
+  Problem<CertificateProblem>
+>
 
 const NAME_CONSTRAINTS = '2.5.29.30'
 
@@ -87,9 +89,7 @@ function hasUnknownCriticalExtension({ extensions }: Certificate): boolean {
 
 export const sha256Base64Url = (bytes: Buffer): string => hash('sha256', bytes, 'base64url')
 
-export type ReadIssuer =
-  | { readonly ok: true; readonly issuer: Issuer }
-  | { readonly ok: false; readonly problem: string }
+export type ReadIssuer = Result<{ issuer: Issuer }>
 
 /**
  * Reads a CA certificate of the CA file; the problem is a sentence. Certificates of an unfit CA would all

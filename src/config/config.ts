@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import type { IdentityKind } from '../certificate/identity.ts'
 import { DIALECTS, type Dialect } from '../proxy/dialects.ts'
 import type { Networks } from '../proxy/networks.ts'
+import type { Problems, Result } from '../result.ts'
 import {
   DENIALS,
   expectation,
@@ -87,9 +88,7 @@ export const filesToMake = ({ externalCa, crlFileNamed, sessionKeysFileNamed }: 
 export type Values = Readonly<Record<string, string | undefined>>
 
 /** A configuration with its warnings, or everything that is wrong with it. */
-export type ParsedConfig =
-  | { readonly ok: true; readonly config: Config; readonly warnings: readonly string[] }
-  | { readonly ok: false; readonly problems: readonly string[] }
+export type ParsedConfig = Result<{ config: Config; warnings: readonly string[] }, Problems>
 
 /** Reads the settings' texts; never throws, and reports all problems at once. */
 export function parseConfig(values: Values): ParsedConfig {

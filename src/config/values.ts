@@ -1,15 +1,14 @@
 import { isIP } from 'node:net'
 import { DEFAULT_IDENTITY, type IdentityKind } from '../certificate/identity.ts'
 import { type Networks, parseNetworks } from '../proxy/networks.ts'
+import type { Problems, Result } from '../result.ts'
 import { printable } from './text.ts'
 
 /**
  * A value read from a setting's text. Without problems of its own, a failure means "not what the
  * setting expects", and the table of settings has the words for that.
  */
-export type Reading<T> =
-  | { readonly ok: true; readonly value: T }
-  | { readonly ok: false; readonly problems?: readonly string[] }
+export type Reading<T> = Result<{ value: T }, Partial<Problems>>
 
 const UNEXPECTED = { ok: false } as const
 

@@ -1,4 +1,5 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
+import type { Problem, Result } from '../result.ts'
 import type { KeyRing, SessionKey } from './key-ring.ts'
 
 /** Why a session cookie is not accepted. */
@@ -34,9 +35,10 @@ export interface SessionClaims {
   readonly expiresAt: number
 }
 
-export type VerifiedToken =
-  | { readonly ok: true; readonly claims: SessionClaims; readonly key: SessionKey }
-  | { readonly ok: false; readonly problem: SessionProblem }
+export type VerifiedToken = Result<
+  { claims: SessionClaims; key: SessionKey },
+  Problem<SessionProblem>
+>
 
 const VERSION = 'v1'
 /** Far longer than any token that certlatch issues: no MAC is computed for more. */

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { readdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import type { Result } from '../result.ts'
 import { writeKey } from '../session/key-ring.ts'
 import { type MadeAuthority, makeAuthority } from './create-authority.ts'
 import {
@@ -86,9 +87,7 @@ export interface FirstFiles {
   readonly certificates?: ReadonlyMap<string, string>
 }
 
-export type Prepared =
-  | { readonly ok: true; readonly made: readonly string[] }
-  | { readonly ok: false; readonly problem: string }
+export type Prepared = Result<{ made: readonly string[] }>
 
 const LOCK_WAIT_MILLISECONDS = 10_000
 

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { comparableName, isPrintableName } from '../certificate/identity.ts'
 import { isInvitationId } from '../enrollment/invitation-code.ts'
+import type { Result } from '../result.ts'
 import { type CertificateId, certificateKey } from './certificate-id.ts'
 import { listIfThere, MODE, makeFolder, replaceFile } from './files.ts'
 import { isKeyHash, isSerial, isTime, parseObject } from './json-file.ts'
@@ -85,9 +86,7 @@ export interface DeviceRegistry {
 const SCHEMA_VERSION = 1
 const ENTRY = /^[0-9a-f-]{1,64}\.json$/
 
-export type ReadRegistry =
-  | { readonly ok: true; readonly registry: DeviceRegistry }
-  | { readonly ok: false; readonly problem: string }
+export type ReadRegistry = Result<{ registry: DeviceRegistry }>
 
 /**
  * Joins the entries of the folder. Device names and certificates are unique; the certificate with

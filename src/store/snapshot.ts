@@ -1,5 +1,6 @@
 import { groupByKeyHash, type TrustSet } from '../certificate/trust.ts'
 import type { Policy } from '../policy/policy.ts'
+import type { Problems, Result } from '../result.ts'
 import { type KeyRing, readKeyRing } from '../session/key-ring.ts'
 import { readAuthoritiesFile } from './authorities-file.ts'
 import { type Blocks, NO_BLOCKS, readBlocks } from './blocks.ts'
@@ -58,9 +59,7 @@ export interface Source {
   readonly content: Buffer
 }
 
-export type CompiledSnapshot =
-  | { readonly ok: true; readonly snapshot: Snapshot }
-  | { readonly ok: false; readonly problems: readonly string[] }
+export type CompiledSnapshot = Result<{ snapshot: Snapshot }, Problems>
 
 type Part<T> = { readonly value: T; readonly problems: readonly string[] }
 

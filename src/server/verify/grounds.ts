@@ -108,7 +108,7 @@ function createRecognise(
   const named = new WeakMap<Seen, Recognised & { ok: true }>()
   const recogniseByName = (certificate: CertificateReference): Recognised => {
     const { name } = certificate
-    if (name === undefined) return { ok: false, reason: 'no-identity' }
+    if (name === undefined) return { ok: false, problem: 'no-identity' }
     const seen = lastSeen.ofOther(certificate, name)
     const remembered = named.get(seen)
     // A CA can give one serial number to two certificates with different names.
@@ -127,11 +127,11 @@ function createRecognise(
         found.seen.certificateAt = certificateSeenAt
       }
       const hasEnded = nowSeconds >= found.endsAt
-      return hasEnded ? { ok: false, reason: 'certificate-superseded' } : found.recognised
+      return hasEnded ? { ok: false, problem: 'certificate-superseded' } : found.recognised
     }
     return registry === undefined
       ? recogniseByName(certificate)
-      : { ok: false, reason: 'unknown-device' }
+      : { ok: false, problem: 'unknown-device' }
   }
 }
 
