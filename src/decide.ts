@@ -1,4 +1,5 @@
 import { timingSafeEqual } from 'node:crypto'
+import { type CertificateId, isSameCertificate } from './certificate/certificate-id.ts'
 import { certificateStandingProblem, standingProblem, type TrustSet } from './certificate/trust.ts'
 import type { CertificateVerdict, VerifiedCertificate } from './certificate/verify.ts'
 import type { Allow, Decision, Deny, DenyReason, Identity } from './decision.ts'
@@ -63,9 +64,7 @@ export interface Grounds {
 }
 
 /** What identifies a certificate's holder, whether it is shown now or remembered by a session. */
-export interface CertificateReference {
-  readonly issuerKeyHash: string
-  readonly serial: string
+export interface CertificateReference extends CertificateId {
   readonly name: string | undefined
   /** Known where the certificate itself was shown. */
   readonly sha256?: string
@@ -199,8 +198,7 @@ function sessionFor(
   const own = readSessions(asked).find(
     (session) =>
       session.ok &&
-      session.claims.issuerKeyHash === verified.issuerKeyHash &&
-      session.claims.serial === verified.serial &&
+      isSameCertificate(session.claims, verified) &&
       !isSignedOut(session.claims, identity, grounds),
   )
   const lastSeen = own?.ok ? own.claims.certificateSeenAt : undefined

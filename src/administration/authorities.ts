@@ -1,5 +1,6 @@
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
+import type { CertificateId } from '../certificate/certificate-id.ts'
 import {
   BACKDATE_SECONDS,
   issueRevocationList,
@@ -11,7 +12,6 @@ import { readRevocationList, readRevokedEntries } from '../certificate/revocatio
 import { type RevokedCertificate, reasonNamed } from '../certificate/revocation-reason.ts'
 import type { Issuer } from '../certificate/verify.ts'
 import { readAuthoritiesFile } from '../store/authorities-file.ts'
-import type { CertificateId } from '../store/certificate-id.ts'
 import type { DataPaths } from '../store/data-directory.ts'
 import { describeFileError, errorCode, MODE } from '../store/files.ts'
 import { readOwnFile } from '../store/folder.ts'

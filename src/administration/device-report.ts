@@ -1,7 +1,7 @@
+import { certificateKey } from '../certificate/certificate-id.ts'
 import { commonName } from '../certificate/name.ts'
 import type { RevokedCertificate } from '../certificate/revocation-reason.ts'
 import type { Issuer } from '../certificate/verify.ts'
-import { certificateKey } from '../store/certificate-id.ts'
 import { type CertificateState, certificateState } from '../store/certificate-state.ts'
 import type { DataPaths } from '../store/data-directory.ts'
 import { certificatesOf, type Device, type DeviceCertificate } from '../store/device-registry.ts'
@@ -48,12 +48,12 @@ async function report(
   const { issuers, lists } = await readOwnAuthorities(paths)
   const revoked = new Map<string, RevokedCertificate>()
   for (const [keyHash, { entries }] of lists) {
-    for (const entry of entries) revoked.set(certificateKey(keyHash, entry.serial), entry)
+    for (const entry of entries) {
+      revoked.set(certificateKey({ issuerKeyHash: keyHash, serial: entry.serial }), entry)
+    }
   }
   const blocks = await readBlocksFile(paths)
-  const blocked = new Set(
-    blocks.certificates.map(({ issuerKeyHash, serial }) => certificateKey(issuerKeyHash, serial)),
-  )
+  const blocked = new Set(blocks.certificates.map(certificateKey))
   const seen = await readLastSeen(paths.running)
   const known = { issuers, revoked, blocked, seen, nowSeconds }
   return devices
@@ -102,7 +102,7 @@ function reportDevice(device: Device, known: Known): DeviceReport {
 }
 
 function reportCertificate(certificate: DeviceCertificate, known: Known): CertificateReport {
-  const key = certificateKey(certificate.issuerKeyHash, certificate.serial)
+  const key = certificateKey(certificate)
   const issuers = known.issuers.filter(({ keyHash }) => keyHash === certificate.issuerKeyHash)
   const [issuer] = issuers
   const listed = known.revoked.get(key)

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { readCertificate } from '../certificate/certificate.ts'
+import type { CertificateId } from '../certificate/certificate-id.ts'
 import { sha256Base64Url, verifyCertificate } from '../certificate/verify.ts'
-import type { CertificateId } from '../store/certificate-id.ts'
 import type { DataPaths } from '../store/data-directory.ts'
 import { describeFileError } from '../store/files.ts'
 import { readIssuers } from './authorities.ts'

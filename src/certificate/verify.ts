@@ -1,6 +1,7 @@
 import { hash, type KeyObject } from 'node:crypto'
 import type { Problem, Result } from '../result.ts'
 import { type Certificate, readCertificate } from './certificate.ts'
+import type { CertificateId } from './certificate-id.ts'
 import {
   authorityKeyIdentifier,
   basicConstraints,
@@ -39,7 +40,7 @@ export type CertificateProblem =
 /** A CA certificate that may sign the certificates of devices. */
 export interface Issuer {
   readonly certificate: Certificate
-  /** SHA-256 of SubjectPublicKeyInfo, base64url: with a serial number it identifies a certificate. */
+  /** SHA-256 of SubjectPublicKeyInfo, base64url. */
   readonly keyHash: string
   readonly key: KeyObject
   readonly keyIdentifier: Buffer | undefined
@@ -48,9 +49,7 @@ export interface Issuer {
 }
 
 /** What certlatch keeps of a certificate with a valid signature and usage. */
-export interface VerifiedCertificate {
-  readonly issuerKeyHash: string
-  readonly serial: string
+export interface VerifiedCertificate extends CertificateId {
   /** SHA-256 of the DER, base64url. */
   readonly sha256: string
   /** Unix seconds, inclusive. */

@@ -1,4 +1,4 @@
-import { type CertificateId, certificateKey } from './certificate-id.ts'
+import { type CertificateId, certificateKey } from '../certificate/certificate-id.ts'
 import { isKeyHash, isSerial, isTime, parseObject } from './json-file.ts'
 
 /** When a certificate was last accepted; Unix seconds, 0: never. */
@@ -77,7 +77,7 @@ export function joinLastSeen(
   const joined = new Map<string, SeenCertificate>()
   for (const list of lists) {
     for (const seen of list) {
-      const key = certificateKey(seen.issuerKeyHash, seen.serial)
+      const key = certificateKey(seen)
       const before = joined.get(key)
       joined.set(key, before === undefined ? seen : joinTwo(before, seen))
     }

@@ -1,10 +1,10 @@
+import { certificateKey } from '../certificate/certificate-id.ts'
 import { groupByKeyHash, type TrustSet } from '../certificate/trust.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { Problems, Result } from '../result.ts'
 import { type KeyRing, readKeyRing } from '../session/key-ring.ts'
 import { readAuthoritiesFile } from './authorities-file.ts'
 import { type Blocks, NO_BLOCKS, readBlocks } from './blocks.ts'
-import { certificateKey } from './certificate-id.ts'
 import { type DeviceRegistry, readRegistry, registryFingerprint } from './device-registry.ts'
 import { isSerial, parseObject } from './json-file.ts'
 import {
@@ -107,11 +107,7 @@ export function compileSnapshot(
     revocationListRequired: sources.revocationLists !== undefined,
     staleRevocationList,
     revoked: new Set(registry === undefined ? [] : markedAsRevoked(registry.registry)),
-    blocked: new Set(
-      blocks.value.certificates.map(({ issuerKeyHash, serial }) =>
-        certificateKey(issuerKeyHash, serial),
-      ),
-    ),
+    blocked: new Set(blocks.value.certificates.map(certificateKey)),
   }
   return {
     ok: true,

@@ -6,8 +6,8 @@ import {
   certificateIdOfFile,
   certificateIdOfSerial,
 } from '../../administration/find-certificate.ts'
+import type { CertificateId } from '../../certificate/certificate-id.ts'
 import type { Config } from '../../config/config.ts'
-import type { CertificateId } from '../../store/certificate-id.ts'
 import { noNames, textFlag } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
 import { changeOf, pathsOfConfig, settingsOf } from '../command-context.ts'

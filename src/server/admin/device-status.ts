@@ -1,5 +1,5 @@
+import { certificateKey } from '../../certificate/certificate-id.ts'
 import { comparableName } from '../../certificate/identity.ts'
-import { certificateKey } from '../../store/certificate-id.ts'
 import {
   CERTIFICATE_STATES,
   type CertificateState,
@@ -50,9 +50,7 @@ export function describePeople(
   seen: SeenCertificates,
   nowSeconds: number,
 ): People {
-  const byKey = new Map(
-    seen.map((entry) => [certificateKey(entry.issuerKeyHash, entry.serial), entry] as const),
-  )
+  const byKey = new Map(seen.map((entry) => [certificateKey(entry), entry] as const))
   const { registry } = snapshot
   const described = (registry?.devices ?? [])
     .filter(({ doctor }) => doctor === undefined)
@@ -127,9 +125,8 @@ function describeDevice(
 ): { readonly status: DeviceStatus; readonly used: readonly Use[] } {
   const { name, owner } = device
   const known = certificatesOf(device, nowSeconds).map((certificate) => {
-    const { issuerKeyHash, serial, issuedAt, notAfter, endsAt = notAfter } = certificate
-    const { certificateAt = 0, sessionAt = 0 } =
-      seen.get(certificateKey(issuerKeyHash, serial)) ?? {}
+    const { issuerKeyHash, issuedAt, notAfter, endsAt = notAfter } = certificate
+    const { certificateAt = 0, sessionAt = 0 } = seen.get(certificateKey(certificate)) ?? {}
     const state = stateOf(certificate, snapshot, nowSeconds)
     const end = Math.min(notAfter, endsAt)
     return { issuerKeyHash, state, issuedAt, end, certificateAt, sessionAt }
@@ -152,7 +149,7 @@ function stateOf(
   nowSeconds: number,
 ): CertificateState {
   const { issuerKeyHash, serial } = certificate
-  const key = certificateKey(issuerKeyHash, serial)
+  const key = certificateKey(certificate)
   const isListed = trust.revocationLists.get(issuerKeyHash)?.serials.has(serial) === true
   const facts = {
     issuers: trust.issuersByKeyHash.get(issuerKeyHash) ?? [],

@@ -1,10 +1,10 @@
+import { certificateKey } from '../../certificate/certificate-id.ts'
 import { comparableName } from '../../certificate/identity.ts'
 import type { Config } from '../../config/config.ts'
 import type { CertificateReference, Grounds, Recognised } from '../../decide.ts'
 import type { Identity } from '../../decision.ts'
 import type { RequestHeaders } from '../../proxy/request-headers.ts'
 import { cookieValues } from '../../session/cookie.ts'
-import { certificateKey } from '../../store/certificate-id.ts'
 import { acceptedUntil } from '../../store/device-registry.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import type { LastSeen, Seen } from './last-seen.ts'
@@ -147,6 +147,6 @@ function deviceOf(
     (token !== undefined && cache.knownToken(token)) ||
     undefined
   if (shown === undefined) return undefined
-  const entry = registry?.byCertificate.get(certificateKey(shown.issuerKeyHash, shown.serial))
+  const entry = registry?.byCertificate.get(certificateKey(shown))
   return entry?.device.name ?? shown.name
 }

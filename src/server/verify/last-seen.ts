@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache'
+import { certificateKey } from '../../certificate/certificate-id.ts'
 import type { CertificateReference } from '../../decide.ts'
-import { certificateKey } from '../../store/certificate-id.ts'
 import type { SeenCertificate } from '../../store/service-state-files.ts'
 
 /** When a certificate, or a session of it, was last accepted; Unix seconds, 0: never. */
@@ -48,7 +48,7 @@ export function createLastSeen(): LastSeen {
   }
   return {
     ofDevice(certificate, name) {
-      const key = certificateKey(certificate.issuerKeyHash, certificate.serial)
+      const key = certificateKey(certificate)
       let slot = devices.get(key)
       if (slot === undefined) {
         slot = makeSlot(key, certificate, name)
@@ -57,7 +57,7 @@ export function createLastSeen(): LastSeen {
       return slot
     },
     ofOther(certificate, name) {
-      const key = certificateKey(certificate.issuerKeyHash, certificate.serial)
+      const key = certificateKey(certificate)
       let slot = others.get(key)
       if (slot === undefined || (slot.reference.sha256 === undefined && certificate.sha256)) {
         slot = makeSlot(key, certificate, name)
@@ -73,7 +73,7 @@ export function createLastSeen(): LastSeen {
     ],
     restore(seen) {
       for (const entry of seen) {
-        const key = certificateKey(entry.issuerKeyHash, entry.serial)
+        const key = certificateKey(entry)
         const slot = devices.get(key) ?? others.peek(key)
         if (slot === undefined) {
           restored.set(key, entry)
