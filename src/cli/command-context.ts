@@ -1,6 +1,6 @@
-import { isEncryptedKey } from '../administration/authorities.ts'
 import { type Change, pathsOf } from '../administration/change-directory.ts'
 import { CommandError, usageError } from '../administration/command-error.ts'
+import { isEncryptedKey } from '../certificate/pem.ts'
 import type { Config } from '../config/config.ts'
 import { loadConfig } from '../config/load.ts'
 import { type DataPaths, dataPaths } from '../store/data-directory.ts'

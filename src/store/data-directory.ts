@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { readdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import { readBlocks } from '../certificate/pem.ts'
 import type { Result } from '../result.ts'
 import { writeKey } from '../session/key-ring.ts'
 import { type MadeAuthority, makeAuthority } from './create-authority.ts'
@@ -68,6 +69,15 @@ export function dataPaths(dataDir: string): DataPaths {
     certificateOf: (serial) => join(certificates, `${serial}.pem`),
     previousKeyOf: (keyHash) => join(previous, `${keyHash}.key`),
   }
+}
+
+/** The DER of the kept copy of a certificate, if there is one. */
+export async function readCertificateCopy(
+  paths: DataPaths,
+  serial: string,
+): Promise<Buffer | undefined> {
+  const pem = await ifThere(readOwnFile(paths.certificateOf(serial)))
+  return pem && readBlocks(pem, 'CERTIFICATE')[0]
 }
 
 /** Which files must exist at their default paths, or be created there. */
