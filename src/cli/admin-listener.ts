@@ -1,6 +1,6 @@
 import { get } from 'node:http'
 import { text } from 'node:stream/consumers'
-import type { ListenAddress } from '../config/config.ts'
+import { type ListenAddress, writeAddress } from '../config/values.ts'
 import type { Problem, Result } from '../result.ts'
 
 /** What a page of the admin listener answered, or why it could not be asked. */
@@ -23,7 +23,7 @@ export async function askAdminListener(
   timeoutMilliseconds: number,
 ): Promise<Asked> {
   const host = reachableHost(address.host)
-  const place = host.includes(':') ? `[${host}]:${address.port}` : `${host}:${address.port}`
+  const place = writeAddress({ ...address, host })
   try {
     const signal = AbortSignal.timeout(timeoutMilliseconds)
     return { ok: true, place, ...(await ask(host, address.port, page, signal)) }

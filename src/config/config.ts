@@ -36,8 +36,6 @@ import {
 } from './values.ts'
 import { warningsOf } from './warnings.ts'
 
-export type { ListenAddress } from './values.ts'
-
 /** The settings, read once at the start. */
 export interface Config {
   readonly listen: ListenAddress

@@ -35,6 +35,10 @@ export function readAddress(text: string): Reading<ListenAddress> {
   return isPort(port) ? { ok: true, value: { host, port: Number(port) } } : UNEXPECTED
 }
 
+/** The same as text: `127.0.0.1:9180`, `[::1]:9180`. */
+export const writeAddress = ({ host, port }: ListenAddress): string =>
+  host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+
 const isPort = (text: string): boolean => PORT.test(text) && Number(text) <= 65_535
 
 /** White space around a path is a copying mistake; control characters would garble the log. */
