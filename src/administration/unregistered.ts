@@ -56,11 +56,12 @@ async function versionsOf(folder: string): Promise<ReadonlyMap<string, string>> 
 export async function findKnownName(
   paths: DataPaths,
   given: string,
-  isExternal: boolean,
+  ca: 'built-in' | 'external',
   search: Search = {},
 ): Promise<string> {
-  if (!isExternal)
+  if (ca === 'built-in') {
     return findDevice(await readDevices(paths, search.tell ?? (() => {})), given).name
+  }
   const names = [given, normalizeName(given)].map(comparableName)
   const found = await findSeen(paths, ({ name }) => names.includes(comparableName(name)), search)
   if (found !== undefined) return found.name

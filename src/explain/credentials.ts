@@ -28,11 +28,11 @@ export async function readCertificateFile(path: string): Promise<Shown> {
 export async function shownByDevice(
   name: string,
   { registry }: Snapshot,
-  { dataDir, caFile }: Config,
+  { dataDir, ca }: Config,
 ): Promise<Shown> {
   if (registry === undefined) {
     throw usageError(
-      `certlatch keeps no list of devices for the CA of ${caFile}`,
+      `certlatch keeps no list of devices for the CA of ${ca.file}`,
       'give --certificate instead',
     )
   }

@@ -90,7 +90,7 @@ async function pairOf(invocation: Invocation, config: Config): Promise<Certifica
     )
   }
   if (certificate !== undefined) {
-    return certificateIdOfFile(certificate, await readGivenCertificate(certificate), config.caFile)
+    return certificateIdOfFile(certificate, await readGivenCertificate(certificate), config.ca.file)
   }
   if (fingerprint !== undefined) {
     return certificateIdByFingerprint(pathsOfConfig(config), fingerprint, {

@@ -28,7 +28,7 @@ export const deviceList: Command = {
 async function runDeviceList(invocation: Invocation): Promise<ExitCode> {
   const config = settingsOf(invocation)
   noNames(invocation)
-  if (config.externalCa) return listSeen(invocation, config)
+  if (config.ca.kind === 'external') return listSeen(invocation, config)
   const { flags, terminal, nowSeconds } = invocation
   const now = nowSeconds()
   const devices = await reportDevices(pathsOfConfig(config), now, terminal.warn)
