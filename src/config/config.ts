@@ -71,7 +71,7 @@ export interface Config {
 }
 
 /** Where the devices' certificates come from: `file` is that of the CAs. */
-export type CertificateAuthority =
+type CertificateAuthority =
   | {
       readonly kind: 'built-in'
       readonly file: string

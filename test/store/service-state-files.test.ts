@@ -8,15 +8,18 @@ import { certificateKey } from '../../src/certificate/certificate-id.ts'
 import type { Lock } from '../../src/store/lock.ts'
 import { machineIdentity } from '../../src/store/lock-owner.ts'
 import { labelOf } from '../../src/store/service-standing.ts'
-import { joinLastSeen, parseRunningState } from '../../src/store/service-state.ts'
+import {
+  joinLastSeen,
+  parseRunningState,
+  type RunningState,
+  type SeenCertificate,
+} from '../../src/store/service-state.ts'
 import {
   awaitRunning,
   foldDead,
-  type RunningState,
   readLastSeen,
   readRunning,
   runningId,
-  type SeenCertificate,
   writeRunning,
 } from '../../src/store/service-state-files.ts'
 import { present, temporaryFolder } from '../support/service.ts'
