@@ -8,11 +8,12 @@ import { DOCTOR_NAME } from '../enrollment/device-name.ts'
 import type { Device } from '../store/device-registry.ts'
 import { readTextIfThere } from '../store/files.ts'
 import { describe } from './add-device.ts'
-import { readActiveSigner, readOwnAuthorities, type Signer, writeLists } from './authorities.ts'
+import { readActiveSigner, readOwnAuthorities, type Signer } from './authorities.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
 import { CommandError } from './command-error.ts'
 import { endDoctorDevice, writeDoctorNote } from './doctor-note.ts'
 import { type Directory, requireWhole } from './locked-directory.ts'
+import { writeLists } from './sign-revocation-lists.ts'
 
 /** How long the certificate of `certlatch doctor` is valid, unless it is removed before. */
 export const DOCTOR_SECONDS = 900

@@ -4,16 +4,11 @@ import type { Issuer } from '../certificate/verify.ts'
 import { makeAuthority } from '../store/create-authority.ts'
 import { describeFileError, MODE, renameFile } from '../store/files.ts'
 import { readOwnFile } from '../store/folder.ts'
-import {
-  readActiveSigner,
-  readIssuers,
-  readOwnAuthorities,
-  type Signer,
-  writeLists,
-} from './authorities.ts'
+import { readActiveSigner, readIssuers, readOwnAuthorities, signerOf } from './authorities.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
 import { CommandError } from './command-error.ts'
 import type { Directory } from './locked-directory.ts'
+import { writeLists } from './sign-revocation-lists.ts'
 
 export interface AuthorityRenewal {
   readonly commonName: string | undefined
@@ -52,10 +47,7 @@ export async function renewAuthority(
     const [issuer] = readIssuers(paths.nextAuthority, Buffer.from(made.certificate))
     if (issuer === undefined) throw new Error('made a CA that cannot be read back')
     requireNewName(issuer, authorities.issuers)
-    const successor: Signer = {
-      issuer,
-      authority: { certificate: issuer.certificate, privateKey: made.privateKey },
-    }
+    const successor = signerOf(issuer, made.privateKey)
     const hasEnded = ({ certificate }: Issuer): boolean => certificate.notAfter < nowSeconds
     const kept = authorities.issuers.filter((before) => !hasEnded(before))
     const bundle = [...kept, issuer].map(({ certificate }) =>
