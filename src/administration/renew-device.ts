@@ -1,4 +1,4 @@
-import type { Device, DeviceCertificate } from '../store/device-registry.ts'
+import { type Device, endAt, endOf, isGood } from '../store/device-registry.ts'
 import { type Added, describe, enter, findDevice } from './add-device.ts'
 import { readActiveSigner, readOwnAuthorities } from './authorities.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
@@ -64,15 +64,3 @@ export async function renewDevice(
 
 export const isWhollyRevoked = ({ certificates }: Device): boolean =>
   certificates.length > 0 && certificates.every(({ revokedAt }) => revokedAt !== undefined)
-
-const endOf = ({ endsAt, notAfter }: DeviceCertificate): number =>
-  Math.min(endsAt ?? notAfter, notAfter)
-
-const isGood = (certificate: DeviceCertificate, nowSeconds: number): boolean =>
-  certificate.revokedAt === undefined && nowSeconds < endOf(certificate)
-
-/** Never extends an end that is already earlier. */
-const endAt = (certificate: DeviceCertificate, endsAt: number): DeviceCertificate => ({
-  ...certificate,
-  endsAt: Math.min(certificate.endsAt ?? endsAt, endsAt),
-})

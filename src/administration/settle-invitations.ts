@@ -1,6 +1,12 @@
 import { type CertificateId, isSameCertificate } from '../certificate/certificate-id.ts'
 import { readBlocks } from '../store/blocks.ts'
-import { type Device, type DeviceCertificate, isInvited } from '../store/device-registry.ts'
+import {
+  type Device,
+  type DeviceCertificate,
+  endAt,
+  isGood,
+  isInvited,
+} from '../store/device-registry.ts'
 import { readTextIfThere } from '../store/files.ts'
 import {
   type Claim,
@@ -105,12 +111,8 @@ function withCollected(
     if (one === collected) {
       return { ...one, invitation: { ...invitation, collectedAt: at, collectedBy: by } }
     }
-    if (overlapSeconds === undefined || isInvited(one)) return one
-    const isGood =
-      one.revokedAt === undefined && at < Math.min(one.endsAt ?? one.notAfter, one.notAfter)
-    if (!isGood) return one
-    const endsAt = at + overlapSeconds
-    return { ...one, endsAt: Math.min(one.endsAt ?? endsAt, endsAt) }
+    if (overlapSeconds === undefined || isInvited(one) || !isGood(one, at)) return one
+    return endAt(one, at + overlapSeconds)
   })
   return { ...device, certificates }
 }

@@ -4,7 +4,7 @@ import { basename, join } from 'node:path'
 import { readBlocks } from '../certificate/pem.ts'
 import type { Result } from '../result.ts'
 import { writeKey } from '../session/key-ring.ts'
-import { type MadeAuthority, makeAuthority } from './create-authority.ts'
+import { type AuthorityOptions, type MadeAuthority, makeAuthority } from './create-authority.ts'
 import {
   exists,
   ifThere,
@@ -253,10 +253,14 @@ async function completeStagedFolder(staged: string, folder: string): Promise<voi
   }
 }
 
-/** The default files of a first start. */
-function makeFirstFiles(needed: Needed, nowSeconds: number): FirstFiles {
+/** The files of a first start, with a new CA. */
+export function makeFirstFiles(
+  needed: Needed,
+  nowSeconds: number,
+  options: AuthorityOptions = {},
+): FirstFiles {
   return {
-    ...(needed.authority && { authority: makeAuthority({}, nowSeconds) }),
+    ...(needed.authority && { authority: makeAuthority(options, nowSeconds) }),
     ...(needed.sessionKeys && { sessionKeys: firstSessionKeys() }),
   }
 }
