@@ -7,7 +7,7 @@ import {
   isGood,
   isInvited,
 } from '../store/device-registry.ts'
-import { readTextIfThere } from '../store/files.ts'
+import { readTextIfThere, removeAbandoned } from '../store/files.ts'
 import {
   type Claim,
   forgetClaim,
@@ -16,7 +16,6 @@ import {
   REPLAY_SECONDS,
   readClaim,
   readInvitation,
-  removeAbandoned,
   removePackages,
   settle,
 } from '../store/invitations.ts'
@@ -47,7 +46,7 @@ export async function settleInvitations(directory: Directory): Promise<void> {
       await settleOne(directory, invitation, blocked)
     }
   }
-  if (waiting.length + settled.length > 0) await removeAbandoned(folder)
+  if (waiting.length + settled.length > 0) await removeAbandoned(folder, Date.now())
 }
 
 async function settleOne(

@@ -1,6 +1,5 @@
 import { X509Certificate } from 'node:crypto'
 import { constants } from 'node:fs'
-import { access } from 'node:fs/promises'
 import { CommandError, usageError } from '../../administration/command-error.ts'
 import {
   beginDoctorDevice,
@@ -21,6 +20,7 @@ import {
 } from '../../doctor/report.ts'
 import { runChecks } from '../../doctor/run.ts'
 import { dataPaths } from '../../store/data-directory.ts'
+import { exists, isAllowed } from '../../store/files.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
 import { authorityPassphrase, changeOf, ownSettingsOf } from '../command-context.ts'
 import {
@@ -89,16 +89,12 @@ async function requireOwnDevice({ dataDir }: Config): Promise<void> {
     throw usageError(problem, INSTEAD)
   }
   const { privateFolder, authorityKey } = dataPaths(dataDir)
-  const can = (path: string, mode: number) =>
-    access(path, mode).then(
-      () => true,
-      () => false,
-    )
-  if (!(await can(privateFolder, constants.F_OK))) {
+  if (!(await exists(privateFolder))) {
     refuse(`the data directory ${dataDir} does not exist or is empty`)
   }
-  if (!(await can(privateFolder, constants.W_OK))) refuse(`${privateFolder} cannot be written`)
-  if (!(await can(authorityKey, constants.R_OK))) {
+  if (!(await isAllowed(privateFolder, constants.W_OK)))
+    refuse(`${privateFolder} cannot be written`)
+  if (!(await isAllowed(authorityKey, constants.R_OK))) {
     refuse(`the key of the CA, ${authorityKey}, is not there or cannot be read`)
   }
 }
