@@ -35,7 +35,6 @@ export async function addDevice(
   change: Change,
   { name: given, owner: givenOwner }: NewDevice,
   options: IssueOptions,
-  passphrase: string | undefined,
   handOut: 'file' | 'print',
 ): Promise<Added> {
   const name = readName(given, 'device')
@@ -45,12 +44,7 @@ export async function addDevice(
     requireWhole(directory.paths, known)
     const before = newEntry(known.devices, name, owner)
     const authorities = await readOwnAuthorities(directory.paths)
-    const signer = await readActiveSigner(
-      directory.paths,
-      authorities,
-      passphrase,
-      directory.nowSeconds,
-    )
+    const signer = await readActiveSigner(directory, authorities)
     const issued = await issueFor(before, signer, options, change.nowSeconds)
     const certificate = describe(issued.certificate, signer.issuer.keyHash, change.nowSeconds)
     const device = { ...before, certificates: [certificate] }

@@ -14,6 +14,7 @@ import { errorCode } from '../store/files.ts'
 import { readOwnFile } from '../store/folder.ts'
 import { CommandError } from './command-error.ts'
 import { needed } from './given-file.ts'
+import type { Directory } from './locked-directory.ts'
 
 /** The built-in CAs and the contents of their CRLs. */
 export interface OwnAuthorities {
@@ -93,10 +94,8 @@ export const signerOf = (issuer: Issuer, privateKey: KeyObject): Signer => ({
 
 /** The CA whose key is at `private/ca.key`: it signs new certificates. */
 export async function readActiveSigner(
-  paths: DataPaths,
+  { paths, passphrase, nowSeconds }: Directory,
   { issuers }: OwnAuthorities,
-  passphrase: string | undefined,
-  nowSeconds: number,
 ): Promise<Signer> {
   const privateKey = await readAuthorityKey(paths.authorityKey, passphrase)
   const issuer = issuerOf(privateKey, issuers)
@@ -111,9 +110,8 @@ export async function readActiveSigner(
 
 /** A previous CA, which keeps signing its own CRL. */
 export async function readPreviousSigner(
-  paths: DataPaths,
+  { paths, passphrase }: Directory,
   issuer: Issuer,
-  passphrase: string | undefined,
 ): Promise<Signer> {
   const path = paths.previousKeyOf(issuer.keyHash)
   const privateKey = await readAuthorityKey(path, passphrase)

@@ -30,10 +30,7 @@ const generate = promisify(generateKeyPair)
  * Registers a device with a certificate for 15 minutes. Throws a CommandError while another
  * `certlatch doctor` has one.
  */
-export async function beginDoctorDevice(
-  change: Change,
-  passphrase: string | undefined,
-): Promise<DoctorDevice> {
+export async function beginDoctorDevice(change: Change): Promise<DoctorDevice> {
   const { privateKey } = await generate('ec', { namedCurve: 'prime256v1' })
   return changeDirectory(change, async (directory) => {
     const { paths, nowSeconds } = directory
@@ -45,7 +42,7 @@ export async function beginDoctorDevice(
     }
     const entry = await ownEntry(directory)
     const authorities = await readOwnAuthorities(paths)
-    const signer = await readActiveSigner(paths, authorities, passphrase, nowSeconds)
+    const signer = await readActiveSigner(directory, authorities)
     const publicKeyInfo = publicKeyInfoOf(privateKey)
     const certificate = certify(entry, signer, publicKeyInfo, DOCTOR_SECONDS, nowSeconds)
     const { serial, notAfter, der } = certificate
@@ -86,13 +83,12 @@ async function ownEntry(directory: Directory): Promise<Device> {
 export async function revokeDoctorDevice(
   change: Change,
   { issuerKeyHash, serial }: DoctorDevice,
-  passphrase: string | undefined,
 ): Promise<void> {
   await changeDirectory(change, async (directory) => {
     const authorities = await readOwnAuthorities(directory.paths)
     const revokedAt = change.nowSeconds
     const revocation = { issuerKeyHash, serial, revokedAt, reason: 'cessationOfOperation' } as const
-    await writeLists(directory, authorities, [revocation], passphrase)
+    await writeLists(directory, authorities, [revocation])
   })
 }
 

@@ -32,13 +32,12 @@ export interface RenewedAuthority {
 export async function renewAuthority(
   change: Change,
   { commonName, days }: AuthorityRenewal,
-  passphrase: string | undefined,
 ): Promise<RenewedAuthority> {
   const { nowSeconds } = change
   return changeDirectory(change, async (directory) => {
-    const { paths } = directory
+    const { paths, passphrase } = directory
     const authorities = await readOwnAuthorities(paths)
-    const active = await readActiveSigner(paths, authorities, passphrase, directory.nowSeconds)
+    const active = await readActiveSigner(directory, authorities)
     const activeKey = (await readOwnFile(paths.authorityKey)).toString('latin1')
     const made = makeAuthority(
       { commonName, days, passphrase: isEncryptedKey(activeKey) ? passphrase : undefined },
@@ -56,7 +55,7 @@ export async function renewAuthority(
     await directory.replace(paths.previousKeyOf(active.issuer.keyHash), activeKey, MODE.secret)
     await directory.replace(paths.nextAuthorityKey, made.key, MODE.secret)
     await directory.replace(paths.nextAuthority, made.certificate, MODE.secret)
-    const crlNumber = await writeLists(directory, authorities, [], passphrase, successor)
+    const crlNumber = await writeLists(directory, authorities, [], successor)
     await directory.replace(paths.authority, bundle.join(''), MODE.public)
     await completeRenewal(directory)
     return {

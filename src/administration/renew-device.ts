@@ -20,7 +20,6 @@ export async function renewDevice(
   name: string,
   options: IssueOptions,
   overlapSeconds: number,
-  passphrase: string | undefined,
   handOut: 'file' | 'print',
 ): Promise<Renewed> {
   const { nowSeconds } = change
@@ -32,12 +31,7 @@ export async function renewDevice(
         hint: 'add the device that takes its place under a new name',
       })
     }
-    const signer = await readActiveSigner(
-      directory.paths,
-      authorities,
-      passphrase,
-      directory.nowSeconds,
-    )
+    const signer = await readActiveSigner(directory, authorities)
     const issued = await issueFor(before, signer, options, nowSeconds)
     const certificate = describe(issued.certificate, signer.issuer.keyHash, nowSeconds)
     const both: Device = { ...before, certificates: [...before.certificates, certificate] }

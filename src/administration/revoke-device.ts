@@ -28,7 +28,6 @@ export async function revokeDevice(
   name: string,
   part: RevokedPart,
   reason: RevocationReason,
-  passphrase: string | undefined,
 ): Promise<Revoked> {
   const { nowSeconds } = change
   return changeDirectory(change, async (directory) => {
@@ -53,7 +52,6 @@ export async function revokeDevice(
               revokedAt: nowSeconds,
               reason,
             })),
-            passphrase,
           )
     const marked = mark(device, chosen, nowSeconds, reason)
     const isMarked = await tryMarking(directory, marked, chosen)

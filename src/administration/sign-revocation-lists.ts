@@ -26,11 +26,10 @@ export async function writeLists(
   directory: Directory,
   authorities: OwnAuthorities,
   revocations: readonly Revocation[],
-  passphrase: string | undefined,
   successor?: Signer,
 ): Promise<bigint> {
   const { paths, nowSeconds } = directory
-  const active = await readActiveSigner(paths, authorities, passphrase, nowSeconds)
+  const active = await readActiveSigner(directory, authorities)
   const number = nextNumber(authorities, nowSeconds, await highestLoaded(paths))
   // A CRL from a restored backup may lack revocations that the devices' entries still have.
   const all = [...revocations, ...(await markedRevocations(directory))]
@@ -46,7 +45,7 @@ export async function writeLists(
     const signer =
       issuer.keyHash === active.issuer.keyHash
         ? active
-        : await readPreviousSigner(paths, issuer, passphrase)
+        : await readPreviousSigner(directory, issuer)
     const before = authorities.lists.get(issuer.keyHash)
     blocks.push(writeList(signer, before, own, number, nowSeconds))
   }

@@ -32,7 +32,7 @@ import {
 const DAY = 86_400
 
 const add = (directory: TestDirectory, name: string, owner?: string, later = 0) =>
-  addDevice(directory.change(later), { name, owner }, directory.issue(), undefined, 'file')
+  addDevice(directory.change(later), { name, owner }, directory.issue(), 'file')
 
 test('A new device has an entry, its certificate is kept, and its package is for the owner alone', async () => {
   const directory = await initialised()
@@ -56,7 +56,6 @@ test('The certificate names the device, lasts as long as asked, and begins an ho
     directory.change(2 * DAY),
     { name: 'Büro-Rechner 日本', owner: undefined },
     directory.issue({ days: 30 }),
-    undefined,
     'file',
   )
   assert.equal(certificate.notBefore, NOON_SECONDS + 2 * DAY - 3600)
@@ -130,7 +129,6 @@ test('A package that is printed goes into no file', async () => {
     directory.change(),
     { name: 'Phone', owner: undefined },
     issue,
-    undefined,
     'print',
   )
   await assert.rejects(readdir(directory.packages), { code: 'ENOENT' })
@@ -146,7 +144,6 @@ test('A profile is for Apple, holds the package, and does not hold its password'
     directory.change(),
     { name: 'Phone', owner: undefined },
     issue,
-    undefined,
     'file',
   )
   const text = await readFile(added.package.path, 'utf8')
@@ -161,7 +158,6 @@ test('An RSA key is one of 2048 bits', async () => {
     directory.change(),
     { name: 'Phone', owner: undefined },
     directory.issue({ key: 'rsa2048' }),
-    undefined,
     'file',
   )
   const { publicKey } = new X509Certificate(added.certificate.der)
@@ -175,7 +171,6 @@ test('For a key that never left the device the package is the certificate alone'
     directory.change(),
     { name: 'Phone', owner: undefined },
     directory.issue({ publicKeyInfo: publicKeyInfoOf(privateKey) }),
-    undefined,
     'file',
   )
   assert.equal(added.password, undefined)
@@ -211,10 +206,9 @@ test('An encrypted key needs its passphrase', async () => {
   const directory = await initialised({ passphrase: 'correct horse' })
   const adding = (passphrase: string | undefined) =>
     addDevice(
-      directory.change(),
+      { ...directory.change(), passphrase },
       { name: 'Phone', owner: undefined },
       directory.issue(),
-      passphrase,
       'file',
     )
   assert.match(
@@ -257,7 +251,6 @@ test('Where the package cannot be written nothing is entered, and nothing is lef
     directory.change(),
     { name: 'Phone', owner: undefined },
     directory.issue({ folder }),
-    undefined,
     'file',
   )
   await assert.rejects(failed, (error) => describeFileError(error) !== undefined)
@@ -267,7 +260,7 @@ test('Where the package cannot be written nothing is entered, and nothing is lef
 test('A device whose certificate is of a CA before is added beside it', async () => {
   const directory = await initialised()
   await add(directory, 'Phone')
-  await renewAuthority(directory.change(), { commonName: undefined, days: 30 }, undefined)
+  await renewAuthority(directory.change(), { commonName: undefined, days: 30 })
   const { certificate, device } = await add(directory, 'Tablet')
   const { trust } = await snapshotOf(directory.dataDir)
   assert.equal(trust.issuers.length, 2)

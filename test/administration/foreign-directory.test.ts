@@ -29,7 +29,6 @@ async function scene(t: TestContext) {
     directory.change(),
     { name: 'Phone', owner: undefined },
     directory.issue(),
-    undefined,
     'file',
   )
   asRoot(t)
@@ -140,7 +139,7 @@ test('The key of another CA is not copied to where the service can read it', asy
   await symlink(key, paths.authorityKey)
   await giveAway(dataDir)
   await chmod(outside, 0o700)
-  const renewal = renewAuthority(directory.change(), { commonName: undefined, days: 30 }, undefined)
+  const renewal = renewAuthority(directory.change(), { commonName: undefined, days: 30 })
   await assert.rejects(renewal, /ca\.key is or lies behind a symbolic link that another user/)
   await assert.rejects(readdir(paths.previous), { code: 'ENOENT' })
 })

@@ -22,7 +22,7 @@ import { runChecks } from '../../doctor/run.ts'
 import { dataPaths } from '../../store/data-directory.ts'
 import { exists, isAllowed } from '../../store/files.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
-import { authorityPassphrase, changeOf, ownSettingsOf } from '../command-context.ts'
+import { changeOf, ownSettingsOf, signingChangeOf } from '../command-context.ts'
 import {
   askedChecks,
   doorOf,
@@ -106,16 +106,16 @@ async function withOwnDevice(
 ): Promise<ExitCode> {
   const config = ownSettingsOf(invocation, INSTEAD)
   await requireOwnDevice(config)
-  const change = () => changeOf(invocation, config, 'doctor')
-  const passphrase = await authorityPassphrase(invocation, config)
+  const { passphrase } = await signingChangeOf(invocation, config, 'doctor')
+  const change = () => ({ ...changeOf(invocation, config, 'doctor'), passphrase })
   // From here on a signal ends the checks but not the process, so that the cleanup runs.
   const stop = new AbortController()
   const stopped = invocation.waitForStop().then(() => stop.abort())
-  const device = await beginDoctorDevice(change(), passphrase)
+  const device = await beginDoctorDevice(change())
   try {
     const given: GivenCertificate = { certificate: device.certificatePem, key: device.keyPem }
     const revoke = async () => {
-      if (!stop.signal.aborted) await revokeDoctorDevice(change(), device, passphrase)
+      if (!stop.signal.aborted) await revokeDoctorDevice(change(), device)
     }
     const examined = examine(invocation, { ...door, ...given }, config, revoke, stop.signal)
     const exitCode = await Promise.race([examined, stopped])
