@@ -66,7 +66,7 @@ async function settleOne(
   const isWithdrawn =
     certificate === undefined ||
     certificate.revokedAt !== undefined ||
-    blocked.some((pair) => isSameCertificate(pair, invitation.certificate))
+    blocked.some((one) => isSameCertificate(one, invitation.certificate))
   const isOver = isWithdrawn || nowSeconds >= invitation.endsAt
   await directory.lock.assertHeld()
   if (isOver) await settle(folder, invitation.id, { outcome: 'ended', at: nowSeconds })
@@ -129,7 +129,7 @@ export async function endInvitations(
   for (const id of waiting) {
     const invitation = await readInvitation(folder, id)
     if (invitation === undefined) continue
-    if (!certificates.some((pair) => isSameCertificate(pair, invitation.certificate))) continue
+    if (!certificates.some((one) => isSameCertificate(one, invitation.certificate))) continue
     await settle(folder, id, { outcome: 'ended', at: directory.nowSeconds })
     await settleOne(directory, invitation, certificates)
   }

@@ -15,7 +15,7 @@ import { isProvenSameOrigin } from '../../proxy/same-origin.ts'
 import { signingKey } from '../../session/key-ring.ts'
 import type { HtmlDocument } from '../pages/document.ts'
 import { type Language, languageOf } from '../pages/languages/languages.ts'
-import { resetPage } from '../pages/reset-page.ts'
+import { resetPage } from '../pages/refusal-pages.ts'
 import { rescueModule } from '../pages/scripts.ts'
 import { createRefusals, inEachLanguage } from '../verify/refusals.ts'
 import {
