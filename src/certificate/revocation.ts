@@ -18,6 +18,8 @@ import {
   authorityKeyIdentifier,
   EXTENSION,
   type Extensions,
+  hasUnknownCritical,
+  NO_EXTENSIONS,
   readDistributionPointName,
   readExtensions,
 } from './extensions.ts'
@@ -51,15 +53,6 @@ const UNDERSTOOD_OF_LIST: ReadonlySet<string> = new Set([
   EXTENSION.issuingDistributionPoint,
 ])
 const UNDERSTOOD_OF_ENTRY: ReadonlySet<string> = new Set([EXTENSION.reasonCode])
-
-const NO_EXTENSIONS: Extensions = new Map()
-
-function hasUnknownCritical(extensions: Extensions, understood: ReadonlySet<string>): boolean {
-  for (const [oid, { critical }] of extensions) {
-    if (critical && !understood.has(oid)) return true
-  }
-  return false
-}
 
 /** The CRL that fills `der`, signed by one of the issuers, or why it cannot be used. */
 export function readRevocationList(der: Buffer, issuers: readonly Issuer[]): ReadRevocationList {

@@ -9,6 +9,7 @@ import {
   crlDistributionPointNames,
   EXTENSION,
   extendedKeyUsage,
+  hasUnknownCritical,
   KEY_USAGE,
   keyUsage,
   subjectAltNames,
@@ -79,13 +80,6 @@ const UNDERSTOOD: ReadonlySet<string> = new Set([
   EXTENSION.crlDistributionPoints,
 ])
 
-function hasUnknownCriticalExtension({ extensions }: Certificate): boolean {
-  for (const [oid, { critical }] of extensions) {
-    if (critical && !UNDERSTOOD.has(oid)) return true
-  }
-  return false
-}
-
 export const sha256Base64Url = (bytes: Buffer): string => hash('sha256', bytes, 'base64url')
 
 export type ReadIssuer = Result<{ issuer: Issuer }>
@@ -119,7 +113,9 @@ export function readIssuer(der: Buffer): ReadIssuer {
   if (certificate.extensions.has(NAME_CONSTRAINTS)) {
     return refuse('has name constraints, which certlatch does not evaluate')
   }
-  if (hasUnknownCriticalExtension(certificate)) return refuse('has an unknown critical extension')
+  if (hasUnknownCritical(certificate.extensions, UNDERSTOOD)) {
+    return refuse('has an unknown critical extension')
+  }
   const read = readPublicKey(certificate.publicKey, certificate.publicKeyInfo)
   if (!read.ok) return refuse(read.problem)
   const issuer: Issuer = {
@@ -179,7 +175,7 @@ export function verifyCertificate(
 /** Why the certificate is not fit, whichever CA signed it. */
 function unfitness(certificate: Certificate): CertificateProblem | undefined {
   const { extensions } = certificate
-  if (hasUnknownCriticalExtension(certificate)) return 'certificate-unknown-extension'
+  if (hasUnknownCritical(extensions, UNDERSTOOD)) return 'certificate-unknown-extension'
   const fitness = [
     publicKeyFitness(certificate.publicKey),
     signatureFitness(certificate.signatureAlgorithm),

@@ -20,6 +20,8 @@ import { type Place, placeOf } from './package-output.ts'
  */
 export const CERTIFICATE_DAYS = 1_095
 export const MOST_DAYS = 3_653
+/** How long a renewed certificate keeps working by default. */
+export const OVERLAP_SECONDS = 14 * 86_400
 
 export const ISSUE_OPTIONS = {
   days: { type: 'string' },

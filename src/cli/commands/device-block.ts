@@ -1,6 +1,5 @@
 import { blockCertificate, unblockCertificate } from '../../administration/block-certificate.ts'
 import { usageError } from '../../administration/command-error.ts'
-import { awaitConfirmation } from '../../administration/confirmation.ts'
 import {
   certificateIdByFingerprint,
   certificateIdOfFile,
@@ -13,10 +12,11 @@ import { noNames, textFlag } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
 import { changeOf, pathsOfConfig, settingsOf } from '../command-context.ts'
 import {
+  confirmChange,
   FORGET_OPTION,
   forgetHelp,
   forgottenServices,
-  reportConfirmation,
+  hasBlocks,
 } from '../confirmation.ts'
 
 const HELP = `Usage: certlatch device block --certificate FILE
@@ -65,12 +65,14 @@ async function runDeviceBlock(invocation: Invocation): Promise<ExitCode> {
   const { terminal } = invocation
   const what = isLifted ? 'not blocked any more' : hasChanged ? 'blocked' : 'blocked (already)'
   terminal.print(`${what}: the certificate ${id.serial}`)
-  const confirmation = await awaitConfirmation(
-    pathsOfConfig(config),
-    (state) => state.blocksNumber >= blocksNumber,
+  const kind = isLifted ? 'other' : 'revoking'
+  const isApplied = await confirmChange(
+    invocation,
+    config,
+    hasBlocks(blocksNumber),
+    kind,
     forgotten,
   )
-  const isApplied = reportConfirmation(terminal, confirmation, isLifted ? 'other' : 'revoking')
   if (!isLifted) {
     terminal.note('not ended: WebSockets and downloads that are open now')
   }

@@ -4,11 +4,9 @@ import type { Command, ExitCode, Invocation } from '../command.ts'
 import { ownSettingsOf } from '../command-context.ts'
 import { confirmDevice } from '../confirmation.ts'
 import { moment } from '../format.ts'
-import { ISSUE_HELP, ISSUE_OPTIONS, prepareIssue } from '../issue-options.ts'
+import { ISSUE_HELP, ISSUE_OPTIONS, OVERLAP_SECONDS, prepareIssue } from '../issue-options.ts'
 import { handOut, rollBackIssue } from '../package-output.ts'
 import { register } from '../register-certificate.ts'
-
-const OVERLAP_SECONDS = 14 * 86_400
 
 const HELP = `Usage: certlatch device renew NAME [options]
 

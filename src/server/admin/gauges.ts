@@ -27,7 +27,8 @@ export function registerGauges(registry: Registry, measured: Measured): void {
   registerDeviceGauges(registry, measured)
 }
 
-type Reading = readonly [labels: Readonly<Record<string, string>>, value: number]
+/** One series of a metric. */
+export type Reading = readonly [labels: Readonly<Record<string, string>>, value: number]
 
 function gauge(
   registry: Registry,

@@ -8,7 +8,7 @@ import {
   type Via,
 } from '../../decision.ts'
 import type { CacheTally } from '../verify/verdict-cache.ts'
-import { type Measured, registerGauges } from './gauges.ts'
+import { type Measured, type Reading, registerGauges } from './gauges.ts'
 
 /** Upper bounds in seconds: most answers take tens of microseconds, a new certificate hundreds. */
 const DURATION_BUCKETS = [
@@ -126,7 +126,7 @@ function registerDuration(registry: Registry, { duration }: Tally): void {
 export function createRegistry(tally: Tally, measured: Measured): Registry {
   const registry = new Registry()
   registerDuration(registry, tally)
-  counters(registry, tally)
+  registerCounters(registry, tally)
   registerGauges(registry, measured)
   collectDefaultMetrics({ register: registry })
   for (const name of MISNAMED) registry.removeSingleMetric(name)
@@ -140,51 +140,53 @@ const MISNAMED = [
   'nodejs_active_resources_total',
 ] as const
 
-function counters(registry: Registry, tally: Tally): void {
-  const registers = [registry]
+function counter(
+  registry: Registry,
+  name: string,
+  help: string,
+  labelNames: readonly string[],
+  read: () => readonly Reading[],
+): void {
   new Counter({
-    name: 'certlatch_decisions_total',
-    help: 'Decisions by outcome, what they are based on and, for refusals, why; docs/reasons.md says what to do',
-    labelNames: ['outcome', 'via', 'reason'],
-    registers,
+    name,
+    help,
+    labelNames,
+    registers: [registry],
     collect() {
       this.reset()
-      for (const [key, value] of tally.decisions) {
+      for (const [labels, value] of read()) this.inc({ ...labels }, value)
+    },
+  })
+}
+
+function registerCounters(registry: Registry, tally: Tally): void {
+  counter(
+    registry,
+    'certlatch_decisions_total',
+    'Decisions by outcome, what they are based on and, for refusals, why; docs/reasons.md says what to do',
+    ['outcome', 'via', 'reason'],
+    () =>
+      [...tally.decisions].map(([key, value]) => {
         const [via = '', reason = ''] = key.split(' ')
-        this.inc({ outcome: reason === 'none' ? 'allow' : 'deny', via, reason }, value)
-      }
-    },
-  })
-  new Counter({
-    name: 'certlatch_sessions_minted_total',
-    help: 'Cookies set: a certificate opened or extended a session, or a cookie was renewed',
-    labelNames: ['cause'],
-    registers,
-    collect() {
-      this.reset()
-      for (const cause of MINT_CAUSES) this.inc({ cause }, tally.minted[cause])
-    },
-  })
-  new Counter({
-    name: 'certlatch_invitations_total',
-    help: 'Invitations looked up or collected: how many devices enrolled themselves, and how many codes were tried',
-    labelNames: ['outcome'],
-    registers,
-    collect() {
-      this.reset()
-      for (const outcome of INVITATION_OUTCOMES) this.inc({ outcome }, tally.invitations[outcome])
-    },
-  })
+        return [{ outcome: reason === 'none' ? 'allow' : 'deny', via, reason }, value]
+      }),
+  )
+  counter(
+    registry,
+    'certlatch_sessions_minted_total',
+    'Cookies set: a certificate opened or extended a session, or a cookie was renewed',
+    ['cause'],
+    () => MINT_CAUSES.map((cause) => [{ cause }, tally.minted[cause]]),
+  )
+  counter(
+    registry,
+    'certlatch_invitations_total',
+    'Invitations looked up or collected: how many devices enrolled themselves, and how many codes were tried',
+    ['outcome'],
+    () => INVITATION_OUTCOMES.map((outcome) => [{ outcome }, tally.invitations[outcome]]),
+  )
   const plain = (name: string, help: string, read: () => number) =>
-    new Counter({
-      name,
-      help,
-      registers,
-      collect() {
-        this.reset()
-        this.inc(read())
-      },
-    })
+    counter(registry, name, help, [], () => [[{}, read()]])
   plain(
     'certlatch_verdict_cache_hits_total',
     'Certificates and cookies whose signature was already verified',
