@@ -191,7 +191,7 @@ for (const kind of [TRAEFIK, CADDY, NGINX, HAPROXY]) {
 const DASHBOARD = /Living Room|Kitchen/i
 
 const refusedOf = (questions: readonly Question[]) =>
-  questions.filter(({ status }) => status !== 200)
+  questions.filter(({ status }) => status >= 400)
 
 const withCertificate = (questions: readonly Question[]) =>
   questions.filter(({ shown }) => shown.includes('certificate'))
