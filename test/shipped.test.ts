@@ -95,7 +95,7 @@ for (const dialect of dialects) {
     const parsed = parseConfig({ CERTLATCH_PROXY: proxy, CERTLATCH_DATA_DIR: dataDir })
     assert.ok(parsed.ok)
     assert.equal(parsed.config.dialect.certificateHeader, certificateHeader)
-    assert.ok(configuration.includes(parsed.config.caFile), parsed.config.caFile)
+    assert.ok(configuration.includes(parsed.config.ca.file), parsed.config.ca.file)
   })
 }
 

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { dirname } from 'node:path'
 import type { Certificate } from '../certificate/certificate.ts'
+import { isSameCertificate } from '../certificate/certificate-id.ts'
 import { comparableName } from '../certificate/identity.ts'
 import { writePem } from '../certificate/pem.ts'
 import { deviceNameProblem, normalizeName } from '../enrollment/device-name.ts'
@@ -125,7 +126,7 @@ async function requireAcceptable(
   { certificate: { serial, notAfter }, issuerKeyHash }: OwnCertificate,
 ): Promise<void> {
   const holder = devices.find(({ certificates }) =>
-    certificates.some((known) => known.serial === serial && known.issuerKeyHash === issuerKeyHash),
+    certificates.some((known) => isSameCertificate(known, { issuerKeyHash, serial })),
   )
   if (holder !== undefined) {
     throw new CommandError(`this certificate is registered already, as "${holder.name}"`)

@@ -1,5 +1,4 @@
-import { readFile } from 'node:fs/promises'
-import { isDer, readPemBlocks, writePem } from '../certificate/pem.ts'
+import { isEncryptedKey, readBlocks, writePem } from '../certificate/pem.ts'
 import { readRevocationList, readRevokedEntries } from '../certificate/revocation.ts'
 import { type RevokedCertificate, reasonNamed } from '../certificate/revocation-reason.ts'
 import type { CertificateProblem, Issuer } from '../certificate/verify.ts'
@@ -7,11 +6,9 @@ import { type IndexEntry, readIndex } from '../enrollment/openssl-index.ts'
 import { writeAuthorityKey } from '../store/create-authority.ts'
 import { type FirstFiles, firstSessionKeys } from '../store/data-directory.ts'
 import { type Device, type DeviceCertificate, writeEntry } from '../store/device-registry.ts'
-import { describeFileError } from '../store/files.ts'
 import { gatherDevices, nameOf, readCertificates } from './adopted-devices.ts'
 import {
   decryptKey,
-  isEncryptedKey,
   issuerOf,
   nextNumber,
   readIssuers,
@@ -19,6 +16,7 @@ import {
   writeList,
 } from './authorities.ts'
 import { CommandError, usageError } from './command-error.ts'
+import { readGivenFile } from './given-file.ts'
 
 /** The paths of an existing CA's files. */
 export interface AdoptedFiles {
@@ -54,7 +52,7 @@ export async function readAdoption(
   nowSeconds: number,
 ): Promise<Adoption> {
   const issuer = await readAdoptedIssuer(files.certificate, nowSeconds)
-  const keyText = await readGiven(files.key)
+  const keyText = (await readGivenFile(files.key)).toString('latin1')
   const secret = isEncryptedKey(keyText) ? await passphrase(files.key) : undefined
   const privateKey = decryptKey(files.key, keyText, secret)
   if (issuerOf(privateKey, [issuer]) === undefined) {
@@ -79,7 +77,6 @@ export async function readAdoption(
   const lists = new Map(before === undefined ? [] : [[issuer.keyHash, before]])
   const signer = { issuer, authority: { certificate: issuer.certificate, privateKey } }
   const number = nextNumber({ lists }, nowSeconds, 0n)
-  const authorityPem = await readGivenPem(files.certificate, 'CERTIFICATE')
   return {
     issuer,
     devices,
@@ -93,7 +90,7 @@ export async function readAdoption(
     files: {
       authority: {
         key: encryptWith === undefined ? keyText : writeAuthorityKey(privateKey, encryptWith),
-        certificate: authorityPem,
+        certificate: writePem('CERTIFICATE', issuer.certificate.der),
         revocationList: writeList(signer, before, revocations, number, nowSeconds),
       },
       sessionKeys: firstSessionKeys(),
@@ -107,23 +104,8 @@ export async function readAdoption(
   }
 }
 
-async function readGiven(path: string): Promise<string> {
-  try {
-    return await readFile(path, 'latin1')
-  } catch (error) {
-    throw usageError(`${path} ${describeFileError(error)}`)
-  }
-}
-
-/** Reads a file in PEM, or converts one in DER. */
-async function readGivenPem(path: string, label: 'CERTIFICATE' | 'X509 CRL'): Promise<string> {
-  const text = await readGiven(path)
-  const content = Buffer.from(text, 'latin1')
-  return isDer(content) ? writePem(label, content) : text
-}
-
 async function readAdoptedIssuer(path: string, nowSeconds: number): Promise<Issuer> {
-  const [issuer, ...others] = readIssuers(path, await readGivenPem(path, 'CERTIFICATE'))
+  const [issuer, ...others] = readIssuers(path, await readGivenFile(path))
   if (issuer === undefined || others.length > 0) {
     throw usageError(`${path} has to hold one certificate, that of the CA`)
   }
@@ -146,8 +128,7 @@ async function readAdoptedList(
   issuer: Issuer,
 ): Promise<WrittenList | undefined> {
   if (path === undefined) return undefined
-  const blocks = readPemBlocks(await readGivenPem(path, 'X509 CRL'), 'X509 CRL', true)
-  const [der] = blocks ?? []
+  const [der] = readBlocks(await readGivenFile(path), 'X509 CRL')
   if (der === undefined) throw usageError(`${path} holds no CRL, in PEM or DER`)
   const read = readRevocationList(der, [issuer])
   const entries = readRevokedEntries(der)
@@ -161,7 +142,7 @@ async function readAdoptedList(
 
 async function readAdoptedIndex(path: string | undefined): Promise<readonly IndexEntry[]> {
   if (path === undefined) return []
-  const read = readIndex(await readGiven(path))
+  const read = readIndex((await readGivenFile(path)).toString('latin1'))
   if (!read.ok) throw usageError(`${path} ${read.problem}`)
   return read.entries
 }

@@ -1,22 +1,23 @@
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
+import type { CertificateId } from '../certificate/certificate-id.ts'
 import {
   BACKDATE_SECONDS,
   issueRevocationList,
   type SigningAuthority,
 } from '../certificate/issue.ts'
 import { describeName } from '../certificate/name.ts'
-import { readPemBlocks, writePem } from '../certificate/pem.ts'
+import { isEncryptedKey, readPemBlocks, writePem } from '../certificate/pem.ts'
 import { readRevocationList, readRevokedEntries } from '../certificate/revocation.ts'
 import { type RevokedCertificate, reasonNamed } from '../certificate/revocation-reason.ts'
 import type { Issuer } from '../certificate/verify.ts'
 import { readAuthoritiesFile } from '../store/authorities-file.ts'
-import type { CertificateId } from '../store/certificate-id.ts'
 import type { DataPaths } from '../store/data-directory.ts'
-import { describeFileError, errorCode, MODE } from '../store/files.ts'
+import { errorCode, MODE } from '../store/files.ts'
 import { readOwnFile } from '../store/folder.ts'
 import { readRunning } from '../store/service-state-files.ts'
 import { CommandError } from './command-error.ts'
+import { needed } from './given-file.ts'
 import type { Directory } from './locked-directory.ts'
 
 /** The built-in CAs and the contents of their CRLs. */
@@ -36,10 +37,10 @@ export interface WrittenList {
 
 /** Reads ca.crt and ca.crl. Throws a CommandError if a service could not start with them. */
 export async function readOwnAuthorities(paths: DataPaths): Promise<OwnAuthorities> {
-  const issuers = readIssuers(paths.authority, await readNeeded(paths.authority))
-  const crl = await readNeeded(paths.revocationList)
+  const issuers = readIssuers(paths.authority, await readInitialised(paths.authority))
+  const crl = await readInitialised(paths.revocationList)
   const lists = new Map<string, WrittenList>()
-  for (const der of readPemBlocks(crl, 'X509 CRL', true) ?? []) {
+  for (const der of readPemBlocks(crl.toString('latin1'), 'X509 CRL', true) ?? []) {
     const read = readRevocationList(der, issuers)
     const entries = readRevokedEntries(der)
     // A CRL of a CA that is no longer in ca.crt: the next write leaves it out.
@@ -61,20 +62,14 @@ export async function readOwnAuthorities(paths: DataPaths): Promise<OwnAuthoriti
   return { issuers, lists }
 }
 
-export function readIssuers(name: string, text: string): readonly Issuer[] {
-  const { value, problems } = readAuthoritiesFile(name, Buffer.from(text, 'latin1'))
+export function readIssuers(name: string, content: Buffer): readonly Issuer[] {
+  const { value, problems } = readAuthoritiesFile(name, content)
   if (problems.length > 0) throw new CommandError(problems)
   return value
 }
 
-async function readNeeded(path: string): Promise<string> {
-  try {
-    return await readFile(path, 'latin1')
-  } catch (error) {
-    const next = errorCode(error) === 'ENOENT' ? { hint: 'run certlatch init first' } : {}
-    throw new CommandError(`${path} ${describeFileError(error)}`, next)
-  }
-}
+const readInitialised = (path: string): Promise<Buffer> =>
+  needed(path, readFile(path), 'run certlatch init first')
 
 /** A built-in CA with its key. */
 export interface Signer {
@@ -114,21 +109,10 @@ export async function readAuthorityKey(
   path: string,
   passphrase: string | undefined,
 ): Promise<KeyObject> {
-  let text: string
-  try {
-    text = (await readOwnFile(path)).toString('latin1')
-  } catch (error) {
-    const next =
-      errorCode(error) === 'ENOENT'
-        ? { hint: 'bring the key of the CA back to there for this command' }
-        : {}
-    throw new CommandError(`${path} ${describeFileError(error)}`, next)
-  }
-  return decryptKey(path, text, passphrase)
+  const hint = 'bring the key of the CA back to there for this command'
+  const pem = await needed(path, readOwnFile(path), hint)
+  return decryptKey(path, pem.toString('latin1'), passphrase)
 }
-
-export const isEncryptedKey = (pem: string): boolean =>
-  /-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED/m.test(pem)
 
 export function decryptKey(path: string, pem: string, passphrase: string | undefined): KeyObject {
   const encrypted = isEncryptedKey(pem)

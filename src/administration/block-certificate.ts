@@ -1,6 +1,6 @@
+import { type CertificateId, isSameCertificate } from '../certificate/certificate-id.ts'
 import { comparableName } from '../certificate/identity.ts'
 import { type Blocks, NO_BLOCKS, readBlocks, writeBlocks } from '../store/blocks.ts'
-import { type CertificateId, isSameCertificate } from '../store/certificate-id.ts'
 import { type DataPaths, dataPaths } from '../store/data-directory.ts'
 import { MODE, readTextIfThere } from '../store/files.ts'
 import { readLastSeen } from '../store/service-state-files.ts'

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { invitationId, nonceHash } from '../enrollment/invitation-code.ts'
 import { type Packages, readPackages } from '../enrollment/packages.ts'
 import { SEALING_IV_BYTES, seal, unseal } from '../enrollment/sealing.ts'
+import type { Problem, Result } from '../result.ts'
 import { errorCode } from '../store/files.ts'
 import {
   type Claim,
@@ -20,9 +21,7 @@ import { type Change, changeDirectory, pathsOf } from './change-directory.ts'
 type Collected = Extract<Claim, { outcome: 'collected' }>
 
 /** Why an invitation is not shown, or not collected; `at` is when it was collected. */
-interface InvitationProblem {
-  readonly ok: false
-  readonly problem: 'unknown' | 'used' | 'ended' | 'read-only'
+export interface InvitationProblem extends Problem<'unknown' | 'used' | 'ended' | 'read-only'> {
   readonly at?: number
 }
 
@@ -34,12 +33,13 @@ export interface Place extends Pick<Change, 'dataDir' | 'revocationList'> {
   stands(invitation: Invitation): Promise<boolean>
 }
 
-export type FoundInvitation =
-  | { readonly ok: true; readonly invitation: Invitation; readonly claim: Collected | undefined }
-  | InvitationProblem
+export type FoundInvitation = Result<
+  { invitation: Invitation; claim: Collected | undefined },
+  InvitationProblem
+>
 
-const UNKNOWN: InvitationProblem = { ok: false, problem: 'unknown' }
-const ENDED: InvitationProblem = { ok: false, problem: 'ended' }
+const UNKNOWN = { ok: false, problem: 'unknown' } as const
+const ENDED = { ok: false, problem: 'ended' } as const
 
 /**
  * The invitation of this code, if it can be collected; with a nonce also one that was collected with
@@ -71,17 +71,13 @@ export async function findInvitation(
   return { ok: true, invitation, claim: undefined }
 }
 
-export type CollectedInvitation =
-  | {
-      readonly ok: true
-      readonly invitation: Invitation
-      readonly packages: Packages
-      readonly claim: Collected
-      readonly isReplay: boolean
-      /** For the claimant's cookie; needed to download the packages. */
-      readonly ticket: string
-    }
-  | InvitationProblem
+interface CollectedPackages extends HeldPackages {
+  readonly isReplay: boolean
+  /** For the claimant's cookie; needed to download the packages. */
+  readonly ticket: string
+}
+
+export type CollectedInvitation = Result<CollectedPackages, InvitationProblem>
 
 export interface Claimant {
   readonly nonce: string

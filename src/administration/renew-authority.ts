@@ -1,11 +1,10 @@
 import { commonName } from '../certificate/name.ts'
-import { writePem } from '../certificate/pem.ts'
+import { isEncryptedKey, writePem } from '../certificate/pem.ts'
 import type { Issuer } from '../certificate/verify.ts'
 import { makeAuthority } from '../store/create-authority.ts'
 import { describeFileError, MODE, renameFile } from '../store/files.ts'
 import { readOwnFile } from '../store/folder.ts'
 import {
-  isEncryptedKey,
   readActiveSigner,
   readIssuers,
   readOwnAuthorities,
@@ -50,7 +49,7 @@ export async function renewAuthority(
       { commonName, days, passphrase: isEncryptedKey(activeKey) ? passphrase : undefined },
       nowSeconds,
     )
-    const [issuer] = readIssuers(paths.nextAuthority, made.certificate)
+    const [issuer] = readIssuers(paths.nextAuthority, Buffer.from(made.certificate))
     if (issuer === undefined) throw new Error('made a CA that cannot be read back')
     requireNewName(issuer, authorities.issuers)
     const successor: Signer = {

@@ -1,5 +1,5 @@
+import { type CertificateId, isSameCertificate } from '../certificate/certificate-id.ts'
 import { readBlocks } from '../store/blocks.ts'
-import { type CertificateId, isSameCertificate } from '../store/certificate-id.ts'
 import { type Device, type DeviceCertificate, isInvited } from '../store/device-registry.ts'
 import { readTextIfThere } from '../store/files.ts'
 import {

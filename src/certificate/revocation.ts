@@ -1,3 +1,4 @@
+import type { Problem, Result } from '../result.ts'
 import { readAlgorithm, readOptionalExtensions, readSigned, readTimeField } from './certificate.ts'
 import {
   contextTag,
@@ -40,9 +41,7 @@ export interface RevocationList {
 }
 
 /** `foreign`: the CRL of a CA that is not trusted. */
-export type ReadRevocationList =
-  | { readonly ok: true; readonly list: RevocationList }
-  | { readonly ok: false; readonly problem: string; readonly foreign: boolean }
+export type ReadRevocationList = Result<{ list: RevocationList }, Problem & { foreign: boolean }>
 
 const MAX_SERIAL_BYTES = 21
 const MAX_CRL_NUMBER_BYTES = 21

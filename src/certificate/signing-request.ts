@@ -1,3 +1,4 @@
+import type { Result } from '../result.ts'
 import { readSigned } from './certificate.ts'
 import {
   contextTag,
@@ -29,9 +30,7 @@ interface SigningRequest {
   readonly commonName: string | undefined
 }
 
-export type ReadSigningRequest =
-  | { readonly ok: true; readonly request: SigningRequest }
-  | { readonly ok: false; readonly problem: string }
+export type ReadSigningRequest = Result<{ request: SigningRequest }>
 
 const MAX_REQUEST_BYTES = 16 * 1024
 const EXTENSION_REQUEST = '1.2.840.113549.1.9.14'

@@ -1,5 +1,7 @@
 import { hash, type KeyObject } from 'node:crypto'
+import type { Problem, Result } from '../result.ts'
 import { type Certificate, readCertificate } from './certificate.ts'
+import type { CertificateId } from './certificate-id.ts'
 import {
   authorityKeyIdentifier,
   basicConstraints,
@@ -38,7 +40,7 @@ export type CertificateProblem =
 /** A CA certificate that may sign the certificates of devices. */
 export interface Issuer {
   readonly certificate: Certificate
-  /** SHA-256 of SubjectPublicKeyInfo, base64url: with a serial number it identifies a certificate. */
+  /** SHA-256 of SubjectPublicKeyInfo, base64url. */
   readonly keyHash: string
   readonly key: KeyObject
   readonly keyIdentifier: Buffer | undefined
@@ -47,9 +49,7 @@ export interface Issuer {
 }
 
 /** What certlatch keeps of a certificate with a valid signature and usage. */
-export interface VerifiedCertificate {
-  readonly issuerKeyHash: string
-  readonly serial: string
+export interface VerifiedCertificate extends CertificateId {
   /** SHA-256 of the DER, base64url. */
   readonly sha256: string
   /** Unix seconds, inclusive. */
@@ -61,9 +61,10 @@ export interface VerifiedCertificate {
   readonly name: string | undefined
 }
 
-export type CertificateVerdict =
-  | { readonly ok: true; readonly verified: VerifiedCertificate }
-  | { readonly ok: false; readonly problem: CertificateProblem }
+export type CertificateVerdict = Result<
+  { verified: VerifiedCertificate },
+  Problem<CertificateProblem>
+>
 
 const NAME_CONSTRAINTS = '2.5.29.30'
 
@@ -87,9 +88,7 @@ function hasUnknownCriticalExtension({ extensions }: Certificate): boolean {
 
 export const sha256Base64Url = (bytes: Buffer): string => hash('sha256', bytes, 'base64url')
 
-export type ReadIssuer =
-  | { readonly ok: true; readonly issuer: Issuer }
-  | { readonly ok: false; readonly problem: string }
+export type ReadIssuer = Result<{ issuer: Issuer }>
 
 /**
  * Reads a CA certificate of the CA file; the problem is a sentence. Certificates of an unfit CA would all

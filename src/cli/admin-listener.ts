@@ -1,11 +1,15 @@
 import { get } from 'node:http'
 import { text } from 'node:stream/consumers'
-import type { ListenAddress } from '../config/config.ts'
+import { type ListenAddress, writeAddress } from '../config/values.ts'
+import type { Problem, Result } from '../result.ts'
 
 /** What a page of the admin listener answered, or why it could not be asked. */
-export type Asked =
-  | { readonly ok: true; readonly place: string; readonly status: number; readonly body: string }
-  | { readonly ok: false; readonly problem: string; readonly hint: string }
+export type Asked = Result<Answer & { place: string }, Obstacle>
+
+interface Answer {
+  readonly status: number
+  readonly body: string
+}
 
 export interface Page {
   readonly path: '/readyz' | '/status'
@@ -19,7 +23,7 @@ export async function askAdminListener(
   timeoutMilliseconds: number,
 ): Promise<Asked> {
   const host = reachableHost(address.host)
-  const place = host.includes(':') ? `[${host}]:${address.port}` : `${host}:${address.port}`
+  const place = writeAddress({ ...address, host })
   try {
     const signal = AbortSignal.timeout(timeoutMilliseconds)
     return { ok: true, place, ...(await ask(host, address.port, page, signal)) }
@@ -28,8 +32,7 @@ export async function askAdminListener(
   }
 }
 
-export interface Obstacle {
-  readonly problem: string
+export interface Obstacle extends Problem {
   readonly hint: string
 }
 
@@ -69,8 +72,6 @@ function reachableHost(host: string): string {
   if (host === '0.0.0.0') return '127.0.0.1'
   return /^[0:]+$/.test(host) ? '::1' : host
 }
-
-type Answer = Pick<Extract<Asked, { ok: true }>, 'status' | 'body'>
 
 /** The signal bounds the whole exchange, including a body that never ends. */
 function ask(

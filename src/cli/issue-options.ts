@@ -1,15 +1,14 @@
-import { readFile } from 'node:fs/promises'
 import type { ParseArgsConfig } from 'node:util'
 import { usageError } from '../administration/command-error.ts'
+import { readGivenFile } from '../administration/given-file.ts'
 import {
   type IssueOptions,
   KEY_TYPES,
   PACKAGE_FORMATS,
 } from '../administration/issue-certificate.ts'
-import { readPemBlocks } from '../certificate/pem.ts'
+import { readBlocks } from '../certificate/pem.ts'
 import { readSigningRequest } from '../certificate/signing-request.ts'
 import type { Config } from '../config/config.ts'
-import { describeFileError } from '../store/files.ts'
 import { choiceFlag, daysFlag, textFlag } from './arguments.ts'
 import type { Invocation } from './command.ts'
 import { authorityPassphrase, changeOf } from './command-context.ts'
@@ -74,17 +73,8 @@ async function issueOptionsOf(invocation: Invocation, { folder }: Place): Promis
 }
 
 async function readRequest(path: string): Promise<Buffer> {
-  let content: Buffer
-  try {
-    content = await readFile(path)
-  } catch (error) {
-    throw usageError(`--csr ${path} ${describeFileError(error)}`)
-  }
-  const text = content.toString('latin1')
-  const [der = content] =
-    readPemBlocks(text, 'CERTIFICATE REQUEST', true) ??
-    readPemBlocks(text, 'NEW CERTIFICATE REQUEST', true) ??
-    []
+  const content = await readGivenFile(path, `--csr ${path}`)
+  const [der = content] = readBlocks(content, 'CERTIFICATE REQUEST', 'NEW CERTIFICATE REQUEST')
   const read = readSigningRequest(der)
   if (read.ok) return read.request.publicKeyInfo
   throw usageError(`--csr ${path} ${read.problem}`)

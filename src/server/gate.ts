@@ -100,11 +100,16 @@ function createPages(
   trust: TrustStore,
 ): Pages {
   const standing = standingPages(config.sessionTtlSeconds)
-  if (config.externalCa) return (path) => standing.get(path)
-  const { dataDir, crlFile: revocationList } = config
+  const { dataDir, ca } = config
+  if (ca.kind === 'external') return (path) => standing.get(path)
   const enrolling = enrollPages({
     service,
-    enrollment: createEnrollment({ dataDir, revocationList, trust, grounds: service.grounds }),
+    enrollment: createEnrollment({
+      dataDir,
+      revocationList: ca.crlFile,
+      trust,
+      grounds: service.grounds,
+    }),
     wrongCodes: createWrongCodes(() => performance.now()),
     log,
     count: (outcome) => {

@@ -1,6 +1,6 @@
 import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
-import type { ListenAddress } from '../config/config.ts'
+import { type ListenAddress, writeAddress } from '../config/values.ts'
 import { MAX_HEADERS } from '../proxy/request-headers.ts'
 import { errorCode } from '../store/files.ts'
 import { StartError } from './start-error.ts'
@@ -166,10 +166,7 @@ export async function listenOn(
     return await listen(server, host, port)
   } catch (error) {
     const code = errorCode(error) ?? String(error)
-    const shown = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+    const shown = writeAddress({ host, port })
     throw new StartError([`${setting} ${shown} ${LISTEN_ERRORS[code] ?? `fails (${code})`}`])
   }
 }
-
-export const describeAddress = ({ address, port, family }: AddressInfo): string =>
-  family === 'IPv6' ? `[${address}]:${port}` : `${address}:${port}`

@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { readdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import { readBlocks } from '../certificate/pem.ts'
+import type { Result } from '../result.ts'
 import { writeKey } from '../session/key-ring.ts'
 import { type MadeAuthority, makeAuthority } from './create-authority.ts'
 import {
@@ -69,6 +71,15 @@ export function dataPaths(dataDir: string): DataPaths {
   }
 }
 
+/** The DER of the kept copy of a certificate, if there is one. */
+export async function readCertificateCopy(
+  paths: DataPaths,
+  serial: string,
+): Promise<Buffer | undefined> {
+  const pem = await ifThere(readOwnFile(paths.certificateOf(serial)))
+  return pem && readBlocks(pem, 'CERTIFICATE')[0]
+}
+
 /** Which files must exist at their default paths, or be created there. */
 export interface Needed {
   readonly authority: boolean
@@ -86,9 +97,7 @@ export interface FirstFiles {
   readonly certificates?: ReadonlyMap<string, string>
 }
 
-export type Prepared =
-  | { readonly ok: true; readonly made: readonly string[] }
-  | { readonly ok: false; readonly problem: string }
+export type Prepared = Result<{ made: readonly string[] }>
 
 const LOCK_WAIT_MILLISECONDS = 10_000
 

@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import type { CertificateId } from './certificate-id.ts'
+import type { CertificateId } from '../certificate/certificate-id.ts'
 import {
   createFile,
   ifThere,

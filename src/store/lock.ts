@@ -12,6 +12,7 @@ import {
 } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
+import type { Result } from '../result.ts'
 import { describeFileError, errorCode, listIfThere, MODE, makeFolder } from './files.ts'
 import { type Folder, openFolder, throughHandle } from './folder.ts'
 import {
@@ -40,9 +41,7 @@ export class LockLostError extends Error {
   override readonly name = 'LockLostError'
 }
 
-export type AcquiredLock =
-  | { readonly ok: true; readonly lock: Lock }
-  | { readonly ok: false; readonly problem: string }
+export type AcquiredLock = Result<{ lock: Lock }>
 
 export interface LockOptions {
   /** The command, shown to processes that wait for it. */
@@ -123,9 +122,7 @@ interface Claim {
 /** Does not block on a pipe in its place. */
 const CLAIM = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 
-type Attempt =
-  | ({ readonly ok: true } & Claim)
-  | { readonly ok: false; readonly holder: Holder | undefined }
+type Attempt = Result<Claim, { holder: Holder | undefined }>
 
 const BEATEN: Attempt = { ok: false, holder: undefined }
 

@@ -16,8 +16,6 @@ import {
   type SeenCertificate,
 } from './service-state.ts'
 
-export type { RunningState, SeenCertificate } from './service-state.ts'
-
 /** What a service has written about itself. */
 export interface RunningService extends Standing {
   readonly id: string

@@ -191,15 +191,18 @@ test('Signed out is a device, or with an external CA who has been let in', async
   const { paths } = directory
   await add(directory, "Ada's phone")
   await writeSeen(directory, [SEEN])
-  assert.equal(await findKnownName(paths, "ada's phone", false), "Ada's phone")
-  assert.equal(await findKnownName(paths, 'ada@example.org', true), 'ada@example.org')
-  assert.match(await problemOf(findKnownName(paths, 'Bob', false)), /^there is no device "Bob"/)
+  assert.equal(await findKnownName(paths, "ada's phone", 'built-in'), "Ada's phone")
+  assert.equal(await findKnownName(paths, 'ada@example.org', 'external'), 'ada@example.org')
   assert.match(
-    await problemOf(findKnownName(paths, "Ada's phone", true, { longestMilliseconds: 0 })),
+    await problemOf(findKnownName(paths, 'Bob', 'built-in')),
+    /^there is no device "Bob"/,
+  )
+  assert.match(
+    await problemOf(findKnownName(paths, "Ada's phone", 'external', { longestMilliseconds: 0 })),
     /^no certificate with the name "Ada's phone" has been accepted so far\nhint: certlatch device list shows the names$/,
   )
   assert.match(
-    await problemOf(findKnownName(paths, 'ada@example.org', false)),
+    await problemOf(findKnownName(paths, 'ada@example.org', 'built-in')),
     /^there is no device "ada@example.org"/,
   )
 })
@@ -235,7 +238,7 @@ test('Who came a moment ago is found once the running service has written it', a
   const { serial } = await certificateIdByFingerprint(paths, hex, search())
   assert.equal(serial, PAIR.serial)
   await writeSeen(directory, [])
-  assert.equal(await findKnownName(paths, SEEN.name, true, search()), SEEN.name)
+  assert.equal(await findKnownName(paths, SEEN.name, 'external', search()), SEEN.name)
   assert.equal(told.length, 2)
   assert.match(told[0] ?? '', /^not seen so far: waiting for what the running services write next$/)
 })
@@ -254,7 +257,7 @@ test('A service that has written once more, and one that is silent, is not waite
     },
   })
   const find = (onPause: () => Promise<unknown>) =>
-    problemOf(findKnownName(directory.paths, 'Eve', true, search(onPause)))
+    problemOf(findKnownName(directory.paths, 'Eve', 'external', search(onPause)))
   assert.match(await find(() => writeSeen(directory, [])), /^no certificate with the name "Eve"/)
   assert.equal(pauses, 1)
   assert.match(await find(async () => undefined), /^no certificate with the name "Eve"/)

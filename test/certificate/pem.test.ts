@@ -5,6 +5,7 @@ import {
   certificateFileProblem,
   isDer,
   readBase64,
+  readBlocks,
   readPemBlocks,
   readPemFile,
   writePem,
@@ -114,6 +115,15 @@ test('a block that is not whole has no content, and one with a strange label no 
   assert.deepEqual(readPemFile(pem.replaceAll('CERTIFICATE', 'certificate')), [
     { label: 'unreadable', der: undefined },
   ])
+})
+
+test('of a file the blocks with the given labels are read, or the whole file if it is DER', () => {
+  const key = pem.replaceAll('CERTIFICATE', 'PRIVATE KEY')
+  const file = Buffer.from(`subject=Ada\n${key}${pem}${pem.slice(0, -30)}`)
+  assert.deepEqual(readBlocks(file, LABEL), [der, undefined])
+  assert.deepEqual(readBlocks(file, 'PRIVATE KEY', LABEL), [der, der, undefined])
+  assert.deepEqual(readBlocks(file, 'X509 CRL'), [])
+  assert.deepEqual(readBlocks(der, LABEL), [der])
 })
 
 /** What a file holds, and what is wrong with it where certificates are expected. */

@@ -6,7 +6,8 @@ import { join } from 'node:path'
 import { after, type TestContext, test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import { writePem } from '../../src/certificate/pem.ts'
-import { type RunningState, runningId, writeRunning } from '../../src/store/service-state-files.ts'
+import type { RunningState } from '../../src/store/service-state.ts'
+import { runningId, writeRunning } from '../../src/store/service-state-files.ts'
 import { certlatch, initialised, type TestDirectory } from '../support/command.ts'
 import {
   makeLeaf,

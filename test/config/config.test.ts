@@ -32,11 +32,12 @@ test('without any setting, certlatch serves one Traefik on this machine with its
     pagesListen: { host: '127.0.0.1', port: 9182 },
     url: undefined,
     dataDir: './data',
-    externalCa: false,
-    caFile: 'data/public/ca.crt',
-    crlFile: 'data/public/ca.crl',
-    crlFileNamed: false,
-    staleCrl: 'deny',
+    ca: {
+      kind: 'built-in',
+      file: 'data/public/ca.crt',
+      crlFile: 'data/public/ca.crl',
+      crlFileNamed: false,
+    },
     identity: ['email', 'uri', 'cn', 'upn', 'dns', 'subject-email', 'uid'],
     sessionKeysFile: 'data/private/session.keys',
     sessionKeysFileNamed: false,
@@ -76,8 +77,12 @@ const GOOD: readonly (readonly [SettingName, string, Partial<Config>])[] = [
     '/var/lib/certlatch',
     {
       dataDir: '/var/lib/certlatch',
-      caFile: '/var/lib/certlatch/public/ca.crt',
-      crlFile: '/var/lib/certlatch/public/ca.crl',
+      ca: {
+        kind: 'built-in',
+        file: '/var/lib/certlatch/public/ca.crt',
+        crlFile: '/var/lib/certlatch/public/ca.crl',
+        crlFileNamed: false,
+      },
       sessionKeysFile: '/var/lib/certlatch/private/session.keys',
     },
   ],
@@ -85,14 +90,20 @@ const GOOD: readonly (readonly [SettingName, string, Partial<Config>])[] = [
   [
     'CERTLATCH_CA_FILE',
     'ca.pem',
-    { externalCa: true, caFile: 'ca.pem', crlFile: undefined, crlFileNamed: false },
+    { ca: { kind: 'external', file: 'ca.pem', crlFile: undefined, staleCrl: 'deny' } },
   ],
   [
     'CERTLATCH_CRL_FILE',
     'ca.crl',
-    { externalCa: false, crlFile: 'ca.crl', crlFileNamed: true, caFile: 'data/public/ca.crt' },
+    {
+      ca: {
+        kind: 'built-in',
+        file: 'data/public/ca.crt',
+        crlFile: 'ca.crl',
+        crlFileNamed: true,
+      },
+    },
   ],
-  ['CERTLATCH_CRL_STALE', 'allow', { staleCrl: 'allow' }],
   ['CERTLATCH_IDENTITY', 'cn', { identity: ['cn'] }],
   ['CERTLATCH_IDENTITY', 'upn, subject-email dns', { identity: ['upn', 'subject-email', 'dns'] }],
   [
@@ -151,7 +162,10 @@ describe('a good value', () => {
     })
   }
   test('is there for every setting', () => {
-    const tried = new Set<string>(GOOD.map(([name]) => name)).add('CERTLATCH_TRUSTED_PROXIES')
+    // These two are tried below.
+    const tried = new Set<string>(GOOD.map(([name]) => name))
+      .add('CERTLATCH_TRUSTED_PROXIES')
+      .add('CERTLATCH_CRL_STALE')
     assert.deepEqual(
       OPTIONS.map(({ name }) => name).filter((name) => !tried.has(name)),
       [],
@@ -413,11 +427,14 @@ describe('settings that depend on each other', () => {
       1,
     )
   })
-  test('an external CA may come with its CRLs', () => {
-    const config = configOf({ CERTLATCH_CA_FILE: 'ca.pem', CERTLATCH_CRL_FILE: 'ca.crl' })
-    assert.equal(config.externalCa, true)
-    assert.equal(config.crlFile, 'ca.crl')
-    assert.equal(config.crlFileNamed, true)
+  test('an external CA may come with its CRLs, which may be out of date', () => {
+    const { ca } = configOf({
+      CERTLATCH_CA_FILE: 'ca.pem',
+      CERTLATCH_CRL_FILE: 'ca.crl',
+      CERTLATCH_CRL_STALE: 'allow',
+    })
+    const [file, crlFile] = ['ca.pem', 'ca.crl']
+    assert.deepEqual(ca, { kind: 'external', file, crlFile, staleCrl: 'allow' })
   })
   test('under a cookie domain the cookie is __Secure-', () => {
     const domain = { CERTLATCH_COOKIE_DOMAIN: 'example.org' }

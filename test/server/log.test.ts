@@ -569,7 +569,7 @@ test('Another CA in the file is told', async (context) => {
   const one = makeAuthority('One')
   const two = makeAuthority('Two')
   const service = await startTestService(context, { external: { authorities: one.pem } })
-  await writeFile(service.config.caFile, one.pem + two.pem)
+  await writeFile(service.config.ca.file, one.pem + two.pem)
   await service.refresh()
   assert.deepEqual(linesOf(service, 'trusted CAs changed'), [{ authorities: ['CN=One', 'CN=Two'] }])
 })

@@ -221,7 +221,7 @@ test('A CA that is taken out of the bundle closes for its certificates and cooki
   const opened = await service.askWith(leaf)
   assert.equal(header(opened, 'Remote-User'), 'urn:office:grace')
   const cookie = sessionOf(opened)
-  await writeFile(service.config.caFile, household.pem)
+  await writeFile(service.config.ca.file, household.pem)
   await service.refresh()
   assertRefused(await service.askWith(leaf))
   assertRefused(await service.ask([['Cookie', cookie]]))
@@ -239,7 +239,7 @@ test('The CRL of a trusted CA cannot be dropped from the file of several', async
       lists: makeList(household) + makeList(office, { revoked: [leaf.serial] }),
     },
   })
-  await writeFile(present(service.config.crlFile), makeList(household))
+  await writeFile(present(service.config.ca.crlFile), makeList(household))
   await service.refresh()
   assertRefused(await service.askWith(leaf))
   assert.equal(await refusals(service, 'certificate', 'certificate-revoked'), 1)
@@ -251,7 +251,7 @@ test('A CRL of a foreign CA that comes later is warned of as at the start', asyn
   const external = { authorities: household.pem, lists: makeList(household) }
   const service = await startTestService(context, { external })
   const foreign = makeList(makeAuthority('Office'))
-  await writeFile(present(service.config.crlFile), external.lists + foreign)
+  await writeFile(present(service.config.ca.crlFile), external.lists + foreign)
   await service.refresh()
   assert.equal(await service.metric('certlatch_reloads_total'), 1)
   assert.ok(service.logLines().some(({ level }) => level === 'warn'))
@@ -336,11 +336,11 @@ test('A CA that was away for a while does not come back with an older CRL', asyn
     external: { authorities: household.pem + office.pem, lists: newer },
   })
   assertRefused(await service.askWith(leaf))
-  await writeFile(service.config.caFile, office.pem)
+  await writeFile(service.config.ca.file, office.pem)
   await service.refresh()
   assertRefused(await service.askWith(leaf))
-  await writeFile(service.config.crlFile ?? '', older)
-  await writeFile(service.config.caFile, household.pem + office.pem)
+  await writeFile(service.config.ca.crlFile ?? '', older)
+  await writeFile(service.config.ca.file, household.pem + office.pem)
   await service.refresh()
   assertRefused(await service.askWith(leaf))
   assert.equal((await service.readiness()).checks['files']?.ok, false)

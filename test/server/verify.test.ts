@@ -570,7 +570,7 @@ const grounds = (more: Partial<Grounds>): Grounds => ({
   lifetime: { ttlSeconds: 3600, maxAgeSeconds: 86_400 },
   verifyCertificate: () => 'absent',
   verifyToken: () => ({ ok: false, problem: 'session-forged' }),
-  recognise: () => ({ ok: false, reason: 'unknown-device' }),
+  recognise: () => ({ ok: false, problem: 'unknown-device' }),
   signedOutAt: () => undefined,
   ...more,
 })

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { chown, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { certificateKey } from '../../src/store/certificate-id.ts'
+import { certificateKey } from '../../src/certificate/certificate-id.ts'
 import {
   type Device,
   readRegistry,
@@ -37,10 +37,15 @@ test('A device that was written is read back by what each of its certificates is
     [...registry.registry.byCertificate.keys()],
     [`${KEY_HASH}/4a01`, `${KEY_HASH}/4a02`],
   )
-  assert.deepEqual(registry.registry.byCertificate.get(certificateKey(KEY_HASH, '4a02')), {
-    device: written,
-    certificate: second,
-  })
+  assert.deepEqual(
+    registry.registry.byCertificate.get(
+      certificateKey({ issuerKeyHash: KEY_HASH, serial: '4a02' }),
+    ),
+    {
+      device: written,
+      certificate: second,
+    },
+  )
   assert.deepEqual(registry.registry.devices, [written])
   assert.equal((await stat(folder)).mode & 0o777, 0o700)
   assert.equal((await stat(join(folder, '0a1b.json'))).mode & 0o777, 0o600)
@@ -64,7 +69,8 @@ test('Writing a device again replaces it', async () => {
   const registry = readRegistry(await readRegistryFolder(folder))
   assert.ok(registry.ok)
   assert.equal(
-    registry.registry.byCertificate.get(certificateKey(KEY_HASH, '4a01'))?.device.name,
+    registry.registry.byCertificate.get(certificateKey({ issuerKeyHash: KEY_HASH, serial: '4a01' }))
+      ?.device.name,
     'Tablet of Ada',
   )
 })

@@ -4,19 +4,22 @@ import { syncBuiltinESMExports } from 'node:module'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { certificateKey } from '../../src/store/certificate-id.ts'
+import { certificateKey } from '../../src/certificate/certificate-id.ts'
 import type { Lock } from '../../src/store/lock.ts'
 import { machineIdentity } from '../../src/store/lock-owner.ts'
 import { labelOf } from '../../src/store/service-standing.ts'
-import { joinLastSeen, parseRunningState } from '../../src/store/service-state.ts'
+import {
+  joinLastSeen,
+  parseRunningState,
+  type RunningState,
+  type SeenCertificate,
+} from '../../src/store/service-state.ts'
 import {
   awaitRunning,
   foldDead,
-  type RunningState,
   readLastSeen,
   readRunning,
   runningId,
-  type SeenCertificate,
   writeRunning,
 } from '../../src/store/service-state-files.ts'
 import { present, temporaryFolder } from '../support/service.ts'
@@ -191,7 +194,10 @@ test('Joining takes the latest of each time, in whatever order', () => {
     [[seen], [other]],
     [[other], [seen]],
   ]) {
-    assert.deepEqual([...joinLastSeen(lists)], [[certificateKey(KEY_HASH, '4a01'), joined]])
+    assert.deepEqual(
+      [...joinLastSeen(lists)],
+      [[certificateKey({ issuerKeyHash: KEY_HASH, serial: '4a01' }), joined]],
+    )
   }
   const entry = fc.record({
     serial: fc.constantFrom('01', '02', '03'),
@@ -230,7 +236,10 @@ test('What services saw outlives them: the stopped and long silent are folded to
   await writeRunning(folder, ids[3], withSeen('03', 402))
   await makeOld(pathOf(folder, ids[3]), 3_600)
   const before = await readLastSeen(folder)
-  assert.equal(before.get(certificateKey(KEY_HASH, '01'))?.sessionAt, 600)
+  assert.equal(
+    before.get(certificateKey({ issuerKeyHash: KEY_HASH, serial: '01' }))?.sessionAt,
+    600,
+  )
   await foldDead(folder, lock)
   assert.ok(lock.asked() > 0)
   assert.deepEqual(
@@ -242,8 +251,16 @@ test('What services saw outlives them: the stopped and long silent are folded to
   // And again, with what was folded before.
   await writeRunning(folder, ids[2], withSeen('04', 700, 800))
   await foldDead(folder, lock)
-  assert.equal((await readLastSeen(folder)).get(certificateKey(KEY_HASH, '04'))?.sessionAt, 700)
-  assert.equal((await readLastSeen(folder)).get(certificateKey(KEY_HASH, '02'))?.sessionAt, 401)
+  assert.equal(
+    (await readLastSeen(folder)).get(certificateKey({ issuerKeyHash: KEY_HASH, serial: '04' }))
+      ?.sessionAt,
+    700,
+  )
+  assert.equal(
+    (await readLastSeen(folder)).get(certificateKey({ issuerKeyHash: KEY_HASH, serial: '02' }))
+      ?.sessionAt,
+    401,
+  )
 })
 
 test('A broken memory is an empty one, and is replaced at the next folding', async () => {

@@ -177,7 +177,7 @@ function recogniserOf(
   if (registry === undefined) {
     return ({ name }): Recognised =>
       name === undefined
-        ? { ok: false, reason: 'no-identity' }
+        ? { ok: false, problem: 'no-identity' }
         : { ok: true, identity: { device: name, user: name }, name }
   }
   const devices = new Map(
@@ -188,10 +188,10 @@ function recogniserOf(
   )
   return ({ issuerKeyHash, serial }, nowSeconds): Recognised => {
     const device = devices.get(`${issuerKeyHash} ${serial}`)
-    if (device === undefined) return { ok: false, reason: 'unknown-device' }
+    if (device === undefined) return { ok: false, problem: 'unknown-device' }
     const { identity, end = Number.POSITIVE_INFINITY } = device
     return nowSeconds >= end
-      ? { ok: false, reason: 'certificate-superseded' }
+      ? { ok: false, problem: 'certificate-superseded' }
       : { ok: true, identity, name: undefined }
   }
 }

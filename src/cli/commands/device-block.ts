@@ -6,8 +6,9 @@ import {
   certificateIdOfFile,
   certificateIdOfSerial,
 } from '../../administration/find-certificate.ts'
+import { readGivenCertificate } from '../../administration/given-file.ts'
+import type { CertificateId } from '../../certificate/certificate-id.ts'
 import type { Config } from '../../config/config.ts'
-import type { CertificateId } from '../../store/certificate-id.ts'
 import { noNames, textFlag } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
 import { changeOf, pathsOfConfig, settingsOf } from '../command-context.ts'
@@ -17,7 +18,6 @@ import {
   forgottenServices,
   reportConfirmation,
 } from '../confirmation.ts'
-import { readOneCertificate } from '../register-certificate.ts'
 
 const HELP = `Usage: certlatch device block --certificate FILE
        certlatch device block --serial HEX --issuer CA.CRT
@@ -90,7 +90,7 @@ async function pairOf(invocation: Invocation, config: Config): Promise<Certifica
     )
   }
   if (certificate !== undefined) {
-    return certificateIdOfFile(certificate, await readOneCertificate(certificate), config.caFile)
+    return certificateIdOfFile(certificate, await readGivenCertificate(certificate), config.ca.file)
   }
   if (fingerprint !== undefined) {
     return certificateIdByFingerprint(pathsOfConfig(config), fingerprint, {
@@ -100,5 +100,5 @@ async function pairOf(invocation: Invocation, config: Config): Promise<Certifica
   if (serial === undefined || issuer === undefined) {
     throw usageError('--serial and --issuer go together')
   }
-  return certificateIdOfSerial(serial, issuer, await readOneCertificate(issuer))
+  return certificateIdOfSerial(serial, issuer, await readGivenCertificate(issuer))
 }

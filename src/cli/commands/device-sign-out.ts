@@ -34,7 +34,7 @@ async function runDeviceSignOut(invocation: Invocation): Promise<ExitCode> {
   const config = settingsOf(invocation)
   const given = onlyName(invocation, 'certlatch device sign-out "Ada\'s phone"')
   const paths = pathsOfConfig(config)
-  const name = await findKnownName(paths, given, config.externalCa, {
+  const name = await findKnownName(paths, given, config.ca.kind, {
     tell: invocation.terminal.note,
   })
   const forgotten = await forgottenServices(invocation, paths)

@@ -22,7 +22,7 @@ import {
 import { runChecks } from '../../doctor/run.ts'
 import { dataPaths } from '../../store/data-directory.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
-import { authorityPassphrase, changeOf, settingsOf } from '../command-context.ts'
+import { authorityPassphrase, changeOf, ownSettingsOf } from '../command-context.ts'
 import {
   askedChecks,
   doorOf,
@@ -83,13 +83,11 @@ async function runDoctor(invocation: Invocation): Promise<ExitCode> {
 
 const INSTEAD = 'give --certificate FILE and --key FILE of a device'
 
-/** Throws unless this data directory has the key of the built-in CA. */
-async function requireOwnDevice({ externalCa, caFile, dataDir }: Config): Promise<void> {
+/** Throws unless this data directory has the CA's key. */
+async function requireOwnDevice({ dataDir }: Config): Promise<void> {
   const refuse = (problem: string): never => {
     throw usageError(problem, INSTEAD)
   }
-  if (externalCa)
-    refuse(`CERTLATCH_CA_FILE is set: certificates come from ${caFile}, not from certlatch`)
   const { privateFolder, authorityKey } = dataPaths(dataDir)
   const can = (path: string, mode: number) =>
     access(path, mode).then(
@@ -110,7 +108,7 @@ async function withOwnDevice(
   invocation: Invocation,
   door: Omit<Door, 'certificate' | 'key'>,
 ): Promise<ExitCode> {
-  const config = settingsOf(invocation)
+  const config = ownSettingsOf(invocation, INSTEAD)
   await requireOwnDevice(config)
   const change = () => changeOf(invocation, config, 'doctor')
   const passphrase = await authorityPassphrase(invocation, config)

@@ -125,8 +125,8 @@ async function newPassphrase(
   throw new CommandError('the two passphrases differ; nothing was changed')
 }
 
-function noteNextSteps({ terminal }: Invocation, { externalCa }: Config): void {
-  if (externalCa) {
+function noteNextSteps({ terminal }: Invocation, { ca }: Config): void {
+  if (ca.kind === 'external') {
     terminal.note('next: certlatch serve; certificates come from the CA in CERTLATCH_CA_FILE')
     return
   }
@@ -138,7 +138,7 @@ function noteNextSteps({ terminal }: Invocation, { externalCa }: Config): void {
 
 async function adopt(invocation: Invocation, config: Config): Promise<ExitCode> {
   const { terminal, streams, nowSeconds } = invocation
-  if (config.externalCa) {
+  if (config.ca.kind === 'external') {
     throw usageError(
       '--adopt does not go with CERTLATCH_CA_FILE',
       'unset it to import the CA, or leave the CA where it is and import nothing',

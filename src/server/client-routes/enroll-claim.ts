@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { CollectedInvitation } from '../../administration/claim-invitation.ts'
+import type { InvitationProblem } from '../../administration/claim-invitation.ts'
 import type { Decision } from '../../decision.ts'
 import { isNonce, readInvitationCode } from '../../enrollment/invitation-code.ts'
 import { describeUserAgent } from '../../enrollment/user-agent.ts'
@@ -118,13 +118,11 @@ function describeClaimant(enroll: EnrollService, visit: Visit): string {
   return client === undefined ? browser : `${browser}, from ${client}`
 }
 
-type Failed = Extract<CollectedInvitation, { ok: false }>
-
 function answerFailed(
   enroll: EnrollService,
   visit: Visit,
   fields: SentFields,
-  { problem, at }: Failed,
+  { problem, at }: InvitationProblem,
 ): void {
   const isGuess = problem === 'unknown'
   if (isGuess && enroll.wrongCodes.isTooMany(clientOf(enroll, visit))) {

@@ -8,11 +8,12 @@ const SWEEP_MILLISECONDS = 60_000
  * nothing to delete either; and what is left is refused all the same.
  */
 export function sweepRegularly(config: Config, nowSeconds: () => number): () => void {
-  if (config.externalCa) return () => {}
-  const { dataDir, crlFile: revocationList } = config
+  const { dataDir, ca } = config
+  if (ca.kind === 'external') return () => {}
   const timer = setInterval(() => {
     const change = {
-      ...{ dataDir, revocationList },
+      dataDir,
+      revocationList: ca.crlFile,
       who: 'serve, for invitations',
       nowSeconds: nowSeconds(),
     }

@@ -36,8 +36,8 @@ export async function makeFirstFiles(config: Config, nowSeconds: number, log: Lo
 async function requireNamedFiles(config: Config): Promise<void> {
   const files = trustFiles(config)
   const named = [
-    config.externalCa && files.authorities,
-    config.crlFileNamed && files.revocationLists,
+    config.ca.kind === 'external' && files.authorities,
+    isCrlNamed(config) && files.revocationLists,
     config.sessionKeysFileNamed && files.sessionKeys,
     files.policy,
   ]
@@ -56,8 +56,10 @@ async function requireNamedFiles(config: Config): Promise<void> {
   if (problems.length > 0) throw new StartError(problems)
 }
 
-const isFirstStart = ({ caFile, sessionKeysFile }: Config): boolean =>
-  !existsSync(caFile) || !existsSync(sessionKeysFile)
+const isCrlNamed = ({ ca }: Config): boolean => ca.kind === 'external' || ca.crlFileNamed
+
+const isFirstStart = ({ ca, sessionKeysFile }: Config): boolean =>
+  !existsSync(ca.file) || !existsSync(sessionKeysFile)
 
 /** Validates the policy first, so that a failed start leaves no CA behind. */
 async function wrongRules(file: NonNullable<TrustFiles['policy']>): Promise<readonly string[]> {
@@ -72,18 +74,20 @@ export function trustFiles(config: Config): TrustFiles {
     path,
     name: isSet ? `${setting} ${path}` : path,
   })
-  const { crlFile, policyFile, trustedProxies } = config
+  const { ca, policyFile, trustedProxies } = config
   const { devices, blocks, undelivered } = dataPaths(config.dataDir)
   return {
-    authorities: named(config.caFile, 'CERTLATCH_CA_FILE', config.externalCa),
+    authorities: named(ca.file, 'CERTLATCH_CA_FILE', ca.kind === 'external'),
     revocationLists:
-      crlFile === undefined ? undefined : named(crlFile, 'CERTLATCH_CRL_FILE', config.crlFileNamed),
+      ca.crlFile === undefined
+        ? undefined
+        : named(ca.crlFile, 'CERTLATCH_CRL_FILE', isCrlNamed(config)),
     sessionKeys: named(
       config.sessionKeysFile,
       'CERTLATCH_SESSION_KEYS_FILE',
       config.sessionKeysFileNamed,
     ),
-    devices: config.externalCa ? undefined : { path: devices, name: devices },
+    devices: ca.kind === 'external' ? undefined : { path: devices, name: devices },
     blocks: { path: blocks, name: blocks },
     undelivered: { path: undelivered, name: undelivered },
     policy:
@@ -91,7 +95,7 @@ export function trustFiles(config: Config): TrustFiles {
         ? undefined
         : { ...named(policyFile, 'CERTLATCH_POLICY_FILE', true), trustedProxies },
     // The built-in CA's CRL is valid as long as the CA, even if a machine with a wrong clock wrote it.
-    staleRevocationList: config.externalCa ? config.staleCrl : 'allow',
+    staleRevocationList: ca.kind === 'external' ? ca.staleCrl : 'allow',
   }
 }
 
@@ -162,7 +166,7 @@ export function warnOfFiles(
 ): void {
   warnOfSnapshot(config, snapshot, log)
   for (const problem of snapshot.problems) log.error({ problem }, 'some files were not loaded')
-  if (config.crlFile === undefined) {
+  if (config.ca.crlFile === undefined) {
     log.warn('no CERTLATCH_CRL_FILE: a certificate that the CA revokes stays valid here')
   }
   if (isClockWrong(snapshot, nowSeconds)) {
@@ -172,7 +176,7 @@ export function warnOfFiles(
 
 function warnOfSnapshot(config: Config, { policy, warnings }: Snapshot, log: Log): void {
   for (const warning of warnings) log.warn(warning)
-  if (config.externalCa) return
+  if (config.ca.kind === 'external') return
   const rule = ruleClosingEnrollment(policy, config.url, config.trustedProxies)
   if (rule === undefined) return
   log.warn(

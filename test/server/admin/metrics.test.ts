@@ -3,8 +3,8 @@ import type { Socket } from 'node:net'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { DENY_REASONS, type DenyReason, type Via } from '../../../src/decision.ts'
-import { DEVICE_STATES } from '../../../src/server/admin/device-status.ts'
 import { countDecision, createTally } from '../../../src/server/admin/metrics.ts'
+import { DEVICE_STATES } from '../../../src/store/device-state.ts'
 import {
   addTestDevice,
   asked,

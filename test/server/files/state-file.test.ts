@@ -8,13 +8,8 @@ import type { StartError } from '../../../src/server/start-error.ts'
 import { dataPaths } from '../../../src/store/data-directory.ts'
 import { registryFingerprint } from '../../../src/store/device-registry.ts'
 import { machineIdentity } from '../../../src/store/lock-owner.ts'
-import { parseRunningState } from '../../../src/store/service-state.ts'
-import {
-  type RunningState,
-  readLastSeen,
-  runningId,
-  writeRunning,
-} from '../../../src/store/service-state-files.ts'
+import { parseRunningState, type RunningState } from '../../../src/store/service-state.ts'
+import { readLastSeen, runningId, writeRunning } from '../../../src/store/service-state-files.ts'
 import { freePort } from '../../support/free-port.ts'
 import {
   addTestDevice,
