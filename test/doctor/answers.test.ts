@@ -5,7 +5,7 @@ import { answer, LET_IN, NO_ANSWER, REFUSED } from '../support/doctor.ts'
 
 const CADDY = { server: 'Caddy' }
 
-test("an error page is the proxy's own by its status, its words, or Caddy's empty answer", () => {
+test("An error page is recognised as the proxy's own by its status, its words, or Caddy's empty answer", () => {
   for (const [seen, isProxys] of [
     [answer(200, {}, 'Bad Gateway'), false],
     [answer(421), true],
@@ -21,7 +21,7 @@ test("an error page is the proxy's own by its status, its words, or Caddy's empt
   }
 })
 
-test('what came is told in a few words, and is the application or not', () => {
+test("A response is described in a few words, and classified as the application's or not", () => {
   for (const [seen, words, isApplication] of [
     [NO_ANSWER, 'no answer within 3 s', false],
     [REFUSED, '403, refused by certlatch', false],

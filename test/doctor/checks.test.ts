@@ -802,14 +802,14 @@ for (const {
   })
 }
 
-test('no check has the name of a group', () => {
+test('No check has the name of a group', () => {
   assert.deepEqual(
     CHECKS.filter(({ name }) => name in GROUPS),
     [],
   )
 })
 
-test('every check is shown both right and wrong', () => {
+test('Every check is tested both passing and failing', () => {
   const shown = (isWrong: boolean) =>
     new Set(ROWS.filter(({ finds }) => (finds !== undefined) === isWrong).map(({ check }) => check))
   const names = CHECKS.map(({ name }) => name).sort()

@@ -105,7 +105,7 @@ async function withGate(
 const NOT_THERE = ['name', 'trusted-proxy', 'rescue-module', 'webhooks', 'beside-the-gate']
 
 for (const kind of [CADDY, TRAEFIK, NGINX, HAPROXY]) {
-  test(`${kind.dialect} as it is shipped: a whole run finds nothing, and leaves nothing`, async () => {
+  test(`${kind.dialect} as shipped: a whole run finds nothing, and leaves nothing behind`, async () => {
     const world = await worldOf(kind, true)
     await withGate(world, [], async (gate) => {
       for (const run of ['first', 'second']) {
@@ -442,7 +442,7 @@ const WRONG: readonly Wrong[] = [
 ]
 
 for (const { check, kind, what, changes, hasRules = false, says, hint } of WRONG) {
-  test(`${kind.dialect}, ${what}: ${check} says so, and where to mend it`, async () => {
+  test(`${kind.dialect}, ${what}: ${check} reports it, and where to fix it`, async () => {
     const world = await worldOf(kind, hasRules)
     const made = typeof changes === 'function' ? changes(world) : changes
     await withGate(world, made, async (gate) => {
@@ -461,7 +461,7 @@ for (const { check, kind, what, changes, hasRules = false, says, hint } of WRONG
   })
 }
 
-test('each wrong proxy is right but for that: the same check finds nothing as it is shipped', async () => {
+test('Each wrong proxy is wrong in only one way: the same check finds nothing in the shipped configuration', async () => {
   for (const kind of [CADDY, TRAEFIK, NGINX, HAPROXY]) {
     for (const hasRules of [false, true]) {
       const of = WRONG.filter((one) => one.kind === kind && (one.hasRules ?? false) === hasRules)
@@ -479,7 +479,7 @@ test('each wrong proxy is right but for that: the same check finds nothing as it
   }
 })
 
-test('nginx has not read the successor of the CA: certificate-request names it', async () => {
+test("nginx has not loaded the CA's successor: certificate-request names it", async () => {
   const world = await newWorld(NGINX)
   try {
     await withGate(world, [], async (gate) => {
@@ -507,7 +507,7 @@ async function until(isSo: () => Promise<boolean>): Promise<void> {
   assert.fail('not so after ten tries')
 }
 
-test('certlatch was told of another proxy: proxy-name and certificate say which one to set', async () => {
+test('certlatch is configured for another proxy: proxy-name and certificate say which one to set', async () => {
   const world = await newWorld(CADDY, { CERTLATCH_PROXY: 'nginx' })
   try {
     await withGate(world, [], async (gate) => {
@@ -526,7 +526,7 @@ test('certlatch was told of another proxy: proxy-name and certificate say which 
   }
 })
 
-test("a server's certificate that is not trusted ends the run, before anything is shown", async () => {
+test('An untrusted server certificate ends the run, before any credential is sent', async () => {
   const world = await worldOf(CADDY, false)
   await withGate(world, [], async (gate) => {
     const before = world.backend.count
@@ -540,7 +540,7 @@ test("a server's certificate that is not trusted ends the run, before anything i
   })
 })
 
-test('a client finds the door with a certificate and no data directory', async () => {
+test('A client with a certificate but without a data directory can find the server', async () => {
   const world = await worldOf(TRAEFIK, false)
   const { environment } = world.certlatch
   await withGate(world, [], async (gate) => {
@@ -566,7 +566,7 @@ test('a client finds the door with a certificate and no data directory', async (
 
 // --- doors that are none ----------------------------------------------------------------------------
 
-test('nothing listens, not TLS, or closed at once: one finding, and the rest not tried', async () => {
+test('Nothing listening, no TLS, or closed at once: one finding, and the rest is not tried', async () => {
   const world = await worldOf(CADDY, false)
   const closing = createServer((socket) => socket.destroy())
   const talking = createServer((socket) => socket.end('220 mail.example ESMTP\r\n'))
