@@ -115,7 +115,7 @@ test('A whole run shows the outcome of each check, and what to do about it', asy
       .filter((line) => /^(FAIL|WARN)/.test(line))
       .map((line) => line.replace(/\d days$/, 'N days')),
     [
-      "WARN  the server's certificate ends in N days",
+      "WARN  the server's certificate expires in N days",
       'FAIL  Host: certlatch-doctor.invalid, with the certificate: 200, as if it were this host',
       `WARN  the service is version 0.0.0-test, this command ${packageVersion()}`,
     ],
@@ -179,8 +179,11 @@ test('An application that hangs is a finding; the run itself does not hang', asy
   const hanging = createServer((req) => req.resume())
   const { environment, way } = await startGate(context, hanging)
   const { stdout, exitCode } = await doctor([...way, '--only', 'closed,entry'], environment)
-  assert.match(stdout, /^FAIL {2}no answer to the certificate: no answer within 3 s$/m)
-  assert.match(stdout, /^ok {4}with nothing shown, certlatch itself refuses$/m)
+  assert.match(
+    stdout,
+    /^FAIL {2}no answer to a request with the certificate: no answer within 3 s$/m,
+  )
+  assert.match(stdout, /^ok {4}without credentials, certlatch itself refuses$/m)
   assert.equal(exitCode, 1)
 })
 

@@ -28,7 +28,7 @@ test("A response is described in a few words, and classified as the application'
     [LET_IN, '200', true],
     [answer(403), '403', false],
     [answer(500, {}, 'of the application'), '500', false],
-    [answer(502), '502 of the proxy', false],
+    [answer(502), '502 from the proxy', false],
     [answer(404, {}, 'of the application'), '404', true],
   ] as const) {
     assert.deepEqual([told(seen), isLetIn(seen)], [words, isApplication])
