@@ -48,7 +48,7 @@ const alert = (status: 'firing' | 'resolved', severity: string, summary: string)
 /** A device's name is the operator's, and yet no order to Home Assistant. */
 const ODD = 'Ada\'s "phone" 📱 {{ 1 + 1 }} ends'
 
-test('an alert becomes a notification on the phone, and goes when it is over', {
+test('An alert becomes a notification on the phone, and disappears when it is over', {
   skip: homeAssistantMissing(),
   timeout: 150_000,
 }, async () => {

@@ -22,7 +22,7 @@ interface Answer {
   readonly milliseconds: number
 }
 
-describe('three certlatch behind Traefik', { skip, timeout: 600_000 }, () => {
+describe('Three replicas behind Traefik', { skip, timeout: 600_000 }, () => {
   let project: Project
   let port: number
   let replicas: readonly string[]
@@ -119,12 +119,12 @@ describe('three certlatch behind Traefik', { skip, timeout: 600_000 }, () => {
     await project?.end()
   })
 
-  it('come up together on empty volumes, each at an address that Traefik knows', async () => {
+  it('start together on empty volumes, each at an address that Traefik knows', async () => {
     const addresses = await Promise.all(replicas.map(addressOf))
     assert.deepEqual([...addresses].sort(), ['10.157.95.4', '10.157.95.5', '10.157.95.6'])
   })
 
-  it('open each to the cookie that one of them has set', async () => {
+  it('each accept the cookie that one of them has set', async () => {
     assert.match(cookie, /^__Host-certlatch=v1\./)
     const addresses = await Promise.all(replicas.map(addressOf))
     const question = `
@@ -146,7 +146,7 @@ describe('three certlatch behind Traefik', { skip, timeout: 600_000 }, () => {
     assert.equal(stranger, 'silence')
   })
 
-  it('are asked in turn', async () => {
+  it('take turns', async () => {
     const earlier = await Promise.all(replicas.map(decided))
     for (let count = 0; count < 30; count += 1) {
       assert.equal((await visit({ cookie })).status, 200)
@@ -157,7 +157,7 @@ describe('three certlatch behind Traefik', { skip, timeout: 600_000 }, () => {
     }
   })
 
-  it('are watched by Prometheus, each of them, on a network of their own', async () => {
+  it('are each monitored by Prometheus, on their own network', async () => {
     const query = async (expression: string) => {
       const words = ['promtool', 'query', 'instant', 'http://127.0.0.1:9090', expression]
       return (await project.compose('exec', '-T', 'prometheus', ...words)).trim()
@@ -179,7 +179,7 @@ describe('three certlatch behind Traefik', { skip, timeout: 600_000 }, () => {
     assert.equal(await metrics('graphs'), 'out of reach')
   })
 
-  it('learn the address of the client, not that of Traefik', async () => {
+  it("learn the client's address, not Traefik's", async () => {
     assert.equal((await visit({})).status, 403)
     const log = await project.compose('logs', '--no-log-prefix', 'certlatch')
     const refusals = log.split('\n').filter((line) => line.includes('"no-credentials"'))
@@ -215,12 +215,12 @@ describe('three certlatch behind Traefik', { skip, timeout: 600_000 }, () => {
     assertAllOpened(answers, 7_000)
   })
 
-  it('lose no request when there shall be fewer of them', async () => {
+  it('lose no request when scaled down', async () => {
     assertAllOpened(await visitWhile(() => scale(1)), 3_000)
     assertAllOpened(await visitWhile(() => scale(3)), 3_000)
   })
 
-  it('keep the cookie good over a rotation of the keys', async () => {
+  it('keep accepting the cookie across a key rotation', async () => {
     const rotate = ['exec', '-T', 'certlatch', 'certlatch', 'key', 'rotate']
     assert.match(await project.compose(...rotate), /confirmed by 3 services/)
     const answers = await visitWhile(() => setTimeout(7_000))

@@ -170,7 +170,7 @@ async function checkAfter(place: string, given: Case): Promise<void> {
 const runFaulty = (place: string, { argv }: Case, fault: Fault): Promise<FaultyRun> =>
   runWithFault([MAIN, ...argv], fault, { cwd: place })
 
-describe('whenever it is killed, the directory works and the same command can be run again', {
+describe('After a kill at any point the directory works and the same command can be run again', {
   concurrency: 3,
 }, () => {
   for (const [index, given] of CASES.entries()) {
@@ -198,7 +198,7 @@ describe('whenever it is killed, the directory works and the same command can be
   }
 })
 
-describe('a disk that is full for a moment is told in one line, and the command can be run again', {
+describe('A momentarily full disk is reported in one line, and the command can be run again', {
   concurrency: 3,
 }, () => {
   for (const [index, given] of CASES.entries()) {
@@ -227,7 +227,7 @@ describe('a disk that is full for a moment is told in one line, and the command 
   }
 })
 
-describe('in a directory that is read-only nothing changes, and one line says so', () => {
+describe('In a read-only directory nothing changes, and one line says so', () => {
   for (const [index, given] of CASES.entries()) {
     test(`certlatch ${given.argv.slice(0, 3).join(' ')}`, async () => {
       const place = await prepare(`read-only-${index}`, given)

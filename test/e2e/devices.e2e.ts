@@ -198,7 +198,7 @@ const CASES = [
 ] as const
 
 for (const kind of await talkingKinds()) {
-  describe(`behind ${kind.dialect}`, () => {
+  describe(`Behind ${kind.dialect}`, () => {
     let home: Household
     before(async () => {
       home = await startHousehold(kind)
@@ -211,7 +211,7 @@ for (const kind of await talkingKinds()) {
       test(name, { skip }, () => show(home))
     }
   })
-  test(`a certificate of another's CA can be blocked [${kind.dialect}]`, async () => {
+  test(`A certificate of an external CA can be blocked [${kind.dialect}]`, async () => {
     const home = await startHousehold(kind, 'external')
     try {
       await blocked(home)

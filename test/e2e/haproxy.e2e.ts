@@ -7,15 +7,15 @@ import { type Mutation, testProxy, type Unshown, withGate, without } from './sup
 const FILE = 'haproxy.cfg'
 const LUA = 'certlatch.lua'
 
-const OPENS = 'a good certificate opens'
+const OPENS = 'a good certificate is accepted and answered'
 const NOT_OPEN = /opens: expected 200, got/
-const LEAKS = 'certificate, secret and session stay out'
-const IDENTITY = 'the application learns who it is, whatever'
+const LEAKS = 'certificate, secret and session never reach'
+const IDENTITY = 'the application learns the user'
 const PAGES_PASS = "certlatch's own pages pass"
-const FORGED = 'what a client says in X-Forwarded-Method'
-const FORGED_ORIGIN = 'what a client says in X-Forwarded-Host'
-const HANDED_ON = 'a certificate header of a client is not handed'
-const NAMED = 'certlatch is told which proxy asks'
+const FORGED = "a client's X-Forwarded-Method"
+const FORGED_ORIGIN = "a client's X-Forwarded-Host"
+const HANDED_ON = "a client's certificate headers"
+const NAMED = 'certlatch learns which proxy'
 const TOO_LONG = 'headers that are too many'
 const HANDSHAKE_FAILS = /alert|reset|hang up|disconnected/i
 
@@ -81,7 +81,7 @@ const MUTATIONS: readonly Mutation[] = [
   { ...without(FILE, 'http-request return status 414'), shows: TOO_LONG, because: /no 5xx/ },
   {
     ...without(FILE, 'http-request set-uri %[pathq]'),
-    shows: 'the application is asked by path',
+    shows: 'the application is requested by path',
     because: /home\.example\/a/,
   },
   {
@@ -182,7 +182,7 @@ const MUTATIONS: readonly Mutation[] = [
   },
   {
     ...without(FILE, 'http-request del-header authorization if page'),
-    shows: 'a page is asked for without',
+    shows: 'a page is requested without',
     because: /no login goes with it/,
   },
   {
@@ -307,13 +307,13 @@ const UNSHOWN: readonly Unshown[] = [
 
 const world = testProxy(HAPROXY, MUTATIONS, UNSHOWN)
 
-test("a client's trailers do reach the application, as SECURITY.md says", async () => {
+test("A client's trailers do reach the application, as SECURITY.md says", async () => {
   await withGate(world(), [], async (gate) => {
     assert.deepEqual(await trailersSeen(gate), [['remote-user', 'admin']])
   })
 })
 
-test('a WebSocket that another site opens over HTTP/2 is refused: it has no key (RFC 8441)', async () => {
+test('A WebSocket that another site opens over HTTP/2 is refused: it has no key (RFC 8441)', async () => {
   await withGate(world(), [], async (gate) => {
     const { status } = await gate.send({
       protocol: 'HTTP/2',

@@ -142,7 +142,7 @@ describe('Home Assistant', { skip: homeAssistantMissing(), timeout: 600_000 }, (
       }
       after(stop)
 
-      test('from the link to the dashboard by session, with no certificate', async () => {
+      test('the link leads to the dashboard with the session, without a certificate', async () => {
         const url = await invite(name)
         const started = await restart()
         const page = started.browser
@@ -165,7 +165,9 @@ describe('Home Assistant', { skip: homeAssistantMissing(), timeout: 600_000 }, (
       })
 
       const skip = downloads ? false : 'its driver has no store of certificates, and no downloads'
-      test('the package in its own store, started again: in by certificate', { skip }, async () => {
+      test('after importing the package and a restart, the certificate is used', {
+        skip,
+      }, async () => {
         assert.ok(device, 'the package was downloaded')
         // So that nothing but the certificate opens.
         await household.signOut(name)
@@ -256,7 +258,7 @@ describe('Home Assistant set up wrongly', {
     }
   })
 
-  test('the proxy is not trusted: certlatch doctor says so, and where to set it', async () => {
+  test('with an untrusted proxy: certlatch doctor says so, and where to configure it', async () => {
     const homeAssistant = { extraModule: RESCUE, behindProxy: false }
     const household = await startWithRules({ homeAssistant })
     try {

@@ -42,7 +42,7 @@ for (const { kind, settings, width, status, release, firstPage } of VARIANTS) {
     const home = useHousehold(kind, options, { width })
     const picture = (name: string) => keepPicture(home.page, `${kind.dialect}-${name}`)
 
-    test('session gone, certificate on real navigations only: the dashboard comes back untouched', async () => {
+    test('Session gone, certificate on real navigations only: the dashboard comes back untouched', async () => {
       await home.prepare()
       home.recorder.veil(CERTIFICATE_ON_NAVIGATIONS_ONLY)
       await home.open('/')
@@ -54,7 +54,7 @@ for (const { kind, settings, width, status, release, firstPage } of VARIANTS) {
       await picture('rescued')
     })
 
-    test('the same to an open page that loses its WebSocket', async () => {
+    test('The same for an open page that loses its WebSocket', async () => {
       await home.prepare()
       home.recorder.veil(CERTIFICATE_ON_NAVIGATIONS_ONLY)
       await home.page.evaluate(DROP_THE_SOCKET)
@@ -63,7 +63,7 @@ for (const { kind, settings, width, status, release, firstPage } of VARIANTS) {
       assert.deepEqual(socketsOf(home.recorder.questions()).at(-1)?.shown, ['session'])
     })
 
-    test('a page that the worker has not kept comes back as well', async () => {
+    test('A page that the worker has not cached comes back as well', async () => {
       await home.prepare('/history')
       home.recorder.veil(CERTIFICATE_ON_NAVIGATIONS_ONLY)
       await home.open('/logbook')
@@ -73,7 +73,7 @@ for (const { kind, settings, width, status, release, firstPage } of VARIANTS) {
       assert.ok(pages.some(({ status: seen, minted }) => seen === 200 && minted))
     })
 
-    test('everything refused: the refusal page and never the spinner, and nobody is logged out', async () => {
+    test('Everything refused: the refusal page, never the spinner, and no one is logged out', async () => {
       await home.prepare()
       home.recorder.veil(REFUSE_ALL)
       await home.open('/')
@@ -88,7 +88,7 @@ for (const { kind, settings, width, status, release, firstPage } of VARIANTS) {
       await untilConnected(home.page)
     })
 
-    test('everything refused to an open page that loses its WebSocket: the refusal page', async () => {
+    test('Everything refused, for an open page that loses its WebSocket: the refusal page', async () => {
       await home.prepare('/history')
       home.recorder.veil(REFUSE_ALL)
       await home.page.evaluate(DROP_THE_SOCKET)
@@ -97,7 +97,7 @@ for (const { kind, settings, width, status, release, firstPage } of VARIANTS) {
       assert.equal(await home.page.evaluate(HAS_LOGIN), true)
     })
 
-    test('the reset page loads the start page for real', async () => {
+    test('The reset page loads the start page from the network', async () => {
       await home.prepare()
       home.recorder.veil(CERTIFICATE_ON_NAVIGATIONS_ONLY)
       await home.open(RESET)
@@ -108,7 +108,7 @@ for (const { kind, settings, width, status, release, firstPage } of VARIANTS) {
 
     const onlyAdaptive = { skip: status === 400 ? false : 'only where refusals are adaptive' }
     test(
-      'a refusal where Home Assistant fetches its token is a 401, and logs nobody out',
+      'A refusal where Home Assistant fetches its token is a 401, and logs no one out',
       onlyAdaptive,
       async () => {
         await home.prepare()

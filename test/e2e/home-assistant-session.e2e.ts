@@ -58,7 +58,7 @@ const SIGN_OUT = `document.querySelector('home-assistant').hass.auth.revoke()`
 
 const skip = homeAssistantMissing() || chromiumMissing()
 
-describe('a whole session with Home Assistant', { skip, timeout: 300_000 }, () => {
+describe('A whole session with Home Assistant', { skip, timeout: 300_000 }, () => {
   let household: Household
   let person: Person
   let device: HouseholdDevice
@@ -82,7 +82,7 @@ describe('a whole session with Home Assistant', { skip, timeout: 300_000 }, () =
     household.recorder.forget()
   }
 
-  test('the page, from sign-in through every panel to sign-out, is never refused', async () => {
+  test('is never refused a page, from sign-in through every panel to sign-out', async () => {
     const folder = join(household.folder, 'chromium')
     const page = await startChromium({ folder, server: household.server, device })
     browser = page
@@ -105,7 +105,7 @@ describe('a whole session with Home Assistant', { skip, timeout: 300_000 }, () =
     keep('browser')
   })
 
-  test("a phone app's registration and reports, and an automation's webhook, are seen", async () => {
+  test("includes a phone app's registration and reports, and an automation's webhook", async () => {
     const bearer = ['Authorization', `Bearer ${person.accessToken}`] as const
     const registered = await send(household.target, {
       ...registration(bearer),
@@ -123,7 +123,7 @@ describe('a whole session with Home Assistant', { skip, timeout: 300_000 }, () =
     keep('automation')
   })
 
-  test('the recorded session has every kind of request', () => {
+  test('has every kind of request in its recording', () => {
     const about =
       'What the gate was asked in a whole session with Home Assistant 2026.11.0 (frontend ' +
       '20261028.4) in Chromium 156 behind Traefik 3.7.15; of many alike the first two, of a query ' +

@@ -63,13 +63,13 @@ for (const kind of [TRAEFIK, CADDY, NGINX, HAPROXY]) {
       assert.ok(states.length > 10, `${states.length} states`)
     })
 
-    test('its client library connects with the session alone', async () => {
+    test('its client library connects with only the session', async () => {
       const session = await sessionOf(household.target, device)
       const states = await connectAs(household.target, person, { session })
       assert.ok(states.length > 10, `${states.length} states`)
     })
 
-    test('its client library is kept outside with nothing, and with a session that was changed', async () => {
+    test('its client library is refused without credentials, and with a tampered session', async () => {
       await assert.rejects(connectAs(household.target, person, {}), /cannot connect/)
       const session = await sessionOf(household.target, device)
       const changed = session.slice(0, -2) + (session.endsWith('AA') ? 'BB' : 'AA')
@@ -79,7 +79,7 @@ for (const kind of [TRAEFIK, CADDY, NGINX, HAPROXY]) {
       )
     })
 
-    test('a phone app registers with its certificate, and reports by its webhook without', async () => {
+    test('a phone app registers with its certificate, and reports by its webhook without one', async () => {
       const register = registration(['Authorization', `Bearer ${person.accessToken}`])
       const post = (path: string, told: unknown) =>
         send(household.target, {
@@ -106,7 +106,7 @@ for (const kind of [TRAEFIK, CADDY, NGINX, HAPROXY]) {
       }
     })
 
-    test("an automation's webhook arrives without certificate", async () => {
+    test("an automation's webhook arrives without a certificate", async () => {
       const path = `/api/webhook/${WEBHOOK_ID}`
       assert.equal((await send(household.target, { method: 'POST', path })).status, 200)
       await until('the automation has run', async () => {
@@ -145,7 +145,7 @@ for (const kind of [TRAEFIK, CADDY, NGINX, HAPROXY]) {
         assert.ok(questions.length > 500, 'the worker has asked for its files')
       })
 
-      test('started again without the certificate: page and WebSocket by the session alone', async () => {
+      test('restarted without the certificate: page and WebSocket with only the session', async () => {
         const page = await start('laptop', {})
         await page.open(`${household.address}/`)
         await untilConnected(page).catch((error: Error) => {
@@ -168,7 +168,7 @@ for (const kind of [TRAEFIK, CADDY, NGINX, HAPROXY]) {
         assert.deepEqual(withCertificate(questions), [])
       })
 
-      test('a phone that shows its certificate on navigations only signs in and connects', async () => {
+      test('a phone that sends its certificate only with navigations signs in and connects', async () => {
         household.recorder.veil(CERTIFICATE_ON_NAVIGATIONS_ONLY)
         try {
           const page = await start('phone', { device, width: 390 })

@@ -96,7 +96,7 @@ const uriOf = ({ headers }: AskedQuestion): string =>
 const WAYS: Readonly<Record<string, Send>> = { 'HTTP/1.1': sendBytes, 'HTTP/2': sendHttp2 }
 
 for (const kind of [TRAEFIK, CADDY, NGINX, HAPROXY] satisfies readonly ProxyKind[]) {
-  describe(`behind ${kind.dialect}`, () => {
+  describe(`Behind ${kind.dialect}`, () => {
     let world: World
     let gate: Gate
     const folder = mkdtempSync(join(tmpdir(), 'certlatch-paths-'))
@@ -112,7 +112,7 @@ for (const kind of [TRAEFIK, CADDY, NGINX, HAPROXY] satisfies readonly ProxyKind
       rmSync(folder, { recursive: true })
     })
 
-    test('an open rule opens, also where its path is written in another plain way', async () => {
+    test('an open rule allows access, also if the path is written in another plain way', async () => {
       for (const target of ['/open/x', '/%6fpen/x', '/open/%78?y', '/open/a%20b', '/open/é']) {
         const { status, handedOn } = await sendBytes(gate, encodeURI(target).replaceAll('%25', '%'))
         assert.equal(status, 200, target)
@@ -121,7 +121,7 @@ for (const kind of [TRAEFIK, CADDY, NGINX, HAPROXY] satisfies readonly ProxyKind
     })
 
     for (const [protocol, send] of Object.entries(WAYS)) {
-      test(`without a certificate nothing is handed on that could be read as anything not open [${protocol}]`, async () => {
+      test(`without a certificate nothing is passed on that could be read as anything but open [${protocol}]`, async () => {
         const places = ['closed', 'graces', 'x']
         const targets = [
           ...places.flatMap((place) => climbing('open', `${place}/x`)),
@@ -137,7 +137,7 @@ for (const kind of [TRAEFIK, CADDY, NGINX, HAPROXY] satisfies readonly ProxyKind
         assert.ok(refused > targets.length / 2, `${refused} of ${targets.length} refused`)
       })
 
-      test(`with a certificate nothing is handed on that could be read as closed to it [${protocol}]`, async () => {
+      test(`with a certificate nothing is passed on that could be read as closed to it [${protocol}]`, async () => {
         for (const place of ['closed', 'graces']) {
           const targets = [...climbing('open', `${place}/x`), ...spelled(place)]
           let refused = 0
@@ -158,7 +158,7 @@ for (const kind of [TRAEFIK, CADDY, NGINX, HAPROXY] satisfies readonly ProxyKind
         assert.equal(handedOn, path)
       })
 
-      test(`what the application gets is what certlatch was asked about [${protocol}]`, async () => {
+      test(`the application receives the path that certlatch decided about [${protocol}]`, async () => {
         const targets = ['/open/x', '/elsewhere', ...climbing('open', 'x'), ...spelled('elsewhere')]
         let handed = 0
         for (const target of targets) {

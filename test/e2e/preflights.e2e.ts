@@ -66,7 +66,7 @@ function hasMore({ headers }: Seen): boolean {
 }
 
 for (const kind of [TRAEFIK, CADDY, NGINX, HAPROXY]) {
-  describe(`behind ${kind.dialect}`, () => {
+  describe(`Behind ${kind.dialect}`, () => {
     let world: World
     let gate: Gate
     const folder = mkdtempSync(join(tmpdir(), 'certlatch-preflights-'))
@@ -102,14 +102,14 @@ for (const kind of [TRAEFIK, CADDY, NGINX, HAPROXY]) {
     }
 
     for (const [what, [headers, body]] of Object.entries(MORE)) {
-      test(`${what}: does not get to the application unasked [HTTP/1.1]`, async () => {
+      test(`${what}: does not reach the application unauthenticated [HTTP/1.1]`, async () => {
         const { status, seen } = await sendBytes(gate, headers, body)
         const passes = seen !== undefined && hasMore(seen)
         assert.equal(passes, kind === TRAEFIK && what === UNTOLD, `${status}`)
       })
     }
 
-    test('a body of no known length does not get to the application unasked [HTTP/2]', async () => {
+    test('a body of unknown length does not reach the application unauthenticated [HTTP/2]', async () => {
       const answer = await gate.send({
         protocol: 'HTTP/2',
         method: 'OPTIONS',

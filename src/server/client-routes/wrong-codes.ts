@@ -2,7 +2,7 @@ import { isIPv6 } from 'node:net'
 import { LRUCache } from 'lru-cache'
 import { ipv6Prefix } from '../../proxy/networks.ts'
 
-/** Limits how many wrong codes a client may try; a right one is never asked about. */
+/** Limits how many wrong codes a client may try; a correct code is never limited. */
 export interface WrongCodes {
   /** Counts one; returns whether the client has tried too many. */
   isTooMany(client: string | undefined): boolean

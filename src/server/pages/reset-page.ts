@@ -3,7 +3,7 @@ import { escapeHtml } from './html.ts'
 import { LANGUAGES, type Language } from './languages/languages.ts'
 import { RESET_SCRIPT } from './scripts.ts'
 
-/** For a person to open by hand: does what the refusal page does behind a service worker. */
+/** Opened by hand: does what the refusal page does behind a service worker. */
 export function resetPage(language: Language): HtmlDocument {
   const { reset, startPage } = LANGUAGES[language]
   const { title, lead, withoutScript } = reset

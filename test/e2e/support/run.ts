@@ -74,7 +74,7 @@ export function testProxy(
     test(`${file} needs "${first}"${instead}: ${mutation.shows}…`, () =>
       showMutation(world, mutation))
   }
-  test('each line of the shipped files is shown to be needed, or says why it cannot be', () => {
+  test('each line of the shipped files is shown to be needed, or has a reason why it cannot be', () => {
     const known = [...mutations, ...unshown]
     for (const file of kind.files.filter((name) => !name.endsWith('.lua'))) {
       const texts = known.filter((entry) => entry.file === file).map(({ text }) => text)
