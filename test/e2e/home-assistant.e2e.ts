@@ -137,7 +137,11 @@ for (const kind of [TRAEFIK, CADDY, NGINX, HAPROXY]) {
         await signIn(page, household.address)
         await untilShown(page, DASHBOARD)
         await keepPicture(page, `${kind.dialect}-dashboard`)
-        await untilWorkerIsActive(page)
+        await untilWorkerIsActive(page).catch((error: Error) => {
+          // One file that fails is enough for the browser to drop the worker.
+          const failed = household.recorder.questions().filter(({ status }) => status !== 200)
+          throw new Error(`${error.message}: ${JSON.stringify(failed)}`, { cause: error })
+        })
         const questions = household.recorder.questions()
         const [socket] = socketsOf(questions)
         assert.ok(socket?.shown.includes('certificate'), 'the WebSocket came with the certificate')
