@@ -38,7 +38,7 @@ const CERTIFICATE = 'X-Forwarded-Tls-Client-Cert'
 const HOUR = 3600
 const DAY = 86_400
 
-/** One question: what the proxy sends, and what certlatch knows. */
+/** One auth request: what the proxy sends, and what certlatch knows. */
 interface Scene {
   readonly fields?: HeaderFields
   readonly grounds?: GroundsOptions
@@ -250,7 +250,7 @@ describe('Every outcome', () => {
       { fields: shown('leaf-name-emoji') },
     ],
     [
-      'an external CA’s certificate that names nobody closes',
+      'an external CA’s certificate without a name is denied',
       'no-identity',
       'certificate',
       { fields: shown('leaf-nobody'), grounds: { registry: undefined } },
@@ -819,7 +819,7 @@ describe('Showing the certificate extends the session', () => {
     ['another host', sessionPair(claimsOf('leaf-good', { host: 'other.test' }))],
     ['another key', FORGED],
     ['the past', EXPIRED],
-    ['somebody who writes tokens by hand', `${COOKIE_NAME}=v1.e30.AAAA`],
+    ['a hand-written token', `${COOKIE_NAME}=v1.e30.AAAA`],
   ]
   for (const [whose, pair] of NOT_ITS_OWN) {
     test(`beside a session of ${whose}, the certificate gets its own session`, () => {

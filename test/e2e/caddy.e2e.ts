@@ -164,13 +164,13 @@ const MUTATIONS: readonly Mutation[] = [
   },
 ]
 
-const STRUCTURE = 'What stands in it is shown.'
+const STRUCTURE = 'Its contents are tested.'
 
 const UNSHOWN: readonly Unshown[] = [
   {
     file: FILE,
     text: '@preflight {\n\t\t\tmethod OPTIONS\n\t\t\theader Access-Control-Request-Method *\n\t\t}\n\t\trequest_header @preflight -Upgrade\n\t\trequest_body @preflight {\n\t\t\tset {vars.nothing}',
-    reason: 'For preflights with a body or an upgrade: preflights.e2e.ts shows it.',
+    reason: 'Matters for preflights with a body or an upgrade: see preflights.e2e.ts.',
   },
   {
     file: FILE,
@@ -210,7 +210,7 @@ const UNSHOWN: readonly Unshown[] = [
   {
     file: FILE,
     text: 'stream_timeout 12h',
-    reason: 'Nobody waits half a day; the test below does with two seconds.',
+    reason: 'Half a day is too long for a test; the one below uses two seconds.',
   },
 ]
 

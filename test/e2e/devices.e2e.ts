@@ -19,7 +19,7 @@ interface Shown {
   readonly cookie?: string
 }
 
-/** The session that the certificate opens, which a new one does as soon as the service knows it. */
+/** The session of the certificate; a new one works as soon as the service knows it. */
 async function opened({ gate }: Household, credential: Credential): Promise<string> {
   let answer: Answer | undefined
   const isOpen = async () => {
@@ -82,7 +82,7 @@ async function renewedWithOverlap(home: Household): Promise<void> {
 async function signedOut(home: Household): Promise<void> {
   const credential = await home.issue('device', 'add', 'A borrowed browser')
   const cookie = await opened(home, credential)
-  // A session is signed out if it was opened in a second before that of the command, or in it.
+  // A sign-out covers sessions created in earlier seconds, or in the same second.
   await home.done('device', 'sign-out', 'A borrowed browser')
   assertRefuses(await shows(home, { cookie }))
   assertOpens(await shows(home, { credential }))
@@ -132,7 +132,7 @@ async function cutByHook(home: Household): Promise<void> {
   const isOver = (closed: Promise<void>, within: number) =>
     Promise.race([closed.then(() => true), pause(within).then(() => false)])
   assert.equal(await isOver(socket.closed, endsWithin), true, 'the WebSocket is closed')
-  // As Caddy's text says: it closes WebSockets alone.
+  // As Caddy's page says: it closes only WebSockets.
   const within = dialect === 'caddy' ? 500 : 1_000
   assert.equal(await isOver(stream.closed, within), dialect !== 'caddy', 'the event stream')
   stream.close()
@@ -205,7 +205,7 @@ for (const kind of await talkingKinds()) {
     })
     after(() => home?.close())
     for (const [name, show] of CASES) {
-      // Traefik has no way of its own, and the system's is root's.
+      // Traefik has no means for this, and the system's requires root.
       const needsRoot = show === cutByHook && kind.dialect === 'traefik'
       const skip = needsRoot && process.getuid?.() !== 0 && 'only root can cut connections'
       test(name, { skip }, () => show(home))
