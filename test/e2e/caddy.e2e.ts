@@ -180,7 +180,7 @@ const UNSHOWN: readonly Unshown[] = [
   {
     file: FILE,
     text: 'reverse_proxy @pages 127.0.0.1:9182 { # <--\n\t\t\theader_up X-Certlatch-Proxy caddy\n\t\t\theader_up Client-Cert :{http.request.tls.client.certificate_der_base64}:',
-    reason: 'As at the question.',
+    reason: 'As for the auth request.',
   },
   { file: FILE, text: 'servers {', reason: STRUCTURE },
   { file: FILE, text: 'home.example {', reason: 'Without an address there is no site.' },
@@ -194,7 +194,7 @@ const UNSHOWN: readonly Unshown[] = [
   {
     file: FILE,
     text: 'header_up -Connection\n\t\t\theader_up -Upgrade',
-    reason: 'certlatch answers an upgrade as any request; other services wait for ever.',
+    reason: 'certlatch answers an upgrade like any request; other services would wait forever.',
   },
   {
     file: FILE,

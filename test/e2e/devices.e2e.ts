@@ -187,13 +187,13 @@ async function blocked(home: Household): Promise<void> {
 /** In this order: the last ones change what the proxy or the CA are. */
 const CASES = [
   ['a revoked device is outside on its next request, by certificate and by cookie', revoked],
-  ['a device can be revoked once more, and others are let in', revokedAgain],
+  ['a device can be revoked again, and others keep their access', revokedAgain],
   ['a renewal without overlap ends the certificate before and its session', renewedAtOnce],
   ['a renewal with overlap ends them when it is over', renewedWithOverlap],
   ['a device that is signed out needs its certificate again', signedOut],
   ['sessions outlive a new session key, and end with --now', rotated],
   ['device list says when a device was last seen', seen],
-  ['the hook of its text ends an open WebSocket, which then stays outside', cutByHook],
+  ['the documented hook closes an open WebSocket, which is then denied', cutByHook],
   ['both CAs open after ca renew, and each can revoke', succeededAuthority],
 ] as const
 

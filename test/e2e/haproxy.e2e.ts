@@ -250,7 +250,7 @@ const UNSHOWN: readonly Unshown[] = [
   {
     file: FILE,
     text: 'defaults\n  mode http\n  timeout connect 2s\n  timeout client 60s\n  timeout server 60s\n  timeout http-request 10s\n',
-    reason: 'HAProxy warns without them: what is slow would be kept for ever.',
+    reason: 'HAProxy warns without them: slow connections would be kept forever.',
   },
   {
     file: FILE,

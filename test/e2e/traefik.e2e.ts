@@ -279,7 +279,7 @@ const UNSHOWN: readonly Unshown[] = [
   {
     file: DYNAMIC,
     text: 'maxResponseBodySize',
-    reason: "Only a warning in Traefik's log tells that it is missing.",
+    reason: "Only a warning in Traefik's log reports that it is missing.",
   },
   { file: DYNAMIC, text: 'routers:\n    homeassistant:', reason: STRUCTURE },
   { file: DYNAMIC, text: PAGE_ROUTE, reason: 'Its parts are shown.' },
