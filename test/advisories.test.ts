@@ -16,10 +16,9 @@ import {
   sessionPair,
 } from './support/request.ts'
 
-/*
- * Published holes of other forward-auth services and of the proxies in front of them, as far as they
- * are a matter of what this service makes of the headers. Those that need a real proxy to be shown
- * stand in e2e/.
+/**
+ * Published vulnerabilities of other forward-auth services and of the proxies in front of them, as
+ * far as they depend on how this service reads headers. Those that need a real proxy are in e2e/.
  */
 
 interface Asked {
@@ -227,7 +226,7 @@ describe('Identity', () => {
     const decision = decide(question(CERTIFICATE), groundsOf({ registry }), NOW_SECONDS)
     assert.ok(decision.allow)
     assert.deepEqual(decision.identity, identity)
-    // Another certificate of the same CA with the same names is nobody.
+    // Another certificate of the same CA with the same names is not accepted.
     assert.equal(answer(shown('traefik', 'leaf-no-eku')), 'deny: unknown-device')
   })
 

@@ -18,7 +18,7 @@ const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
   .filter((name) => name.endsWith('.ts'))
   .map((name) => name.split(sep).join('/'))
 
-/** The room that a file stands in: the folder at the top, or the file itself. */
+/** The top-level folder of a file, or the file itself. */
 const roomOf = (file: string): string => file.split('/')[0] ?? file
 
 /** Every relative import, of types and `import()` too, as a file of src/. */

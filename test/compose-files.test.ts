@@ -196,7 +196,7 @@ certificatesResolvers:
       urls,
       addresses.map((address) => `http://${address}:9180`),
     )
-    // Of a range's four addresses the last is the subnet's broadcast address.
+    // The last of a range's four addresses is the subnet's broadcast address.
     const inside = (start: string) => ({
       internal: true,
       ipam: {

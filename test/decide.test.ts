@@ -38,7 +38,7 @@ const CERTIFICATE = 'X-Forwarded-Tls-Client-Cert'
 const HOUR = 3600
 const DAY = 86_400
 
-/** One question: what the proxy sends, and what certlatch knows. */
+/** One auth request: what the proxy sends, and what certlatch knows. */
 interface Scene {
   readonly fields?: HeaderFields
   readonly grounds?: GroundsOptions
@@ -97,7 +97,7 @@ describe('Every outcome', () => {
 
   const ROWS: readonly Row[] = [
     [
-      'who asks from an address that is no proxy of ours is not answered',
+      'an auth request from an address that is not a trusted proxy is denied',
       'untrusted-proxy',
       'none',
       { fields: shown('leaf-good'), fromTrustedAddress: false },
@@ -115,7 +115,7 @@ describe('Every outcome', () => {
       { fields: { ...shown('leaf-good'), 'X-Certlatch-Proxy': 'caddy' } },
     ],
     [
-      'a certificate header of another dialect closes',
+      'a certificate header of another dialect is denied',
       'header-alias',
       'none',
       { fields: { ...shown('leaf-good'), 'Client-Cert': ':AAAA:' } },
@@ -127,13 +127,13 @@ describe('Every outcome', () => {
       { fields: { ...shown('leaf-good'), 'X-Forwarded-Uri': undefined } },
     ],
     [
-      'a look-alike of a trusted header closes',
+      'a look-alike of a trusted header is denied',
       'header-alias',
       'none',
       { fields: { ...shown('leaf-good'), Remote_User: 'root' } },
     ],
     [
-      'a header that only the proxy may send closes where it comes twice',
+      'a header that only the proxy may send is denied if it was sent twice',
       'header-repeated',
       'none',
       { fields: { ...shown('leaf-good'), 'X-Forwarded-Uri': ['/', '/'] } },
@@ -163,31 +163,31 @@ describe('Every outcome', () => {
       },
     ],
     [
-      'what is no certificate closes',
+      'anything but a certificate is denied',
       'certificate-malformed',
       'certificate',
       { fields: { [CERTIFICATE]: 'AAAA' } },
     ],
     [
-      'a certificate of another CA closes',
+      'a certificate of another CA is denied',
       'certificate-untrusted',
       'certificate',
       { fields: shown('leaf-foreign') },
     ],
     [
-      'an expired certificate closes',
+      'an expired certificate is denied',
       'certificate-expired',
       'certificate',
       { fields: shown('leaf-expired') },
     ],
     [
-      'a certificate of the future closes',
+      'a certificate that is not valid yet is denied',
       'certificate-not-yet-valid',
       'certificate',
       { fields: shown('leaf-not-yet-valid') },
     ],
     [
-      'a certificate whose CA has expired closes',
+      'a certificate whose CA has expired is denied',
       'certificate-issuer-expired',
       'certificate',
       {
@@ -196,97 +196,97 @@ describe('Every outcome', () => {
       },
     ],
     [
-      'a revoked certificate closes',
+      'a revoked certificate is denied',
       'certificate-revoked',
       'certificate',
       { fields: shown('leaf-good'), grounds: { revocationLists: ['crl-good-revoked'] } },
     ],
     [
-      'a server’s certificate closes',
+      'a server’s certificate is denied',
       'certificate-wrong-usage',
       'certificate',
       { fields: shown('leaf-eku-server-auth') },
     ],
     [
-      'a certificate with a key of a kind that is not supported closes',
+      'a certificate with a key of an unsupported type is denied',
       'certificate-unsupported-algorithm',
       'certificate',
       { fields: shown('leaf-key-ed448') },
     ],
     [
-      'a certificate with an unknown critical extension closes',
+      'a certificate with an unknown critical extension is denied',
       'certificate-unknown-extension',
       'certificate',
       { fields: shown('leaf-unknown-critical') },
     ],
     [
-      'a certificate signed with SHA-1 closes',
+      'a certificate signed with SHA-1 is denied',
       'certificate-weak',
       'certificate',
       { fields: shown('leaf-sha1') },
     ],
     [
-      'a certificate closes while its CRL is out of date',
+      'a certificate is denied while its CRL is out of date',
       'certificate-crl-stale',
       'certificate',
       { fields: shown('leaf-good'), grounds: { revocationLists: ['crl-stale'] } },
     ],
     [
-      'a certificate closes while no CRL speaks for it',
+      'a certificate is denied while no CRL covers it',
       'certificate-crl-missing',
       'certificate',
       { fields: shown('leaf-good'), grounds: { revocationLists: [] } },
     ],
     [
-      'a session closes while no CRL speaks for its CA',
+      'a session is denied while no CRL covers its CA',
       'certificate-crl-missing',
       'session',
       { fields: GOOD_SESSION, grounds: { revocationLists: [] } },
     ],
     [
-      'a certificate of our own CA that is not in the registry closes',
+      'a certificate of the built-in CA that is not in the registry is denied',
       'unknown-device',
       'certificate',
       { fields: shown('leaf-name-emoji') },
     ],
     [
-      'an external CA’s certificate that names nobody closes',
+      'an external CA’s certificate without a name is denied',
       'no-identity',
       'certificate',
       { fields: shown('leaf-nobody'), grounds: { registry: undefined } },
     ],
     [
-      'a session closes when its CA is trusted no longer',
+      'a session is denied once its CA is no longer trusted',
       'certificate-untrusted',
       'session',
       { fields: GOOD_SESSION, grounds: OTHER_CA },
     ],
     [
-      'a session closes when its CA has expired',
+      'a session is denied once its CA has expired',
       'certificate-issuer-expired',
       'session',
       { fields: GOOD_SESSION, grounds: { authorities: ['ca-past'] } },
     ],
     [
-      'a session closes when its CA is of the future',
+      'a session is denied while its CA is not valid yet',
       'certificate-not-yet-valid',
       'session',
       { fields: GOOD_SESSION, grounds: { authorities: ['ca-not-yet-valid'] } },
     ],
     [
-      'a session closes while the CRL is out of date',
+      'a session is denied while the CRL is out of date',
       'certificate-crl-stale',
       'session',
       { fields: GOOD_SESSION, grounds: { revocationLists: ['crl-stale'] } },
     ],
     [
-      'a session closes when its device is in the registry no longer',
+      'a session is denied once its device is no longer in the registry',
       'unknown-device',
       'session',
       { fields: GOOD_SESSION, grounds: { registry: new Map([['leaf-second', GRACE]]) } },
     ],
     [
-      'a session that does not name whom an external CA’s certificate named closes',
+      "a session without the name from an external CA's certificate is denied",
       'no-identity',
       'session',
       {
@@ -295,87 +295,87 @@ describe('Every outcome', () => {
       },
     ],
     [
-      'a cookie that is no token closes',
+      'a cookie that is not a token is denied',
       'session-malformed',
       'session',
       { fields: cookies(`${COOKIE_NAME}=true`) },
     ],
-    ['a token of another key closes', 'session-forged', 'session', { fields: cookies(FORGED) }],
-    ['a session that has ended closes', 'session-expired', 'session', { fields: cookies(EXPIRED) }],
+    ['a token signed with another key is denied', 'session-forged', 'session', { fields: cookies(FORGED) }],
+    ['an expired session is denied', 'session-expired', 'session', { fields: cookies(EXPIRED) }],
     [
-      'a session of a clock that was ahead closes',
+      'a session from a clock that was ahead is denied',
       'session-not-yet-valid',
       'session',
       { fields: cookies(AHEAD) },
     ],
     [
-      'a session of another host closes',
+      'a session of another host is denied',
       'session-wrong-host',
       'session',
       { fields: { ...GOOD_SESSION, 'X-Forwarded-Host': 'other.test' } },
     ],
     [
-      'a session of a revoked certificate closes',
+      'a session of a revoked certificate is denied',
       'session-revoked',
       'session',
       { fields: GOOD_SESSION, grounds: { revocationLists: ['crl-good-revoked'] } },
     ],
     [
-      'a session does not open where the rule wants the certificate itself',
+      'a session is denied if the rule requires the certificate itself',
       'session-not-accepted',
       'session',
       { fields: GOOD_SESSION, grounds: { policy: policyOf('certificate') } },
     ],
     [
-      'a certificate that our own records call revoked closes without a CRL that says so',
+      'a certificate that the registry marks as revoked is denied, whatever the CRL says',
       'certificate-revoked',
       'certificate',
       { fields: shown('leaf-good'), grounds: { revoked: BLOCKED.blocked } },
     ],
     [
-      'a blocked certificate closes',
+      'a blocked certificate is denied',
       'certificate-blocked',
       'certificate',
       { fields: shown('leaf-good'), grounds: BLOCKED },
     ],
     [
-      'a session of a blocked certificate closes',
+      'a session of a blocked certificate is denied',
       'certificate-blocked',
       'session',
       { fields: GOOD_SESSION, grounds: BLOCKED },
     ],
     [
-      'a certificate closes at the end that its renewal has set',
+      'a certificate is denied from the expiry that its renewal has set',
       'certificate-superseded',
       'certificate',
       { fields: shown('leaf-good'), grounds: ENDED },
     ],
     [
-      'a session closes with the certificate that a renewal has ended',
+      'a session is denied once a renewal has ended its certificate',
       'certificate-superseded',
       'session',
       { fields: GOOD_SESSION, grounds: ENDED },
     ],
     [
-      'a session from before its device was signed out closes',
+      'a session from before its device was signed out is denied',
       'session-signed-out',
       'session',
       { fields: GOOD_SESSION, grounds: { signOuts: new Map([[ADA.device, NOW_SECONDS]]) } },
     ],
     [
-      'a certificate closes where the rule names others',
+      'a certificate is denied if the rule names others',
       'not-permitted',
       'certificate',
       { fields: shown('leaf-good'), grounds: { policy: policyFrom(...OF_GRACE) } },
     ],
     [
-      'a session closes where the rule names others',
+      'a session is denied if the rule names others',
       'not-permitted',
       'session',
       { fields: GOOD_SESSION, grounds: { policy: policyFrom(...OF_GRACE) } },
     ],
     [
-      'a path that could be meant for something closed closes',
+      'a path that could be meant for something protected is denied',
       'ambiguous-path',
       'none',
       {
@@ -383,7 +383,7 @@ describe('Every outcome', () => {
         grounds: { policy: policyFrom('rules: {path: /open/*, access: open}') },
       },
     ],
-    ['who shows nothing stays outside', 'no-credentials', 'none', {}],
+    ['a request without credentials is denied', 'no-credentials', 'none', {}],
   ]
 
   for (const [name, reason, via, scene] of ROWS) {
@@ -819,7 +819,7 @@ describe('Showing the certificate extends the session', () => {
     ['another host', sessionPair(claimsOf('leaf-good', { host: 'other.test' }))],
     ['another key', FORGED],
     ['the past', EXPIRED],
-    ['somebody who writes tokens by hand', `${COOKIE_NAME}=v1.e30.AAAA`],
+    ['a hand-written token', `${COOKIE_NAME}=v1.e30.AAAA`],
   ]
   for (const [whose, pair] of NOT_ITS_OWN) {
     test(`beside a session of ${whose}, the certificate gets its own session`, () => {

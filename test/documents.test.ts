@@ -47,7 +47,7 @@ test('Docs/policy.md lists every preset, with its paths and what it can enable',
   const presets = section(read('docs/policy.md'), 'Presets')
   assert.deepEqual([...firstColumn(presets)].sort(), PRESETS.map(({ name }) => name).sort())
   for (const { name, rules, switches } of PRESETS) {
-    if (name === 'home-assistant') continue // Its page has a table of its own.
+    if (name === 'home-assistant') continue // Its page has its own table.
     const row = presets.split('\n').find((line) => line.startsWith(`| \`${name}\``)) ?? ''
     const all = [...rules, ...Object.values(switches).flatMap((choice) => choice.rules)]
     const paths = all.flatMap(({ path = [] }) =>

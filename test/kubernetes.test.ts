@@ -12,7 +12,7 @@ import { repository } from './support/repository.ts'
 const FOLDER = join(repository(), 'deploy/kubernetes')
 const read = (path: string) => readFileSync(join(FOLDER, path), 'utf8')
 
-/** Whatever was parsed: a manifest is looked at as deep as it is. */
+/** A parsed value of any depth. */
 type Resource = ReturnType<typeof parse>
 
 /** As kubectl reads them: merge keys, and 0440 is octal. */
@@ -81,7 +81,7 @@ describe('The manifests for Kubernetes', () => {
       ...rest,
     })
     assert.ok(parsed.ok)
-    // The network policy does what this asks for.
+    // The network policy implements this.
     for (const warning of parsed.warnings)
       assert.match(warning, /let only your monitoring reach it$/)
     const { listen, adminListen, pagesListen, proxySecret } = parsed.config
@@ -237,7 +237,7 @@ describe('Publish.sh', () => {
   }
   for (const name of ['ca.crt', 'ca.crl']) write(`public/${name}`)
   for (const name of ['ca.key', 'session.keys', 'running/0.json']) write(`private/${name}`)
-  // It says what it was asked for, and is not the real one.
+  // It prints its arguments, and is not the real one.
   const kubectl = `#!/bin/sh
 for word in "$@"; do printf '%s\\n' "$word" >> '${log}'; done
 if [ "$1" = apply ]; then cat > '${applied}'; exit 0; fi

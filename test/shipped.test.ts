@@ -115,7 +115,7 @@ test('Every certlatch header in the shipped files exists', () => {
   }
 })
 
-/** Where a proxy is told which headers to remove, each file for itself. */
+/** Where a proxy is configured to remove headers, file by file. */
 const REMOVING: readonly (readonly [proxy: DialectName, path: string, removal: RegExp])[] = [
   ['traefik', 'deploy/traefik/dynamic.yml', /^ *([\w-]+): ""$/gm],
   ['traefik', 'deploy/traefik/compose/dynamic/certlatch.yml', /^ *([\w-]+): ""$/gm],
@@ -181,7 +181,7 @@ test('Every setting that the shipped files and documents name exists', () => {
   const names = new Set<string>(
     OPTIONS.flatMap(({ name, secret }) => (secret ? [name, `${name}_FILE`] : [name])),
   )
-  // Neither those of the tests themselves nor what the hook is told.
+  // Neither the tests' own variables nor those of the hook.
   const ours = /\bCERTLATCH_(?!E2E_|REVOKED_)[A-Z][A-Z_]*[A-Z]\b/g
   // The changelog names removed ones too.
   const present = DOCUMENTS.filter((path) => path !== 'CHANGELOG.md')
@@ -210,7 +210,7 @@ async function helpOf(word: string): Promise<string | undefined> {
 
 test('Every certlatch command that the shipped files and documents show exists', async () => {
   const paths = [...SHIPPED, ...DOCUMENTS]
-  // In prose a line may begin with the name; a command stands in a code block.
+  // In prose a line may begin with the name; a command is in a code block.
   const codeOnly = (path: string): string =>
     path.endsWith('.md')
       ? (read(path).match(/^```[^`]*^```|`[^`\n]+`/gms) ?? []).join('\n')
@@ -253,7 +253,7 @@ test('Every npm script that the documents show exists', () => {
 
 test("Traefik's configuration for compose blanks and passes on the same headers", () => {
   const headersOf = (path: string): readonly string[] =>
-    // What stands in a comment is an offer.
+    // Lines in comments are optional settings.
     [
       ...read(path)
         .replaceAll(/#.*/g, '')

@@ -354,7 +354,7 @@ test('A directory that is not writable is reported, and nothing changes', async 
   const before = await treeOf(directory.dataDir)
   await chmod(directory.paths.privateFolder, MODE.secretFolder & 0o500)
   if (process.geteuid?.() === 0) {
-    // Root may write everywhere, so it becomes somebody else for a moment.
+    // Root can write anywhere, so the test switches to another user for a moment.
     process.seteuid?.(12_345)
     context.after(() => process.seteuid?.(0))
   }

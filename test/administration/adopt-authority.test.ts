@@ -30,10 +30,10 @@ const FILES: AdoptedFiles = {
   certificates: file('newcerts'),
 }
 
-const nobody = async () => undefined
+const noPassphrase = async () => undefined
 const read = (
   files: Partial<AdoptedFiles> = {},
-  passphrase: () => Promise<string | undefined> = nobody,
+  passphrase: () => Promise<string | undefined> = noPassphrase,
   encryptWith?: string,
   nowSeconds = NOON_SECONDS,
 ) => readAdoption({ ...FILES, ...files }, encryptWith, passphrase, nowSeconds)
@@ -177,7 +177,7 @@ test('An encrypted key in either format needs its passphrase, and can be stored 
     const { files } = await read({ key }, async () => 'correct-horse')
     assert.ok(isEncryptedKey(files.authority?.key ?? ''))
   }
-  const { files } = await read({}, nobody, 'battery staple')
+  const { files } = await read({}, noPassphrase, 'battery staple')
   assert.match(files.authority?.key ?? '', /^-----BEGIN ENCRYPTED PRIVATE KEY-----/)
 })
 

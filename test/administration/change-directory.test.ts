@@ -42,7 +42,7 @@ test('A successor whose certificate is in ca.crt gets its key moved into place',
   const oldKey = await readFile(paths.authorityKey)
   await renewAuthority(directory.change(), { commonName: undefined, days: 30 }, undefined)
   const whole = await treeOf(directory.dataDir)
-  // As it is right after the commit point.
+  // The state right after the commit point.
   await copyFile(paths.authorityKey, paths.nextAuthorityKey)
   const [, last = ''] =
     /^.*(-----BEGIN CERTIFICATE-----.*)$/s.exec(await readFile(paths.authority, 'latin1')) ?? []

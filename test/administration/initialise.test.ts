@@ -72,7 +72,7 @@ test('What a killed writer left unfinished is removed by the next one', async ()
   const { privateFolder, publicFolder } = directory.paths
   await writeFile(`${publicFolder}/ca.crl.0123456789ab.tmp`, 'half')
   await writeFile(`${privateFolder}/session.keys.0123456789ab.tmp`, 'half')
-  await writeFile(`${privateFolder}/notes.tmp`, 'of somebody else')
+  await writeFile(`${privateFolder}/notes.tmp`, "another process's")
   await changeDirectory(directory.change(), async () => undefined)
   assert.deepEqual(await readdir(publicFolder), ['ca.crl', 'ca.crt'])
   assert.ok((await readdir(privateFolder)).includes('notes.tmp'))

@@ -12,7 +12,7 @@ test('The hook receives what was revoked and PATH, and nothing else', async () =
   const source = `require('fs').writeFileSync(process.argv[1], JSON.stringify(process.env))`
   const problem = await runHook([process.execPath, '-e', source, file], FACTS, '/usr/bin')
   assert.equal(problem, undefined)
-  // Node itself hands on where coverage is written.
+  // Node itself passes on where coverage is written.
   const { NODE_V8_COVERAGE: _, ...given } = JSON.parse(await readFile(file, 'utf8'))
   assert.deepEqual(given, {
     PATH: '/usr/bin',

@@ -99,7 +99,7 @@ test('Of two simultaneous rotations, each counts as loaded where the keys of bot
   // A service that has the first alone lacks the second, and one that has neither both.
   assert.ok(!(await hasRotation(path, second, first.fingerprint)))
   assert.ok(!(await hasRotation(path, first, before)))
-  // One that threw all keys away ends these too; what it left is in force.
+  // A rotation that dropped all keys ends these too; its own keys are the loaded ones.
   const third = await rotate(directory, 0, true)
   assert.ok(await hasRotation(path, second, third.fingerprint))
   await writeFile(path, 'broken')

@@ -31,7 +31,7 @@ import {
 } from '../support/forge.ts'
 import { fixture } from '../support/pki.ts'
 
-/** Whom a certificate names by default: SAN e-mail, else SAN URI, else the last CN. */
+/** The holder's name by default: SAN e-mail, else SAN URI, else the last CN. */
 const IDENTITIES: readonly (readonly [string, string | undefined, string])[] = [
   ['leaf-san-email', 'ada@home.test', 'the e-mail address before the URI and the CN'],
   ['leaf-good', 'urn:uuid:1b4e28ba-2fa1-41d2-883f-0016d3cca427', 'the URI before the CN'],
@@ -44,12 +44,12 @@ const IDENTITIES: readonly (readonly [string, string | undefined, string])[] = [
   ['leaf-cn-teletex', 'Phone Ä', 'a CN as TeletexString'],
   ['leaf-cn-printable', 'Phone', 'a CN as PrintableString'],
   ['leaf-no-subject', 'urn:uuid:1b4e28ba-2fa1-41d2-883f-0016d3cca427', 'the URI alone'],
-  ['leaf-cn-universal', undefined, 'nobody: a CN as UniversalString is not read'],
-  ['leaf-nobody', undefined, 'nobody without subject and alternative names'],
-  ['leaf-no-cn', undefined, 'nobody where the subject has no name of a kind that counts'],
-  ['leaf-cn-line-break', undefined, 'nobody where the CN has a line break'],
-  ['leaf-san-line-break', undefined, 'nobody where the first e-mail address has a line break'],
-  ['leaf-san-empty-email', undefined, 'nobody where the first e-mail address is empty'],
+  ['leaf-cn-universal', undefined, 'no one: a CN as UniversalString is not read'],
+  ['leaf-nobody', undefined, 'no one without subject and alternative names'],
+  ['leaf-no-cn', undefined, 'no one if the subject has no name of a kind that counts'],
+  ['leaf-cn-line-break', undefined, 'no one if the CN has a line break'],
+  ['leaf-san-line-break', undefined, 'no one if the first e-mail address has a line break'],
+  ['leaf-san-empty-email', undefined, 'no one if the first e-mail address is empty'],
   ['leaf-san-not-ascii', 'Phone', 'the CN where the alternative names are unreadable'],
 ]
 
@@ -277,7 +277,7 @@ function identityOf(parts: LeafParts, kinds?: readonly IdentityKind[]): string |
   return certificateIdentity(certificate, kinds)
 }
 
-/** Of several values the first alternative name counts, and the last in the subject. */
+/** With several values, the first alternative name counts, and the last in the subject. */
 const OF_EACH_KIND: Readonly<Record<IdentityKind, string>> = {
   email: 'ada@home.test',
   uri: 'urn:ada',
@@ -298,7 +298,7 @@ test('Each kind of name alone identifies the holder; of several, the first kind 
   )
 })
 
-/** What a certificate has, and whom it then names by default. */
+/** What a certificate contains, and its holder's name by default. */
 const BY_DEFAULT: readonly (readonly [string, LeafParts, string | undefined])[] = [
   ['everything', FULL, 'ada@home.test'],
   [

@@ -34,7 +34,7 @@ const KEYS: Readonly<Record<string, KeyObject>> = {
 const certificateKey = generateKeyPairSync('ec', { namedCurve: 'prime256v1' }).privateKey
 const p256 = KEYS['P-256'] ?? certificateKey
 
-/** Bytes that stand for random ones. */
+/** Bytes in place of random ones. */
 const serialBytes = (first: number): Uint8Array => Uint8Array.from({ length: 16 }, () => first)
 
 function authorityOf(privateKey: KeyObject, commonName = 'Home Device CA'): SigningAuthority {

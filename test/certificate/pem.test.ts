@@ -43,7 +43,7 @@ test('Line endings, line lengths, white space around blocks and a missing final 
   }
 })
 
-/** Texts that hold no block, or something else beside it. */
+/** Texts that contain no block, or something besides it. */
 const REFUSED: readonly (readonly [string, string])[] = [
   ['nothing', ''],
   ['white space', ' \n\t'],

@@ -70,7 +70,7 @@ const CODES: Readonly<Record<Exclude<RevocationReason, 'unspecified'>, number>> 
 }
 const REASONS = Object.keys(CODES) as readonly RevocationReason[]
 
-/** A reasonCode extension as it is spelled in a list. */
+/** A reasonCode extension as it is encoded in a CRL. */
 const spelled = (value: string): string => `0603551d15040${value.length / 2}${value}`
 
 for (const [reason, code] of Object.entries(CODES)) {
@@ -168,7 +168,7 @@ test('An entry with a reason the standard does not define is revoked without a r
   }
 })
 
-/** An entry with an extension that nobody knows. */
+/** An entry with an unknown extension. */
 const strangeEntry = (serial: number, isCritical: boolean): Buffer =>
   writeSequence(
     writeSmallInteger(serial),

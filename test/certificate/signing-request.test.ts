@@ -43,7 +43,7 @@ interface Parts {
   readonly version?: Buffer
   readonly subject?: Buffer
   readonly publicKeyInfo?: Buffer
-  /** What stands inside of the attributes' tag. */
+  /** The content of the attributes' tag. */
   readonly attributes?: Buffer
   readonly rest?: Buffer
   readonly signer?: KeyObject

@@ -61,7 +61,7 @@ const LEAVES: readonly (readonly [string, LeafParts, CertificateProblem | 'good'
       ['basicConstraints', '2.5.29.19', writeSequence()],
       ['extendedKeyUsage', '2.5.29.37', clientAuth],
       ['authorityKeyIdentifier', '2.5.29.35', writeSequence()],
-      ['an extension that nobody knows', '1.2.3.4', DER_NULL],
+      ['an unknown extension', '1.2.3.4', DER_NULL],
     ] as const
   ).map(
     ([name, oid, value]) =>
@@ -133,7 +133,7 @@ interface Pss {
   readonly hash?: Sha | undefined
   readonly maskHash?: Sha | undefined
   readonly salt?: number | undefined
-  /** What stands behind the OID of a hash. */
+  /** What follows the OID of a hash. */
   readonly spelled?: readonly Buffer[]
   readonly trailer?: number
   readonly mask?: string

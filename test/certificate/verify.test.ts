@@ -120,7 +120,7 @@ const OF_THE_HOME_CA: readonly (readonly [string, CertificateProblem | 'good', s
   ['leaf-serial-20-bytes-high-bit', 'good', 'with a serial number of 20 bytes and a sign byte'],
   ['leaf-serial-22-bytes', 'certificate-malformed', 'with a serial number of 22 bytes'],
   ['leaf-serial-padded', 'certificate-malformed', 'with a padded serial number'],
-  // Names: whom a certificate names does not decide whether it is genuine.
+  // Names: the holder's name does not affect whether a certificate is genuine.
   ['leaf-no-subject', 'good', 'without a subject'],
   ['leaf-nobody', 'good', 'without any name'],
   ['leaf-cn-line-break', 'good', 'with a line break in its name'],

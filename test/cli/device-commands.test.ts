@@ -31,7 +31,7 @@ const call = (
 ): Promise<CommandOutcome> =>
   certlatch(argv, { CERTLATCH_DATA_DIR: dataDir, ...settings }, 0, typed)
 
-/** A service that says of itself what it is told to. */
+/** A service whose state is given. */
 const writeService = (
   { paths }: TestDirectory,
   listen: string,
@@ -263,7 +263,7 @@ test('A broken entry only prevents what needs that entry', async () => {
       /00\.json is not a device entry.*\nhint: restore that file from a backup first/,
     )
   }
-  // Which of two that have one name is meant, nobody can say.
+  // It is impossible to say which of two devices with one name is meant.
   const [entry = ''] = (await readdir(paths.devices)).filter((name) => name !== '00.json')
   const { name, ...rest } = JSON.parse(await readFile(join(paths.devices, entry), 'utf8'))
   await writeFile(broken, JSON.stringify({ ...rest, name, certificates: [] }))

@@ -79,7 +79,7 @@ async function policyFile(name: string, ...lines: readonly string[]): Promise<No
   return { CERTLATCH_POLICY_FILE: path }
 }
 
-/** The value of a cookie that the newest certificate of the device has opened. */
+/** The value of a session cookie that the device's newest certificate created. */
 async function session(host: string): Promise<string> {
   const ring = readKeyRing(await readFile(dataPaths(dataDir).sessionKeys, 'utf8'))
   assert.ok(ring.ok)

@@ -17,7 +17,7 @@ before(async () => {
 })
 after(() => rm(folder, { recursive: true }))
 
-/** Of a test that failed half-way too. */
+/** Stops services of failed tests too. */
 const children: ChildProcess[] = []
 after(() => {
   for (const child of children) child.kill('SIGKILL')

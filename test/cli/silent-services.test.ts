@@ -184,7 +184,8 @@ test('A device is added even if a running service does not confirm it: with a wa
   assert.match(stderr, /policy\.yaml is gone/)
 })
 
-// --- a process of its own -------------------------------------------------------------------------
+// --- a separate process
+// ---------------------------------------------------------------------------
 
 const children: ChildProcess[] = []
 after(() => {

@@ -7,7 +7,7 @@ import { matchesLine, parseTranscript, playTranscript } from '../support/transcr
 /** Transcripts are not compiled: they are read where they were written. */
 const FOLDER = join(import.meta.dirname, '../../../test/transcripts')
 
-/** The lines that came, with the expected spelling where that stands for them. */
+/** The actual lines, with the expected text substituted where it matches. */
 const resolved = (expected: readonly string[], actual: readonly string[]): readonly string[] =>
   actual.map((line, index) => {
     const pattern = expected[index]

@@ -85,7 +85,7 @@ interface Row {
 }
 
 const isShown = (probe: Probe): boolean => probe.kind === 'request' && probe.shown !== 'nothing'
-/** As a good door answers: who shows something is let in. */
+/** The answers of a correct gate: requests with credentials are allowed. */
 const good = (probe: Probe): Observation => (isShown(probe) ? LET_IN : REFUSED)
 const always = (seen: Observation) => () => seen
 const to = (path: string, seen: Observation) => (probe: Probe) =>

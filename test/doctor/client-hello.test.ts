@@ -26,7 +26,7 @@ const authorities = [makeAuthority('Household'), makeAuthority('Its successor, O
 const bundle = authorities.map(({ pem }) => pem).join('')
 const subjects = authorities.map(({ certificate }) => certificate.subject.comparable)
 
-/** Sends a ClientHello, and reads until the flight is over or the connection ends. */
+/** Sends a ClientHello, and reads until the flight is complete or the connection closes. */
 async function greet(
   port: number,
   version: ClearVersion = 'TLS 1.2',

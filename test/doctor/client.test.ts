@@ -151,7 +151,7 @@ test('There are no more requests than the limit, and none after the time limit o
   assert.equal(count, 5)
   assert.equal(seen.filter(({ kind }) => kind === 'none').length, 4)
   const late = await https(context, listener, { ...LIMITS, runMilliseconds: 0 })
-  assert.match(problemOf(await late.ask(request('x'))), /time of the whole run/)
+  assert.match(problemOf(await late.ask(request('x'))), /time limit of the run/)
 })
 
 test('Unreachable servers are recognised: refused, closed at once, no TLS, another certificate', async (context) => {

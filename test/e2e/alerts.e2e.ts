@@ -31,7 +31,7 @@ interface Firing {
   readonly summary: string
 }
 
-/** What Prometheus has seen, and which alerts of that name it then tells. */
+/** The series that Prometheus has scraped, and the alerts of that name that it then fires. */
 interface Case {
   readonly alert: string
   readonly when: string
@@ -87,7 +87,7 @@ const CASES: readonly Case[] = [
   },
   {
     alert: 'CertlatchDown',
-    when: 'nobody asks it',
+    when: 'it gets no auth requests',
     series: { 'up{job="another"}': constant(1) },
     minute: 3,
     fires: [

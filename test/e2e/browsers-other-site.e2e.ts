@@ -79,13 +79,13 @@ for (const kind of [TRAEFIK, CADDY]) {
       await household?.close()
     })
 
-    /** Opens the site, runs this there, and answers what the gate was asked about the path. */
+    /** Opens the site, runs the script there, and returns the auth requests for the path. */
     async function visit(
       address: string,
       path: string,
       script: (target: string) => string,
     ): Promise<{ readonly asked: readonly Question[]; readonly result: unknown }> {
-      // Where the one before may still be on its way elsewhere.
+      // The previous page may still be navigating elsewhere.
       await browser.openTab()
       await browser.open(`${address}/`)
       household.recorder.forget()

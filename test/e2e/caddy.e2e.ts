@@ -164,13 +164,13 @@ const MUTATIONS: readonly Mutation[] = [
   },
 ]
 
-const STRUCTURE = 'What stands in it is shown.'
+const STRUCTURE = 'Its contents are tested.'
 
 const UNSHOWN: readonly Unshown[] = [
   {
     file: FILE,
     text: '@preflight {\n\t\t\tmethod OPTIONS\n\t\t\theader Access-Control-Request-Method *\n\t\t}\n\t\trequest_header @preflight -Upgrade\n\t\trequest_body @preflight {\n\t\t\tset {vars.nothing}',
-    reason: 'For preflights with a body or an upgrade: preflights.e2e.ts shows it.',
+    reason: 'Matters for preflights with a body or an upgrade: see preflights.e2e.ts.',
   },
   {
     file: FILE,
@@ -180,7 +180,7 @@ const UNSHOWN: readonly Unshown[] = [
   {
     file: FILE,
     text: 'reverse_proxy @pages 127.0.0.1:9182 { # <--\n\t\t\theader_up X-Certlatch-Proxy caddy\n\t\t\theader_up Client-Cert :{http.request.tls.client.certificate_der_base64}:',
-    reason: 'As at the question.',
+    reason: 'As for the auth request.',
   },
   { file: FILE, text: 'servers {', reason: STRUCTURE },
   { file: FILE, text: 'home.example {', reason: 'Without an address there is no site.' },
@@ -194,7 +194,7 @@ const UNSHOWN: readonly Unshown[] = [
   {
     file: FILE,
     text: 'header_up -Connection\n\t\t\theader_up -Upgrade',
-    reason: 'certlatch answers an upgrade as any request; other services wait for ever.',
+    reason: 'certlatch answers an upgrade like any request; other services would wait forever.',
   },
   {
     file: FILE,
@@ -210,7 +210,7 @@ const UNSHOWN: readonly Unshown[] = [
   {
     file: FILE,
     text: 'stream_timeout 12h',
-    reason: 'Nobody waits half a day; the test below does with two seconds.',
+    reason: 'Half a day is too long for a test; the one below uses two seconds.',
   },
 ]
 

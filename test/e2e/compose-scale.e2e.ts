@@ -66,7 +66,7 @@ describe('Three replicas behind Traefik', { skip, timeout: 600_000 }, () => {
     return (await succeed('docker', 'inspect', '--format', format, id)).trim()
   }
 
-  /** How many questions a replica has decided. */
+  /** The number of auth requests that a replica has decided. */
   async function decided(id: string): Promise<number> {
     const ask = "console.log(await (await fetch('http://127.0.0.1:9181/metrics')).text())"
     const node = ['node', '--input-type=module', '--eval', ask]
@@ -107,7 +107,7 @@ describe('Three replicas behind Traefik', { skip, timeout: 600_000 }, () => {
     await scale(3)
     port = Number((await project.compose('port', 'traefik', '443')).trim().split(':').at(-1))
     device = await project.addDevice("Ada's phone")
-    // Each service reads the new device by its own clock, and Traefik asks them in turn.
+    // Each service loads the new device in its own time, and Traefik uses them in turn.
     await until(async () => {
       const visits = [await visit(device), await visit(device), await visit(device)]
       cookie = visits[0]?.cookie ?? ''
@@ -164,7 +164,7 @@ describe('Three replicas behind Traefik', { skip, timeout: 600_000 }, () => {
     }
     const up = 'count(up{job="certlatch"} == 1)'
     await until(async () => / => 3 @/.test(await query(up)), 'Prometheus has asked all three')
-    // What tells that one is missing or disagrees can see them all.
+    // The monitoring that reports a missing or differing replica can see them all.
     assert.match(await query('count(certlatch_session_keys_info)'), / => 3 @/)
     assert.match(await query('count(count by (key_set) (certlatch_session_keys_info))'), / => 1 @/)
     const alerts = 'ALERTS{alertname=~"CertlatchDown|CertlatchReplicasDisagree"}'

@@ -37,7 +37,7 @@ install_packages() {
     > /dev/null
 }
 
-# Leaves the process id of an engine that it started in dockerd.pid: whoever called ends it.
+# Leaves the process id of an engine that it started in dockerd.pid: the caller stops it.
 start_engine() {
   local process
   process=$(cat "$tools/dockerd.pid" 2> /dev/null || true)

@@ -39,7 +39,10 @@ interface Answer {
   readonly body: string
 }
 
-/** What `certlatch doctor --json` found, but for the certificate of these tests, which ends soon. */
+/**
+ * The findings of `certlatch doctor --json`, except for this test's certificate, which expires
+ * soon.
+ */
 const wrongOf = (
   checks: readonly { readonly name: string; readonly result: string; readonly findings: unknown }[],
 ) =>
@@ -218,7 +221,7 @@ describe('Docker compose, as shipped', { skip, timeout: 600_000 }, () => {
     assert.match(address, /^10\./)
     assert.equal((await reach('certlatch', 9180)).code, 7)
     assert.equal((await reach(address, 9180)).code, 7)
-    // The same question, where it is allowed: the way of asking is not what fails.
+    // The same request where it is allowed, to show that the way of sending it works.
     assert.equal((await reach('traefik', 443)).code, 0)
   })
 
@@ -304,7 +307,8 @@ describe('Docker compose, as shipped', { skip, timeout: 600_000 }, () => {
     const format = '{{ .State.ExitCode }}'
     assert.equal((await succeed('docker', 'inspect', '--format', format, id)).trim(), '0')
     assert.ok(seconds < 8, `${seconds} s`)
-    // Nothing opens now; until Traefik's system notices that the address is gone, nothing answers.
+    // No connection opens now; until Traefik's system notices that the address is gone, nothing
+    // answers.
     const answer = await Promise.race([visit({ cookie }), setTimeout(4_000, undefined)])
     assert.ok(answer === undefined || answer.status === 500)
   })

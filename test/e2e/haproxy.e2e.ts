@@ -239,7 +239,7 @@ const UNSHOWN: readonly Unshown[] = [
   {
     file: FILE,
     text: 'acl preflight req.hdr(access-control-request-method) -m found\n  acl bare req.body_size eq 0\n  http-request wait-for-body time 2s if METH_OPTIONS preflight\n  http-request deny deny_status 403 if METH_OPTIONS preflight !bare',
-    reason: 'For preflights with a body or an upgrade: preflights.e2e.ts shows it.',
+    reason: 'Matters for preflights with a body or an upgrade: see preflights.e2e.ts.',
   },
   { file: FILE, text: 'global\n  user haproxy\n  group haproxy\n  lua-load', reason: STRUCTURE },
   {
@@ -250,7 +250,7 @@ const UNSHOWN: readonly Unshown[] = [
   {
     file: FILE,
     text: 'defaults\n  mode http\n  timeout connect 2s\n  timeout client 60s\n  timeout server 60s\n  timeout http-request 10s\n',
-    reason: 'HAProxy warns without them: what is slow would be kept for ever.',
+    reason: 'HAProxy warns without them: slow connections would be kept forever.',
   },
   {
     file: FILE,
@@ -266,12 +266,12 @@ const UNSHOWN: readonly Unshown[] = [
   {
     file: FILE,
     text: 'http-request del-header x-certlatch-  -m beg',
-    reason: 'certlatch heeds X-Certlatch-Page under nginx only, and the secret is set anew.',
+    reason: 'certlatch reads X-Certlatch-Page only under nginx, and the secret is overwritten.',
   },
   {
     file: FILE,
     text: 'http-request del-header x-forwarded-  -m beg',
-    reason: 'Those that are read are set anew; here for -Prefix, -Port and the like.',
+    reason: 'Those that are read are overwritten; here for -Prefix, -Port and the like.',
   },
   {
     file: FILE,

@@ -1,7 +1,7 @@
-// The shipped docker-compose.yml with Home Assistant itself in it, used as a household uses it on its
-// first evening: onboarding, a browser with a certificate, a browser without one, a phone app. It goes on
-// past the five minutes after which Home Assistant undoes settings that were not confirmed, and through
-// restarts; and an installation that read them from configuration.yaml is brought up to date.
+// The shipped docker-compose.yml with Home Assistant itself, used as a household uses it on its
+// first evening: onboarding, a browser with a certificate, a browser without one, a phone app. It
+// continues past the five minutes after which Home Assistant undoes unconfirmed settings, and
+// through restarts; and an installation that read its settings from configuration.yaml is updated.
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
@@ -247,7 +247,7 @@ async function addDevice(
   return device
 }
 
-/** What Home Assistant would undo by itself, and whom it believes. */
+/** The settings that Home Assistant would undo by itself, and the proxies that it trusts. */
 async function trialOf(target: Target, person: Person, credential: HouseholdDevice) {
   const {
     stable,

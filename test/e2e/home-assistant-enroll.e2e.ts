@@ -1,6 +1,6 @@
-// From the link of an invitation to Home Assistant's dashboard, in each browser that there is here: by
-// session at once, and by the certificate once its package is in the browser's own store. Then what
-// `certlatch doctor` says of the same installation, and of two that are wrong.
+// From the link of an invitation to Home Assistant's dashboard, in each installed browser: first
+// with the session, then with the certificate once the package is in the browser's own store. After
+// that, what `certlatch doctor` finds in this installation, and in two that are set up wrongly.
 import assert from 'node:assert/strict'
 import { mkdirSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -86,7 +86,7 @@ const BROWSERS: readonly BrowserKind[] = [
       const browser = await startFirefox(options)
       const download = async (selector: string) => {
         await browser.click(selector)
-        // Until it is whole, the file is empty, beside another that grows.
+        // Until the download is complete, the file is empty, beside another one that grows.
         const whole = () =>
           readdirSync(folder).filter((name) => statSync(join(folder, name)).size > 0)
         const isWhole = async () => whole()[0]?.endsWith('.p12') === true && whole().length === 1
@@ -169,12 +169,12 @@ describe('Home Assistant', { skip: homeAssistantMissing(), timeout: 600_000 }, (
         skip,
       }, async () => {
         assert.ok(device, 'the package was downloaded')
-        // So that nothing but the certificate opens.
+        // So that only the certificate can grant access.
         await household.signOut(name)
         const { browser: page } = await restart(device)
         await page.open(`${household.address}/`)
         await untilShown(page, SIGN_IN_OR_DASHBOARD)
-        // Firefox, ended so fast, may not have kept that a person was signed in.
+        // Firefox, stopped so soon, may not have stored the login.
         if (SIGN_IN.test(await textOf(page))) await fillSignIn(page)
         await untilShown(page, DASHBOARD)
         const questions = household.recorder.questions()

@@ -1,5 +1,5 @@
-// What becomes of Home Assistant's page while it is only open, where the rescue module is not part of
-// it, and where Home Assistant is not told of its proxy.
+// What happens to an idle Home Assistant page without the rescue module, and to a Home Assistant
+// whose proxy is not configured.
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -61,7 +61,7 @@ describe('A session under an open page of Home Assistant', { skip, timeout: 300_
     const shownAt = Date.now()
     home.recorder.veil(NO_CERTIFICATE)
     home.recorder.forget()
-    // Longer than a session of 20 s lives by itself.
+    // Longer than a session of 20 s lives without renewal.
     await pause(30_000)
     assert.ok(
       home.recorder.questions().some(({ minted }) => minted),
@@ -91,7 +91,7 @@ describe('Home Assistant without its proxy configured', { skip, timeout: 60_000 
     const device = await household.addDevice("Ada's phone")
     const { status, headers } = await send(household.target, { credential: device })
     assert.equal(status, 400)
-    // Not a refusal of ours.
+    // Not certlatch's refusal.
     assert.equal(headers['x-certlatch'], undefined)
     const [, sentence = ''] =
       /`(A request from a reverse proxy[^`]*)`/.exec(troubleshooting()) ?? []

@@ -29,7 +29,7 @@ rules:
   - {name: no states, path: [/api/states, /api/states/*], access: deny}
 `
 
-/** Of the answer with all states, which nobody may get here. */
+/** Part of the answer with all states, which no client may get here. */
 const STATES = /"entity_id"/
 const isOurs = ({ headers }: Received): boolean => headers['x-certlatch'] !== undefined
 

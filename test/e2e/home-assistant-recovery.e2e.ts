@@ -1,5 +1,6 @@
-// Home Assistant's page when the gate refuses: it is kept by a service worker, and would spin for
-// ever. The rescue module, the refusal page and the reset page bring it back, or say what is wrong.
+// Home Assistant's page when the gate refuses: a service worker keeps it, and it would spin
+// forever. The rescue module, the refusal page and the reset page bring it back, or say what is
+// wrong.
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { keepPicture, textOf, untilConnected, untilShown } from './support/browser.ts'
@@ -27,7 +28,10 @@ import { pause, until } from './support/tools.ts'
 const skip = homeAssistantMissing() || chromiumMissing()
 
 const ADAPTIVE = { CERTLATCH_DENIAL: 'adaptive' }
-/** The newer worker has the browser itself ask for a page; the older one asks, without the certificate. */
+/**
+ * With the newer worker the browser itself requests the page; the older one requests it without the
+ * certificate.
+ */
 const NEW = { release: RELEASE, firstPage: [200, 'document'] }
 const OLD = { release: RELEASE_WITH_YAML, firstPage: [400, 'empty'] }
 const VARIANTS = [
@@ -58,7 +62,7 @@ for (const { kind, settings, width, status, release, firstPage } of VARIANTS) {
       await home.prepare()
       home.recorder.veil(CERTIFICATE_ON_NAVIGATIONS_ONLY)
       await home.page.evaluate(DROP_THE_SOCKET)
-      await until('the page is loaded anew', () => home.recorder.questions().some(isNavigation))
+      await until('the page is reloaded', () => home.recorder.questions().some(isNavigation))
       await untilConnected(home.page, 20_000)
       assert.deepEqual(socketsOf(home.recorder.questions()).at(-1)?.shown, ['session'])
     })
@@ -132,5 +136,5 @@ for (const { kind, settings, width, status, release, firstPage } of VARIANTS) {
 /** A page that the browser itself loads. */
 const isNavigation = ({ headers }: Question) => headers['sec-fetch-dest'] === 'document'
 
-/** A page, whoever loads it. */
+/** A page, whichever client loads it. */
 const isPage = ({ headers }: Question) => headers['sec-fetch-mode'] === 'navigate'

@@ -1,6 +1,6 @@
-// A whole session of Home Assistant's page, of a phone app and of an automation, written down as the
-// gate sees it: test/vectors/home-assistant-session.json. Run with CERTLATCH_E2E_RECORD=1 to write
-// the file anew; without, each request must be of a kind that the file has.
+// A whole session of Home Assistant's page, of a phone app and of an automation, recorded as the
+// gate sees it: test/vectors/home-assistant-session.json. Run with CERTLATCH_E2E_RECORD=1 to
+// rewrite the file; otherwise each request must be of a kind that the file contains.
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'

@@ -38,7 +38,7 @@ import { until } from './support/tools.ts'
 
 const missing = homeAssistantMissing()
 
-/** What certlatch was asked about WebSockets. */
+/** The auth requests for WebSockets. */
 const socketsOf = (questions: readonly Question[]) =>
   questions.filter(({ headers }) => headers['upgrade'] === 'websocket')
 

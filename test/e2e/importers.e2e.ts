@@ -29,7 +29,7 @@ interface Importer {
   readonly skip?: string | false
   /** Fails where the package does not hold what it should. */
   readonly read: (pack: Package) => void
-  /** Asked about fewer passwords, for each question takes it seconds. */
+  /** Tested with fewer passwords, because each attempt takes seconds. */
   readonly slow?: boolean
   /** What it is known not to read, and what it then says. */
   readonly cannot?: (pack: Package) => RegExp | undefined
@@ -95,7 +95,7 @@ function readWithGnutls(pack: Package): void {
   assertHolds(`${output}\n${key}`, pack)
 }
 
-/** Copies it with keytool into a store of Java's, which OpenSSL then opens. */
+/** Copies it with keytool into a Java key store, which OpenSSL then opens. */
 function readWithKeytool(pack: Package, ...provider: readonly string[]): void {
   const copy = join(newFolder(), 'copy.p12')
   const source = [
@@ -286,7 +286,7 @@ const PROFILES = [
   },
 ] as const
 
-/** Keys by payload type that Apple documents, without those that only a managed device heeds. */
+/** Keys by payload type that Apple documents, without those for managed devices only. */
 const COMMON_KEYS = [
   ...['PayloadDescription', 'PayloadDisplayName', 'PayloadIdentifier', 'PayloadOrganization'],
   ...['PayloadType', 'PayloadUUID', 'PayloadVersion', 'PayloadContent'],

@@ -257,7 +257,7 @@ exec '${findProgram('kubectl')}' "$@"
     const rotated = publish()
     const [one, other] = replicas
     assert.ok(one && other)
-    // One gets it later than the other, and both before it signs.
+    // One replica gets it later than the other, and both before it signs.
     mount(join(one.folder, 'data'), rotated)
     assert.deepEqual(await statuses({ cookie }), [200, 200])
     mount(join(other.folder, 'data'), rotated)

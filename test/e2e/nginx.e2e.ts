@@ -343,7 +343,7 @@ const MUTATIONS: readonly Mutation[] = [
 const REFUSED_TO_START = 'Without it nginx does not start.'
 const SHOWN_BY_HEADER = 'Without it the variable is unknown, and nginx does not start.'
 
-const PREFLIGHT = 'For preflights with a body or an upgrade: preflights.e2e.ts shows it.'
+const PREFLIGHT = 'Matters for preflights with a body or an upgrade: see preflights.e2e.ts.'
 
 const UNSHOWN: readonly Unshown[] = [
   { file: ASK, text: 'proxy_set_header Upgrade $http_upgrade;', reason: PREFLIGHT },

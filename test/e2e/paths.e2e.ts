@@ -1,5 +1,6 @@
-// What proxies make of a path before they ask, and what they hand on, against what the rules promise:
-// whatever an application may read in the bytes that it gets, no closed rule was got round.
+// What proxies do to a path before the auth request, and what they forward, compared with what the
+// rules promise: whatever an application may read in the bytes that it gets, no rule that denies
+// was bypassed.
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -27,7 +28,7 @@ rules:
   - {name: open, path: [/open, /open/*], access: open}
 `
 
-/** What an application may do to a path, in any order, before it looks where it leads. */
+/** Transformations that an application may apply to a path, in any order, before it resolves it. */
 const READINGS: readonly ((path: string) => string)[] = [
   (path) => path.replace(/%([0-9A-Fa-f]{2})/g, (_, hex) => String.fromCharCode(Number(`0x${hex}`))),
   (path) => path.replaceAll('\\', '/'),
@@ -58,7 +59,7 @@ function readingsOf(url: string): ReadonlySet<string> {
 const leadsTo = (url: string, place: string): boolean =>
   [...readingsOf(url)].some((path) => path === `/${place}` || path.startsWith(`/${place}/`))
 
-/** What is neither `/open` nor below it opens to nobody without a certificate. */
+/** Anything but `/open` and the paths below it is denied without a certificate. */
 const leadsOut = (url: string): boolean =>
   [...readingsOf(url)].some((path) => path !== '/open' && !path.startsWith('/open/'))
 
@@ -173,6 +174,6 @@ for (const kind of [TRAEFIK, CADDY, NGINX, HAPROXY] satisfies readonly ProxyKind
   })
 }
 
-/** HAProxy hands on a URL as it came (RFC 9112 §3.2.2), and asks about its path. */
+/** HAProxy forwards a URL unchanged (RFC 9112 §3.2.2), and its auth request has the path. */
 const literalOf = (url: string): string =>
   readRequestPath(url.replace(/^https?:\/\/[^/]*/i, '').split('?')[0] ?? '').literal

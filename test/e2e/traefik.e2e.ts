@@ -245,7 +245,7 @@ const UNSHOWN: readonly Unshown[] = [
   { file: STATIC, text: 'transport:\n      respondingTimeouts:', reason: 'As readTimeout.' },
   { file: STATIC, text: 'lifeCycle:', reason: 'As graceTimeOut.' },
   { file: STATIC, text: 'providers:\n  file:\n    filename:', reason: STRUCTURE },
-  { file: STATIC, text: 'watch: true', reason: 'The default; written for who looks for it.' },
+  { file: STATIC, text: 'watch: true', reason: 'The default; written out for readers.' },
   {
     file: DYNAMIC,
     text: 'tls:\n  certificates:\n    - certFile: /etc/traefik/server.crt          # <--\n      keyFile',
@@ -267,7 +267,7 @@ const UNSHOWN: readonly Unshown[] = [
   {
     file: DYNAMIC,
     text: 'X-Certlatch-Page: ""',
-    reason: 'certlatch heeds it under nginx only; here so that no client can ever say it.',
+    reason: 'certlatch reads it only under nginx; here so that no client can ever send it.',
   },
   { file: DYNAMIC, text: 'client-certificate:\n      passTLSClientCert:', reason: 'As "pem".' },
   {
@@ -279,7 +279,7 @@ const UNSHOWN: readonly Unshown[] = [
   {
     file: DYNAMIC,
     text: 'maxResponseBodySize',
-    reason: "Only a warning in Traefik's log tells that it is missing.",
+    reason: "Only a warning in Traefik's log reports that it is missing.",
   },
   { file: DYNAMIC, text: 'routers:\n    homeassistant:', reason: STRUCTURE },
   { file: DYNAMIC, text: PAGE_ROUTE, reason: 'Its parts are shown.' },

@@ -192,7 +192,7 @@ test('The requests of a household and a prober are counted exactly', async () =>
     headers: [
       ['Client-Cert', `:${forged}:`],
       ['X-Forwarded-Tls-Client-Cert', forged],
-      ['X-Certlatch-Proxy-Secret', 'a-guess-of-somebody'],
+      ['X-Certlatch-Proxy-Secret', 'a-wrong-guess'],
     ],
   })
   await send(3, 403, { cookie: '__Host-certlatch=v1.e30.e30' })
@@ -203,7 +203,7 @@ test('The requests of a household and a prober are counted exactly', async () =>
     assert.equal(answer.status, 403)
   }
 
-  // The phone goes on by its cookie for more than half of the longest time.
+  // The phone uses its cookie for more than half of the maximal age.
   await pause(Math.max(0, openedAt + (MAX_AGE_SECONDS * 1000) / 2 + 2_500 - Date.now()))
   await send(2, 200, { cookie })
 
@@ -298,7 +298,7 @@ test('The panels show what the counters say, to within a scrape interval', async
   }
   for (const [reason, count] of expected) {
     const [value = 0] = shown.find(({ labels }) => labels['reason'] === reason)?.values ?? []
-    // increase() reaches out to both ends of its range, at most by half an interval.
+    // increase() extrapolates to both ends of its range, at most by half an interval.
     assert.ok(Math.abs(value - count) <= count * 0.1 + 1, `${reason}: ${value}, not ${count}`)
   }
   assert.equal(shown.length, expected.size)

@@ -17,9 +17,9 @@ import { CADDY, HAPROXY, NGINX, TRAEFIK } from './support/proxies.ts'
 import { withGate, without } from './support/run.ts'
 
 /**
- * CERTLATCH_PROXY names another proxy than the one that asks: set in haste, or forgotten while the
- * old one was left running. Who only knows a device's certificate must not get in by writing it into
- * the header that certlatch reads then.
+ * CERTLATCH_PROXY names another proxy than the one in use: set in haste, or forgotten while the old
+ * one was left running. A client that only knows a device's certificate must not get in by writing
+ * it into the header that certlatch then reads.
  */
 const KINDS: readonly ProxyKind[] = [TRAEFIK, CADDY, NGINX, HAPROXY]
 const PROTOCOLS: readonly Protocol[] = ['HTTP/1.1', 'HTTP/2']

@@ -14,7 +14,7 @@ const REQUEST: ProfileRequest = {
 
 type Dictionary = Readonly<Record<string, unknown>>
 
-/** What a reader of property lists finds; Apple's reader stands in the end-to-end tests. */
+/** What a property list parser reads; Apple's own is used in the end-to-end tests. */
 function read(request: ProfileRequest): { profile: Dictionary; payloads: readonly Dictionary[] } {
   const { PayloadContent, ...profile } = parse(writeProfile(request)) as Dictionary
   return { profile, payloads: PayloadContent as readonly Dictionary[] }

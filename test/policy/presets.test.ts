@@ -66,7 +66,7 @@ const PAGE: readonly (readonly [method: string, path: string])[] = [
   ['GET', '/media-browser'],
 ]
 
-/** What each switch opens, and nobody else gets at. */
+/** What each switch opens, and nothing else opens. */
 const SWITCHED = {
   'google-assistant': [
     ['POST', '/api/google_assistant'],

@@ -14,7 +14,7 @@ import {
   sessionPair,
 } from '../support/request.ts'
 
-/** What a proxy asked in a whole session with the real Home Assistant. */
+/** A proxy's auth requests in a whole session with the real Home Assistant. */
 interface Recorded {
   readonly from: 'browser' | 'app' | 'automation'
   readonly method: string

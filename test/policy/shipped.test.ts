@@ -8,7 +8,7 @@ import { repository } from '../support/repository.ts'
 import { networksOf } from '../support/request.ts'
 
 const read = (path: string): string => readFileSync(join(repository(), path), 'utf8')
-/** Of docker-compose.yml. */
+/** As in docker-compose.yml. */
 const PROXIES = networksOf('10.157.90.2')
 
 function rulesOf(text: string): readonly string[] {

@@ -267,7 +267,7 @@ test('Any request that can be read has a normalised host and a path without quer
       assert.equal(request.host, request.host.toLowerCase())
       assert.doesNotMatch(request.host, /\.$|[@/\\ ,]/)
       assert.ok(request.path.startsWith('/'))
-      // Bytes from 0x80 on are nobody's separators; JavaScript takes U+00A0 for white space.
+      // Bytes from 0x80 on are never separators; JavaScript takes U+00A0 for white space.
       assert.match(request.path, /^[^?#\0-\x20\x7f]+$/)
       assert.ok(writtenUri.startsWith(request.path))
     }),

@@ -40,7 +40,7 @@ test('During shutdown, no auth request on a kept-alive connection is lost', asyn
         const answer: Answer | undefined = await connection.send(question)
         if (answer === undefined) {
           // The system had taken the connection, certlatch not yet, when the listener closed.
-          assert.equal(asked, 0, 'a question on a kept connection was lost')
+          assert.equal(asked, 0, 'an auth request on a kept connection was lost')
           return
         }
         assert.equal(answer.status, 200)

@@ -73,7 +73,7 @@ const cookiesOf = (answer: Answer): string =>
     .map((line) => line.split(';')[0])
     .join('; ')
 
-/** Collects the invitation as a phone does, and opens the page with the cookies that it got. */
+/** Collects the invitation like a phone, and opens the page with the cookies that it got. */
 async function claimed(service: TestService, code: string, nonce = 'one') {
   const answer = await postJson(service, ENROLL, { code, nonce })
   assert.equal(answer.status, 200, answer.body.toString())

@@ -391,7 +391,7 @@ test('The windows for session lines are bounded, and the number of suppressed li
   )
   for (let serial = 0; serial < 2_500; serial += 1) open(String(serial))
   open('01')
-  assert.ok(log.lines().length > 2_500, 'nobody is forgotten who comes for the first time')
+  assert.ok(log.lines().length > 2_500, 'no first access is forgotten')
 })
 
 const CLAIMS = {

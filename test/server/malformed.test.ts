@@ -174,7 +174,7 @@ test('Up to 200 headers are all read, and more are refused: none is dropped sile
     Array.from({ length: count - own.length }, (_, index) => [`X-${index}`, 'x'])
   const statusOf = async (headers: Headers) => (await exchange(service.port, { headers })).status
   assert.equal(await statusOf([...padding(200), ...own]), 200)
-  // A look-alike behind hundreds of others does not slip through.
+  // A look-alike after hundreds of other headers does not slip through.
   assert.equal(await statusOf([...padding(199), ...own, ['Remote_User', 'admin']]), 403)
   const counts = [201, 202, 224, 225, 2_500, 4_000]
   for (const count of counts) {
@@ -312,7 +312,7 @@ test('Whatever headers, methods and targets arrive, /verify answers 200 or 403',
       ]
       const bytes = requestBytes({ method, target: `/verify${query}`, headers })
       const connection = await openConnection(service.port)
-      // The end of what we send ends a body that never comes.
+      // Ending our side ends a body that never comes.
       connection.socket.end(bytes)
       const answers = await connection.readToEnd(method === 'HEAD')
       assert.ok(answers.length > 0, 'no answer')

@@ -123,10 +123,10 @@ interface Browser {
   /** What the page's own memory has, `undefined` if it may not be used. */
   storage: Map<string, string> | undefined
   visible: boolean
-  /** Of Home Assistant; `undefined` where it has not come up. */
+  /** Home Assistant's connection; `undefined` if its page has not loaded. */
   connected: boolean | undefined
   /** What the gate says to a fetch. */
-  gate: 'refuses' | 'opens' | 'opens to nobody' | 'unreachable' | 'silent'
+  gate: 'refuses' | 'opens' | 'open but down' | 'unreachable' | 'silent'
   /** Whether the page is Home Assistant's. */
   hasApp: boolean
   click(): boolean
@@ -233,7 +233,7 @@ async function load(script: string, setting: Setting = {}): Promise<Browser> {
     }
     const refused = browser.gate === 'refuses' ? 'refused' : null
     return Promise.resolve({
-      status: { refuses: 403, opens: 404, 'opens to nobody': 502 }[browser.gate],
+      status: { refuses: 403, opens: 404, 'open but down': 502 }[browser.gate],
       headers: { get: (name: string) => (name === 'X-Certlatch' ? refused : null) },
     })
   }
@@ -483,7 +483,7 @@ test('Allowed, but on a page that could not connect, it reloads the page and lea
 test('A page that is still connecting, or whose server is down, is not reloaded', async () => {
   for (const setting of [
     { gate: 'opens', failed: false },
-    { gate: 'opens to nobody', failed: true },
+    { gate: 'open but down', failed: true },
     { gate: 'unreachable', failed: true },
   ] as const) {
     const browser = await load(MODULE, setting)

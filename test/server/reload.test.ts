@@ -25,7 +25,7 @@ import {
 
 const DAY = 86_400
 
-/** A service with one device of our own CA, and the cookie that its certificate has opened. */
+/** A service with one device of the built-in CA, and the session cookie of its certificate. */
 async function serviceWithDevice(context: TestContext) {
   const service = await startTestService(context)
   const { certificate, id } = await addTestDevice(service.dataDir, 'Phone of Ada', 'ada')

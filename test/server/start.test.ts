@@ -352,11 +352,11 @@ test('An external CA without a CRL causes a warning', async (context) => {
 
 test('A file that this user may not read is named with the reason', async (context) => {
   const dataDir = await temporaryFolder()
-  // By a start that has ended: one that runs goes on replacing its own file.
+  // With a start that has ended: a running one keeps replacing its own file.
   await (await startTestService(context, { dataDir })).stop()
   const { sessionKeys } = dataPaths(dataDir)
   await chmod(sessionKeys, 0)
-  // Root may read everything, so it becomes somebody else for a moment.
+  // Root can read everything, so the test switches to another user for a moment.
   const isRoot = process.getuid?.() === 0
   if (isRoot) {
     await giveAway(dataDir, 12_345)

@@ -142,8 +142,8 @@ test('Names from an external CA are sent as UTF-8 bytes', async (context) => {
   const answer = await service.askWith(makeLeaf(authority, 'Ada', { uri: 'urn:home:ada' }))
   assert.equal(header(answer, 'Remote-User'), 'urn:home:ada')
   assert.equal(header(answer, 'X-Certlatch-Device'), 'urn:home:ada')
-  const nobody = await service.askWith(makeLeaf(authority, 'Ada', { uri: '' }))
-  assertRefused(nobody)
+  const unnamed = await service.askWith(makeLeaf(authority, 'Ada', { uri: '' }))
+  assertRefused(unnamed)
   assert.equal(await service.metric(...refusalsTotal('no-identity', 'certificate')), 1)
 })
 
@@ -428,7 +428,7 @@ test('A refusal in JSON or text does not say why', async (context) => {
   }
 })
 
-// --- nginx's second question ----------------------------------------------------------------------
+// --- nginx's second auth request -----------------------------------------------------------------
 
 const MARK: Headers = [['X-Certlatch-Page', '1']]
 const PAGE: Headers = [...MARK, ['Accept', 'text/html']]

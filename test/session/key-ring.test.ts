@@ -192,7 +192,7 @@ describe("A ring's fingerprint", () => {
 
 describe('The key that signs', () => {
   const NOW = NOW_SECONDS
-  /** What stands behind each key of the file; the number of the key that signs now. */
+  /** The attributes of each key in the file; the number of the key that signs now. */
   const ROWS: readonly (readonly [string, readonly (readonly string[])[], number | undefined])[] = [
     ['the only one', [[]], 0],
     ['the newest', [[], [], []], 2],

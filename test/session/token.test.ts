@@ -25,7 +25,7 @@ function problemOf(token: string, ring: KeyRing = KEY_RING): string {
   return verified.ok ? 'good' : verified.problem
 }
 
-/** A token of ours in everything but its payload. */
+/** A valid token except for its payload. */
 function signed(payload: string | Uint8Array, { key }: SessionKey = KEY, version = 'v1'): string {
   const text = `${version}.${Buffer.from(payload).toString('base64url')}`
   return `${text}.${createHmac('sha256', key).update(text).digest('base64url')}`

@@ -120,7 +120,7 @@ test('The folders have their permissions even under a strict umask', async () =>
 
 test('Created files belong to the owner of the directory, so that root does not lock the service out', async () => {
   const dataDir = await temporaryFolder()
-  // Only root can give files away; for anybody else the owner is the same before and after.
+  // Only root can change a file's owner; for other users it is the same before and after.
   if (process.getuid?.() === 0) await chown(dataDir, 12_345, 54_321)
   const { uid } = await stat(dataDir)
   await prepare(dataDir)
@@ -219,7 +219,7 @@ test('A CA key without its certificate counts as a partly filled directory', asy
   const dataDir = await temporaryFolder()
   const paths = dataPaths(dataDir)
   await mkdir(paths.privateFolder, { recursive: true })
-  await writeFile(paths.authorityKey, 'a key that somebody may still need')
+  await writeFile(paths.authorityKey, 'a key that may still be needed')
   const prepared = await prepare(dataDir)
   assert.ok(!prepared.ok)
   assert.ok(prepared.problem.includes(`${paths.authorityKey} is there without its certificate`))

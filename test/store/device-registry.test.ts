@@ -77,7 +77,7 @@ test('Writing a device again replaces it', async () => {
 
 test('The devices folder belongs to the owner of its parent folder', async () => {
   const parent = await temporaryFolder()
-  // Only root can give files away; for anybody else the owner is the same before and after.
+  // Only root can change a file's owner; for other users it is the same before and after.
   if (process.getuid?.() === 0) await chown(parent, 12_345, 54_321)
   const { uid } = await stat(parent)
   await writeDevice(join(parent, 'devices'), 'a', device)

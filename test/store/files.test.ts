@@ -54,7 +54,7 @@ test('A replaced file is a new file, so that readers of the old one can read it 
 
 test('A new file belongs to the owner of its folder', async () => {
   const folder = await temporaryFolder()
-  // Only root can give files away; for anybody else the owner is the same before and after.
+  // Only root can change a file's owner; for other users it is the same before and after.
   const isRoot = process.getuid?.() === 0
   if (isRoot) await chown(folder, 12_345, 54_321)
   const { uid, gid } = await stat(folder)

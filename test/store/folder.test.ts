@@ -28,7 +28,7 @@ import { temporaryFolder } from '../support/service.ts'
 // Only Linux reaches what is in an open folder by a path.
 const skip = process.platform === 'linux' ? false : 'the paths that are guarded are those of Linux'
 
-/** A folder that another user owns, and something beside it that is not theirs. */
+/** A folder that another user owns, and a file beside it that is not theirs. */
 async function scene(t: TestContext) {
   asRoot(t)
   const folder = await temporaryFolder()

@@ -24,7 +24,7 @@ import { crashPoints, runWithFault } from '../support/faults.ts'
 import { present, temporaryFolder } from '../support/service.ts'
 
 const LOCK_MODULE = new URL('../../src/store/lock.js', import.meta.url).href
-// Where process ids are known to mean the same to both, who is gone is known at once.
+// If process ids mean the same to both, a dead process is detected at once.
 const KNOWS_PROCESSES = existsSync('/proc/sys/kernel/random/boot_id')
 const WHO = 'device add Phone'
 
@@ -54,7 +54,7 @@ async function refusal(folder: string): Promise<string> {
 
 const generations = async (folder: string) => (await readdir(join(folder, 'lock'))).sort()
 
-/** A folder in which some writer of another machine, or of nobody knows where, is at work. */
+/** A folder in which a writer on another, or an unknown, machine is at work. */
 async function folderOfAnother(content: object | string): Promise<string> {
   const folder = await temporaryFolder()
   await mkdir(join(folder, 'lock'))

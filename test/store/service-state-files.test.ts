@@ -51,7 +51,7 @@ const OTHER = { ...state, listen: '127.0.0.1:9280' }
 const OTHER_ID = runningId('nas', OTHER.listen)
 const LAST_SEEN = 'last-seen.json'
 
-/** A writer's lock that counts how often it was asked for. */
+/** A writer's lock that counts its calls. */
 function countingLock(): Lock & { readonly asked: () => number } {
   let asked = 0
   return {
@@ -315,7 +315,7 @@ test('What a killed service had begun to write is cleaned up after an hour', asy
   await writeFile(join(folder, young), '')
   await foldDead(folder, countingLock())
   assert.deepEqual(await readdir(folder), [young])
-  // Somebody else may be quicker.
+  // Another process may be faster.
   await makeOld(join(folder, young), 4_000)
   await foldDead(folder, { ...countingLock(), assertHeld: () => rm(join(folder, young)) })
   assert.deepEqual(await readdir(folder), [])
@@ -419,9 +419,10 @@ test('A service that has not loaded it says why, one line each, and only with pr
   assert.deepEqual(outcome.problems, ['127.0.0.1:9180 on nas: ca.crl is empty'])
 })
 
-// --- who has ended --------------------------------------------------------------------------------
+// --- services that have ended
+// ---------------------------------------------------------------------
 
-/** One that was silent for so long, as the only one of its name or beside another. */
+/** A service that was silent for this long, as the only one of its name or beside another. */
 async function standing(silent: Partial<RunningState>, seconds: number, beside?: RunningState) {
   const folder = await runningFolder()
   await writeRunning(folder, ID, { ...state, ...silent })

@@ -58,7 +58,7 @@ function snapshotOf(compiled: CompiledSnapshot): Snapshot {
   return compiled.snapshot
 }
 
-/** The number in force of each CA's CRL, and the serial numbers that it has. */
+/** The loaded number of each CA's CRL, and its serial numbers. */
 function inForce({ trust }: Snapshot, of: Authority) {
   const list = trust.revocationLists.get(issuerOfAuthority(of).keyHash)
   return [Number(list?.number), [...(list?.serials ?? [])].join()]
@@ -86,7 +86,7 @@ for (const [what, text, problem] of NOT_TAKEN) {
     assert.deepEqual(inForce(snapshot, office), [2, '33'])
     assert.equal(inForce(snapshot, home)[0], 1)
     assert.match(snapshot.problems.join('\n'), problem)
-    // And from then on, while the file stays as it is.
+    // And from then on, while the file stays unchanged.
     const again = snapshotOf(compile(`${text}\n${pem(newer())}`, snapshot))
     assert.equal(inForce(again, home)[0], 1)
     assert.deepEqual(again.problems, snapshot.problems)

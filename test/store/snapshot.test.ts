@@ -70,7 +70,7 @@ function problemsOf(compiled: CompiledSnapshot): readonly string[] {
   return compiled.problems
 }
 
-/** What of whole files is not in force. */
+/** What was not applied although the files are valid. */
 const leftOutOf = (compiled: CompiledSnapshot) => snapshotOf(compiled).problems
 
 const numberOf = (snapshot: Snapshot, { keyHash }: TestAuthority) =>
@@ -411,8 +411,8 @@ test('Whatever the previous files were, the result is as if each were read from 
       for (const change of changes) {
         texts = { ...texts, ...change }
         const compiled = compile(texts, inForce)
-        const anew = compile(texts, { ...inForce, lists: undefined })
-        assert.deepEqual(judged(compiled), judged(anew))
+        const fresh = compile(texts, { ...inForce, lists: undefined })
+        assert.deepEqual(judged(compiled), judged(fresh))
         if (compiled.ok) inForce = compiled.snapshot
       }
     }),

@@ -78,7 +78,7 @@ const numberInForce = ({ store }: Opened) =>
 
 const list = (number: number) => makeList(authority, { number })
 
-/** As if everything on the disk had been written long ago: time stamps alone tell changes then. */
+/** As if all files had been written long ago: then time stamps alone reveal changes. */
 const letSettle = (context: TestContext) => {
   const { now } = Date
   context.mock.method(Date, 'now', () => now() + 60_000)
@@ -283,7 +283,7 @@ test('A broken file that is whole again works again', async (context) => {
   const opened = await open(context)
   await writeFile(opened.paths.crl, 'broken')
   await opened.refresh()
-  await writeFile(opened.paths.crl, 'broken in another way, and told anew')
+  await writeFile(opened.paths.crl, 'broken in another way, and reported again')
   await opened.refresh()
   assert.equal(opened.told.length, 2)
   await writeFile(opened.paths.crl, list(10))
@@ -467,7 +467,7 @@ test('A check that began before the suspension does not count as one after it', 
   const begun = performance.now()
   const look = opened.store.refresh()
   await setImmediate()
-  // The process stands still here: what it has seen of the files is what they were.
+  // The process is suspended here: its knowledge of the files is outdated.
   while (performance.now() < begun + 50) await setImmediate()
   await replaceFile(opened.paths.crl, list(11), MODE.public)
   set(stat)

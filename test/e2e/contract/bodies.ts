@@ -47,7 +47,7 @@ export const BODIES: readonly Case[] = [
       const body = Buffer.from('{"turn":"on"}')
       const method = 'POST'
       assertRefused(await gate.send({ protocol, method, body }))
-      // One that another site makes the browser send: as a GET it would be let in.
+      // One that another site makes the browser send: as a GET it would be allowed.
       const cookie = await gate.session('ada')
       const headers: readonly HeaderLine[] = [
         ['Sec-Fetch-Site', 'cross-site'],

@@ -37,7 +37,7 @@ const ODD_STARTS = [
   'CONNECT home.example:443',
 ] as const
 
-/** What the application sees behind a body, of a client whose session opens. */
+/** What the application sees after a body, from a client whose session is accepted. */
 export async function trailersSeen(gate: Gate): Promise<readonly HeaderLine[]> {
   const cookie = await gate.session('ada')
   const more = `Cookie: ${cookie}\r\nTransfer-Encoding: chunked\r\nTrailer: Remote-User\r\n`
@@ -128,7 +128,7 @@ export const HOSTILE_REQUESTS: readonly Case[] = [
         ['https://evil.example/', lines('home.example', 'evil.example')],
       ] as const) {
         const answer = await sendRaw(gate, rawHead(`GET ${target}`, host), 'ada')
-        // nginx takes what follows a port for part of it, and tells the name alone.
+        // nginx ignores what follows a port, and passes on only the name.
         const told = answer.seen?.headers ?? []
         const hosts = told.filter(([name]) => /^(host|x-forwarded-host)$/i.test(name))
         for (const [, value] of hosts) assert.doesNotMatch(value, /evil/, `no other host: ${host}`)

@@ -4,7 +4,7 @@ import { type HeaderLine, valuesOf } from '../support/backend.ts'
 import { IDENTITIES } from '../support/pki.ts'
 import { assertOpen, assertRefused, type Case, proxyOf, userSeen } from './case.ts'
 
-/** Other spellings of `Remote-User`, and whether the request still opens where they are sent. */
+/** Other spellings of `Remote-User`, and whether a request with them is still allowed. */
 const ALIASES: readonly (readonly [name: string, opens: (proxy: DialectName) => boolean])[] = [
   ['Remote_User', () => true],
   ['remote.user', () => true],

@@ -78,7 +78,7 @@ export const PAGE_REQUESTS: readonly Case[] = [
           }
         }
       }
-      assert.equal(await refusals(), before, 'nobody was refused')
+      assert.equal(await refusals(), before, 'no one was refused')
     },
   },
   {
@@ -141,7 +141,7 @@ export const PAGE_REQUESTS: readonly Case[] = [
         for (const method of ['GET', 'HEAD', 'POST']) {
           const answer = await gate.send({ protocol, path, method, headers: forgedHeaders(gate) })
           assert.deepEqual(sessionLines(answer), [], `${path}: no session is set`)
-          assert.equal(answer.headers['remote-user'], undefined, `${path}: nobody is named`)
+          assert.equal(answer.headers['remote-user'], undefined, `${path}: no one is named`)
           assert.equal(answer.seen, undefined, `${path}: the application saw nothing of it`)
         }
       }

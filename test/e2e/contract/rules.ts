@@ -19,7 +19,7 @@ export const RULES: readonly Case[] = [
       const answer = await gate.send({ protocol, credential: 'ada' })
       assertOpen(answer)
       assert.equal(sessionLines(answer).length, 1, 'the session is set once')
-      // Traefik writes the attributes anew, in its own order.
+      // Traefik rewrites the attributes, in its own order.
       const [line = ''] = sessionLines(answer)
       for (const attribute of ['Path=/', 'Secure', 'HttpOnly', 'SameSite=Lax']) {
         assert.ok(line.split('; ').includes(attribute), `the session has ${attribute}`)

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { freePort } from '../../support/free-port.ts'
 import { findProgram, repositoryFolder, until } from './tools.ts'
 
-/** What Home Assistant's webhook was told, one alert each. */
+/** What Home Assistant's webhook received, one alert each. */
 export interface ToldAlert {
   readonly status: 'firing' | 'resolved'
   readonly labels: Readonly<Record<string, string>>
@@ -18,7 +18,7 @@ export interface Sample {
   readonly values: readonly number[]
 }
 
-/** A real Prometheus and a real Alertmanager with the shipped files, and somebody who is told. */
+/** A real Prometheus and a real Alertmanager with the shipped files, and a recipient. */
 export interface Monitoring {
   readonly told: readonly ToldAlert[]
   query(expression: string): Promise<readonly Sample[]>

@@ -43,7 +43,9 @@ export const without = (file: string, text: string): Change => ({
   becomes: `${file.endsWith('.lua') ? '--' : '#'} ${text}`,
 })
 
-/** Runs all cases at the shipped configuration, then every mutation at a configuration of its own. */
+/**
+ * Runs all cases with the shipped configuration, then every mutation with its own configuration.
+ */
 export function testProxy(
   kind: ProxyKind,
   mutations: readonly Mutation[],

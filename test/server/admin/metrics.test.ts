@@ -144,7 +144,7 @@ test('Answers are counted by credential, and scrapes do not add up', async (cont
   }
 })
 
-/** What somebody might send to make certlatch remember it; the number makes each another one. */
+/** Requests that might make certlatch remember something; the number makes each one different. */
 const HOSTILE: readonly ((text: string, number: number) => Headers)[] = [
   (text, number) => [['X-Forwarded-Host', `${number}.${text}`]],
   (text, number) => [['X-Forwarded-Method', `${text}${number}`]],

@@ -95,7 +95,7 @@ test('More than two thousand distinct bad certificates evict no good one', () =>
   for (const value of good) cache.verifyCertificate(value)
   assert.equal(tally.misses, misses)
   assert.equal(tally.hits, good.length)
-  // Of the bad ones the last five hundred are remembered.
+  // The last five hundred bad ones are remembered.
   assert.equal(cache.entries, good.length + 500)
 })
 

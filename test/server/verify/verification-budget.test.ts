@@ -12,7 +12,7 @@ const GOOD = { ok: true } as CertificateVerdict
 const ATTACKER = '203.0.113.7'
 const HOUSEHOLD = '198.51.100.4'
 
-/** A budget whose clock goes only while something is checked, and when it is told to. */
+/** A budget whose clock advances only during checks, and on request. */
 function makeBudget(checkMilliseconds = 1) {
   const parsed = parseNetworks(['127.0.0.1', '10.0.0.0/8'])
   assert.ok(parsed.ok)
@@ -51,7 +51,7 @@ describe('A flood of new certificates', () => {
     const { flood, show, pass } = makeBudget()
     flood(ATTACKER)
     let checked = 0
-    // Ten seconds, asked each millisecond; those that are checked take one more.
+    // Ten seconds, with a request per millisecond; those that are checked take one more.
     for (let elapsed = 0; elapsed < 10_000; elapsed += 1) {
       if (show(ATTACKER) === undefined) pass(1)
       else checked += 1
@@ -89,7 +89,7 @@ describe('A flood of new certificates', () => {
     }
     assert.equal(answers.length, 200)
     assert.ok(answers.every((answer) => answer === GOOD))
-    assert.equal(show('198.51.100.5', GOOD), undefined, 'nobody was known to come from here')
+    assert.equal(show('198.51.100.5', GOOD), undefined, 'no known client comes from here')
   })
 
   test('leaves a household its full allowance, however many certificates it has shown before', () => {
