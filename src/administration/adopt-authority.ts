@@ -1,5 +1,4 @@
 import { isEncryptedKey, readBlocks, writePem } from '../certificate/pem.ts'
-import { readRevocationList, readRevokedEntries } from '../certificate/revocation.ts'
 import { type RevokedCertificate, reasonNamed } from '../certificate/revocation-reason.ts'
 import type { CertificateProblem, Issuer } from '../certificate/verify.ts'
 import { type IndexEntry, readIndex } from '../enrollment/openssl-index.ts'
@@ -10,13 +9,14 @@ import { gatherDevices, nameOf, readCertificates } from './adopted-devices.ts'
 import {
   decryptKey,
   issuerOf,
-  nextNumber,
   readIssuers,
+  readWrittenList,
+  signerOf,
   type WrittenList,
-  writeList,
 } from './authorities.ts'
 import { CommandError, usageError } from './command-error.ts'
 import { readGivenFile } from './given-file.ts'
+import { nextNumber, writeList } from './sign-revocation-lists.ts'
 
 /** The paths of an existing CA's files. */
 export interface AdoptedFiles {
@@ -75,7 +75,7 @@ export async function readAdoption(
     certificates: device.certificates.map((certificate) => markRevoked(certificate, revokedAt)),
   }))
   const lists = new Map(before === undefined ? [] : [[issuer.keyHash, before]])
-  const signer = { issuer, authority: { certificate: issuer.certificate, privateKey } }
+  const signer = signerOf(issuer, privateKey)
   const number = nextNumber({ lists }, nowSeconds, 0n)
   return {
     issuer,
@@ -130,14 +130,9 @@ async function readAdoptedList(
   if (path === undefined) return undefined
   const [der] = readBlocks(await readGivenFile(path), 'X509 CRL')
   if (der === undefined) throw usageError(`${path} holds no CRL, in PEM or DER`)
-  const read = readRevocationList(der, [issuer])
-  const entries = readRevokedEntries(der)
+  const read = readWrittenList(der, [issuer])
   if (!read.ok) throw usageError(`${path}: ${read.problem}`)
-  if (entries === undefined) {
-    throw usageError(`${path} has an entry that certlatch cannot read`)
-  }
-  const { number = 0n, thisUpdate } = read.list
-  return { der, number, thisUpdate, entries }
+  return read.list
 }
 
 async function readAdoptedIndex(path: string | undefined): Promise<readonly IndexEntry[]> {

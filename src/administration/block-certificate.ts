@@ -15,18 +15,18 @@ export interface Blocked {
 }
 
 /** Blocks one certificate, whichever CA issued it. */
-export function blockCertificate(change: Change, pair: CertificateId): Promise<Blocked> {
+export function blockCertificate(change: Change, id: CertificateId): Promise<Blocked> {
   return changeBlocks(change, (blocks) => {
-    if (blocks.certificates.some((known) => isSameCertificate(known, pair))) return undefined
-    const added = { ...pair, blockedAt: change.nowSeconds }
+    if (blocks.certificates.some((known) => isSameCertificate(known, id))) return undefined
+    const added = { ...id, blockedAt: change.nowSeconds }
     return { ...blocks, certificates: [...blocks.certificates, added] }
   })
 }
 
 /** Removes a block. Throws a CommandError if there is none. */
-export function unblockCertificate(change: Change, pair: CertificateId): Promise<Blocked> {
+export function unblockCertificate(change: Change, id: CertificateId): Promise<Blocked> {
   return changeBlocks(change, (blocks) => {
-    const certificates = blocks.certificates.filter((known) => !isSameCertificate(known, pair))
+    const certificates = blocks.certificates.filter((known) => !isSameCertificate(known, id))
     if (certificates.length === blocks.certificates.length) {
       throw new CommandError('this certificate is not blocked')
     }

@@ -1,7 +1,9 @@
 import { get } from 'node:http'
 import { text } from 'node:stream/consumers'
+import type { Config } from '../config/config.ts'
 import { type ListenAddress, writeAddress } from '../config/values.ts'
 import type { Problem, Result } from '../result.ts'
+import type { Status } from '../server/admin/status.ts'
 
 /** What a page of the admin listener answered, or why it could not be asked. */
 export type Asked = Result<Answer & { place: string }, Obstacle>
@@ -11,7 +13,7 @@ interface Answer {
   readonly body: string
 }
 
-export interface Page {
+interface Page {
   readonly path: '/readyz' | '/status'
   readonly token: string | undefined
 }
@@ -66,6 +68,28 @@ export const unexpectedStatus = (place: string, status: number): Obstacle =>
         problem: `${place} answers ${status}: something other than certlatch listens there`,
         hint: CHECK_ADDRESS,
       }
+
+/** Asks the service for its status. */
+export async function askStatus(
+  { adminListen, metricsToken }: Config,
+  timeoutMilliseconds: number,
+): Promise<Result<{ status: Status }, Obstacle>> {
+  const page = { path: '/status', token: metricsToken } as const
+  const asked = await askAdminListener(adminListen, page, timeoutMilliseconds)
+  if (!asked.ok) return asked
+  const status = asked.status === 200 ? readStatus(asked.body) : undefined
+  if (status !== undefined) return { ok: true, status }
+  return { ok: false, ...unexpectedStatus(asked.place, asked.status) }
+}
+
+function readStatus(body: string): Status | undefined {
+  try {
+    const value = JSON.parse(body)
+    return value?.schemaVersion === 1 ? value : undefined
+  } catch {
+    return undefined
+  }
+}
 
 /** A service that listens on every address is reached on the loopback address. */
 function reachableHost(host: string): string {

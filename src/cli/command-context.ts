@@ -30,6 +30,16 @@ export function changeOf(invocation: Invocation, config: Config, who: string): C
   return { ...directoryOf(config), who, nowSeconds: nowSeconds(), tell: terminal.warn }
 }
 
+/** The same for a change that signs with the CA's key: asks for its passphrase if that is not set. */
+export async function signingChangeOf(
+  invocation: Invocation,
+  config: Config,
+  who: string,
+): Promise<Change> {
+  const passphrase = await authorityPassphrase(invocation, config)
+  return { ...changeOf(invocation, config, who), passphrase }
+}
+
 /** Commands write the built-in CA's CRL where the service reads it, which a setting may name. */
 const directoryOf = ({ dataDir, ca }: Config) => ({
   dataDir,
@@ -39,7 +49,7 @@ const directoryOf = ({ dataDir, ca }: Config) => ({
 export const pathsOfConfig = (config: Config): DataPaths => pathsOf(directoryOf(config))
 
 /** Returns the passphrase of the CA's key, from the settings or typed in a terminal. */
-export async function authorityPassphrase(
+async function authorityPassphrase(
   { streams }: Invocation,
   { caPassphrase, dataDir }: Config,
 ): Promise<string | undefined> {

@@ -11,7 +11,7 @@ import { readSigningRequest } from '../certificate/signing-request.ts'
 import type { Config } from '../config/config.ts'
 import { choiceFlag, daysFlag, textFlag } from './arguments.ts'
 import type { Invocation } from './command.ts'
-import { authorityPassphrase, changeOf } from './command-context.ts'
+import { signingChangeOf } from './command-context.ts'
 import { type Place, placeOf } from './package-output.ts'
 
 /**
@@ -48,8 +48,7 @@ export const ISSUE_HELP = `      --days N       the certificate's lifetime, ${CE
 export async function prepareIssue(invocation: Invocation, config: Config, who: string) {
   const place = await placeOf(invocation, config)
   const options = await issueOptionsOf(invocation, place)
-  const passphrase = await authorityPassphrase(invocation, config)
-  return { place, options, passphrase, change: changeOf(invocation, config, who) }
+  return { place, options, change: await signingChangeOf(invocation, config, who) }
 }
 
 async function issueOptionsOf(invocation: Invocation, { folder }: Place): Promise<IssueOptions> {

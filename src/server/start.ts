@@ -10,7 +10,8 @@ import { readiness } from './admin/readiness.ts'
 import { createAdminApp } from './app.ts'
 import { watchExpiry } from './files/expiry-watch.ts'
 import { openStateFile, requireOwnName, type StateFile } from './files/state-file.ts'
-import { makeFirstFiles, warnOfFiles } from './files/trust-source.ts'
+import { warnOfFiles } from './files/trust-source.ts'
+import { prepareFirstStart } from './first-start.ts'
 import { createErrorLog, type Gate, openGate } from './gate.ts'
 import { closeSoon, createHttpServer, listenOn } from './http-server.ts'
 import { createLog } from './log.ts'
@@ -46,7 +47,7 @@ export async function startService(options: StartOptions): Promise<RunningServic
   const log = createLog(config.logLevel, options.logDestination, config.logFormat)
   const nowSeconds = () => Math.floor(now() / 1000)
   for (const warning of options.warnings) log.warn(warning)
-  await makeFirstFiles(config, nowSeconds(), log)
+  await prepareFirstStart(config, nowSeconds(), log)
   const { port } = config.listen
   const listen = writeAddress(config.listen)
   const { running: folder } = dataPaths(config.dataDir)

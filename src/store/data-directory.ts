@@ -4,7 +4,7 @@ import { basename, join } from 'node:path'
 import { readBlocks } from '../certificate/pem.ts'
 import type { Result } from '../result.ts'
 import { writeKey } from '../session/key-ring.ts'
-import { type MadeAuthority, makeAuthority } from './create-authority.ts'
+import { type AuthorityOptions, type MadeAuthority, makeAuthority } from './create-authority.ts'
 import {
   exists,
   ifThere,
@@ -232,8 +232,7 @@ export async function completeStagedFiles(paths: DataPaths): Promise<void> {
   await completeStagedFolder(join(folder, 'certificates'), paths.certificates)
   await completeStagedFolder(join(folder, 'devices'), paths.devices)
   for (const [name, place, mode] of places) {
-    const content = await ifThere(readOwnFile(join(folder, name)))
-    if (content !== undefined && !(await exists(place))) await replaceFile(place, content, mode)
+    await copyUnlessThere(join(folder, name), place, mode)
   }
   await removeStaged(paths, folder)
 }
@@ -245,18 +244,23 @@ async function completeStagedFolder(staged: string, folder: string): Promise<voi
   if (!(await exists(staged))) return
   await makeFolder(folder, MODE.secretFolder)
   for (const name of await readdir(staged)) {
-    const content = await ifThere(readOwnFile(join(staged, name)))
-    const place = join(folder, name)
-    if (content !== undefined && !(await exists(place))) {
-      await replaceFile(place, content, MODE.secret)
-    }
+    await copyUnlessThere(join(staged, name), join(folder, name), MODE.secret)
   }
 }
 
-/** The default files of a first start. */
-function makeFirstFiles(needed: Needed, nowSeconds: number): FirstFiles {
+async function copyUnlessThere(staged: string, place: string, mode: number): Promise<void> {
+  const content = await ifThere(readOwnFile(staged))
+  if (content !== undefined && !(await exists(place))) await replaceFile(place, content, mode)
+}
+
+/** The files of a first start, with a new CA. */
+export function makeFirstFiles(
+  needed: Needed,
+  nowSeconds: number,
+  options: AuthorityOptions = {},
+): FirstFiles {
   return {
-    ...(needed.authority && { authority: makeAuthority({}, nowSeconds) }),
+    ...(needed.authority && { authority: makeAuthority(options, nowSeconds) }),
     ...(needed.sessionKeys && { sessionKeys: firstSessionKeys() }),
   }
 }

@@ -4,7 +4,7 @@ import {
   type CertificateState,
   certificateState,
 } from './certificate-state.ts'
-import { certificatesOf, type Device, type DeviceCertificate } from './device-registry.ts'
+import { certificatesOf, type Device, type DeviceCertificate, endOf } from './device-registry.ts'
 import { latest, type SeenTimes } from './service-state.ts'
 
 /** A device's state: that of the certificate it uses. */
@@ -46,11 +46,10 @@ export function deviceStanding(
   { factsOf, seenOf, nowSeconds }: Circumstances,
 ): DeviceStanding {
   const certificates = certificatesOf(device, nowSeconds).map((certificate): Held => {
-    const { issuerKeyHash, notAfter, endsAt = notAfter } = certificate
+    const { issuerKeyHash } = certificate
     const { certificateAt = 0, sessionAt = 0 } = seenOf(certificate) ?? {}
     const state = certificateState(certificate, factsOf(certificate), nowSeconds)
-    const end = Math.min(notAfter, endsAt)
-    return { certificate, state, issuerKeyHash, end, certificateAt, sessionAt }
+    return { certificate, state, issuerKeyHash, end: endOf(certificate), certificateAt, sessionAt }
   })
   const used = inUse(
     certificates.filter((one) => mayBeInUse(one.state) && !isLeft(one, certificates)),

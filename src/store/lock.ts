@@ -6,14 +6,13 @@ import {
   rename,
   rm,
   rmdir,
-  stat,
   utimes,
   writeFile,
 } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Result } from '../result.ts'
-import { describeFileError, errorCode, listIfThere, MODE, makeFolder } from './files.ts'
+import { describeFileError, errorCode, exists, listIfThere, MODE, makeFolder } from './files.ts'
 import { type Folder, openFolder, throughHandle } from './folder.ts'
 import {
   createWatch,
@@ -92,11 +91,7 @@ export async function acquireLock(folder: string, options: LockOptions): Promise
 
 /** Returns whether it was missing. */
 async function makeLockFolder(path: string): Promise<boolean> {
-  const isThere = await stat(path).then(
-    () => true,
-    () => false,
-  )
-  if (isThere) return false
+  if (await exists(path)) return false
   await makeFolder(dirname(path), MODE.secretFolder)
   await makeFolder(path, MODE.secretFolder)
   return true

@@ -57,8 +57,16 @@ export function parseRunningState(text: string): RunningState | undefined {
     isTime(blocksNumber) &&
     isText(keySet)
     ? {
-        ...{ schemaVersion: 1, listen, host, version, startedAt, stoppedAt, crlNumber },
-        ...{ blocksNumber, keySet, lastSeen: readSeen(fields['lastSeen']) },
+        schemaVersion: 1,
+        listen,
+        host,
+        version,
+        startedAt,
+        stoppedAt,
+        crlNumber,
+        blocksNumber,
+        keySet,
+        lastSeen: readSeen(fields['lastSeen']),
         ...(isTime(pid) && pid > 0 && { pid }),
         ...(isText(identity) && { identity }),
         ...(isText(devices) && { devices }),

@@ -68,7 +68,11 @@ export async function readSources(files: TrustFiles): Promise<ReadSources> {
     return { ok: false, problems, revoking: { revocationLists, blocks } }
   }
   const sources: Sources = {
-    ...{ authorities, revocationLists, sessionKeys, blocks, undelivered },
+    authorities,
+    revocationLists,
+    sessionKeys,
+    blocks,
+    undelivered,
     devices: files.devices && devices && { name: files.devices.name, files: devices },
     policy: files.policy && policy && { ...files.policy, ...policy, parse: await policyParser() },
   }

@@ -32,7 +32,7 @@ import {
 const DAY = 86_400
 
 const add = (directory: TestDirectory, name: string, owner?: string, later = 0) =>
-  addDevice(directory.change(later), { name, owner }, directory.issue(), undefined, 'file')
+  addDevice(directory.change(later), { name, owner }, directory.issue(), 'file')
 
 test('A new device gets an entry, a copy of its certificate, and a package that only the owner can read', async () => {
   const directory = await initialised()
@@ -56,7 +56,6 @@ test('The certificate names the device, lasts as long as asked, and is valid fro
     directory.change(2 * DAY),
     { name: 'Büro-Rechner 日本', owner: undefined },
     directory.issue({ days: 30 }),
-    undefined,
     'file',
   )
   assert.equal(certificate.notBefore, NOON_SECONDS + 2 * DAY - 3600)
@@ -130,7 +129,6 @@ test('A package printed to stdout is not written to a file', async () => {
     directory.change(),
     { name: 'Phone', owner: undefined },
     issue,
-    undefined,
     'print',
   )
   await assert.rejects(readdir(directory.packages), { code: 'ENOENT' })
@@ -146,7 +144,6 @@ test('A profile is only for Apple, contains the package, and does not contain it
     directory.change(),
     { name: 'Phone', owner: undefined },
     issue,
-    undefined,
     'file',
   )
   const text = await readFile(added.package.path, 'utf8')
@@ -161,7 +158,6 @@ test('An RSA key has 2048 bits', async () => {
     directory.change(),
     { name: 'Phone', owner: undefined },
     directory.issue({ key: 'rsa2048' }),
-    undefined,
     'file',
   )
   const { publicKey } = new X509Certificate(added.certificate.der)
@@ -175,7 +171,6 @@ test('For a key that never left the device, the package is the certificate alone
     directory.change(),
     { name: 'Phone', owner: undefined },
     directory.issue({ publicKeyInfo: publicKeyInfoOf(privateKey) }),
-    undefined,
     'file',
   )
   assert.equal(added.password, undefined)
@@ -211,10 +206,9 @@ test('An encrypted key needs its passphrase', async () => {
   const directory = await initialised({ passphrase: 'correct horse' })
   const adding = (passphrase: string | undefined) =>
     addDevice(
-      directory.change(),
+      { ...directory.change(), passphrase },
       { name: 'Phone', owner: undefined },
       directory.issue(),
-      passphrase,
       'file',
     )
   assert.match(
@@ -257,7 +251,6 @@ test('If the package cannot be written, no entry is made and nothing is left beh
     directory.change(),
     { name: 'Phone', owner: undefined },
     directory.issue({ folder }),
-    undefined,
     'file',
   )
   await assert.rejects(failed, (error) => describeFileError(error) !== undefined)
@@ -267,7 +260,7 @@ test('If the package cannot be written, no entry is made and nothing is left beh
 test('A device with a certificate from the previous CA is added beside it', async () => {
   const directory = await initialised()
   await add(directory, 'Phone')
-  await renewAuthority(directory.change(), { commonName: undefined, days: 30 }, undefined)
+  await renewAuthority(directory.change(), { commonName: undefined, days: 30 })
   const { certificate, device } = await add(directory, 'Tablet')
   const { trust } = await snapshotOf(directory.dataDir)
   assert.equal(trust.issuers.length, 2)

@@ -108,10 +108,9 @@ test('The imported CA keeps working: it issues, and revokes what it issued befor
     directory.change(),
     { name: 'New phone', owner: undefined },
     directory.issue(),
-    undefined,
     'file',
   )
-  await revokeDevice(directory.change(), 'jürgens büro-rechner', 'all', 'superseded', undefined)
+  await revokeDevice(directory.change(), 'jürgens büro-rechner', 'all', 'superseded')
   assert.deepEqual(await lettingIn(directory.dataDir), [
     'Adas Telefon',
     'New phone',
@@ -125,16 +124,15 @@ test('The imported CA keeps working: it issues, and revokes what it issued befor
 
 test('A successor with another kind of key is added beside the CA, and both revoke', async () => {
   const { directory } = await adopted()
-  await renewAuthority(directory.change(), { commonName: 'Next', days: 30 }, undefined)
+  await renewAuthority(directory.change(), { commonName: 'Next', days: 30 })
   await addDevice(
     directory.change(),
     { name: 'New phone', owner: undefined },
     directory.issue(),
-    undefined,
     'file',
   )
   for (const name of ['Adas Telefon', 'New phone']) {
-    await revokeDevice(directory.change(), name, 'all', 'unspecified', undefined)
+    await revokeDevice(directory.change(), name, 'all', 'unspecified')
   }
   const letIn = await lettingIn(directory.dataDir)
   assert.ok(!letIn.includes('Adas Telefon') && !letIn.includes('New phone'))

@@ -24,7 +24,7 @@ import { makeAuthority, makeLeaf, NOON_SECONDS, ownAuthority } from '../support/
 const DAY = 86_400
 
 const add = (directory: TestDirectory, name: string) =>
-  addDevice(directory.change(), { name, owner: undefined }, directory.issue(), undefined, 'file')
+  addDevice(directory.change(), { name, owner: undefined }, directory.issue(), 'file')
 
 const PAIR = { issuerKeyHash: 'A'.repeat(43), serial: '4f1c08' }
 

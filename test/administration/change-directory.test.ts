@@ -19,7 +19,7 @@ const complete = (directory: TestDirectory) =>
   changeDirectory(directory.change(), async () => undefined)
 
 const add = (directory: TestDirectory, name: string) =>
-  addDevice(directory.change(), { name, owner: undefined }, directory.issue(), undefined, 'file')
+  addDevice(directory.change(), { name, owner: undefined }, directory.issue(), 'file')
 
 test('A successor whose certificate is not yet in ca.crt is discarded', async () => {
   const directory = await initialised()
@@ -40,7 +40,7 @@ test('A successor whose certificate is in ca.crt gets its key moved into place',
   await add(directory, 'Phone')
   const { paths } = directory
   const oldKey = await readFile(paths.authorityKey)
-  await renewAuthority(directory.change(), { commonName: undefined, days: 30 }, undefined)
+  await renewAuthority(directory.change(), { commonName: undefined, days: 30 })
   const whole = await treeOf(directory.dataDir)
   // The state right after the commit point.
   await copyFile(paths.authorityKey, paths.nextAuthorityKey)
@@ -72,7 +72,7 @@ test('A renewal that was not delivered leaves the previous certificate as it was
   const directory = await initialised()
   const first = await add(directory, 'Phone')
   const issue = directory.issue()
-  const second = await renewDevice(directory.change(9), 'Phone', issue, 0, undefined, 'file')
+  const second = await renewDevice(directory.change(9), 'Phone', issue, 0, 'file')
   const note = { before: first.device, serial: second.certificate.serial, files: [] }
   await writeFile(directory.paths.undelivered, JSON.stringify(note))
   await complete(directory)

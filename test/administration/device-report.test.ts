@@ -15,13 +15,7 @@ import { makeList, NOON_SECONDS, ownAuthority, present } from '../support/servic
 const DAY = 86_400
 
 const add = (directory: TestDirectory, name: string, days = 397) =>
-  addDevice(
-    directory.change(),
-    { name, owner: undefined },
-    directory.issue({ days }),
-    undefined,
-    'file',
-  )
+  addDevice(directory.change(), { name, owner: undefined }, directory.issue({ days }), 'file')
 
 const statesOf = async (directory: TestDirectory, later = 0) =>
   Object.fromEntries(
@@ -44,15 +38,8 @@ test('Each state matches how a request from the device would be decided', async 
   )
   const { certificates } = await findReport(directory.paths, 'Blocked', NOON_SECONDS)
   await blockCertificate(directory.change(), present(certificates[0]))
-  await renewDevice(
-    directory.change(10),
-    'Replaced',
-    directory.issue({ days: 2 }),
-    20,
-    undefined,
-    'file',
-  )
-  await revokeDevice(directory.change(20), 'Revoked', 'all', 'unspecified', undefined)
+  await renewDevice(directory.change(10), 'Replaced', directory.issue({ days: 2 }), 20, 'file')
+  await revokeDevice(directory.change(20), 'Revoked', 'all', 'unspecified')
   assert.deepEqual(await statesOf(directory, 29), {
     ...{ Active: 'active', Blocked: 'blocked', Empty: 'no-certificate', Expired: 'active' },
     ...{ Listed: 'active', Replaced: 'active', Revoked: 'revoked' },
@@ -84,7 +71,7 @@ test('A revocation recorded only in the CRL counts, and is shown with its date a
 test('A certificate of a CA that was removed grants no access', async () => {
   const directory = await initialised({ days: 5 })
   await add(directory, 'Phone')
-  await renewAuthority(directory.change(6 * DAY), { commonName: undefined, days: 9 }, undefined)
+  await renewAuthority(directory.change(6 * DAY), { commonName: undefined, days: 9 })
   const { state, certificates } = await findReport(directory.paths, 'Phone', NOON_SECONDS)
   assert.equal(state, 'untrusted-ca')
   assert.equal(certificates[0]?.authority, undefined)

@@ -29,8 +29,7 @@ import {
 } from '../support/command.ts'
 import { NOON_SECONDS, present, startTestService } from '../support/service.ts'
 
-const begin = (directory: TestDirectory, later = 0) =>
-  beginDoctorDevice(directory.change(later), undefined)
+const begin = (directory: TestDirectory, later = 0) => beginDoctorDevice(directory.change(later))
 
 /** Any command, as one that comes next. */
 const next = (directory: TestDirectory, later = 0) =>
@@ -73,7 +72,7 @@ test('Afterwards its entry has no certificates, run after run', async () => {
 test('After revocation it is on the CRL, and no hook runs', async () => {
   const directory = await initialised()
   const device = await begin(directory)
-  await revokeDoctorDevice(directory.change(), device, undefined)
+  await revokeDoctorDevice(directory.change(), device)
   assert.deepEqual(await lettingIn(directory.dataDir), [])
   const { trust } = await snapshotOf(directory.dataDir)
   assert.ok(trust.revocationLists.get(device.issuerKeyHash)?.serials.has(device.serial))
@@ -144,9 +143,7 @@ test('No other device or owner can take its name, in any spelling', async () => 
     { name: 'Phone', owner: 'certlatch doctor' },
   ]) {
     const options = directory.issue()
-    const problem = await problemOf(
-      addDevice(directory.change(), given, options, undefined, 'file'),
-    )
+    const problem = await problemOf(addDevice(directory.change(), given, options, 'file'))
     assert.match(problem, /is reserved for the device of certlatch doctor; choose another/)
   }
 })
@@ -178,7 +175,7 @@ test('An invalid mark makes the entry broken', async () => {
 test('Device metrics leave it out, during the run and afterwards', async (context) => {
   const service = await startTestService(context)
   const change = { dataDir: service.dataDir, who: 'test', nowSeconds: NOON_SECONDS }
-  const device = await beginDoctorDevice(change, undefined)
+  const device = await beginDoctorDevice(change)
   const certificate = present(readCertificate(new X509Certificate(device.certificatePem).raw))
   await service.refresh()
   assert.equal((await service.askWith(certificate)).status, 200)

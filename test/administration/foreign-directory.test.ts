@@ -29,7 +29,6 @@ async function scene(t: TestContext) {
     directory.change(),
     { name: 'Phone', owner: undefined },
     directory.issue(),
-    undefined,
     'file',
   )
   asRoot(t)
@@ -140,7 +139,7 @@ test("Another CA's key is not copied to a place where the service can read it", 
   await symlink(key, paths.authorityKey)
   await giveAway(dataDir)
   await chmod(outside, 0o700)
-  const renewal = renewAuthority(directory.change(), { commonName: undefined, days: 30 }, undefined)
+  const renewal = renewAuthority(directory.change(), { commonName: undefined, days: 30 })
   await assert.rejects(renewal, /ca\.key is or lies behind a symbolic link that another user/)
   await assert.rejects(readdir(paths.previous), { code: 'ENOENT' })
 })

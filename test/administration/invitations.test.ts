@@ -49,7 +49,7 @@ const place = (directory: TestDirectory, laterSeconds = 0, more: Partial<Place> 
 })
 
 const invite = (directory: TestDirectory, options: Partial<InviteOptions> = {}, later = 0) =>
-  inviteDevice(directory.change(later), PHONE, { ...OPTIONS, ...options }, undefined)
+  inviteDevice(directory.change(later), PHONE, { ...OPTIONS, ...options })
 
 const filesOf = async (directory: TestDirectory): Promise<readonly string[]> => {
   const names = await readdir(directory.paths.invitations)
@@ -196,7 +196,6 @@ test('An existing device can only be invited to a renewal', async () => {
         directory.change(),
         { name: 'Nobody', owner: undefined },
         { ...OPTIONS, overlapSeconds: 0 },
-        undefined,
       ),
     ),
     /there is no device "Nobody"/,
@@ -206,7 +205,7 @@ test('An existing device can only be invited to a renewal', async () => {
 test('A renewal changes nothing until it is collected; only then does the overlap start', async () => {
   const directory = await initialised()
   const issue = directory.issue()
-  const added = await addDevice(directory.change(), PHONE, issue, undefined, 'file')
+  const added = await addDevice(directory.change(), PHONE, issue, 'file')
   const renewal = await invite(directory, { overlapSeconds: 100 })
   assert.equal(renewal.device.certificates.length, 2)
   const certificates = async () =>
@@ -222,7 +221,7 @@ test('A renewal changes nothing until it is collected; only then does the overla
 
 test('A renewal that is never collected leaves the device as it was', async () => {
   const directory = await initialised()
-  await addDevice(directory.change(), PHONE, directory.issue(), undefined, 'file')
+  await addDevice(directory.change(), PHONE, directory.issue(), 'file')
   const before = await treeOf(directory.paths.devices)
   await invite(directory, { overlapSeconds: 0 })
   await settleLater(directory, 86_400)
@@ -234,7 +233,7 @@ test('A revocation ends the invitation, collected or not, and deletes the packag
     const directory = await initialised()
     const { code } = await invite(directory)
     if (isCollected) await claimInvitation(place(directory), code, CLAIMANT)
-    await revokeDevice(directory.change(10), "Ada's phone", 'all', 'unspecified', undefined)
+    await revokeDevice(directory.change(10), "Ada's phone", 'all', 'unspecified')
     const answer = await claimInvitation(place(directory, 20), code, CLAIMANT)
     assert.equal(answer.ok, false)
     assert.deepEqual(await filesOf(directory), ['.claim'])

@@ -17,14 +17,9 @@ test('A renewed CA signs from now on; certificates of the previous CA stay valid
     directory.change(),
     { name: 'Phone', owner: undefined },
     directory.issue(),
-    undefined,
     'file',
   )
-  const renewed = await renewAuthority(
-    directory.change(60),
-    { commonName: 'Two', days: 30 },
-    undefined,
-  )
+  const renewed = await renewAuthority(directory.change(60), { commonName: 'Two', days: 30 })
   assert.equal(commonName(renewed.authority.certificate.subject), 'Two')
   assert.equal(renewed.authority.certificate.notAfter, NOON_SECONDS + 60 + 30 * DAY)
   const { trust } = await snapshotOf(directory.dataDir)
@@ -41,11 +36,10 @@ test('The previous key is kept readable for its owner only, and nothing else is 
   const directory = await initialised()
   const { paths } = directory
   const before = await readFile(paths.authorityKey, 'utf8')
-  const { before: issuers } = await renewAuthority(
-    directory.change(),
-    { commonName: undefined, days: 30 },
-    undefined,
-  )
+  const { before: issuers } = await renewAuthority(directory.change(), {
+    commonName: undefined,
+    days: 30,
+  })
   const path = paths.previousKeyOf(present(issuers[0]).keyHash)
   assert.equal(await readFile(path, 'utf8'), before)
   assert.equal((await stat(path)).mode & 0o777, 0o600)
@@ -61,7 +55,7 @@ test('The previous key is kept readable for its owner only, and nothing else is 
 test('The successor of a CA with an encrypted key is encrypted too', async () => {
   const directory = await initialised({ passphrase: 'correct horse' })
   const renew = (passphrase: string | undefined) =>
-    renewAuthority(directory.change(), { commonName: undefined, days: 30 }, passphrase)
+    renewAuthority({ ...directory.change(), passphrase }, { commonName: undefined, days: 30 })
   assert.match(await problemOf(renew('wrong')), /the passphrase is wrong$/)
   await renew('correct horse')
   const { authorityKey } = directory.paths
@@ -72,7 +66,7 @@ test('The successor of a CA with an encrypted key is encrypted too', async () =>
 test('An expired CA is removed, and a third one signs beside the second', async () => {
   const directory = await initialised({ days: 5 })
   const renew = (later: number) =>
-    renewAuthority(directory.change(later), { commonName: undefined, days: 30 }, undefined)
+    renewAuthority(directory.change(later), { commonName: undefined, days: 30 })
   assert.equal((await renew(DAY)).dropped.length, 0)
   const third = await renew(6 * DAY)
   assert.equal(third.dropped.length, 1)

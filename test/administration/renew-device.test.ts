@@ -11,16 +11,10 @@ import { NOON_SECONDS, present } from '../support/service.ts'
 const DAY = 86_400
 
 const add = (directory: TestDirectory, name: string, days = 397) =>
-  addDevice(
-    directory.change(),
-    { name, owner: 'Ada' },
-    directory.issue({ days }),
-    undefined,
-    'file',
-  )
+  addDevice(directory.change(), { name, owner: 'Ada' }, directory.issue({ days }), 'file')
 
 const renew = (directory: TestDirectory, name: string, overlap: number, later: number) =>
-  renewDevice(directory.change(later), name, directory.issue(), overlap, undefined, 'file')
+  renewDevice(directory.change(later), name, directory.issue(), overlap, 'file')
 
 test('A renewed device keeps its id, name and owner, and has one certificate more', async () => {
   const directory = await initialised()
@@ -76,7 +70,7 @@ test('Certificates that have already expired are left as they were', async () =>
 test('A revoked device can come back only under a new name', async () => {
   const directory = await initialised()
   await add(directory, 'Phone')
-  await revokeDevice(directory.change(10), 'Phone', 'all', 'keyCompromise', undefined)
+  await revokeDevice(directory.change(10), 'Phone', 'all', 'keyCompromise')
   assert.match(
     await problemOf(renew(directory, 'Phone', DAY, 60)),
     /^all certificates of "Phone" are revoked\nhint: add the device that takes its place under a new/,

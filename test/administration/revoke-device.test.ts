@@ -22,10 +22,10 @@ import { makeList, NOON_SECONDS, ownAuthority, present } from '../support/servic
 const DAY = 86_400
 
 const add = (directory: TestDirectory, name: string) =>
-  addDevice(directory.change(), { name, owner: undefined }, directory.issue(), undefined, 'file')
+  addDevice(directory.change(), { name, owner: undefined }, directory.issue(), 'file')
 
 const renew = (directory: TestDirectory, name: string, later = 0, overlap = DAY) =>
-  renewDevice(directory.change(later), name, directory.issue(), overlap, undefined, 'file')
+  renewDevice(directory.change(later), name, directory.issue(), overlap, 'file')
 
 interface Revoking {
   readonly part?: RevokedPart
@@ -37,7 +37,7 @@ const revoke = (
   directory: TestDirectory,
   name: string,
   { part = 'all', reason = 'unspecified', later = 60 }: Revoking = {},
-) => revokeDevice(directory.change(later), name, part, reason, undefined)
+) => revokeDevice(directory.change(later), name, part, reason)
 
 test('A revoked device is on the CRL with date and reason, and is marked in the registry', async () => {
   const directory = await initialised()
@@ -188,7 +188,7 @@ test('An unknown device is reported with a hint where to look, and nothing chang
 test("Certificates of a previous CA are revoked with that CA's key, under the same number", async () => {
   const directory = await initialised()
   await add(directory, 'Old')
-  await renewAuthority(directory.change(10), { commonName: undefined, days: 30 }, undefined)
+  await renewAuthority(directory.change(10), { commonName: undefined, days: 30 })
   await add(directory, 'New')
   const { crlNumber } = await revoke(directory, 'Old')
   const { lists } = await readOwnAuthorities(directory.paths)
@@ -205,7 +205,7 @@ test("Certificates of a previous CA are revoked with that CA's key, under the sa
 test('Without the key of a previous CA its CRL cannot be written, and nothing changes', async () => {
   const directory = await initialised()
   const { device } = await add(directory, 'Old')
-  await renewAuthority(directory.change(10), { commonName: undefined, days: 30 }, undefined)
+  await renewAuthority(directory.change(10), { commonName: undefined, days: 30 })
   const keyHash = present(device.certificates[0]).issuerKeyHash
   const path = directory.paths.previousKeyOf(keyHash)
   await writeFile(path, await readFile(directory.paths.authorityKey))
@@ -226,7 +226,7 @@ test('A device without certificates, or with only those of a removed CA, has not
   const directory = await initialised({ days: 5 })
   const { device } = await add(directory, 'Old')
   const change = directory.change(6 * DAY)
-  const renewed = await renewAuthority(change, { commonName: undefined, days: 30 }, undefined)
+  const renewed = await renewAuthority(change, { commonName: undefined, days: 30 })
   assert.equal(renewed.dropped.length, 1)
   assert.match(
     await problemOf(revoke(directory, 'Old', { later: 6 * DAY })),

@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import {
   certificateFileProblem,
   isDer,
+  isEncryptedKey,
   readBase64,
   readBlocks,
   readPemBlocks,
@@ -124,6 +125,14 @@ test('of a file the blocks with the given labels are read, or the whole file if 
   assert.deepEqual(readBlocks(file, 'PRIVATE KEY', LABEL), [der, der, undefined])
   assert.deepEqual(readBlocks(file, 'X509 CRL'), [])
   assert.deepEqual(readBlocks(der, LABEL), [der])
+})
+
+test('a key is encrypted if PKCS #8 or the older form of OpenSSL says so', () => {
+  const begin = (label: string, next = 'AAAA') => `-----BEGIN ${label}-----\n${next}\n`
+  assert.equal(isEncryptedKey(begin('ENCRYPTED PRIVATE KEY')), true)
+  assert.equal(isEncryptedKey(begin('EC PRIVATE KEY', 'Proc-Type: 4,ENCRYPTED')), true)
+  assert.equal(isEncryptedKey(begin('PRIVATE KEY')), false)
+  assert.equal(isEncryptedKey(begin('EC PRIVATE KEY')), false)
 })
 
 /** What a file holds, and what is wrong with it where certificates are expected. */

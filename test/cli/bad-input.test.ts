@@ -50,10 +50,9 @@ const BAD: readonly (readonly [argv: string, exitCode: 1 | 2, said: RegExp])[] =
 async function withPhone(passphrase?: string): Promise<TestDirectory> {
   const directory = await initialised({ passphrase })
   await addDevice(
-    directory.change(),
+    { ...directory.change(), passphrase },
     { name: 'Phone', owner: 'Ada' },
     directory.issue(),
-    passphrase,
     'print',
   )
   return directory

@@ -34,12 +34,12 @@ test('A revocation is not lost among devices that are added at the same time', a
   const names = Array.from({ length: 10 }, (_, number) => `Old ${number}`)
   for (const name of names) {
     const device = { name, owner: undefined }
-    await addDevice(directory.change(), device, directory.issue(), undefined, 'print')
+    await addDevice(directory.change(), device, directory.issue(), 'print')
   }
   const argv = [ISSUE_MANY, directory.dataDir, directory.packages, 'New', '20']
   const issuing = once(spawn(process.execPath, argv, { stdio: 'inherit' }), 'exit')
   for (const name of names) {
-    await revokeDevice(directory.change(1), name, 'all', 'unspecified', undefined)
+    await revokeDevice(directory.change(1), name, 'all', 'unspecified')
   }
   assert.deepEqual((await issuing)[0], 0)
   const letIn = await lettingIn(directory.dataDir)

@@ -26,7 +26,7 @@ before(async () => {
   const options = { days: 397, key: 'p256', validSeconds: 86_400, site: 'https://ha.test' } as const
   const device = { name: 'Phone', owner: undefined }
   const renewal = { ...options, overlapSeconds: undefined }
-  code = (await inviteDevice(directory.change(), device, renewal, undefined)).code
+  code = (await inviteDevice(directory.change(), device, renewal)).code
   template = directory.dataDir
 })
 after(() => rm(folder, { recursive: true, force: true }))

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import { clientAddress } from '../../src/proxy/client-address.ts'
+import { clientAddress, clientKey } from '../../src/proxy/client-address.ts'
 import { parseNetworks } from '../../src/proxy/networks.ts'
 
 const parsed = parseNetworks(['loopback', '172.18.0.0/16', 'fd00::/8'])
@@ -69,4 +69,11 @@ test('Whatever a client prepends, its own address is found', () => {
       assert.equal(clientAddress(header, PROXIES), '192.0.2.7')
     }),
   )
+})
+
+test('clients over IPv6 count as one if they share a /64', () => {
+  assert.equal(clientKey('203.0.113.7'), '203.0.113.7')
+  assert.equal(clientKey('2001:db8::1'), clientKey('2001:db8:0:0:ffff::2'))
+  assert.notEqual(clientKey('2001:db8::1'), clientKey('2001:db8:0:1::1'))
+  assert.equal(clientKey(undefined), 'unknown')
 })

@@ -46,7 +46,7 @@ async function invited(
   const service = await startTestService(context, options)
   const change: Change = { dataDir: service.dataDir, who: 'test', nowSeconds: NOON_SECONDS }
   const device = { name: "Ada's phone", owner: 'Ada' }
-  const made = await inviteDevice(change, device, { ...OPTIONS, ...invite }, undefined)
+  const made = await inviteDevice(change, device, { ...OPTIONS, ...invite })
   return { service, change, ...made }
 }
 

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict'
 import { mkdir, readdir, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { removeAbandoned } from '../../src/store/files.ts'
 import {
   type Invitation,
   readClaim,
   readInvitation,
-  removeAbandoned,
   writeInvitation,
 } from '../../src/store/invitations.ts'
 import { temporaryFolder } from '../support/service.ts'
@@ -100,8 +100,8 @@ test('Temporary files of killed processes are removed after an hour, and nothing
     await utimes(join(folder, name), old, old)
   }
   await writeFile(join(folder, 'new.tmp'), '')
-  await removeAbandoned(folder)
+  await removeAbandoned(folder, Date.now())
   assert.deepEqual((await readdir(folder)).sort(), [`${ID}.json`, 'new.tmp'])
   await mkdir(join(folder, 'empty'))
-  await removeAbandoned(join(folder, 'missing'))
+  await removeAbandoned(join(folder, 'missing'), Date.now())
 })

@@ -4,7 +4,7 @@ import { describeName } from '../../certificate/name.ts'
 import type { Issuer } from '../../certificate/verify.ts'
 import { daysFlag, noNames } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
-import { authorityPassphrase, changeOf, ownSettingsOf, pathsOfConfig } from '../command-context.ts'
+import { ownSettingsOf, pathsOfConfig, signingChangeOf } from '../command-context.ts'
 import { reportConfirmation } from '../confirmation.ts'
 import { day } from '../format.ts'
 import { readAuthorityName } from './init.ts'
@@ -37,11 +37,10 @@ async function runCaRenew(invocation: Invocation): Promise<ExitCode> {
   noNames(invocation)
   const commonName = readAuthorityName(invocation)
   const days = daysFlag(invocation, MOST_DAYS, AUTHORITY_DAYS)
-  const renewed = await renewAuthority(
-    changeOf(invocation, config, 'ca renew'),
-    { commonName, days },
-    await authorityPassphrase(invocation, config),
-  )
+  const renewed = await renewAuthority(await signingChangeOf(invocation, config, 'ca renew'), {
+    commonName,
+    days,
+  })
   const { terminal } = invocation
   const { authority, before, dropped, crlNumber } = renewed
   const described = ({ certificate }: Issuer): string =>

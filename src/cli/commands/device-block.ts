@@ -55,16 +55,16 @@ export const deviceBlock: Command = {
 async function runDeviceBlock(invocation: Invocation): Promise<ExitCode> {
   const config = settingsOf(invocation)
   noNames(invocation)
-  const pair = await pairOf(invocation, config)
+  const id = await idOf(invocation, config)
   const forgotten = await forgottenServices(invocation, pathsOfConfig(config))
   const change = changeOf(invocation, config, 'device block')
   const isLifted = invocation.flags['lift'] === true
   const { blocksNumber, hasChanged } = isLifted
-    ? await unblockCertificate(change, pair)
-    : await blockCertificate(change, pair)
+    ? await unblockCertificate(change, id)
+    : await blockCertificate(change, id)
   const { terminal } = invocation
   const what = isLifted ? 'not blocked any more' : hasChanged ? 'blocked' : 'blocked (already)'
-  terminal.print(`${what}: the certificate ${pair.serial}`)
+  terminal.print(`${what}: the certificate ${id.serial}`)
   const confirmation = await awaitConfirmation(
     pathsOfConfig(config),
     (state) => state.blocksNumber >= blocksNumber,
@@ -77,7 +77,7 @@ async function runDeviceBlock(invocation: Invocation): Promise<ExitCode> {
   return isApplied ? 0 : 1
 }
 
-async function pairOf(invocation: Invocation, config: Config): Promise<CertificateId> {
+async function idOf(invocation: Invocation, config: Config): Promise<CertificateId> {
   const certificate = textFlag(invocation, 'certificate')
   const serial = textFlag(invocation, 'serial')
   const issuer = textFlag(invocation, 'issuer')

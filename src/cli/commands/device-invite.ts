@@ -16,7 +16,7 @@ import { parsePolicy } from '../../policy/parse.ts'
 import { readRunning } from '../../store/service-state-files.ts'
 import { choiceFlag, daysFlag, durationFlag, onlyName, textFlag } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
-import { authorityPassphrase, changeOf, ownSettingsOf, pathsOfConfig } from '../command-context.ts'
+import { ownSettingsOf, pathsOfConfig, signingChangeOf } from '../command-context.ts'
 import { minute } from '../format.ts'
 import { CERTIFICATE_DAYS, MOST_DAYS } from '../issue-options.ts'
 import { qrCode } from '../qr-code.ts'
@@ -72,9 +72,8 @@ async function runDeviceInvite(invocation: Invocation): Promise<ExitCode> {
   const name = onlyName(invocation, 'certlatch device invite "Ada\'s phone"')
   const options = optionsOf(invocation, config)
   const owner = textFlag(invocation, 'owner')
-  const change = changeOf(invocation, config, 'device invite')
-  const passphrase = await authorityPassphrase(invocation, config)
-  const invited = await inviteDevice(change, { name, owner }, options, passphrase)
+  const change = await signingChangeOf(invocation, config, 'device invite')
+  const invited = await inviteDevice(change, { name, owner }, options)
   if (!(await print(invocation, invited, options.site))) {
     await takeBackInvited(change, invited)
     throw new CommandError(

@@ -45,19 +45,8 @@ async function runDeviceRenew(invocation: Invocation): Promise<ExitCode> {
     return register(invocation, config, { name, owner: undefined }, existing, 'another')
   }
   const overlapSeconds = durationFlag(invocation, 'overlap', '400d', OVERLAP_SECONDS)
-  const { place, options, passphrase, change } = await prepareIssue(
-    invocation,
-    config,
-    'device renew',
-  )
-  const renewed = await renewDevice(
-    change,
-    name,
-    options,
-    overlapSeconds,
-    passphrase,
-    place.handOut,
-  )
+  const { place, options, change } = await prepareIssue(invocation, config, 'device renew')
+  const renewed = await renewDevice(change, name, options, overlapSeconds, place.handOut)
   if (!(await handOut(invocation, renewed, place))) return rollBackIssue(change, renewed)
   const { othersEndAt } = renewed
   if (othersEndAt !== undefined) {

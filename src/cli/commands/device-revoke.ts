@@ -6,7 +6,7 @@ import type { RevocationReason } from '../../certificate/revocation-reason.ts'
 import type { Config } from '../../config/config.ts'
 import { choiceFlag, onlyName, textFlag } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
-import { authorityPassphrase, changeOf, ownSettingsOf, pathsOfConfig } from '../command-context.ts'
+import { ownSettingsOf, pathsOfConfig, signingChangeOf } from '../command-context.ts'
 import {
   FORGET_OPTION,
   forgetHelp,
@@ -62,11 +62,10 @@ async function runDeviceRevoke(invocation: Invocation): Promise<ExitCode> {
   const part = partOf(invocation)
   const forgotten = await forgottenServices(invocation, pathsOfConfig(config))
   const revoked = await revokeDevice(
-    changeOf(invocation, config, 'device revoke'),
+    await signingChangeOf(invocation, config, 'device revoke'),
     name,
     part,
     reason,
-    await authorityPassphrase(invocation, config),
   )
   const { terminal } = invocation
   const what = count(revoked.certificates.length, 'certificate')

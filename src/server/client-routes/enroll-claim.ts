@@ -4,11 +4,9 @@ import type { Decision } from '../../decision.ts'
 import { isNonce, readInvitationCode } from '../../enrollment/invitation-code.ts'
 import { describeUserAgent } from '../../enrollment/user-agent.ts'
 import { ENROLL_PATH } from '../../policy/page-policy.ts'
-import { signingKey } from '../../session/key-ring.ts'
 import { DOWNLOADS, invitedPage, problemPage } from '../pages/enroll-page.ts'
 import type { EnrollProblem } from '../pages/texts.ts'
 import { describeRequest } from '../verify/decision-log.ts'
-import { mintCookie } from '../verify/route.ts'
 import {
   clientOf,
   decideOnDevice,
@@ -19,7 +17,7 @@ import {
   setTicket,
 } from './enroll-visit.ts'
 import { readFields, type SentFields } from './request-body.ts'
-import { answerHtml, type Visit } from './routes.ts'
+import { answerHtml, setSession, type Visit } from './routes.ts'
 
 const NONCE_BYTES = 16
 
@@ -102,10 +100,7 @@ const unmarked =
 /** Counted as an ordinary decision, and its session is created like any other. */
 function openSession({ service }: EnrollService, visit: Visit, decision: Decision): void {
   const { context, nowSeconds } = visit
-  const key = signingKey(service.keyRing(), nowSeconds)
-  if (!decision.allow || decision.setSession === undefined || key === undefined) return
-  service.countDecision(decision, 0)
-  context.append('Set-Cookie', mintCookie(service, decision.setSession.claims, key, nowSeconds))
+  if (setSession(service, context, decision, nowSeconds)) service.countDecision(decision, 0)
 }
 
 const describe = ({ service }: EnrollService, { headers, context }: Visit) =>

@@ -53,7 +53,10 @@ export function createEnrollment(options: EnrollmentOptions): Enrollment {
   const verdictOf = ({ certificate }: Invitation): CertificateVerdict =>
     verifyCertificate(certificate.der, trust.current.trust.issuers)
   const place = (host: string, nowSeconds: number): Place => ({
-    ...{ dataDir, revocationList, host, nowSeconds },
+    dataDir,
+    revocationList,
+    host,
+    nowSeconds,
     stands: async (invitation) => {
       await trust.refresh()
       const verdict = verdictOf(invitation)

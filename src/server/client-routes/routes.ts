@@ -15,10 +15,17 @@ import { isProvenSameOrigin } from '../../proxy/same-origin.ts'
 import { signingKey } from '../../session/key-ring.ts'
 import type { HtmlDocument } from '../pages/document.ts'
 import { type Language, languageOf } from '../pages/languages/languages.ts'
-import { resetPage } from '../pages/reset-page.ts'
+import { resetPage } from '../pages/refusal-pages.ts'
 import { rescueModule } from '../pages/scripts.ts'
 import { createRefusals, inEachLanguage } from '../verify/refusals.ts'
-import { logDecision, mintCookie, rememberTrust, type VerifyService } from '../verify/route.ts'
+import {
+  type Answer,
+  INTERNAL_ERROR,
+  logDecision,
+  mintCookie,
+  rememberTrust,
+  type VerifyService,
+} from '../verify/route.ts'
 
 const READ: readonly string[] = ['GET', 'HEAD']
 
@@ -104,8 +111,6 @@ function isForeign(page: Page | undefined, headers: RequestHeaders): boolean {
   return request === undefined || !isProvenSameOrigin(headers, request)
 }
 
-const INTERNAL_ERROR: Deny = { allow: false, via: 'none', reason: 'internal-error' }
-
 const pathOf = ({ url = '' }: IncomingMessage): string => url.split('?', 1)[0] ?? ''
 
 /**
@@ -135,25 +140,21 @@ function rememberPolicies(): (grounds: Grounds, access: PageAccess) => Policy {
   }
 }
 
-function setSession(
+/** Sets the session of a decision; returns whether there is one, and a key to sign it. */
+export function setSession(
   service: VerifyService,
   context: Context,
   decision: Decision,
   nowSeconds: number,
-): void {
-  if (!decision.allow || decision.setSession === undefined) return
+): boolean {
+  if (!decision.allow || decision.setSession === undefined) return false
   const key = signingKey(service.keyRing(), nowSeconds)
-  if (key === undefined) return
+  if (key === undefined) return false
   context.append('Set-Cookie', mintCookie(service, decision.setSession.claims, key, nowSeconds))
+  return true
 }
 
-interface ReadyAnswer {
-  readonly status: number
-  readonly headers: readonly string[]
-  readonly body?: Buffer
-}
-
-function answerRefusal(context: Context, { status, headers, body }: ReadyAnswer): void {
+function answerRefusal(context: Context, { status, headers, body }: Answer): void {
   context.status = status
   for (let index = 0; index < headers.length; index += 2) {
     context.set(headers[index] ?? '', headers[index + 1] ?? '')

@@ -1,12 +1,8 @@
-import { constants, existsSync } from 'node:fs'
-import { access } from 'node:fs/promises'
-import { type Config, filesToMake } from '../../config/config.ts'
+import type { Config } from '../../config/config.ts'
 import { ENROLL_PATH, ruleClosingEnrollment } from '../../policy/page-policy.ts'
-import { dataPaths, prepareDataDirectory } from '../../store/data-directory.ts'
-import { describeFileError } from '../../store/files.ts'
-import { readPolicySource } from '../../store/policy-file.ts'
+import { dataPaths } from '../../store/data-directory.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
-import { policyParser, readRegularFile, type TrustFiles } from '../../store/snapshot-sources.ts'
+import type { TrustFiles } from '../../store/snapshot-sources.ts'
 import { openTrustStore, type TrustEvents, type TrustStore } from '../../store/trust-store.ts'
 import type { Tally } from '../admin/metrics.ts'
 import { isClockWrong } from '../admin/readiness.ts'
@@ -14,61 +10,10 @@ import type { Log } from '../log.ts'
 import { StartError } from '../start-error.ts'
 import { describeChanges } from './snapshot-diff.ts'
 
-/** Creates the files of a first start. Throws a StartError if the data directory is unsuitable. */
-export async function makeFirstFiles(config: Config, nowSeconds: number, log: Log): Promise<void> {
-  const needed = filesToMake(config)
-  if (!Object.values(needed).includes(true)) return
-  await requireNamedFiles(config)
-  try {
-    const prepared = await prepareDataDirectory(config.dataDir, needed, nowSeconds)
-    if (!prepared.ok) throw new StartError([prepared.problem])
-    for (const file of prepared.made) log.info({ file }, 'created on first start')
-  } catch (error) {
-    if (error instanceof StartError) throw error
-    const path = error instanceof Error && 'path' in error ? String(error.path) : config.dataDir
-    throw new StartError([
-      `the data directory ${config.dataDir} cannot be prepared: ${path} ${describeFileError(error)}; set CERTLATCH_DATA_DIR to a folder that this user may write`,
-    ])
-  }
-}
-
-/** Files named by a setting are never created, and while one is missing, no others are either. */
-async function requireNamedFiles(config: Config): Promise<void> {
-  const files = trustFiles(config)
-  const named = [
-    config.ca.kind === 'external' && files.authorities,
-    isCrlNamed(config) && files.revocationLists,
-    config.sessionKeysFileNamed && files.sessionKeys,
-    files.policy,
-  ]
-  const problems: string[] = []
-  for (const file of named) {
-    if (!file) continue
-    try {
-      await access(file.path, constants.R_OK)
-    } catch (error) {
-      problems.push(`${file.name} ${describeFileError(error)}`)
-    }
-  }
-  if (problems.length === 0 && files.policy !== undefined && isFirstStart(config)) {
-    problems.push(...(await wrongRules(files.policy)))
-  }
-  if (problems.length > 0) throw new StartError(problems)
-}
-
-const isCrlNamed = ({ ca }: Config): boolean => ca.kind === 'external' || ca.crlFileNamed
-
-const isFirstStart = ({ ca, sessionKeysFile }: Config): boolean =>
-  !existsSync(ca.file) || !existsSync(sessionKeysFile)
-
-/** Validates the policy first, so that a failed start leaves no CA behind. */
-async function wrongRules(file: NonNullable<TrustFiles['policy']>): Promise<readonly string[]> {
-  const content = await readRegularFile(file.path)
-  const parse = await policyParser()
-  return readPolicySource({ ...file, content, parse }, undefined).problems
-}
-
-/** The files of the configuration, with the names that messages use for them. */
+/**
+ * The files of the configuration, with the names that messages use for them: the path, after the setting
+ * if one names the file.
+ */
 export function trustFiles(config: Config): TrustFiles {
   const named = (path: string, setting: string, isSet: boolean) => ({
     path,
@@ -81,7 +26,7 @@ export function trustFiles(config: Config): TrustFiles {
     revocationLists:
       ca.crlFile === undefined
         ? undefined
-        : named(ca.crlFile, 'CERTLATCH_CRL_FILE', isCrlNamed(config)),
+        : named(ca.crlFile, 'CERTLATCH_CRL_FILE', ca.kind === 'external' || ca.crlFileNamed),
     sessionKeys: named(
       config.sessionKeysFile,
       'CERTLATCH_SESSION_KEYS_FILE',

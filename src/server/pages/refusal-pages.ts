@@ -3,7 +3,7 @@ import { type HtmlDocument, htmlDocument } from './document.ts'
 import { escapeHtml, fillText } from './html.ts'
 import { LANGUAGES, type Language } from './languages/languages.ts'
 import type { RefusalKind } from './refusal-kinds.ts'
-import { REFUSAL_SCRIPT } from './scripts.ts'
+import { REFUSAL_SCRIPT, RESET_SCRIPT } from './scripts.ts'
 
 /** Pages that link to the start page, because retrying the same request would not help. */
 const TO_THE_START: ReadonlySet<RefusalKind> = new Set(['another-site', 'closed'])
@@ -76,4 +76,14 @@ export function timeElement(seconds: number, language: Language): string {
 export function latecomerPage(language: Language): HtmlDocument {
   const { title, lead } = LANGUAGES[language].latecomer
   return htmlDocument({ language, title, body: `<p>${escapeHtml(lead)}</p>`, refreshAfter: 1 })
+}
+
+/** Opened by hand: does what the refusal page does behind a service worker. */
+export function resetPage(language: Language): HtmlDocument {
+  const { reset, startPage } = LANGUAGES[language]
+  const { title, lead, withoutScript } = reset
+  const body = `<p>${escapeHtml(lead)}</p>
+<noscript><p>${escapeHtml(withoutScript)}</p></noscript>
+<p><a class="button" href="/">${escapeHtml(startPage)}</a></p>`
+  return htmlDocument({ language, title, body, script: RESET_SCRIPT })
 }
