@@ -300,7 +300,12 @@ describe('Every outcome', () => {
       'session',
       { fields: cookies(`${COOKIE_NAME}=true`) },
     ],
-    ['a token signed with another key is denied', 'session-forged', 'session', { fields: cookies(FORGED) }],
+    [
+      'a token signed with another key is denied',
+      'session-forged',
+      'session',
+      { fields: cookies(FORGED) },
+    ],
     ['an expired session is denied', 'session-expired', 'session', { fields: cookies(EXPIRED) }],
     [
       'a session from a clock that was ahead is denied',
