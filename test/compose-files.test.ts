@@ -35,8 +35,8 @@ const fixedAddresses = (compose: string): readonly string[] =>
     ([, network, address]) => `${network} ${address}`,
   )
 
-describe('the files of docker compose', () => {
-  it('give Traefik the shipped dynamic file but for certificate, addresses and paths', async () => {
+describe('The docker compose files', () => {
+  it('give Traefik the shipped dynamic file, except for certificate, addresses and paths', async () => {
     const shipped = lines(await read('deploy/traefik/dynamic.yml')).join('\n')
     const expected = replaced(shipped, [
       [
@@ -79,7 +79,7 @@ certificatesResolvers:
     assert.equal(own, expected + added)
   })
 
-  it('give Caddy the shipped file but for addresses, name and path', async () => {
+  it('give Caddy the shipped file, except for addresses, name and path', async () => {
     const expected = replaced(await read('deploy/caddy/Caddyfile'), [
       ['127.0.0.1:9180', '10.157.90.3:9180'],
       ['127.0.0.1:9182', '10.157.90.3:9182'],
@@ -90,7 +90,7 @@ certificatesResolvers:
     assert.deepEqual(lines(await read('deploy/caddy/compose/Caddyfile')), lines(expected))
   })
 
-  it('give Prometheus the shipped file but for the address, and without Alertmanager', async () => {
+  it('give Prometheus the shipped file, except for the address, and without Alertmanager', async () => {
     const shipped = lines(await read('deploy/prometheus/prometheus.yml'))
     const from = shipped.indexOf('alerting:')
     const expected = shipped.toSpliced(from, shipped.indexOf('scrape_configs:') - from).join('\n')
@@ -103,7 +103,7 @@ certificatesResolvers:
     )
   })
 
-  it('give Prometheus the same file for three certlatch, but for their addresses', async () => {
+  it('give Prometheus the same file for three replicas, except for their addresses', async () => {
     const one = lines(await read('deploy/prometheus/compose/prometheus.yml')).join('\n')
     const three = [4, 5, 6].map((last) => `"10.157.96.${last}:9181"`).join(', ')
     assert.equal(
@@ -117,7 +117,7 @@ certificatesResolvers:
     )
   })
 
-  it('give Grafana the shipped files but for the address', async () => {
+  it('give Grafana the shipped files, except for the address', async () => {
     const shipped = lines(await read('deploy/grafana/provisioning/datasources/certlatch.yml'))
     assert.equal(
       lines(await read('deploy/grafana/compose/certlatch.yml')).join('\n'),
@@ -155,7 +155,7 @@ certificatesResolvers:
     ])
   })
 
-  it('give Traefik several certlatch by the same lines, and what asks in between', async () => {
+  it('give Traefik several replicas by the same lines, and an internal entry point in between', async () => {
     const single = parse(await read('deploy/traefik/compose/dynamic/certlatch.yml'))
     const several = parse(await read('deploy/traefik/scale/dynamic/certlatch.yml'))
     const { 'ask-another': again, ...middlewares } = several.http.middlewares
@@ -175,7 +175,7 @@ certificatesResolvers:
     assert.ok(again.retry.attempts >= certlatch.loadBalancer.servers.length)
   })
 
-  it('let Traefik alone reach the entry point in between, and believe itself there', async () => {
+  it('let only Traefik reach the internal entry point, and trust only itself there', async () => {
     const single = parse(await read('deploy/traefik/compose/traefik.yml'))
     const several = parse(await read('deploy/traefik/scale/traefik.yml'))
     const { ask, ...entryPoints } = several.entryPoints
@@ -186,7 +186,7 @@ certificatesResolvers:
     })
   })
 
-  it('agree on the addresses of several certlatch, which are all that there are', async () => {
+  it('agree on the addresses of the replicas, which use all that there are', async () => {
     const { services, networks } = parse(await read('deploy/compose/scale.yml'), COMPOSE_TAGS)
     const addresses = ['10.157.95.4', '10.157.95.5', '10.157.95.6']
     const dynamic = parse(await read('deploy/traefik/scale/dynamic/certlatch.yml'))
@@ -196,7 +196,7 @@ certificatesResolvers:
       urls,
       addresses.map((address) => `http://${address}:9180`),
     )
-    // Of a range's four addresses the last is the subnet's broadcast address.
+    // The last of a range's four addresses is the subnet's broadcast address.
     const inside = (start: string) => ({
       internal: true,
       ipam: {

@@ -32,7 +32,7 @@ const filesBelow = (path: string): readonly string[] =>
     .filter((entry) => entry.isFile())
     .map(({ parentPath, name }) => join(parentPath, name).slice(path.length + 1))
 
-describe("npm's package", () => {
+describe('The npm package', () => {
   // Without prepack, which would compile into the folder that this runs from.
   const args = ['pack', '--ignore-scripts', '--offline', '--silent', '--pack-destination', folder]
   execFileSync('npm', args, { cwd: ROOT })
@@ -50,7 +50,7 @@ describe("npm's package", () => {
   const program = join(modules, '.bin', 'certlatch')
   symlinkSync('../certlatch/dist/src/cli/main.js', program)
 
-  test('has all that src compiles to, and nothing that does not run', () => {
+  test('contains everything that src compiles to, and nothing that does not run', () => {
     const packed = filesBelow(installed)
     for (const path of filesBelow(join(ROOT, 'src'))) {
       const compiled = join('dist', 'src', path.replace(/\.ts$/, '.js'))
@@ -69,19 +69,19 @@ describe("npm's package", () => {
     })
   }
 
-  test('may be published, and is compiled before', () => {
+  test('may be published, and is compiled first', () => {
     assert.equal(MANIFEST.private, undefined)
     // What was compiled from files that are gone must not get in.
     assert.equal(MANIFEST.scripts['prepack'], 'rm -rf dist/src && tsc')
   })
 })
 
-describe('a release', () => {
+describe('A release', () => {
   const workflows = readdirSync(join(ROOT, '.github/workflows')).map(
     (name) => [name, read(`.github/workflows/${name}`)] as const,
   )
 
-  test('uses actions by their commits, which cannot be moved as a tag can', () => {
+  test('uses actions by commit, which cannot be moved as a tag can', () => {
     const uses = workflows.flatMap(([name, text]) =>
       [...text.matchAll(/^\s*-?\s*uses: (?!\.\/)(.*)$/gm)].map(([, action = '']) => [name, action]),
     )
@@ -91,7 +91,7 @@ describe('a release', () => {
     }
   })
 
-  test('has the same commit for an action wherever it is used', () => {
+  test('uses the same commit for an action everywhere', () => {
     const commits = new Map<string, Set<string>>()
     for (const [, text] of workflows) {
       for (const [, action = '', commit = ''] of text.matchAll(/uses: ([\w/-]+)@(\S+)/g)) {
@@ -101,7 +101,7 @@ describe('a release', () => {
     for (const [action, found] of commits) assert.equal(found.size, 1, action)
   })
 
-  test('waits for the tests, and asks for no right that its jobs do not name', () => {
+  test('waits for the tests, and requests no permission that its jobs do not name', () => {
     const release = read('.github/workflows/release.yml')
     assert.match(release, /^ {4}uses: \.\/\.github\/workflows\/ci\.yml$/m)
     for (const job of ['image', 'package']) {
@@ -112,7 +112,7 @@ describe('a release', () => {
     }
   })
 
-  test('is of one image for both processors, without a step that runs on the other one', () => {
+  test('has one image for both processors, without a step that runs on the other one', () => {
     assert.match(read('.github/workflows/release.yml'), /platforms: linux\/amd64,linux\/arm64\n/)
     const [, last = ''] = /\n(FROM (?:(?!\nFROM ).)*)$/s.exec(read('Dockerfile')) ?? []
     assert.match(last, /^COPY --from=files /m)
@@ -132,7 +132,7 @@ describe('a release', () => {
     return { status, stdout, stderr }
   }
 
-  test('is told by its section of the changelog alone', () => {
+  test('is described only by its section of the changelog', () => {
     const text =
       '# C\n\n## [1.2.0] - 2026-12-01\n\n### Added\n\n- A.\n\n## [1.1.0] - 2026-11-01\n- B.\n'
     const { status, stdout } = notesOf('v1.2.0', text)

@@ -28,8 +28,8 @@ const [, release = '0'] =
   []
 const skip = Number(release) < LEAST && `needs systemd-analyze ${LEAST} or newer`
 
-describe("systemd's unit", () => {
-  test('starts the service with settings that it understands, on the folder that it may write to', () => {
+describe('The systemd unit', () => {
+  test('starts the service with valid settings, on the folder that it may write to', () => {
     assert.deepEqual(valuesOf('ExecStart'), [`${PROGRAM} serve`])
     const pairs = valuesOf('Environment').flatMap((line) => line.split(' '))
     const environment = Object.fromEntries(pairs.map((pair) => pair.split(/=(.*)/s)))
@@ -52,7 +52,7 @@ describe("systemd's unit", () => {
     }
   })
 
-  test('has no rights', () => {
+  test('has no privileges', () => {
     for (const name of ['CapabilityBoundingSet', 'AmbientCapabilities']) {
       assert.deepEqual(valuesOf(name), [''], name)
     }
@@ -60,13 +60,13 @@ describe("systemd's unit", () => {
     assert.notEqual(valuesOf('User')[0] ?? 'root', 'root')
   })
 
-  test('is one that systemd reads without a complaint', { skip }, () => {
+  test('is read by systemd without a complaint', { skip }, () => {
     const { status, stderr } = analyze('verify', '--man=no')
     const complaints = stderr.split('\n').filter((line) => line.includes('certlatch'))
     assert.deepEqual([status, complaints], [0, []])
   })
 
-  test('is exposed to little, by the scale of systemd: 2.5 of 10 at most', { skip }, () => {
+  test('has an exposure level of at most 2.5 of 10, as systemd rates it', { skip }, () => {
     const { status, stdout } = analyze('security', '--offline=yes', '--no-pager', '--threshold=25')
     assert.equal(status, 0, stdout)
   })

@@ -31,7 +31,7 @@ const TABLE = [
   ['invited', ['invited']],
 ] as const
 
-test('device list and /status tell one state, the first of those that apply', async () => {
+test('device list and /status show the same state, the first one that applies', async () => {
   const directory = await initialised()
   const authority = await ownAuthority(directory.dataDir)
   const serialOf = (row: number) => `0${row}`
@@ -71,7 +71,7 @@ test('device list and /status tell one state, the first of those that apply', as
   assert.deepEqual([...new Set(rows.map(({ state }) => state))], [...CERTIFICATE_STATES])
 })
 
-test('A certificate has expired once its CA has', async () => {
+test('A certificate is expired once its CA is', async () => {
   const directory = await initialised({ days: 1 })
   const { keyHash: issuerKeyHash } = await ownAuthority(directory.dataDir)
   const dates = { notBefore: NOON_SECONDS, notAfter: NOON_SECONDS + 9 * DAY }

@@ -25,7 +25,7 @@ const statesOf = async (directory: TestDirectory, later = 0) =>
     ]),
   )
 
-test('Every state is the one in which a request would find the device', async () => {
+test('Each state matches how a request from the device would be decided', async () => {
   const directory = await initialised({ days: 1000 })
   for (const name of ['Active', 'Blocked', 'Listed', 'Replaced', 'Revoked']) {
     await add(directory, name)
@@ -56,7 +56,7 @@ test('Every state is the one in which a request would find the device', async ()
   )
 })
 
-test('A revocation that only the CRL knows counts, and its date and reason are told', async () => {
+test('A revocation recorded only in the CRL counts, and is shown with its date and reason', async () => {
   const directory = await initialised()
   const { certificate } = await add(directory, 'Phone')
   const authority = await ownAuthority(directory.dataDir)
@@ -68,7 +68,7 @@ test('A revocation that only the CRL knows counts, and its date and reason are t
   assert.equal(report.certificates[0]?.reason, 'unspecified')
 })
 
-test('A certificate of a CA that is gone opens nothing', async () => {
+test('A certificate of a CA that was removed grants no access', async () => {
   const directory = await initialised({ days: 5 })
   await add(directory, 'Phone')
   await renewAuthority(directory.change(6 * DAY), { commonName: undefined, days: 9 })
@@ -77,7 +77,7 @@ test('A certificate of a CA that is gone opens nothing', async () => {
   assert.equal(certificates[0]?.authority, undefined)
 })
 
-test('Devices stand in the order of their names, and an unknown one is told', async () => {
+test('Devices are sorted by name, and an unknown one is reported', async () => {
   const directory = await initialised()
   for (const name of ['Zoe', 'Änne', 'bob']) await add(directory, name)
   const reports = await reportDevices(directory.paths, NOON_SECONDS)
@@ -91,7 +91,7 @@ test('Devices stand in the order of their names, and an unknown one is told', as
   )
 })
 
-test('When a device was last seen is what any service has seen of any certificate of it', async () => {
+test('A device was last seen when any service last saw any of its certificates', async () => {
   const directory = await initialised()
   const { device } = await add(directory, 'Phone')
   const { issuerKeyHash, serial } = present(device.certificates[0])

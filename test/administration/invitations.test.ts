@@ -65,7 +65,7 @@ const stateOf = async (directory: TestDirectory, later = 0) =>
     state,
   ])
 
-test('an invited device is there, and its certificate is accepted no longer than the invitation', async () => {
+test('An invited device exists, and its certificate is accepted only until the invitation expires', async () => {
   const directory = await initialised()
   const { code, invitation, certificate } = await invite(directory)
   assert.match(code, /^[a-km-np-z2-9]{20}$/)
@@ -74,7 +74,7 @@ test('an invited device is there, and its certificate is accepted no longer than
   assert.deepEqual(await stateOf(directory), [["Ada's phone", 'invited']])
 })
 
-test('neither the code nor anything that it opens is in the directory', async () => {
+test('Neither the code nor the secrets it protects are stored in the directory', async () => {
   const directory = await initialised()
   const { code } = await invite(directory)
   const found = await claimInvitation(place(directory), code, CLAIMANT)
@@ -87,7 +87,7 @@ test('neither the code nor anything that it opens is in the directory', async ()
   }
 })
 
-test('looking claims nothing', async () => {
+test('Looking at an invitation does not claim it', async () => {
   const directory = await initialised()
   const { code } = await invite(directory)
   for (let look = 0; look < 3; look += 1) {
@@ -97,7 +97,7 @@ test('looking claims nothing', async () => {
   assert.deepEqual(await stateOf(directory), [["Ada's phone", 'invited']])
 })
 
-test('who collects it gets the packages, and the registry says by what', async () => {
+test('Claiming it returns the packages, and the registry records what claimed it', async () => {
   const directory = await initialised()
   const { code } = await invite(directory)
   const claimed = await claimInvitation(place(directory, 60), code, CLAIMANT)
@@ -112,7 +112,7 @@ test('who collects it gets the packages, and the registry says by what', async (
   assert.equal(certificate && acceptedUntil(certificate), undefined)
 })
 
-test('a second claimant is told that it was used, and when', async () => {
+test('A second claimant learns that it was used, and when', async () => {
   const directory = await initialised()
   const { code } = await invite(directory)
   await claimInvitation(place(directory, 60), code, CLAIMANT)
@@ -124,7 +124,7 @@ test('a second claimant is told that it was used, and when', async () => {
   })
 })
 
-test('the same claimant gets the same answer again for an hour', async () => {
+test('The same claimant gets the same answer again for an hour', async () => {
   const directory = await initialised()
   const { code } = await invite(directory)
   const first = await claimInvitation(place(directory), code, CLAIMANT)
@@ -137,7 +137,7 @@ test('the same claimant gets the same answer again for an hour', async () => {
   assert.deepEqual(late, { ok: false, problem: 'used', at: NOON_SECONDS })
 })
 
-test('of fifty that claim at once one succeeds', async () => {
+test('Of fifty simultaneous claims exactly one succeeds', async () => {
   const directory = await initialised()
   const { code } = await invite(directory)
   const answers = await Promise.all(
@@ -149,7 +149,7 @@ test('of fifty that claim at once one succeeds', async () => {
   assert.ok(answers.every((answer) => answer.ok || answer.problem === 'used'))
 })
 
-test('under another host, and with another code, it is unknown', async () => {
+test('Under another host, or with another code, it is unknown', async () => {
   const directory = await initialised()
   const { code } = await invite(directory)
   const elsewhere = place(directory, 0, { host: 'evil.test' })
@@ -159,7 +159,7 @@ test('under another host, and with another code, it is unknown', async () => {
   assert.deepEqual(await findInvitation(place(directory), 'a'.repeat(20)), unknown)
 })
 
-test('after its end it cannot be collected, and the next command takes the certificate back', async () => {
+test('After it expires it cannot be collected, and the next command revokes the certificate', async () => {
   const directory = await initialised()
   const { code } = await invite(directory)
   const late = place(directory, 86_400)
@@ -171,7 +171,7 @@ test('after its end it cannot be collected, and the next command takes the certi
   assert.deepEqual(await findInvitation(late, code), { ok: false, problem: 'ended' })
 })
 
-test('a device that was not collected can be invited again, and the earlier link ends', async () => {
+test('A device whose package was never collected can be invited again, which invalidates the earlier link', async () => {
   const directory = await initialised()
   const first = await invite(directory)
   const second = await invite(directory)
@@ -185,7 +185,7 @@ test('a device that was not collected can be invited again, and the earlier link
   assert.deepEqual(await filesOf(directory), ['.claim', '.json'])
 })
 
-test('a device that is there is invited to a renewal alone', async () => {
+test('An existing device can only be invited to a renewal', async () => {
   const directory = await initialised()
   const { code } = await invite(directory)
   await claimInvitation(place(directory), code, CLAIMANT)
@@ -202,7 +202,7 @@ test('a device that is there is invited to a renewal alone', async () => {
   )
 })
 
-test('a renewal changes nothing until it is collected, and then counts its overlap', async () => {
+test('A renewal changes nothing until it is collected; only then does the overlap start', async () => {
   const directory = await initialised()
   const issue = directory.issue()
   const added = await addDevice(directory.change(), PHONE, issue, 'file')
@@ -219,7 +219,7 @@ test('a renewal changes nothing until it is collected, and then counts its overl
   assert.equal(renewed?.endsAt, undefined)
 })
 
-test('a renewal that is not collected leaves the device as it was', async () => {
+test('A renewal that is never collected leaves the device as it was', async () => {
   const directory = await initialised()
   await addDevice(directory.change(), PHONE, directory.issue(), 'file')
   const before = await treeOf(directory.paths.devices)
@@ -228,7 +228,7 @@ test('a renewal that is not collected leaves the device as it was', async () => 
   assert.deepEqual(await treeOf(directory.paths.devices), before)
 })
 
-test('a revocation ends the invitation, collected or not, and deletes the packages', async () => {
+test('A revocation ends the invitation, collected or not, and deletes the packages', async () => {
   for (const isCollected of [false, true]) {
     const directory = await initialised()
     const { code } = await invite(directory)
@@ -241,7 +241,7 @@ test('a revocation ends the invitation, collected or not, and deletes the packag
   }
 })
 
-test('a block does so too', async () => {
+test('A block does the same', async () => {
   for (const isCollected of [false, true]) {
     const directory = await initialised()
     const { code, certificate } = await invite(directory)
@@ -252,7 +252,7 @@ test('a block does so too', async () => {
   }
 })
 
-test('a certificate that is refused by now is not handed out', async () => {
+test('A certificate that would be refused by now is not handed out', async () => {
   const directory = await initialised()
   const { code } = await invite(directory)
   const refused = place(directory, 0, { stands: () => Promise.resolve(false) })
@@ -260,7 +260,7 @@ test('a certificate that is refused by now is not handed out', async () => {
   assert.ok((await findInvitation(place(directory), code)).ok)
 })
 
-test('one that is refused while it is collected is not handed out either', async () => {
+test('A certificate that becomes refused during collection is not handed out either', async () => {
   const directory = await initialised()
   const { code } = await invite(directory)
   let looks = 0
@@ -273,7 +273,7 @@ test('one that is refused while it is collected is not handed out either', async
   assert.deepEqual(await filesOf(directory), ['.claim', '.json'])
 })
 
-test('the ticket opens the packages for an hour, and no other does', async () => {
+test('The ticket, and no other, gives access to the packages for an hour', async () => {
   const directory = await initialised()
   const { code } = await invite(directory)
   const claimed = await claimInvitation(place(directory), code, CLAIMANT)
@@ -290,7 +290,7 @@ test('the ticket opens the packages for an hour, and no other does', async () =>
   assert.equal(await openTicket(refused, ticket), undefined)
 })
 
-test('who is done gets nothing again, with the ticket or with the code', async () => {
+test('After "done" neither the ticket nor the code gives anything out again', async () => {
   const directory = await initialised()
   const { code } = await invite(directory)
   const claimed = await claimInvitation(place(directory), code, CLAIMANT)
@@ -304,7 +304,7 @@ test('who is done gets nothing again, with the ticket or with the code', async (
   assert.equal(await finishEnrollment(place(directory), claimed.ticket), false)
 })
 
-test('an hour after the collection the packages are deleted, and a month later the memory', async () => {
+test('The packages are deleted an hour after collection, and the record a month later', async () => {
   const directory = await initialised()
   const { code } = await invite(directory)
   await claimInvitation(place(directory), code, CLAIMANT)
@@ -316,7 +316,7 @@ test('an hour after the collection the packages are deleted, and a month later t
   assert.deepEqual(await filesOf(directory), [])
 })
 
-test('an invitation whose code could not be printed is taken back', async () => {
+test('An invitation whose code could not be printed is rolled back', async () => {
   const directory = await initialised()
   const invited = await invite(directory)
   await takeBackInvited(directory.change(), invited)
@@ -324,7 +324,7 @@ test('an invitation whose code could not be printed is taken back', async () => 
   assert.deepEqual(await filesOf(directory), ['.claim'])
 })
 
-test('an entry that cannot be read decides nothing about an invitation', async () => {
+test('An unreadable entry has no say about an invitation', async () => {
   const directory = await initialised()
   const { code, device } = await invite(directory)
   const path = join(directory.paths.devices, `${device.id}.json`)

@@ -11,7 +11,7 @@ import { NOON_SECONDS, present } from '../support/service.ts'
 
 const DAY = 86_400
 
-test('A successor signs from now on, beside the CA before, whose certificates stay good', async () => {
+test('A renewed CA signs from now on; certificates of the previous CA stay valid', async () => {
   const directory = await initialised({ commonName: 'One', days: 100 })
   await addDevice(
     directory.change(),
@@ -32,7 +32,7 @@ test('A successor signs from now on, beside the CA before, whose certificates st
   assert.deepEqual(await lettingIn(directory.dataDir), ['Phone'])
 })
 
-test('The key before is kept, for its owner alone; nothing else is left lying about', async () => {
+test('The previous key is kept readable for its owner only, and nothing else is left behind', async () => {
   const directory = await initialised()
   const { paths } = directory
   const before = await readFile(paths.authorityKey, 'utf8')
@@ -52,7 +52,7 @@ test('The key before is kept, for its owner alone; nothing else is left lying ab
   ])
 })
 
-test('The successor of a CA whose key is encrypted is encrypted as well', async () => {
+test('The successor of a CA with an encrypted key is encrypted too', async () => {
   const directory = await initialised({ passphrase: 'correct horse' })
   const renew = (passphrase: string | undefined) =>
     renewAuthority({ ...directory.change(), passphrase }, { commonName: undefined, days: 30 })
@@ -63,7 +63,7 @@ test('The successor of a CA whose key is encrypted is encrypted as well', async 
   await readAuthorityKey(authorityKey, 'correct horse')
 })
 
-test('A CA that has ended goes, and a third one signs beside the second', async () => {
+test('An expired CA is removed, and a third one signs beside the second', async () => {
   const directory = await initialised({ days: 5 })
   const renew = (later: number) =>
     renewAuthority(directory.change(later), { commonName: undefined, days: 30 })

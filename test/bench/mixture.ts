@@ -12,7 +12,7 @@ import {
 import { requestsFile } from './target.ts'
 import { CERTLATCH } from './targets.ts'
 
-/** One certlatch process, and whatever it can be asked, as files of requests. */
+/** One certlatch process, and files with every kind of request. */
 export interface Mixture {
   readonly server: RunningServer
   readonly known: string
@@ -20,7 +20,7 @@ export interface Mixture {
   readonly forged: string
   readonly certificate: string
   readonly refused: string
-  /** Certificates that nobody has seen, their signature broken, from one address. */
+  /** New certificates with a broken signature, from one address. */
   readonly badCertificates: string
   /** Forty-five kilobytes of headers each. */
   readonly longHeaders: string

@@ -5,7 +5,7 @@ import type { Measured, Pace, Result } from './rounds.ts'
 import type { Connections } from './single.ts'
 import { inHundredths, type Spread } from './statistics.ts'
 
-/** All that one run has found; the JSON beside the Markdown is this. */
+/** All results of a run; the JSON file beside the Markdown contains this. */
 export interface Report {
   readonly date: string
   readonly versions: Readonly<Record<string, string>>

@@ -107,7 +107,7 @@ async function measure(folder: string, quick: boolean): Promise<Report> {
   }
 }
 
-/** In a process of its own, on the servers' core. */
+/** In its own process, on the servers' core. */
 async function measureMicro(): Promise<readonly Micro[]> {
   const script = join(import.meta.dirname, 'micro.js')
   const [program = '', ...words] = await pinned(0, [process.execPath, script])

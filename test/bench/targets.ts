@@ -20,7 +20,7 @@ export const CERTLATCH = here('../../src/cli/main.js')
 export const BARE = here('bare-server.js')
 const NAIVE = here('naive-server.js')
 
-/** Twice what certlatch remembers: asked in turn, each is forgotten before it comes again. */
+/** Twice what certlatch remembers: requested in turn, each is forgotten before it comes again. */
 const DISTINCT_SESSIONS = 20_000
 const DISTINCT_FORGED = 5_000
 

@@ -24,7 +24,7 @@ function problemsOf(values: Values): readonly string[] {
   return parsed.problems
 }
 
-test('without any setting, certlatch serves one Traefik on this machine with its own CA', () => {
+test('Without any setting, certlatch serves a single Traefik on this machine with its built-in CA', () => {
   const { trustedProxies, ...config } = configOf({})
   assert.deepEqual(config, {
     listen: { host: '127.0.0.1', port: 9180 },
@@ -152,7 +152,7 @@ const GOOD: readonly (readonly [SettingName, string, Partial<Config>])[] = [
   ['CERTLATCH_LOG_CLIENT', 'none', { logClient: 'none' }],
 ]
 
-describe('a good value', () => {
+describe('A valid value', () => {
   for (const [name, value, expected] of GOOD) {
     test(`${name}=${value} is read`, () => {
       const config = configOf({ [name]: value })
@@ -161,7 +161,7 @@ describe('a good value', () => {
       }
     })
   }
-  test('is there for every setting', () => {
+  test('is tested for every setting', () => {
     // These two are tried below.
     const tried = new Set<string>(GOOD.map(([name]) => name))
       .add('CERTLATCH_TRUSTED_PROXIES')
@@ -334,14 +334,14 @@ const BAD: readonly (readonly [SettingName, string, string])[] = [
   ['CERTLATCH_LOG_CLIENT', 'short', 'expected full, shortened or none'],
 ]
 
-describe('a bad value', () => {
+describe('An invalid value', () => {
   for (const [name, value, problem] of BAD) {
-    test(`${name}=${JSON.stringify(value)} is told with what would be right`, () => {
+    test(`${name}=${JSON.stringify(value)} is reported with what would be valid`, () => {
       const shown = value.replaceAll('\t', '\\u{9}').replaceAll('\u001b', '\\u{1b}')
       assert.deepEqual(problemsOf({ [name]: value }), [`${name} is "${shown}": ${problem}`])
     })
   }
-  test('is there for every setting', () => {
+  test('is tested for every setting', () => {
     const tried = new Set<string>(BAD.map(([name]) => name))
     assert.deepEqual(
       OPTIONS.filter(({ name, secret }) => !secret && !tried.has(name)),
@@ -350,23 +350,23 @@ describe('a bad value', () => {
   })
 })
 
-describe('a domain name', () => {
+describe('A domain name', () => {
   const label = 'a'.repeat(63)
-  test('has labels of 63 characters at most', () => {
+  test('has labels of at most 63 characters', () => {
     assert.equal(
       configOf({ CERTLATCH_COOKIE_DOMAIN: `${label}.org` }).cookieName,
       '__Secure-certlatch',
     )
     assert.equal(problemsOf({ CERTLATCH_COOKIE_DOMAIN: `a${label}.org` }).length, 1)
   })
-  test('has 253 characters at most', () => {
+  test('has at most 253 characters', () => {
     const domain = `${label}.${label}.${label}.${'a'.repeat(61)}`
     assert.equal(configOf({ CERTLATCH_COOKIE_DOMAIN: domain }).cookieDomain, domain)
     assert.equal(problemsOf({ CERTLATCH_COOKIE_DOMAIN: `${domain}a` }).length, 1)
   })
 })
 
-test('an empty value is a problem for every setting', () => {
+test('An empty value is a problem for every setting', () => {
   const values = Object.fromEntries(OPTIONS.map(({ name }) => [name, '']))
   assert.deepEqual(problemsOf(values).toSorted(), [
     'CERTLATCH_ADMIN_LISTEN is empty: remove it or give it an IP address and a port such as 127.0.0.1:9180, 0.0.0.0:9180 or [::1]:9180',
@@ -399,15 +399,15 @@ test('an empty value is a problem for every setting', () => {
   ])
 })
 
-describe('settings that depend on each other', () => {
-  test('the two listeners may both ask for any free port', () => {
+describe('Settings that depend on each other', () => {
+  test('both listeners may ask for any free port', () => {
     const config = configOf({
       CERTLATCH_LISTEN: '127.0.0.1:0',
       CERTLATCH_ADMIN_LISTEN: '127.0.0.1:0',
     })
     assert.deepEqual(config.listen, config.adminListen)
   })
-  test('a broken address is not compared with the other', () => {
+  test('an invalid address is not compared with the other', () => {
     assert.equal(
       problemsOf({ CERTLATCH_LISTEN: 'x', CERTLATCH_ADMIN_LISTEN: '127.0.0.1:9180' }).length,
       1,
@@ -417,7 +417,7 @@ describe('settings that depend on each other', () => {
       1,
     )
   })
-  test('a broken duration is not compared with the other', () => {
+  test('an invalid duration is not compared with the other', () => {
     assert.equal(
       problemsOf({ CERTLATCH_SESSION_TTL: 'x', CERTLATCH_SESSION_MAX_AGE: '1m' }).length,
       1,
@@ -436,7 +436,7 @@ describe('settings that depend on each other', () => {
     const [file, crlFile] = ['ca.pem', 'ca.crl']
     assert.deepEqual(ca, { kind: 'external', file, crlFile, staleCrl: 'allow' })
   })
-  test('under a cookie domain the cookie is __Secure-', () => {
+  test("with a cookie domain the cookie's prefix is __Secure-", () => {
     const domain = { CERTLATCH_COOKIE_DOMAIN: 'example.org' }
     assert.equal(
       configOf({ ...domain, CERTLATCH_COOKIE_NAME: '__Secure-home' }).cookieName,
@@ -448,7 +448,7 @@ describe('settings that depend on each other', () => {
   })
 })
 
-describe('trusted proxies', () => {
+describe('Trusted proxies', () => {
   test('are separated by commas, spaces or both', () => {
     const { trustedProxies } = configOf({
       CERTLATCH_TRUSTED_PROXIES: '172.18.0.5,10.0.0.0/8  fd00::/8 , loopback',
@@ -459,14 +459,14 @@ describe('trusted proxies', () => {
     }
     assert.ok(!containsAddress(trustedProxies, '172.18.0.6'))
   })
-  test('that are everybody are warned of, however that is written', () => {
+  test('that include everyone cause a warning, however they are written', () => {
     for (const network of ['0.0.0.0/0', '::/0', '0:0::/0', '::ffff:0:0/96', '::ffff:0.0.0.0/96']) {
       assert.deepEqual(warningsOf({ CERTLATCH_TRUSTED_PROXIES: `10.0.0.0/8 ${network}` }), [
         `CERTLATCH_TRUSTED_PROXIES has ${network}: any client that reaches the port is believed; name the address of the proxy`,
       ])
     }
   })
-  test('that are everybody are warned of', () => {
+  test('that include everyone cause a warning', () => {
     assert.deepEqual(warningsOf({ CERTLATCH_TRUSTED_PROXIES: '0.0.0.0/0, ::/0' }), [
       'CERTLATCH_TRUSTED_PROXIES has 0.0.0.0/0: any client that reaches the port is believed; name the address of the proxy',
       'CERTLATCH_TRUSTED_PROXIES has ::/0: any client that reaches the port is believed; name the address of the proxy',
@@ -480,7 +480,7 @@ describe('trusted proxies', () => {
   })
 })
 
-test('an admin listener that others can reach is warned of', () => {
+test('An admin listener that others can reach causes a warning', () => {
   const warned = (values: Values) => warningsOf(values)
   assert.deepEqual(warned({ CERTLATCH_ADMIN_LISTEN: '0.0.0.0:9181' }), [
     'CERTLATCH_ADMIN_LISTEN is on 0.0.0.0: set CERTLATCH_METRICS_TOKEN, and let only your monitoring reach it',
@@ -500,13 +500,13 @@ test('an admin listener that others can reach is warned of', () => {
   }
 })
 
-test('a cookie domain is warned of', () => {
+test('A cookie domain causes a warning', () => {
   assert.deepEqual(warningsOf({ CERTLATCH_COOKIE_DOMAIN: 'EXAMPLE.org' }), [
     'CERTLATCH_COOKIE_DOMAIN is "example.org": any application under it can act as the device',
   ])
 })
 
-describe('a bad secret is told by its length', () => {
+describe('A bad secret is described by its length', () => {
   for (const name of ['CERTLATCH_PROXY_SECRET', 'CERTLATCH_METRICS_TOKEN']) {
     for (const [value, has] of [
       ['x', '1 character'],
@@ -524,7 +524,7 @@ describe('a bad secret is told by its length', () => {
   }
 })
 
-test('all problems are reported at once, in the order of the table', () => {
+test('All problems are reported at once, in the order of the table', () => {
   assert.deepEqual(
     problemsOf({
       CERTLATCH_LOG_LEVEL: 'loud',
@@ -551,7 +551,7 @@ const settings = fc.record(
   { requiredKeys: [] },
 )
 
-test('no text of any setting makes parseConfig throw, and every problem is one line', () => {
+test('No value of any setting makes parseConfig throw, and every problem is one line', () => {
   fc.assert(
     fc.property(settings, (values) => {
       const parsed = parseConfig(values)
@@ -564,7 +564,7 @@ test('no text of any setting makes parseConfig throw, and every problem is one l
   )
 })
 
-test('no secret ever stands in a problem or a warning', () => {
+test('No problem or warning ever contains a secret', () => {
   // Long and beginning with a mark that no message has, so that a find means a leak.
   const secrets = fc.string({ unit: 'binary', minLength: 8, maxLength: 40 }).map((s) => `¤${s}`)
   fc.assert(
@@ -584,7 +584,7 @@ test('no secret ever stands in a problem or a warning', () => {
   )
 })
 
-test('a duration is read back as it was written, whatever its units', () => {
+test('A duration is read back as it was written, whatever its units', () => {
   const parts = fc.tuple(fc.nat(29), fc.nat(23), fc.nat(59), fc.integer({ min: 10, max: 59 }))
   fc.assert(
     fc.property(parts, ([days, hours, minutes, seconds]) => {

@@ -24,7 +24,7 @@ export async function startApplication() {
 
 export type Certlatch = Awaited<ReturnType<typeof startCertlatch>>
 
-/** Starts `certlatch serve` as a process of its own, on ports that the system chooses. */
+/** Starts `certlatch serve` in its own process, on ports that the system chooses. */
 export async function startCertlatch(dataDir: string, dialect: DialectName) {
   const environment = {
     PATH: process.env['PATH'],

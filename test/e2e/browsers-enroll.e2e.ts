@@ -28,7 +28,7 @@ const IPHONE =
 const ANDROID =
   'Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Mobile Safari/537.36'
 
-describe('in Chromium', { skip: programsMissing('chromium') }, () => {
+describe('In Chromium', { skip: programsMissing('chromium') }, () => {
   let world: World
   let gate: Gate
   let browser: Browser
@@ -124,7 +124,7 @@ describe('in Chromium', { skip: programsMissing('chromium') }, () => {
     })
   }
 
-  test('without script it works as well: the code is typed', async () => {
+  test('it works without JavaScript too: the code is typed', async () => {
     const [, code = ''] = (await invite()).split('#')
     await withPage({ javaScriptEnabled: false, userAgent: ANDROID }, async (page) => {
       await page.goto(`${site}/.certlatch/auth/enroll`)
@@ -140,7 +140,7 @@ describe('in Chromium', { skip: programsMissing('chromium') }, () => {
     })
   })
 
-  test('who shows no certificate can type the code on the page that says so', async () => {
+  test('a visitor without a certificate can type the code on the refusal page', async () => {
     const [, code = ''] = (await invite()).split('#')
     await withPage({}, async (page) => {
       await page.goto(`${site}/lovelace`)
@@ -152,7 +152,7 @@ describe('in Chromium', { skip: programsMissing('chromium') }, () => {
     })
   })
 
-  test('a used link says so, and so does one that is none, in the language of the visitor', async () => {
+  test("a used or invalid link says so, in the visitor's language", async () => {
     const url = await invite()
     await withPage({}, async (page) => {
       await page.goto(url)
@@ -179,7 +179,7 @@ describe('in Chromium', { skip: programsMissing('chromium') }, () => {
     }
   })
 
-  test('in another app on an iPhone the way to Safari stands in place of the button', async () => {
+  test('inside another app on an iPhone the page points to Safari instead of showing the button', async () => {
     const url = await invite()
     const userAgent = IPHONE.replace('Version/26.1', 'CriOS/142.0')
     await withPage({ userAgent, viewport: { width: 390, height: 844 } }, async (page) => {
@@ -191,7 +191,7 @@ describe('in Chromium', { skip: programsMissing('chromium') }, () => {
     })
   })
 
-  test('a script at the origin of the application gets nothing after the claim', async () => {
+  test("a script at the application's origin learns nothing after the claim", async () => {
     const url = await invite()
     await withPage({}, async (page) => {
       await page.goto(url)

@@ -76,9 +76,9 @@ type Shape = 'compose' | 'scale'
 
 export interface ProjectOptions {
   readonly shape?: Shape
-  /** The server's certificate, for a browser; without it, one that is signed by itself. */
+  /** The server's certificate, for a browser; without it, a self-signed one is used. */
   readonly server?: ServerFiles
-  /** A release of Home Assistant itself, as `tools.sh` has installed it, in the place of a stand-in. */
+  /** A Home Assistant release installed by `tools.sh`, in place of a stand-in. */
   readonly homeAssistant?: string
 }
 
@@ -276,7 +276,7 @@ RUN ln -s /stand-in/init /init && ln -s /stand-in/curl /usr/local/bin/curl
 ENTRYPOINT ["/init"]
 `
 
-/** The image under Home Assistant's name is ours, or none: one that was pulled is left alone. */
+/** An image with Home Assistant's name is ours, or there is none: a pulled one is left alone. */
 async function refuseForeignImage(): Promise<void> {
   const format = '{{ index .Config.Labels "certlatch.made-here" }}'
   const there = await run('docker', 'image', 'inspect', '--format', format, HOME_ASSISTANT)
@@ -332,7 +332,7 @@ fetch(process.argv.at(-1)).then(({ ok }) => process.exit(ok ? 0 : 22), () => pro
   await succeed('docker', 'build', '--quiet', '--tag', HOME_ASSISTANT, context)
 }
 
-/** Ends the engine if compose-tools.sh had to start it. */
+/** Stops the engine if compose-tools.sh had to start it. */
 async function endEngine(): Promise<void> {
   const file = join(TOOLS, 'dockerd.pid')
   const text = await readFile(file, 'utf8').catch(() => undefined)
@@ -351,7 +351,7 @@ function isAlive(processId: number): boolean {
   }
 }
 
-/** Asks again until the answer is yes, for half a minute. */
+/** Retries until the answer is yes, for half a minute. */
 export async function until(isSo: () => boolean | Promise<boolean>, what: string): Promise<void> {
   const end = Date.now() + 30_000
   while (!(await isSo())) {

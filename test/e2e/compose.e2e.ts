@@ -39,7 +39,10 @@ interface Answer {
   readonly body: string
 }
 
-/** What `certlatch doctor --json` found, but for the certificate of these tests, which ends soon. */
+/**
+ * The findings of `certlatch doctor --json`, except for this test's certificate, which expires
+ * soon.
+ */
 const wrongOf = (
   checks: readonly { readonly name: string; readonly result: string; readonly findings: unknown }[],
 ) =>
@@ -48,7 +51,7 @@ const wrongOf = (
       name !== 'server-certificate' && (result === 'failed' || result === 'warning'),
   )
 
-describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
+describe('Docker compose, as shipped', { skip, timeout: 600_000 }, () => {
   let project: Project
   let port: number
   let device: Credential
@@ -123,7 +126,7 @@ describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
     ])
   })
 
-  it('is watched by Prometheus, on a network of their own', async () => {
+  it('is monitored by Prometheus, on its own network', async () => {
     const query = ['promtool', 'query', 'instant', 'http://127.0.0.1:9090', 'up{job="certlatch"}']
     const asked = () => project.compose('exec', '-T', 'prometheus', ...query)
     await until(async () => / => 1 @/.test(await asked()), 'Prometheus has asked certlatch')
@@ -140,7 +143,7 @@ describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
     }
   })
 
-  it('is found to be in order by certlatch doctor, in its own container', async () => {
+  it('passes certlatch doctor, run in its own container', async () => {
     const doctor = `certlatch doctor --connect 10.157.90.2:443 --server-ca $ca --json https://${DOMAIN}`
     const inside = `ca=/data/private/server.pem; cat > $ca; ${doctor}; rm $ca`
     const told = await project.shell(
@@ -152,20 +155,20 @@ describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
     assert.equal(revoked.result, 'ok')
   })
 
-  it('refuses who shows nothing', async () => {
+  it('refuses a client without a certificate', async () => {
     const answer = await visit({})
     assert.deepEqual([answer.status, answer.refused, answer.cookies], [403, true, []])
     assert.equal((await openWebSocket({})).status, 403)
   })
 
-  it('lets a webhook reach Home Assistant without a certificate, and nothing beside it', async () => {
+  it('lets a webhook reach Home Assistant without a certificate, but nothing next to it', async () => {
     const { status, cookies } = await visit({}, '/api/webhook/0123456789abcdef')
     assert.deepEqual([status, cookies], [200, []])
     assert.equal((await visit({}, '/api/states')).status, 403)
     assert.equal((await visit({}, '/api/webhook/..%2Fstates')).status, 403)
   })
 
-  it('opens to a certificate and answers it with one cookie', async () => {
+  it('accepts a certificate and answers with one cookie', async () => {
     // The service sees a new device within a second.
     await until(async () => (await visit(device)).status === 200, 'the device is known')
     const answer = await visit(device)
@@ -184,17 +187,17 @@ describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
     assert.ok(!body.includes('tls-client-cert'), body)
   })
 
-  it('opens to the cookie alone, page and WebSocket', async () => {
+  it('accepts the cookie alone, for page and WebSocket', async () => {
     assert.equal((await visit({ cookie })).status, 200)
     assert.deepEqual(await openWebSocket({ cookie }), { status: 101, echo: 'hello' })
   })
 
-  it('refuses a certificate of somebody else, also with a good cookie', async () => {
+  it('refuses a certificate of another CA, even with a good cookie', async () => {
     const stranger = makeServerCertificate('stranger', Math.floor(Date.now() / 1000))
     assert.equal((await visit({ ...stranger, cookie })).status, 403)
   })
 
-  it('publishes only 443, and that of Traefik', async () => {
+  it("publishes only port 443, which is Traefik's", async () => {
     const published = async (service: string) => {
       const id = await project.container(service)
       const format = '{{ range $port, $_ := .HostConfig.PortBindings }}{{ $port }} {{ end }}'
@@ -206,7 +209,7 @@ describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
     await assert.rejects(connectTo(8123), { code: 'ECONNREFUSED' })
   })
 
-  it('keeps certlatch out of reach of Home Assistant', async () => {
+  it('keeps certlatch unreachable from Home Assistant', async () => {
     const reach = (host: string, toPort: number) =>
       project.tryCompose(
         ...['exec', '-T', 'homeassistant', 'node', '--eval'],
@@ -218,11 +221,11 @@ describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
     assert.match(address, /^10\./)
     assert.equal((await reach('certlatch', 9180)).code, 7)
     assert.equal((await reach(address, 9180)).code, 7)
-    // The same question, where it is allowed: the way of asking is not what fails.
+    // The same request where it is allowed, to show that the way of sending it works.
     assert.equal((await reach('traefik', 443)).code, 0)
   })
 
-  it('believes Traefik alone, not another container on the same network', async () => {
+  it('trusts only Traefik, not another container on the same network', async () => {
     const header = device.certificate.replace(/-----[^-]+-----|\s/g, '')
     const question = `
       const headers = {
@@ -239,7 +242,7 @@ describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
     assert.equal((await project.runInImage('certlatch-e2e_gate', question)).trim(), '403')
   })
 
-  it('shows Traefik the public files alone, and only to read', async () => {
+  it('gives Traefik only the public files, read-only', async () => {
     const exec = (...command: readonly string[]) =>
       project.tryCompose('exec', '-T', 'traefik', ...command)
     const { stdout } = await exec('ls', '/certlatch')
@@ -277,7 +280,7 @@ describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
     assert.match(help, /^Usage: certlatch /)
   })
 
-  it('has nothing in the image but what production needs', async () => {
+  it('has nothing in the image except what production needs', async () => {
     const list = (path: string) => project.compose('exec', '-T', 'certlatch', 'ls', path)
     assert.deepEqual((await list('/app')).trim().split('\n'), [
       'dist',
@@ -290,13 +293,13 @@ describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
     for (const name of ['typescript', 'ws', 'fast-check']) assert.ok(!modules.includes(name), name)
   })
 
-  it('keeps its keys over a restart, so that the cookie stays good', async () => {
+  it('keeps its keys across a restart, so that the cookie stays valid', async () => {
     await project.compose('restart', 'certlatch')
     await until(async () => (await visit({ cookie })).status === 200, 'certlatch answers again')
     assert.equal((await visit({})).status, 403)
   })
 
-  it('ends in order on SIGTERM, within seconds', async () => {
+  it('stops cleanly on SIGTERM, within seconds', async () => {
     const id = await project.container('certlatch')
     const began = Date.now()
     await project.compose('stop', 'certlatch')
@@ -304,7 +307,8 @@ describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
     const format = '{{ .State.ExitCode }}'
     assert.equal((await succeed('docker', 'inspect', '--format', format, id)).trim(), '0')
     assert.ok(seconds < 8, `${seconds} s`)
-    // Nothing opens now; until Traefik's system notices that the address is gone, nothing answers.
+    // No connection opens now; until Traefik's system notices that the address is gone, nothing
+    // answers.
     const answer = await Promise.race([visit({ cookie }), setTimeout(4_000, undefined)])
     assert.ok(answer === undefined || answer.status === 500)
   })
@@ -322,7 +326,7 @@ describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
     await access(join(project.homeAssistantConfig, 'automations.yaml'))
   })
 
-  it('hands a package out of the container by the two lines that device add ends with', async () => {
+  it('copies a package out of the container with the two lines that device add prints', async () => {
     const add = ['certlatch', 'device', 'add', "Grace's tablet", '--owner', 'Grace']
     const said = await project.compose('exec', '-T', 'certlatch', ...add)
     const [, place = ''] = /^docker compose cp certlatch:(\S+) \.$/m.exec(said) ?? []
@@ -334,7 +338,7 @@ describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
     await project.compose('exec', '-T', 'certlatch', 'rm', place)
   })
 
-  it('keeps a revoked device outside from its next request on', async () => {
+  it('refuses a revoked device from its next request on', async () => {
     const revoke = ['certlatch', 'device', 'revoke', "Ada's phone 📱"]
     const said = await project.compose('exec', '-T', 'certlatch', ...revoke)
     assert.match(said, /confirmed by 1 service/)
@@ -342,7 +346,7 @@ describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
     assert.equal((await visit(device)).status, 403)
   })
 
-  it('is backed up and restored by the lines of docs/operations.md', async () => {
+  it('is backed up and restored by the commands in docs/operations.md', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'certlatch-backup-'))
     const page = await readFile(join(REPOSITORY, 'docs/operations.md'), 'utf8')
     const lines = [...page.matchAll(/^docker compose .*certlatch-backup\.tar/gm)].map(String)
@@ -359,7 +363,7 @@ describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
     await rm(folder, { recursive: true })
   })
 
-  it('ends open WebSockets within seconds when Traefik is restarted', async () => {
+  it('closes open WebSockets within seconds when Traefik is restarted', async () => {
     const other = await project.addDevice('A display')
     await until(async () => (await visit(other)).status === 200, 'the device is known')
     const { headers, ...options } = connection(other)
@@ -370,12 +374,12 @@ describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
     await Promise.race([closed, setTimeout(5_000).then(() => assert.fail('it is still open'))])
   })
 
-  it('asks nobody for a server certificate when a file gives one', async () => {
+  it('requests no server certificate when a file provides one', async () => {
     const log = await project.compose('logs', '--no-log-prefix', 'traefik')
     assert.doesNotMatch(log, /acme|ERR/i)
   })
 
-  it("opens with Caddy in Traefik's place to the same devices and cookies", async () => {
+  it('accepts the same devices and cookies with Caddy in place of Traefik', async () => {
     // A restart has changed Traefik's port.
     await start()
     const other = await project.addDevice('A tablet')

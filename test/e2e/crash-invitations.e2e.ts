@@ -43,7 +43,7 @@ const claimant = (nonce: string) => ({
   },
 })
 
-test('whenever a claim is killed, its own page gets the answer, and no other does if it counted', async (context) => {
+test('Whenever a claim is killed, its own page gets the answer; no other page does if the claim counted', async (context) => {
   let dataDir = ''
   let run = 0
   const points = await crashPoints(
@@ -72,7 +72,7 @@ test('whenever a claim is killed, its own page gets the answer, and no other doe
   assert.ok(points > 5)
 })
 
-test('of fifty processes that claim at once one succeeds', async () => {
+test('Of fifty processes that claim at once exactly one succeeds', async () => {
   const dataDir = join(folder, 'race')
   await cp(template, dataDir, { recursive: true })
   const claim = (nonce: string) =>

@@ -20,7 +20,7 @@ const NAVIGATION: readonly HeaderLine[] = [
 ]
 
 for (const kind of [TRAEFIK, CADDY, NGINX, HAPROXY]) {
-  describe(`behind ${kind.dialect}`, () => {
+  describe(`Behind ${kind.dialect}`, () => {
     let world: World
     let gate: Gate
     let folder = ''
@@ -52,7 +52,7 @@ for (const kind of [TRAEFIK, CADDY, NGINX, HAPROXY]) {
       return JSON.parse(stdout).invitation.code
     }
 
-    test('the invitation leads to the application, by session and then by certificate', async () => {
+    test('the invitation leads to the application, first with the session and then with the certificate', async () => {
       const code = await invite('Phone')
       const page = await gate.send({ path: ENROLL })
       assert.equal(page.status, 200)
@@ -100,7 +100,7 @@ for (const kind of [TRAEFIK, CADDY, NGINX, HAPROXY]) {
       )
     })
 
-    test('a site that is another origin, and a second claimant, get nothing', async () => {
+    test('a page of another origin, and a second claimant, get nothing', async () => {
       const code = await invite('Tablet')
       const foreign = await post(ENROLL, { code, nonce: 'one' }, [
         ['Origin', 'https://evil.example'],
@@ -114,7 +114,7 @@ for (const kind of [TRAEFIK, CADDY, NGINX, HAPROXY]) {
       assert.equal(JSON.parse(second.body).problem, 'used')
     })
 
-    test('the code is in no question, and no request of it reaches the application', async () => {
+    test('the code is in no auth request, and no request with it reaches the application', async () => {
       const code = await invite('Laptop')
       const answer = await post(`${ENROLL}/look`, { code })
       assert.deepEqual(answer.questions, [])

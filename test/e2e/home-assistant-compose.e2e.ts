@@ -1,7 +1,7 @@
-// The shipped docker-compose.yml with Home Assistant itself in it, used as a household uses it on its
-// first evening: onboarding, a browser with a certificate, a browser without one, a phone app. It goes on
-// past the five minutes after which Home Assistant undoes settings that were not confirmed, and through
-// restarts; and an installation that read them from configuration.yaml is brought up to date.
+// The shipped docker-compose.yml with Home Assistant itself, used as a household uses it on its
+// first evening: onboarding, a browser with a certificate, a browser without one, a phone app. It
+// continues past the five minutes after which Home Assistant undoes unconfirmed settings, and
+// through restarts; and an installation that read its settings from configuration.yaml is updated.
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
@@ -53,7 +53,7 @@ const NOTHING_ON_TRIAL = {
   revertAt: null,
 }
 
-describe('docker compose with Home Assistant itself', { skip, timeout: 1_500_000 }, () => {
+describe('Docker compose with Home Assistant itself', { skip, timeout: 1_500_000 }, () => {
   let folder: string
   let server: ServerFiles
   let project: Project
@@ -89,18 +89,18 @@ describe('docker compose with Home Assistant itself', { skip, timeout: 1_500_000
     await rm(folder, { recursive: true, force: true })
   })
 
-  test('starts with its first configuration, in which nothing fails that is about the gate', async () => {
+  test('starts with its default configuration, without any error about the gate', async () => {
     const log = await project.compose('logs', '--no-log-prefix', 'homeassistant')
     assert.doesNotMatch(log, /recovery mode|Setup failed for '?(http|frontend|mobile_app|webhook)/)
   })
 
-  test('is set up through the gate with a certificate, and by nobody else', async () => {
+  test('can be set up through the gate with a certificate, and not without', async () => {
     const path = '/api/onboarding/users'
     assert.equal((await send(target, { method: 'POST', path })).status, 403)
     person = await onboard(target, device)
   })
 
-  test('its client library connects with the certificate, with the session alone, and not without', async () => {
+  test('accepts its client library with the certificate or the session, and not without both', async () => {
     const states = await connectAs(target, person, { credential: device })
     assert.ok(states.some(({ entity_id: id }) => id === 'person.ada'))
     const session = await sessionOf(target, device)
@@ -108,7 +108,7 @@ describe('docker compose with Home Assistant itself', { skip, timeout: 1_500_000
     await assert.rejects(connectAs(target, person, {}), /cannot connect/)
   })
 
-  test('a browser with the certificate signs in and sees the dashboard', async () => {
+  test('lets a browser with the certificate sign in and see the dashboard', async () => {
     const page = await startBrowser('laptop', { device })
     await signIn(page, address())
     await untilShown(page, DASHBOARD)
@@ -116,7 +116,7 @@ describe('docker compose with Home Assistant itself', { skip, timeout: 1_500_000
     await untilWorkerIsActive(page)
   })
 
-  test('started again without it, on a narrow screen, it goes on by the session alone', async () => {
+  test('keeps working by the session after a restart of the browser, on a narrow screen', async () => {
     const page = await startBrowser('laptop', { width: 390 })
     await page.open(`${address()}/`)
     await untilConnected(page)
@@ -125,12 +125,12 @@ describe('docker compose with Home Assistant itself', { skip, timeout: 1_500_000
     await endBrowser()
   })
 
-  test('the rescue module is part of the page', async () => {
+  test('has the rescue module in its page', async () => {
     const { body } = await send(target, { path: '/', credential: device })
     assert.ok(body.includes('/.certlatch/auth/rescue.js'))
   })
 
-  test('a phone app registers with its certificate, and reports by its webhook without', async () => {
+  test('lets a phone app register with its certificate, and report by its webhook without one', async () => {
     const register = registration(['Authorization', `Bearer ${person.accessToken}`])
     assert.equal((await send(target, register)).status, 403)
     const registered = await send(target, { ...register, credential: device })
@@ -145,7 +145,7 @@ describe('docker compose with Home Assistant itself', { skip, timeout: 1_500_000
     assert.equal(reported.status, 200)
   })
 
-  test('past the five minutes of a trial it is as it was: nothing is on trial, and a phone gets in', async () => {
+  test('is unchanged after the five minutes of a trial: nothing is on trial, and a phone gets access', async () => {
     assert.deepEqual(await trialOf(target, person, device), NOTHING_ON_TRIAL)
     await pause(Math.max(0, startedAt + SEVEN_MINUTES - performance.now()))
     assert.deepEqual(await trialOf(target, person, device), NOTHING_ON_TRIAL)
@@ -160,7 +160,7 @@ describe('docker compose with Home Assistant itself', { skip, timeout: 1_500_000
     ['down', '--timeout', '5'],
   ]
   for (const command of again) {
-    test(`after docker compose ${command[0]} the same phone gets in`, async () => {
+    test(`accepts the same phone after docker compose ${command[0]}`, async () => {
       await project.compose(...command)
       await project.compose('up', '--detach', '--wait', '--wait-timeout', '240')
       target = await targetOf(server, await project.compose('port', 'traefik', '443'))
@@ -169,7 +169,7 @@ describe('docker compose with Home Assistant itself', { skip, timeout: 1_500_000
     })
   }
 
-  test('with Caddy in the place of Traefik the same device, session and token open', async () => {
+  test('accepts the same device, session and token with Caddy in place of Traefik', async () => {
     const session = await sessionOf(target, device)
     await project.compose('stop', 'traefik')
     const up = ['up', '--detach', '--wait', '--wait-timeout', '240']
@@ -183,7 +183,7 @@ describe('docker compose with Home Assistant itself', { skip, timeout: 1_500_000
   })
 })
 
-describe('an update of Home Assistant with docker compose', { skip, timeout: 900_000 }, () => {
+describe('An update of Home Assistant with docker compose', { skip, timeout: 900_000 }, () => {
   let folder: string
   let server: ServerFiles
   let project: Project
@@ -198,7 +198,7 @@ describe('an update of Home Assistant with docker compose', { skip, timeout: 900
     await rm(folder, { recursive: true, force: true })
   })
 
-  test('from one that reads configuration.yaml to one that does not, the phone gets in', async () => {
+  test('keeps accepting the phone, from a version that reads configuration.yaml to one that does not', async () => {
     const target = await targetOf(server, await project.compose('port', 'traefik', '443'))
     const device = await addDevice(folder, project, target)
     const person = await onboard(target, device)
@@ -247,7 +247,7 @@ async function addDevice(
   return device
 }
 
-/** What Home Assistant would undo by itself, and whom it believes. */
+/** The settings that Home Assistant would undo by itself, and the proxies that it trusts. */
 async function trialOf(target: Target, person: Person, credential: HouseholdDevice) {
   const {
     stable,

@@ -84,7 +84,7 @@ const CASES: readonly {
   },
 ]
 
-describe('the script that has Home Assistant believe its proxy', {
+describe('The script that makes Home Assistant trust its proxy', {
   skip: homeAssistantMissing(),
   timeout: 300_000,
 }, () => {
@@ -117,7 +117,7 @@ describe('the script that has Home Assistant believe its proxy', {
     })
   }
 
-  test('says to an older Home Assistant that it is one, and writes nothing', async () => {
+  test('tells an older Home Assistant that it is one, and writes nothing', async () => {
     const place = join(folder, 'older')
     mkdirSync(place)
     assert.equal(await run(place, RELEASE_WITH_YAML), 1)

@@ -6,15 +6,15 @@ const ASK = 'ask.conf'
 const PROTECT = 'protect.conf'
 const PAGE = 'page.conf'
 
-const OPENS = 'a good certificate opens'
+const OPENS = 'a good certificate is accepted and answered'
 const NOT_OPEN = /opens: expected 200, got/
-const LEAKS = 'certificate, secret and session stay out'
-const IDENTITY = 'the application learns who it is, whatever'
-const FORGED = 'what a client says in X-Forwarded-Method'
-const FORGED_ORIGIN = 'what a client says in X-Forwarded-Host'
-const HANDED_ON = 'a certificate header of a client is not handed'
-const NAMED = 'certlatch is told which proxy asks'
-const SOCKET = 'a session opens a WebSocket'
+const LEAKS = 'certificate, secret and session never reach'
+const IDENTITY = 'the application learns the user'
+const FORGED = "a client's X-Forwarded-Method"
+const FORGED_ORIGIN = "a client's X-Forwarded-Host"
+const HANDED_ON = "a client's certificate headers"
+const NAMED = 'certlatch learns which proxy'
+const SOCKET = 'a WebSocket opens with a session'
 const DELIVERED = "the session is delivered beside the application's cookies, with a 404"
 const THOUSAND = '1,000 requests'
 
@@ -44,12 +44,12 @@ const MUTATIONS: readonly Mutation[] = [
   },
   {
     ...without(PAGE, 'proxy_set_header X-SSL-Client-Cert $ssl_client_escaped_cert;'),
-    shows: 'a page is asked for without',
+    shows: 'a page is requested without',
     because: /no certificate goes with it/,
   },
   {
     ...without(PAGE, 'proxy_set_header Authorization "";'),
-    shows: 'a page is asked for without',
+    shows: 'a page is requested without',
     because: /no login goes with it/,
   },
   {
@@ -84,7 +84,7 @@ const MUTATIONS: readonly Mutation[] = [
   },
   {
     ...without(MAIN, 'recursive_error_pages on;'),
-    shows: 'a refused page says so',
+    shows: 'a refused page explains',
     because: /in certlatch's words/,
   },
   {
@@ -94,14 +94,14 @@ const MUTATIONS: readonly Mutation[] = [
   },
   {
     ...without(MAIN, 'error_page 403 = /_certlatch_page;'),
-    shows: 'a refused page says so',
+    shows: 'a refused page explains',
     because: /in certlatch's words/,
   },
   {
     file: MAIN,
     text: `${PLACES}      proxy_method HEAD;`,
     becomes: '      include ask.conf;\n      proxy_method HEAD;',
-    shows: 'the places of the question',
+    shows: 'the internal locations of the auth requests',
     because: /_certlatch: expected 404/,
   },
   {
@@ -124,7 +124,7 @@ const MUTATIONS: readonly Mutation[] = [
     text: `${PLACES}      proxy_set_header X-Forwarded-Method $certlatch_method;`,
     becomes: `      include ask.conf;
       proxy_set_header X-Forwarded-Method $certlatch_method;`,
-    shows: 'the places of the question',
+    shows: 'the internal locations of the auth requests',
     because: /_certlatch_page: expected 404/,
   },
   {
@@ -343,7 +343,7 @@ const MUTATIONS: readonly Mutation[] = [
 const REFUSED_TO_START = 'Without it nginx does not start.'
 const SHOWN_BY_HEADER = 'Without it the variable is unknown, and nginx does not start.'
 
-const PREFLIGHT = 'For preflights with a body or an upgrade: preflights.e2e.ts shows it.'
+const PREFLIGHT = 'Matters for preflights with a body or an upgrade: see preflights.e2e.ts.'
 
 const UNSHOWN: readonly Unshown[] = [
   { file: ASK, text: 'proxy_set_header Upgrade $http_upgrade;', reason: PREFLIGHT },

@@ -73,7 +73,7 @@ const cookiesOf = (answer: Answer): string =>
     .map((line) => line.split(';')[0])
     .join('; ')
 
-/** Collects the invitation as a phone does, and opens the page with the cookies that it got. */
+/** Collects the invitation like a phone, and opens the page with the cookies that it got. */
 async function claimed(service: TestService, code: string, nonce = 'one') {
   const answer = await postJson(service, ENROLL, { code, nonce })
   assert.equal(answer.status, 200, answer.body.toString())
@@ -83,7 +83,7 @@ async function claimed(service: TestService, code: string, nonce = 'one') {
   return { answer, cookie, open, told: jsonOf(answer) }
 }
 
-test('Looking says whom the invitation is for, and claims nothing', async (context) => {
+test('Looking up an invitation says whom it is for, and does not claim it', async (context) => {
   const { service, code } = await invited(context)
   for (let look = 0; look < 3; look += 1) {
     const answer = await postJson(service, `${ENROLL}/look`, { code })
@@ -110,7 +110,7 @@ test('Opening the page, or a preview of its link, claims nothing', async (contex
   assert.ok(!service.logText().includes(code))
 })
 
-test('The claim lets the browser in at once, with a session of the new certificate', async (context) => {
+test('A claim gives the browser access at once, with a session for the new certificate', async (context) => {
   const { service, code } = await invited(context)
   const { answer, cookie, told } = await claimed(service, code)
   assert.deepEqual(Object.keys(told), ['device', 'owner', 'notAfter', 'password', 'downloads'])
@@ -130,7 +130,7 @@ test('The claim lets the browser in at once, with a session of the new certifica
   assert.equal(line?.['by'], 'iPhone, Safari, from 198.51.100.7')
 })
 
-test('The claimed page has steps and password, and comes again when it is reloaded', async (context) => {
+test('The claimed page shows steps and password, and shows them again on reload', async (context) => {
   const { service, code } = await invited(context)
   const { open, told } = await claimed(service, code)
   for (let load = 0; load < 2; load += 1) {
@@ -145,7 +145,7 @@ test('The claimed page has steps and password, and comes again when it is reload
   }
 })
 
-test('The packages are downloaded, each with its type', async (context) => {
+test('The packages can be downloaded, each with its media type', async (context) => {
   const { service, code } = await invited(context)
   const { open, told } = await claimed(service, code)
   const types = {
@@ -206,7 +206,7 @@ test('A script of the application gets neither page nor packages: not fetched, f
   assert.equal((await service.visit(told.downloads.p12, NAVIGATION)).status, 404)
 })
 
-test('Without script it works by forms', async (context) => {
+test('Without JavaScript it works with forms', async (context) => {
   const { service, code } = await invited(context)
   const typed = code.toUpperCase().replace(/(.{4})(?=.)/g, '$1-')
   const looked = await postForm(service, `${ENROLL}/look`, { code: typed })
@@ -228,7 +228,7 @@ test('Without script it works by forms', async (context) => {
   assert.doesNotMatch(after.body.toString(), /class="password"/)
 })
 
-test('What is wrong has its status, its problem, and a page in the language of the visitor', async (context) => {
+test("Each mistake has its status, its problem type, and a page in the visitor's language", async (context) => {
   const { service, code } = await invited(context)
   await claimed(service, code)
   const rows = [
@@ -248,7 +248,7 @@ test('What is wrong has its status, its problem, and a page in the language of t
   assert.ok(service.logLines().some(({ msg }) => msg === 'invitation reused'))
 })
 
-test('An invitation that has ended is told from none, and cannot be collected', async (context) => {
+test('An expired invitation is distinguished from an unknown one, and cannot be collected', async (context) => {
   const { service, code } = await invited(context)
   service.clock.now += 86_400_000
   const answer = await postJson(service, ENROLL, { code, nonce: 'one' })
@@ -267,7 +267,7 @@ test('The same page gets a lost answer again, and another page does not', async 
   assert.deepEqual(jsonOf(other), { problem: 'used', at: NOON_SECONDS })
 })
 
-test('A session of a repeated answer is that of the first: a sign-out since then holds', async (context) => {
+test("A repeated answer carries the first one's session, so a sign-out in between still counts", async (context) => {
   const { service, change, code } = await invited(context)
   await claimed(service, code)
   service.clock.now += 60_000
@@ -285,7 +285,7 @@ test('A block ends everything at once', async (context) => {
   assert.doesNotMatch((await open(ENROLL)).body.toString(), /class="password"/)
 })
 
-test('Another site can neither look nor claim nor end: the browser has to prove the origin', async (context) => {
+test('Another site can neither look up nor claim nor finish: the browser has to prove the origin', async (context) => {
   const { service, code } = await invited(context)
   const foreign: readonly Headers[] = [
     [],
@@ -315,7 +315,7 @@ test('Another site can neither look nor claim nor end: the browser has to prove 
   assert.equal(await service.metric('certlatch_decisions_total', labels), 15)
 })
 
-test('At another host of this service the invitation is not known', async (context) => {
+test('Under another host of this service the invitation is unknown', async (context) => {
   const { service, code } = await invited(context)
   const headers: Headers = [
     ['Origin', 'https://other.test'],
@@ -325,7 +325,7 @@ test('At another host of this service the invitation is not known', async (conte
   assert.equal((await postJson(service, ENROLL, { code, nonce: 'one' }, headers)).status, 404)
 })
 
-test('Wrong codes are limited from 60 a minute and address on, a right one never', async (context) => {
+test('Wrong codes are limited to 60 per minute and address, a correct one never', async (context) => {
   const { service, code } = await invited(context)
   const guess = (from: string) =>
     postJson(service, `${ENROLL}/look`, { code: 'b'.repeat(20) }, [
@@ -342,7 +342,7 @@ test('Wrong codes are limited from 60 a minute and address on, a right one never
   assert.equal((await postJson(service, `${ENROLL}/look`, { code })).status, 200)
 })
 
-test('A body that is too large, of another type, or no object is malformed', async (context) => {
+test('A body that is too large, of another type, or not an object is malformed', async (context) => {
   const { service, code } = await invited(context)
   const send = (type: string, body: string) =>
     service.visit(`${ENROLL}/look`, [...SAME_ORIGIN, ['Content-Type', type]], {
@@ -363,7 +363,7 @@ test('A body that is too large, of another type, or no object is malformed', asy
   assert.equal((await send('application/json; charset=utf-8', json)).status, 200)
 })
 
-test('A browser that is a device already is told which, and one with a refused certificate to remove it', async (context) => {
+test('A registered device is told which one it is, and one with a refused certificate to remove it', async (context) => {
   const { service, code } = await invited(context)
   const { certificate } = await addTestDevice(service.dataDir, 'Old phone')
   await service.refresh()
@@ -376,7 +376,7 @@ test('A browser that is a device already is told which, and one with a refused c
   assert.match(warned.body.toString(), /shows another certificate, which is refused here/)
 })
 
-test('With a cookie’s domain that the host is not in, no session is set or promised', async (context) => {
+test('On a host outside the cookie domain, no session is set or promised', async (context) => {
   const settings = { CERTLATCH_COOKIE_DOMAIN: 'example.org' }
   const { service, code } = await invited(context, { settings })
   const { cookie, open } = await claimed(service, code)
@@ -384,7 +384,7 @@ test('With a cookie’s domain that the host is not in, no session is set or pro
   assert.match((await open(ENROLL)).body.toString(), /has access once its certificate is installed/)
 })
 
-test('Every outcome is counted, and no code reaches log or metrics', async (context) => {
+test('Every outcome is counted, and no code appears in log or metrics', async (context) => {
   const { service, code } = await invited(context)
   const count = (outcome: string) => service.metric('certlatch_invitations_total', { outcome })
   for (const outcome of INVITATION_OUTCOMES) assert.equal(await count(outcome), 0)
@@ -404,7 +404,7 @@ test('Every outcome is counted, and no code reaches log or metrics', async (cont
   }
 })
 
-test('With an external CA there is nothing to enrol with', async (context) => {
+test('With an external CA there is no enrolment', async (context) => {
   const external = { authorities: makeAuthority('Other').pem }
   const service = await startTestService(context, { external })
   assert.equal((await service.visit(ENROLL)).status, 404)

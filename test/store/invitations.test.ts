@@ -35,7 +35,7 @@ async function readWith(change: (entry: Record<string, unknown>) => unknown) {
   return readInvitation(folder, ID)
 }
 
-test('an invitation is read as it was written', async () => {
+test('An invitation is read as it was written', async () => {
   assert.deepEqual(await readWith((entry) => entry), INVITATION)
 })
 
@@ -60,12 +60,12 @@ const BROKEN: Readonly<Record<string, Record<string, unknown>>> = {
 }
 
 for (const [what, fields] of Object.entries(BROKEN)) {
-  test(`an invitation ${what} is none`, async () => {
+  test(`An invitation ${what} is invalid`, async () => {
     assert.equal(await readWith((entry) => ({ ...entry, ...fields })), undefined)
   })
 }
 
-test('an invitation that is missing, or no JSON object, is none', async () => {
+test('An invitation that is missing, or not a JSON object, is invalid', async () => {
   assert.equal(await readInvitation(await temporaryFolder(), ID), undefined)
   assert.equal(await readWith(() => 'text'), undefined)
 })
@@ -83,7 +83,7 @@ const CLAIMS: readonly (readonly [content: string, read: object])[] = [
   ['{"outcome":"ended","at":5,"nonceHash":"n","by":"x"}', { outcome: 'ended', at: 5 }],
 ]
 
-test('a claim that is not valid counts as the end of the invitation', async () => {
+test('An invalid claim counts as the end of the invitation', async () => {
   const folder = await temporaryFolder()
   assert.equal(await readClaim(folder, ID), undefined)
   for (const [content, read] of CLAIMS) {
@@ -92,7 +92,7 @@ test('a claim that is not valid counts as the end of the invitation', async () =
   }
 })
 
-test('temporary files of killed processes go after an hour, and nothing else does', async () => {
+test('Temporary files of killed processes are removed after an hour, and nothing else is', async () => {
   const folder = await temporaryFolder()
   const old = new Date(Date.now() - 2 * 3_600_000)
   for (const name of ['old.tmp', `${ID}.json`]) {

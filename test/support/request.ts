@@ -76,7 +76,7 @@ export const KEY_RING = keyRingOf(1)
 export const LIFETIME: SessionLifetime = { ttlSeconds: 3600, maxAgeSeconds: 86_400 }
 export const COOKIE_NAME = '__Host-certlatch'
 
-/** The session that this fixture's certificate opens where a registry knows it, with changes. */
+/** The session of this fixture's certificate in a registry that knows it, with changes. */
 export function claimsOf(
   leaf = 'leaf-good',
   changes: Partial<SessionClaims> = {},

@@ -21,7 +21,7 @@ import { answerHtml, setSession, type Visit } from './routes.ts'
 
 const NONCE_BYTES = 16
 
-/** Says whom an invitation is for, and claims nothing. */
+/** Says whom an invitation is for, without claiming it. */
 export async function look(enroll: EnrollService, visit: Visit): Promise<void> {
   isolate(visit.context)
   const fields = await readFields(visit.context.req)
@@ -97,7 +97,7 @@ const unmarked =
     log.warn({ problem }, 'the registry does not say yet that an invitation was collected')
   }
 
-/** Counted as the decision that it is, and minted as for any other. */
+/** Counted as an ordinary decision, and its session is created like any other. */
 function openSession({ service }: EnrollService, visit: Visit, decision: Decision): void {
   const { context, nowSeconds } = visit
   if (setSession(service, context, decision, nowSeconds)) service.countDecision(decision, 0)
@@ -106,7 +106,7 @@ function openSession({ service }: EnrollService, visit: Visit, decision: Decisio
 const describe = ({ service }: EnrollService, { headers, context }: Visit) =>
   describeRequest(service, headers, context.req.rawHeaders)
 
-/** `iPhone, Safari, from 203.0.113.7`, as far as the log may know the address. */
+/** `iPhone, Safari, from 203.0.113.7`, with as much of the address as may be logged. */
 function describeClaimant(enroll: EnrollService, visit: Visit): string {
   const { client } = describe(enroll, visit)
   const browser = describeUserAgent(visit.context.req.headers['user-agent'])

@@ -14,7 +14,7 @@ import type { Enrollment } from './enrollment.ts'
 import type { Visit } from './routes.ts'
 import type { WrongCodes } from './wrong-codes.ts'
 
-/** What the pages of an enrolment are answered from. */
+/** What the enrolment pages need to answer a request. */
 export interface EnrollService {
   readonly service: VerifyService
   readonly enrollment: Enrollment
@@ -23,10 +23,10 @@ export interface EnrollService {
   count(outcome: InvitationOutcome): void
 }
 
-/** The host that was asked; a visit has one, or it would have been refused. */
+/** The requested host; a visit always has one, or it would have been refused. */
 export const hostOf = ({ headers }: Visit): string => readOriginalRequest(headers)?.host ?? ''
 
-/** What this browser would be answered on a page for devices: by its certificate or session. */
+/** What this browser would be answered on a protected page, with its certificate or session. */
 export function decideOnDevice({ service }: EnrollService, visit: Visit): Decision {
   const grounds = service.grounds()
   const policy = pagePolicy(grounds.policy, 'certificate-or-session')
@@ -39,8 +39,9 @@ export function clientOf({ service }: EnrollService, { headers }: Visit): string
 }
 
 /**
- * Headers of every answer: no window of another page, not even of this origin, gets hold of this one,
- * and no other origin of what it loads. Under `no-referrer` its own forms would send `Origin: null`.
+ * Headers of every answer. No window of another page, even of this origin, may get a reference to
+ * this one, and no other origin may load what it loads. With `no-referrer` its own forms would send
+ * `Origin: null`.
  */
 export function isolate(context: Context): void {
   context.set('Cross-Origin-Opener-Policy', 'same-origin')
@@ -51,8 +52,8 @@ export function isolate(context: Context): void {
 }
 
 /**
- * Whether a person opens the page or a download, as far as the browser says: what a script fetches,
- * or frames, must not get a certificate.
+ * Whether a person opens the page or download, according to the browser: content that a script
+ * fetches or frames must not include a certificate.
  */
 export function isOpenedByPerson({ context, headers }: Visit): boolean {
   const { secFetchMode = 'navigate', secFetchSite = 'none' } = headers
@@ -61,7 +62,7 @@ export function isOpenedByPerson({ context, headers }: Visit): boolean {
   return secFetchMode === 'navigate' && destination === 'document' && isOwn
 }
 
-/** Its path keeps it from the application. */
+/** The path keeps the cookie from the application. */
 const COOKIE = '__Secure-certlatch-enroll'
 
 export function ticketOf({ headers }: Visit): string | undefined {

@@ -3,14 +3,14 @@ import type { IncomingMessage } from 'node:http'
 const MAX_BYTES = 16 * 1024
 const DEADLINE_MILLISECONDS = 10_000
 
-/** What a page was sent: the fields of a form, or of a JSON object. */
+/** The submitted fields of a form or a JSON object. */
 export interface SentFields {
   readonly kind: 'form' | 'json'
-  /** The text in a field; `undefined`: there is none, or several, or something else. */
+  /** The text of a field; `undefined` if it is missing, repeated, or not a text. */
   text(name: string): string | undefined
 }
 
-/** Reads a small body; `undefined` if it is too large, too slow, or of neither kind. */
+/** Reads a small body; `undefined` if it is too large, too slow, or of another type. */
 export async function readFields(req: IncomingMessage): Promise<SentFields | undefined> {
   const [type = ''] = (req.headers['content-type'] ?? '').split(';')
   const kind = KINDS.get(type.trim().toLowerCase())

@@ -29,7 +29,7 @@ import {
 
 const READ: readonly string[] = ['GET', 'HEAD']
 
-/** A request for a page that may be answered. */
+/** A request for a page, once it may be answered. */
 export interface Visit {
   readonly context: Context
   readonly headers: RequestHeaders
@@ -44,12 +44,12 @@ export interface Page {
   answer(visit: Visit): void | Promise<void>
 }
 
-/** By the path as it was sent: no other spelling of it is a page. */
+/** By the raw path: no other spelling of it is a page. */
 export type Pages = (path: string) => Page | undefined
 
 /**
- * What clients themselves reach of certlatch, through a route of the proxy that does not ask
- * `/verify`: the request is judged here, by the same `decide`, as the page says that it wants it.
+ * The routes that clients reach directly: the proxy passes them on without an auth request, so
+ * these requests are decided here, with the same `decide` and the access that the page requires.
  */
 export function pagesRoute(service: VerifyService, pages: Pages): Middleware {
   const read = pageHeaderReader(service)
@@ -101,7 +101,7 @@ export function pagesRoute(service: VerifyService, pages: Pages): Middleware {
 
 const CROSS_SITE: Deny = { allow: false, via: 'none', reason: 'cross-site' }
 
-/** On a public page `decide` does not ask who sends a form: no rule does, where all may come. */
+/** On a public page `decide` does not check which site sends a form, because no open rule does. */
 function isForeign(page: Page | undefined, headers: RequestHeaders): boolean {
   const { method = '' } = headers
   if (page?.access !== 'open' || !page.methods.includes(method) || READ.includes(method)) {
@@ -114,8 +114,8 @@ function isForeign(page: Page | undefined, headers: RequestHeaders): boolean {
 const pathOf = ({ url = '' }: IncomingMessage): string => url.split('?', 1)[0] ?? ''
 
 /**
- * The request itself says what is asked for; who asks, and at which host, the proxy. What a client
- * may have written into the headers of an auth request means nothing here.
+ * Method and path come from the request itself; client and host from the proxy. What a client may
+ * have written into the headers of an auth request is ignored.
  */
 function pageHeaderReader({ dialect }: VerifyService): (req: IncomingMessage) => RequestHeaders {
   const reader = createHeaderReader(dialect)
@@ -128,7 +128,7 @@ function pageHeaderReader({ dialect }: VerifyService): (req: IncomingMessage) =>
 
 const OF_THE_REQUEST: ReadonlySet<string> = new Set(['method', 'uri', 'page'])
 
-/** Made once for each set of rules. */
+/** Created once for each set of rules. */
 function rememberPolicies(): (grounds: Grounds, access: PageAccess) => Policy {
   const known = new WeakMap<Policy, Map<PageAccess, Policy>>()
   return ({ policy }, access) => {
@@ -168,7 +168,7 @@ function answerText(context: Context, status: number, text: string): void {
   context.body = text
 }
 
-/** Answers with a page of HTML, under its own policy. */
+/** Answers with an HTML page, under the page's own policy. */
 export function answerHtml(context: Context, status: number, page: HtmlDocument): void {
   context.status = status
   context.set('X-Content-Type-Options', 'nosniff')

@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import { clientKey } from '../../proxy/client-address.ts'
 
-/** Limits how many wrong codes a client may try; a right one is never asked about. */
+/** Limits how many wrong codes a client may try; a correct code is never limited. */
 export interface WrongCodes {
   /** Counts one; returns whether the client has tried too many. */
   isTooMany(client: string | undefined): boolean

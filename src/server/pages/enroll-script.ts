@@ -2,10 +2,10 @@ import { ENROLL_PATH } from '../../policy/page-policy.ts'
 import { UNREGISTER_WORKERS } from './scripts.ts'
 
 /**
- * Runs on every state of the enrolment page, which works without it as far as forms can. The code
- * stays in the address's fragment, which is sent to no server, until the device is set up; looking the
- * invitation up fetches the next state of the page and puts it in place of this one. Old phones are the
- * point of it, so it keeps to what Safari 14 knows.
+ * Runs on every state of the enrolment page, which also works without it, with forms. The code
+ * stays in the address's fragment, which is not sent to any server, until the device is set up;
+ * looking up the invitation fetches the next state of the page and replaces this one. Works in
+ * Safari 14, because old phones are enrolled too.
  */
 export const ENROLL_SCRIPT = `${UNREGISTER_WORKERS}
 const PAGE = '${ENROLL_PATH}'
@@ -59,7 +59,7 @@ function prepare() {
   const again = document.getElementById('again')
   if (again) again.addEventListener('click', look)
   if (document.getElementById('claimed')) {
-    // Else a download could be answered by a worker of the application.
+    // Otherwise a worker of the application could answer a download.
     unregisterWorkers()
     const ipad = document.getElementById('guide-iphone')
     if (isIpad && ipad) ipad.open = true

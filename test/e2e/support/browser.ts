@@ -18,7 +18,7 @@ export interface Browser {
 }
 
 export interface BrowserOptions {
-  /** Where everything of it lies: kept between two starts, so is its profile. */
+  /** The folder with all its files: if it is kept between two starts, so is its profile. */
   readonly folder: string
   readonly server: ServerFiles
   /** What it has in its store; none: it has no certificate to show. */
@@ -27,7 +27,7 @@ export interface BrowserOptions {
   readonly height?: number
 }
 
-/** A function that finds an element in whichever shadow root it lies. */
+/** A function that finds an element in any shadow root. */
 const FIND = `
 ((selector) => {
   const search = (root) => {
@@ -46,7 +46,7 @@ const FIND = `
 export const REMOTE_VALUE = (expression: string): string =>
   `(async () => JSON.stringify((await (${expression})) ?? null))()`
 
-/** What a driver without input of its own does by script: elements cannot tell the difference. */
+/** Input by script, for a driver without its own input: elements cannot tell the difference. */
 export const byScript = (evaluate: (expression: string) => Promise<unknown>) => ({
   fill: async (selector: string, text: string) => {
     await evaluate(`((element) => {
@@ -151,8 +151,8 @@ export const untilWorkerIsActive = (browser: Browser): Promise<void> =>
   )
 
 /**
- * Home Assistant's page loads itself anew when a worker takes it over. One that is loaded while the
- * worker is active has it from the start, and stays.
+ * Home Assistant's page reloads itself when a worker takes it over. A page that is loaded while the
+ * worker is active has it from the start, and does not reload.
  */
 export async function reloadUnderWorker(browser: Browser): Promise<void> {
   await untilWorkerIsActive(browser)

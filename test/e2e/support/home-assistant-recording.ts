@@ -3,7 +3,10 @@ import { join } from 'node:path'
 import type { Question } from './home-assistant-recorder.ts'
 import { repositoryFolder } from './tools.ts'
 
-/** A request of a recorded session, for tests that judge it; of many alike the first few. */
+/**
+ * A request of a recorded session, for tests that decide about it; the first few of many similar
+ * ones.
+ */
 export type RecordedRequest = Pick<Question, 'method' | 'uri' | 'headers'> & {
   /** Who sent it: the page in a browser, or another client. */
   readonly from: 'browser' | 'app' | 'automation'
@@ -23,7 +26,7 @@ export function kindOf({ method, uri, headers }: RecordedRequest): string {
 
 const withoutPort = (value: string): string => value.replace(/:\d+$/, '')
 
-/** Of each kind the first few, in the order in which they came. */
+/** The first few of each kind, in the order in which they came. */
 export function recordingOf(requests: readonly RecordedRequest[]): readonly RecordedRequest[] {
   const counts = new Map<string, number>()
   return requests.filter((request) => {

@@ -19,9 +19,9 @@ export interface Person {
 /** A real Home Assistant with its frontend, on the loopback interface. */
 export interface HomeAssistant {
   readonly port: number
-  /** Makes the first user; until then the page asks for one. */
+  /** Creates the first user; until then the page asks for one. */
   onboard(): Promise<Person>
-  /** The answer to a question that goes round the proxy. */
+  /** The answer to a request that bypasses the proxy. */
   ask(path: string, person: Person): Promise<unknown>
   log(): string
   close(): Promise<void>

@@ -128,7 +128,7 @@ export const HAPROXY: ProxyKind = {
       places,
       `http-request set-header X-Certlatch-Proxy-Secret ${SECRET_PLACE}`,
     ),
-    // Only root can become somebody else.
+    // Only root can switch to another user.
     ...(places.user === 'root'
       ? []
       : [
