@@ -7,9 +7,9 @@ import { after, before, describe, test } from 'node:test'
 import {
   type Browser,
   keepPicture,
+  reloadUnderWorker,
   signIn,
   untilConnected,
-  untilWorkerIsActive,
 } from './support/browser.ts'
 import { chromiumMissing, startChromium } from './support/browser-chromium.ts'
 import { homeAssistantMissing, type Person, WEBHOOK_ID } from './support/home-assistant.ts'
@@ -87,7 +87,8 @@ describe('A whole session with Home Assistant', { skip, timeout: 300_000 }, () =
     const page = await startChromium({ folder, server: household.server, device })
     browser = page
     await signIn(page, household.address)
-    await untilWorkerIsActive(page)
+    // Before that the page may reload itself, which aborts a navigation.
+    await reloadUnderWorker(page)
     for (const panel of PANELS) {
       await page.open(household.address + panel)
       await untilConnected(page)

@@ -138,17 +138,25 @@ export const untilThere = (browser: Browser, selector: string): Promise<void> =>
   )
 
 /** Waits until the worker that serves Home Assistant's page has all its files. */
-export const untilWorkerIsActive = (browser: Browser): Promise<void> =>
-  until(
+export async function untilWorkerIsActive(browser: Browser): Promise<void> {
+  let loadedAt = Date.now()
+  await until(
     'the service worker is active',
-    async () =>
-      (await browser
-        .evaluate(
-          `navigator.serviceWorker.getRegistration().then((it) => it?.active != null && !it.installing)`,
-        )
-        .catch(() => false)) === true,
+    async () => {
+      const state = await browser.evaluate(WORKER_STATE).catch(() => 'loading')
+      // Where its installation was interrupted, the page tries again when it is loaded again.
+      if (state === 'none' && Date.now() - loadedAt > 30_000) {
+        await browser.reload()
+        loadedAt = Date.now()
+      }
+      return state === 'active'
+    },
     150_000,
   )
+}
+
+const WORKER_STATE = `navigator.serviceWorker.getRegistration().then((it) =>
+  it === undefined ? 'none' : it.active != null && !it.installing ? 'active' : 'installing')`
 
 /**
  * Home Assistant's page reloads itself when a worker takes it over. A page that is loaded while the
