@@ -1,6 +1,8 @@
-import { get } from 'node:http'
 import { text } from 'node:stream/consumers'
 import type { ListenAddress } from '../config/config.ts'
+
+/** Not imported, for the reason in http-server.ts: a container's healthcheck runs every ten seconds. */
+const { get } = process.getBuiltinModule('node:http')
 
 /** What a page of the admin listener answered, or why it could not be asked. */
 export type Asked =

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { DENY_REASONS, type DenyReason, type Via } from '../../../src/decision.ts'
 import { DEVICE_STATES } from '../../../src/server/admin/device-status.ts'
-import { countDecision, createTally } from '../../../src/server/admin/metrics.ts'
+import { countDecision, createTally } from '../../../src/server/admin/tally.ts'
 import {
   addTestDevice,
   asked,
