@@ -19,7 +19,7 @@ const REQUEST_MILLISECONDS = 30_000
 const MAX_CONNECTIONS = 20_000
 
 /**
- * Not imported: an import statement reads every export, and on Node 26 that of `WebSocket` loads all of
+ * Not imported: an import statement reads every export, and since Node 22 that of `WebSocket` loads all of
  * `fetch`, which nothing here uses: 15 MB of memory and a third of a bare server's start.
  */
 const { createServer } = process.getBuiltinModule('node:http')
