@@ -1,9 +1,10 @@
+import { createRequire } from 'node:module'
 import { PassThrough } from 'node:stream'
 import { run } from '../../src/cli/main.ts'
 
 /**
- * Serves, answers the paths that are given at the admin listener, and prints which of two large parts
- * are loaded then: `loaded-program.js <path>…`.
+ * Serves, answers the paths that are given at the admin listener, and prints which large parts are
+ * loaded then: `loaded-program.js <path>…`.
  */
 const { get } = process.getBuiltinModule('node:http')
 const log = new PassThrough()
@@ -26,12 +27,13 @@ for await (const line of log) {
   break
 }
 const { moduleLoadList } = process as unknown as { readonly moduleLoadList: readonly string[] }
-const loaded = {
-  fetch: moduleLoadList.some((name) => name.endsWith('/undici')),
-  promClient: Object.keys(
-    process.getBuiltinModule('node:module').createRequire(import.meta.url).cache,
-  ).some((path) => path.includes('prom-client')),
-}
+const files = Object.keys(createRequire(import.meta.url).cache)
+const loaded = [
+  ...moduleLoadList.filter((name) => name.endsWith('/undici')).map(() => 'fetch'),
+  ...['prom-client', 'yaml'].filter((name) =>
+    files.some((file) => file.includes(`/node_modules/${name}/`)),
+  ),
+]
 process.stdout.write(JSON.stringify(loaded))
 stop()
 await ended
