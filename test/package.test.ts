@@ -14,6 +14,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { repository } from './support/repository.ts'
+import { shippedEnvironment } from './support/shipped-environment.ts'
 
 const ROOT = repository()
 const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8')
@@ -74,6 +75,14 @@ describe('The npm package', () => {
     // What was compiled from files that are gone must not get in.
     assert.equal(MANIFEST.scripts['prepack'], 'rm -rf dist/src && tsc')
   })
+})
+
+test('npm start runs with what the image runs with', () => {
+  const { NODE_OPTIONS, MALLOC_ARENA_MAX } = shippedEnvironment()
+  assert.equal(
+    MANIFEST.scripts['start'],
+    `tsc && MALLOC_ARENA_MAX=${MALLOC_ARENA_MAX} exec node ${NODE_OPTIONS} dist/src/cli/main.js serve`,
+  )
 })
 
 describe('A release', () => {

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { loadConfig } from '../src/config/load.ts'
 import { repository } from './support/repository.ts'
+import { shippedEnvironment } from './support/shipped-environment.ts'
 
 const UNIT = readFileSync(join(repository(), 'deploy/systemd/certlatch.service'), 'utf8')
 const PROGRAM = '/usr/local/bin/certlatch'
@@ -42,13 +43,9 @@ describe('The systemd unit', () => {
   })
 
   test('runs with what the image runs with', () => {
-    const dockerfile = readFileSync(join(repository(), 'Dockerfile'), 'utf8')
-    for (const setting of ['NODE_ENV', 'NODE_OPTIONS', 'MALLOC_ARENA_MAX']) {
-      const [, value = ''] = new RegExp(`\\b${setting}=(\\S+)`).exec(dockerfile) ?? []
-      assert.ok(
-        valuesOf('Environment').join(' ').split(' ').includes(`${setting}=${value}`),
-        setting,
-      )
+    const environment = valuesOf('Environment').join(' ').split(' ')
+    for (const [name, value] of Object.entries(shippedEnvironment())) {
+      assert.ok(environment.includes(`${name}=${value}`), name)
     }
   })
 

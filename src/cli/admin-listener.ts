@@ -1,9 +1,11 @@
-import { get } from 'node:http'
 import { text } from 'node:stream/consumers'
 import type { Config } from '../config/config.ts'
 import { type ListenAddress, writeAddress } from '../config/values.ts'
 import type { Problem, Result } from '../result.ts'
 import type { Status } from '../server/admin/status.ts'
+
+/** Not imported, for the reason in http-server.ts: a container's healthcheck runs every ten seconds. */
+const { get } = process.getBuiltinModule('node:http')
 
 /** What a page of the admin listener answered, or why it could not be asked. */
 export type Asked = Result<Answer & { place: string }, Obstacle>

@@ -15,6 +15,7 @@ import { CERTLATCH } from './targets.ts'
 /** One certlatch process, and files with every kind of request. */
 export interface Mixture {
   readonly server: RunningServer
+  readonly adminPort: number
   readonly known: string
   readonly manyCookies: string
   readonly forged: string
@@ -64,6 +65,7 @@ export async function startMixture(folder: string, scene: Scene): Promise<Mixtur
       settingsOf(files, 'traefik', port, adminPort),
       { headers: known, status: 200 },
     ),
+    adminPort,
     known: await write('known', [known]),
     manyCookies: await write('many cookies', many),
     forged: await write('forged', forged),

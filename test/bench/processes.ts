@@ -4,6 +4,7 @@ import { access, constants, readFile } from 'node:fs/promises'
 import { type Agent, get } from 'node:http'
 import { availableParallelism } from 'node:os'
 import { delimiter, join } from 'node:path'
+import { shippedEnvironment } from '../support/shipped-environment.ts'
 
 const SERVER_CORE = 0
 const FASTEST_LOOK_MILLISECONDS = 1
@@ -50,11 +51,10 @@ export interface RunningServer {
   stop(): Promise<void>
 }
 
-/** As `npm start` and the image start certlatch; the other servers too, so that it favours none. */
-const YOUNG_GENERATION = '--max-semi-space-size=2'
-const ONE_ARENA = { MALLOC_ARENA_MAX: '1' }
-
-/** Runs a script with Node on the servers' core until it gives the expected answer. */
+/**
+ * Runs a script with Node on the servers' core until it gives the expected answer: certlatch as the image
+ * runs it, and the other servers too, so that it favours none.
+ */
 export function startServer(
   script: string,
   words: readonly string[],
@@ -64,8 +64,8 @@ export function startServer(
   manner: Manner = {},
 ): Promise<RunningServer> {
   const { nodeOptions = [] } = manner
-  const command = [process.execPath, YOUNG_GENERATION, ...nodeOptions, script, ...words]
-  return startProgram(command, port, { ...ONE_ARENA, ...environment }, ask, {
+  const command = [process.execPath, ...nodeOptions, script, ...words]
+  return startProgram(command, port, { ...shippedEnvironment(), ...environment }, ask, {
     errors: 'inherit',
     ...manner,
   })

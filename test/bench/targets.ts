@@ -99,6 +99,22 @@ export async function makeTargets(
   }
 }
 
+/** The two whose starts are compared. */
+export async function makeStartTargets(
+  folder: string,
+  scene: Scene,
+): Promise<{ readonly certlatch: Target; readonly bare: Target }> {
+  const files = await writeFiles(folder, scene)
+  const known = headersOf({ session: scene.mintSession() })
+  return {
+    certlatch: await certlatchTarget({
+      ...{ name: 'cookie, known', proxy: 'traefik', status: 200, requests: [known] },
+      ...{ folder, files },
+    }),
+    bare: await scriptTarget('bare node:http', BARE, [], known, folder),
+  }
+}
+
 interface CertlatchTarget {
   readonly name: string
   readonly proxy: 'traefik' | 'caddy'

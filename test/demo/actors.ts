@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import type { DialectName } from '../../src/proxy/dialects.ts'
 import { PROXY_SECRET, runCommand } from '../e2e/support/certlatch.ts'
+import { shippedEnvironment } from '../support/shipped-environment.ts'
 import { createApplication } from './application.ts'
 
 const CERTLATCH = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
@@ -28,6 +29,7 @@ export type Certlatch = Awaited<ReturnType<typeof startCertlatch>>
 export async function startCertlatch(dataDir: string, dialect: DialectName) {
   const environment = {
     PATH: process.env['PATH'],
+    ...shippedEnvironment(),
     CERTLATCH_DATA_DIR: dataDir,
     CERTLATCH_PROXY: dialect,
     CERTLATCH_PROXY_SECRET: PROXY_SECRET,

@@ -3,7 +3,7 @@ import { type TestContext, test } from 'node:test'
 import { blockCertificate, signOut } from '../../src/administration/block-certificate.ts'
 import type { Change } from '../../src/administration/change-directory.ts'
 import { type InviteOptions, inviteDevice } from '../../src/administration/invite-device.ts'
-import { INVITATION_OUTCOMES } from '../../src/server/admin/metrics.ts'
+import { INVITATION_OUTCOMES } from '../../src/server/admin/tally.ts'
 import {
   type Answer,
   addTestDevice,

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import { chmod, chown, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer, Server } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import type { Values } from '../../src/config/config.ts'
 import { startService } from '../../src/server/start.ts'
 import { StartError } from '../../src/server/start-error.ts'
@@ -374,3 +377,24 @@ async function giveAway(folder: string, user: number): Promise<void> {
     await chown(join(folder, entry), user, user)
   }
 }
+
+/** Which large parts a service has loaded once it has answered these paths of its admin listener. */
+async function loadedAfter(...paths: readonly string[]) {
+  const script = fileURLToPath(new URL('../support/loaded-program.js', import.meta.url))
+  const any = '127.0.0.1:0'
+  const env = {
+    CERTLATCH_PROXY: 'caddy',
+    CERTLATCH_DATA_DIR: join(await temporaryFolder(), 'data'),
+    ...{ CERTLATCH_LISTEN: any, CERTLATCH_ADMIN_LISTEN: any, CERTLATCH_PAGES_LISTEN: any },
+  }
+  const { stdout } = await promisify(execFile)(process.execPath, [script, ...paths], { env })
+  return JSON.parse(stdout)
+}
+
+test('A service loads nothing large that it does not need yet', async () => {
+  assert.deepEqual(await loadedAfter('/healthz', '/readyz', '/status'), [])
+})
+
+test('A service that is scraped loads the metrics library', async () => {
+  assert.deepEqual(await loadedAfter('/metrics'), ['prom-client'])
+})

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { DENY_REASONS, type DenyReason, type Via } from '../../../src/decision.ts'
-import { countDecision, createTally } from '../../../src/server/admin/metrics.ts'
+import { countDecision, createTally } from '../../../src/server/admin/tally.ts'
 import { DEVICE_STATES } from '../../../src/store/device-state.ts'
 import {
   addTestDevice,
