@@ -37,3 +37,9 @@ export const anchorsOf = (document: string): readonly string[] =>
       .replace(/[^\p{L}\p{N} _-]/gu, '')
       .replaceAll(' ', '-'),
   )
+
+/** What is in the code blocks of one language. */
+export const codeBlocks = (document: string, language: string): readonly string[] =>
+  [...document.matchAll(/^```(\w+)\n(.*?)^```$/gms)].flatMap(([, name, text = '']) =>
+    name === language ? [text] : [],
+  )
