@@ -38,8 +38,9 @@ export const anchorsOf = (document: string): readonly string[] =>
       .replaceAll(' ', '-'),
   )
 
-/** What is in the code blocks of one language. */
+/** What is in the code blocks of one language, also within lists. */
 export const codeBlocks = (document: string, language: string): readonly string[] =>
-  [...document.matchAll(/^```(\w+)\n(.*?)^```$/gms)].flatMap(([, name, text = '']) =>
-    name === language ? [text] : [],
+  [...document.matchAll(/^( *)```(\w+)\n(.*?)^\1```$/gms)].flatMap(
+    ([, indent = '', name, text = '']) =>
+      name === language ? [text.replaceAll(new RegExp(`^${indent}`, 'gm'), '')] : [],
   )
