@@ -24,7 +24,7 @@ import { NGINX, NGINX_FOLDER, nginxScratch, nginxWhereabouts } from './support/p
 import { withGate } from './support/run.ts'
 import { repositoryFolder } from './support/tools.ts'
 
-/** A host of the same nginx that is none of certlatch's affair. */
+/** A host of the same nginx that certlatch has nothing to do with. */
 const OTHER = 'third.example'
 
 const page = (name: string): string =>
@@ -76,7 +76,7 @@ ${http}
 }
 `
 
-// --- an nginx that is there --------------------------------------------------------------------------
+// --- an existing nginx -------------------------------------------------------------------------------
 
 const [OWN_HTTP = '', OWN_SERVER = ''] = codeBlocks(page('README.md'), 'nginx')
 
@@ -284,7 +284,7 @@ writeFileSync(
 after(() => rmSync(policies, { recursive: true }))
 
 const LAYOUTS: readonly (readonly [name: string, kind: ProxyKind, closed: readonly string[]])[] = [
-  ['an nginx that is there', OWN, ['/a.js', '/local/x', '/exact', '/before/x']],
+  ['an existing nginx', OWN, ['/a.js', '/local/x', '/exact', '/before/x']],
   ['Nginx Proxy Manager', NPM, ['/a.js', '/custom/x', '/x.png?a=1']],
   ['the NGINX SSL proxy app', APP, ['/a.js']],
 ]

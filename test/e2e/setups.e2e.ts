@@ -1,5 +1,5 @@
-// The rows of docs/setups.md that need no container: a Caddy that is there, and one that is its own CA; a
-// server certificate that OpenSSL made; and what stands in front of the proxy.
+// The rows of docs/setups.md that need no container: an existing Caddy, and one that is its own CA; a server
+// certificate that OpenSSL made; and what stands in front of the proxy.
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -47,6 +47,8 @@ async function examine(world: World, port: number, serverAuthority: string) {
 }
 
 const [GLOBAL = '', SITE = ''] = codeBlocks(read('deploy/caddy/README.md'), 'caddyfile')
+// Without `skip_install_trust`, Caddy's CA would end up among this machine's.
+assert.match(GLOBAL, /^\{\n/)
 
 /** A Caddyfile with another site, and the lines of the page; `tls` as it was. */
 const existingCaddy = (tls: (places: Places) => string): ProxyKind => ({
@@ -79,7 +81,7 @@ async function otherHostIsOpen(gate: Gate): Promise<void> {
   assert.match(String(said), /No client certificate CA names sent/)
 }
 
-describe('a Caddy that is there, with what its page adds', () => {
+describe('an existing Caddy, with what its page adds', () => {
   test('certlatch doctor finds nothing wrong, and the other host is open as before', () =>
     withWorld(withFiles, 'own', (world) =>
       withGate(world, [], async (gate) => {

@@ -77,7 +77,7 @@ interface Visit {
   readonly body?: string
 }
 
-describe('beside a Traefik that is there, by labels', { skip, timeout: 600_000 }, () => {
+describe('beside an existing Traefik, by labels', { skip, timeout: 600_000 }, () => {
   let folder: string
   let port: number
   let gate: (...args: readonly string[]) => Promise<string>
@@ -220,7 +220,7 @@ describe('beside a Traefik that is there, by labels', { skip, timeout: 600_000 }
     assert.equal(await statusOf({ host: OTHER }), 200)
   })
 
-  it('opens to the certificate and to its session, and tells the application who it is', async () => {
+  it('grants access to the certificate and to its session, and tells the application who it is', async () => {
     const { body, cookies } = await visit({ shown: device })
     assert.equal(JSON.parse(body)['remote-user'], "Ada's phone")
     assert.doesNotMatch(body, /tls-client-cert|x-certlatch-proxy/)
@@ -262,7 +262,7 @@ describe('beside a Traefik that is there, by labels', { skip, timeout: 600_000 }
     assert.equal(await statusOf({ ...preflight, headers: upgrade }), 418)
   })
 
-  it('stays closed while certlatch is down, and opens the other host all the same', async () => {
+  it('stays closed while certlatch is down, and serves the other host all the same', async () => {
     await gate('stop', 'certlatch')
     await answers(404, { shown: device })
     assert.equal(await statusOf({ path: '/api/webhook/0123456789abcdef' }), 404)
