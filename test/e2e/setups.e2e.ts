@@ -9,15 +9,15 @@ import { describe, test } from 'node:test'
 import { freePort } from '../support/free-port.ts'
 import { codeBlocks } from '../support/markdown.ts'
 import { CASES } from './contract/contract.ts'
+import { existingCaddy, OTHER } from './support/caddy-layouts.ts'
 import { runCommand } from './support/certlatch.ts'
 import { openTls, statusOf } from './support/client.ts'
-import { type Gate, type Places, type ProxyKind, startWorld, type World } from './support/gate.ts'
+import { type Gate, type ProxyKind, startWorld, type World } from './support/gate.ts'
 import type { Credential } from './support/pki.ts'
-import { CADDY, caddyWhereabouts, TRAEFIK } from './support/proxies.ts'
+import { CADDY, TRAEFIK } from './support/proxies.ts'
 import { withGate } from './support/run.ts'
 import { findProgram, repositoryFolder, until } from './support/tools.ts'
 
-const OTHER = 'third.example'
 const read = (path: string): string => readFileSync(join(repositoryFolder(), path), 'utf8')
 
 async function withWorld(
@@ -45,27 +45,6 @@ async function examine(world: World, port: number, serverAuthority: string) {
   const wrong = checks.filter(({ result }: { result: string }) => /failed|warning/.test(result))
   return { failed, wrong }
 }
-
-const [GLOBAL = '', SITE = ''] = codeBlocks(read('deploy/caddy/README.md'), 'caddyfile')
-// Without `skip_install_trust`, Caddy's CA would end up among this machine's.
-assert.match(GLOBAL, /^\{\n/)
-
-/** A Caddyfile with another site, and the lines of the page; `tls` as it was. */
-const existingCaddy = (tls: (places: Places) => string): ProxyKind => ({
-  ...CADDY,
-  files: ['certlatch.caddy'],
-  fill: (places) => caddyWhereabouts('certlatch.caddy', places),
-  others: (places) => ({
-    Caddyfile: `${GLOBAL.replace('{\n', `{\n\tadmin off\n\tskip_install_trust\n\tdefault_bind 127.0.0.1\n\thttp_port ${places.sparePort}\n`)}
-${OTHER}:${places.port} {
-	tls ${tls(places)}
-	reverse_proxy 127.0.0.1:${places.applicationPort}
-}
-${SITE.replace('home.example.org {', `home.example:${places.port} {`)
-  .replace('tls {', `tls ${tls(places)} {`)
-  .replace('192.168.1.30:8123', `127.0.0.1:${places.applicationPort}`)}`,
-  }),
-})
 
 const withFiles = existingCaddy(({ pki }) => `${pki.serverCertificateFile} ${pki.serverKeyFile}`)
 
@@ -137,7 +116,7 @@ test('at home only: Traefik with the server certificate that the lines of docs/s
       text.includes('home-ca.crt'),
     )
     const lines = block.replaceAll('home.home.arpa', 'home.example')
-    execFileSync('bash', ['-euc', lines], { cwd: folder, stdio: 'pipe' })
+    execFileSync('bash', ['--norc', '-euc', lines], { cwd: folder, stdio: 'pipe' })
     const file = (name: string) => join(folder, name)
     const pki = {
       ...world.pki,
