@@ -120,7 +120,13 @@ const REMOVING: readonly (readonly [proxy: DialectName, path: string, removal: R
   ['traefik', 'deploy/traefik/dynamic.yml', /^ *([\w-]+): ""$/gm],
   ['traefik', 'deploy/traefik/compose/dynamic/certlatch.yml', /^ *([\w-]+): ""$/gm],
   ['traefik', 'deploy/traefik/scale/dynamic/certlatch.yml', /^ *([\w-]+): ""$/gm],
+  [
+    'traefik',
+    'deploy/traefik/labels/compose.yml',
+    /^ *traefik[\w.-]*\.customrequestheaders\.([\w-]+): ""$/gm,
+  ],
   ['traefik', 'deploy/kubernetes/middlewares.yml', /^ *([\w-]+): ""$/gm],
+  ['caddy', 'deploy/caddy/certlatch.caddy', /^\s*request_header -([\w-]+)$/gm],
   ['caddy', 'deploy/caddy/Caddyfile', /^\s*request_header -([\w-]+)$/gm],
   ['caddy', 'deploy/caddy/compose/Caddyfile', /^\s*request_header -([\w-]+)$/gm],
   [
@@ -153,8 +159,23 @@ test('Each configuration removes the certificate headers of all proxies, and nam
   }
 })
 
+test('what a Caddyfile imports is what the shipped Caddyfile has', () => {
+  const read = (name: string) => readFileSync(join(repository(), 'deploy/caddy', name), 'utf8')
+  const within = (text: string, start: string) => {
+    const from = text.indexOf(start)
+    assert.notEqual(from, -1, start)
+    return text.slice(from, text.indexOf('\n}\n', from)).replaceAll(/^\t+| *#.*$/gm, '')
+  }
+  const snippets = read('certlatch.caddy')
+  const shipped = read('Caddyfile').replace('127.0.0.1:8123', '{args[0]}')
+  assert.equal(within(snippets, '\troute {').trim(), within(shipped, '\troute {').trim())
+  const asking = within(shipped, '\t\tclient_auth {')
+  assert.ok(asking.startsWith(within(snippets, '\tclient_auth {').trim()), 'client_auth')
+})
+
 test('Caddy deletes after it sets: no block deletes by pattern what it sets', () => {
-  for (const path of ['deploy/caddy/Caddyfile', 'deploy/caddy/compose/Caddyfile']) {
+  for (const name of ['Caddyfile', 'certlatch.caddy', 'compose/Caddyfile']) {
+    const path = `deploy/caddy/${name}`
     for (const [, block] of found([path], /reverse_proxy [^\n]*\{\n([\s\S]*?)\n\t\t\}/g)) {
       const sets = [...block.matchAll(/header_up ([\w-]+) /g)].map(([, name = '']) => name)
       for (const [, start = ''] of block.matchAll(/header_up -([\w-]+)\*/g)) {

@@ -53,7 +53,7 @@ const HINTS: Readonly<Record<Topic, Readonly<Record<DialectName, string>>>> = {
     caddy:
       'Caddy: in route { }, the reverse_proxy that calls /verify? comes before the one to the application',
     nginx:
-      'nginx: auth_request /_certlatch; (protect.conf) in each location that leads to the application',
+      'nginx: auth_request /_certlatch; in the server (server.conf), and auth_request off in no location that leads to the application',
     haproxy:
       'HAProxy: http-request lua.certlatch, and http-request deny unless { var(txn.certlatch_allowed) -m bool }',
   },

@@ -69,7 +69,8 @@ export type Observation =
       readonly protocol: string
       /** What is wrong with its certificate, as a clause; `undefined`: nothing. */
       readonly problem: string | undefined
-      /** Unix seconds. */
+      /** Unix seconds, both. */
+      readonly notBefore: number
       readonly notAfter: number
     }
   /** A QUIC server is there. */

@@ -75,12 +75,13 @@ export async function askRaw(
 export async function askServer(door: Door, signal: AbortSignal): Promise<Observation> {
   const options = { ...tlsOptions(door, false), rejectUnauthorized: false }
   const socket = await openTls(options, signal)
-  const { valid_to: validTo } = socket.getPeerCertificate()
+  const { valid_from: validFrom, valid_to: validTo } = socket.getPeerCertificate()
   const { authorized, authorizationError } = socket
   const observation: Observation = {
     kind: 'server',
     protocol: socket.getProtocol() ?? '',
     problem: authorized ? undefined : String(authorizationError ?? 'it is not trusted'),
+    notBefore: Math.floor(Date.parse(validFrom) / 1000),
     notAfter: Math.floor(Date.parse(validTo) / 1000),
   }
   socket.destroy()

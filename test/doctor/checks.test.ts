@@ -93,8 +93,9 @@ const to = (path: string, seen: Observation) => (probe: Probe) =>
 const labelled = (label: string, seen: Observation) => (probe: Probe) =>
   probe.label === label ? seen : good(probe)
 
-const server = (problem: string | undefined, days: number): Observation => ({
+const server = (problem: string | undefined, days: number, lived = 90): Observation => ({
   ...{ kind: 'server', protocol: 'TLSv1.3', problem },
+  notBefore: NOON_SECONDS - lived * DAY,
   notAfter: NOON_SECONDS + days * DAY,
 })
 const tlsSeen =
@@ -144,6 +145,18 @@ const ROWS: readonly Row[] = [
     what: 'one that expires',
     seen: tlsSeen(server(undefined, 3)),
     finds: /expires in 3 days/,
+    level: 'warning',
+  },
+  {
+    check: 'server-certificate',
+    what: 'one for twelve hours, before it is renewed',
+    seen: tlsSeen(server(undefined, 0.17, 0.33)),
+  },
+  {
+    check: 'server-certificate',
+    what: 'one for twelve hours that has not been renewed',
+    seen: tlsSeen(server(undefined, 0.04, 0.46)),
+    finds: /expires in 0 days/,
     level: 'warning',
   },
   { check: 'server-certificate', what: 'no TLS: reported elsewhere', seen: tlsSeen(NO_ANSWER) },

@@ -160,7 +160,7 @@ async function prepareIn(
 }
 
 /** Engine, compose and base images; what they say is worth seeing, for it can take two minutes. */
-async function makeTools(options: readonly string[]): Promise<void> {
+export async function makeTools(options: readonly string[]): Promise<void> {
   const script = join(REPOSITORY, 'test', 'e2e', 'compose-tools.sh')
   const child = spawn('bash', [script, ...options], {
     env: ENVIRONMENT,
@@ -176,7 +176,7 @@ const exitCode = (child: ChildProcess): Promise<number | null> =>
     child.once('exit', resolve)
   })
 
-async function composeCommand(): Promise<readonly [string, ...string[]]> {
+export async function composeCommand(): Promise<readonly [string, ...string[]]> {
   const { code } = await run('docker', 'compose', 'version')
   return code === 0 ? ['docker', 'compose'] : [join(TOOLS, 'docker-compose')]
 }
@@ -333,7 +333,7 @@ fetch(process.argv.at(-1)).then(({ ok }) => process.exit(ok ? 0 : 22), () => pro
 }
 
 /** Stops the engine if compose-tools.sh had to start it. */
-async function endEngine(): Promise<void> {
+export async function endEngine(): Promise<void> {
   const file = join(TOOLS, 'dockerd.pid')
   const text = await readFile(file, 'utf8').catch(() => undefined)
   if (text === undefined) return

@@ -170,7 +170,7 @@ const WRONG: readonly Wrong[] = [
     what: 'TLS 1.0 and 1.1 are supported',
     changes: [
       at(
-        'nginx.conf',
+        'server.conf',
         'ssl_verify_client optional;',
         'ssl_verify_client optional; ssl_protocols TLSv1 TLSv1.1 TLSv1.2 TLSv1.3; ssl_ciphers ALL:@SECLEVEL=0;',
       ),
@@ -190,7 +190,7 @@ const WRONG: readonly Wrong[] = [
     check: 'certificate-request',
     kind: NGINX,
     what: 'no certificate is requested',
-    changes: [at('nginx.conf', 'ssl_verify_client optional;', 'ssl_verify_client off;')],
+    changes: [at('server.conf', 'ssl_verify_client optional;', 'ssl_verify_client off;')],
     says: /does not request a client certificate/,
     hint: /^nginx: ssl_verify_client optional/,
   },
@@ -223,7 +223,7 @@ const WRONG: readonly Wrong[] = [
     check: 'no-credentials',
     kind: NGINX,
     what: 'no auth request is sent',
-    changes: [without('protect.conf', 'auth_request /_certlatch;')],
+    changes: [without('server.conf', 'auth_request /_certlatch;')],
     says: /a request without credentials is allowed/,
     hint: /^nginx: auth_request/,
   },
@@ -231,7 +231,7 @@ const WRONG: readonly Wrong[] = [
     check: 'no-credentials',
     kind: NGINX,
     what: "the refusal is nginx's own",
-    changes: [without('nginx.conf', 'error_page 403 = /_certlatch_page;')],
+    changes: [without('server.conf', 'error_page 403 = /_certlatch_page;')],
     says: /is not certlatch's own/,
     hint: /^nginx: error_page 403/,
   },
@@ -271,9 +271,9 @@ const WRONG: readonly Wrong[] = [
     what: 'the auth request for a WebSocket lacks the cookie',
     changes: [
       at(
-        'nginx.conf',
-        '  upstream certlatch {',
-        "  map $http_upgrade $asked_cookie { default ''; '' $http_cookie; }\n  upstream certlatch {",
+        'http.conf',
+        'upstream certlatch {',
+        "map $http_upgrade $asked_cookie { default ''; '' $http_cookie; }\nupstream certlatch {",
       ),
       at(
         'ask.conf',
@@ -342,7 +342,7 @@ const WRONG: readonly Wrong[] = [
     check: 'forged-marks',
     kind: NGINX,
     what: "a client's X-Certlatch-Page is left",
-    changes: [at('nginx.conf', 'proxy_set_header X-Certlatch-Page "";', '')],
+    changes: [at('server.conf', 'proxy_set_header X-Certlatch-Page "";', '')],
     says: /X-Certlatch-Page of a client has an effect/,
     hint: /^nginx: proxy_set_header X-Certlatch-Page/,
   },
@@ -368,9 +368,9 @@ const WRONG: readonly Wrong[] = [
     what: 'more is served without an auth request than the rules open',
     changes: [
       at(
-        'nginx.conf',
-        '    location / {',
-        '    location /api/ { proxy_pass http://homeassistant; }\n    location / {',
+        'server.conf',
+        'location ~ ^/ {',
+        'location ^~ /api/ { auth_request off; proxy_pass http://certlatch_application; }\nlocation ~ ^/ {',
       ),
     ],
     hasRules: true,
@@ -431,9 +431,9 @@ const WRONG: readonly Wrong[] = [
     what: 'certlatch itself can be reached',
     changes: [
       at(
-        'nginx.conf',
-        '    location / {',
-        `    location = /verify { proxy_pass http://certlatch; proxy_set_header ${SECRET}; proxy_set_header X-Certlatch-Proxy nginx; }\n    location / {`,
+        'server.conf',
+        'location ~ ^/ {',
+        `location = /verify { auth_request off; proxy_pass http://certlatch; proxy_set_header ${SECRET}; proxy_set_header X-Certlatch-Proxy nginx; }\nlocation ~ ^/ {`,
       ),
     ],
     says: /\/verify of certlatch can be reached from outside/,

@@ -59,7 +59,9 @@ const tls: Check = {
 
 const DAY_SECONDS = 86_400
 /** Certificates that renew automatically, as Let's Encrypt's do, have been renewed by then. */
-const SOON_DAYS = 14
+const SOON_SECONDS = 14 * DAY_SECONDS
+/** The share of its life at which a short one, as of Caddy's own CA, has been renewed: a sixth. */
+const SOON_PART = 6
 
 const serverCertificate: Check = {
   name: 'server-certificate',
@@ -79,8 +81,9 @@ const serverCertificate: Check = {
         ),
       ]
     }
-    const days = Math.floor((seen.notAfter - nowSeconds) / DAY_SECONDS)
-    if (days >= SOON_DAYS) return []
+    const left = seen.notAfter - nowSeconds
+    if (left >= Math.min(SOON_SECONDS, (seen.notAfter - seen.notBefore) / SOON_PART)) return []
+    const days = Math.floor(left / DAY_SECONDS)
     const text = `the server's certificate expires in ${days} days`
     return [
       warning(

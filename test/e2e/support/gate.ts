@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir, userInfo } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { DialectName } from '../../../src/proxy/dialects.ts'
 import { freePort } from '../../support/free-port.ts'
 import { type Backend, type HeaderLine, NUMBER_HEADER, type Seen, startBackend } from './backend.ts'
@@ -53,6 +53,10 @@ export interface ProxyKind {
   /** Where its files are shipped, below `deploy`: without it, under the dialect's name. */
   readonly shippedIn?: string
   readonly files: readonly string[]
+  /** Where a layout has them, below the folder of its configuration. */
+  readonly placedIn?: string
+  /** What a layout has besides: its path and text. */
+  readonly others?: (places: Places) => Readonly<Record<string, string>>
   readonly fill: (places: Places) => readonly Change[]
   readonly command: (folder: string) => readonly [program: string, ...args: string[]]
   /** Stops it with its open connections, as a restart or a reload would. */
@@ -172,7 +176,13 @@ export async function startGate(
     user: userInfo().username,
   }
   const { child, log } = launchProxy(kind, places, changes)
-  const target = { port, serverCertificate: pki.server.certificate }
+  const target = {
+    port,
+    // Caddy's own CA is there only once it has started.
+    get serverCertificate() {
+      return pki.server.certificate
+    },
+  }
   const gate = makeGate(world, folder, target, child)
   try {
     await until(
@@ -203,12 +213,18 @@ export function launchProxy(
   changes: readonly Change[] = [],
 ): { readonly child: ChildProcess; readonly log: readonly string[] } {
   const { folder } = places
+  // A test's changes refer to the text of the shipped file, so they come first.
+  const all = [...changes, ...kind.fill(places)]
+  const write = (path: string, file: string, text: string) => {
+    mkdirSync(dirname(join(folder, path)), { recursive: true })
+    const own = all.filter((change) => change.file === file)
+    writeFileSync(join(folder, path), own.reduce(replaceText, text))
+  }
   for (const file of kind.files) {
     const path = join(repositoryFolder(), 'deploy', kind.shippedIn ?? kind.dialect, file)
-    // A test's changes refer to the text of the shipped file, so they come first.
-    const all = [...changes, ...kind.fill(places)].filter((change) => change.file === file)
-    writeFileSync(join(folder, file), all.reduce(replaceText, readFileSync(path, 'utf8')))
+    write(join(kind.placedIn ?? '', file), file, readFileSync(path, 'utf8'))
   }
+  for (const [file, text] of Object.entries(kind.others?.(places) ?? {})) write(file, file, text)
   const [program, ...args] = kind.command(folder)
   const log: string[] = []
   const child = spawn(findProgram(program), args, {
