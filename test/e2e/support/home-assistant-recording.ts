@@ -19,9 +19,9 @@ const KEPT_OF_A_KIND = 2
 export function kindOf({ method, uri, headers }: RecordedRequest): string {
   const path = (uri.split('?')[0] ?? '').replace(/\/[^/]*$/, uri.startsWith('/api/') ? '$&' : '/')
   const plain = path.replace(/[0-9a-f]{32,}/g, '<id>').replace(/\/[a-z_]+\.[a-z_]+$/, '/<entity>')
-  // What a browser says besides depends on what comes first, the page or its worker.
+  // Whether a file is loaded as a script or fetched depends on what comes first, the page or its worker.
   const { 'sec-fetch-mode': mode = '', upgrade = '' } = headers
-  return [method, plain, mode, upgrade].join(' ').trimEnd()
+  return [method, plain, mode === 'navigate' ? mode : '', upgrade].join(' ').trimEnd()
 }
 
 const withoutPort = (value: string): string => value.replace(/:\d+$/, '')
