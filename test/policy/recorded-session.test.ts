@@ -95,7 +95,7 @@ describe('In a whole session with Home Assistant', () => {
 
   test('no other site may do anything that changes something', () => {
     for (const request of requests) {
-      if (request.method === 'GET' || isWebhook(request)) continue
+      if (['GET', 'HEAD'].includes(request.method) || isWebhook(request)) continue
       const foreign = {
         ...request,
         headers: { origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' },
