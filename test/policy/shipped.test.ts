@@ -23,7 +23,7 @@ test('the policy file of docker-compose.yml opens the webhooks, and nothing else
   assert.deepEqual(rulesOf(text), ['home-assistant: webhooks'])
   const compose = read('docker-compose.yml')
   assert.match(compose, /CERTLATCH_POLICY_FILE: \/policy\/policy\.yaml\n/)
-  assert.match(compose, /- \.\/deploy\/compose\/policy:\/policy:ro\n/)
+  assert.match(compose, /- \$\{POLICY_FOLDER:-\.\/deploy\/compose\/policy\}:\/policy:ro\n/)
 })
 
 test('the policy file of docker-compose.yml is good as well with what it offers in comments', () => {
