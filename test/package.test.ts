@@ -130,14 +130,14 @@ describe('A release', () => {
   })
 
   /** What release-notes.sh says of a changelog. */
-  function notesOf(tag: string, changelog: string) {
+  function notesOf(tag: string, changelog: string, ...image: readonly string[]) {
     const copy = mkdtempSync(join(folder, 'notes-'))
     mkdirSync(join(copy, '.github'))
     cpSync(join(ROOT, '.github/release-notes.sh'), join(copy, '.github/release-notes.sh'))
     writeFileSync(join(copy, 'package.json'), '{\n  "version": "1.2.0",\n}\n')
     writeFileSync(join(copy, 'CHANGELOG.md'), changelog)
     const script = join(copy, '.github/release-notes.sh')
-    const { status, stdout, stderr } = spawnSync(script, [tag], { encoding: 'utf8' })
+    const { status, stdout, stderr } = spawnSync(script, [tag, ...image], { encoding: 'utf8' })
     return { status, stdout, stderr }
   }
 
@@ -146,6 +146,18 @@ describe('A release', () => {
       '# C\n\n## [1.2.0] - 2026-12-01\n\n### Added\n\n- A.\n\n## [1.1.0] - 2026-11-01\n- B.\n'
     const { status, stdout } = notesOf('v1.2.0', text)
     assert.deepEqual([status, stdout], [0, '\n### Added\n\n- A.\n\n'])
+  })
+
+  test('ends with the line for .env that names its image by version and digest', () => {
+    const changelog = '## [1.2.0] - 2026-12-01\n\n- A.\n'
+    const image = 'registry.example/certlatch:1.2.0@sha256:0123'
+    const { status, stdout } = notesOf('v1.2.0', changelog, image)
+    assert.equal(status, 0)
+    assert.match(stdout, /^\n- A\.\n\n### The image\n/)
+    assert.ok(stdout.endsWith(`\n\`\`\`\nRELEASED_IMAGE=${image}\n\`\`\`\n`), stdout)
+    const release = read('.github/workflows/release.yml')
+    assert.match(release, /release-notes\.sh "\$GITHUB_REF_NAME" "\$IMAGE" > notes\.md\n/)
+    assert.match(read('docker-compose.yml'), /certlatch\$\{RELEASED_IMAGE:\+-released\}\.yml/)
   })
 
   for (const [what, tag, text, error] of [

@@ -33,7 +33,7 @@ describe('Three replicas behind Traefik', { skip, timeout: 600_000 }, () => {
     const began = performance.now()
     const sent = request({
       ...{ host: '127.0.0.1', port, servername: DOMAIN, path: '/lovelace' },
-      ...{ ca: project.serverCertificate, cert: certificate, key, agent: false },
+      ...{ ca: project.serverAuthority, cert: certificate, key, agent: false },
       headers: { Host: DOMAIN, ...(shown !== undefined && { Cookie: shown }) },
     }).end()
     const [response] = await once(sent, 'response')
@@ -47,17 +47,7 @@ describe('Three replicas behind Traefik', { skip, timeout: 600_000 }, () => {
   }
 
   const scale = async (count: number) => {
-    const up = [
-      'up',
-      '--detach',
-      '--wait',
-      '--wait-timeout',
-      '120',
-      '--scale',
-      `certlatch=${count}`,
-    ]
-    const { code, stdout, stderr } = await project.tryCompose(...up)
-    if (code !== 0) throw new Error(`${stdout}${stderr}${await project.compose('logs')}`)
+    await project.up('--scale', `certlatch=${count}`)
     replicas = (await project.container('certlatch')).split(/\s+/)
   }
 
@@ -105,7 +95,7 @@ describe('Three replicas behind Traefik', { skip, timeout: 600_000 }, () => {
     }
     await project.compose('build')
     await scale(3)
-    port = Number((await project.compose('port', 'traefik', '443')).trim().split(':').at(-1))
+    port = await project.port()
     device = await project.addDevice("Ada's phone")
     // Each service loads the new device in its own time, and Traefik uses them in turn.
     await until(async () => {
@@ -139,8 +129,8 @@ describe('Three replicas behind Traefik', { skip, timeout: 600_000 }, () => {
       for (const address of ${JSON.stringify(addresses)}) {
         console.log((await fetch('http://' + address + ':9180/verify', { headers })).status)
       }`
-    const traefik = `container:${await project.container('traefik')}`
-    assert.equal((await project.runInImage(traefik, question)).trim(), '200\n200\n200')
+    const proxy = `container:${await project.container('proxy')}`
+    assert.equal((await project.runInImage(proxy, question)).trim(), '200\n200\n200')
     // Another container of the network is not believed.
     const stranger = await project.runInImage('certlatch-e2e_home', question).catch(() => 'silence')
     assert.equal(stranger, 'silence')

@@ -13,6 +13,7 @@ import { processEnvironment } from '../../src/config/load.ts'
 import { makeServerCertificate } from '../support/server-certificate.ts'
 import type { Arrived } from './compose-home-assistant.ts'
 import {
+  type Check,
   DOMAIN,
   type Project,
   prepareProject,
@@ -29,6 +30,7 @@ interface Shown {
   readonly certificate?: string
   readonly key?: string
   readonly cookie?: string
+  readonly accept?: string
 }
 
 interface Answer {
@@ -39,13 +41,8 @@ interface Answer {
   readonly body: string
 }
 
-/**
- * The findings of `certlatch doctor --json`, except for this test's certificate, which expires
- * soon.
- */
-const wrongOf = (
-  checks: readonly { readonly name: string; readonly result: string; readonly findings: unknown }[],
-) =>
+/** The findings of `certlatch doctor --json`, except for this test's certificate, which expires soon. */
+const wrongOf = (checks: readonly Check[]) =>
   checks.filter(
     ({ name, result }) =>
       name !== 'server-certificate' && (result === 'failed' || result === 'warning'),
@@ -61,11 +58,15 @@ describe('Docker compose, as shipped', { skip, timeout: 600_000 }, () => {
     host: '127.0.0.1',
     port,
     servername: DOMAIN,
-    ca: project.serverCertificate,
+    ca: project.serverAuthority,
     agent: false,
     cert: shown.certificate,
     key: shown.key,
-    headers: { Host: DOMAIN, ...(shown.cookie !== undefined && { Cookie: shown.cookie }) },
+    headers: {
+      Host: DOMAIN,
+      ...(shown.cookie !== undefined && { Cookie: shown.cookie }),
+      ...(shown.accept !== undefined && { Accept: shown.accept }),
+    },
   })
 
   async function visit(shown: Shown, path = '/lovelace'): Promise<Answer> {
@@ -96,10 +97,8 @@ describe('Docker compose, as shipped', { skip, timeout: 600_000 }, () => {
   }
 
   async function start(): Promise<void> {
-    const up = ['up', '--detach', '--build', '--wait', '--wait-timeout', '120']
-    const { code, stdout, stderr } = await project.tryCompose(...up)
-    if (code !== 0) throw new Error(`${stdout}${stderr}${await project.compose('logs')}`)
-    port = Number((await project.compose('port', 'traefik', '443')).trim().split(':').at(-1))
+    await project.up()
+    port = await project.port()
   }
 
   before(async () => {
@@ -122,7 +121,7 @@ describe('Docker compose, as shipped', { skip, timeout: 600_000 }, () => {
       'certlatch healthy',
       'homeassistant healthy',
       'prometheus healthy',
-      'traefik healthy',
+      'proxy healthy',
     ])
   })
 
@@ -144,21 +143,21 @@ describe('Docker compose, as shipped', { skip, timeout: 600_000 }, () => {
   })
 
   it('passes certlatch doctor, run in its own container', async () => {
-    const doctor = `certlatch doctor --connect 10.157.90.2:443 --server-ca $ca --json https://${DOMAIN}`
-    const inside = `ca=/data/private/server.pem; cat > $ca; ${doctor}; rm $ca`
-    const told = await project.shell(
-      `printf %s '${project.serverCertificate}' | docker compose exec -T certlatch sh -c '${inside}'`,
-    )
-    const { checks, failed } = JSON.parse(told)
-    assert.deepEqual([failed, wrongOf(checks)], [0, []])
-    const revoked = checks.find(({ name }: { name: string }) => name === 'revoked')
-    assert.equal(revoked.result, 'ok')
+    const checks = await project.doctor()
+    assert.deepEqual(wrongOf(checks), [])
+    assert.equal(checks.find(({ name }) => name === 'revoked')?.result, 'ok')
   })
 
   it('refuses a client without a certificate', async () => {
     const answer = await visit({})
     assert.deepEqual([answer.status, answer.refused, answer.cookies], [403, true, []])
     assert.equal((await openWebSocket({})).status, 403)
+  })
+
+  it("words a refused page for Home Assistant's apps and for Safari", async () => {
+    const { status, body } = await visit({ accept: 'text/html' })
+    assert.equal(status, 400)
+    assert.match(body, /client certificate/)
   })
 
   it('lets a webhook reach Home Assistant without a certificate, but nothing next to it', async () => {
@@ -203,7 +202,7 @@ describe('Docker compose, as shipped', { skip, timeout: 600_000 }, () => {
       const format = '{{ range $port, $_ := .HostConfig.PortBindings }}{{ $port }} {{ end }}'
       return (await succeed('docker', 'inspect', '--format', format, id)).trim()
     }
-    const services = ['traefik', 'certlatch', 'homeassistant', 'prometheus']
+    const services = ['proxy', 'certlatch', 'homeassistant', 'prometheus']
     assert.deepEqual(await Promise.all(services.map(published)), ['443/tcp', '', '', ''])
     await assert.rejects(connectTo(9180), { code: 'ECONNREFUSED' })
     await assert.rejects(connectTo(8123), { code: 'ECONNREFUSED' })
@@ -222,7 +221,7 @@ describe('Docker compose, as shipped', { skip, timeout: 600_000 }, () => {
     assert.equal((await reach('certlatch', 9180)).code, 7)
     assert.equal((await reach(address, 9180)).code, 7)
     // The same request where it is allowed, to show that the way of sending it works.
-    assert.equal((await reach('traefik', 443)).code, 0)
+    assert.equal((await reach('proxy', 443)).code, 0)
   })
 
   it('trusts only Traefik, not another container on the same network', async () => {
@@ -237,25 +236,25 @@ describe('Docker compose, as shipped', { skip, timeout: 600_000 }, () => {
         'X-Forwarded-For': '192.0.2.1',
       }
       console.log((await fetch('http://${await addressOf('certlatch', 'gate')}:9180/verify', { headers })).status)`
-    const traefik = `container:${await project.container('traefik')}`
-    assert.equal((await project.runInImage(traefik, question)).trim(), '200')
+    const proxy = `container:${await project.container('proxy')}`
+    assert.equal((await project.runInImage(proxy, question)).trim(), '200')
     assert.equal((await project.runInImage('certlatch-e2e_gate', question)).trim(), '403')
   })
 
   it('gives Traefik only the public files, read-only', async () => {
     const exec = (...command: readonly string[]) =>
-      project.tryCompose('exec', '-T', 'traefik', ...command)
+      project.tryCompose('exec', '-T', 'proxy', ...command)
     const { stdout } = await exec('ls', '/certlatch')
     assert.deepEqual(stdout.trim().split('\n'), ['ca.crl', 'ca.crt'])
     assert.notEqual((await exec('touch', '/certlatch/x')).code, 0)
     const format = '{{ range .Mounts }}{{ .Name }} {{ end }}'
-    const id = await project.container('traefik')
+    const id = await project.container('proxy')
     const mounts = (await succeed('docker', 'inspect', '--format', format, id)).split(/\s+/)
     assert.ok(mounts.includes('certlatch-e2e_public'))
     assert.ok(!mounts.includes('certlatch-e2e_private'))
   })
 
-  for (const service of ['certlatch', 'traefik']) {
+  for (const service of ['certlatch', 'proxy']) {
     it(`runs ${service} without privileges on a read-only file system`, async () => {
       const exec = (...command: readonly string[]) =>
         project.tryCompose('exec', '-T', service, ...command)
@@ -370,12 +369,12 @@ describe('Docker compose, as shipped', { skip, timeout: 600_000 }, () => {
     const socket = new WebSocket(`wss://127.0.0.1:${port}/api/websocket`, { ...options, headers })
     await once(socket, 'open')
     const closed = once(socket, 'close')
-    await project.compose('restart', 'traefik')
+    await project.compose('restart', 'proxy')
     await Promise.race([closed, setTimeout(5_000).then(() => assert.fail('it is still open'))])
   })
 
   it('requests no server certificate when a file provides one', async () => {
-    const log = await project.compose('logs', '--no-log-prefix', 'traefik')
+    const log = await project.compose('logs', '--no-log-prefix', 'proxy')
     assert.doesNotMatch(log, /acme|ERR/i)
   })
 
@@ -385,26 +384,32 @@ describe('Docker compose, as shipped', { skip, timeout: 600_000 }, () => {
     const other = await project.addDevice('A tablet')
     await until(async () => (await visit(other)).status === 200, 'the device is known')
     const [cookieOfTraefik = ''] = (await visit(other)).cookies
-    // Both have the same addresses.
+    await project.edit({ CERTLATCH_PROXY: 'caddy' })
+    await start()
+    const answer = await visit(other)
+    assert.equal(answer.status, 200)
+    const shown = { cookie: cookieOfTraefik }
+    assert.equal((await visit(shown)).status, 200)
+    assert.deepEqual(await openWebSocket(shown), { status: 101, echo: 'hello' })
+    const { headers } = JSON.parse((await visit(other)).body) as Arrived
+    assert.equal(headers['x-certlatch-device'], 'A tablet')
+    assert.equal((await visit({})).status, 403)
+  })
+
+  it('leaves nothing of Traefik running then, and certlatch doctor finds all in order', async () => {
+    const images = (await project.compose('ps', '--all', '--format', '{{ .Image }}')).split('\n')
+    assert.ok(images.some((image) => image.startsWith('caddy:')))
+    assert.ok(!images.some((image) => image.startsWith('traefik:')))
+    assert.deepEqual(wrongOf(await project.doctor()), [])
+  })
+
+  it('runs neither Prometheus nor Grafana without their profile', async () => {
     await project.compose('down', '--timeout', '5')
-    await project.composeWithCaddy('up', '--detach', '--wait', '--wait-timeout', '120')
-    try {
-      const address = await project.composeWithCaddy('port', 'caddy', '443')
-      port = Number(address.trim().split(':').at(-1))
-      await until(
-        async () => (await visit({}).catch(() => undefined))?.status === 403,
-        'Caddy answers',
-      )
-      const answer = await visit(other)
-      assert.equal(answer.status, 200)
-      const shown = { cookie: cookieOfTraefik }
-      assert.equal((await visit(shown)).status, 200)
-      assert.deepEqual(await openWebSocket(shown), { status: 101, echo: 'hello' })
-      const { headers } = JSON.parse((await visit(other)).body) as Arrived
-      assert.equal(headers['x-certlatch-device'], 'A tablet')
-    } finally {
-      await project.composeWithCaddy('down', '--timeout', '5')
-    }
+    await project.edit({ COMPOSE_PROFILES: undefined })
+    await start()
+    const services = (await project.compose('ps', '--all', '--services')).trim().split('\n')
+    assert.deepEqual(services.sort(), ['certlatch', 'homeassistant', 'proxy'])
+    assert.equal((await visit({})).status, 403)
   })
 
   async function addressOf(service: string, network: string): Promise<string> {

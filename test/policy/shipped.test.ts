@@ -23,7 +23,7 @@ test('The policy file of docker-compose.yml opens the webhooks, and nothing else
   assert.deepEqual(rulesOf(text), ['home-assistant: webhooks'])
   const compose = read('docker-compose.yml')
   assert.match(compose, /CERTLATCH_POLICY_FILE: \/policy\/policy\.yaml\n/)
-  assert.match(compose, /- \.\/deploy\/compose\/policy:\/policy:ro\n/)
+  assert.match(compose, /- \$\{POLICY_FOLDER:-\.\/deploy\/compose\/policy\}:\/policy:ro\n/)
 })
 
 test('The policy file of docker-compose.yml stays valid with the options it offers in comments', () => {

@@ -312,7 +312,7 @@ test('A proxy other than the configured one is refused, counted and logged with 
     told.map(({ proxy, expected }) => [proxy, expected]),
     ['traefik', 'caddy', 'haproxy', 'unknown', 'unknown', 'unknown'].map((name) => [name, 'nginx']),
   )
-  assert.match(String(told[0]?.['hint']), /CERTLATCH_PROXY=traefik.*--remove-orphans/)
+  assert.match(String(told[0]?.['hint']), /CERTLATCH_PROXY=traefik.*stop it/)
   assert.match(String(told[3]?.['hint']), /set X-Certlatch-Proxy to nginx/)
   assert.doesNotMatch(JSON.stringify(service.logLines()), /secret-of-a-client/)
   const twice = [['X-Certlatch-Proxy', 'nginx'] as const, ['x-certlatch-proxy', 'traefik'] as const]

@@ -160,7 +160,7 @@ export function describeMismatch(
   const hint =
     proxy === 'unknown'
       ? `let the proxy set X-Certlatch-Proxy to ${expected}, or set CERTLATCH_PROXY to the one that asks`
-      : `set CERTLATCH_PROXY=${proxy} if ${proxy} is the one to use; otherwise stop it (docker compose up -d --remove-orphans)`
+      : `set CERTLATCH_PROXY=${proxy} if ${proxy} is the one to use; otherwise stop it`
   return { proxy, expected, hint }
 }
 
