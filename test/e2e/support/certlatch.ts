@@ -66,7 +66,7 @@ export async function startCertlatch(
       return [...lines].reduce((sum, [, value]) => sum + Number(value), 0)
     },
     close: async () => {
-      if (child.exitCode !== null) return
+      if (child.exitCode !== null || child.signalCode !== null) return
       const ended = once(child, 'exit')
       child.kill('SIGKILL')
       await ended
@@ -80,15 +80,22 @@ export interface Ended {
   readonly stderr: string
 }
 
-/** A certlatch command, as a person would type it beside the service. */
+/** Starts a certlatch command, as a person would type it beside the service. */
+export const startCommand = (
+  environment: Readonly<Record<string, string | undefined>>,
+  ...args: readonly string[]
+) =>
+  spawn(process.execPath, [program(), ...args], {
+    env: environment,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+
+/** Runs a certlatch command to its end. */
 export async function runCommand(
   environment: Readonly<Record<string, string | undefined>>,
   ...args: readonly string[]
 ): Promise<Ended> {
-  const child = spawn(process.execPath, [program(), ...args], {
-    env: environment,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
+  const child = startCommand(environment, ...args)
   const [stdout, stderr, [code]] = await Promise.all([
     text(child.stdout),
     text(child.stderr),
