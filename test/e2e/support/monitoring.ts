@@ -67,9 +67,9 @@ export async function startMonitoring(folder: string, adminPort: number): Promis
       ['127.0.0.1:9181', `127.0.0.1:${adminPort}`],
     ]),
   )
-  // The expressions are the shipped ones; only how long they have to hold is shorter, and yet longer than
+  // The expressions are the shipped ones; only how long they have to hold is shorter, but longer than
   // the first scrape takes to come: until then `up` is absent.
-  write('certlatch.rules.yml', shipped('certlatch.rules.yml').replace(/for: \d+m$/gm, 'for: 4s'))
+  write('certlatch.rules.yml', shipped('certlatch.rules.yml').replace(/for: \d+m$/gm, 'for: 8s'))
   write(
     'alertmanager.yml',
     changed(shipped('alertmanager.yml'), [
