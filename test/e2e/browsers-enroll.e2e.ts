@@ -5,12 +5,9 @@ import { mkdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
-import { runCommand } from './support/certlatch.ts'
-import { HOST } from './support/client.ts'
-import { type Gate, startGate, startWorld, type World } from './support/gate.ts'
-import { CADDY } from './support/proxies.ts'
-import { findProgram, programsMissing } from './support/tools.ts'
+import type { Page } from 'playwright-core'
+import { type EnrollBrowser, startEnrollBrowser } from './support/enroll-browser.ts'
+import { programsMissing } from './support/tools.ts'
 
 // Its types are of a browser's program; only its text is needed.
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
@@ -29,50 +26,17 @@ const ANDROID =
   'Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Mobile Safari/537.36'
 
 describe('in Chromium', { skip: programsMissing('chromium') }, () => {
-  let world: World
-  let gate: Gate
-  let browser: Browser
+  let enroll: EnrollBrowser
   let site = ''
-  let number = 0
   before(async () => {
-    world = await startWorld(CADDY, 'own')
-    gate = await startGate(world)
-    site = `https://${HOST}:${gate.target.port}`
-    browser = await chromium.launch({
-      executablePath: findProgram('chromium'),
-      args: ['--no-sandbox', '--disable-gpu', `--host-resolver-rules=MAP ${HOST} 127.0.0.1`],
-    })
+    enroll = await startEnrollBrowser()
+    site = enroll.site
     if (PICTURES !== undefined) mkdirSync(PICTURES, { recursive: true })
   })
-  after(async () => {
-    await browser?.close()
-    await gate?.close()
-    await world?.close()
-  })
+  after(() => enroll?.close())
 
-  async function invite(name = "Ada's phone"): Promise<string> {
-    number += 1
-    const words = ['device', 'invite', `${name} ${number}`, '--owner', 'Ada', '--url', site]
-    const { code, stdout, stderr } = await runCommand(
-      world.certlatch.environment,
-      ...words,
-      '--json',
-    )
-    assert.equal(code, 0, stderr)
-    return JSON.parse(stdout).invitation.url
-  }
-
-  async function withPage(
-    options: BrowserContextOptions,
-    work: (page: Page) => Promise<void>,
-  ): Promise<void> {
-    const context = await browser.newContext({ ignoreHTTPSErrors: true, ...options })
-    try {
-      await work(await context.newPage())
-    } finally {
-      await context.close()
-    }
-  }
+  const invite = () => enroll.invite()
+  const withPage: EnrollBrowser['withPage'] = (options, work) => enroll.withPage(options, work)
 
   /** What axe-core finds wrong; by `evaluate`, because the page runs no script but its own. */
   async function assertAccessible(page: Page): Promise<void> {
@@ -167,14 +131,12 @@ describe('in Chromium', { skip: programsMissing('chromium') }, () => {
     ] as const) {
       await withPage({ locale, viewport: { width: 390, height: 844 } }, async (page) => {
         await page.goto(url)
-        await page.waitForFunction(
-          `document.querySelector('h1').textContent === ${JSON.stringify(title)}`,
-        )
+        await page.waitForSelector(`h1:text-is("${title}")`)
         assert.equal(await page.getAttribute('html', 'lang'), locale)
         await assertAccessible(page)
         await picture(page, `used-${locale}`)
         await page.goto(`${site}/.certlatch/auth/enroll%23${'a'.repeat(20)}`)
-        await page.waitForFunction(`location.hash === '#${'a'.repeat(20)}'`)
+        await page.waitForURL(`${site}/.certlatch/auth/enroll#${'a'.repeat(20)}`)
       })
     }
   })
@@ -188,41 +150,6 @@ describe('in Chromium', { skip: programsMissing('chromium') }, () => {
       assert.equal(await page.isVisible('#claim button'), false)
       assert.equal(await page.getAttribute('#safari', 'href'), `x-safari-${url}`)
       await picture(page, 'not-safari')
-    })
-  })
-
-  test('a script at the origin of the application gets nothing after the claim', async () => {
-    const url = await invite()
-    await withPage({}, async (page) => {
-      await page.goto(url)
-      await page.click('#claim button')
-      await page.waitForSelector('#claimed')
-      const password = (await page.textContent('.password')) ?? ''
-      const context = page.context()
-      const other = await context.newPage()
-      await other.goto(`${site}/`)
-      const fetched = await other.evaluate(`(async () => {
-        const get = (path) => fetch(path, { credentials: 'include' }).then((answer) => answer.text(), String)
-        return (await get('/.certlatch/auth/enroll')) + (await get('/.certlatch/auth/enroll/certificate.p12'))
-      })()`)
-      assert.ok(!String(fetched).includes(password), 'by fetch')
-      const framed = await other.evaluate(`new Promise((resolve) => {
-        const frame = document.createElement('iframe')
-        frame.src = '/.certlatch/auth/enroll'
-        frame.onload = () => {
-          try { resolve(frame.contentDocument.body.innerHTML) } catch (error) { resolve(String(error)) }
-        }
-        setTimeout(() => resolve('nothing'), 3000)
-        document.body.append(frame)
-      })`)
-      assert.ok(!String(framed).includes(password), 'by a frame')
-      const opened = await other.evaluate(`new Promise((resolve) => {
-        const opened = window.open('/.certlatch/auth/enroll')
-        setTimeout(() => {
-          try { resolve(opened.document.body.innerHTML) } catch (error) { resolve(String(error)) }
-        }, 2000)
-      })`)
-      assert.ok(!String(opened).includes(password), 'by a window')
     })
   })
 })

@@ -73,13 +73,19 @@ const cookiesOf = (answer: Answer): string =>
     .map((line) => line.split(';')[0])
     .join('; ')
 
+/** Opens a page as a browser does, which follows redirects. */
+async function opened(service: TestService, path: string, headers: Headers): Promise<Answer> {
+  const answer = await service.visit(path, headers)
+  return answer.status === 303 ? service.visit(header(answer, 'Location') ?? '', headers) : answer
+}
+
 /** Collects the invitation as a phone does, and opens the page with the cookies that it got. */
 async function claimed(service: TestService, code: string, nonce = 'one') {
   const answer = await postJson(service, ENROLL, { code, nonce })
   assert.equal(answer.status, 200, answer.body.toString())
   const cookie = cookiesOf(answer)
   const open = (path: string, headers: Headers = NAVIGATION) =>
-    service.visit(path, [...headers, ['Cookie', cookie]])
+    opened(service, path, [...headers, ['Cookie', cookie]])
   return { answer, cookie, open, told: jsonOf(answer) }
 }
 
@@ -192,6 +198,8 @@ test('A script of the application gets neither page nor packages: not fetched, f
       ['Sec-Fetch-Dest', 'document'],
       ['Sec-Fetch-Site', 'cross-site'],
     ],
+    [...NAVIGATION, ['Service-Worker-Navigation-Preload', 'true']],
+    [...NAVIGATION, ['Service-Worker-Navigation-Preload', '']],
   ]
   for (const headers of scripts) {
     assert.ok(!(await open(ENROLL, headers)).body.toString().includes(told.password))
@@ -206,6 +214,34 @@ test('A script of the application gets neither page nor packages: not fetched, f
   assert.equal((await service.visit(told.downloads.p12, NAVIGATION)).status, 404)
 })
 
+test('The claimed page is shown only behind a redirect of another opener policy, which cannot be made up', async (context) => {
+  const { service, code } = await invited(context)
+  const { cookie, told } = await claimed(service, code)
+  const visit = (path: string) => service.visit(path, [...NAVIGATION, ['Cookie', cookie]])
+  const first = await visit(ENROLL)
+  assert.equal(first.status, 303)
+  assert.equal(header(first, 'Cross-Origin-Opener-Policy'), 'unsafe-none')
+  const address = header(first, 'Location') ?? ''
+  assert.match(address, /^\/\.certlatch\/auth\/enroll\?from=[\w-]{43}$/)
+  const shown = await visit(address)
+  assert.equal(header(shown, 'Cross-Origin-Opener-Policy'), 'same-origin')
+  assert.ok(shown.body.toString().includes(told.password))
+  for (const made of ['?from=', `?from=${'a'.repeat(43)}`, `?from=x&${address.split('?')[1]}`]) {
+    assert.equal((await visit(ENROLL + made)).status, 303, made)
+  }
+  const other = await inviteDevice(
+    { dataDir: service.dataDir, who: 'test', nowSeconds: NOON_SECONDS },
+    { name: 'Tablet', owner: undefined },
+    OPTIONS,
+    undefined,
+  )
+  const others = await claimed(service, other.code)
+  const taken = await service.visit(address, [...NAVIGATION, ['Cookie', others.cookie]])
+  assert.equal(taken.status, 303)
+  service.clock.now += 60_000
+  assert.equal((await visit(address)).status, 303, 'a minute later it is too old')
+})
+
 test('Without script it works by forms', async (context) => {
   const { service, code } = await invited(context)
   const typed = code.toUpperCase().replace(/(.{4})(?=.)/g, '$1-')
@@ -218,13 +254,13 @@ test('Without script it works by forms', async (context) => {
   assert.equal(answer.status, 303)
   assert.equal(header(answer, 'Location'), ENROLL)
   const cookie = cookiesOf(answer)
-  const shown = await service.visit(ENROLL, [...NAVIGATION, ['Cookie', cookie]])
+  const shown = await opened(service, ENROLL, [...NAVIGATION, ['Cookie', cookie]])
   assert.match(shown.body.toString(), /class="password">[a-z2-9-]{24}</)
   const done = await postForm(service, `${ENROLL}/done`, {}, [...SAME_ORIGIN, ['Cookie', cookie]])
   assert.equal(done.status, 303)
   assert.equal(header(done, 'Location'), '/')
   assert.match(allHeaders(done, 'Set-Cookie')[0] ?? '', /^__Secure-certlatch-enroll=; .*Max-Age=0;/)
-  const after = await service.visit(ENROLL, [...NAVIGATION, ['Cookie', cookie]])
+  const after = await opened(service, ENROLL, [...NAVIGATION, ['Cookie', cookie]])
   assert.doesNotMatch(after.body.toString(), /class="password"/)
 })
 
@@ -372,7 +408,7 @@ test('A browser that is a device already is told which, and one with a refused c
   assert.match(page, /This browser already has access, as “Old phone”/)
   const { cookie } = await claimed(service, code)
   const foreign = certificateHeader(makeLeaf(makeAuthority('Foreign')), 'traefik')
-  const warned = await service.visit(ENROLL, [...NAVIGATION, ...foreign, ['Cookie', cookie]])
+  const warned = await opened(service, ENROLL, [...NAVIGATION, ...foreign, ['Cookie', cookie]])
   assert.match(warned.body.toString(), /shows another certificate, which is refused here/)
 })
 

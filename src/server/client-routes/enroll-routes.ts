@@ -9,6 +9,7 @@ import {
   hostOf,
   isOpenedByPerson,
   isolate,
+  redirectsAway,
   ticketOf,
 } from './enroll-visit.ts'
 import { answerHtml, type Page, type Visit } from './routes.ts'
@@ -45,7 +46,9 @@ export function enrollPages(enroll: EnrollService): (path: string) => Page | und
 async function start(enroll: EnrollService, visit: Visit): Promise<void> {
   const { context, language } = visit
   isolate(context)
-  const held = await heldBy(enroll, visit)
+  const ticket = ticketOf(visit) ?? ''
+  const held = await heldBy(enroll, visit, ticket)
+  if (held !== undefined && redirectsAway(visit, ticket)) return
   const decision = decideOnDevice(enroll, visit)
   if (held === undefined) {
     const known = decision.allow ? decision.identity?.device : undefined
@@ -64,9 +67,8 @@ async function start(enroll: EnrollService, visit: Visit): Promise<void> {
   answerHtml(context, 200, page)
 }
 
-async function heldBy(enroll: EnrollService, visit: Visit) {
-  const ticket = ticketOf(visit)
-  if (ticket === undefined || !isOpenedByPerson(visit)) return undefined
+async function heldBy(enroll: EnrollService, visit: Visit, ticket: string) {
+  if (!isOpenedByPerson(visit)) return undefined
   return enroll.enrollment.open(ticket, hostOf(visit), visit.nowSeconds)
 }
 
@@ -103,7 +105,7 @@ async function download(
 ): Promise<void> {
   const { context } = visit
   isolate(context)
-  const held = await heldBy(enroll, visit)
+  const held = await heldBy(enroll, visit, ticketOf(visit) ?? '')
   if (held === undefined) {
     context.status = 404
     context.body = 'not found\n'

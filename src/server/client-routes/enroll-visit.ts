@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import type { Context } from 'koa'
 import { decide } from '../../decide.ts'
 import type { Decision } from '../../decision.ts'
@@ -52,9 +53,11 @@ export function isolate(context: Context): void {
 
 /**
  * Whether a person opens the page or a download, as far as the browser says: what a script fetches,
- * or frames, must not get a certificate.
+ * or frames, must not get a certificate. What a service worker fetches has no destination; what the
+ * browser loads ahead for one (navigation preload) has, but is marked.
  */
 export function isOpenedByPerson({ context, headers }: Visit): boolean {
+  if (context.req.headers['service-worker-navigation-preload'] !== undefined) return false
   const { secFetchMode = 'navigate', secFetchSite = 'none' } = headers
   const destination = context.get('Sec-Fetch-Dest') || 'document'
   const isOwn = secFetchSite === 'none' || secFetchSite === 'same-origin'
@@ -67,6 +70,29 @@ const COOKIE = '__Secure-certlatch-enroll'
 export function ticketOf({ headers }: Visit): string | undefined {
   const [ticket] = (headers.cookie !== undefined && cookieValues(headers.cookie, COOKIE)) || []
   return ticket
+}
+
+const STEP_SECONDS = 30
+/** The parameter of the page's address that shows that it was reached through the redirect. */
+const REDIRECTED = 'from'
+
+const proofAt = (ticket: string, step: number): string =>
+  hash('sha256', `certlatch redirect\0${ticket}\0${step}`, 'base64url')
+
+/**
+ * Redirects to the page itself unless the request comes from that redirect, which only this browser can
+ * have followed within the last minute. Returns whether it did. A page of the application that has the
+ * same opener policy as this one (a script can make one, by a worker) would otherwise have its window in
+ * hand; the redirect, of another policy, parts the two.
+ */
+export function redirectsAway({ context, nowSeconds }: Visit, ticket: string): boolean {
+  const step = Math.floor(nowSeconds / STEP_SECONDS)
+  const proof = context.query[REDIRECTED]
+  if (proof === proofAt(ticket, step) || proof === proofAt(ticket, step - 1)) return false
+  context.set('Cross-Origin-Opener-Policy', 'unsafe-none')
+  context.status = 303
+  context.set('Location', `${ENROLL_PATH}?${REDIRECTED}=${proofAt(ticket, step)}`)
+  return true
 }
 
 export function setTicket(

@@ -14,17 +14,8 @@ async function unregisterWorkers() {
 }
 `
 
-/**
- * Of the refusal page: its button really loads anew, this page or the one that it names. If a worker
- * stands between, so does the page by itself, at most once in 60 s; where it could not remember that,
- * it waits for the button.
- */
-export const REFUSAL_SCRIPT = `${UNREGISTER_WORKERS}
-async function loadAnew() {
-  await unregisterWorkers()
-  location.reload()
-}
-
+/** Whether a page may be loaded again without being asked to: once in 60 s, if that can be remembered. */
+export const MAY_LOAD_BY_ITSELF = `
 function mayLoadByItself() {
   const mark = 'certlatch-loaded-anew'
   const now = Date.now()
@@ -35,6 +26,18 @@ function mayLoadByItself() {
   } catch (error) {
     return false
   }
+}
+`
+
+/**
+ * Of the refusal page: its button really loads anew, this page or the one that it names. If a worker
+ * stands between, so does the page by itself, at most once in 60 s; where it could not remember that,
+ * it waits for the button.
+ */
+export const REFUSAL_SCRIPT = `${UNREGISTER_WORKERS}${MAY_LOAD_BY_ITSELF}
+async function loadAnew() {
+  await unregisterWorkers()
+  location.reload()
 }
 
 const button = document.querySelector('.button')

@@ -34,6 +34,8 @@ export interface Backend {
   /** How many requests arrived, of any number. */
   readonly count: number
   find(number: string): Seen | undefined
+  /** Serves a text of this type at a path from now on. */
+  serve(path: string, type: string, text: string): void
   /** Sends the next event on all open event streams. */
   emit(): void
   close(): void
@@ -41,12 +43,14 @@ export interface Backend {
 
 /**
  * The application behind the gate. It records what it sees, and has: pages, all with two cookies;
- * `/missing` (404); `/upload`, which tells the SHA-256 of what came; `/events`; a WebSocket echo.
+ * `/missing` (404); `/upload`, which tells the SHA-256 of what came; `/events`; a WebSocket echo; and what
+ * a test serves.
  */
 export async function startBackend(): Promise<Backend> {
   const seen = new Map<string, Seen>()
   let count = 0
   const streams = new Set<ServerResponse>()
+  const served = new Map<string, { readonly type: string; readonly text: string }>()
   const record = (req: IncomingMessage) => {
     count += 1
     const headers = pairs(req.rawHeaders)
@@ -64,6 +68,12 @@ export async function startBackend(): Promise<Backend> {
       res.write('data: first\n\n')
       streams.add(res)
       res.on('close', () => streams.delete(res))
+      return
+    }
+    const own = served.get(req.url ?? '')
+    if (own !== undefined) {
+      res.writeHead(200, { 'Content-Type': own.type })
+      res.end(own.text)
       return
     }
     const hash = createHash('sha256')
@@ -90,6 +100,7 @@ export async function startBackend(): Promise<Backend> {
       return count
     },
     find: (number) => seen.get(number),
+    serve: (path, type, text) => served.set(path, { type, text }),
     emit: () => {
       for (const stream of streams) stream.write('data: second\n\n')
     },

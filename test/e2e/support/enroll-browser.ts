@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict'
+import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
+import { runCommand } from './certlatch.ts'
+import { HOST } from './client.ts'
+import { type Gate, startGate, startWorld, type World } from './gate.ts'
+import { CADDY } from './proxies.ts'
+import { findProgram } from './tools.ts'
+
+/** Chromium without any certificate before a gate that invites devices. */
+export interface EnrollBrowser {
+  readonly world: World
+  readonly site: string
+  /** Invites a device of a name of its own; answers its link. */
+  invite(): Promise<string>
+  /** A fresh browser: no cookies, no workers. */
+  withPage(options: BrowserContextOptions, work: (page: Page) => Promise<void>): Promise<void>
+  close(): Promise<void>
+}
+
+export async function startEnrollBrowser(): Promise<EnrollBrowser> {
+  const world = await startWorld(CADDY, 'own')
+  const gate: Gate = await startGate(world)
+  const site = `https://${HOST}:${gate.target.port}`
+  const browser: Browser = await chromium.launch({
+    executablePath: findProgram('chromium'),
+    args: [
+      ...['--no-sandbox', '--disable-gpu', `--host-resolver-rules=MAP ${HOST} 127.0.0.1`],
+      // Else no service worker is registered where the server's CA is unknown.
+      '--ignore-certificate-errors',
+    ],
+  })
+  let number = 0
+  return {
+    world,
+    site,
+    invite: async () => {
+      number += 1
+      const name = `Ada's phone ${number}`
+      const words = ['device', 'invite', name, '--owner', 'Ada', '--url', site, '--json']
+      const { code, stdout, stderr } = await runCommand(world.certlatch.environment, ...words)
+      assert.equal(code, 0, stderr)
+      return JSON.parse(stdout).invitation.url
+    },
+    withPage: async (options, work) => {
+      const context = await browser.newContext({ ignoreHTTPSErrors: true, ...options })
+      try {
+        await work(await context.newPage())
+      } finally {
+        await context.close()
+      }
+    },
+    close: async () => {
+      await browser.close()
+      await gate.close()
+      await world.close()
+    },
+  }
+}
