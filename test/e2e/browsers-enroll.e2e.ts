@@ -124,7 +124,7 @@ describe('in Chromium', { skip: programsMissing('chromium') }, () => {
       await page.waitForSelector('#claimed')
     })
     for (const [locale, title] of [
-      ['en', 'This invitation was used already'],
+      ['en', 'This invitation has already been used'],
       ['de', 'Diese Einladung wurde schon benutzt'],
       ['fr', 'Cette invitation a déjà servi'],
       ['nl', 'Deze uitnodiging is al gebruikt'],

@@ -72,7 +72,10 @@ for (const kind of [TRAEFIK, CADDY, NGINX, HAPROXY]) {
       const download = await gate.send({ path: downloads.p12, cookie, headers: NAVIGATION })
       assert.equal(download.status, 200)
       assert.deepEqual(download.headers['content-type'], ['application/x-pkcs12'])
-      const steps = await gate.send({ path: ENROLL, cookie, headers: NAVIGATION })
+      const away = await gate.send({ path: ENROLL, cookie, headers: NAVIGATION })
+      assert.equal(away.status, 303)
+      const [path = ''] = away.headers['location'] ?? []
+      const steps = await gate.send({ path, cookie, headers: NAVIGATION })
       assert.ok(steps.body.includes(password))
       const profile = await gate.send({ path: downloads.mobileconfig, cookie, headers: NAVIGATION })
       const [, base64 = ''] =

@@ -201,7 +201,7 @@ export const fr: Texts = {
       'Le téléphone d’un enfant sous Family Link, un iPhone géré par un employeur ou une école et le mode Isolement n’installent aucun certificat. Ce navigateur a tout de même accès, jusqu’à la fin de sa session.',
       'Avec un profil professionnel, installez le certificat dans le profil où se trouve le navigateur ou l’app.',
       'Dans le lecteur de code d’iOS, touchez d’abord la boussole : elle ouvre Safari.',
-      'Vérifiez la date et l’heure de cet appareil si un certificat est dit non valable.',
+      'Vérifiez la date et l’heure de cet appareil si un certificat est signalé comme non valable.',
     ],
     problems: {
       unknown: {
@@ -214,7 +214,7 @@ export const fr: Texts = {
         lead: 'Un appareil a été configuré avec elle : {time}.',
         steps: [
           `Était-ce vous, sur cet appareil ? Le certificat est peut-être déjà installé. Sinon : ${ASK_FOR_INVITATION}`,
-          'N’était-ce pas vous ? Prévenez tout de suite la personne qui vous a invité : cet appareil devrait être révoqué.',
+          'N’était-ce pas vous ? Prévenez tout de suite la personne qui vous a invité : cet autre appareil devrait être révoqué.',
         ],
       },
       ended: {
@@ -229,7 +229,7 @@ export const fr: Texts = {
       },
       'rate-limited': {
         title: 'Trop de tentatives',
-        lead: 'Trop de codes faux sont venus de votre réseau.',
+        lead: 'Trop de codes erronés sont venus de votre réseau.',
         steps: ['Attendez une minute, et réessayez.'],
       },
       'read-only': {
