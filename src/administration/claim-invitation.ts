@@ -5,6 +5,7 @@ import { SEALING_IV_BYTES, seal, unseal } from '../enrollment/sealing.ts'
 import { errorCode } from '../store/files.ts'
 import {
   type Claim,
+  forgetClaim,
   type Invitation,
   listInvitations,
   REPLAY_SECONDS,
@@ -107,23 +108,25 @@ export async function claimInvitation(
   const opened = unseal(invitation.sealed, { secret: code, purpose: 'code', id })
   if (opened === undefined) return UNKNOWN
   const folder = pathsOf(place).invitations
-  let { claim } = found
-  const isReplay = claim !== undefined
-  if (claim === undefined) {
-    const { nonce, by } = claimant
-    claim = { outcome: 'collected', at: place.nowSeconds, nonceHash: nonceHash(nonce), by }
-    try {
-      // Another claimant was faster: the second attempt returns the outcome.
-      if (!(await settle(folder, id, claim))) return await claimInvitation(place, code, claimant)
-    } catch (error) {
-      if (!isReadOnly(error)) throw error
-      return { ok: false, problem: 'read-only' }
+  const { nonce, by } = claimant
+  const isReplay = found.claim !== undefined
+  const claim = found.claim ?? {
+    ...{ outcome: 'collected' as const, at: place.nowSeconds, nonceHash: nonceHash(nonce), by },
+  }
+  let ticket: string
+  try {
+    // Another claimant was faster: the second attempt returns the outcome.
+    if (!isReplay && !(await settle(folder, id, claim))) {
+      return await claimInvitation(place, code, claimant)
     }
+    ticket = await keepForDownloads(folder, id, opened, isReplay)
+  } catch (error) {
+    if (!isReadOnly(error)) throw error
+    return { ok: false, problem: 'read-only' }
   }
   await mark(place, claimant)
   // It may have been revoked meanwhile.
   if (!(await place.stands(invitation))) return ENDED
-  const ticket = await keepForDownloads(folder, id, opened)
   return { ok: true, invitation, packages: readPackages(opened), claim, isReplay, ticket }
 }
 
@@ -145,10 +148,21 @@ async function mark(place: Place, { onUnmarked }: Pick<Claimant, 'onUnmarked'>):
 
 const COOKIE_KEY_BYTES = 32
 
-async function keepForDownloads(folder: string, id: string, packages: Buffer): Promise<string> {
+/** Undoes the claim if it fails: the claimant has got nothing, and may open the link again. */
+async function keepForDownloads(
+  folder: string,
+  id: string,
+  packages: Buffer,
+  isReplay: boolean,
+): Promise<string> {
   const secret = randomBytes(COOKIE_KEY_BYTES)
   const key = { secret, purpose: 'cookie', id } as const
-  await writeCollected(folder, id, seal(packages, key, randomBytes(SEALING_IV_BYTES)))
+  try {
+    await writeCollected(folder, id, seal(packages, key, randomBytes(SEALING_IV_BYTES)))
+  } catch (error) {
+    if (!isReplay) await forgetClaim(folder, id)
+    throw error
+  }
   return `${id}.${secret.toString('base64url')}`
 }
 

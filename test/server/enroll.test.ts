@@ -4,6 +4,11 @@ import { blockCertificate, signOut } from '../../src/administration/block-certif
 import type { Change } from '../../src/administration/change-directory.ts'
 import { type InviteOptions, inviteDevice } from '../../src/administration/invite-device.ts'
 import { INVITATION_OUTCOMES } from '../../src/server/admin/metrics.ts'
+import { PROBLEM_STATUS } from '../../src/server/client-routes/enroll-visit.ts'
+import { problemPage } from '../../src/server/pages/enroll-page.ts'
+import { escapeHtml } from '../../src/server/pages/html.ts'
+import { LANGUAGES, type Language } from '../../src/server/pages/languages/languages.ts'
+import type { EnrollProblem, Texts } from '../../src/server/pages/texts.ts'
 import {
   type Answer,
   addTestDevice,
@@ -264,24 +269,86 @@ test('Without script it works by forms', async (context) => {
   assert.doesNotMatch(after.body.toString(), /class="password"/)
 })
 
+const CODE_OF_NONE = 'a'.repeat(20)
+
 test('What is wrong has its status, its problem, and a page in the language of the visitor', async (context) => {
-  const { service, code } = await invited(context)
+  const { service, change, code } = await invited(context)
   await claimed(service, code)
-  const rows = [
-    [{ code: 'k7fm' }, 400, 'malformed', 'Das ist kein Code'],
-    [{ code: 'a'.repeat(20) }, 404, 'unknown', 'Diese Einladung ist nicht bekannt'],
-    [{ code }, 409, 'used', 'Diese Einladung wurde schon benutzt'],
-  ] as const
-  for (const [fields, status, problem, title] of rows) {
-    const asJson = await postJson(service, `${ENROLL}/look`, fields)
-    assert.equal(asJson.status, status)
-    assert.equal(jsonOf(asJson).problem, problem)
-    const german: Headers = [...SAME_ORIGIN, ['Accept-Language', 'de-DE,de;q=0.9,en;q=0.8']]
-    const page = await postForm(service, `${ENROLL}/look`, fields, german)
-    assert.equal(page.status, status)
-    assert.match(page.body.toString(), new RegExp(`<html lang="de">[^]*<h1>${title}</h1>`))
+  const tablet = { name: 'Tablet', owner: undefined }
+  const short = await inviteDevice(change, tablet, { ...OPTIONS, validSeconds: 1 }, undefined)
+  service.clock.now += 1_000
+  const elsewhere: Headers = [['X-Forwarded-For', '192.0.2.99']]
+  for (let guess = 0; guess < 60; guess += 1) {
+    await postJson(service, `${ENROLL}/look`, { code: CODE_OF_NONE }, [
+      ...SAME_ORIGIN,
+      ...elsewhere,
+    ])
+  }
+  const rows: readonly (readonly [string, number, EnrollProblem, Headers])[] = [
+    ['k7fm', 400, 'malformed', []],
+    ['a'.repeat(17 * 1024), 400, 'malformed', []],
+    [CODE_OF_NONE, 404, 'unknown', []],
+    [code, 409, 'used', []],
+    [short.code, 410, 'ended', []],
+    [CODE_OF_NONE, 429, 'rate-limited', elsewhere],
+  ]
+  for (const [typed, status, problem, more] of rows) {
+    for (const [path, fields] of [
+      [`${ENROLL}/look`, { code: typed }],
+      [ENROLL, { code: typed, nonce: 'two' }],
+    ] as const) {
+      const asJson = await postJson(service, path, fields, [...SAME_ORIGIN, ...more])
+      assert.equal(asJson.status, status)
+      assert.equal(jsonOf(asJson).problem, problem)
+      for (const [language, { enroll }] of Object.entries(LANGUAGES)) {
+        const spoken: Headers = [['Accept-Language', `${language}-XX,${language};q=0.9,en;q=0.1`]]
+        const page = await postForm(service, path, fields, [...SAME_ORIGIN, ...more, ...spoken])
+        assert.equal(page.status, status)
+        const text = page.body.toString()
+        assert.ok(text.includes(`<html lang="${language}">`), `${problem} ${language}`)
+        assert.ok(text.includes(`<h1>${escapeHtml(enroll.problems[problem].title)}</h1>`))
+      }
+    }
   }
   assert.ok(service.logLines().some(({ msg }) => msg === 'invitation reused'))
+})
+
+test('A server that may not write says so, in the language of the visitor', () => {
+  assert.equal(PROBLEM_STATUS['read-only'], 423)
+  for (const [language, { enroll }] of Object.entries(LANGUAGES) as [Language, Texts][]) {
+    const { html } = problemPage(language, 'read-only', undefined)
+    assert.ok(html.includes(`<h1>${escapeHtml(enroll.problems['read-only'].title)}</h1>`))
+  }
+})
+
+test('At two replicas of one directory, of fifty claims at once one succeeds', async (context) => {
+  const { service, code } = await invited(context)
+  const other = await startTestService(context, { dataDir: service.dataDir })
+  const answers = await Promise.all(
+    Array.from({ length: 50 }, (_, index) =>
+      postJson(index % 2 === 0 ? service : other, ENROLL, { code, nonce: `n${index}` }),
+    ),
+  )
+  const statuses = answers.map(({ status }) => status)
+  assert.equal(statuses.filter((status) => status === 200).length, 1)
+  assert.equal(statuses.filter((status) => status === 409).length, 49)
+  const won = statuses.indexOf(200)
+  // The replica that did not answer lets the device in as well, and gives it the same again.
+  const loser = won % 2 === 0 ? other : service
+  const again = await claimed(loser, code, `n${won}`)
+  assert.equal(again.told.password, jsonOf(answers[won] ?? again.answer).password)
+  const asked = await loser.ask([['Cookie', again.cookie.split('; ')[0] ?? '']])
+  assert.equal(asked.status, 200)
+})
+
+test('Where the clock of the server is a day behind, the page says what may be wrong', async (context) => {
+  const { service, code } = await invited(context)
+  service.clock.now -= 86_400_000
+  const answer = await postForm(service, `${ENROLL}/look`, { code })
+  assert.equal(answer.status, 410)
+  assert.match(answer.body.toString(), /the clock of the server may be wrong/)
+  service.clock.now += 86_400_000
+  assert.equal((await postJson(service, `${ENROLL}/look`, { code })).status, 200)
 })
 
 test('An invitation that has ended is told from none, and cannot be collected', async (context) => {

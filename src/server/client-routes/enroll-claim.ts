@@ -18,7 +18,7 @@ import {
   PROBLEM_STATUS,
   setTicket,
 } from './enroll-visit.ts'
-import { readFields, type SentFields } from './request-body.ts'
+import { isForm, readFields, type SentFields } from './request-body.ts'
 import { answerHtml, type Visit } from './routes.ts'
 
 const NONCE_BYTES = 16
@@ -146,7 +146,7 @@ function answerProblem(
   enroll.count(problem)
   const { context, language } = visit
   const status = PROBLEM_STATUS[problem]
-  if (fields?.kind === 'form') {
+  if (fields?.kind === 'form' || (fields === undefined && isForm(context.req))) {
     answerHtml(context, status, problemPage(language, problem, at))
     return
   }

@@ -12,6 +12,7 @@ import {
   redirectsAway,
   ticketOf,
 } from './enroll-visit.ts'
+import { isForm } from './request-body.ts'
 import { answerHtml, type Page, type Visit } from './routes.ts'
 
 const READ = ['GET', 'HEAD'] as const
@@ -129,7 +130,7 @@ async function finish(enroll: EnrollService, visit: Visit): Promise<void> {
     await enroll.enrollment.finish(ticket, hostOf(visit), visit.nowSeconds)
   }
   clearTicket(visit)
-  const isForm = (context.req.headers['content-type'] ?? '').includes('form')
-  context.status = isForm ? 303 : 204
-  if (isForm) context.set('Location', '/')
+  const isOfPage = isForm(context.req)
+  context.status = isOfPage ? 303 : 204
+  if (isOfPage) context.set('Location', '/')
 }

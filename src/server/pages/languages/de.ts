@@ -222,7 +222,10 @@ export const de: Texts = {
       ended: {
         title: 'Diese Einladung gilt nicht mehr',
         lead: 'Ihre Zeit ist vorbei, oder sie wurde zurückgezogen.',
-        steps: [ASK_FOR_INVITATION],
+        steps: [
+          ASK_FOR_INVITATION,
+          'Wurde sie gerade erst erstellt? Dann geht vielleicht die Uhr des Servers falsch.',
+        ],
       },
       malformed: {
         title: 'Das ist kein Code',

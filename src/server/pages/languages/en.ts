@@ -215,7 +215,10 @@ export const en: Texts = {
       ended: {
         title: 'This invitation has ended',
         lead: 'Its time is over, or it was withdrawn.',
-        steps: [ASK_FOR_INVITATION],
+        steps: [
+          ASK_FOR_INVITATION,
+          'Was it made only just now? Then the clock of the server may be wrong.',
+        ],
       },
       malformed: {
         title: 'This is not a code',

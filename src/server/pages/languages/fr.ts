@@ -220,7 +220,10 @@ export const fr: Texts = {
       ended: {
         title: 'Cette invitation n’est plus valable',
         lead: 'Son délai est passé, ou elle a été retirée.',
-        steps: [ASK_FOR_INVITATION],
+        steps: [
+          ASK_FOR_INVITATION,
+          'Vient-elle d’être créée ? Alors l’horloge du serveur n’est peut-être pas à l’heure.',
+        ],
       },
       malformed: {
         title: 'Ce n’est pas un code',

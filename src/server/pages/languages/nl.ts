@@ -219,7 +219,10 @@ export const nl: Texts = {
       ended: {
         title: 'Deze uitnodiging geldt niet meer',
         lead: 'Haar tijd is voorbij, of ze is ingetrokken.',
-        steps: [ASK_FOR_INVITATION],
+        steps: [
+          ASK_FOR_INVITATION,
+          'Is ze net pas gemaakt? Dan loopt de klok van de server misschien verkeerd.',
+        ],
       },
       malformed: {
         title: 'Dit is geen code',
