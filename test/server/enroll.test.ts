@@ -179,6 +179,16 @@ test('The packages are downloaded, each with its type', async (context) => {
   assert.ok(profile.includes(told.password))
 })
 
+test('A download whose hour is over is answered by a page that says so', async (context) => {
+  const { service, code } = await invited(context)
+  const { open, told } = await claimed(service, code)
+  service.clock.now += 3_600_000
+  const german: Headers = [...NAVIGATION, ['Accept-Language', 'de']]
+  const late = await open(told.downloads.p12, german)
+  assert.equal(late.status, 404)
+  assert.match(late.body.toString(), /<h1>Diese Einladung gilt nicht mehr<\/h1>/)
+})
+
 test('A script of the application gets neither page nor packages: not fetched, framed or sent from elsewhere', async (context) => {
   const { service, code } = await invited(context)
   const { open, told } = await claimed(service, code)

@@ -1,6 +1,6 @@
 import type { Packages } from '../../enrollment/packages.ts'
 import { ENROLL_PATH } from '../../policy/page-policy.ts'
-import { claimedPage, codePage, DOWNLOADS } from '../pages/enroll-page.ts'
+import { claimedPage, codePage, DOWNLOADS, problemPage } from '../pages/enroll-page.ts'
 import { claim, look } from './enroll-claim.ts'
 import {
   clearTicket,
@@ -104,12 +104,11 @@ async function download(
   visit: Visit,
   { content, type, extension }: Downloadable,
 ): Promise<void> {
-  const { context } = visit
+  const { context, language } = visit
   isolate(context)
   const held = await heldBy(enroll, visit, ticketOf(visit) ?? '')
   if (held === undefined) {
-    context.status = 404
-    context.body = 'not found\n'
+    answerHtml(context, 404, problemPage(language, 'ended', undefined))
     return
   }
   const { packages } = held

@@ -61,7 +61,7 @@ function prepare() {
   if (form) {
     form.addEventListener('submit', (event) => {
       event.preventDefault()
-      const code = form.elements.code.value.replace(/[^A-Za-z0-9]/g, '').toLowerCase()
+      const code = form.elements.code.value.split('#').pop().replace(/[^A-Za-z0-9]/g, '').toLowerCase()
       if (location.hash.slice(1) === code) look()
       else location.hash = code
     })
