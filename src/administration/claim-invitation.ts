@@ -31,6 +31,8 @@ export interface Place extends Pick<Change, 'dataDir' | 'revocationList'> {
   /** The host of the request, without port: an invitation can be collected only at its own. */
   readonly host: string
   readonly nowSeconds: number
+  /** Whether there is an invitation of this id, or was one. */
+  exists(id: string): Promise<boolean>
   /** Whether the certificate would be accepted according to the current files. */
   stands(invitation: Invitation): Promise<boolean>
 }
@@ -54,7 +56,7 @@ export async function findInvitation(
   const folder = pathsOf(place).invitations
   const { host, nowSeconds } = place
   const id = invitationId(code)
-  // Always reads both, so that an unknown code takes as long as one that has ended.
+  if (!(await place.exists(id))) return UNKNOWN
   const [claim, invitation] = await Promise.all([readClaim(folder, id), readInvitation(folder, id)])
   if (invitation !== undefined && new URL(invitation.site).hostname !== host) return UNKNOWN
   if (claim?.outcome === 'ended') return ENDED
@@ -119,9 +121,10 @@ export async function claimInvitation(
     if (!isReplay && !(await settle(folder, id, claim))) {
       return await claimInvitation(place, code, claimant)
     }
-    ticket = await keepForDownloads(folder, id, opened, isReplay)
+    ticket = await keepForDownloads(folder, id, opened)
   } catch (error) {
     if (!isReadOnly(error)) throw error
+    if (!isReplay) await undoClaim(folder, id, claim)
     return { ok: false, problem: 'read-only' }
   }
   await mark(place, claimant)
@@ -148,21 +151,18 @@ async function mark(place: Place, { onUnmarked }: Pick<Claimant, 'onUnmarked'>):
 
 const COOKIE_KEY_BYTES = 32
 
-/** Undoes the claim if it fails: the claimant has got nothing, and may open the link again. */
-async function keepForDownloads(
-  folder: string,
-  id: string,
-  packages: Buffer,
-  isReplay: boolean,
-): Promise<string> {
+/** The claimant has got nothing: the link can be opened again. */
+async function undoClaim(folder: string, id: string, { nonceHash }: Collected): Promise<void> {
+  const claim = await readClaim(folder, id)
+  const isOwn = claim?.outcome === 'collected' && claim.nonceHash === nonceHash
+  // Where that fails, the page that claimed it gets the answer for an hour.
+  if (isOwn) await forgetClaim(folder, id).catch(() => undefined)
+}
+
+async function keepForDownloads(folder: string, id: string, packages: Buffer): Promise<string> {
   const secret = randomBytes(COOKIE_KEY_BYTES)
   const key = { secret, purpose: 'cookie', id } as const
-  try {
-    await writeCollected(folder, id, seal(packages, key, randomBytes(SEALING_IV_BYTES)))
-  } catch (error) {
-    if (!isReplay) await forgetClaim(folder, id)
-    throw error
-  }
+  await writeCollected(folder, id, seal(packages, key, randomBytes(SEALING_IV_BYTES)))
   return `${id}.${secret.toString('base64url')}`
 }
 

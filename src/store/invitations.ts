@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { CertificateId } from './certificate-id.ts'
+import { type Look, lookAtFiles } from './file-signature.ts'
 import {
   createFile,
   ifThere,
@@ -141,6 +142,24 @@ export async function listInvitations(folder: string): Promise<InvitationFiles> 
   const of = (kind: string) => matches.flatMap(([, id = '', found]) => (found === kind ? [id] : []))
   const waiting = of('json')
   return { waiting, settled: of('claim').filter((id) => !waiting.includes(id)) }
+}
+
+/**
+ * Tells whether an invitation or a claim has this id, by the names of the files, which are listed again
+ * only when the folder has changed: wrong codes are cheap.
+ */
+export function createInvitationIndex(folder: string): (id: string) => Promise<boolean> {
+  let listed: Look | undefined
+  let ids: ReadonlySet<string> = new Set()
+  return async (id) => {
+    const look = await lookAtFiles([folder], undefined, listed)
+    if (look !== listed || !look.settled) {
+      const { waiting, settled } = await listInvitations(folder)
+      ids = new Set([...waiting, ...settled])
+      listed = look
+    }
+    return ids.has(id)
+  }
 }
 
 /** Deletes a claim: the code is unknown from then on. */

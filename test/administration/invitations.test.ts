@@ -46,6 +46,7 @@ const place = (directory: TestDirectory, laterSeconds = 0, more: Partial<Place> 
   dataDir: directory.dataDir,
   host: 'ha.test',
   nowSeconds: NOON_SECONDS + laterSeconds,
+  exists: () => Promise.resolve(true),
   stands: () => Promise.resolve(true),
   ...more,
 })

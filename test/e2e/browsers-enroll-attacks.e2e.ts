@@ -41,6 +41,8 @@ const load = async ({ preloadResponse, request }) => (await preloadResponse) || 
   ],
 ] as const
 
+const POLICIES = ['same-origin', 'same-origin-allow-popups', 'unsafe-none'] as const
+
 interface Kept {
   readonly url: string
   readonly status: number
@@ -54,9 +56,15 @@ describe('a script at the origin of the application', { skip: programsMissing('c
     enroll = await startEnrollBrowser()
     site = enroll.site
     const { backend } = enroll.world
-    backend.serve('/', 'text/html', '<!doctype html><title>the application</title>')
+    const html = { 'Content-Type': 'text/html' }
+    backend.serve('/', '<!doctype html><title>The application</title>', html)
+    for (const policy of POLICIES) {
+      const headers = { ...html, 'Cross-Origin-Opener-Policy': policy }
+      backend.serve(`/${policy}`, '<!doctype html><title>Isolated</title>', headers)
+    }
     LOADS.forEach(([, load], index) => {
-      backend.serve(`/worker-${index}.js`, 'text/javascript', `${WORKER}\n${load}`)
+      const headers = { 'Content-Type': 'text/javascript' }
+      backend.serve(`/worker-${index}.js`, `${WORKER}\n${load}`, headers)
     })
   })
   after(() => enroll?.close())
@@ -148,27 +156,18 @@ describe('a script at the origin of the application', { skip: programsMissing('c
     })
   })
 
-  test('reads no window of it from a page that a worker gives the same opener policy', async () => {
-    enroll.world.backend.serve(
-      '/folder/worker.js',
-      'text/javascript',
-      `addEventListener('install', () => skipWaiting())
-addEventListener('activate', (event) => event.waitUntil(clients.claim()))
-addEventListener('fetch', (event) => event.respondWith(new Response('<!doctype html><title>Isolated</title>', {
-  headers: { 'Content-Type': 'text/html', 'Cross-Origin-Opener-Policy': new URL(event.request.url).hash.slice(1) || event.request.url.split('?')[1] },
-})))`,
-    )
-    await enroll.withPage({}, async (page) => {
-      const { password, application } = await collected(page)
-      await register(application, '/folder/worker.js')
-      for (const policy of ['same-origin', 'same-origin-allow-popups', 'unsafe-none']) {
-        await application.goto(`${site}/folder/page?${policy}`)
+  // A worker for a script's own folder can give a page any policy; here the application does.
+  for (const policy of POLICIES) {
+    test(`reads no window of it from a page with the opener policy ${policy}`, async () => {
+      await enroll.withPage({}, async (page) => {
+        const { password, application } = await collected(page)
+        await application.goto(`${site}/${policy}`)
         assert.equal(await application.title(), 'Isolated')
         const read = String(await readWindow(application))
-        assert.ok(!read.includes(password), policy)
-      }
+        assert.ok(!read.includes(password))
+      })
     })
-  })
+  }
 
   for (const [index, [name]] of LOADS.entries()) {
     test(`reads nothing through a worker that ${name}`, async () => {

@@ -116,30 +116,64 @@ describe('in Chromium', { skip: programsMissing('chromium') }, () => {
     })
   })
 
-  test('a used link says so, and so does one that is none, in the language of the visitor', async () => {
-    const url = await invite()
-    await withPage({}, async (page) => {
-      await page.goto(url)
-      await page.click('#claim button')
-      await page.waitForSelector('#claimed')
-    })
-    for (const [locale, title] of [
-      ['en', 'This invitation has already been used'],
-      ['de', 'Diese Einladung wurde schon benutzt'],
-      ['fr', 'Cette invitation a déjà servi'],
-      ['nl', 'Deze uitnodiging is al gebruikt'],
-    ] as const) {
-      await withPage({ locale, viewport: { width: 390, height: 844 } }, async (page) => {
-        await page.goto(url)
-        await page.waitForSelector(`h1:text-is("${title}")`)
+  const SPOKEN = [
+    ['en', 'phone-light', 'This invitation has already been used', 'This invitation has ended'],
+    ['de', 'phone-dark', 'Diese Einladung wurde schon benutzt', 'Diese Einladung gilt nicht mehr'],
+    ['fr', 'desktop-light', 'Cette invitation a déjà servi', 'Cette invitation n’est plus valable'],
+    ['nl', 'desktop-dark', 'Deze uitnodiging is al gebruikt', 'Deze uitnodiging geldt niet meer'],
+  ] as const
+
+  for (const [locale, look, used, ended] of SPOKEN) {
+    test(`every page speaks the language of the visitor: ${locale}, ${look}`, async () => {
+      const options = { ...LOOKS.find(([name]) => name === look)?.[1], locale }
+      const title = (page: Page, text: string) => page.waitForSelector(`h1:text-is("${text}")`)
+      const url = await invite()
+      const late = await enroll.invite('1s')
+      const seen = async (page: Page, name: string) => {
         assert.equal(await page.getAttribute('html', 'lang'), locale)
         await assertAccessible(page)
-        await picture(page, `used-${locale}`)
-        await page.goto(`${site}/.certlatch/auth/enroll%23${'a'.repeat(20)}`)
-        await page.waitForURL(`${site}/.certlatch/auth/enroll#${'a'.repeat(20)}`)
+        await picture(page, `${locale}-${name}`)
+      }
+      await withPage({ ...options, userAgent: ANDROID }, async (page) => {
+        await page.goto(`${site}/lovelace`)
+        await seen(page, '0-refused')
+        await page.goto(`${site}/.certlatch/auth/enroll`)
+        await seen(page, '1-code')
+        await page.goto(url)
+        await page.waitForSelector('#claim')
+        await seen(page, '2-invited')
+        await page.click('#claim button')
+        await page.waitForSelector('#claimed')
+        await page.click('details:has(.password) summary')
+        await seen(page, '3-steps')
       })
-    }
-  })
+      await withPage(options, async (page) => {
+        await page.goto(url)
+        await title(page, used)
+        await seen(page, '4-used')
+        await page.goto(late)
+        await title(page, ended)
+        await seen(page, '5-ended')
+        const none = 'a'.repeat(20)
+        await page.goto(`${site}/.certlatch/auth/enroll%23${none}`)
+        await page.waitForURL(`${site}/.certlatch/auth/enroll#${none}`)
+        await page.waitForSelector('#look:not([hidden])')
+        await seen(page, '6-unknown')
+        await page.fill('#code', 'k7fm')
+        await page.click('#look button')
+        await page.waitForURL(`${site}/.certlatch/auth/enroll#k7fm`)
+        await page.waitForSelector('#look:not([hidden])')
+        await seen(page, '7-malformed')
+      })
+      await withPage({ ...options, javaScriptEnabled: false }, async (page) => {
+        await page.goto(`${site}/.certlatch/auth/enroll`)
+        await page.fill('#code', url)
+        await page.click('#look button')
+        await title(page, used)
+        await picture(page, `${locale}-8-used-without-script`)
+      })
+    })
+  }
 
   test('in another app on an iPhone the way to Safari stands in place of the button', async () => {
     const url = await invite()
@@ -150,6 +184,17 @@ describe('in Chromium', { skip: programsMissing('chromium') }, () => {
       assert.equal(await page.isVisible('#claim button'), false)
       assert.equal(await page.getAttribute('#safari', 'href'), `x-safari-${url}`)
       await picture(page, 'not-safari')
+    })
+  })
+
+  test('inside another app on Android the link can be copied, in place of the button', async () => {
+    const url = await invite()
+    const userAgent = ANDROID.replace('Android 10; K', 'Android 15; Pixel 9; wv')
+    await withPage({ userAgent, viewport: { width: 390, height: 844 } }, async (page) => {
+      await page.goto(url)
+      await page.waitForSelector('[data-show="in-app"] button')
+      assert.equal(await page.isVisible('#claim button'), false)
+      await picture(page, 'in-app')
     })
   })
 })

@@ -1,6 +1,11 @@
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import {
+  createServer,
+  type IncomingMessage,
+  type OutgoingHttpHeaders,
+  type ServerResponse,
+} from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { WebSocketServer } from 'ws'
 
@@ -34,8 +39,8 @@ export interface Backend {
   /** How many requests arrived, of any number. */
   readonly count: number
   find(number: string): Seen | undefined
-  /** Serves a text of this type at a path from now on. */
-  serve(path: string, type: string, text: string): void
+  /** Serves a text at a path from now on. */
+  serve(path: string, text: string, headers: OutgoingHttpHeaders): void
   /** Sends the next event on all open event streams. */
   emit(): void
   close(): void
@@ -50,7 +55,7 @@ export async function startBackend(): Promise<Backend> {
   const seen = new Map<string, Seen>()
   let count = 0
   const streams = new Set<ServerResponse>()
-  const served = new Map<string, { readonly type: string; readonly text: string }>()
+  const served = new Map<string, { readonly text: string; readonly headers: OutgoingHttpHeaders }>()
   const record = (req: IncomingMessage) => {
     count += 1
     const headers = pairs(req.rawHeaders)
@@ -72,7 +77,7 @@ export async function startBackend(): Promise<Backend> {
     }
     const own = served.get(req.url ?? '')
     if (own !== undefined) {
-      res.writeHead(200, { 'Content-Type': own.type })
+      res.writeHead(200, own.headers)
       res.end(own.text)
       return
     }
@@ -100,7 +105,7 @@ export async function startBackend(): Promise<Backend> {
       return count
     },
     find: (number) => seen.get(number),
-    serve: (path, type, text) => served.set(path, { type, text }),
+    serve: (path, text, headers) => served.set(path, { text, headers }),
     emit: () => {
       for (const stream of streams) stream.write('data: second\n\n')
     },

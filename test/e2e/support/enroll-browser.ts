@@ -10,8 +10,8 @@ import { findProgram } from './tools.ts'
 export interface EnrollBrowser {
   readonly world: World
   readonly site: string
-  /** Invites a device of a name of its own; answers its link. */
-  invite(): Promise<string>
+  /** Invites a device of a name of its own, for a day unless told otherwise; answers its link. */
+  invite(valid?: string): Promise<string>
   /** A fresh browser: no cookies, no workers. */
   withPage(options: BrowserContextOptions, work: (page: Page) => Promise<void>): Promise<void>
   close(): Promise<void>
@@ -33,10 +33,21 @@ export async function startEnrollBrowser(): Promise<EnrollBrowser> {
   return {
     world,
     site,
-    invite: async () => {
+    invite: async (valid = '1d') => {
       number += 1
       const name = `Ada's phone ${number}`
-      const words = ['device', 'invite', name, '--owner', 'Ada', '--url', site, '--json']
+      const words = [
+        'device',
+        'invite',
+        name,
+        '--owner',
+        'Ada',
+        '--url',
+        site,
+        '--json',
+        '--valid',
+        valid,
+      ]
       const { code, stdout, stderr } = await runCommand(world.certlatch.environment, ...words)
       assert.equal(code, 0, stderr)
       return JSON.parse(stdout).invitation.url
