@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { type HeaderLine, valuesOf } from './support/backend.ts'
-import { runCommand } from './support/certlatch.ts'
+import { runCommand, startCommand } from './support/certlatch.ts'
 import { HOST } from './support/client.ts'
 import { type Answer, type Gate, startGate, startWorld, type World } from './support/gate.ts'
 import { CADDY, HAPROXY, NGINX, TRAEFIK } from './support/proxies.ts'
@@ -115,6 +115,20 @@ for (const kind of [TRAEFIK, CADDY, NGINX, HAPROXY]) {
       const second = await post(ENROLL, { code, nonce: 'two' })
       assert.equal(second.status, 409, second.body)
       assert.equal(JSON.parse(second.body).problem, 'used')
+    })
+
+    test('who waits for the collection is told by what', async () => {
+      const args = ['device', 'invite', 'Watch', '--url', `https://${HOST}`, '--wait', '--json']
+      const waiting = startCommand(world.certlatch.environment, ...args)
+      const code = await waiting.output(/"code": "(\w+)"/)
+      const claimed = await post(ENROLL, { code, nonce: 'one' }, [
+        ...ownOrigin,
+        ['User-Agent', 'Mozilla/5.0 (Linux; Android 10; K) Chrome/142.0.0.0 Mobile Safari/537.36'],
+      ])
+      assert.equal(claimed.status, 200)
+      const { code: exitCode, stderr } = await waiting.ended
+      assert.equal(exitCode, 0)
+      assert.match(stderr, /"Watch" was collected by Android, Chrome, from 127\.0\.0\.1/)
     })
 
     test('the code is in no question, and no request of it reaches the application', async () => {

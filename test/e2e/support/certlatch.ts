@@ -80,22 +80,42 @@ export interface Ended {
   readonly stderr: string
 }
 
+/** A command that goes on. */
+export interface Started {
+  readonly ended: Promise<Ended>
+  /** The first group of what it prints, as soon as that is there. */
+  output(pattern: RegExp): Promise<string>
+}
+
 /** A command of certlatch, as a person would type it beside the service. */
-export async function runCommand(
+export function startCommand(
   environment: Readonly<Record<string, string | undefined>>,
   ...args: readonly string[]
-): Promise<Ended> {
+): Started {
   const child = spawn(process.execPath, [program(), ...args], {
     env: environment,
     stdio: ['ignore', 'pipe', 'pipe'],
   })
-  const [stdout, stderr, [code]] = await Promise.all([
-    text(child.stdout),
-    text(child.stderr),
-    once(child, 'close'),
-  ])
-  return { code, stdout, stderr }
+  let printed = ''
+  child.stdout.on('data', (chunk: Buffer) => (printed += chunk.toString('utf8')))
+  const end = async (): Promise<Ended> => {
+    const [stderr, [code]] = await Promise.all([text(child.stderr), once(child, 'close')])
+    return { code, stdout: printed, stderr }
+  }
+  return {
+    ended: end(),
+    output: async (pattern) => {
+      await until(`it prints ${pattern}`, () => pattern.test(printed))
+      return pattern.exec(printed)?.[1] ?? ''
+    },
+  }
 }
+
+/** The same, to its end. */
+export const runCommand = (
+  environment: Readonly<Record<string, string | undefined>>,
+  ...args: readonly string[]
+): Promise<Ended> => startCommand(environment, ...args).ended
 
 const portOf = (address: string): number => Number(address.slice(address.lastIndexOf(':') + 1))
 
