@@ -192,6 +192,27 @@ describe('a script at the origin of the application', { skip: programsMissing('c
     })
   }
 
+  test('finds no code in the history of the tab, whether it was used or not', async () => {
+    await enroll.withPage({}, async (page) => {
+      const url = await enroll.invite()
+      const [, code = ''] = url.split('#')
+      const inHistory = () =>
+        page.evaluate(
+          'JSON.stringify(navigation.entries().map(({ url }) => url)) + document.referrer',
+        )
+      await page.goto(url)
+      await page.waitForSelector('#claim')
+      await page.goto(`${site}/`)
+      assert.ok(!String(await inHistory()).includes(code), 'before')
+      await page.goBack()
+      await page.click('#claim button')
+      await page.waitForSelector('#claimed')
+      await page.click('form[action$="/done"] button')
+      await page.waitForURL(`${site}/`)
+      assert.ok(!String(await inHistory()).includes(code), 'after')
+    })
+  })
+
   test('makes no worker of what certlatch itself serves', async () => {
     await enroll.withPage({}, async (page) => {
       const { application } = await collected(page)

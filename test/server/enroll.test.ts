@@ -43,6 +43,8 @@ const NAVIGATION: Headers = [
   ['User-Agent', IPHONE],
 ]
 
+const CODE_OF_NONE = 'a'.repeat(20)
+
 async function invited(
   context: TestContext,
   options: TestServiceOptions = {},
@@ -223,7 +225,7 @@ test('A script of the application gets neither page nor packages: not fetched, f
   for (const answer of [await open(ENROLL), await open(told.downloads.p12)]) {
     assert.equal(header(answer, 'Cross-Origin-Opener-Policy'), 'same-origin')
     assert.equal(header(answer, 'Cross-Origin-Resource-Policy'), 'same-origin')
-    assert.equal(header(answer, 'Referrer-Policy'), 'same-origin')
+    assert.equal(header(answer, 'Referrer-Policy'), 'origin')
     assert.match(header(answer, 'Content-Security-Policy') ?? '', /frame-ancestors 'none'/)
   }
   assert.equal((await service.visit(told.downloads.p12, NAVIGATION)).status, 404)
@@ -257,6 +259,32 @@ test('The claimed page is shown only behind a redirect of another opener policy,
   assert.equal((await visit(address)).status, 303, 'a minute later it is too old')
 })
 
+test('Every answer, a refusal too, is kept apart from other windows and from other sites', async (context) => {
+  const { service, code } = await invited(context)
+  const answers = [
+    await service.visit(ENROLL),
+    await postJson(service, `${ENROLL}/look`, { code }),
+    await postForm(service, `${ENROLL}/look`, { code: CODE_OF_NONE }),
+    await postJson(service, ENROLL, { code, nonce: 'one' }, []),
+    await postJson(service, `${ENROLL}/certificate.p12`, {}),
+    await service.visit(`${ENROLL}/nothing`),
+    await service.visit('/.certlatch/auth/session'),
+    await claimed(service, code).then(({ answer }) => answer),
+  ]
+  assert.deepEqual(
+    answers.map(({ status }) => status),
+    [200, 200, 404, 403, 405, 404, 403, 200],
+  )
+  for (const answer of answers) {
+    assert.equal(header(answer, 'Cross-Origin-Opener-Policy'), 'same-origin')
+    assert.equal(header(answer, 'Cross-Origin-Resource-Policy'), 'same-origin')
+    assert.equal(header(answer, 'Referrer-Policy'), 'origin')
+    assert.equal(header(answer, 'X-Content-Type-Options'), 'nosniff')
+    assert.equal(header(answer, 'Cache-Control'), 'no-store')
+    assert.match(header(answer, 'Content-Security-Policy') ?? '', /frame-ancestors 'none'/)
+  }
+})
+
 test('Without script it works by forms', async (context) => {
   const { service, code } = await invited(context)
   const typed = code.toUpperCase().replace(/(.{4})(?=.)/g, '$1-')
@@ -278,8 +306,6 @@ test('Without script it works by forms', async (context) => {
   const after = await opened(service, ENROLL, [...NAVIGATION, ['Cookie', cookie]])
   assert.doesNotMatch(after.body.toString(), /class="password"/)
 })
-
-const CODE_OF_NONE = 'a'.repeat(20)
 
 test('What is wrong has its status, its problem, and a page in the language of the visitor', async (context) => {
   const { service, change, code } = await invited(context)

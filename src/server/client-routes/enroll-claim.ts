@@ -14,7 +14,6 @@ import {
   decideOnDevice,
   type EnrollService,
   hostOf,
-  isolate,
   PROBLEM_STATUS,
   setTicket,
 } from './enroll-visit.ts'
@@ -25,7 +24,6 @@ const NONCE_BYTES = 16
 
 /** Says whom an invitation is for, and claims nothing. */
 export async function look(enroll: EnrollService, visit: Visit): Promise<void> {
-  isolate(visit.context)
   const fields = await readFields(visit.context.req)
   const code = readInvitationCode(fields?.text('code') ?? '')
   if (fields === undefined || code === undefined) {
@@ -53,7 +51,6 @@ export async function look(enroll: EnrollService, visit: Visit): Promise<void> {
 
 /** Collects an invitation: the browser has a session from then on, and can download the packages. */
 export async function claim(enroll: EnrollService, visit: Visit): Promise<void> {
-  isolate(visit.context)
   const fields = await readFields(visit.context.req)
   const code = readInvitationCode(fields?.text('code') ?? '')
   const nonce = fields?.text('nonce') ?? ''

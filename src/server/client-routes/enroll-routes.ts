@@ -8,7 +8,6 @@ import {
   type EnrollService,
   hostOf,
   isOpenedByPerson,
-  isolate,
   redirectsAway,
   ticketOf,
 } from './enroll-visit.ts'
@@ -46,7 +45,6 @@ export function enrollPages(enroll: EnrollService): (path: string) => Page | und
 /** The steps for a device that has collected its certificate; else it is asked for a code. */
 async function start(enroll: EnrollService, visit: Visit): Promise<void> {
   const { context, language } = visit
-  isolate(context)
   const ticket = ticketOf(visit) ?? ''
   const held = await heldBy(enroll, visit, ticket)
   if (held !== undefined && redirectsAway(visit, ticket)) return
@@ -105,7 +103,6 @@ async function download(
   { content, type, extension }: Downloadable,
 ): Promise<void> {
   const { context, language } = visit
-  isolate(context)
   const held = await heldBy(enroll, visit, ticketOf(visit) ?? '')
   if (held === undefined) {
     answerHtml(context, 404, problemPage(language, 'ended', undefined))
@@ -123,7 +120,6 @@ async function download(
 /** The device has what it needs: nothing of it can be had again. */
 async function finish(enroll: EnrollService, visit: Visit): Promise<void> {
   const { context } = visit
-  isolate(context)
   const ticket = ticketOf(visit)
   if (ticket !== undefined) {
     await enroll.enrollment.finish(ticket, hostOf(visit), visit.nowSeconds)

@@ -1,5 +1,4 @@
 import { hash } from 'node:crypto'
-import type { Context } from 'koa'
 import { decide } from '../../decide.ts'
 import type { Decision } from '../../decision.ts'
 import { ENROLL_PATH, pagePolicy } from '../../policy/page-policy.ts'
@@ -37,18 +36,6 @@ export function decideOnDevice({ service }: EnrollService, visit: Visit): Decisi
 
 export function clientOf({ service }: EnrollService, { headers }: Visit): string | undefined {
   return clientAddress(headers.forwardedFor, service.trustedProxies)
-}
-
-/**
- * Headers of every answer: no window of another page, not even of this origin, gets hold of this one,
- * and no other origin of what it loads. Under `no-referrer` its own forms would send `Origin: null`.
- */
-export function isolate(context: Context): void {
-  context.set('Cross-Origin-Opener-Policy', 'same-origin')
-  context.set('Cross-Origin-Resource-Policy', 'same-origin')
-  context.set('Referrer-Policy', 'same-origin')
-  context.set('X-Content-Type-Options', 'nosniff')
-  context.set('Content-Security-Policy', "default-src 'none'; frame-ancestors 'none'")
 }
 
 /**

@@ -81,6 +81,7 @@ export function pagesRoute(service: VerifyService, pages: Pages): Middleware {
   return async (context) => {
     if (service.endsConnection()) context.set('Connection', 'close')
     context.set('Cache-Control', 'no-store')
+    isolate(context)
     try {
       await service.catchUp()
       await respond(context)
@@ -90,6 +91,20 @@ export function pagesRoute(service: VerifyService, pages: Pages): Middleware {
       answerRefusal(context, refusals.fallback)
     }
   }
+}
+
+/**
+ * Headers of every answer: no window of another page, not even of this origin, gets hold of this one,
+ * and no other origin of what it loads. `origin` and `no-referrer` hide the page's address, with the code
+ * in it, from scripts of the application in the same tab (`navigation.entries()`); under `no-referrer` the
+ * page's own forms would send `Origin: null`.
+ */
+function isolate(context: Context): void {
+  context.set('Cross-Origin-Opener-Policy', 'same-origin')
+  context.set('Cross-Origin-Resource-Policy', 'same-origin')
+  context.set('Referrer-Policy', 'origin')
+  context.set('X-Content-Type-Options', 'nosniff')
+  context.set('Content-Security-Policy', "default-src 'none'; frame-ancestors 'none'")
 }
 
 const CROSS_SITE: Deny = { allow: false, via: 'none', reason: 'cross-site' }
@@ -163,15 +178,12 @@ function answerRefusal(context: Context, { status, headers, body }: ReadyAnswer)
 
 function answerText(context: Context, status: number, text: string): void {
   context.status = status
-  context.set('X-Content-Type-Options', 'nosniff')
   context.body = text
 }
 
 /** Answers with a page of HTML, under its own policy. */
 export function answerHtml(context: Context, status: number, page: HtmlDocument): void {
   context.status = status
-  context.set('X-Content-Type-Options', 'nosniff')
-  context.set('Cross-Origin-Resource-Policy', 'same-origin')
   context.set('Content-Security-Policy', page.contentSecurityPolicy)
   context.type = 'text/html; charset=utf-8'
   context.body = page.html
@@ -196,9 +208,6 @@ export function standingPages(sessionTtlSeconds: number): ReadonlyMap<string, Pa
         access: 'open',
         methods: READ,
         answer: ({ context }) => {
-          context.set('X-Content-Type-Options', 'nosniff')
-          context.set('Cross-Origin-Resource-Policy', 'same-origin')
-          context.set('Content-Security-Policy', "default-src 'none'")
           context.type = 'text/javascript; charset=utf-8'
           context.body = rescue
         },
