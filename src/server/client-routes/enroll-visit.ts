@@ -59,26 +59,21 @@ export function ticketOf({ headers }: Visit): string | undefined {
   return ticket
 }
 
-const STEP_SECONDS = 30
 /** The parameter of the page's address that shows that it was reached through the redirect. */
 const REDIRECTED = 'from'
 
-const proofAt = (ticket: string, step: number): string =>
-  hash('sha256', `certlatch redirect\0${ticket}\0${step}`, 'base64url')
-
 /**
  * Redirects to the page itself unless the request comes from that redirect, which only this browser can
- * have followed within the last minute. Returns whether it did. A page of the application that has the
- * same opener policy as this one (a script can make one, by a worker) would otherwise have its window in
- * hand; the redirect, of another policy, parts the two.
+ * follow. Returns whether it did. A page of the application that has the same opener policy as this one
+ * (a script can make one, by a worker) would otherwise be able to read it in a window; the redirect, of
+ * another policy, parts the two.
  */
-export function redirectsAway({ context, nowSeconds }: Visit, ticket: string): boolean {
-  const step = Math.floor(nowSeconds / STEP_SECONDS)
-  const proof = context.query[REDIRECTED]
-  if (proof === proofAt(ticket, step) || proof === proofAt(ticket, step - 1)) return false
+export function redirectsAway({ context }: Visit, ticket: string): boolean {
+  const proof = hash('sha256', `certlatch redirect\0${ticket}`, 'base64url')
+  if (context.query[REDIRECTED] === proof) return false
   context.set('Cross-Origin-Opener-Policy', 'unsafe-none')
   context.status = 303
-  context.set('Location', `${ENROLL_PATH}?${REDIRECTED}=${proofAt(ticket, step)}`)
+  context.set('Location', `${ENROLL_PATH}?${REDIRECTED}=${proof}`)
   return true
 }
 
