@@ -21,6 +21,10 @@ for (const [language, texts] of Object.entries(LANGUAGES)) {
   })
 }
 
+test('French breaks no line inside « » or before its punctuation', () => {
+  assert.doesNotMatch(JSON.stringify(LANGUAGES.fr), /« | »| [:;?!]/)
+})
+
 test('no text is the same in another language but for names', () => {
   const shared = (Object.keys(LANGUAGES) as (keyof typeof LANGUAGES)[]).filter(
     (language) =>
