@@ -128,7 +128,7 @@ for (const kind of [TRAEFIK, CADDY, NGINX, HAPROXY]) {
       assert.equal(claimed.status, 200)
       const { code: exitCode, stderr } = await waiting.ended
       assert.equal(exitCode, 0)
-      assert.match(stderr, /"Watch" was collected by Android, Chrome, from 127\.0\.0\.1/)
+      assert.match(stderr, /"Watch" was collected by Android, Chrome$/m)
     })
 
     test('the code is in no question, and no request of it reaches the application', async () => {

@@ -13,7 +13,6 @@ export const firefoxMissing = (): string | false =>
   programsMissing('firefox-esr', 'certutil', 'pk12util')
 
 const SETTINGS = {
-  'dom.disable_open_during_load': false,
   'security.default_personal_cert': 'Select Automatically',
   'network.dns.localDomains': 'home.example,elsewhere.example',
   // Into the folder that is named below.
