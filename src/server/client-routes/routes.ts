@@ -96,9 +96,8 @@ export function pagesRoute(service: VerifyService, pages: Pages): Middleware {
 /**
  * Headers of every answer: no window of another page, not even of this origin, gets hold of this one,
  * and no other origin of what it loads. `origin` and `no-referrer` hide the page's address, with the code
- * in it, from scripts of the application in the same tab (`navigation.entries()`; in Firefox 153 only where a
- * link or a form led there); under `no-referrer` the
- * page's own forms would send `Origin: null`.
+ * in it, from scripts of the application in the same tab (`navigation.entries()`; in Firefox 153 only if a
+ * link or a form led there). Under `no-referrer` the page's own forms would send `Origin: null`.
  */
 function isolate(context: Context): void {
   context.set('Cross-Origin-Opener-Policy', 'same-origin')
