@@ -1,9 +1,10 @@
 #!/bin/sh
-# release-notes.sh v0.1.0: what CHANGELOG.md says of that version. Fails unless it is the version of
-# package.json and its section has a date.
+# release-notes.sh v0.1.0 [IMAGE]: what CHANGELOG.md says of that version, and the line for .env that names
+# its image. Fails unless it is the version of package.json and its section has a date.
 set -eu
 cd "$(dirname "$0")/.."
-tag=${1:?usage: release-notes.sh TAG}
+tag=${1:?usage: release-notes.sh TAG [IMAGE]}
+image=${2-}
 version=${tag#v}
 
 fail() {
@@ -24,3 +25,8 @@ awk -v heading="$heading" '
   $0 == heading { inside = 1; next }
   /^## / { inside = 0 }
   inside' CHANGELOG.md
+
+if [ "$image" ]; then
+  printf '\n### The image\n\nFor `.env`, beside the `docker-compose.yml` of this release:\n\n'
+  printf '```\nRELEASED_IMAGE=%s\n```\n' "$image"
+fi

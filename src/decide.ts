@@ -1,4 +1,5 @@
 import { timingSafeEqual } from 'node:crypto'
+import { type CertificateId, isSameCertificate } from './certificate/certificate-id.ts'
 import { certificateStandingProblem, standingProblem, type TrustSet } from './certificate/trust.ts'
 import type { CertificateVerdict, VerifiedCertificate } from './certificate/verify.ts'
 import type { Allow, Decision, Deny, DenyReason, Identity } from './decision.ts'
@@ -9,6 +10,7 @@ import type { DialectName } from './proxy/dialects.ts'
 import type { Networks } from './proxy/networks.ts'
 import { type OriginalRequest, readOriginalRequest } from './proxy/original-request.ts'
 import { type RequestHeaders, repeatsTheProxy } from './proxy/request-headers.ts'
+import type { Problem, Result } from './result.ts'
 import { cookieValues } from './session/cookie.ts'
 import { verifiesAt } from './session/key-ring.ts'
 import {
@@ -29,17 +31,16 @@ export interface AuthRequest {
 }
 
 /** The holder of a certificate: a device of the registry, or a name that an external CA certified. */
-export type Recognised =
-  | {
-      readonly ok: true
-      readonly identity: Identity
-      /** The name for the session to remember; `undefined` where the registry is asked again. */
-      readonly name: string | undefined
-    }
-  | {
-      readonly ok: false
-      readonly reason: 'unknown-device' | 'no-identity' | 'certificate-superseded'
-    }
+export type Recognised = Result<
+  Holder,
+  Problem<'unknown-device' | 'no-identity' | 'certificate-superseded'>
+>
+
+interface Holder {
+  readonly identity: Identity
+  /** The name for the session to remember; `undefined` where the registry is asked again. */
+  readonly name: string | undefined
+}
 
 /** Everything that a decision is based on. The two verifying functions may cache their results. */
 export interface Grounds {
@@ -63,9 +64,7 @@ export interface Grounds {
 }
 
 /** What identifies a certificate's holder, whether it is shown now or remembered by a session. */
-export interface CertificateReference {
-  readonly issuerKeyHash: string
-  readonly serial: string
+export interface CertificateReference extends CertificateId {
   readonly name: string | undefined
   /** Known where the certificate itself was shown. */
   readonly sha256?: string
@@ -173,7 +172,7 @@ function decideByCertificate(verdict: CertificateVerdict, rule: Rule, asked: Cas
     return deny(problem, 'certificate', rule, notAfter)
   }
   const recognised = grounds.recognise(verified, nowSeconds)
-  if (!recognised.ok) return deny(recognised.reason, 'certificate', rule)
+  if (!recognised.ok) return deny(recognised.problem, 'certificate', rule)
   if (!isPermitted(rule, recognised.identity)) return deny('not-permitted', 'certificate', rule)
   return {
     allow: true,
@@ -191,7 +190,7 @@ function decideByCertificate(verdict: CertificateVerdict, rule: Rule, asked: Cas
  */
 function sessionFor(
   verified: VerifiedCertificate,
-  { identity, name }: Extract<Recognised, { ok: true }>,
+  { identity, name }: Holder,
   asked: Case,
 ): Allow['setSession'] {
   const { host, grounds, nowSeconds } = asked
@@ -199,8 +198,7 @@ function sessionFor(
   const own = readSessions(asked).find(
     (session) =>
       session.ok &&
-      session.claims.issuerKeyHash === verified.issuerKeyHash &&
-      session.claims.serial === verified.serial &&
+      isSameCertificate(session.claims, verified) &&
       !isSignedOut(session.claims, identity, grounds),
   )
   const lastSeen = own?.ok ? own.claims.certificateSeenAt : undefined
@@ -246,7 +244,7 @@ function decideByClaims(
     return deny(reason, 'session', rule)
   }
   const recognised = grounds.recognise(claims, nowSeconds)
-  if (!recognised.ok) return deny(recognised.reason, 'session', rule)
+  if (!recognised.ok) return deny(recognised.problem, 'session', rule)
   if (isSignedOut(claims, recognised.identity, grounds)) {
     return deny('session-signed-out', 'session', rule)
   }
@@ -267,9 +265,7 @@ function isSignedOut(claims: SessionClaims, { device }: Identity, grounds: Groun
   return signedOutAt !== undefined && claims.certificateSeenAt <= signedOutAt
 }
 
-type ReadSession =
-  | { readonly ok: true; readonly claims: SessionClaims }
-  | { readonly ok: false; readonly problem: SessionProblem }
+type ReadSession = Result<{ claims: SessionClaims }, Problem<SessionProblem>>
 
 /** The session cookies of the request, checked for MAC, key, host and dates. */
 function readSessions(asked: Case): readonly ReadSession[] {

@@ -16,10 +16,9 @@ import {
   sessionPair,
 } from './support/request.ts'
 
-/*
- * Published holes of other forward-auth services and of the proxies in front of them, as far as they
- * are a matter of what this service makes of the headers. Those that need a real proxy to be shown
- * stand in e2e/.
+/**
+ * Published vulnerabilities of other forward-auth services and of the proxies in front of them, as
+ * far as they depend on how this service reads headers. Those that need a real proxy are in e2e/.
  */
 
 interface Asked {
@@ -47,7 +46,7 @@ const ruleOf = (access: Access): GroundsOptions => ({
   policy: { ...CLOSED_POLICY, defaultRule: { name: 'test', access, holders: [] } },
 })
 
-describe('a header that goes missing means less access, never more', () => {
+describe('A missing header can only reduce access', () => {
   const ALL: HeaderFields = {
     ...CERTIFICATE,
     ...SESSION,
@@ -80,7 +79,7 @@ describe('a header that goes missing means less access, never more', () => {
     }
   })
 
-  test('CVE-2024-45410 (Traefik): without X-Forwarded-Host, -Uri, -Proto or -Method nothing opens, not even an open rule', () => {
+  test('CVE-2024-45410 (Traefik): without X-Forwarded-Host, -Uri, -Proto or -Method nothing is allowed, not even by an open rule', () => {
     for (const name of ['Method', 'Proto', 'Host', 'Uri']) {
       const fields = { ...CERTIFICATE, [`X-Forwarded-${name}`]: undefined, Host: 'ha.test' }
       assert.equal(answer(fields), 'deny: malformed-request')
@@ -89,7 +88,7 @@ describe('a header that goes missing means less access, never more', () => {
   })
 })
 
-describe('look-alike names', () => {
+describe('Look-alike header names', () => {
   const ALIASES: readonly (readonly [string, readonly string[]])[] = [
     [
       'CVE-2026-39858 GHSA-5m6w-wvh7-57vm (Traefik): X_Forwarded_Proto',
@@ -125,7 +124,7 @@ describe('look-alike names', () => {
     })
   }
 
-  test('CVE-2026-39858 (Traefik): a look-alike never stands in for the header itself', () => {
+  test('CVE-2026-39858 (Traefik): a look-alike never substitutes for the header itself', () => {
     const fields = { ...CERTIFICATE, 'X-Forwarded-Host': undefined, X_Forwarded_Host: 'ha.test' }
     assert.equal(answer(fields), 'deny: malformed-request')
     const certificate = { X_Forwarded_Tls_Client_Cert: certificateHeader('traefik', 'leaf-good') }
@@ -133,13 +132,13 @@ describe('look-alike names', () => {
   })
 })
 
-describe('headers that are none of ours', () => {
+describe('Headers that certlatch does not define', () => {
   test('CVE-2026-35051 GHSA-6384-m2mw-rf54 (Traefik): X-Forwarded-Prefix is not read', () => {
     const prefix = { 'X-Forwarded-Prefix': '/public' }
     assert.deepEqual(requestHeaders(prefix), requestHeaders())
   })
 
-  test('tinyauth #340: no rule, user or host comes from a header or a query of the client', () => {
+  test("tinyauth #340: no rule, user or host is taken from a client's header or query", () => {
     const fields: HeaderFields = {
       'X-Forwarded-Uri': '/?access=open&user=root&host=ha.test',
       'X-Certlatch-Device': 'root',
@@ -153,7 +152,7 @@ describe('headers that are none of ours', () => {
     assert.equal(answer(fields), 'deny: no-credentials')
   })
 
-  test('the certificate headers of other proxies, which every proxy lets through, open nothing', () => {
+  test("other proxies' certificate headers, which every proxy passes through, grant no access", () => {
     for (const configured of DIALECT_NAMES) {
       const others = DIALECT_NAMES.filter(
         (name) => DIALECTS[name].certificateHeader !== DIALECTS[configured].certificateHeader,
@@ -163,7 +162,7 @@ describe('headers that are none of ours', () => {
     }
   })
 
-  test('CVE-2026-33433 GHSA-qr99-7898-vr7c (Traefik): a second spelling of a name is a second copy', () => {
+  test('CVE-2026-33433 GHSA-qr99-7898-vr7c (Traefik): a second spelling of a name counts as a second copy', () => {
     for (const dialect of DIALECT_NAMES) {
       const { certificateHeader: name } = DIALECTS[dialect]
       const fields = {
@@ -175,14 +174,14 @@ describe('headers that are none of ours', () => {
   })
 })
 
-describe('that the proxy asked for a certificate is never inferred', () => {
+describe('Whether the proxy requested a certificate is never inferred', () => {
   for (const advisory of [
     'CVE-2026-32305 (Traefik): a fragmented ClientHello got the default TLS options',
     'CVE-2026-53622 GHSA-9cr8-q42q-g8m7 (Traefik): HTTP/3 asked for none',
     'CVE-2026-48491 GHSA-5r4w-85f3-pw66 (Traefik): a wildcard host was not checked against SNI',
     'Caddy #7953: client_auth was not enforced on HTTP/3',
   ]) {
-    test(`${advisory}: a request without certificate and session stays outside`, () => {
+    test(`${advisory}: a request without certificate and session is denied`, () => {
       for (const dialect of DIALECT_NAMES) {
         assert.equal(answer({}, { dialect }), 'deny: no-credentials')
         assert.equal(
@@ -193,7 +192,7 @@ describe('that the proxy asked for a certificate is never inferred', () => {
     })
   }
 
-  test('CVE-2026-27586 GHSA-hffm-g8v7-wrv7 (Caddy): a certificate that the proxy let pass is verified here', () => {
+  test('CVE-2026-27586 GHSA-hffm-g8v7-wrv7 (Caddy): a certificate that the proxy let through is verified here', () => {
     for (const dialect of DIALECT_NAMES) {
       for (const leaf of ['leaf-foreign', 'leaf-self-signed', 'leaf-of-twin']) {
         assert.equal(answer(shown(dialect, leaf), { dialect }), 'deny: certificate-untrusted')
@@ -201,7 +200,7 @@ describe('that the proxy asked for a certificate is never inferred', () => {
     }
   })
 
-  test('CVE-2025-23419 (nginx), CVE-2025-23048 (Apache): so is one of a resumed TLS session, on every request', () => {
+  test('CVE-2025-23419 (nginx), CVE-2025-23048 (Apache): the certificate of a resumed TLS session is verified too, on every request', () => {
     for (const dialect of DIALECT_NAMES) {
       const fields = shown(dialect, 'leaf-good')
       assert.equal(answer(fields, { dialect }), 'allow via certificate')
@@ -212,8 +211,8 @@ describe('that the proxy asked for a certificate is never inferred', () => {
   })
 })
 
-describe('the identity', () => {
-  test('CVE-2026-30851 GHSA-7r4p-vjf4-gxv4 (Caddy): whoever passes by certificate or session has one', () => {
+describe('Identity', () => {
+  test('CVE-2026-30851 GHSA-7r4p-vjf4-gxv4 (Caddy): every request allowed by certificate or session has an identity', () => {
     for (const fields of [CERTIFICATE, SESSION]) {
       const decision = decide(question(fields), groundsOf(), NOW_SECONDS)
       assert.ok(decision.allow)
@@ -221,17 +220,17 @@ describe('the identity', () => {
     }
   })
 
-  test('CVE-2026-40574 (oauth2-proxy): names are whole, no part of one is another’s', () => {
+  test('CVE-2026-40574 (oauth2-proxy): names match as a whole, never in part', () => {
     const identity = { device: 'ada@evil@home.test', user: 'ada@evil@home.test' }
     const registry = new Map([['leaf-good', identity]])
     const decision = decide(question(CERTIFICATE), groundsOf({ registry }), NOW_SECONDS)
     assert.ok(decision.allow)
     assert.deepEqual(decision.identity, identity)
-    // Another certificate of the same CA with the same names is nobody.
+    // Another certificate of the same CA with the same names is not accepted.
     assert.equal(answer(shown('traefik', 'leaf-no-eku')), 'deny: unknown-device')
   })
 
-  test('a session is one certificate’s: neither serial number nor issuer alone are enough', () => {
+  test('a session belongs to one certificate: neither its serial number nor its issuer alone is enough', () => {
     const grounds: GroundsOptions = {
       authorities: ['ca-p256', 'ca-twin'],
       revocationLists: ['crl-empty', 'crl-of-twin'],
@@ -244,8 +243,8 @@ describe('the identity', () => {
   })
 })
 
-describe('the address that asks', () => {
-  test('CVE-2026-40575 GHSA-7x63-xv5r-3p2x (oauth2-proxy): X-Forwarded-Uri of anybody else is not read', () => {
+describe('The address that sends the auth request', () => {
+  test('CVE-2026-40575 GHSA-7x63-xv5r-3p2x (oauth2-proxy): X-Forwarded-Uri from any other address is not read', () => {
     const fields = { ...CERTIFICATE, 'X-Forwarded-Uri': '/open' }
     for (const access of ['open', 'certificate-or-session'] as const) {
       assert.equal(
@@ -256,11 +255,11 @@ describe('the address that asks', () => {
   })
 })
 
-describe('the URI', () => {
+describe('The URI', () => {
   const pathOf = (uri: string): string | undefined =>
     readOriginalRequest(requestHeaders({ 'X-Forwarded-Uri': uri }))?.path
 
-  test('CVE-2021-32637 GHSA-68wm-pfjf-wqp6 (Authelia): one that cannot be parsed closes', () => {
+  test('CVE-2021-32637 GHSA-68wm-pfjf-wqp6 (Authelia): one that cannot be parsed is denied', () => {
     const uris = [
       '',
       '*',
@@ -282,21 +281,21 @@ describe('the URI', () => {
     }
   })
 
-  test('CVE-2025-54576 GHSA-7rh7-c77v-6434 (oauth2-proxy), tinyauth #1044: a query is no part of the path', () => {
+  test('CVE-2025-54576 GHSA-7rh7-c77v-6434 (oauth2-proxy), tinyauth #1044: the query is not part of the path', () => {
     assert.equal(pathOf('/admin?/open'), '/admin')
     assert.equal(pathOf('/admin?x=/open?/open'), '/admin')
     assert.equal(pathOf('/admin%3F/open'), '/admin%3F/open')
   })
 
-  test('CVE-2026-40912 GHSA-6jwx-7vp4-9847 (Traefik), GHSA-3q34-rx83-r6mq (Heimdall), CVE-2026-95811 (LemonLDAP): nothing is decoded or cleaned on the way', () => {
+  test('CVE-2026-40912 GHSA-6jwx-7vp4-9847 (Traefik), GHSA-3q34-rx83-r6mq (Heimdall), CVE-2026-95811 (LemonLDAP): nothing is decoded or normalised on the way', () => {
     for (const path of ['/a/../b', '/%2e%2e/b', '//b', '/a%2fb', '/a;x/b', '/a\\b', '/%61']) {
       assert.equal(pathOf(path), path)
     }
   })
 })
 
-describe('the host', () => {
-  test('CVE-2026-48794 (Authelia), CVE-2026-77560 GHSA-328g-jx67-v94g (tinyauth): its case, port and final dot make no other host', () => {
+describe('The host', () => {
+  test('CVE-2026-48794 (Authelia), CVE-2026-77560 GHSA-328g-jx67-v94g (tinyauth): case, port and trailing dot do not make it a different host', () => {
     for (const host of ['HA.TEST', 'Ha.Test.', 'ha.test:443', 'HA.test.:8443']) {
       assert.equal(answer({ ...SESSION, 'X-Forwarded-Host': host }), 'allow via session', host)
     }
@@ -309,7 +308,7 @@ describe('the host', () => {
     }
   })
 
-  test('one with user information or a list in it closes', () => {
+  test('one that contains user information or a list is denied', () => {
     for (const host of [
       'ada@ha.test',
       'ha.test@evil.test',
@@ -325,8 +324,8 @@ describe('the host', () => {
   })
 })
 
-describe('the cookie', () => {
-  test('CVE-2026-25748 GHSA-fj56-5763-j8pp (authentik): a malformed one closes, it does not pass without an identity', () => {
+describe('The cookie', () => {
+  test('CVE-2026-25748 GHSA-fj56-5763-j8pp (authentik): a malformed one is denied, instead of passing without an identity', () => {
     const cookies = [
       '',
       '=',
@@ -352,7 +351,7 @@ describe('the cookie', () => {
     }
   })
 
-  test('a neighbour that tosses cookies of our name neither opens nor locks the owner out', () => {
+  test('cookies of our name set by a neighbouring host neither grant access nor lock the owner out', () => {
     const [own = ''] = [SESSION['Cookie']].flat()
     const tossed = sessionPair(claimsOf('leaf-second', { host: 'neighbour.test' }))
     assert.equal(answer({ Cookie: `${tossed}; ${own}` }), 'allow via session')

@@ -1,15 +1,16 @@
 import assert from 'node:assert/strict'
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { parse } from 'yaml'
 import { parseConfig } from '../src/config/config.ts'
+import { OPTIONS } from '../src/config/options.ts'
 
 const REPOSITORY = join(import.meta.dirname, '../..')
 const read = (path: string) => readFile(join(REPOSITORY, path), 'utf8')
 
 /** `!override` is compose's own: this takes the place of what another file says. */
-const COMPOSE_TAGS = { customTags: [{ tag: '!override', collection: 'map' as const }] }
+const COMPOSE_TAGS = { customTags: [{ tag: '!override', collection: 'map' as const }], merge: true }
 
 /** The lines of a file that say something, without their comments. */
 const lines = (text: string): readonly string[] =>
@@ -35,8 +36,16 @@ const fixedAddresses = (compose: string): readonly string[] =>
     ([, network, address]) => `${network} ${address}`,
   )
 
-describe('the files of docker compose', () => {
-  it('give Traefik the shipped dynamic file but for certificate, addresses and paths', async () => {
+const composeFiles = async (): Promise<readonly string[]> =>
+  (await readdir(join(REPOSITORY, 'deploy/compose'), { recursive: true }))
+    .filter((path) => path.endsWith('.yml'))
+    .map((path) => join('deploy/compose', path))
+
+const namesIn = (found: readonly RegExpMatchArray[]): readonly string[] =>
+  [...new Set(found.map(([, name = '']) => name))].sort()
+
+describe('The docker compose files', () => {
+  it('give Traefik the shipped dynamic file, except for certificate, addresses and paths', async () => {
     const shipped = lines(await read('deploy/traefik/dynamic.yml')).join('\n')
     const expected = replaced(shipped, [
       [
@@ -49,7 +58,7 @@ describe('the files of docker compose', () => {
       ['/var/lib/certlatch/public/ca.crt', '/certlatch/ca.crt'],
       ['http://127.0.0.1:9180', 'http://10.157.90.3:9180'],
       ['http://127.0.0.1:9182', 'http://10.157.90.3:9182'],
-      ['http://127.0.0.1:8123', 'http://10.157.91.3:8123'],
+      ['http://127.0.0.1:8123', `'{{ env "HOME_ASSISTANT_URL" }}'`],
       ['home.example', '{{ env "DOMAIN" }}'],
     ])
     const own = lines(await read('deploy/traefik/compose/dynamic/certlatch.yml')).join('\n')
@@ -79,18 +88,18 @@ certificatesResolvers:
     assert.equal(own, expected + added)
   })
 
-  it('give Caddy the shipped file but for addresses, name and path', async () => {
+  it('give Caddy the shipped file, except for addresses, name and path', async () => {
     const expected = replaced(await read('deploy/caddy/Caddyfile'), [
       ['127.0.0.1:9180', '10.157.90.3:9180'],
       ['127.0.0.1:9182', '10.157.90.3:9182'],
-      ['127.0.0.1:8123', '10.157.91.3:8123'],
+      ['127.0.0.1:8123', '{$HOME_ASSISTANT_URL}'],
       ['\nhome.example {', '\n{$DOMAIN} {'],
       ['/var/lib/certlatch/public/ca.crt', '/certlatch/ca.crt'],
     ])
     assert.deepEqual(lines(await read('deploy/caddy/compose/Caddyfile')), lines(expected))
   })
 
-  it('give Prometheus the shipped file but for the address, and without Alertmanager', async () => {
+  it('give Prometheus the shipped file, except for the address, and without Alertmanager', async () => {
     const shipped = lines(await read('deploy/prometheus/prometheus.yml'))
     const from = shipped.indexOf('alerting:')
     const expected = shipped.toSpliced(from, shipped.indexOf('scrape_configs:') - from).join('\n')
@@ -103,7 +112,7 @@ certificatesResolvers:
     )
   })
 
-  it('give Prometheus the same file for three certlatch, but for their addresses', async () => {
+  it('give Prometheus the same file for three replicas, except for their addresses', async () => {
     const one = lines(await read('deploy/prometheus/compose/prometheus.yml')).join('\n')
     const three = [4, 5, 6].map((last) => `"10.157.96.${last}:9181"`).join(', ')
     assert.equal(
@@ -117,7 +126,7 @@ certificatesResolvers:
     )
   })
 
-  it('give Grafana the shipped files but for the address', async () => {
+  it('give Grafana the shipped files, except for the address', async () => {
     const shipped = lines(await read('deploy/grafana/provisioning/datasources/certlatch.yml'))
     assert.equal(
       lines(await read('deploy/grafana/compose/certlatch.yml')).join('\n'),
@@ -137,25 +146,67 @@ certificatesResolvers:
       'home 10.157.91.2',
       'gate 10.157.90.3',
       'watch 10.157.93.3',
-      'home 10.157.91.3',
       'watch 10.157.93.2',
       'graphs 10.157.94.2',
       'graphs 10.157.94.3',
     ])
-    const caddy = fixedAddresses(await read('deploy/compose/caddy.yml'))
-    assert.deepEqual(caddy, ['gate 10.157.90.2', 'home 10.157.91.2'])
     assert.match(compose, /^ {6}CERTLATCH_ADMIN_LISTEN: 10\.157\.93\.3:9181$/m)
     assert.match(compose, /^ {6}CERTLATCH_TRUSTED_PROXIES: 10\.157\.90\.2$/m)
     const homeAssistant = 'deploy/compose/homeassistant'
     assert.deepEqual(await addressesIn(`${homeAssistant}/http.yaml`), ['10.157.91.2'])
     assert.match(await read(`${homeAssistant}/start.sh`), /^proxy=10\.157\.91\.2$/m)
-    assert.deepEqual(await addressesIn('deploy/traefik/compose/dynamic/certlatch.yml'), [
-      '10.157.90.3',
-      '10.157.91.3',
-    ])
+    for (const proxy of ['traefik/compose/dynamic/certlatch.yml', 'caddy/compose/Caddyfile']) {
+      assert.deepEqual(await addressesIn(`deploy/${proxy}`), ['10.157.90.3'])
+    }
   })
 
-  it('give Traefik several certlatch by the same lines, and what asks in between', async () => {
+  it('lead the proxy to where Home Assistant listens, on the bridge and on the host', async () => {
+    const { networks } = parse(await read('docker-compose.yml'), COMPOSE_TAGS)
+    const [{ gateway }] = networks.home.ipam.config
+    const bridge = parse(await read('deploy/compose/home-assistant.yml')).services
+    const host = parse(await read('deploy/compose/home-assistant-host.yml')).services
+    const { ipv4_address: address } = bridge.homeassistant.networks.home
+    assert.equal(bridge.proxy.environment.HOME_ASSISTANT_URL, `http://${address}:8123`)
+    assert.equal(host.proxy.environment.HOME_ASSISTANT_URL, `http://${gateway}:8123`)
+    assert.equal(host.homeassistant.environment.LISTEN_ADDRESS, gateway)
+    assert.equal(host.homeassistant.network_mode, 'host')
+    assert.equal(host.homeassistant.healthcheck.test.at(-1), `http://${gateway}:8123/manifest.json`)
+  })
+
+  it('define one service `proxy`, whichever it is and wherever Home Assistant runs', async () => {
+    for (const place of ['', '-host', '-elsewhere']) {
+      const { proxy } = parse(await read(`deploy/compose/home-assistant${place}.yml`)).services
+      assert.deepEqual(proxy.extends, {
+        file: `proxy/\${CERTLATCH_PROXY:-traefik}.yml`,
+        service: 'proxy',
+      })
+    }
+    for (const name of ['traefik', 'caddy']) {
+      const { services } = parse(await read(`deploy/compose/proxy/${name}.yml`))
+      assert.deepEqual(Object.keys(services), ['proxy'])
+    }
+  })
+
+  it('take from .env what .env.example shows, which shows all that they take', async () => {
+    const files = ['docker-compose.yml', ...(await composeFiles())]
+    const texts = await Promise.all(files.map(read))
+    const text = texts.flatMap(lines).join('\n')
+    const taken = [...text.matchAll(/\$\{(\w+)/g), ...text.matchAll(/^ {6}(CERTLATCH_\w+):$/gm)]
+    const shown = [...(await read('.env.example')).matchAll(/^(?:# )?([A-Z_]+)=/gm)]
+    const own = ['COMPOSE_PROFILES', 'COMPOSE_FILE']
+    assert.deepEqual(namesIn(shown), [...namesIn(taken), ...own].sort())
+  })
+
+  it("show certlatch's own defaults in .env.example", async () => {
+    const example = await read('.env.example')
+    for (const [, name = '', value] of example.matchAll(
+      /^# (CERTLATCH_(?:SESSION|LOG)_\w+)=(.*)$/gm,
+    )) {
+      assert.equal(value, OPTIONS.find((option) => option.name === name)?.default, name)
+    }
+  })
+
+  it('give Traefik several replicas by the same lines, and an internal entry point in between', async () => {
     const single = parse(await read('deploy/traefik/compose/dynamic/certlatch.yml'))
     const several = parse(await read('deploy/traefik/scale/dynamic/certlatch.yml'))
     const { 'ask-another': again, ...middlewares } = several.http.middlewares
@@ -175,7 +226,7 @@ certificatesResolvers:
     assert.ok(again.retry.attempts >= certlatch.loadBalancer.servers.length)
   })
 
-  it('let Traefik alone reach the entry point in between, and believe itself there', async () => {
+  it('let only Traefik reach the internal entry point, and trust only itself there', async () => {
     const single = parse(await read('deploy/traefik/compose/traefik.yml'))
     const several = parse(await read('deploy/traefik/scale/traefik.yml'))
     const { ask, ...entryPoints } = several.entryPoints
@@ -186,7 +237,7 @@ certificatesResolvers:
     })
   })
 
-  it('agree on the addresses of several certlatch, which are all that there are', async () => {
+  it('agree on the addresses of the replicas, which use all that there are', async () => {
     const { services, networks } = parse(await read('deploy/compose/scale.yml'), COMPOSE_TAGS)
     const addresses = ['10.157.95.4', '10.157.95.5', '10.157.95.6']
     const dynamic = parse(await read('deploy/traefik/scale/dynamic/certlatch.yml'))
@@ -196,7 +247,7 @@ certificatesResolvers:
       urls,
       addresses.map((address) => `http://${address}:9180`),
     )
-    // Of a range's four addresses the last is the subnet's broadcast address.
+    // The last of a range's four addresses is the subnet's broadcast address.
     const inside = (start: string) => ({
       internal: true,
       ipam: {
@@ -207,10 +258,10 @@ certificatesResolvers:
       replicas: inside('10.157.95'),
       'watched-replicas': inside('10.157.96'),
     })
-    const { ipv4_address: traefik } = services.traefik.networks.replicas
-    assert.equal(traefik, '10.157.95.2')
+    const { ipv4_address: proxy } = services.proxy.networks.replicas
+    assert.equal(proxy, '10.157.95.2')
     const { CERTLATCH_TRUSTED_PROXIES: trusted } = services.certlatch.environment
-    assert.equal(trusted, `${traefik},loopback`)
+    assert.equal(trusted, `${proxy},loopback`)
     assert.ok(parseConfig({ CERTLATCH_TRUSTED_PROXIES: trusted }).ok)
     assert.deepEqual(services.certlatch.networks, { replicas: {}, 'watched-replicas': {} })
     const watched = services.prometheus.networks

@@ -38,7 +38,7 @@ const CERTIFICATE = 'X-Forwarded-Tls-Client-Cert'
 const HOUR = 3600
 const DAY = 86_400
 
-/** One question: what the proxy sends, and what certlatch knows. */
+/** One auth request: what the proxy sends, and what certlatch knows. */
 interface Scene {
   readonly fields?: HeaderFields
   readonly grounds?: GroundsOptions
@@ -85,7 +85,7 @@ const policyOf = (access: Access, ...allowedOrigins: readonly string[]): Policy 
   allowedOrigins: new Set(allowedOrigins),
 })
 
-describe('every way out', () => {
+describe('Every outcome', () => {
   type Row = readonly [name: string, reason: DenyReason, via: Via, scene: Scene]
 
   const OTHER_CA = { authorities: ['ca-foreign'], revocationLists: ['crl-of-foreign'] } as const
@@ -97,7 +97,7 @@ describe('every way out', () => {
 
   const ROWS: readonly Row[] = [
     [
-      'who asks from an address that is no proxy of ours is not answered',
+      'an auth request from an address that is not a trusted proxy is denied',
       'untrusted-proxy',
       'none',
       { fields: shown('leaf-good'), fromTrustedAddress: false },
@@ -115,7 +115,7 @@ describe('every way out', () => {
       { fields: { ...shown('leaf-good'), 'X-Certlatch-Proxy': 'caddy' } },
     ],
     [
-      'a certificate header of another dialect closes',
+      'a certificate header of another dialect is denied',
       'header-alias',
       'none',
       { fields: { ...shown('leaf-good'), 'Client-Cert': ':AAAA:' } },
@@ -127,13 +127,13 @@ describe('every way out', () => {
       { fields: { ...shown('leaf-good'), 'X-Forwarded-Uri': undefined } },
     ],
     [
-      'a look-alike of a trusted header closes',
+      'a look-alike of a trusted header is denied',
       'header-alias',
       'none',
       { fields: { ...shown('leaf-good'), Remote_User: 'root' } },
     ],
     [
-      'a header that only the proxy may send closes where it comes twice',
+      'a header that only the proxy may send is denied if it was sent twice',
       'header-repeated',
       'none',
       { fields: { ...shown('leaf-good'), 'X-Forwarded-Uri': ['/', '/'] } },
@@ -163,31 +163,31 @@ describe('every way out', () => {
       },
     ],
     [
-      'what is no certificate closes',
+      'anything but a certificate is denied',
       'certificate-malformed',
       'certificate',
       { fields: { [CERTIFICATE]: 'AAAA' } },
     ],
     [
-      'a certificate of another CA closes',
+      'a certificate of another CA is denied',
       'certificate-untrusted',
       'certificate',
       { fields: shown('leaf-foreign') },
     ],
     [
-      'an expired certificate closes',
+      'an expired certificate is denied',
       'certificate-expired',
       'certificate',
       { fields: shown('leaf-expired') },
     ],
     [
-      'a certificate of the future closes',
+      'a certificate that is not valid yet is denied',
       'certificate-not-yet-valid',
       'certificate',
       { fields: shown('leaf-not-yet-valid') },
     ],
     [
-      'a certificate whose CA has expired closes',
+      'a certificate whose CA has expired is denied',
       'certificate-issuer-expired',
       'certificate',
       {
@@ -196,97 +196,97 @@ describe('every way out', () => {
       },
     ],
     [
-      'a revoked certificate closes',
+      'a revoked certificate is denied',
       'certificate-revoked',
       'certificate',
       { fields: shown('leaf-good'), grounds: { revocationLists: ['crl-good-revoked'] } },
     ],
     [
-      'a server’s certificate closes',
+      'a server’s certificate is denied',
       'certificate-wrong-usage',
       'certificate',
       { fields: shown('leaf-eku-server-auth') },
     ],
     [
-      'a certificate with a key of a kind that is not supported closes',
+      'a certificate with a key of an unsupported type is denied',
       'certificate-unsupported-algorithm',
       'certificate',
       { fields: shown('leaf-key-ed448') },
     ],
     [
-      'a certificate with an unknown critical extension closes',
+      'a certificate with an unknown critical extension is denied',
       'certificate-unknown-extension',
       'certificate',
       { fields: shown('leaf-unknown-critical') },
     ],
     [
-      'a certificate signed with SHA-1 closes',
+      'a certificate signed with SHA-1 is denied',
       'certificate-weak',
       'certificate',
       { fields: shown('leaf-sha1') },
     ],
     [
-      'a certificate closes while its CRL is out of date',
+      'a certificate is denied while its CRL is out of date',
       'certificate-crl-stale',
       'certificate',
       { fields: shown('leaf-good'), grounds: { revocationLists: ['crl-stale'] } },
     ],
     [
-      'a certificate closes while no CRL speaks for it',
+      'a certificate is denied while no CRL covers it',
       'certificate-crl-missing',
       'certificate',
       { fields: shown('leaf-good'), grounds: { revocationLists: [] } },
     ],
     [
-      'a session closes while no CRL speaks for its CA',
+      'a session is denied while no CRL covers its CA',
       'certificate-crl-missing',
       'session',
       { fields: GOOD_SESSION, grounds: { revocationLists: [] } },
     ],
     [
-      'a certificate of our own CA that is not in the registry closes',
+      'a certificate of the built-in CA that is not in the registry is denied',
       'unknown-device',
       'certificate',
       { fields: shown('leaf-name-emoji') },
     ],
     [
-      'an external CA’s certificate that names nobody closes',
+      'an external CA’s certificate without a name is denied',
       'no-identity',
       'certificate',
       { fields: shown('leaf-nobody'), grounds: { registry: undefined } },
     ],
     [
-      'a session closes when its CA is trusted no longer',
+      'a session is denied once its CA is no longer trusted',
       'certificate-untrusted',
       'session',
       { fields: GOOD_SESSION, grounds: OTHER_CA },
     ],
     [
-      'a session closes when its CA has expired',
+      'a session is denied once its CA has expired',
       'certificate-issuer-expired',
       'session',
       { fields: GOOD_SESSION, grounds: { authorities: ['ca-past'] } },
     ],
     [
-      'a session closes when its CA is of the future',
+      'a session is denied while its CA is not valid yet',
       'certificate-not-yet-valid',
       'session',
       { fields: GOOD_SESSION, grounds: { authorities: ['ca-not-yet-valid'] } },
     ],
     [
-      'a session closes while the CRL is out of date',
+      'a session is denied while the CRL is out of date',
       'certificate-crl-stale',
       'session',
       { fields: GOOD_SESSION, grounds: { revocationLists: ['crl-stale'] } },
     ],
     [
-      'a session closes when its device is in the registry no longer',
+      'a session is denied once its device is no longer in the registry',
       'unknown-device',
       'session',
       { fields: GOOD_SESSION, grounds: { registry: new Map([['leaf-second', GRACE]]) } },
     ],
     [
-      'a session that does not name whom an external CA’s certificate named closes',
+      "a session without the name from an external CA's certificate is denied",
       'no-identity',
       'session',
       {
@@ -295,87 +295,92 @@ describe('every way out', () => {
       },
     ],
     [
-      'a cookie that is no token closes',
+      'a cookie that is not a token is denied',
       'session-malformed',
       'session',
       { fields: cookies(`${COOKIE_NAME}=true`) },
     ],
-    ['a token of another key closes', 'session-forged', 'session', { fields: cookies(FORGED) }],
-    ['a session that has ended closes', 'session-expired', 'session', { fields: cookies(EXPIRED) }],
     [
-      'a session of a clock that was ahead closes',
+      'a token signed with another key is denied',
+      'session-forged',
+      'session',
+      { fields: cookies(FORGED) },
+    ],
+    ['an expired session is denied', 'session-expired', 'session', { fields: cookies(EXPIRED) }],
+    [
+      'a session from a clock that was ahead is denied',
       'session-not-yet-valid',
       'session',
       { fields: cookies(AHEAD) },
     ],
     [
-      'a session of another host closes',
+      'a session of another host is denied',
       'session-wrong-host',
       'session',
       { fields: { ...GOOD_SESSION, 'X-Forwarded-Host': 'other.test' } },
     ],
     [
-      'a session of a revoked certificate closes',
+      'a session of a revoked certificate is denied',
       'session-revoked',
       'session',
       { fields: GOOD_SESSION, grounds: { revocationLists: ['crl-good-revoked'] } },
     ],
     [
-      'a session does not open where the rule wants the certificate itself',
+      'a session is denied if the rule requires the certificate itself',
       'session-not-accepted',
       'session',
       { fields: GOOD_SESSION, grounds: { policy: policyOf('certificate') } },
     ],
     [
-      'a certificate that our own records call revoked closes without a CRL that says so',
+      'a certificate that the registry marks as revoked is denied, whatever the CRL says',
       'certificate-revoked',
       'certificate',
       { fields: shown('leaf-good'), grounds: { revoked: BLOCKED.blocked } },
     ],
     [
-      'a blocked certificate closes',
+      'a blocked certificate is denied',
       'certificate-blocked',
       'certificate',
       { fields: shown('leaf-good'), grounds: BLOCKED },
     ],
     [
-      'a session of a blocked certificate closes',
+      'a session of a blocked certificate is denied',
       'certificate-blocked',
       'session',
       { fields: GOOD_SESSION, grounds: BLOCKED },
     ],
     [
-      'a certificate closes at the end that its renewal has set',
+      'a certificate is denied from the expiry that its renewal has set',
       'certificate-superseded',
       'certificate',
       { fields: shown('leaf-good'), grounds: ENDED },
     ],
     [
-      'a session closes with the certificate that a renewal has ended',
+      'a session is denied once a renewal has ended its certificate',
       'certificate-superseded',
       'session',
       { fields: GOOD_SESSION, grounds: ENDED },
     ],
     [
-      'a session from before its device was signed out closes',
+      'a session from before its device was signed out is denied',
       'session-signed-out',
       'session',
       { fields: GOOD_SESSION, grounds: { signOuts: new Map([[ADA.device, NOW_SECONDS]]) } },
     ],
     [
-      'a certificate closes where the rule names others',
+      'a certificate is denied if the rule names others',
       'not-permitted',
       'certificate',
       { fields: shown('leaf-good'), grounds: { policy: policyFrom(...OF_GRACE) } },
     ],
     [
-      'a session closes where the rule names others',
+      'a session is denied if the rule names others',
       'not-permitted',
       'session',
       { fields: GOOD_SESSION, grounds: { policy: policyFrom(...OF_GRACE) } },
     ],
     [
-      'a path that could be meant for something closed closes',
+      'a path that could be meant for something protected is denied',
       'ambiguous-path',
       'none',
       {
@@ -383,7 +388,7 @@ describe('every way out', () => {
         grounds: { policy: policyFrom('rules: {path: /open/*, access: open}') },
       },
     ],
-    ['who shows nothing stays outside', 'no-credentials', 'none', {}],
+    ['a request without credentials is denied', 'no-credentials', 'none', {}],
   ]
 
   for (const [name, reason, via, scene] of ROWS) {
@@ -392,7 +397,7 @@ describe('every way out', () => {
     })
   }
 
-  test('a session whose key has been retired closes', () => {
+  test('a session signed with a retired key is denied', () => {
     const until = NOW_SECONDS + 10
     const read = readKeyRing(
       [
@@ -406,7 +411,7 @@ describe('every way out', () => {
     assert.equal(answer({ ...scene, now: until }), 'deny via session: session-key-retired')
   })
 
-  test('the list of reasons is the list of ways out, but for the server’s own', () => {
+  test('every reason is among these outcomes, except for those of the server itself', () => {
     const reached = new Set(ROWS.map(([, reason, via]) => `${reason} ${via}`))
     reached.add('session-key-retired session')
     const elsewhere = new Set<DenyReason>([
@@ -421,7 +426,7 @@ describe('every way out', () => {
   })
 })
 
-describe('the facts in a decision', () => {
+describe('The facts in a decision', () => {
   const policy = policyFrom(
     [
       'rules:',
@@ -473,7 +478,7 @@ describe('the facts in a decision', () => {
   })
 })
 
-describe('the order of the checks', () => {
+describe('The order of the checks', () => {
   /** What each check finds, in the contract's order; any two can be found in one request. */
   const DEFECTS: readonly (readonly [DenyReason, Scene])[] = [
     ['untrusted-proxy', { fromTrustedAddress: false }],
@@ -496,7 +501,7 @@ describe('the order of the checks', () => {
 
   for (const [index, [earlier, first]] of DEFECTS.entries()) {
     for (const [later, second] of DEFECTS.slice(index + 1)) {
-      test(`${earlier} is said before ${later}`, () => {
+      test(`${earlier} takes precedence over ${later}`, () => {
         const decision = ask(merge(second, first))
         assert.ok(!decision.allow)
         assert.equal(decision.reason, earlier)
@@ -504,12 +509,12 @@ describe('the order of the checks', () => {
     }
   }
 
-  test('with every defect at once, the first check answers', () => {
+  test('with every defect at once, the first check decides', () => {
     const all = DEFECTS.map(([, scene]) => scene).reduce(merge)
     assert.equal(answer(all), 'deny via none: untrusted-proxy')
   })
 
-  test('a wrong proxy secret is said before anything is read', () => {
+  test('a wrong proxy secret is reported before anything else is read', () => {
     const fields = { 'X-Certlatch-Proxy-Secret': 'wrong', 'X-Forwarded-Uri': undefined }
     assert.equal(
       answer({ fields, grounds: { proxySecret: 'correct horse battery' } }),
@@ -517,7 +522,7 @@ describe('the order of the checks', () => {
     )
   })
 
-  test('under a rule that opens, the certificate, the session and the origin are not judged', () => {
+  test('under an open rule, the certificate, the session and the origin are not checked', () => {
     const grounds = {
       ...groundsOf({ policy: policyOf('open') }),
       verifyCertificate: () => assert.fail('the certificate was read'),
@@ -540,7 +545,7 @@ describe('the order of the checks', () => {
     })
   })
 
-  test('a rule that opens does not open to a proxy that is not trusted, nor to half a request', () => {
+  test('an open rule does not allow an untrusted proxy or an incomplete request', () => {
     const grounds = { policy: policyOf('open') }
     assert.equal(answer({ grounds, fromTrustedAddress: false }), 'deny via none: untrusted-proxy')
     assert.equal(
@@ -554,7 +559,7 @@ describe('the order of the checks', () => {
   })
 })
 
-describe('the name by which the proxy calls itself', () => {
+describe("The proxy's name for itself", () => {
   const NAMES: readonly DialectName[] = ['traefik', 'caddy', 'haproxy', 'nginx']
   const judged = (proxy: string | readonly string[] | undefined, dialect: DialectName) => {
     const own = DIALECTS[dialect].certificateHeader
@@ -564,14 +569,14 @@ describe('the name by which the proxy calls itself', () => {
     )
   }
 
-  test('opens the way where it is the configured one, or is not said', () => {
+  test('is accepted if it is the configured one, or absent', () => {
     for (const name of NAMES) {
       assert.equal(judged(name, name), 'allow via certificate')
       assert.equal(judged(undefined, name), 'allow via certificate')
     }
   })
 
-  test('closes where it is another one, or anything else', () => {
+  test('is denied if it is another one, or anything else', () => {
     for (const name of NAMES) {
       const others = NAMES.filter((other) => other !== name)
       const odd = ['', name.toUpperCase(), `${name}, ${name}`, `"${name}"`, 'envoy', '\u00ff']
@@ -581,7 +586,7 @@ describe('the name by which the proxy calls itself', () => {
     }
   })
 
-  test('closes where it came twice, whatever the copies say', () => {
+  test('is denied if it was sent twice, whatever the copies say', () => {
     for (const copies of [
       ['traefik', 'traefik'],
       ['traefik', 'caddy'],
@@ -593,14 +598,14 @@ describe('the name by which the proxy calls itself', () => {
   })
 })
 
-describe('the proxy’s secret', () => {
+describe("The proxy's secret", () => {
   const grounds = { proxySecret: 'correct horse battery' }
   const withSecret = (secret: string | readonly string[]): Scene => ({
     fields: { ...shown('leaf-good'), 'X-Certlatch-Proxy-Secret': secret },
     grounds,
   })
 
-  test('the right secret opens the way to the other checks', () => {
+  test('if correct, lets the request on to the other checks', () => {
     assert.equal(answer(withSecret('correct horse battery')), 'allow via certificate')
   })
 
@@ -615,7 +620,7 @@ describe('the proxy’s secret', () => {
     })
   }
 
-  test('a secret that came twice closes, whichever copy is right', () => {
+  test('is denied if it was sent twice, whichever copy is right', () => {
     assert.equal(
       answer(withSecret(['correct horse battery', 'wrong'])),
       'deny via none: header-repeated',
@@ -626,14 +631,14 @@ describe('the proxy’s secret', () => {
     )
   })
 
-  test('without a secret configured, one that is sent changes nothing', () => {
+  test('changes nothing if it is sent but none is configured', () => {
     const fields = { ...shown('leaf-good'), 'X-Certlatch-Proxy-Secret': 'anything' }
     assert.equal(answer({ fields }), 'allow via certificate')
   })
 })
 
-describe('the rules of the article', () => {
-  test('a good certificate opens, names its device, and is answered with a session', () => {
+describe('The basic rules', () => {
+  test('a good certificate is allowed, names its device, and is answered with a session', () => {
     assert.deepEqual(ask({ fields: shown('leaf-good') }), {
       allow: true,
       via: 'certificate',
@@ -643,7 +648,7 @@ describe('the rules of the article', () => {
     })
   })
 
-  test('the session says which certificate opened it, where, when, and until when', () => {
+  test('the session records which certificate created it, for which host, when, and its expiry', () => {
     const session = allowed({ fields: shown('leaf-good') }).setSession
     assert.ok(session)
     const { issuerKeyHash, serial, certificateSha256, ...rest } = session.claims
@@ -661,7 +666,7 @@ describe('the rules of the article', () => {
     })
   })
 
-  test('the cookie alone opens until its expiry, and not a second longer', () => {
+  test('the cookie alone is accepted until its expiry, and not a second longer', () => {
     const claims = claimsOf()
     const scene = { fields: cookies(sessionPair(claims)) }
     const decision = allowed(scene)
@@ -673,21 +678,21 @@ describe('the rules of the article', () => {
   })
 
   for (const bad of ['leaf-expired', 'leaf-foreign', 'leaf-eku-server-auth', 'leaf-self-signed']) {
-    test(`a bad certificate (${bad}) closes whatever the cookie says`, () => {
+    test(`a bad certificate (${bad}) is denied whatever the cookie says`, () => {
       const decision = ask({ fields: { ...shown(bad), ...GOOD_SESSION } })
       assert.equal(decision.allow, false)
       assert.equal(decision.via, 'certificate')
     })
   }
 
-  test('garbage in the certificate header closes whatever the cookie says', () => {
+  test('garbage in the certificate header is denied whatever the cookie says', () => {
     assert.equal(
       answer({ fields: { [CERTIFICATE]: 'garbage', ...GOOD_SESSION } }),
       'deny via certificate: certificate-malformed',
     )
   })
 
-  test('a certificate header that says "none" leaves the word to the cookie', () => {
+  test('a certificate header that says "none" leaves the decision to the cookie', () => {
     for (const none of ['', '(null)']) {
       const fields = { [CERTIFICATE]: none }
       assert.equal(answer({ fields: { ...fields, ...GOOD_SESSION } }), 'allow via session')
@@ -695,20 +700,20 @@ describe('the rules of the article', () => {
     }
   })
 
-  test('a chain behind the leaf is read and never trusted', () => {
+  test('a chain after the leaf is read but never trusted', () => {
     const grounds = { authorities: ['ca-root'], revocationLists: [], revocationListRequired: false }
     const fields = shown('leaf-of-intermediate', 'ca-intermediate', 'ca-root')
     assert.equal(answer({ fields, grounds }), 'deny via certificate: certificate-untrusted')
     assert.equal(answer({ fields: shown('leaf-good', 'ca-p256') }), 'allow via certificate')
   })
 
-  test('a good certificate behind a bad one does not open', () => {
+  test('a good certificate after a bad one is not accepted', () => {
     const fields = shown('leaf-foreign', 'leaf-good')
     assert.equal(answer({ fields }), 'deny via certificate: certificate-untrusted')
   })
 
   for (const dialect of ['traefik', 'caddy', 'haproxy', 'nginx'] as const) {
-    test(`a certificate opens as ${dialect} sends it`, () => {
+    test(`a certificate is accepted as ${dialect} sends it`, () => {
       const name = DIALECTS[dialect].certificateHeader
       const fields = { [name]: certificateHeader(dialect, 'leaf-good') }
       const decision = decide(question(fields, { dialect }), groundsOf({ dialect }), NOW_SECONDS)
@@ -716,7 +721,7 @@ describe('the rules of the article', () => {
     })
   }
 
-  test('the certificate headers of the other proxies close, beside a good certificate too', () => {
+  test("other proxies' certificate headers are denied, even beside a good certificate", () => {
     const dialects: readonly DialectName[] = ['traefik', 'caddy', 'haproxy', 'nginx']
     const judged = (fields: HeaderFields, dialect: DialectName) =>
       describeDecision(decide(question(fields, { dialect }), groundsOf({ dialect }), NOW_SECONDS))
@@ -737,7 +742,7 @@ describe('the rules of the article', () => {
     }
   })
 
-  test('where CERTLATCH_CERTIFICATE_HEADER names one of them, the dialect’s own is the foreign one', () => {
+  test("if CERTLATCH_CERTIFICATE_HEADER names one of them, the dialect's own is the foreign one", () => {
     const value = certificateHeader('traefik', 'leaf-good')
     for (const certificateHeader of ['client-cert', 'x-ssl-client-cert', 'x-my-cert']) {
       const { read } = createHeaderReader({ ...DIALECTS.traefik, certificateHeader })
@@ -758,7 +763,7 @@ describe('the rules of the article', () => {
     }
   })
 
-  test('for an external CA the session remembers whom the certificate named', () => {
+  test('with an external CA, the session remembers the name in the certificate', () => {
     const external = { grounds: { registry: undefined } }
     const opened = allowed({ fields: shown('leaf-san-email'), ...external })
     assert.deepEqual(opened.identity, { device: 'ada@home.test', user: 'ada@home.test' })
@@ -768,12 +773,12 @@ describe('the rules of the article', () => {
   })
 })
 
-describe('showing the certificate moves the session’s end', () => {
+describe('Showing the certificate extends the session', () => {
   const scene = (claims: SessionClaims): Scene => ({
     fields: { ...shown('leaf-good'), ...cookies(sessionPair(claims)) },
   })
 
-  test('not while the session saw the certificate at most half a TTL ago', () => {
+  test('but not if the session saw the certificate at most half a TTL ago', () => {
     const claims = claimsOf()
     for (const passed of [0, 1, HOUR / 2]) {
       const decision = allowed({ ...scene(claims), now: NOW_SECONDS + passed })
@@ -782,7 +787,7 @@ describe('showing the certificate moves the session’s end', () => {
     }
   })
 
-  test('a session that saw it longer ago is replaced by one with a later end', () => {
+  test('if the session saw it longer ago: a new one with a later expiry replaces it', () => {
     const claims = claimsOf()
     const now = NOW_SECONDS + HOUR / 2 + 1
     const { setSession } = allowed({ ...scene(claims), now })
@@ -792,7 +797,7 @@ describe('showing the certificate moves the session’s end', () => {
     assert.equal(setSession?.claims.expiresAt, now + HOUR)
   })
 
-  test('also when the session was renewed by cookie a moment ago', () => {
+  test('even if the session was renewed by cookie a moment ago', () => {
     const renewed = claimsOf('leaf-good', {
       certificateSeenAt: NOW_SECONDS - 5 * HOUR,
       sessionEnd: NOW_SECONDS + 19 * HOUR,
@@ -802,7 +807,7 @@ describe('showing the certificate moves the session’s end', () => {
     assert.equal(setSession?.claims.sessionEnd, NOW_SECONDS + DAY)
   })
 
-  test('a clock that was set back does not mint at every request', () => {
+  test('but a clock that was set back does not cause a new token with every request', () => {
     assert.equal(allowed({ ...scene(claimsOf()), now: NOW_SECONDS - 50 }).setSession, undefined)
   })
 
@@ -819,38 +824,38 @@ describe('showing the certificate moves the session’s end', () => {
     ['another host', sessionPair(claimsOf('leaf-good', { host: 'other.test' }))],
     ['another key', FORGED],
     ['the past', EXPIRED],
-    ['somebody who writes tokens by hand', `${COOKIE_NAME}=v1.e30.AAAA`],
+    ['a hand-written token', `${COOKIE_NAME}=v1.e30.AAAA`],
   ]
   for (const [whose, pair] of NOT_ITS_OWN) {
-    test(`beside a session of ${whose}, the certificate opens one of its own`, () => {
+    test(`beside a session of ${whose}, the certificate gets its own session`, () => {
       const decision = allowed({ fields: { ...shown('leaf-good'), ...cookies(pair) } })
       assert.equal(decision.via, 'certificate')
       assert.equal(decision.setSession?.cause, 'opened')
     })
   }
 
-  test('its own session counts wherever it stands among the cookies', () => {
+  test('and its own session is found wherever it is among the cookies', () => {
     const own = sessionPair(claimsOf())
     const fields = { ...shown('leaf-good'), ...cookies(FORGED, EXPIRED, 'a=b', own) }
     assert.equal(allowed({ fields }).setSession, undefined)
   })
 
-  test('among too many cookies none counts, and the certificate still opens', () => {
+  test('too many cookies are all ignored, and the certificate is still accepted', () => {
     const own = sessionPair(claimsOf())
     const fields = { ...shown('leaf-good'), ...cookies(own, own, own, own, own) }
     assert.equal(allowed({ fields }).setSession?.cause, 'opened')
   })
 })
 
-describe('the session’s renewal', () => {
+describe('Session renewal', () => {
   const renewalAt = (claims: SessionClaims, now: number, grounds: GroundsOptions = {}) =>
     allowed({ fields: cookies(sessionPair(claims)), now, grounds }).setSession
 
-  test('there is none in the first half of its life', () => {
+  test('does not happen in the first half of its life', () => {
     assert.equal(renewalAt(claimsOf(), NOW_SECONDS + HOUR / 2 - 1), undefined)
   })
 
-  test('past half its life it lives a whole TTL from now, and its end stays', () => {
+  test('after half its life extends it to a whole TTL from now, and leaves its end unchanged', () => {
     const now = NOW_SECONDS + HOUR / 2
     assert.deepEqual(renewalAt(claimsOf(), now), {
       cause: 'renewed',
@@ -858,7 +863,7 @@ describe('the session’s renewal', () => {
     })
   })
 
-  test('it never passes the maximal age since the certificate was seen', () => {
+  test('never exceeds the maximal age since the certificate was seen', () => {
     let claims = claimsOf()
     const { sessionEnd, certificateSeenAt } = claims
     let renewals = 0
@@ -877,7 +882,7 @@ describe('the session’s renewal', () => {
     assert.equal(answer({ fields, now: sessionEnd }), 'deny via session: session-expired')
   })
 
-  test('it happens only if the expiry grows by a quarter of the TTL', () => {
+  test('happens only if the expiry grows by a quarter of the TTL', () => {
     const now = NOW_SECONDS + 45 * 60
     const endingIn = (sessionEnd: number) => claimsOf('leaf-good', { sessionEnd })
     const expiresAt = NOW_SECONDS + HOUR
@@ -886,7 +891,7 @@ describe('the session’s renewal', () => {
     assert.equal(renewalAt(endingIn(expiresAt + 900), now)?.claims.expiresAt, expiresAt + 900)
   })
 
-  test('a maximal age that was lowered ends older sessions', () => {
+  test('stops for older sessions when the maximal age is lowered, and they end', () => {
     const lifetime = { ttlSeconds: HOUR, maxAgeSeconds: 2 * HOUR }
     const claims = claimsOf('leaf-good', { certificateSeenAt: NOW_SECONDS - 2 * HOUR + 60 })
     const fields = cookies(sessionPair(claims))
@@ -897,14 +902,14 @@ describe('the session’s renewal', () => {
     )
   })
 
-  test('a maximal age that was lowered bounds the renewal too', () => {
+  test('is bounded by a maximal age that was lowered', () => {
     const lifetime = { ttlSeconds: HOUR, maxAgeSeconds: 5400 }
     const renewed = renewalAt(claimsOf(), NOW_SECONDS + HOUR / 2, { lifetime })
     assert.equal(renewed?.claims.sessionEnd, NOW_SECONDS + 5400)
     assert.equal(renewed?.claims.expiresAt, NOW_SECONDS + 5400)
   })
 
-  test('a TTL that was lowered ends longer sessions, but for a minute of tolerance', () => {
+  test('has a TTL that, when lowered, ends longer sessions, with a minute of tolerance', () => {
     const lifetime = { ttlSeconds: 600, maxAgeSeconds: DAY }
     const expiringIn = (seconds: number): Scene => ({
       fields: cookies(sessionPair(claimsOf('leaf-good', { expiresAt: NOW_SECONDS + seconds }))),
@@ -914,7 +919,7 @@ describe('the session’s renewal', () => {
     assert.equal(answer(expiringIn(661)), 'deny via session: session-expired')
   })
 
-  test('a session never outlives its certificate', () => {
+  test('never makes a session outlive its certificate', () => {
     const grounds = { registry: undefined }
     const notAfter = Date.UTC(2026, 0, 31) / 1000
     const now = notAfter - 600
@@ -928,19 +933,19 @@ describe('the session’s renewal', () => {
   })
 })
 
-describe('our cookies among others', () => {
+describe('Our cookies among others', () => {
   const GOOD = sessionPair(claimsOf())
   const bad = `${COOKIE_NAME}=tossed`
 
   for (const position of [0, 1, 2, 3]) {
-    test(`a good one opens as number ${position + 1} of four`, () => {
+    test(`a good one is accepted as number ${position + 1} of four`, () => {
       const pairs = [FORGED, EXPIRED, bad]
       pairs.splice(position, 0, GOOD)
       assert.equal(answer({ fields: cookies(...pairs) }), 'allow via session')
     })
   }
 
-  test('of several bad ones the first one’s problem counts', () => {
+  test("of several bad ones, the first one's problem is reported", () => {
     assert.equal(answer({ fields: cookies(EXPIRED, FORGED) }), 'deny via session: session-expired')
     assert.equal(answer({ fields: cookies(FORGED, EXPIRED) }), 'deny via session: session-forged')
     assert.equal(
@@ -959,7 +964,7 @@ describe('our cookies among others', () => {
     )
   })
 
-  test('they count over several Cookie lines, as HTTP/2 may split them', () => {
+  test('they count across several Cookie lines, as HTTP/2 may split them', () => {
     assert.equal(answer({ fields: { Cookie: ['a=b', GOOD, 'c=d'] } }), 'allow via session')
     assert.equal(
       answer({ fields: { Cookie: [bad, bad, bad, bad, GOOD] } }),
@@ -967,7 +972,7 @@ describe('our cookies among others', () => {
     )
   })
 
-  test('a good token under another name is nobody’s', () => {
+  test('a good token under another name is ignored', () => {
     for (const name of [
       'certlatch',
       '__host-certlatch',
@@ -979,7 +984,7 @@ describe('our cookies among others', () => {
     }
   })
 
-  test('a session of one certificate opens for that device, not for the one asked last', () => {
+  test('the session of one certificate allows that device, not the one that was asked about last', () => {
     const fields = cookies(sessionPair(claimsOf('leaf-second')), GOOD)
     assert.deepEqual(allowed({ fields }).identity, GRACE)
   })
@@ -990,8 +995,8 @@ describe('our cookies among others', () => {
   })
 })
 
-describe('where a session holds', () => {
-  test('on its host, however the proxy spells that', () => {
+describe('A session is valid', () => {
+  test('on its host, however the proxy spells it', () => {
     for (const host of ['ha.test', 'HA.Test', 'ha.test.', 'ha.test:8443', 'HA.TEST.:443']) {
       const fields = { ...GOOD_SESSION, 'X-Forwarded-Host': host }
       assert.equal(answer({ fields }), 'allow via session', host)
@@ -1016,7 +1021,7 @@ describe('where a session holds', () => {
     assert.equal(answer({ fields: elsewhere, grounds }), 'allow via session')
   })
 
-  test('with a cookie domain, a host outside of it is let in by the certificate and gets no cookie', () => {
+  test('with a cookie domain, not on a host outside it: only the certificate is accepted, and no cookie set', () => {
     const grounds = { cookieDomain: 'home.test', cookieName: '__Secure-certlatch' }
     for (const host of ['ha.test', 'xhome.test', 'home.test.evil']) {
       const fields = { ...shown('leaf-good'), 'X-Forwarded-Host': host }
@@ -1024,7 +1029,7 @@ describe('where a session holds', () => {
     }
   })
 
-  test('a session of one host is worth nothing once a cookie domain is set, and the reverse', () => {
+  test('no longer once a cookie domain is set, or was removed', () => {
     assert.equal(
       answer({ fields: GOOD_SESSION, grounds: { cookieDomain: 'test' } }),
       'deny via session: session-wrong-host',
@@ -1034,8 +1039,8 @@ describe('where a session holds', () => {
   })
 })
 
-describe('a session dies with its certificate', () => {
-  test('a CRL past its nextUpdate is tolerated where that is configured, revocation still counts', () => {
+describe('A session ends with its certificate', () => {
+  test('a CRL past its nextUpdate is tolerated if so configured, and revocation still counts', () => {
     const tolerant = { revocationLists: ['crl-stale'], staleRevocationList: 'allow' } as const
     assert.equal(answer({ fields: GOOD_SESSION, grounds: tolerant }), 'allow via session')
     assert.equal(answer({ fields: shown('leaf-good'), grounds: tolerant }), 'allow via certificate')
@@ -1045,7 +1050,7 @@ describe('a session dies with its certificate', () => {
     )
   })
 
-  test('without a CRL that is required, neither certificate nor session opens', () => {
+  test('without a required CRL, neither certificate nor session is accepted', () => {
     const grounds = { revocationLists: [] }
     assert.equal(
       answer({ fields: shown('leaf-good'), grounds }),
@@ -1057,13 +1062,13 @@ describe('a session dies with its certificate', () => {
     )
   })
 
-  test('where no CRL is required, both open without one', () => {
+  test('if no CRL is required, both are accepted without one', () => {
     const grounds = { revocationLists: [], revocationListRequired: false }
     assert.equal(answer({ fields: shown('leaf-good'), grounds }), 'allow via certificate')
     assert.equal(answer({ fields: GOOD_SESSION, grounds }), 'allow via session')
   })
 
-  test('the other devices keep their sessions when one is revoked', () => {
+  test('other devices keep their sessions when one is revoked', () => {
     const grounds = { revocationLists: ['crl-second-revoked'] }
     assert.equal(answer({ fields: GOOD_SESSION, grounds }), 'allow via session')
   })
@@ -1073,7 +1078,7 @@ describe('a session dies with its certificate', () => {
     assert.equal(answer({ fields: GOOD_SESSION, grounds }), 'allow via session')
   })
 
-  test('a CA of the same name with another key does not take its sessions over', () => {
+  test('a CA with the same name but another key does not inherit sessions', () => {
     const grounds = { authorities: ['ca-twin'], revocationLists: ['crl-of-twin'] }
     assert.equal(
       answer({ fields: GOOD_SESSION, grounds }),
@@ -1081,7 +1086,7 @@ describe('a session dies with its certificate', () => {
     )
   })
 
-  test('a second spelling of the certificate’s signature is the same device, revoked with it', () => {
+  test("a second encoding of the certificate's signature is the same device, and revoked with it", () => {
     assert.notDeepEqual(fixture('leaf-malleated'), fixture('leaf-good'))
     assert.deepEqual(allowed({ fields: shown('leaf-malleated') }).identity, ADA)
     assert.equal(
@@ -1094,8 +1099,8 @@ describe('a session dies with its certificate', () => {
   })
 })
 
-describe('the rule', () => {
-  test('"certificate" wants the certificate itself, shown now', () => {
+describe('A rule', () => {
+  test('with access "certificate" requires the certificate itself, shown with the request', () => {
     const grounds = { policy: policyOf('certificate') }
     assert.equal(answer({ fields: shown('leaf-good'), grounds }), 'allow via certificate')
     assert.equal(answer({ grounds }), 'deny via none: no-credentials')
@@ -1105,7 +1110,7 @@ describe('the rule', () => {
     )
   })
 
-  test('names who may pass, by device or owner; the others are not handed to the next one', () => {
+  test('lists who is allowed, by device or owner; no one else falls through to the next rule', () => {
     const policy = policyFrom(
       'rules:',
       '  - {path: /private/*, owner: [ada, emmy], device: Old phone, access: certificate-or-session}',
@@ -1119,7 +1124,7 @@ describe('the rule', () => {
     assert.equal(at('/other', shown('leaf-second')), 'allow via certificate')
   })
 
-  test('knows the holders of another CA’s certificates by the name in these, as device and as owner', () => {
+  test("matches holders of an external CA's certificates by their name, as device and as owner", () => {
     const { identity, setSession } = allowed({
       fields: shown('leaf-san-email'),
       grounds: { registry: undefined },
@@ -1141,21 +1146,21 @@ describe('the rule', () => {
     }
   })
 
-  test('that names others does not let a bad certificate be told from theirs', () => {
+  test('that lists other devices does not reveal whether a bad certificate is one of theirs', () => {
     const grounds = { policy: policyFrom('rules: {owner: grace, access: certificate}') }
     const fields = shown('leaf-expired')
     assert.equal(answer({ fields, grounds }), 'deny via certificate: certificate-expired')
     assert.equal(answer({ grounds }), 'deny via none: no-credentials')
   })
 
-  test('of the one among several sessions that may pass opens', () => {
+  test('allows a request if any one of several sessions is allowed', () => {
     const grace = sessionPair(claimsOf('leaf-second'))
     const grounds = { policy: policyFrom('rules: {owner: grace, access: certificate-or-session}') }
     const fields = cookies(sessionPair(claimsOf()), grace)
     assert.equal(answer({ fields, grounds }), 'allow via session')
   })
 
-  test('for an ambiguous path is the strictest, and blames the path only for what it closes', () => {
+  test('for an ambiguous path is the strictest, and the path is blamed only if that causes the denial', () => {
     const policy = policyFrom('rules: {path: /a/*, access: certificate}')
     const at = (path: string, fields: HeaderFields) =>
       answer({ fields: { ...fields, 'X-Forwarded-Uri': path }, grounds: { policy } })
@@ -1165,13 +1170,13 @@ describe('the rule', () => {
     assert.equal(at('/b/x%2fa', GOOD_SESSION), 'allow via session')
   })
 
-  test('without a policy everything needs a certificate or a session', () => {
+  test('that is missing, without a policy, means that everything needs a certificate or a session', () => {
     assert.equal(CLOSED_POLICY.defaultRule.access, 'certificate-or-session')
     assert.equal(CLOSED_POLICY.allowedOrigins.size, 0)
   })
 })
 
-describe('a preflight', () => {
+describe('A preflight', () => {
   const preflight = {
     'X-Forwarded-Method': 'OPTIONS',
     Origin: 'https://cast.test',
@@ -1179,7 +1184,7 @@ describe('a preflight', () => {
   }
   const listed = { policy: policyOf('certificate-or-session', 'https://cast.test') }
 
-  test('from a listed origin passes without certificate and session, and mints nothing', () => {
+  test('from a listed origin passes without certificate and session, and creates no session', () => {
     assert.deepEqual(ask({ fields: preflight, grounds: listed }), {
       allow: true,
       via: 'rule',
@@ -1198,7 +1203,7 @@ describe('a preflight', () => {
     ['that is no OPTIONS by its case', { 'X-Forwarded-Method': 'options' }],
   ]
   for (const [what, change] of OTHERS) {
-    test(`${what} is none`, () => {
+    test(`does not include ${what}`, () => {
       assert.equal(
         answer({ fields: { ...preflight, ...change }, grounds: listed }),
         'deny via none: no-credentials',
@@ -1277,7 +1282,7 @@ describe('a preflight', () => {
     })
   }
 
-  test('that does not pass unasked passes as any other request does', () => {
+  test('that does not pass by itself is treated like any other request', () => {
     const asked = { 'X-Forwarded-Uri': '/shown/x', ...preflight }
     const grounds = { policy }
     assert.equal(
@@ -1290,7 +1295,7 @@ describe('a preflight', () => {
     )
   })
 
-  test('of an ambiguous path does not pass without rules either', () => {
+  test('with an ambiguous path does not pass, even without rules', () => {
     const fields = { ...preflight, 'X-Forwarded-Uri': '/x/..%2fy' }
     assert.equal(answer({ fields, grounds: listed }), nothing)
     assert.equal(
@@ -1300,15 +1305,15 @@ describe('a preflight', () => {
   })
 })
 
-describe('another site', () => {
-  test('that is listed may act for the device, and only for a device', () => {
+describe('Another site', () => {
+  test('that is listed may act on behalf of a device, and only of a device', () => {
     const grounds = { policy: policyOf('certificate-or-session', 'https://cast.test') }
     const fields = { 'X-Forwarded-Method': 'POST', Origin: 'https://cast.test' }
     assert.equal(answer({ fields, grounds }), 'deny via none: no-credentials')
     assert.equal(answer({ fields: { ...fields, ...GOOD_SESSION }, grounds }), 'allow via session')
   })
 
-  test('may link to us: a cross-site GET passes', () => {
+  test('may link to the application: a cross-site GET passes', () => {
     const fields = { ...GOOD_SESSION, 'Sec-Fetch-Site': 'cross-site' }
     assert.equal(answer({ fields }), 'allow via session')
   })
@@ -1511,7 +1516,7 @@ const fieldsOf = (drawn: DrawnRequest): HeaderFields => ({
   Cookie: drawn.cookies.map(([pair]) => pair),
 })
 
-test('a request passes exactly if the contract, written down a second time, lets it', () => {
+test('A request passes exactly if the contract, written down a second time, allows it', () => {
   const grounds = groundsOf()
   const policies = new Map(
     (['open', 'certificate-or-session', 'certificate', 'deny'] as const).map((access) => [
@@ -1575,7 +1580,7 @@ const HEADER_VALUE = fc.oneof(
   ),
 )
 
-test('whatever the headers say, the answer is a decision; without a secret of ours, it is no', () => {
+test('Any headers lead to a decision; without a secret of ours, the decision is no', () => {
   const grounds = Object.fromEntries(
     (['traefik', 'caddy', 'haproxy', 'nginx'] as const).map((dialect) => [
       dialect,
@@ -1599,7 +1604,7 @@ test('whatever the headers say, the answer is a decision; without a secret of ou
   )
 })
 
-test('no mutation of a good request’s certificate or cookie opens', () => {
+test("No mutation of a good request's certificate or cookie is allowed", () => {
   const certificate = certificateHeader('traefik', 'leaf-good')
   const token = mintToken(claimsOf(), onlyKey(KEY_RING))
   assert.ok(verifyToken(token, KEY_RING).ok)
@@ -1624,10 +1629,10 @@ test('no mutation of a good request’s certificate or cookie opens', () => {
   )
 })
 
-describe('signing a device out', () => {
+describe('Signing a device out', () => {
   const signOuts = new Map([[ADA.device, NOW_SECONDS - 10]])
 
-  test('ends the sessions of that device alone', () => {
+  test('ends the sessions of that device only', () => {
     const before = sessionPair(claimsOf('leaf-good', { certificateSeenAt: NOW_SECONDS - 10 }))
     const after = sessionPair(claimsOf('leaf-good', { certificateSeenAt: NOW_SECONDS - 9 }))
     const grace = sessionPair(claimsOf('leaf-second', { certificateSeenAt: NOW_SECONDS - 10 }))
@@ -1637,7 +1642,7 @@ describe('signing a device out', () => {
     assert.equal(told(grace), 'allow via session')
   })
 
-  test('leaves the certificate, which opens a new session at once', () => {
+  test('leaves the certificate, which can create a new session at once', () => {
     const seen = { certificateSeenAt: NOW_SECONDS - 10, issuedAt: NOW_SECONDS - 10 }
     const old = cookies(sessionPair(claimsOf('leaf-good', seen)))
     const decision = allowed({ fields: { ...shown('leaf-good'), ...old }, grounds: { signOuts } })
@@ -1645,7 +1650,7 @@ describe('signing a device out', () => {
     assert.equal(decision.setSession?.claims.certificateSeenAt, NOW_SECONDS)
   })
 
-  test('cannot be outlived by renewing: a renewed session keeps when its certificate was seen', () => {
+  test('cannot be survived by renewing: a renewed session keeps the time its certificate was seen', () => {
     const nearEnd = { certificateSeenAt: NOW_SECONDS - 3000, expiresAt: NOW_SECONDS + 600 }
     const renewed = allowed({ fields: cookies(sessionPair(claimsOf('leaf-good', nearEnd))) })
     const { claims } = renewed.setSession ?? assert.fail('was not renewed')

@@ -98,7 +98,7 @@ const NEEDS_A_PROXY = /^certlatch doctor/
 /** A new household for what would leave another one behind. */
 const CHANGES = /^certlatch device (?:add|invite|renew|revoke)/
 
-test('every certlatch command of the documents prints what they show', async (context) => {
+test('Every certlatch command in the documents prints the output shown there', async (context) => {
   const shared = await household(context)
   const steps = documentsBelow(repository())
     .filter((document) => document !== 'README.md')
@@ -125,7 +125,7 @@ test('every certlatch command of the documents prints what they show', async (co
   }
 })
 
-test('the session of the README is what npm run demo shows', { timeout: 120_000 }, async () => {
+test('The session in the README is what npm run demo prints', { timeout: 120_000 }, async () => {
   const tour = join(repository(), 'dist/test/demo/tour.js')
   const demo = await promisify(execFile)(process.execPath, [tour, '--front', 'stand-in'])
   const [session = ''] = sessionsOf('README.md')

@@ -5,7 +5,8 @@ import { test } from 'node:test'
 import { loadConfig } from '../src/config/load.ts'
 import { DENY_REASONS } from '../src/decision.ts'
 import { PRESETS } from '../src/policy/presets/presets.ts'
-import { createRegistry, createTally } from '../src/server/admin/metrics.ts'
+import { createRegistry } from '../src/server/admin/metrics.ts'
+import { createTally } from '../src/server/admin/tally.ts'
 import { anchorsOf, documentsBelow, firstColumn, prose, section } from './support/markdown.ts'
 import { repository } from './support/repository.ts'
 import { GENERATED, withTables } from './support/write-tables.ts'
@@ -15,17 +16,17 @@ const read = (name: string): string => readFileSync(join(ROOT, name), 'utf8')
 
 const documents = documentsBelow(ROOT)
 
-test('the README is for the first day: at most 230 lines', () => {
+test('The README is for the first day: at most 230 lines', () => {
   assert.ok(read('README.md').split('\n').length <= 231)
 })
 
-test('the README says how to try it and how to test it in one line each', () => {
+test('The README says how to try it and how to test it in one line each', () => {
   for (const line of ['npm ci && npm run demo', 'npm ci && npm test']) {
     assert.ok(read('README.md').includes(`\`${line}\``), line)
   }
 })
 
-test('the README leads to every page of docs/', () => {
+test('The README links to every page of docs/', () => {
   const readme = read('README.md')
   for (const page of readdirSync(join(ROOT, 'docs'))) {
     assert.ok(readme.includes(`](docs/${page})`), page)
@@ -33,21 +34,21 @@ test('the README leads to every page of docs/', () => {
 })
 
 for (const document of GENERATED) {
-  test(`the generated tables of ${document} are those of the code and the newest benchmark`, () => {
+  test(`The generated tables of ${document} match the code and the newest benchmark`, () => {
     const repair = 'run: npm run build && node dist/test/support/write-tables.js'
     assert.equal(read(document), withTables(document, read(document)), repair)
   })
 }
 
-test('docs/reasons.md explains every reason, and no other', () => {
+test('Docs/reasons.md explains every reason, and no other', () => {
   assert.deepEqual(firstColumn(read('docs/reasons.md')), Object.keys(DENY_REASONS))
 })
 
-test('docs/policy.md lists every preset, with its paths and what it can enable', () => {
+test('Docs/policy.md lists every preset, with its paths and what it can enable', () => {
   const presets = section(read('docs/policy.md'), 'Presets')
   assert.deepEqual([...firstColumn(presets)].sort(), PRESETS.map(({ name }) => name).sort())
   for (const { name, rules, switches } of PRESETS) {
-    if (name === 'home-assistant') continue // Its page has a table of its own.
+    if (name === 'home-assistant') continue // Its page has its own table.
     const row = presets.split('\n').find((line) => line.startsWith(`| \`${name}\``)) ?? ''
     const all = [...rules, ...Object.values(switches).flatMap((choice) => choice.rules)]
     const paths = all.flatMap(({ path = [] }) =>
@@ -58,7 +59,7 @@ test('docs/policy.md lists every preset, with its paths and what it can enable',
   }
 })
 
-test('docs/operations.md explains every metric of certlatch, and no other', () => {
+test('Docs/operations.md explains every metric of certlatch, and no other', () => {
   const unused = () => assert.fail('nothing is scraped here')
   const registry = createRegistry(createTally(), {
     version: '0.0.0',
@@ -75,7 +76,7 @@ test('docs/operations.md explains every metric of certlatch, and no other', () =
   assert.deepEqual([...explained].sort(), ours.sort())
 })
 
-test('every message of the log that docs/operations.md explains is one that certlatch writes', () => {
+test('Every log message that docs/operations.md explains is one that certlatch writes', () => {
   const sources = readdirSync(join(ROOT, 'src/server'), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.ts'))
     .map((name) => read(join('src/server', name)))
@@ -94,7 +95,7 @@ test('every message of the log that docs/operations.md explains is one that cert
 })
 
 for (const name of documents) {
-  test(`every link of ${name} within the repository leads somewhere`, () => {
+  test(`Every link in ${name} within the repository has a target`, () => {
     const targets = [...prose(read(name)).matchAll(/\]\(([^)\s]+)\)/g)].map(
       ([, target = '']) => target,
     )
@@ -114,7 +115,7 @@ function leadsSomewhere(from: string, target: string): boolean {
   return !statSync(join(ROOT, file)).isDirectory() && anchorsOf(read(file)).includes(anchor)
 }
 
-test('what the pages of the proxies have for CERTLATCH_ON_REVOKE can be set, and is there', () => {
+test("Each CERTLATCH_ON_REVOKE in the proxies' pages is valid, and its script exists", () => {
   const pages = readdirSync(join(ROOT, 'deploy'), { withFileTypes: true })
     .map(({ name }) => join('deploy', name, 'README.md'))
     .filter(
@@ -135,7 +136,7 @@ test('what the pages of the proxies have for CERTLATCH_ON_REVOKE can be set, and
   }
 })
 
-test('every npm script that a document names is in package.json', () => {
+test('Every npm script that a document names is in package.json', () => {
   const { scripts }: { scripts: Readonly<Record<string, string>> } = JSON.parse(
     read('package.json'),
   )

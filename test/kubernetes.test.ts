@@ -12,7 +12,7 @@ import { repository } from './support/repository.ts'
 const FOLDER = join(repository(), 'deploy/kubernetes')
 const read = (path: string) => readFileSync(join(FOLDER, path), 'utf8')
 
-/** Whatever was parsed: a manifest is looked at as deep as it is. */
+/** A parsed value of any depth. */
 type Resource = ReturnType<typeof parse>
 
 /** As kubectl reads them: merge keys, and 0440 is octal. */
@@ -34,7 +34,7 @@ function only(kind: string, name = 'certlatch'): Resource {
   return found[0]
 }
 
-describe('the manifests for Kubernetes', () => {
+describe('The manifests for Kubernetes', () => {
   const deployment = only('Deployment')
   const pod = deployment.spec.template.spec
   const [container] = pod.containers
@@ -47,7 +47,7 @@ describe('the manifests for Kubernetes', () => {
     assert.deepEqual(commented, ['service-monitor.yml'])
   })
 
-  it('run as the user of the image, without privileges, on a read-only file system', () => {
+  it("run as the image's user, without privileges, on a read-only file system", () => {
     const dockerfile = readFileSync(join(repository(), 'Dockerfile'), 'utf8')
     const [, user] = /useradd --uid (\d+)/.exec(dockerfile) ?? []
     assert.deepEqual(pod.securityContext, {
@@ -68,7 +68,7 @@ describe('the manifests for Kubernetes', () => {
     assert.equal(namespace.metadata.labels['pod-security.kubernetes.io/enforce'], 'restricted')
   })
 
-  it('set what certlatch understands, and listen where Service and probes go', () => {
+  it('set options that certlatch understands, and listen where Service and probes connect', () => {
     const set: [string, string][] = container.env.map(({ name, value }: Resource) => [name, value])
     const environment = Object.fromEntries(set)
     const { CERTLATCH_PROXY_SECRET_FILE: secretFile, ...others } = environment
@@ -81,7 +81,7 @@ describe('the manifests for Kubernetes', () => {
       ...rest,
     })
     assert.ok(parsed.ok)
-    // The network policy does what this asks for.
+    // The network policy implements this.
     for (const warning of parsed.warnings)
       assert.match(warning, /let only your monitoring reach it$/)
     const { listen, adminListen, pagesListen, proxySecret } = parsed.config
@@ -109,7 +109,7 @@ describe('the manifests for Kubernetes', () => {
     ])
   })
 
-  it('mount the folders of the data directory, all but one only to read', () => {
+  it('mount the folders of the data directory, all but one read-only', () => {
     const paths = dataPaths('/data')
     const places = [paths.publicFolder, paths.privateFolder, paths.devices]
     const writable = container.volumeMounts.filter(({ readOnly }: Resource) => readOnly !== true)
@@ -128,7 +128,7 @@ describe('the manifests for Kubernetes', () => {
     }
   })
 
-  it('all mean the same pods', () => {
+  it('all select the same pods', () => {
     assert.deepEqual(deployment.spec.template.metadata.labels, LABELS)
     assert.deepEqual(deployment.spec.selector.matchLabels, LABELS)
     assert.deepEqual(only('Service').spec.selector, LABELS)
@@ -148,7 +148,7 @@ describe('the manifests for Kubernetes', () => {
     assert.ok(minReplicas >= 2)
   })
 
-  it('let only Traefik ask and only Prometheus scrape, and certlatch nowhere out', () => {
+  it("allow only Traefik's auth requests, only Prometheus's scrapes, and no outgoing connections", () => {
     const { policyTypes, ingress, egress } = only('NetworkPolicy').spec
     assert.deepEqual(policyTypes, ['Ingress', 'Egress'])
     assert.deepEqual(egress, [])
@@ -164,7 +164,7 @@ describe('the manifests for Kubernetes', () => {
     ])
   })
 
-  it('say to Traefik what dynamic.yml says', () => {
+  it('configure Traefik the same way as dynamic.yml', () => {
     const dynamic = parse(readFileSync(join(FOLDER, '../traefik/dynamic.yml'), 'utf8'))
     const expected = structuredClone(dynamic.http.middlewares)
     const { headers } = expected['from-client']
@@ -224,7 +224,7 @@ describe('the manifests for Kubernetes', () => {
   })
 })
 
-describe('publish.sh', () => {
+describe('Publish.sh', () => {
   const folder = mkdtempSync(join(tmpdir(), 'certlatch-publish-'))
   const data = join(folder, 'my data')
   const log = join(folder, 'log')
@@ -237,7 +237,7 @@ describe('publish.sh', () => {
   }
   for (const name of ['ca.crt', 'ca.crl']) write(`public/${name}`)
   for (const name of ['ca.key', 'session.keys', 'running/0.json']) write(`private/${name}`)
-  // It says what it was asked for, and is not the real one.
+  // It prints its arguments, and is not the real one.
   const kubectl = `#!/bin/sh
 for word in "$@"; do printf '%s\\n' "$word" >> '${log}'; done
 if [ "$1" = apply ]; then cat > '${applied}'; exit 0; fi
@@ -263,7 +263,7 @@ echo "name: $4"
     return { status, files: pairs, log: readIfThere(log), applied: readIfThere(applied) }
   }
 
-  it('takes what the pods read, never the key of the CA', () => {
+  it("uploads what the pods read, never the CA's key", () => {
     write('private/devices/0a.json')
     write('private/devices/0b.json')
     write('private/devices/0b.json.123.tmp')
@@ -287,7 +287,7 @@ echo "name: $4"
     assert.deepEqual(names, secrets)
   })
 
-  it('hands the options for kubectl to the one call that reaches the cluster', () => {
+  it('passes options for kubectl to the only call that reaches the cluster', () => {
     const { log: words } = publish(data, '--context', 'home')
     assert.ok(
       words.endsWith('apply\n--server-side\n--force-conflicts\n--filename\n-\n--context\nhome\n'),
@@ -295,7 +295,7 @@ echo "name: $4"
     assert.equal(words.match(/--context/g)?.length, 1)
   })
 
-  it('applies nothing if a file is missing, and says so in its exit code', () => {
+  it('applies nothing if a file is missing, and fails', () => {
     rmSync(join(data, 'public/ca.crl'))
     const { status, applied: objects } = publish(data)
     assert.equal(status, 1)

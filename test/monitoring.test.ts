@@ -6,8 +6,9 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { parse } from 'yaml'
 import { DENY_REASONS, MINT_CAUSES } from '../src/decision.ts'
-import { DEVICE_STATES } from '../src/server/admin/device-status.ts'
-import { createRegistry, createTally } from '../src/server/admin/metrics.ts'
+import { createRegistry } from '../src/server/admin/metrics.ts'
+import { createTally } from '../src/server/admin/tally.ts'
+import { DEVICE_STATES } from '../src/store/device-state.ts'
 import { dashboardText, queriesOf, readDashboard } from './support/dashboard.ts'
 import { anchorsOf, section } from './support/markdown.ts'
 import { repository } from './support/repository.ts'
@@ -52,14 +53,14 @@ const METRIC = /\b(?:certlatch|process|nodejs)_\w+/g
 const base = (name: string) => name.replace(/_(?:bucket|sum|count)$/, '')
 const used = new Set(expressions.flatMap(({ expr }) => (expr.match(METRIC) ?? []).map(base)))
 
-test('every metric that a panel, a variable or an alert asks for exists', () => {
+test('Every metric that a panel, a variable or an alert queries exists', () => {
   for (const { where, expr } of expressions) {
     for (const name of expr.match(METRIC) ?? [])
       assert.ok(exposed.has(base(name)), `${where}: ${name}`)
   }
 })
 
-test('every metric of ours is on the dashboard or in an alert', () => {
+test('Every certlatch metric is on the dashboard or in an alert', () => {
   const ours = [...exposed].filter((name) => name.startsWith('certlatch_'))
   assert.deepEqual(
     ours.filter((name) => !used.has(name)),
@@ -67,7 +68,7 @@ test('every metric of ours is on the dashboard or in an alert', () => {
   )
 })
 
-test('every label value that a panel or an alert asks for can occur', async (context) => {
+test('Every label value that a panel or an alert queries can occur', async (context) => {
   const service = await startTestService(context)
   const { checks } = await service.readiness()
   const values: Readonly<Record<string, readonly string[]>> = {
@@ -89,7 +90,7 @@ test('every label value that a panel or an alert asks for can occur', async (con
   }
 })
 
-test('the README of deploy/prometheus explains every alert, with its severity, and no other', () => {
+test('The README of deploy/prometheus explains every alert, with its severity, and no other', () => {
   const table = section(read('deploy/prometheus/README.md'), 'The alerts')
   const rows = [...table.matchAll(/^\| `(\w+)` \|.*\| (\w+) \|$/gm)].map(
     ([, alert, severity]) => `${alert}: ${severity}`,
@@ -148,7 +149,7 @@ function typeErrors(text: string): string {
   }
 }
 
-test("the dashboard is what Grafana's published types say", { timeout: 120_000 }, () => {
+test("The dashboard conforms to Grafana's published types", { timeout: 120_000 }, () => {
   assert.equal(typeErrors(dashboardText()), '')
   // That nothing is found would say little if nothing were looked for.
   const spoiled = dashboardText()
@@ -160,7 +161,7 @@ test("the dashboard is what Grafana's published types say", { timeout: 120_000 }
     assert.ok(found.includes(name), name)
 })
 
-test('each panel says what it shows, in which unit, and leads to a page of docs/', () => {
+test('Each panel says what it shows, in which unit, and links to a page of docs/', () => {
   const ids = dashboard.panels.map(({ id }) => id)
   assert.equal(new Set(ids).size, ids.length)
   for (const { title, description = '', type, fieldConfig } of panels) {
@@ -176,7 +177,7 @@ test('each panel says what it shows, in which unit, and leads to a page of docs/
   }
 })
 
-test('no two panels overlap, none is narrower than a sixth, and nothing is left empty between rows', () => {
+test('No two panels overlap, none is narrower than a sixth, and no gap is left between rows', () => {
   const covered = new Set<string>()
   let bottom = 0
   for (const { title, gridPos } of dashboard.panels) {
@@ -195,7 +196,7 @@ test('no two panels overlap, none is narrower than a sixth, and nothing is left 
   assert.equal(covered.size, 24 * bottom, 'each row is filled from side to side')
 })
 
-test('every query can be narrowed by instance, and those of devices by device', () => {
+test('Every query can be narrowed by instance, and those about devices by device', () => {
   for (const { title, expr } of queries) {
     for (const [selector] of expr.matchAll(/\b(?:certlatch|process|nodejs)_\w+\{[^}]*\}/g)) {
       assert.ok(selector.includes('instance=~"$instance"'), `${title}: ${selector}`)
@@ -204,7 +205,7 @@ test('every query can be narrowed by instance, and those of devices by device', 
   }
 })
 
-test('what belongs together in the shipped files has one name', () => {
+test('The shipped files use the same names for the same things', () => {
   const source = parse(read('deploy/grafana/provisioning/datasources/certlatch.yml')).datasources[0]
   const variable = dashboard.templating.list.find(({ name }) => name === 'datasource')
   assert.equal(variable?.current.value, source.uid)

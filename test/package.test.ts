@@ -14,6 +14,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { repository } from './support/repository.ts'
+import { shippedEnvironment } from './support/shipped-environment.ts'
 
 const ROOT = repository()
 const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8')
@@ -32,7 +33,7 @@ const filesBelow = (path: string): readonly string[] =>
     .filter((entry) => entry.isFile())
     .map(({ parentPath, name }) => join(parentPath, name).slice(path.length + 1))
 
-describe("npm's package", () => {
+describe('The npm package', () => {
   // Without prepack, which would compile into the folder that this runs from.
   const args = ['pack', '--ignore-scripts', '--offline', '--silent', '--pack-destination', folder]
   execFileSync('npm', args, { cwd: ROOT })
@@ -50,7 +51,7 @@ describe("npm's package", () => {
   const program = join(modules, '.bin', 'certlatch')
   symlinkSync('../certlatch/dist/src/cli/main.js', program)
 
-  test('has all that src compiles to, and nothing that does not run', () => {
+  test('contains everything that src compiles to, and nothing that does not run', () => {
     const packed = filesBelow(installed)
     for (const path of filesBelow(join(ROOT, 'src'))) {
       const compiled = join('dist', 'src', path.replace(/\.ts$/, '.js'))
@@ -69,19 +70,27 @@ describe("npm's package", () => {
     })
   }
 
-  test('may be published, and is compiled before', () => {
+  test('may be published, and is compiled first', () => {
     assert.equal(MANIFEST.private, undefined)
     // What was compiled from files that are gone must not get in.
     assert.equal(MANIFEST.scripts['prepack'], 'rm -rf dist/src && tsc')
   })
 })
 
-describe('a release', () => {
+test('npm start runs with what the image runs with', () => {
+  const { NODE_OPTIONS, MALLOC_ARENA_MAX } = shippedEnvironment()
+  assert.equal(
+    MANIFEST.scripts['start'],
+    `tsc && MALLOC_ARENA_MAX=${MALLOC_ARENA_MAX} exec node ${NODE_OPTIONS} dist/src/cli/main.js serve`,
+  )
+})
+
+describe('A release', () => {
   const workflows = readdirSync(join(ROOT, '.github/workflows')).map(
     (name) => [name, read(`.github/workflows/${name}`)] as const,
   )
 
-  test('uses actions by their commits, which cannot be moved as a tag can', () => {
+  test('uses actions by commit, which cannot be moved as a tag can', () => {
     const uses = workflows.flatMap(([name, text]) =>
       [...text.matchAll(/^\s*-?\s*uses: (?!\.\/)(.*)$/gm)].map(([, action = '']) => [name, action]),
     )
@@ -91,7 +100,7 @@ describe('a release', () => {
     }
   })
 
-  test('has the same commit for an action wherever it is used', () => {
+  test('uses the same commit for an action everywhere', () => {
     const commits = new Map<string, Set<string>>()
     for (const [, text] of workflows) {
       for (const [, action = '', commit = ''] of text.matchAll(/uses: ([\w/-]+)@(\S+)/g)) {
@@ -101,7 +110,7 @@ describe('a release', () => {
     for (const [action, found] of commits) assert.equal(found.size, 1, action)
   })
 
-  test('waits for the tests, and asks for no right that its jobs do not name', () => {
+  test('waits for the tests, and requests no permission that its jobs do not name', () => {
     const release = read('.github/workflows/release.yml')
     assert.match(release, /^ {4}uses: \.\/\.github\/workflows\/ci\.yml$/m)
     for (const job of ['image', 'package']) {
@@ -112,7 +121,7 @@ describe('a release', () => {
     }
   })
 
-  test('is of one image for both processors, without a step that runs on the other one', () => {
+  test('has one image for both processors, without a step that runs on the other one', () => {
     assert.match(read('.github/workflows/release.yml'), /platforms: linux\/amd64,linux\/arm64\n/)
     const [, last = ''] = /\n(FROM (?:(?!\nFROM ).)*)$/s.exec(read('Dockerfile')) ?? []
     assert.match(last, /^COPY --from=files /m)
@@ -121,22 +130,34 @@ describe('a release', () => {
   })
 
   /** What release-notes.sh says of a changelog. */
-  function notesOf(tag: string, changelog: string) {
+  function notesOf(tag: string, changelog: string, ...image: readonly string[]) {
     const copy = mkdtempSync(join(folder, 'notes-'))
     mkdirSync(join(copy, '.github'))
     cpSync(join(ROOT, '.github/release-notes.sh'), join(copy, '.github/release-notes.sh'))
     writeFileSync(join(copy, 'package.json'), '{\n  "version": "1.2.0",\n}\n')
     writeFileSync(join(copy, 'CHANGELOG.md'), changelog)
     const script = join(copy, '.github/release-notes.sh')
-    const { status, stdout, stderr } = spawnSync(script, [tag], { encoding: 'utf8' })
+    const { status, stdout, stderr } = spawnSync(script, [tag, ...image], { encoding: 'utf8' })
     return { status, stdout, stderr }
   }
 
-  test('is told by its section of the changelog alone', () => {
+  test('is described only by its section of the changelog', () => {
     const text =
       '# C\n\n## [1.2.0] - 2026-12-01\n\n### Added\n\n- A.\n\n## [1.1.0] - 2026-11-01\n- B.\n'
     const { status, stdout } = notesOf('v1.2.0', text)
     assert.deepEqual([status, stdout], [0, '\n### Added\n\n- A.\n\n'])
+  })
+
+  test('ends with the line for .env that names its image by version and digest', () => {
+    const changelog = '## [1.2.0] - 2026-12-01\n\n- A.\n'
+    const image = 'registry.example/certlatch:1.2.0@sha256:0123'
+    const { status, stdout } = notesOf('v1.2.0', changelog, image)
+    assert.equal(status, 0)
+    assert.match(stdout, /^\n- A\.\n\n### The image\n/)
+    assert.ok(stdout.endsWith(`\n\`\`\`\nRELEASED_IMAGE=${image}\n\`\`\`\n`), stdout)
+    const release = read('.github/workflows/release.yml')
+    assert.match(release, /release-notes\.sh "\$GITHUB_REF_NAME" "\$IMAGE" > notes\.md\n/)
+    assert.match(read('docker-compose.yml'), /certlatch\$\{RELEASED_IMAGE:\+-released\}\.yml/)
   })
 
   for (const [what, tag, text, error] of [

@@ -164,7 +164,7 @@ const HEADERS = [
   ...['x-forwarded-for', 'origin', 'sec-fetch-site', 'access-control-request-method', 'cookie'],
 ] as const
 
-test('any headers are read, and judged, without an exception', () => {
+test('Any headers are read, and decided on, without an exception', () => {
   const reader = createHeaderReader(DIALECTS.traefik)
   const value = fc.oneof(text, fc.constantFrom('POST', 'https', 'ha.test', '/%2e/a;b', 'null'))
   const rawHeaders = fc

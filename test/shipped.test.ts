@@ -53,7 +53,7 @@ for (const dialect of dialects) {
     assert.equal(certificate, 'shown')
   })
 
-  test(`${name}: every X-Forwarded-… of the question is one that certlatch reads`, () => {
+  test(`${name}: every X-Forwarded-… header of the auth request is one that certlatch reads`, () => {
     const names = new Set(configuration.match(/X-Forwarded-(Method|Proto|Host|Uri|For)\b/gi))
     // Traefik and Caddy send the rest by themselves.
     assert.ok(names.size >= 2)
@@ -63,13 +63,13 @@ for (const dialect of dialects) {
     }
   })
 
-  test(`${name}: it asks where certlatch listens by default`, () => {
+  test(`${name}: auth requests go to certlatch's default address`, () => {
     const { host, port } = config.listen
     assert.ok(configuration.includes(`${host}:${port}`), `${host}:${port}`)
     assert.ok(configuration.includes('/verify'))
   })
 
-  test(`${name}: certlatch's own prefix is routed whole, and to the pages' own port`, () => {
+  test(`${name}: certlatch's own prefix is routed as a whole, and to the pages' own port`, () => {
     const paths = new Set(configuration.match(/\/\\?\.certlatch\/[\w/.%*-]*/g))
     for (const path of paths) assert.match(path, /^\/\\?\.certlatch\/auth\/\*?$/)
     assert.ok(paths.size > 0)
@@ -77,17 +77,17 @@ for (const dialect of dialects) {
     assert.ok(configuration.includes(`${host}:${port}`), `${host}:${port}`)
   })
 
-  test(`${name}: the session is taken away where certlatch does not do it`, () => {
+  test(`${name}: the session cookie is removed where certlatch does not do it`, () => {
     const itself = configuration.includes(`${config.cookieName}=[^;]*`)
     const byAction = configuration.includes(`'${config.cookieName}'`)
     assert.equal(itself || byAction, !returnsCookie)
   })
 
-  test(`${name}: a second question for the page is asked where certlatch answers it`, () => {
+  test(`${name}: a second auth request for the page is sent where certlatch answers it`, () => {
     assert.equal(/X-Certlatch-Page 1;/.test(configuration), asksForPage)
   })
 
-  test(`${name}: the README beside it says the settings that fit`, () => {
+  test(`${name}: the README beside it has the matching settings`, () => {
     const readme = read(`deploy/${name}/README.md`)
     const [, proxy] = /^CERTLATCH_PROXY=(\w+)$/m.exec(readme) ?? []
     const [, dataDir] = /^CERTLATCH_DATA_DIR=(\S+)$/m.exec(readme) ?? []
@@ -95,17 +95,17 @@ for (const dialect of dialects) {
     const parsed = parseConfig({ CERTLATCH_PROXY: proxy, CERTLATCH_DATA_DIR: dataDir })
     assert.ok(parsed.ok)
     assert.equal(parsed.config.dialect.certificateHeader, certificateHeader)
-    assert.ok(configuration.includes(parsed.config.caFile), parsed.config.caFile)
+    assert.ok(configuration.includes(parsed.config.ca.file), parsed.config.ca.file)
   })
 }
 
-test('every cookie of ours in the shipped files has the default name', () => {
+test('Every certlatch cookie in the shipped files has the default name', () => {
   for (const [path, cookie] of found(DEPLOYED, /__(?:Host|Secure)-[\w-]+/g)) {
     assert.equal(cookie, config.cookieName, path)
   }
 })
 
-test('every header of ours in the shipped files is one that exists', () => {
+test('Every certlatch header in the shipped files exists', () => {
   const known = ['X-Certlatch-Device', 'X-Certlatch-Via', 'X-Certlatch-Page']
   const all = [...known, 'X-Certlatch-Proxy', 'X-Certlatch-Proxy-Secret'].map((name) =>
     name.toLowerCase(),
@@ -115,12 +115,18 @@ test('every header of ours in the shipped files is one that exists', () => {
   }
 })
 
-/** Where a proxy is told which headers to remove, each file for itself. */
+/** Where a proxy is configured to remove headers, file by file. */
 const REMOVING: readonly (readonly [proxy: DialectName, path: string, removal: RegExp])[] = [
   ['traefik', 'deploy/traefik/dynamic.yml', /^ *([\w-]+): ""$/gm],
   ['traefik', 'deploy/traefik/compose/dynamic/certlatch.yml', /^ *([\w-]+): ""$/gm],
   ['traefik', 'deploy/traefik/scale/dynamic/certlatch.yml', /^ *([\w-]+): ""$/gm],
+  [
+    'traefik',
+    'deploy/traefik/labels/compose.yml',
+    /^ *traefik[\w.-]*\.customrequestheaders\.([\w-]+): ""$/gm,
+  ],
   ['traefik', 'deploy/kubernetes/middlewares.yml', /^ *([\w-]+): ""$/gm],
+  ['caddy', 'deploy/caddy/certlatch.caddy', /^\s*request_header -([\w-]+)$/gm],
   ['caddy', 'deploy/caddy/Caddyfile', /^\s*request_header -([\w-]+)$/gm],
   ['caddy', 'deploy/caddy/compose/Caddyfile', /^\s*request_header -([\w-]+)$/gm],
   [
@@ -137,7 +143,7 @@ const REMOVING: readonly (readonly [proxy: DialectName, path: string, removal: R
   ['haproxy', 'deploy/haproxy/haproxy.cfg', /^ *http-request del-header ([\w-]+)$/gm],
 ]
 
-test('each configuration removes the certificate headers of all proxies, and names its own', () => {
+test('Each configuration removes the certificate headers of all proxies, and names its own', () => {
   const beside = ['x-forwarded-tls-client-cert-info', 'client-cert-chain']
   const wanted = [...dialects.map(({ certificateHeader }) => certificateHeader), ...beside]
   for (const [proxy, path, removal] of REMOVING) {
@@ -153,8 +159,23 @@ test('each configuration removes the certificate headers of all proxies, and nam
   }
 })
 
+test('what a Caddyfile imports is what the shipped Caddyfile has', () => {
+  const read = (name: string) => readFileSync(join(repository(), 'deploy/caddy', name), 'utf8')
+  const within = (text: string, start: string) => {
+    const from = text.indexOf(start)
+    assert.notEqual(from, -1, start)
+    return text.slice(from, text.indexOf('\n}\n', from)).replaceAll(/^\t+| *#.*$/gm, '')
+  }
+  const snippets = read('certlatch.caddy')
+  const shipped = read('Caddyfile').replace('127.0.0.1:8123', '{args[0]}')
+  assert.equal(within(snippets, '\troute {').trim(), within(shipped, '\troute {').trim())
+  const asking = within(shipped, '\t\tclient_auth {')
+  assert.ok(asking.startsWith(within(snippets, '\tclient_auth {').trim()), 'client_auth')
+})
+
 test('Caddy deletes after it sets: no block deletes by pattern what it sets', () => {
-  for (const path of ['deploy/caddy/Caddyfile', 'deploy/caddy/compose/Caddyfile']) {
+  for (const name of ['Caddyfile', 'certlatch.caddy', 'compose/Caddyfile']) {
+    const path = `deploy/caddy/${name}`
     for (const [, block] of found([path], /reverse_proxy [^\n]*\{\n([\s\S]*?)\n\t\t\}/g)) {
       const sets = [...block.matchAll(/header_up ([\w-]+) /g)].map(([, name = '']) => name)
       for (const [, start = ''] of block.matchAll(/header_up -([\w-]+)\*/g)) {
@@ -168,7 +189,7 @@ test('Caddy deletes after it sets: no block deletes by pattern what it sets', ()
   }
 })
 
-test("every port of ours in the shipped files is a listener's default", () => {
+test("Every certlatch port in the shipped files is a listener's default", () => {
   const ports = [config.listen, config.adminListen, config.pagesListen].map(({ port }) =>
     String(port),
   )
@@ -177,11 +198,11 @@ test("every port of ours in the shipped files is a listener's default", () => {
   }
 })
 
-test('every setting that the shipped files and documents name exists', () => {
+test('Every setting that the shipped files and documents name exists', () => {
   const names = new Set<string>(
     OPTIONS.flatMap(({ name, secret }) => (secret ? [name, `${name}_FILE`] : [name])),
   )
-  // Neither those of the tests themselves nor what the hook is told.
+  // Neither the tests' own variables nor those of the hook.
   const ours = /\bCERTLATCH_(?!E2E_|REVOKED_)[A-Z][A-Z_]*[A-Z]\b/g
   // The changelog names removed ones too.
   const present = DOCUMENTS.filter((path) => path !== 'CHANGELOG.md')
@@ -208,9 +229,9 @@ async function helpOf(word: string): Promise<string | undefined> {
   return exitCode === 0 ? String(streams.stdout.read()) : undefined
 }
 
-test('every certlatch command that the shipped files and documents show exists', async () => {
+test('Every certlatch command that the shipped files and documents show exists', async () => {
   const paths = [...SHIPPED, ...DOCUMENTS]
-  // In prose a line may begin with the name; a command stands in a code block.
+  // In prose a line may begin with the name; a command is in a code block.
   const codeOnly = (path: string): string =>
     path.endsWith('.md')
       ? (read(path).match(/^```[^`]*^```|`[^`\n]+`/gms) ?? []).join('\n')
@@ -227,7 +248,7 @@ test('every certlatch command that the shipped files and documents show exists',
 /** A command with what follows it on its line. */
 const CALL = /certlatch ((?:device|key|ca) [a-z-]+|init|explain|status|serve)\b([^`|\n]*)/g
 
-test('every option that the documents show is one of its command', async () => {
+test('Every option that the documents show belongs to its command', async () => {
   const calls = found(DOCUMENTS, /(?<=^|`|\$ )(?:[A-Z_]+=\S+ )*(certlatch [^`\n]*)/gm).flatMap(
     ([path, line]) =>
       [...line.matchAll(CALL)].flatMap(([, command = '', rest = '']) =>
@@ -244,16 +265,16 @@ test('every option that the documents show is one of its command', async () => {
   }
 })
 
-test('every npm script that the documents show exists', () => {
+test('Every npm script that the documents show exists', () => {
   const { scripts } = JSON.parse(read('package.json'))
   for (const [path, name] of found(DOCUMENTS, /npm run ([a-z][a-z0-9:-]*)/g)) {
     assert.ok(Object.hasOwn(scripts, name), `${path}: npm run ${name}`)
   }
 })
 
-test("Traefik's configuration for compose blanks and hands on the same headers", () => {
+test("Traefik's configuration for compose blanks and passes on the same headers", () => {
   const headersOf = (path: string): readonly string[] =>
-    // What stands in a comment is an offer.
+    // Lines in comments are optional settings.
     [
       ...read(path)
         .replaceAll(/#.*/g, '')

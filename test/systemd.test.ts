@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { loadConfig } from '../src/config/load.ts'
 import { repository } from './support/repository.ts'
+import { shippedEnvironment } from './support/shipped-environment.ts'
 
 const UNIT = readFileSync(join(repository(), 'deploy/systemd/certlatch.service'), 'utf8')
 const PROGRAM = '/usr/local/bin/certlatch'
@@ -28,8 +29,8 @@ const [, release = '0'] =
   []
 const skip = Number(release) < LEAST && `needs systemd-analyze ${LEAST} or newer`
 
-describe("systemd's unit", () => {
-  test('starts the service with settings that it understands, on the folder that it may write to', () => {
+describe('The systemd unit', () => {
+  test('starts the service with valid settings, on the folder that it may write to', () => {
     assert.deepEqual(valuesOf('ExecStart'), [`${PROGRAM} serve`])
     const pairs = valuesOf('Environment').flatMap((line) => line.split(' '))
     const environment = Object.fromEntries(pairs.map((pair) => pair.split(/=(.*)/s)))
@@ -42,17 +43,13 @@ describe("systemd's unit", () => {
   })
 
   test('runs with what the image runs with', () => {
-    const dockerfile = readFileSync(join(repository(), 'Dockerfile'), 'utf8')
-    for (const setting of ['NODE_ENV', 'NODE_OPTIONS', 'MALLOC_ARENA_MAX']) {
-      const [, value = ''] = new RegExp(`\\b${setting}=(\\S+)`).exec(dockerfile) ?? []
-      assert.ok(
-        valuesOf('Environment').join(' ').split(' ').includes(`${setting}=${value}`),
-        setting,
-      )
+    const environment = valuesOf('Environment').join(' ').split(' ')
+    for (const [name, value] of Object.entries(shippedEnvironment())) {
+      assert.ok(environment.includes(`${name}=${value}`), name)
     }
   })
 
-  test('has no rights', () => {
+  test('has no privileges', () => {
     for (const name of ['CapabilityBoundingSet', 'AmbientCapabilities']) {
       assert.deepEqual(valuesOf(name), [''], name)
     }
@@ -60,13 +57,13 @@ describe("systemd's unit", () => {
     assert.notEqual(valuesOf('User')[0] ?? 'root', 'root')
   })
 
-  test('is one that systemd reads without a complaint', { skip }, () => {
+  test('is read by systemd without a complaint', { skip }, () => {
     const { status, stderr } = analyze('verify', '--man=no')
     const complaints = stderr.split('\n').filter((line) => line.includes('certlatch'))
     assert.deepEqual([status, complaints], [0, []])
   })
 
-  test('is exposed to little, by the scale of systemd: 2.5 of 10 at most', { skip }, () => {
+  test('has an exposure level of at most 2.5 of 10, as systemd rates it', { skip }, () => {
     const { status, stdout } = analyze('security', '--offline=yes', '--no-pager', '--threshold=25')
     assert.equal(status, 0, stdout)
   })

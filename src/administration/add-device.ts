@@ -1,13 +1,14 @@
 import { randomUUID } from 'node:crypto'
 import { dirname } from 'node:path'
 import type { Certificate } from '../certificate/certificate.ts'
+import { isSameCertificate } from '../certificate/certificate-id.ts'
 import { comparableName } from '../certificate/identity.ts'
 import { writePem } from '../certificate/pem.ts'
 import { deviceNameProblem, normalizeName } from '../enrollment/device-name.ts'
 import type { Device, DeviceCertificate } from '../store/device-registry.ts'
 import { MODE, makeFolder } from '../store/files.ts'
 import { removeFile } from '../store/folder.ts'
-import { readActiveSigner, readOwnAuthorities } from './authorities.ts'
+import { isListed, readActiveSigner, readOwnAuthorities } from './authorities.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
 import { CommandError, usageError } from './command-error.ts'
 import { type Issued, type IssueOptions, issueFor } from './issue-certificate.ts'
@@ -34,7 +35,6 @@ export async function addDevice(
   change: Change,
   { name: given, owner: givenOwner }: NewDevice,
   options: IssueOptions,
-  passphrase: string | undefined,
   handOut: 'file' | 'print',
 ): Promise<Added> {
   const name = readName(given, 'device')
@@ -44,12 +44,7 @@ export async function addDevice(
     requireWhole(directory.paths, known)
     const before = newEntry(known.devices, name, owner)
     const authorities = await readOwnAuthorities(directory.paths)
-    const signer = await readActiveSigner(
-      directory.paths,
-      authorities,
-      passphrase,
-      directory.nowSeconds,
-    )
+    const signer = await readActiveSigner(directory, authorities)
     const issued = await issueFor(before, signer, options, change.nowSeconds)
     const certificate = describe(issued.certificate, signer.issuer.keyHash, change.nowSeconds)
     const device = { ...before, certificates: [certificate] }
@@ -124,8 +119,9 @@ async function requireAcceptable(
   devices: readonly Device[],
   { certificate: { serial, notAfter }, issuerKeyHash }: OwnCertificate,
 ): Promise<void> {
+  const id = { issuerKeyHash, serial }
   const holder = devices.find(({ certificates }) =>
-    certificates.some((known) => known.serial === serial && known.issuerKeyHash === issuerKeyHash),
+    certificates.some((known) => isSameCertificate(known, id)),
   )
   if (holder !== undefined) {
     throw new CommandError(`this certificate is registered already, as "${holder.name}"`)
@@ -133,8 +129,7 @@ async function requireAcceptable(
   if (notAfter < nowSeconds) {
     throw new CommandError('this certificate has expired', { hint: 'make the device a new one' })
   }
-  const { lists } = await readOwnAuthorities(paths)
-  if (lists.get(issuerKeyHash)?.entries.some((entry) => entry.serial === serial)) {
+  if (isListed(await readOwnAuthorities(paths), id)) {
     throw new CommandError('this certificate is revoked', { hint: 'make the device a new one' })
   }
 }

@@ -1,24 +1,22 @@
-import { readFile } from 'node:fs/promises'
-import { isDer, readPemBlocks, writePem } from '../certificate/pem.ts'
-import { readRevocationList, readRevokedEntries } from '../certificate/revocation.ts'
+import { isEncryptedKey, readBlocks, writePem } from '../certificate/pem.ts'
 import { type RevokedCertificate, reasonNamed } from '../certificate/revocation-reason.ts'
 import type { CertificateProblem, Issuer } from '../certificate/verify.ts'
 import { type IndexEntry, readIndex } from '../enrollment/openssl-index.ts'
 import { writeAuthorityKey } from '../store/create-authority.ts'
 import { type FirstFiles, firstSessionKeys } from '../store/data-directory.ts'
 import { type Device, type DeviceCertificate, writeEntry } from '../store/device-registry.ts'
-import { describeFileError } from '../store/files.ts'
 import { gatherDevices, nameOf, readCertificates } from './adopted-devices.ts'
 import {
   decryptKey,
-  isEncryptedKey,
   issuerOf,
-  nextNumber,
   readIssuers,
+  readWrittenList,
+  signerOf,
   type WrittenList,
-  writeList,
 } from './authorities.ts'
 import { CommandError, usageError } from './command-error.ts'
+import { readGivenFile } from './given-file.ts'
+import { nextNumber, writeList } from './sign-revocation-lists.ts'
 
 /** The paths of an existing CA's files. */
 export interface AdoptedFiles {
@@ -54,7 +52,7 @@ export async function readAdoption(
   nowSeconds: number,
 ): Promise<Adoption> {
   const issuer = await readAdoptedIssuer(files.certificate, nowSeconds)
-  const keyText = await readGiven(files.key)
+  const keyText = (await readGivenFile(files.key)).toString('latin1')
   const secret = isEncryptedKey(keyText) ? await passphrase(files.key) : undefined
   const privateKey = decryptKey(files.key, keyText, secret)
   if (issuerOf(privateKey, [issuer]) === undefined) {
@@ -77,9 +75,8 @@ export async function readAdoption(
     certificates: device.certificates.map((certificate) => markRevoked(certificate, revokedAt)),
   }))
   const lists = new Map(before === undefined ? [] : [[issuer.keyHash, before]])
-  const signer = { issuer, authority: { certificate: issuer.certificate, privateKey } }
+  const signer = signerOf(issuer, privateKey)
   const number = nextNumber({ lists }, nowSeconds, 0n)
-  const authorityPem = await readGivenPem(files.certificate, 'CERTIFICATE')
   return {
     issuer,
     devices,
@@ -93,7 +90,7 @@ export async function readAdoption(
     files: {
       authority: {
         key: encryptWith === undefined ? keyText : writeAuthorityKey(privateKey, encryptWith),
-        certificate: authorityPem,
+        certificate: writePem('CERTIFICATE', issuer.certificate.der),
         revocationList: writeList(signer, before, revocations, number, nowSeconds),
       },
       sessionKeys: firstSessionKeys(),
@@ -107,23 +104,8 @@ export async function readAdoption(
   }
 }
 
-async function readGiven(path: string): Promise<string> {
-  try {
-    return await readFile(path, 'latin1')
-  } catch (error) {
-    throw usageError(`${path} ${describeFileError(error)}`)
-  }
-}
-
-/** Reads a file in PEM, or converts one in DER. */
-async function readGivenPem(path: string, label: 'CERTIFICATE' | 'X509 CRL'): Promise<string> {
-  const text = await readGiven(path)
-  const content = Buffer.from(text, 'latin1')
-  return isDer(content) ? writePem(label, content) : text
-}
-
 async function readAdoptedIssuer(path: string, nowSeconds: number): Promise<Issuer> {
-  const [issuer, ...others] = readIssuers(path, await readGivenPem(path, 'CERTIFICATE'))
+  const [issuer, ...others] = readIssuers(path, await readGivenFile(path))
   if (issuer === undefined || others.length > 0) {
     throw usageError(`${path} has to hold one certificate, that of the CA`)
   }
@@ -146,22 +128,16 @@ async function readAdoptedList(
   issuer: Issuer,
 ): Promise<WrittenList | undefined> {
   if (path === undefined) return undefined
-  const blocks = readPemBlocks(await readGivenPem(path, 'X509 CRL'), 'X509 CRL', true)
-  const [der] = blocks ?? []
+  const [der] = readBlocks(await readGivenFile(path), 'X509 CRL')
   if (der === undefined) throw usageError(`${path} holds no CRL, in PEM or DER`)
-  const read = readRevocationList(der, [issuer])
-  const entries = readRevokedEntries(der)
+  const read = readWrittenList(der, [issuer])
   if (!read.ok) throw usageError(`${path}: ${read.problem}`)
-  if (entries === undefined) {
-    throw usageError(`${path} has an entry that certlatch cannot read`)
-  }
-  const { number = 0n, thisUpdate } = read.list
-  return { der, number, thisUpdate, entries }
+  return read.list
 }
 
 async function readAdoptedIndex(path: string | undefined): Promise<readonly IndexEntry[]> {
   if (path === undefined) return []
-  const read = readIndex(await readGiven(path))
+  const read = readIndex((await readGivenFile(path)).toString('latin1'))
   if (!read.ok) throw usageError(`${path} ${read.problem}`)
   return read.entries
 }

@@ -4,7 +4,7 @@ import { extname, join } from 'node:path'
 import { type Certificate, readCertificate } from '../certificate/certificate.ts'
 import { certificateIdentity, comparableName, isPrintableName } from '../certificate/identity.ts'
 import { ATTRIBUTE, lastAttribute } from '../certificate/name.ts'
-import { isDer, readPemBlocks } from '../certificate/pem.ts'
+import { readBlocks } from '../certificate/pem.ts'
 import { type CertificateProblem, type Issuer, verifyCertificate } from '../certificate/verify.ts'
 import { deviceNameProblem, normalizeName } from '../enrollment/device-name.ts'
 import type { IndexEntry } from '../enrollment/openssl-index.ts'
@@ -156,9 +156,9 @@ export async function readCertificates(folder: string, issuer: Issuer) {
   for (const name of await listGiven(folder)) {
     if (!CERTIFICATE_NAMES.has(extname(name).toLowerCase())) continue
     const path = join(folder, name)
-    for (const der of certificateBlocks(await readFile(path, 'latin1'))) {
-      const certificate = readCertificate(der)
-      if (certificate === undefined) {
+    for (const der of readBlocks(await readFile(path), 'CERTIFICATE')) {
+      const certificate = der && readCertificate(der)
+      if (der === undefined || certificate === undefined) {
         skipped.push(`${path} holds a certificate that is not in strict DER`)
       } else if (isOf(issuer, certificate)) {
         const verdict = verifyCertificate(der, [issuer])
@@ -178,12 +178,4 @@ async function listGiven(folder: string): Promise<readonly string[]> {
   } catch (error) {
     throw usageError(`${folder} ${describeFileError(error)}`)
   }
-}
-
-/** The certificates of a file that may also have a key, and text before each. */
-function certificateBlocks(text: string): readonly Buffer[] {
-  const content = Buffer.from(text, 'latin1')
-  if (isDer(content)) return [content]
-  const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
-  return blocks.flatMap((block) => readPemBlocks(`${block}\n`, 'CERTIFICATE', true) ?? [])
 }

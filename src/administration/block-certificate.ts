@@ -1,6 +1,6 @@
+import { type CertificateId, isSameCertificate } from '../certificate/certificate-id.ts'
 import { comparableName } from '../certificate/identity.ts'
 import { type Blocks, NO_BLOCKS, readBlocks, writeBlocks } from '../store/blocks.ts'
-import { type CertificateId, isSameCertificate } from '../store/certificate-id.ts'
 import { type DataPaths, dataPaths } from '../store/data-directory.ts'
 import { MODE, readTextIfThere } from '../store/files.ts'
 import { readLastSeen } from '../store/service-state-files.ts'
@@ -15,18 +15,18 @@ export interface Blocked {
 }
 
 /** Blocks one certificate, whichever CA issued it. */
-export function blockCertificate(change: Change, pair: CertificateId): Promise<Blocked> {
+export function blockCertificate(change: Change, id: CertificateId): Promise<Blocked> {
   return changeBlocks(change, (blocks) => {
-    if (blocks.certificates.some((known) => isSameCertificate(known, pair))) return undefined
-    const added = { ...pair, blockedAt: change.nowSeconds }
+    if (blocks.certificates.some((known) => isSameCertificate(known, id))) return undefined
+    const added = { ...id, blockedAt: change.nowSeconds }
     return { ...blocks, certificates: [...blocks.certificates, added] }
   })
 }
 
 /** Removes a block. Throws a CommandError if there is none. */
-export function unblockCertificate(change: Change, pair: CertificateId): Promise<Blocked> {
+export function unblockCertificate(change: Change, id: CertificateId): Promise<Blocked> {
   return changeBlocks(change, (blocks) => {
-    const certificates = blocks.certificates.filter((known) => !isSameCertificate(known, pair))
+    const certificates = blocks.certificates.filter((known) => !isSameCertificate(known, id))
     if (certificates.length === blocks.certificates.length) {
       throw new CommandError('this certificate is not blocked')
     }

@@ -17,6 +17,8 @@ export interface Change {
   /** The command, shown to processes that wait for it. */
   readonly who: string
   readonly nowSeconds: number
+  /** That of the CA's key, for changes that sign, if it is encrypted. */
+  readonly passphrase?: string | undefined
   /** Gets warnings: problems that do not stop the command. */
   readonly tell?: Tell | undefined
 }
@@ -25,7 +27,7 @@ export interface Change {
 export function pathsOf({
   dataDir,
   revocationList,
-}: Omit<Change, 'who' | 'nowSeconds' | 'tell'>): DataPaths {
+}: Pick<Change, 'dataDir' | 'revocationList'>): DataPaths {
   const paths = dataPaths(dataDir)
   return revocationList === undefined ? paths : { ...paths, revocationList }
 }
@@ -53,7 +55,8 @@ export async function changeDirectory<T>(
   if (!acquired.ok) throw new CommandError(acquired.problem)
   const { lock } = acquired
   try {
-    const directory = directoryOf(paths, lock, change.nowSeconds, change.tell)
+    const { nowSeconds, passphrase, tell } = change
+    const directory = directoryOf(paths, lock, nowSeconds, passphrase, tell)
     await completeInterrupted(directory)
     return await work(directory)
   } finally {

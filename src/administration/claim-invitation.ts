@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { invitationId, nonceHash } from '../enrollment/invitation-code.ts'
 import { type Packages, readPackages } from '../enrollment/packages.ts'
 import { SEALING_IV_BYTES, seal, unseal } from '../enrollment/sealing.ts'
+import type { Problem, Result } from '../result.ts'
 import { errorCode } from '../store/files.ts'
 import {
   type Claim,
@@ -21,9 +22,7 @@ import { type Change, changeDirectory, pathsOf } from './change-directory.ts'
 type Collected = Extract<Claim, { outcome: 'collected' }>
 
 /** Why an invitation is not shown, or not collected; `at` is when it was collected. */
-interface InvitationProblem {
-  readonly ok: false
-  readonly problem: 'unknown' | 'used' | 'ended' | 'read-only'
+export interface InvitationProblem extends Problem<'unknown' | 'used' | 'ended' | 'read-only'> {
   readonly at?: number
 }
 
@@ -31,18 +30,19 @@ export interface Place extends Pick<Change, 'dataDir' | 'revocationList'> {
   /** The host of the request, without port: an invitation can be collected only at its own. */
   readonly host: string
   readonly nowSeconds: number
-  /** Whether there is an invitation of this id, or was one. */
+  /** Whether there is or was an invitation with this id. */
   exists(id: string): Promise<boolean>
   /** Whether the certificate would be accepted according to the current files. */
   stands(invitation: Invitation): Promise<boolean>
 }
 
-export type FoundInvitation =
-  | { readonly ok: true; readonly invitation: Invitation; readonly claim: Collected | undefined }
-  | InvitationProblem
+export type FoundInvitation = Result<
+  { invitation: Invitation; claim: Collected | undefined },
+  InvitationProblem
+>
 
-const UNKNOWN: InvitationProblem = { ok: false, problem: 'unknown' }
-const ENDED: InvitationProblem = { ok: false, problem: 'ended' }
+const UNKNOWN = { ok: false, problem: 'unknown' } as const
+const ENDED = { ok: false, problem: 'ended' } as const
 
 /**
  * The invitation of this code, if it can be collected; with a nonce also one that was collected with
@@ -74,17 +74,13 @@ export async function findInvitation(
   return { ok: true, invitation, claim: undefined }
 }
 
-export type CollectedInvitation =
-  | {
-      readonly ok: true
-      readonly invitation: Invitation
-      readonly packages: Packages
-      readonly claim: Collected
-      readonly isReplay: boolean
-      /** For the claimant's cookie; needed to download the packages. */
-      readonly ticket: string
-    }
-  | InvitationProblem
+interface CollectedPackages extends HeldPackages {
+  readonly isReplay: boolean
+  /** For the claimant's cookie; needed to download the packages. */
+  readonly ticket: string
+}
+
+export type CollectedInvitation = Result<CollectedPackages, InvitationProblem>
 
 export interface Claimant {
   readonly nonce: string
@@ -110,11 +106,8 @@ export async function claimInvitation(
   const opened = unseal(invitation.sealed, { secret: code, purpose: 'code', id })
   if (opened === undefined) return UNKNOWN
   const folder = pathsOf(place).invitations
-  const { nonce, by } = claimant
   const isReplay = found.claim !== undefined
-  const claim = found.claim ?? {
-    ...{ outcome: 'collected' as const, at: place.nowSeconds, nonceHash: nonceHash(nonce), by },
-  }
+  const claim = found.claim ?? collectedNow(place, claimant)
   let ticket: string
   try {
     // Another claimant was faster: the second attempt returns the outcome.
@@ -133,6 +126,13 @@ export async function claimInvitation(
   return { ok: true, invitation, packages: readPackages(opened), claim, isReplay, ticket }
 }
 
+const collectedNow = ({ nowSeconds }: Place, { nonce, by }: Claimant): Collected => ({
+  outcome: 'collected',
+  at: nowSeconds,
+  nonceHash: nonceHash(nonce),
+  by,
+})
+
 const READ_ONLY: ReadonlySet<string | undefined> = new Set(['EROFS', 'EACCES', 'EPERM', 'ENOSPC'])
 
 const isReadOnly = (error: unknown): boolean => READ_ONLY.has(errorCode(error))
@@ -149,15 +149,15 @@ async function mark(place: Place, { onUnmarked }: Pick<Claimant, 'onUnmarked'>):
   }
 }
 
-const COOKIE_KEY_BYTES = 32
-
-/** The claimant has got nothing: the link can be opened again. */
+/** Undoes a claim whose claimant received nothing, so that the link can be opened again. */
 async function undoClaim(folder: string, id: string, { nonceHash }: Collected): Promise<void> {
   const claim = await readClaim(folder, id)
   const isOwn = claim?.outcome === 'collected' && claim.nonceHash === nonceHash
-  // Where that fails, the page that claimed it gets the answer for an hour.
+  // If that fails too, only the page that claimed it can get the answer, for an hour.
   if (isOwn) await forgetClaim(folder, id).catch(() => undefined)
 }
+
+const COOKIE_KEY_BYTES = 32
 
 async function keepForDownloads(folder: string, id: string, packages: Buffer): Promise<string> {
   const secret = randomBytes(COOKIE_KEY_BYTES)

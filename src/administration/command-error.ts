@@ -3,7 +3,7 @@ export type CommandErrorCode = 'usage' | 'failed'
 
 export interface CommandErrorOptions {
   /** What would be right, or the next step, as one line. */
-  readonly hint?: string
+  readonly hint?: string | undefined
   readonly code?: CommandErrorCode
 }
 
@@ -27,4 +27,4 @@ export class CommandError extends Error {
 }
 
 export const usageError = (problem: string, hint?: string): CommandError =>
-  new CommandError(problem, { code: 'usage', ...(hint !== undefined && { hint }) })
+  new CommandError(problem, { code: 'usage', hint })

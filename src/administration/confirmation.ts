@@ -2,10 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { DataPaths } from '../store/data-directory.ts'
 import { readRegistryFolder, registryFingerprint } from '../store/device-registry.ts'
 import { labelOf } from '../store/service-standing.ts'
+import type { RunningState } from '../store/service-state.ts'
 import {
   awaitRunning,
   type RunningConfirmation,
-  type RunningState,
   readRunning,
 } from '../store/service-state-files.ts'
 import { CommandError, usageError } from './command-error.ts'

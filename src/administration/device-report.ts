@@ -1,11 +1,13 @@
+import { type CertificateId, certificateKey } from '../certificate/certificate-id.ts'
 import { commonName } from '../certificate/name.ts'
 import type { RevokedCertificate } from '../certificate/revocation-reason.ts'
 import type { Issuer } from '../certificate/verify.ts'
-import { certificateKey } from '../store/certificate-id.ts'
-import { type CertificateState, certificateState } from '../store/certificate-state.ts'
+import type { CertificateState } from '../store/certificate-state.ts'
 import type { DataPaths } from '../store/data-directory.ts'
-import { certificatesOf, type Device, type DeviceCertificate } from '../store/device-registry.ts'
-import { readLastSeen, type SeenCertificate } from '../store/service-state-files.ts'
+import type { Device, DeviceCertificate } from '../store/device-registry.ts'
+import { type DeviceState, deviceStanding } from '../store/device-state.ts'
+import { joinTimes, latest, type SeenCertificate } from '../store/service-state.ts'
+import { readLastSeen } from '../store/service-state-files.ts'
 import { findDevice } from './add-device.ts'
 import { readOwnAuthorities } from './authorities.ts'
 import { readBlocksFile } from './block-certificate.ts'
@@ -24,7 +26,7 @@ export interface DeviceReport {
   readonly name: string
   readonly owner: string | undefined
   readonly id: string
-  readonly state: CertificateState | 'no-certificate'
+  readonly state: DeviceState
   /** Unix seconds, 0: never. */
   readonly lastSeenAt: number
   /** Oldest first. */
@@ -48,12 +50,12 @@ async function report(
   const { issuers, lists } = await readOwnAuthorities(paths)
   const revoked = new Map<string, RevokedCertificate>()
   for (const [keyHash, { entries }] of lists) {
-    for (const entry of entries) revoked.set(certificateKey(keyHash, entry.serial), entry)
+    for (const entry of entries) {
+      revoked.set(certificateKey({ issuerKeyHash: keyHash, serial: entry.serial }), entry)
+    }
   }
   const blocks = await readBlocksFile(paths)
-  const blocked = new Set(
-    blocks.certificates.map(({ issuerKeyHash, serial }) => certificateKey(issuerKeyHash, serial)),
-  )
+  const blocked = new Set(blocks.certificates.map(certificateKey))
   const seen = await readLastSeen(paths.running)
   const known = { issuers, revoked, blocked, seen, nowSeconds }
   return devices
@@ -85,42 +87,36 @@ interface Known {
 }
 
 function reportDevice(device: Device, known: Known): DeviceReport {
+  const { issuers, revoked, blocked, seen, nowSeconds } = known
+  const issuersOf = ({ issuerKeyHash }: CertificateId) =>
+    issuers.filter(({ keyHash }) => keyHash === issuerKeyHash)
+  const { state, certificates } = deviceStanding(device, {
+    factsOf: (certificate) => ({
+      issuers: issuersOf(certificate),
+      isRevoked: revoked.has(certificateKey(certificate)) || certificate.revokedAt !== undefined,
+      isBlocked: blocked.has(certificateKey(certificate)),
+    }),
+    seenOf: (certificate) => seen.get(certificateKey(certificate)),
+    nowSeconds,
+  })
   const { id, name, owner } = device
-  const reports = certificatesOf(device, known.nowSeconds).map((certificate) =>
-    reportCertificate(certificate, known),
-  )
-  const best = reports.findLast(({ state }) => state === 'active') ?? reports.at(-1)
-  const times = reports.flatMap((report) => [report.seenByCertificateAt, report.seenBySessionAt])
   return {
     id,
     name,
     owner,
-    state: best?.state ?? 'no-certificate',
-    lastSeenAt: Math.max(0, ...times),
-    certificates: reports,
-  }
-}
-
-function reportCertificate(certificate: DeviceCertificate, known: Known): CertificateReport {
-  const key = certificateKey(certificate.issuerKeyHash, certificate.serial)
-  const issuers = known.issuers.filter(({ keyHash }) => keyHash === certificate.issuerKeyHash)
-  const [issuer] = issuers
-  const listed = known.revoked.get(key)
-  const seen = known.seen.get(key)
-  return {
-    ...certificate,
-    ...(listed && { revokedAt: listed.revokedAt, reason: listed.reason ?? 'unspecified' }),
-    state: certificateState(
-      certificate,
-      {
-        issuers,
-        isRevoked: listed !== undefined || certificate.revokedAt !== undefined,
-        isBlocked: known.blocked.has(key),
-      },
-      known.nowSeconds,
-    ),
-    authority: issuer && commonName(issuer.certificate.subject),
-    seenByCertificateAt: seen?.certificateAt ?? 0,
-    seenBySessionAt: seen?.sessionAt ?? 0,
+    state,
+    lastSeenAt: latest(joinTimes(certificates)),
+    certificates: certificates.map(({ certificate, state, certificateAt, sessionAt }) => {
+      const [issuer] = issuersOf(certificate)
+      const listed = revoked.get(certificateKey(certificate))
+      return {
+        ...certificate,
+        ...(listed && { revokedAt: listed.revokedAt, reason: listed.reason ?? 'unspecified' }),
+        state,
+        authority: issuer && commonName(issuer.certificate.subject),
+        seenByCertificateAt: certificateAt,
+        seenBySessionAt: sessionAt,
+      }
+    }),
   }
 }

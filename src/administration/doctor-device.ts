@@ -1,18 +1,19 @@
-import { generateKeyPair, type KeyObject, randomBytes, randomUUID } from 'node:crypto'
+import { generateKeyPair, randomUUID } from 'node:crypto'
 import { promisify } from 'node:util'
-import { readCertificate } from '../certificate/certificate.ts'
-import { BACKDATE_SECONDS, issueCertificate, publicKeyInfoOf } from '../certificate/issue.ts'
+import type { CertificateId } from '../certificate/certificate-id.ts'
+import { publicKeyInfoOf } from '../certificate/issue.ts'
 import { writePem } from '../certificate/pem.ts'
 import { DOCTOR_NAME } from '../enrollment/device-name.ts'
-import type { CertificateId } from '../store/certificate-id.ts'
 import type { Device } from '../store/device-registry.ts'
 import { readTextIfThere } from '../store/files.ts'
 import { describe } from './add-device.ts'
-import { readActiveSigner, readOwnAuthorities, type Signer, writeLists } from './authorities.ts'
+import { readActiveSigner, readOwnAuthorities } from './authorities.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
 import { CommandError } from './command-error.ts'
 import { endDoctorDevice, writeDoctorNote } from './doctor-note.ts'
+import { certify } from './issue-certificate.ts'
 import { type Directory, requireWhole } from './locked-directory.ts'
+import { writeLists } from './sign-revocation-lists.ts'
 
 /** How long the certificate of `certlatch doctor` is valid, unless it is removed before. */
 export const DOCTOR_SECONDS = 900
@@ -29,10 +30,7 @@ const generate = promisify(generateKeyPair)
  * Registers a device with a certificate for 15 minutes. Throws a CommandError while another
  * `certlatch doctor` has one.
  */
-export async function beginDoctorDevice(
-  change: Change,
-  passphrase: string | undefined,
-): Promise<DoctorDevice> {
+export async function beginDoctorDevice(change: Change): Promise<DoctorDevice> {
   const { privateKey } = await generate('ec', { namedCurve: 'prime256v1' })
   return changeDirectory(change, async (directory) => {
     const { paths, nowSeconds } = directory
@@ -44,8 +42,9 @@ export async function beginDoctorDevice(
     }
     const entry = await ownEntry(directory)
     const authorities = await readOwnAuthorities(paths)
-    const signer = await readActiveSigner(paths, authorities, passphrase, nowSeconds)
-    const certificate = issueFor(entry, signer, privateKey, nowSeconds)
+    const signer = await readActiveSigner(directory, authorities)
+    const publicKeyInfo = publicKeyInfoOf(privateKey)
+    const certificate = certify(entry, signer, publicKeyInfo, DOCTOR_SECONDS, nowSeconds)
     const { serial, notAfter, der } = certificate
     const { keyHash } = signer.issuer
     await writeDoctorNote(directory, notAfter)
@@ -80,38 +79,16 @@ async function ownEntry(directory: Directory): Promise<Device> {
   return { id: randomUUID(), name: DOCTOR_NAME, owner: undefined, certificates: [], doctor: true }
 }
 
-function issueFor(device: Device, signer: Signer, privateKey: KeyObject, nowSeconds: number) {
-  const { authority } = signer
-  if (authority.certificate.notAfter <= nowSeconds) {
-    throw new CommandError('the CA has expired', { hint: 'run certlatch ca renew first' })
-  }
-  const der = issueCertificate(
-    {
-      notBefore: Math.max(nowSeconds - BACKDATE_SECONDS, authority.certificate.notBefore),
-      notAfter: Math.min(nowSeconds + DOCTOR_SECONDS, authority.certificate.notAfter),
-      commonName: device.name,
-      publicKeyInfo: publicKeyInfoOf(privateKey),
-      serial: randomBytes(16),
-      uri: `urn:uuid:${device.id}`,
-    },
-    authority,
-  )
-  const certificate = readCertificate(der)
-  if (certificate === undefined) throw new Error('made a certificate that cannot be read back')
-  return certificate
-}
-
 /** Puts the certificate on the CRL, as `device revoke` does, without the hook. */
 export async function revokeDoctorDevice(
   change: Change,
   { issuerKeyHash, serial }: DoctorDevice,
-  passphrase: string | undefined,
 ): Promise<void> {
   await changeDirectory(change, async (directory) => {
     const authorities = await readOwnAuthorities(directory.paths)
     const revokedAt = change.nowSeconds
     const revocation = { issuerKeyHash, serial, revokedAt, reason: 'cessationOfOperation' } as const
-    await writeLists(directory, authorities, [revocation], passphrase)
+    await writeLists(directory, authorities, [revocation])
   })
 }
 

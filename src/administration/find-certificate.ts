@@ -1,11 +1,11 @@
 import { readFile } from 'node:fs/promises'
 import { readCertificate } from '../certificate/certificate.ts'
+import type { CertificateId } from '../certificate/certificate-id.ts'
 import { sha256Base64Url, verifyCertificate } from '../certificate/verify.ts'
-import type { CertificateId } from '../store/certificate-id.ts'
 import type { DataPaths } from '../store/data-directory.ts'
-import { describeFileError } from '../store/files.ts'
 import { readIssuers } from './authorities.ts'
 import { CommandError, usageError } from './command-error.ts'
+import { needed } from './given-file.ts'
 import { findSeen, type Search } from './unregistered.ts'
 
 /** Identifies a certificate in a file, which must be signed by a CA that certlatch trusts. */
@@ -14,12 +14,7 @@ export async function certificateIdOfFile(
   der: Buffer,
   caFile: string,
 ): Promise<CertificateId> {
-  let authorities: string
-  try {
-    authorities = await readFile(caFile, 'latin1')
-  } catch (error) {
-    throw new CommandError(`${caFile} ${describeFileError(error)}`)
-  }
+  const authorities = await needed(caFile, readFile(caFile))
   const verdict = verifyCertificate(der, readIssuers(caFile, authorities))
   if (verdict.ok) return verdict.verified
   throw new CommandError(

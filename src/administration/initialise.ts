@@ -1,8 +1,8 @@
-import { type AuthorityOptions, makeAuthority } from '../store/create-authority.ts'
+import type { AuthorityOptions } from '../store/create-authority.ts'
 import {
   dataPaths,
   type FirstFiles,
-  firstSessionKeys,
+  makeFirstFiles,
   type Needed,
   prepareDataDirectory,
 } from '../store/data-directory.ts'
@@ -15,10 +15,7 @@ export async function initialise(
   options: AuthorityOptions,
   nowSeconds: number,
 ): Promise<readonly string[]> {
-  return fill(dataDir, needed, nowSeconds, (what) => ({
-    ...(what.authority && { authority: makeAuthority(options, nowSeconds) }),
-    ...(what.sessionKeys && { sessionKeys: firstSessionKeys() }),
-  }))
+  return fill(dataDir, needed, nowSeconds, (what) => makeFirstFiles(what, nowSeconds, options))
 }
 
 /** The same with given files. */

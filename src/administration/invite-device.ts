@@ -43,7 +43,6 @@ export async function inviteDevice(
   change: Change,
   { name, owner }: NewDevice,
   options: InviteOptions,
-  passphrase: string | undefined,
 ): Promise<Invited> {
   return changeDirectory(change, async (directory) => {
     const known = await directory.readDevices()
@@ -51,7 +50,7 @@ export async function inviteDevice(
     const before = entryFor(known, { name, owner }, options.overlapSeconds !== undefined)
     const authorities = await readOwnAuthorities(directory.paths)
     const { nowSeconds } = change
-    const signer = await readActiveSigner(directory.paths, authorities, passphrase, nowSeconds)
+    const signer = await readActiveSigner(directory, authorities)
     const issued = await issuePackagesFor(before, signer, options, nowSeconds)
     await endOpenInvitation(directory, known, before)
     return await enterInvited(directory, before, issued, signer, options)

@@ -102,20 +102,28 @@ async function issueKeyPair(
   options: Pick<IssueOptions, 'days' | 'key' | 'publicKeyInfo'>,
   nowSeconds: number,
 ): Promise<{ readonly certificate: Certificate; readonly privateKey: KeyObject | undefined }> {
-  const { authority } = signer
+  const privateKey = options.publicKeyInfo ? undefined : await generateKey(options.key)
+  const publicKeyInfo = options.publicKeyInfo ?? publicKeyInfoOf(privateKey as KeyObject)
+  const seconds = options.days * SECONDS_PER_DAY
+  return { certificate: certify(device, signer, publicKeyInfo, seconds, nowSeconds), privateKey }
+}
+
+/** Issues a certificate for a device's key; it does not outlive the CA. */
+export function certify(
+  device: NamedDevice,
+  { authority }: Signer,
+  publicKeyInfo: Buffer,
+  seconds: number,
+  nowSeconds: number,
+): Certificate {
   if (authority.certificate.notAfter <= nowSeconds) {
     throw new CommandError('the CA has expired', { hint: 'run certlatch ca renew first' })
   }
-  const privateKey = options.publicKeyInfo ? undefined : await generateKey(options.key)
-  const publicKeyInfo = options.publicKeyInfo ?? publicKeyInfoOf(privateKey as KeyObject)
   const der = issueCertificate(
     {
       // Not before its CA's notBefore: until then the CA itself is not valid.
       notBefore: Math.max(nowSeconds - BACKDATE_SECONDS, authority.certificate.notBefore),
-      notAfter: Math.min(
-        nowSeconds + options.days * SECONDS_PER_DAY,
-        authority.certificate.notAfter,
-      ),
+      notAfter: Math.min(nowSeconds + seconds, authority.certificate.notAfter),
       commonName: device.name,
       publicKeyInfo,
       serial: randomBytes(16),
@@ -125,7 +133,7 @@ async function issueKeyPair(
   )
   const certificate = readCertificate(der)
   if (certificate === undefined) throw new Error('made a certificate that cannot be read back')
-  return { certificate, privateKey }
+  return certificate
 }
 
 async function generateKey(type: KeyType): Promise<KeyObject> {

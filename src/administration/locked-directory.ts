@@ -17,6 +17,8 @@ export interface Directory {
   readonly paths: DataPaths
   readonly nowSeconds: number
   readonly lock: Lock
+  /** That of the CA's key, if it is encrypted. */
+  readonly passphrase: string | undefined
   readonly tell: Tell
   /** Replaces a file; throws if another process has become the writer. */
   replace(path: string, content: string | Buffer, mode: number): Promise<void>
@@ -38,6 +40,7 @@ export function directoryOf(
   paths: DataPaths,
   lock: Lock,
   nowSeconds: number,
+  passphrase: string | undefined,
   tell: Tell = () => {},
 ): Directory {
   const told = new Set<string>()
@@ -49,6 +52,7 @@ export function directoryOf(
     paths,
     nowSeconds,
     lock,
+    passphrase,
     tell: tellOnce,
     replace: async (path, content, mode) => {
       await makeFolder(dirname(path), MODE.secretFolder)

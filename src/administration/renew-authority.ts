@@ -1,20 +1,14 @@
 import { commonName } from '../certificate/name.ts'
-import { writePem } from '../certificate/pem.ts'
+import { isEncryptedKey, writePem } from '../certificate/pem.ts'
 import type { Issuer } from '../certificate/verify.ts'
 import { makeAuthority } from '../store/create-authority.ts'
 import { describeFileError, MODE, renameFile } from '../store/files.ts'
 import { readOwnFile } from '../store/folder.ts'
-import {
-  isEncryptedKey,
-  readActiveSigner,
-  readIssuers,
-  readOwnAuthorities,
-  type Signer,
-  writeLists,
-} from './authorities.ts'
+import { readActiveSigner, readIssuers, readOwnAuthorities, signerOf } from './authorities.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
 import { CommandError } from './command-error.ts'
 import type { Directory } from './locked-directory.ts'
+import { writeLists } from './sign-revocation-lists.ts'
 
 export interface AuthorityRenewal {
   readonly commonName: string | undefined
@@ -38,25 +32,21 @@ export interface RenewedAuthority {
 export async function renewAuthority(
   change: Change,
   { commonName, days }: AuthorityRenewal,
-  passphrase: string | undefined,
 ): Promise<RenewedAuthority> {
   const { nowSeconds } = change
   return changeDirectory(change, async (directory) => {
-    const { paths } = directory
+    const { paths, passphrase } = directory
     const authorities = await readOwnAuthorities(paths)
-    const active = await readActiveSigner(paths, authorities, passphrase, directory.nowSeconds)
+    const active = await readActiveSigner(directory, authorities)
     const activeKey = (await readOwnFile(paths.authorityKey)).toString('latin1')
     const made = makeAuthority(
       { commonName, days, passphrase: isEncryptedKey(activeKey) ? passphrase : undefined },
       nowSeconds,
     )
-    const [issuer] = readIssuers(paths.nextAuthority, made.certificate)
+    const [issuer] = readIssuers(paths.nextAuthority, Buffer.from(made.certificate))
     if (issuer === undefined) throw new Error('made a CA that cannot be read back')
     requireNewName(issuer, authorities.issuers)
-    const successor: Signer = {
-      issuer,
-      authority: { certificate: issuer.certificate, privateKey: made.privateKey },
-    }
+    const successor = signerOf(issuer, made.privateKey)
     const hasEnded = ({ certificate }: Issuer): boolean => certificate.notAfter < nowSeconds
     const kept = authorities.issuers.filter((before) => !hasEnded(before))
     const bundle = [...kept, issuer].map(({ certificate }) =>
@@ -65,7 +55,7 @@ export async function renewAuthority(
     await directory.replace(paths.previousKeyOf(active.issuer.keyHash), activeKey, MODE.secret)
     await directory.replace(paths.nextAuthorityKey, made.key, MODE.secret)
     await directory.replace(paths.nextAuthority, made.certificate, MODE.secret)
-    const crlNumber = await writeLists(directory, authorities, [], passphrase, successor)
+    const crlNumber = await writeLists(directory, authorities, [], successor)
     await directory.replace(paths.authority, bundle.join(''), MODE.public)
     await completeRenewal(directory)
     return {

@@ -1,4 +1,4 @@
-import type { Device, DeviceCertificate } from '../store/device-registry.ts'
+import { type Device, endAt, endOf, isGood } from '../store/device-registry.ts'
 import { type Added, describe, enter, findDevice } from './add-device.ts'
 import { readActiveSigner, readOwnAuthorities } from './authorities.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
@@ -20,7 +20,6 @@ export async function renewDevice(
   name: string,
   options: IssueOptions,
   overlapSeconds: number,
-  passphrase: string | undefined,
   handOut: 'file' | 'print',
 ): Promise<Renewed> {
   const { nowSeconds } = change
@@ -32,12 +31,7 @@ export async function renewDevice(
         hint: 'add the device that takes its place under a new name',
       })
     }
-    const signer = await readActiveSigner(
-      directory.paths,
-      authorities,
-      passphrase,
-      directory.nowSeconds,
-    )
+    const signer = await readActiveSigner(directory, authorities)
     const issued = await issueFor(before, signer, options, nowSeconds)
     const certificate = describe(issued.certificate, signer.issuer.keyHash, nowSeconds)
     const both: Device = { ...before, certificates: [...before.certificates, certificate] }
@@ -64,15 +58,3 @@ export async function renewDevice(
 
 export const isWhollyRevoked = ({ certificates }: Device): boolean =>
   certificates.length > 0 && certificates.every(({ revokedAt }) => revokedAt !== undefined)
-
-const endOf = ({ endsAt, notAfter }: DeviceCertificate): number =>
-  Math.min(endsAt ?? notAfter, notAfter)
-
-const isGood = (certificate: DeviceCertificate, nowSeconds: number): boolean =>
-  certificate.revokedAt === undefined && nowSeconds < endOf(certificate)
-
-/** Never extends an end that is already earlier. */
-const endAt = (certificate: DeviceCertificate, endsAt: number): DeviceCertificate => ({
-  ...certificate,
-  endsAt: Math.min(certificate.endsAt ?? endsAt, endsAt),
-})

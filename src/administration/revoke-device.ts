@@ -1,11 +1,12 @@
 import type { RevocationReason } from '../certificate/revocation-reason.ts'
 import type { Device, DeviceCertificate } from '../store/device-registry.ts'
 import { findDevice } from './add-device.ts'
-import { type OwnAuthorities, readOwnAuthorities, writeLists } from './authorities.ts'
+import { isListed, type OwnAuthorities, readOwnAuthorities } from './authorities.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
 import { CommandError } from './command-error.ts'
 import type { Directory } from './locked-directory.ts'
 import { endInvitations } from './settle-invitations.ts'
+import { writeLists } from './sign-revocation-lists.ts'
 
 /** Which certificates of a device: all, those that a renewal has replaced, or one by its serial. */
 export type RevokedPart = 'all' | 'replaced' | { readonly serial: string }
@@ -27,7 +28,6 @@ export async function revokeDevice(
   name: string,
   part: RevokedPart,
   reason: RevocationReason,
-  passphrase: string | undefined,
 ): Promise<Revoked> {
   const { nowSeconds } = change
   return changeDirectory(change, async (directory) => {
@@ -35,11 +35,9 @@ export async function revokeDevice(
     const authorities = await readOwnAuthorities(directory.paths)
     const chosen = choose(device, part)
     requireLivingAuthority(directory, device, chosen, authorities)
-    const isListed = ({ issuerKeyHash, serial }: DeviceCertificate): boolean =>
-      authorities.lists.get(issuerKeyHash)?.entries.some((entry) => entry.serial === serial) ===
-      true
     const fresh = chosen.filter(
-      (certificate) => authorities.lists.has(certificate.issuerKeyHash) && !isListed(certificate),
+      (certificate) =>
+        authorities.lists.has(certificate.issuerKeyHash) && !isListed(authorities, certificate),
     )
     // Already on the CRL: waiting for a service to load it needs no key.
     const crlNumber =
@@ -54,7 +52,6 @@ export async function revokeDevice(
               revokedAt: nowSeconds,
               reason,
             })),
-            passphrase,
           )
     const marked = mark(device, chosen, nowSeconds, reason)
     const isMarked = await tryMarking(directory, marked, chosen)

@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import { type KeyRing, readKeyRing, writeKey } from '../session/key-ring.ts'
 import type { DataPaths } from '../store/data-directory.ts'
-import { describeFileError, MODE, readTextIfThere } from '../store/files.ts'
+import { MODE, readTextIfThere } from '../store/files.ts'
 import { readOwnFile } from '../store/folder.ts'
 import { readRunning } from '../store/service-state-files.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
 import { CommandError } from './command-error.ts'
+import { needed } from './given-file.ts'
 
 export interface Rotation {
   /** The new key only verifies for that long, until every replica has it. */
@@ -86,15 +87,9 @@ async function longestTtl({ running }: DataPaths, ttlSeconds: number): Promise<n
 }
 
 async function readKeys(path: string): Promise<KeyRing> {
-  let text: string
-  try {
-    text = (await readOwnFile(path)).toString('utf8')
-  } catch (error) {
-    throw new CommandError(`${path} ${describeFileError(error)}`, {
-      hint: 'certlatch init makes the first session key',
-    })
-  }
-  const read = readKeyRing(text)
+  const hint = 'certlatch init makes the first session key'
+  const content = await needed(path, readOwnFile(path), hint)
+  const read = readKeyRing(content.toString('utf8'))
   if (read.ok) return read.ring
   throw new CommandError(`${path} ${read.problem}`, {
     hint: 'certlatch key rotate --now makes a new file and ends all sessions',

@@ -1,7 +1,13 @@
+import { type CertificateId, isSameCertificate } from '../certificate/certificate-id.ts'
 import { readBlocks } from '../store/blocks.ts'
-import { type CertificateId, isSameCertificate } from '../store/certificate-id.ts'
-import { type Device, type DeviceCertificate, isInvited } from '../store/device-registry.ts'
-import { readTextIfThere } from '../store/files.ts'
+import {
+  type Device,
+  type DeviceCertificate,
+  endAt,
+  isGood,
+  isInvited,
+} from '../store/device-registry.ts'
+import { readTextIfThere, removeAbandoned } from '../store/files.ts'
 import {
   type Claim,
   forgetClaim,
@@ -10,7 +16,6 @@ import {
   REPLAY_SECONDS,
   readClaim,
   readInvitation,
-  removeAbandoned,
   removePackages,
   settle,
 } from '../store/invitations.ts'
@@ -41,7 +46,7 @@ export async function settleInvitations(directory: Directory): Promise<void> {
       await settleOne(directory, invitation, blocked)
     }
   }
-  if (waiting.length + settled.length > 0) await removeAbandoned(folder)
+  if (waiting.length + settled.length > 0) await removeAbandoned(folder, Date.now())
 }
 
 async function settleOne(
@@ -61,7 +66,7 @@ async function settleOne(
   const isWithdrawn =
     certificate === undefined ||
     certificate.revokedAt !== undefined ||
-    blocked.some((pair) => isSameCertificate(pair, invitation.certificate))
+    blocked.some((one) => isSameCertificate(one, invitation.certificate))
   const isOver = isWithdrawn || nowSeconds >= invitation.endsAt
   await directory.lock.assertHeld()
   if (isOver) await settle(folder, invitation.id, { outcome: 'ended', at: nowSeconds })
@@ -105,12 +110,8 @@ function withCollected(
     if (one === collected) {
       return { ...one, invitation: { ...invitation, collectedAt: at, collectedBy: by } }
     }
-    if (overlapSeconds === undefined || isInvited(one)) return one
-    const isGood =
-      one.revokedAt === undefined && at < Math.min(one.endsAt ?? one.notAfter, one.notAfter)
-    if (!isGood) return one
-    const endsAt = at + overlapSeconds
-    return { ...one, endsAt: Math.min(one.endsAt ?? endsAt, endsAt) }
+    if (overlapSeconds === undefined || isInvited(one) || !isGood(one, at)) return one
+    return endAt(one, at + overlapSeconds)
   })
   return { ...device, certificates }
 }
@@ -128,7 +129,7 @@ export async function endInvitations(
   for (const id of waiting) {
     const invitation = await readInvitation(folder, id)
     if (invitation === undefined) continue
-    if (!certificates.some((pair) => isSameCertificate(pair, invitation.certificate))) continue
+    if (!certificates.some((one) => isSameCertificate(one, invitation.certificate))) continue
     await settle(folder, id, { outcome: 'ended', at: directory.nowSeconds })
     await settleOne(directory, invitation, certificates)
   }

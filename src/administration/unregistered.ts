@@ -2,7 +2,8 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { comparableName } from '../certificate/identity.ts'
 import { normalizeName } from '../enrollment/device-name.ts'
 import type { DataPaths } from '../store/data-directory.ts'
-import { readLastSeen, readRunning, type SeenCertificate } from '../store/service-state-files.ts'
+import type { SeenCertificate } from '../store/service-state.ts'
+import { readLastSeen, readRunning } from '../store/service-state-files.ts'
 import { findDevice } from './add-device.ts'
 import { CommandError } from './command-error.ts'
 import { readDevices, type Tell } from './locked-directory.ts'
@@ -56,11 +57,12 @@ async function versionsOf(folder: string): Promise<ReadonlyMap<string, string>> 
 export async function findKnownName(
   paths: DataPaths,
   given: string,
-  isExternal: boolean,
+  ca: 'built-in' | 'external',
   search: Search = {},
 ): Promise<string> {
-  if (!isExternal)
+  if (ca === 'built-in') {
     return findDevice(await readDevices(paths, search.tell ?? (() => {})), given).name
+  }
   const names = [given, normalizeName(given)].map(comparableName)
   const found = await findSeen(paths, ({ name }) => names.includes(comparableName(name)), search)
   if (found !== undefined) return found.name

@@ -12,7 +12,7 @@ import {
   SequenceReader,
   TAG,
 } from './der.ts'
-import { type Extensions, readExtensions } from './extensions.ts'
+import { type Extensions, NO_EXTENSIONS, readExtensions } from './extensions.ts'
 import { type DistinguishedName, readName } from './name.ts'
 import { type PublicKeyKind, readPublicKeyKind } from './public-key.ts'
 
@@ -148,8 +148,6 @@ export function readTimeField(element: DerElement): number | undefined {
     ? readTime(element)
     : undefined
 }
-
-const NO_EXTENSIONS: Extensions = new Map()
 
 /** The extensions inside an explicit tag; none if the tag is absent. */
 export function readOptionalExtensions(element: DerElement | undefined): Extensions | undefined {

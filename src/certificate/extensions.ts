@@ -44,6 +44,19 @@ interface Extension {
 /** By object identifier; each at most once (RFC 5280 §4.2). */
 export type Extensions = ReadonlyMap<string, Extension>
 
+export const NO_EXTENSIONS: Extensions = new Map()
+
+/** Whether there is a critical extension that is not among the understood ones. */
+export function hasUnknownCritical(
+  extensions: Extensions,
+  understood: ReadonlySet<string>,
+): boolean {
+  for (const [oid, { critical }] of extensions) {
+    if (critical && !understood.has(oid)) return true
+  }
+  return false
+}
+
 /** Reads `Extensions`; `undefined` if one occurs twice or is malformed. */
 export function readExtensions(der: Buffer): Extensions | undefined {
   const items = readSequence(der)

@@ -54,6 +54,23 @@ export function readPemFile(text: string): readonly PemBlock[] {
   return blocks
 }
 
+/**
+ * What a file holds under these labels: the DER of each block, `undefined` for one that is not whole; or
+ * the file itself if it is DER. Everything else in the file is ignored.
+ */
+export function readBlocks(
+  content: Buffer,
+  ...labels: readonly string[]
+): readonly (Buffer | undefined)[] {
+  if (isDer(content)) return [content]
+  const blocks = readPemFile(content.toString('latin1'))
+  return blocks.filter(({ label }) => labels.includes(label)).map(({ der }) => der)
+}
+
+/** Whether a private key in PEM needs a passphrase, in the form of PKCS #8 or OpenSSL's older one. */
+export const isEncryptedKey = (pem: string): boolean =>
+  /-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED/m.test(pem)
+
 /** Why a file that should hold only certificates was refused, as a clause after its name. */
 export function certificateFileProblem(text: string): string {
   const others = new Set(readPemFile(text).map(({ label }) => label))

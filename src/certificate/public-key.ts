@@ -1,4 +1,5 @@
 import { createPublicKey, type KeyObject } from 'node:crypto'
+import type { Result } from '../result.ts'
 import { isInteger, readObjectIdentifier, readOctetAlignedBits, readSequence, TAG } from './der.ts'
 import { isEd25519Point } from './edwards.ts'
 
@@ -72,10 +73,8 @@ export function publicKeyFitness(key: PublicKeyKind): 'fit' | 'weak' | 'unsuppor
   }
 }
 
-export type ReadPublicKey =
-  | { readonly ok: true; readonly key: KeyObject }
-  /** A clause that follows the name of what holds the key. */
-  | { readonly ok: false; readonly problem: string }
+/** The problem is a clause that follows the name of what holds the key. */
+export type ReadPublicKey = Result<{ key: KeyObject }>
 
 /** The key of a SubjectPublicKeyInfo, or why it is not secure. */
 export function readPublicKey(kind: PublicKeyKind, publicKeyInfo: Buffer): ReadPublicKey {

@@ -1,3 +1,4 @@
+import type { Problem, Result } from '../result.ts'
 import { readAlgorithm, readOptionalExtensions, readSigned, readTimeField } from './certificate.ts'
 import {
   contextTag,
@@ -17,6 +18,8 @@ import {
   authorityKeyIdentifier,
   EXTENSION,
   type Extensions,
+  hasUnknownCritical,
+  NO_EXTENSIONS,
   readDistributionPointName,
   readExtensions,
 } from './extensions.ts'
@@ -40,9 +43,7 @@ export interface RevocationList {
 }
 
 /** `foreign`: the CRL of a CA that is not trusted. */
-export type ReadRevocationList =
-  | { readonly ok: true; readonly list: RevocationList }
-  | { readonly ok: false; readonly problem: string; readonly foreign: boolean }
+export type ReadRevocationList = Result<{ list: RevocationList }, Problem & { foreign: boolean }>
 
 const MAX_SERIAL_BYTES = 21
 const MAX_CRL_NUMBER_BYTES = 21
@@ -52,15 +53,6 @@ const UNDERSTOOD_OF_LIST: ReadonlySet<string> = new Set([
   EXTENSION.issuingDistributionPoint,
 ])
 const UNDERSTOOD_OF_ENTRY: ReadonlySet<string> = new Set([EXTENSION.reasonCode])
-
-const NO_EXTENSIONS: Extensions = new Map()
-
-function hasUnknownCritical(extensions: Extensions, understood: ReadonlySet<string>): boolean {
-  for (const [oid, { critical }] of extensions) {
-    if (critical && !understood.has(oid)) return true
-  }
-  return false
-}
 
 /** The CRL that fills `der`, signed by one of the issuers, or why it cannot be used. */
 export function readRevocationList(der: Buffer, issuers: readonly Issuer[]): ReadRevocationList {

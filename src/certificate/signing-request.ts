@@ -1,3 +1,4 @@
+import type { Result } from '../result.ts'
 import { readSigned } from './certificate.ts'
 import {
   contextTag,
@@ -15,6 +16,7 @@ import {
   extendedKeyUsage,
   KEY_USAGE,
   keyUsage,
+  NO_EXTENSIONS,
   readExtensions,
 } from './extensions.ts'
 import { commonName, readName } from './name.ts'
@@ -29,13 +31,10 @@ interface SigningRequest {
   readonly commonName: string | undefined
 }
 
-export type ReadSigningRequest =
-  | { readonly ok: true; readonly request: SigningRequest }
-  | { readonly ok: false; readonly problem: string }
+export type ReadSigningRequest = Result<{ request: SigningRequest }>
 
 const MAX_REQUEST_BYTES = 16 * 1024
 const EXTENSION_REQUEST = '1.2.840.113549.1.9.14'
-const NO_EXTENSIONS: Extensions = new Map()
 
 /**
  * Reads the certificate request (RFC 2986) that fills `der`, signed by its own key; the problem is a

@@ -1,3 +1,4 @@
+import { type CertificateId, certificateKey } from './certificate-id.ts'
 import { coversCertificate, type RevocationList } from './revocation.ts'
 import type { CertificateProblem, Issuer, VerifiedCertificate } from './verify.ts'
 
@@ -12,7 +13,7 @@ export interface TrustSet {
   readonly revocationListRequired: boolean
   /** What a CRL past its nextUpdate means. */
   readonly staleRevocationList: 'deny' | 'allow'
-  /** Certificates that are refused whatever the CRLs say: `<issuer key hash>/<serial>`. */
+  /** Certificates that are refused whatever the CRLs say, by `certificateKey`. */
   readonly blocked: ReadonlySet<string>
   /** Certificates that certlatch's records call revoked, even if a CRL from a backup does not. */
   readonly revoked: ReadonlySet<string>
@@ -35,26 +36,24 @@ export function isStale(list: RevocationList, nowSeconds: number): boolean {
 }
 
 /** The fields of a certificate that its standing depends on. */
-export type CertificateStanding = Pick<
-  VerifiedCertificate,
-  'issuerKeyHash' | 'serial' | 'distributionPoints'
->
+export type CertificateStanding = CertificateId & Pick<VerifiedCertificate, 'distributionPoints'>
 
 /**
  * Why a certificate with this issuer key and serial number is refused today; `undefined` if it is not.
  * Checked for a certificate that is shown, and for the one that a session was started with.
  */
 export function standingProblem(
-  { issuerKeyHash, serial, distributionPoints }: CertificateStanding,
+  certificate: CertificateStanding,
   trust: TrustSet,
   nowSeconds: number,
 ): CertificateProblem | undefined {
+  const { issuerKeyHash, serial, distributionPoints } = certificate
   const issuers = trust.issuersByKeyHash.get(issuerKeyHash)
   if (issuers === undefined) return 'certificate-untrusted'
   const list = trust.revocationLists.get(issuerKeyHash)
   if (list?.serials.has(serial)) return 'certificate-revoked'
   if (trust.revoked.size > 0 || trust.blocked.size > 0) {
-    const key = `${issuerKeyHash}/${serial}`
+    const key = certificateKey(certificate)
     if (trust.revoked.has(key)) return 'certificate-revoked'
     if (trust.blocked.has(key)) return 'certificate-blocked'
   }

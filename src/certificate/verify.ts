@@ -1,5 +1,7 @@
 import { hash, type KeyObject } from 'node:crypto'
+import type { Problem, Result } from '../result.ts'
 import { type Certificate, readCertificate } from './certificate.ts'
+import type { CertificateId } from './certificate-id.ts'
 import {
   authorityKeyIdentifier,
   basicConstraints,
@@ -7,6 +9,7 @@ import {
   crlDistributionPointNames,
   EXTENSION,
   extendedKeyUsage,
+  hasUnknownCritical,
   KEY_USAGE,
   keyUsage,
   subjectAltNames,
@@ -38,7 +41,7 @@ export type CertificateProblem =
 /** A CA certificate that may sign the certificates of devices. */
 export interface Issuer {
   readonly certificate: Certificate
-  /** SHA-256 of SubjectPublicKeyInfo, base64url: with a serial number it identifies a certificate. */
+  /** SHA-256 of SubjectPublicKeyInfo, base64url. */
   readonly keyHash: string
   readonly key: KeyObject
   readonly keyIdentifier: Buffer | undefined
@@ -47,9 +50,7 @@ export interface Issuer {
 }
 
 /** What certlatch keeps of a certificate with a valid signature and usage. */
-export interface VerifiedCertificate {
-  readonly issuerKeyHash: string
-  readonly serial: string
+export interface VerifiedCertificate extends CertificateId {
   /** SHA-256 of the DER, base64url. */
   readonly sha256: string
   /** Unix seconds, inclusive. */
@@ -61,9 +62,10 @@ export interface VerifiedCertificate {
   readonly name: string | undefined
 }
 
-export type CertificateVerdict =
-  | { readonly ok: true; readonly verified: VerifiedCertificate }
-  | { readonly ok: false; readonly problem: CertificateProblem }
+export type CertificateVerdict = Result<
+  { verified: VerifiedCertificate },
+  Problem<CertificateProblem>
+>
 
 const NAME_CONSTRAINTS = '2.5.29.30'
 
@@ -78,18 +80,9 @@ const UNDERSTOOD: ReadonlySet<string> = new Set([
   EXTENSION.crlDistributionPoints,
 ])
 
-function hasUnknownCriticalExtension({ extensions }: Certificate): boolean {
-  for (const [oid, { critical }] of extensions) {
-    if (critical && !UNDERSTOOD.has(oid)) return true
-  }
-  return false
-}
-
 export const sha256Base64Url = (bytes: Buffer): string => hash('sha256', bytes, 'base64url')
 
-export type ReadIssuer =
-  | { readonly ok: true; readonly issuer: Issuer }
-  | { readonly ok: false; readonly problem: string }
+export type ReadIssuer = Result<{ issuer: Issuer }>
 
 /**
  * Reads a CA certificate of the CA file; the problem is a sentence. Certificates of an unfit CA would all
@@ -120,7 +113,9 @@ export function readIssuer(der: Buffer): ReadIssuer {
   if (certificate.extensions.has(NAME_CONSTRAINTS)) {
     return refuse('has name constraints, which certlatch does not evaluate')
   }
-  if (hasUnknownCriticalExtension(certificate)) return refuse('has an unknown critical extension')
+  if (hasUnknownCritical(certificate.extensions, UNDERSTOOD)) {
+    return refuse('has an unknown critical extension')
+  }
   const read = readPublicKey(certificate.publicKey, certificate.publicKeyInfo)
   if (!read.ok) return refuse(read.problem)
   const issuer: Issuer = {
@@ -180,7 +175,7 @@ export function verifyCertificate(
 /** Why the certificate is not fit, whichever CA signed it. */
 function unfitness(certificate: Certificate): CertificateProblem | undefined {
   const { extensions } = certificate
-  if (hasUnknownCriticalExtension(certificate)) return 'certificate-unknown-extension'
+  if (hasUnknownCritical(extensions, UNDERSTOOD)) return 'certificate-unknown-extension'
   const fitness = [
     publicKeyFitness(certificate.publicKey),
     signatureFitness(certificate.signatureAlgorithm),

@@ -1,13 +1,21 @@
-import { get } from 'node:http'
 import { text } from 'node:stream/consumers'
-import type { ListenAddress } from '../config/config.ts'
+import type { Config } from '../config/config.ts'
+import { type ListenAddress, writeAddress } from '../config/values.ts'
+import type { Problem, Result } from '../result.ts'
+import type { Status } from '../server/admin/status.ts'
+
+/** Not imported, for the reason in http-server.ts: a container's healthcheck runs every ten seconds. */
+const { get } = process.getBuiltinModule('node:http')
 
 /** What a page of the admin listener answered, or why it could not be asked. */
-export type Asked =
-  | { readonly ok: true; readonly place: string; readonly status: number; readonly body: string }
-  | { readonly ok: false; readonly problem: string; readonly hint: string }
+export type Asked = Result<Answer & { place: string }, Obstacle>
 
-export interface Page {
+interface Answer {
+  readonly status: number
+  readonly body: string
+}
+
+interface Page {
   readonly path: '/readyz' | '/status'
   readonly token: string | undefined
 }
@@ -19,7 +27,7 @@ export async function askAdminListener(
   timeoutMilliseconds: number,
 ): Promise<Asked> {
   const host = reachableHost(address.host)
-  const place = host.includes(':') ? `[${host}]:${address.port}` : `${host}:${address.port}`
+  const place = writeAddress({ ...address, host })
   try {
     const signal = AbortSignal.timeout(timeoutMilliseconds)
     return { ok: true, place, ...(await ask(host, address.port, page, signal)) }
@@ -28,8 +36,7 @@ export async function askAdminListener(
   }
 }
 
-export interface Obstacle {
-  readonly problem: string
+export interface Obstacle extends Problem {
   readonly hint: string
 }
 
@@ -64,13 +71,33 @@ export const unexpectedStatus = (place: string, status: number): Obstacle =>
         hint: CHECK_ADDRESS,
       }
 
+/** Asks the service for its status. */
+export async function askStatus(
+  { adminListen, metricsToken }: Config,
+  timeoutMilliseconds: number,
+): Promise<Result<{ status: Status }, Obstacle>> {
+  const page = { path: '/status', token: metricsToken } as const
+  const asked = await askAdminListener(adminListen, page, timeoutMilliseconds)
+  if (!asked.ok) return asked
+  const status = asked.status === 200 ? readStatus(asked.body) : undefined
+  if (status !== undefined) return { ok: true, status }
+  return { ok: false, ...unexpectedStatus(asked.place, asked.status) }
+}
+
+function readStatus(body: string): Status | undefined {
+  try {
+    const value = JSON.parse(body)
+    return value?.schemaVersion === 1 ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
 /** A service that listens on every address is reached on the loopback address. */
 function reachableHost(host: string): string {
   if (host === '0.0.0.0') return '127.0.0.1'
   return /^[0:]+$/.test(host) ? '::1' : host
 }
-
-type Answer = Pick<Extract<Asked, { ok: true }>, 'status' | 'body'>
 
 /** The signal bounds the whole exchange, including a body that never ends. */
 function ask(

@@ -48,19 +48,21 @@ export function daysFlag(invocation: Invocation, most: number, otherwise: number
   throw usageError(`--days is ${quote(text)}: expected a whole number from 1 to ${most}`)
 }
 
-/** Returns seconds, from text such as `14d`; `0` means none. */
+/** Returns seconds, from text such as `14d`; `0` means none, unless there is a least. */
 export function durationFlag(
   invocation: Invocation,
   name: string,
   most: string,
   otherwise: number,
+  least?: string,
 ): number {
   const text = textFlag(invocation, name)
   if (text === undefined) return otherwise
-  if (text === '0') return 0
-  const read = durationReader('0s', most)(text)
+  if (text === '0' && least === undefined) return 0
+  const read = durationReader(least ?? '0s', most)(text)
   if (read.ok) return read.value
+  const range = least === undefined ? `up to ${most}` : `from ${least} to ${most}`
   throw usageError(
-    `--${name} is ${quote(text)}: expected a duration up to ${most}, such as 90s, 12h or 14d`,
+    `--${name} is ${quote(text)}: expected a duration ${range}, such as 90s, 12h or 14d`,
   )
 }

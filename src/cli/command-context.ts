@@ -1,6 +1,6 @@
-import { isEncryptedKey } from '../administration/authorities.ts'
 import { type Change, pathsOf } from '../administration/change-directory.ts'
 import { CommandError, usageError } from '../administration/command-error.ts'
+import { isEncryptedKey } from '../certificate/pem.ts'
 import type { Config } from '../config/config.ts'
 import { loadConfig } from '../config/load.ts'
 import { type DataPaths, dataPaths } from '../store/data-directory.ts'
@@ -18,9 +18,9 @@ export function settingsOf({ environment }: Invocation): Config {
 /** Reads the settings for a command that needs the built-in CA. */
 export function ownSettingsOf(invocation: Invocation, instead: string): Config {
   const config = settingsOf(invocation)
-  if (!config.externalCa) return config
+  if (config.ca.kind === 'built-in') return config
   throw usageError(
-    `CERTLATCH_CA_FILE is set: certificates come from ${config.caFile}, not from certlatch`,
+    `CERTLATCH_CA_FILE is set: certificates come from ${config.ca.file}, not from certlatch`,
     instead,
   )
 }
@@ -30,16 +30,26 @@ export function changeOf(invocation: Invocation, config: Config, who: string): C
   return { ...directoryOf(config), who, nowSeconds: nowSeconds(), tell: terminal.warn }
 }
 
+/** The same for a change that signs with the CA's key: asks for its passphrase if that is not set. */
+export async function signingChangeOf(
+  invocation: Invocation,
+  config: Config,
+  who: string,
+): Promise<Change> {
+  const passphrase = await authorityPassphrase(invocation, config)
+  return { ...changeOf(invocation, config, who), passphrase }
+}
+
 /** Commands write the built-in CA's CRL where the service reads it, which a setting may name. */
-const directoryOf = ({ dataDir, externalCa, crlFile }: Config) => ({
+const directoryOf = ({ dataDir, ca }: Config) => ({
   dataDir,
-  revocationList: externalCa ? undefined : crlFile,
+  revocationList: ca.kind === 'built-in' ? ca.crlFile : undefined,
 })
 
 export const pathsOfConfig = (config: Config): DataPaths => pathsOf(directoryOf(config))
 
 /** Returns the passphrase of the CA's key, from the settings or typed in a terminal. */
-export async function authorityPassphrase(
+async function authorityPassphrase(
   { streams }: Invocation,
   { caPassphrase, dataDir }: Config,
 ): Promise<string | undefined> {

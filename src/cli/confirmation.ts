@@ -1,10 +1,12 @@
 import {
+  awaitConfirmation,
   awaitRegistry,
   type Confirmation,
   requireForgettable,
 } from '../administration/confirmation.ts'
 import type { Config } from '../config/config.ts'
 import type { DataPaths } from '../store/data-directory.ts'
+import type { RunningState } from '../store/service-state.ts'
 import type { Invocation } from './command.ts'
 import { pathsOfConfig } from './command-context.ts'
 import { count, shellWord } from './format.ts'
@@ -28,12 +30,36 @@ export function forgottenServices(
   return requireForgettable(paths, Array.isArray(given) ? given.map(String) : [])
 }
 
+/** Waits until the services have a change, and reports which do; returns whether none lacks it. */
+export async function confirmChange(
+  { terminal }: Invocation,
+  config: Config,
+  hasIt: (state: RunningState) => boolean | Promise<boolean>,
+  kind: 'revoking' | 'other',
+  forgotten: readonly string[] = [],
+): Promise<boolean> {
+  const confirmation = await awaitConfirmation(pathsOfConfig(config), hasIt, forgotten)
+  return reportConfirmation(terminal, confirmation, kind)
+}
+
+/** Whether a service has loaded the CRL of this number, or a later one. */
+export const hasRevocationList =
+  (number: bigint) =>
+  ({ crlNumber }: RunningState): boolean =>
+    crlNumber !== undefined && BigInt(crlNumber) >= number
+
+/** Whether a service has loaded the blocks of this number, or later ones. */
+export const hasBlocks =
+  (number: number) =>
+  ({ blocksNumber }: RunningState): boolean =>
+    blocksNumber >= number
+
 /**
  * Reports which services have applied a change; returns whether none lacks it. A change that takes
  * access away also has to reach silent services: one may be cut off from the files and still allow
  * what it allowed before.
  */
-export function reportConfirmation(
+function reportConfirmation(
   terminal: Terminal,
   { confirmed, missing, problems, silent }: Confirmation,
   kind: 'revoking' | 'other',

@@ -1,7 +1,7 @@
 import { CommandError } from '../administration/command-error.ts'
 import type { Config } from '../config/config.ts'
 import type { Grounds } from '../decide.ts'
-import { createTally } from '../server/admin/metrics.ts'
+import { createTally } from '../server/admin/tally.ts'
 import { trustFiles } from '../server/files/trust-source.ts'
 import { createGrounds } from '../server/verify/grounds.ts'
 import { createLastSeen } from '../server/verify/last-seen.ts'

@@ -1,18 +1,17 @@
-import { readFile } from 'node:fs/promises'
 import type { ParseArgsConfig } from 'node:util'
 import { usageError } from '../administration/command-error.ts'
+import { readGivenFile } from '../administration/given-file.ts'
 import {
   type IssueOptions,
   KEY_TYPES,
   PACKAGE_FORMATS,
 } from '../administration/issue-certificate.ts'
-import { readPemBlocks } from '../certificate/pem.ts'
+import { readBlocks } from '../certificate/pem.ts'
 import { readSigningRequest } from '../certificate/signing-request.ts'
 import type { Config } from '../config/config.ts'
-import { describeFileError } from '../store/files.ts'
 import { choiceFlag, daysFlag, textFlag } from './arguments.ts'
 import type { Invocation } from './command.ts'
-import { authorityPassphrase, changeOf } from './command-context.ts'
+import { signingChangeOf } from './command-context.ts'
 import { type Place, placeOf } from './package-output.ts'
 
 /**
@@ -21,6 +20,8 @@ import { type Place, placeOf } from './package-output.ts'
  */
 export const CERTIFICATE_DAYS = 1_095
 export const MOST_DAYS = 3_653
+/** How long a renewed certificate keeps working by default. */
+export const OVERLAP_SECONDS = 14 * 86_400
 
 export const ISSUE_OPTIONS = {
   days: { type: 'string' },
@@ -49,8 +50,7 @@ export const ISSUE_HELP = `      --days N       the certificate's lifetime, ${CE
 export async function prepareIssue(invocation: Invocation, config: Config, who: string) {
   const place = await placeOf(invocation, config)
   const options = await issueOptionsOf(invocation, place)
-  const passphrase = await authorityPassphrase(invocation, config)
-  return { place, options, passphrase, change: changeOf(invocation, config, who) }
+  return { place, options, change: await signingChangeOf(invocation, config, who) }
 }
 
 async function issueOptionsOf(invocation: Invocation, { folder }: Place): Promise<IssueOptions> {
@@ -74,17 +74,8 @@ async function issueOptionsOf(invocation: Invocation, { folder }: Place): Promis
 }
 
 async function readRequest(path: string): Promise<Buffer> {
-  let content: Buffer
-  try {
-    content = await readFile(path)
-  } catch (error) {
-    throw usageError(`--csr ${path} ${describeFileError(error)}`)
-  }
-  const text = content.toString('latin1')
-  const [der = content] =
-    readPemBlocks(text, 'CERTIFICATE REQUEST', true) ??
-    readPemBlocks(text, 'NEW CERTIFICATE REQUEST', true) ??
-    []
+  const content = await readGivenFile(path, `--csr ${path}`)
+  const [der = content] = readBlocks(content, 'CERTIFICATE REQUEST', 'NEW CERTIFICATE REQUEST')
   const read = readSigningRequest(der)
   if (read.ok) return read.request.publicKeyInfo
   throw usageError(`--csr ${path} ${read.problem}`)

@@ -1,4 +1,4 @@
-import { access, constants } from 'node:fs/promises'
+import { constants } from 'node:fs'
 import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import { type Added, takeBackAdded } from '../administration/add-device.ts'
@@ -7,6 +7,7 @@ import { CommandError, usageError } from '../administration/command-error.ts'
 import { fingerprint } from '../administration/issue-certificate.ts'
 import type { Config } from '../config/config.ts'
 import { dataPaths } from '../store/data-directory.ts'
+import { isAllowed } from '../store/files.ts'
 import { textFlag } from './arguments.ts'
 import type { Invocation } from './command.ts'
 import { day, shellWord } from './format.ts'
@@ -56,19 +57,10 @@ export async function placeOf(invocation: Invocation, config: Config): Promise<P
     return { handOut: 'file', folder: out.replace(/(?<=.)\/+$/, ''), container }
   }
   const folder =
-    container !== undefined && !(await isWritable('.'))
+    container !== undefined && !(await isAllowed('.', constants.W_OK))
       ? join(dataPaths(config.dataDir).privateFolder, 'packages')
       : '.'
   return { handOut: 'file', folder, container }
-}
-
-async function isWritable(path: string): Promise<boolean> {
-  try {
-    await access(path, constants.W_OK)
-    return true
-  } catch {
-    return false
-  }
 }
 
 /**

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises'
 import {
   type NewDevice,
   type OwnCertificate,
@@ -6,12 +5,11 @@ import {
 } from '../administration/add-device.ts'
 import { readOwnAuthorities } from '../administration/authorities.ts'
 import { CommandError, usageError } from '../administration/command-error.ts'
+import { readGivenCertificate } from '../administration/given-file.ts'
 import type { Directory } from '../administration/locked-directory.ts'
 import { readCertificate } from '../certificate/certificate.ts'
-import { isDer, readPemBlocks } from '../certificate/pem.ts'
 import { verifyCertificate } from '../certificate/verify.ts'
 import type { Config } from '../config/config.ts'
-import { describeFileError } from '../store/files.ts'
 import type { ExitCode, Invocation } from './command.ts'
 import { changeOf } from './command-context.ts'
 import { confirmDevice } from './confirmation.ts'
@@ -46,7 +44,7 @@ export async function register(
 
 async function readOwnCertificate(path: string, { paths }: Directory): Promise<OwnCertificate> {
   const { issuers } = await readOwnAuthorities(paths)
-  const der = await readOneCertificate(path)
+  const der = await readGivenCertificate(path)
   const certificate = readCertificate(der)
   const verdict = verifyCertificate(der, issuers)
   if (certificate !== undefined && verdict.ok) {
@@ -58,21 +56,4 @@ async function readOwnCertificate(path: string, { paths }: Directory): Promise<O
       ? `no CA in ${paths.authority} has signed it`
       : 'it would be refused'
   throw new CommandError(`${path}: ${problem}; ${why}`)
-}
-
-/** Reads the one certificate in a file, PEM or DER. Returns its DER. */
-export async function readOneCertificate(path: string): Promise<Buffer> {
-  let content: Buffer
-  try {
-    content = await readFile(path)
-  } catch (error) {
-    throw usageError(`${path} ${describeFileError(error)}`)
-  }
-  if (isDer(content)) return content
-  // The file may also hold a key, as `--format pem` writes it.
-  const text = content.toString('latin1')
-  const only = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
-  const [der, ...more] = readPemBlocks(`${only.join('\n')}\n`, 'CERTIFICATE', true) ?? []
-  if (der !== undefined && more.length === 0) return der
-  throw usageError(`${path} has to hold one certificate, in PEM or DER`)
 }

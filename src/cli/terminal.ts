@@ -1,4 +1,3 @@
-import { createInterface } from 'node:readline/promises'
 import { Writable } from 'node:stream'
 import { CommandError } from '../administration/command-error.ts'
 import { printable } from '../config/text.ts'
@@ -66,6 +65,8 @@ export async function askSecret(
   question: string,
 ): Promise<string | undefined> {
   if (stdin?.isTTY !== true) return undefined
+  // Only here: the service never asks.
+  const { createInterface } = await import('node:readline/promises')
   stderr.write(question)
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() })
   const dialogue = createInterface({ input: stdin, output: nowhere, terminal: true })

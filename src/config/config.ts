@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import type { IdentityKind } from '../certificate/identity.ts'
 import { DIALECTS, type Dialect } from '../proxy/dialects.ts'
 import type { Networks } from '../proxy/networks.ts'
+import type { Problems, Result } from '../result.ts'
 import {
   DENIALS,
   expectation,
@@ -35,8 +36,6 @@ import {
 } from './values.ts'
 import { warningsOf } from './warnings.ts'
 
-export type { ListenAddress } from './values.ts'
-
 /** The settings, read once at the start. */
 export interface Config {
   readonly listen: ListenAddress
@@ -45,17 +44,11 @@ export interface Config {
   /** The application's origin: `https://home.example.org`. */
   readonly url: string | undefined
   readonly dataDir: string
-  /** Whether the certificates come from an external CA. */
-  readonly externalCa: boolean
-  readonly caFile: string
-  /** `undefined`: an external CA without a CRL. */
-  readonly crlFile: string | undefined
-  /** A file that a setting names is never created, and must exist at the start. */
-  readonly crlFileNamed: boolean
+  readonly ca: CertificateAuthority
   /** Which parts of an external CA's certificate name its holder, in order of preference. */
   readonly identity: readonly IdentityKind[]
-  readonly staleCrl: (typeof STALE_CRL_CHOICES)[number]
   readonly sessionKeysFile: string
+  /** A file that a setting names is never created, and must exist at the start. */
   readonly sessionKeysFileNamed: boolean
   readonly dialect: Dialect
   readonly trustedProxies: Networks
@@ -77,19 +70,33 @@ export interface Config {
   readonly logClient: (typeof LOG_CLIENTS)[number]
 }
 
+/** Where the devices' certificates come from: `file` is that of the CAs. */
+type CertificateAuthority =
+  | {
+      readonly kind: 'built-in'
+      readonly file: string
+      readonly crlFile: string
+      readonly crlFileNamed: boolean
+    }
+  | {
+      readonly kind: 'external'
+      readonly file: string
+      /** `undefined`: nothing can be revoked. */
+      readonly crlFile: string | undefined
+      readonly staleCrl: (typeof STALE_CRL_CHOICES)[number]
+    }
+
 /** Which files certlatch creates on its first start: none that a setting names. */
-export const filesToMake = ({ externalCa, crlFileNamed, sessionKeysFileNamed }: Config) => ({
-  authority: !externalCa,
-  revocationList: !externalCa && !crlFileNamed,
+export const filesToMake = ({ ca, sessionKeysFileNamed }: Config) => ({
+  authority: ca.kind === 'built-in',
+  revocationList: ca.kind === 'built-in' && !ca.crlFileNamed,
   sessionKeys: !sessionKeysFileNamed,
 })
 
 export type Values = Readonly<Record<string, string | undefined>>
 
 /** A configuration with its warnings, or everything that is wrong with it. */
-export type ParsedConfig =
-  | { readonly ok: true; readonly config: Config; readonly warnings: readonly string[] }
-  | { readonly ok: false; readonly problems: readonly string[] }
+export type ParsedConfig = Result<{ config: Config; warnings: readonly string[] }, Problems>
 
 /** Reads the settings' texts; never throws, and reports all problems at once. */
 export function parseConfig(values: Values): ParsedConfig {
@@ -101,7 +108,6 @@ export function parseConfig(values: Values): ParsedConfig {
     url: settings.readOptional('CERTLATCH_URL', readOrigin),
     ...readFiles(settings),
     identity: settings.read('CERTLATCH_IDENTITY', readIdentity),
-    staleCrl: settings.read('CERTLATCH_CRL_STALE', choiceReader(STALE_CRL_CHOICES)),
     dialect: readDialect(settings),
     trustedProxies: settings.read('CERTLATCH_TRUSTED_PROXIES', readNetworks),
     proxySecret: settings.readOptional('CERTLATCH_PROXY_SECRET', readSecret),
@@ -182,31 +188,30 @@ function describe(name: SettingName, text = ''): string {
   return `has ${length} character${length === 1 ? '' : 's'}`
 }
 
-type Files = Pick<
-  Config,
-  | 'dataDir'
-  | 'externalCa'
-  | 'caFile'
-  | 'crlFile'
-  | 'crlFileNamed'
-  | 'sessionKeysFile'
-  | 'sessionKeysFileNamed'
->
+type Files = Pick<Config, 'dataDir' | 'ca' | 'sessionKeysFile' | 'sessionKeysFileNamed'>
 
 function readFiles(settings: SettingsReader): Files {
   const dataDir = settings.read('CERTLATCH_DATA_DIR', readPath)
-  const caFile = settings.readOptional('CERTLATCH_CA_FILE', readPath)
-  const crlFile = settings.readOptional('CERTLATCH_CRL_FILE', readPath)
+  const ca = readAuthority(settings, dataDir)
   const sessionKeysFile = settings.readOptional('CERTLATCH_SESSION_KEYS_FILE', readPath)
-  const ownCrlFile = caFile === undefined ? join(dataDir, 'public', 'ca.crl') : undefined
   return {
     dataDir,
-    externalCa: caFile !== undefined,
-    caFile: caFile ?? join(dataDir, 'public', 'ca.crt'),
-    crlFile: crlFile ?? ownCrlFile,
-    crlFileNamed: crlFile !== undefined,
+    ca,
     sessionKeysFile: sessionKeysFile ?? join(dataDir, 'private', 'session.keys'),
     sessionKeysFileNamed: sessionKeysFile !== undefined,
+  }
+}
+
+function readAuthority(settings: SettingsReader, dataDir: string): CertificateAuthority {
+  const file = settings.readOptional('CERTLATCH_CA_FILE', readPath)
+  const crlFile = settings.readOptional('CERTLATCH_CRL_FILE', readPath)
+  const staleCrl = settings.read('CERTLATCH_CRL_STALE', choiceReader(STALE_CRL_CHOICES))
+  if (file !== undefined) return { kind: 'external', file, crlFile, staleCrl }
+  return {
+    kind: 'built-in',
+    file: join(dataDir, 'public', 'ca.crt'),
+    crlFile: crlFile ?? join(dataDir, 'public', 'ca.crl'),
+    crlFileNamed: crlFile !== undefined,
   }
 }
 

@@ -1,15 +1,14 @@
 import { isIP } from 'node:net'
 import { DEFAULT_IDENTITY, type IdentityKind } from '../certificate/identity.ts'
 import { type Networks, parseNetworks } from '../proxy/networks.ts'
+import type { Problems, Result } from '../result.ts'
 import { printable } from './text.ts'
 
 /**
  * A value read from a setting's text. Without problems of its own, a failure means "not what the
  * setting expects", and the table of settings has the words for that.
  */
-export type Reading<T> =
-  | { readonly ok: true; readonly value: T }
-  | { readonly ok: false; readonly problems?: readonly string[] }
+export type Reading<T> = Result<{ value: T }, Partial<Problems>>
 
 const UNEXPECTED = { ok: false } as const
 
@@ -35,6 +34,10 @@ export function readAddress(text: string): Reading<ListenAddress> {
   if (isIP(host) !== (bracketed === undefined ? 4 : 6) || host.includes('%')) return UNEXPECTED
   return isPort(port) ? { ok: true, value: { host, port: Number(port) } } : UNEXPECTED
 }
+
+/** The same as text: `127.0.0.1:9180`, `[::1]:9180`. */
+export const writeAddress = ({ host, port }: ListenAddress): string =>
+  host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 
 const isPort = (text: string): boolean => PORT.test(text) && Number(text) <= 65_535
 

@@ -3,11 +3,11 @@ import type { Answer, Observation } from './probe.ts'
 /** The first value of a header, or nothing. */
 export const headerOf = ({ headers }: Answer, name: string): string => headers[name]?.[0] ?? ''
 
-/** certlatch's own refusal, wherever the proxy has put it. */
+/** certlatch's own refusal, with whatever status the proxy sends it. */
 export const isRefusal = (seen: Observation): boolean =>
   seen.kind === 'answer' && headerOf(seen, 'x-certlatch') === 'refused'
 
-/** What proxies write into error pages of their own; Caddy writes nothing. */
+/** Texts from the proxies' own error pages; Caddy's are empty. */
 const ERROR_PAGES = [
   /<center>nginx/,
   /^404 page not found/,
@@ -16,7 +16,7 @@ const ERROR_PAGES = [
   /^(400 Bad Request|403 Forbidden|421|Misdirected Request|Bad Gateway|Gateway Timeout|Internal Server Error)\b/,
 ]
 
-/** An error page that a proxy has written, and nothing behind it. */
+/** An error page written by the proxy itself, not by anything behind it. */
 export function isProxyError(answer: Answer): boolean {
   const { status, body } = answer
   if (status < 400) return false
@@ -28,16 +28,16 @@ export function isProxyError(answer: Answer): boolean {
 /** Whether the application has answered: neither certlatch's refusal nor an error of the proxy. */
 export function isLetIn(seen: Observation): boolean {
   if (seen.kind !== 'answer' || isRefusal(seen) || isProxyError(seen)) return false
-  // A refusal without certlatch's mark, of a proxy that hands on nothing but the status.
+  // A refusal without certlatch's header, from a proxy that passes on only the status.
   return seen.status !== 403 && seen.status < 500
 }
 
-/** What came, in a few words. */
+/** The response, in a few words. */
 export function told(seen: Observation): string {
   if (seen.kind === 'none') return seen.problem
   if (seen.kind !== 'answer') return 'no HTTP'
   if (isRefusal(seen)) return `${seen.status}, refused by certlatch`
-  const who = isProxyError(seen) ? ' of the proxy' : ''
+  const who = isProxyError(seen) ? ' from the proxy' : ''
   return `${seen.status}${who}`
 }
 

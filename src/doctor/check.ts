@@ -1,59 +1,59 @@
 import type { Facts } from './facts.ts'
 import type { Asked, Probe } from './probe.ts'
 
-/** What a check is about, in the order of a run. */
+/** The groups of checks, in the order of a run. */
 export const GROUPS = {
   door: 'the door itself',
-  handshake: 'asking for a certificate',
-  closed: 'nothing shown',
+  handshake: 'the certificate request',
+  closed: 'without credentials',
   entry: 'certificate and session',
-  forged: 'what a client makes up',
+  forged: 'forged headers',
   paths: 'paths and rules',
   transport: 'HTTP/3 and caches',
   'own-pages': "certlatch's own pages",
-  'home-assistant': 'Home Assistant, and what lies beside the gate',
+  'home-assistant': 'Home Assistant, and ways around the gate',
   operation: 'the service and its files',
 } as const
 export type Group = keyof typeof GROUPS
 
-/** What has to be so before a check says anything. */
+/** What a check needs before it can be tried, and why it was not. */
 export const NEEDS = {
-  here: 'no data directory of certlatch is here',
-  service: 'the service was not asked',
-  'let-in': 'the certificate is not let in',
-  session: 'no session has arrived',
-  closed: 'the door is open to all who come from here',
+  here: 'there is no certlatch data directory here',
+  service: 'the service was not contacted',
+  'let-in': 'the certificate is not accepted',
+  session: 'no session was received',
+  closed: 'requests from here are allowed without credentials',
   'home-assistant': 'the application does not look like Home Assistant',
   application: '--application was not given',
   'own-device': "the certificate is not doctor's own",
   'open-rules': 'no rule opens a path without a certificate',
-  'network-rules': "no rule goes by the client's network",
+  'network-rules': "no rule depends on the client's network",
 } as const
 export type Need = keyof typeof NEEDS
 
-/** Something that should be another way. */
+/** A problem that was found. */
 export interface Finding {
-  /** `unseen`: it cannot be told from here. */
+  /** `unseen`: it cannot be determined from here. */
   readonly level: 'failed' | 'warning' | 'unseen'
-  /** What is so, as a clause. */
+  /** The problem, as a clause. */
   readonly text: string
   /** What to change, in the proxy's own words. */
   readonly hint?: string | undefined
 }
 
-/** One thing that has to be so: data, and two functions of what is known. */
+/** One requirement: data, and two functions of what is known. */
 export interface Check {
   /** For `--only`. */
   readonly name: string
   readonly group: Group
-  /** What is so where nothing is found, as a clause. */
+  /** The statement that holds if there are no findings, as a clause. */
   readonly title: string
   /** Why it matters, for the documents. */
   readonly reason: string
   readonly needs: readonly Need[]
-  /** What to try at the door. */
+  /** The probes to send. */
   plan(facts: Facts): readonly Probe[]
-  /** What is wrong with what came of it; nothing: all is well. */
+  /** The problems in the results; empty if all is well. */
   judge(facts: Facts, asked: readonly Asked[]): readonly Finding[]
 }
 

@@ -9,7 +9,7 @@ import { PATH_CHECKS } from './checks/paths.ts'
 import { SERVICE_CHECKS } from './checks/service.ts'
 import { TRANSPORT_CHECKS } from './checks/transport.ts'
 
-/** Every check, in the order of a run; the last one ends the certificate. */
+/** Every check, in the order of a run; the last one revokes the certificate. */
 export const CHECKS: readonly Check[] = [
   ...DOOR_CHECKS,
   ...HANDSHAKE_CHECKS,

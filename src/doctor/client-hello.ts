@@ -1,6 +1,6 @@
 /**
- * A TLS ClientHello and what a server says to it in clear (RFC 5246, TLS 1.2 and before): whether it
- * asks for a client certificate, and which CAs it names. Node's own client knows, and does not tell.
+ * A TLS ClientHello and the unencrypted part of a server's answer (RFC 5246, up to TLS 1.2): whether it
+ * requests a client certificate, and which CAs it names. Node's own client doesn't expose that.
  */
 
 const VERSIONS = { 'TLS 1.0': 0x0301, 'TLS 1.1': 0x0302, 'TLS 1.2': 0x0303 } as const
@@ -42,7 +42,7 @@ export function writeClientHello(
     ...(serverName === undefined ? [] : [extension(0, vector16(u8(0), vector16(name)))]),
     extension(10, list16(GROUPS)),
     extension(11, vector8(u8(0))),
-    // Before TLS 1.2 there is no such choice.
+    // Before TLS 1.2 there is no such extension.
     ...(version === 'TLS 1.2' ? [extension(13, list16(SIGNATURES))] : []),
   ]
   const hello = Buffer.concat([
@@ -57,18 +57,18 @@ export function writeClientHello(
   return Buffer.concat([u8(HANDSHAKE), u16(VERSIONS['TLS 1.0']), vector16(message)])
 }
 
-/** What a server has said so far. */
+/** What a server has sent so far. */
 export type ServerFlight =
-  /** More has to come. */
+  /** More is to come. */
   | { readonly kind: 'unfinished' }
   | { readonly kind: 'not TLS' }
   | { readonly kind: 'refused'; readonly alert: string }
   | {
       readonly kind: 'answered'
       readonly version: string
-      /** Whether it asks for a client certificate. */
+      /** Whether it requests a client certificate. */
       readonly asks: boolean
-      /** The CAs whose certificates it asks for, each a Name in DER; empty: any. */
+      /** The CAs whose certificates it requests, each a Name in DER; empty: any. */
       readonly authorities: readonly Buffer[]
     }
 
@@ -100,7 +100,7 @@ const ALERTS: ReadonlyMap<number, string> = new Map([
 const BROKEN: ServerFlight = { kind: 'not TLS' }
 const UNFINISHED: ServerFlight = { kind: 'unfinished' }
 
-/** Reads everything that a server has sent since the ClientHello; any bytes give an answer. */
+/** Reads everything that a server has sent since the ClientHello; never throws. */
 export function readServerFlight(bytes: Buffer): ServerFlight {
   const messages: Buffer[] = []
   for (let at = 0; at < bytes.length; ) {
@@ -111,7 +111,7 @@ export function readServerFlight(bytes: Buffer): ServerFlight {
     if (length === 0 || length > MOST_RECORD_BYTES) return BROKEN
     const content = bytes.subarray(at + 5, at + 5 + length)
     if (content.length < length) break
-    // Some servers warn that they do not know the name, and go on.
+    // Some servers send a warning about an unknown name, and continue.
     const isWarning = content.length === 2 && content[0] === 1 && content[1] !== 0
     if (type === ALERT && !isWarning) return readAlert(content)
     if (type === HANDSHAKE) messages.push(content)
@@ -133,7 +133,7 @@ function readMessages(bytes: Buffer): ServerFlight {
     const type = bytes[at]
     const length = bytes.readUIntBE(at + 1, 3)
     const body = bytes.subarray(at + 4, at + 4 + length)
-    // The first message has to be a ServerHello; everything else is some other protocol.
+    // The first message must be a ServerHello; anything else is another protocol.
     if (version === undefined && type !== SERVER_HELLO) return BROKEN
     if (body.length < length) return UNFINISHED
     if (type === SERVER_HELLO) {

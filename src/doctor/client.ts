@@ -3,7 +3,7 @@ import { askPlain, createHttpClient, type HttpClient } from './http-client.ts'
 import type { Observation, Probe } from './probe.ts'
 import { askHello, askQuic, askRaw, askResumed, askServer } from './wire.ts'
 
-/** How much a run may take of the door. */
+/** The limits of a run. */
 export interface Limits {
   readonly mostRequests: number
   readonly atOnce: number
@@ -20,7 +20,7 @@ export const LIMITS: Limits = {
   runMilliseconds: 18_000,
 }
 
-/** What asks the door, within its limits. */
+/** Sends probes, within the limits. */
 export interface Client {
   /** Never rejects: no answer is an observation too. */
   ask(probe: Probe): Promise<Observation>
@@ -30,7 +30,7 @@ export interface Client {
   close(): void
 }
 
-/** From `stop` on nothing is asked any more. */
+/** After `stop` no more probes are sent. */
 export function createClient(
   door: Door,
   limits: Limits = LIMITS,
@@ -48,15 +48,15 @@ export function createClient(
     // The second request of a resumed session counts as well.
     asked += probe.kind === 'resume' ? 2 : 1
     if (asked > limits.mostRequests)
-      return none(`not asked: ${limits.mostRequests} requests are enough`)
-    if (stop.aborted) return none('not asked: the run was stopped')
-    if (left <= 0) return none('not asked: the time of the whole run is over')
+      return none(`not tried: the limit of ${limits.mostRequests} requests is reached`)
+    if (stop.aborted) return none('not tried: the run was stopped')
+    if (left <= 0) return none('not tried: the time limit of the run is reached')
     const milliseconds = Math.ceil(Math.min(left, limits.probeMilliseconds))
     const signal = AbortSignal.any([AbortSignal.timeout(milliseconds), stop])
     try {
       return await Promise.race([askOnce(door, http, probe, cookie, signal), rejection(signal)])
     } catch (error) {
-      if (stop.aborted) return none('not asked: the run was stopped')
+      if (stop.aborted) return none('not tried: the run was stopped')
       if (signal.aborted) return none(`no answer within ${(milliseconds / 1000).toFixed(0)} s`)
       return none(clauseOf(error))
     }
@@ -118,7 +118,7 @@ function askOnce(
 
 const none = (problem: string): Observation => ({ kind: 'none', problem })
 
-/** For what does not heed the signal by itself. */
+/** For operations that do not observe the signal themselves. */
 const rejection = (signal: AbortSignal): Promise<never> =>
   new Promise((_, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason), { once: true })
@@ -141,7 +141,7 @@ export function clauseOf(error: unknown): string {
   const clause = CLAUSES[code]
   if (clause !== undefined) return clause
   if (/WRONG.VERSION.NUMBER|PACKET.LENGTH.TOO.LONG|HTTP.REQUEST/i.test(`${code} ${message}`)) {
-    return 'what listens there does not speak TLS'
+    return 'the server does not speak TLS'
   }
   const [, alert] = /alert ([a-z ]+)/.exec(message) ?? []
   if (alert !== undefined) return `the TLS alert "${alert.trim()}"`

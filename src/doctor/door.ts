@@ -1,4 +1,4 @@
-/** The door that is tried, and what it is tried with. */
+/** The server to test, and the credentials to test it with. */
 export interface Door {
   /** The URL's host and port, as a browser sends them in Host: without the usual port. */
   readonly authority: string
@@ -7,9 +7,9 @@ export interface Door {
   /** Where to connect to: an address, or a name that resolves. */
   readonly connectHost: string
   readonly connectPort: number
-  /** Where plain HTTP would be answered. */
+  /** The port for plain HTTP. */
   readonly plainPort: number
-  /** PEM, trusted for the server's certificate in place of the usual CAs. */
+  /** PEM of CAs to trust for the server's certificate instead of the usual ones. */
   readonly serverAuthorities: string | undefined
   /** PEM of the client's certificate and its key. */
   readonly certificate: string
@@ -18,6 +18,6 @@ export interface Door {
   readonly application: URL | undefined
 }
 
-/** The address that a TLS server name is sent for: never of an IP address (RFC 6066 §3). */
+/** The TLS server name to send; IP addresses have none (RFC 6066 §3). */
 export const serverNameOf = (host: string): string =>
   /^[\d.]+$|:/.test(host.replace(/^\[|\]$/g, '')) ? '' : host

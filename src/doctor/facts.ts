@@ -6,7 +6,7 @@ import type { RunningService } from '../store/service-state-files.ts'
 import type { Door } from './door.ts'
 import type { Observation, Shown } from './probe.ts'
 
-/** What certlatch would answer, by its files. */
+/** What certlatch would answer, according to its files. */
 export interface Expected {
   readonly allow: boolean
   readonly reason: DenyReason | undefined
@@ -22,7 +22,7 @@ interface Described {
   readonly shown: Exclude<Shown, 'cookie'>
 }
 
-/** What `/status` of the service says, as far as it matters here; times in Unix seconds. */
+/** The part of the service's `/status` that matters here; times in Unix seconds. */
 export interface ServiceStatus {
   readonly version: string
   readonly ready: boolean
@@ -36,7 +36,7 @@ export interface ServiceStatus {
   readonly revocationLists: readonly { readonly authority: string; readonly nextUpdate: number }[]
 }
 
-/** What is known beside a data directory. */
+/** What is known when there is a data directory. */
 export interface Here {
   readonly config: Config
   readonly policy: Policy
@@ -46,35 +46,35 @@ export interface Here {
   readonly keySet: string
   /** The version of this command. */
   readonly version: string
-  /** `undefined` where it could not be asked, for the reason in `serviceProblem`. */
+  /** `undefined` if it could not be contacted, for the reason in `serviceProblem`. */
   readonly service: ServiceStatus | undefined
   readonly serviceProblem: string | undefined
   readonly running: readonly RunningService[]
   explain(request: Described): Expected
 }
 
-/** Everything that the checks go by; what is found out first is told to those that follow. */
+/** Everything that the checks depend on; early results are passed to later checks. */
 export interface Facts {
   readonly door: Door
   /** `undefined`: certlatch's files are somewhere else. */
   readonly here: Here | undefined
-  /** The door's; none: they could not be looked up, because of the problem. */
+  /** The server's addresses; none if they could not be looked up, because of the problem. */
   readonly addresses: readonly string[]
   readonly addressProblem: string | undefined
   /** Unix seconds. */
   readonly nowSeconds: number
   readonly cookieName: string
-  /** The certificate that is shown, in DER. */
+  /** The certificate that is presented, in DER. */
   readonly certificate: Buffer
   /** A path that no rule opens without a certificate. */
   readonly closedPath: string
-  /** Unlike any path that is there, and another one in each run. */
+  /** A path that does not exist, different in each run. */
   readonly nowhere: string
-  /** The first answers: nothing shown, and the certificate. */
+  /** The first answers: without credentials, and with the certificate. */
   readonly first: {
     readonly nothing: Observation
     readonly certificate: Observation
-    /** The answer for `/manifest.json`, by which Home Assistant is known. */
+    /** The answer for `/manifest.json`, by which Home Assistant is recognized. */
     readonly manifest: Observation
     /** Seconds on the clock here when `nothing` was answered. */
     readonly atSeconds: number
@@ -82,20 +82,20 @@ export interface Facts {
   readonly isLetIn: boolean
   readonly hasSession: boolean
   readonly isHomeAssistant: boolean
-  /** Which proxy the answers look like; `undefined`: one that is not known. */
+  /** Which proxy the answers look like; `undefined`: an unknown one. */
   readonly looks: DialectName | undefined
-  /** What is missing is not tried; `true` where there is something. */
+  /** Checks whose needs are missing are not tried. */
   readonly hasOpenRules: boolean
   readonly hasNetworkRules: boolean
-  /** Whether the certificate is one that `certlatch doctor` has made for itself. */
+  /** Whether `certlatch doctor` created the certificate for itself. */
   readonly isOwnDevice: boolean
   /** Milliseconds until the revoked certificate was refused; `undefined`: not tried, or never. */
   readonly revokedAfterMilliseconds: number | undefined
 }
 
-/** The proxy that hints speak of: the one that is there, else that of CERTLATCH_PROXY. */
+/** The proxy that hints are about: the recognized one, else that of CERTLATCH_PROXY. */
 export const proxyOf = ({ looks, here }: Facts): DialectName | undefined => {
   const configured = here?.config.dialect.name
-  // Caddy and HAProxy speak one dialect; only what they look like tells them apart.
+  // Caddy and HAProxy use the same dialect; only their answers distinguish them.
   return looks ?? configured
 }

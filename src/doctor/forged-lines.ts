@@ -20,7 +20,7 @@ export function encodings(
   ]
 }
 
-/** A header with the certificate in the encoding that its dialect has. */
+/** A header with the certificate in the encoding of its dialect. */
 function ownLine(name: string, certificate: Buffer): HeaderLine {
   const dialect = Object.values(DIALECTS).find(
     ({ certificateHeader }) => certificateHeader === name.toLowerCase(),
@@ -35,6 +35,6 @@ function ownLine(name: string, certificate: Buffer): HeaderLine {
   return [name, value ?? '']
 }
 
-/** Every header of any proxy, as it should be; for the detours, too. */
+/** Every proxy's header, correctly encoded; for the detours, too. */
 export const forgedCertificate = (certificate: Buffer): readonly HeaderLine[] =>
   CERTIFICATE_HEADERS.map((name) => ownLine(name, certificate))

@@ -21,9 +21,9 @@ type Topic =
   | 'no-verify'
   | 'old-tls'
 
-const OTHERWISE = 'compare the configuration of the proxy with the one in deploy/'
+const OTHERWISE = "compare the proxy's configuration with the one in deploy/"
 
-/** What to change, in the words of each proxy. */
+/** What to change, in each proxy's own terms. */
 const HINTS: Readonly<Record<Topic, Readonly<Record<DialectName, string>>>> = {
   'ask-for-certificate': {
     traefik:
@@ -41,35 +41,35 @@ const HINTS: Readonly<Record<Topic, Readonly<Record<DialectName, string>>>> = {
   },
   'all-names': {
     traefik:
-      'Traefik: name the TLS options "default", so that no server name, and none at all, escapes them',
+      'Traefik: name the TLS options "default", so that they apply to every server name, and to none at all',
     caddy: 'Caddy: the site that answers there needs the same client_auth, or should not be there',
     nginx: 'nginx: listen … ssl default_server; with ssl_reject_handshake on; for every other name',
     haproxy:
-      'HAProxy: one bind line with verify optional for all names; it asks whatever the name is',
+      'HAProxy: one bind line with verify optional for all names; it requests a certificate whatever the name is',
   },
   'ask-certlatch': {
     traefik:
       'Traefik: the router of the application needs middlewares: [from-client, client-certificate, certlatch]',
     caddy:
-      'Caddy: in route { }, the reverse_proxy that asks /verify? comes before the one to the application',
+      'Caddy: in route { }, the reverse_proxy that calls /verify? comes before the one to the application',
     nginx:
-      'nginx: auth_request /_certlatch; (protect.conf) in each location that leads to the application',
+      'nginx: auth_request /_certlatch; in the server (server.conf), and auth_request off in no location that leads to the application',
     haproxy:
       'HAProxy: http-request lua.certlatch, and http-request deny unless { var(txn.certlatch_allowed) -m bool }',
   },
   'refusal-page': {
     traefik:
-      'Traefik hands on the answer of forwardAuth by itself: look for an errors middleware on the router',
-    caddy: 'Caddy hands on what handle_response does not take: match only status 200 there',
+      'Traefik passes the answer of forwardAuth on by itself: look for an errors middleware on the router',
+    caddy: 'Caddy passes on what handle_response does not match: match only status 200 there',
     nginx: 'nginx: error_page 403 = /_certlatch_page; and recursive_error_pages on;',
     haproxy:
-      'HAProxy: certlatch.lua hands the refusal on; look for an errorfile or http-error for 403',
+      'HAProxy: certlatch.lua passes the refusal on; look for an errorfile or http-error for 403',
   },
   'pass-certificate': {
     traefik:
       'Traefik: passTLSClientCert with pem: true before forwardAuth, and trustForwardHeader: true',
     caddy:
-      'Caddy: header_up Client-Cert :{http.request.tls.client.certificate_der_base64}: where it asks',
+      'Caddy: header_up Client-Cert :{http.request.tls.client.certificate_der_base64}: in the auth request',
     nginx: 'nginx: proxy_set_header X-SSL-Client-Cert $ssl_client_escaped_cert; in ask.conf',
     haproxy: 'HAProxy: http-request set-header Client-Cert :%[ssl_c_der,base64]: if { ssl_c_used }',
   },
@@ -83,8 +83,8 @@ const HINTS: Readonly<Record<Topic, Readonly<Record<DialectName, string>>>> = {
       'HAProxy: http-response add-header Set-Cookie %[var(txn.certlatch_cookie)] if { var(txn.certlatch_cookie) -m found }',
   },
   'pass-cookie': {
-    traefik: 'Traefik: forwardAuth hands Cookie on unless authRequestHeaders leaves it out',
-    caddy: 'Caddy: no header_up -Cookie in the reverse_proxy that asks /verify',
+    traefik: 'Traefik: forwardAuth passes Cookie on unless authRequestHeaders omits it',
+    caddy: 'Caddy: no header_up -Cookie in the reverse_proxy that calls /verify',
     nginx: 'nginx: no proxy_set_header Cookie in ask.conf',
     haproxy: 'HAProxy: no del-header cookie before http-request lua.certlatch',
   },
@@ -101,7 +101,7 @@ const HINTS: Readonly<Record<Topic, Readonly<Record<DialectName, string>>>> = {
     traefik:
       'Traefik: no forwardedHeaders.insecure, and X-Forwarded-Method: "" and X-Forwarded-Uri: "" in from-client',
     caddy:
-      'Caddy: header_up X-Forwarded-Method {method} and X-Forwarded-Uri {uri} where it asks, and no trusted_proxies',
+      'Caddy: header_up X-Forwarded-Method {method} and X-Forwarded-Uri {uri} in the auth request, and no trusted_proxies',
     nginx: 'nginx: all of proxy_set_header X-Forwarded-Method, -Proto, -Host and -Uri in ask.conf',
     haproxy: 'HAProxy: http-request del-header x-forwarded- -m beg before the set-header lines',
   },
@@ -156,9 +156,9 @@ const HINTS: Readonly<Record<Topic, Readonly<Record<DialectName, string>>>> = {
   'no-verify': {
     traefik:
       'Traefik: no router leads to CERTLATCH_LISTEN; that of the pages leads to CERTLATCH_PAGES_LISTEN',
-    caddy: 'Caddy: no reverse_proxy to CERTLATCH_LISTEN but the one that rewrites to /verify?',
+    caddy: 'Caddy: no reverse_proxy to CERTLATCH_LISTEN except the one that rewrites to /verify?',
     nginx:
-      'nginx: internal; in the locations that ask certlatch, and no other one that leads to CERTLATCH_LISTEN',
+      'nginx: internal; in the locations of the auth requests, and no other one that leads to CERTLATCH_LISTEN',
     haproxy:
       'HAProxy: no use_backend to CERTLATCH_LISTEN; that of the pages leads to CERTLATCH_PAGES_LISTEN',
   },
@@ -170,13 +170,13 @@ const HINTS: Readonly<Record<Topic, Readonly<Record<DialectName, string>>>> = {
   },
 }
 
-/** What to change at the proxy that is there. */
+/** What to change at the recognized proxy. */
 export function hintFor(topic: Topic, facts: Facts): string {
   const proxy = proxyOf(facts)
   return proxy === undefined ? OTHERWISE : HINTS[topic][proxy]
 }
 
-/** Where certlatch was told of a proxy with another dialect than that of the one that is there. */
+/** A hint if CERTLATCH_PROXY has another dialect than the recognized proxy. */
 export function dialectHint({ here, looks }: Facts): string | undefined {
   const configured = here?.config.dialect
   if (configured === undefined || looks === undefined || isAlike(configured.name, looks)) {
@@ -185,7 +185,7 @@ export function dialectHint({ here, looks }: Facts): string | undefined {
   return `CERTLATCH_PROXY is ${configured.name}, and the proxy looks like ${spelled(looks)}: set CERTLATCH_PROXY=${looks}`
 }
 
-/** Whether certlatch understands the one as well as the other. */
+/** Whether both proxies use the same dialect. */
 const isAlike = (one: DialectName, other: DialectName): boolean =>
   DIALECTS[one].certificateHeader === DIALECTS[other].certificateHeader
 

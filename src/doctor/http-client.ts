@@ -8,9 +8,9 @@ import type { Door } from './door.ts'
 import type { Answer, HeaderLine, Observation, RequestProbe } from './probe.ts'
 import { MOST_BODY_BYTES, tlsOptions } from './wire.ts'
 
-/** Connections to one door, kept open from request to request. */
+/** Connections to one server, kept open from request to request. */
 export interface HttpClient {
-  /** Rejects where there is no answer. */
+  /** Rejects if there is no answer. */
   ask(probe: RequestProbe, cookie: string | undefined, signal: AbortSignal): Promise<Answer>
   close(): void
 }
@@ -20,7 +20,7 @@ export function createHttpClient(door: Door): HttpClient {
   const sessions = new Map<string, Promise<ClientHttp2Session>>()
   const connectionOptions = ({ shown, serverName }: RequestProbe) => ({
     ...tlsOptions(door, shown === 'certificate'),
-    // Under another name the certificate is another one; nothing secret is sent there.
+    // Under another name the server certificate is a different one; nothing secret is sent there.
     ...(serverName !== undefined && { servername: serverName, rejectUnauthorized: false }),
   })
   /** Connections with the certificate are never used without it. */

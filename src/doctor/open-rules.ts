@@ -2,12 +2,12 @@ import type { ConditionalRule } from '../policy/policy.ts'
 import type { Facts } from './facts.ts'
 import type { RequestProbe } from './probe.ts'
 
-/** Somewhere that a rule opens, and how it can be asked for without changing anything. */
+/** A place that a rule opens, and how to request it without changing anything. */
 export interface OpenPlace {
   readonly rule: string
   readonly method: RequestProbe['method']
   readonly path: string
-  /** The folder below which everything is open; `undefined`: this path alone. */
+  /** The folder below which everything is open; `undefined`: only this path. */
   readonly folder: string | undefined
 }
 
@@ -33,7 +33,7 @@ function placesOf({ name, conditions }: ConditionalRule, nowhere: string): reado
   const has = (method: string) => methods === undefined || methods.has(method)
   const harmless = (['GET', 'HEAD', 'OPTIONS'] as const).find(has)
   const below = paths.below.flatMap((folder): OpenPlace[] => {
-    // Below a folder there is a path that does not exist: what is posted there reaches nothing.
+    // The path below the folder does not exist: posting there reaches nothing.
     const method = harmless ?? (has('POST') ? 'POST' : undefined)
     return method === undefined ? [] : [{ rule: name, method, path: `${folder}${nowhere}`, folder }]
   })
@@ -44,7 +44,7 @@ function placesOf({ name, conditions }: ConditionalRule, nowhere: string): reado
   ]
 }
 
-/** An address that some rule opens to, and a request that it opens; never the loopback one. */
+/** An address that some rule allows, and a request that it allows; never loopback. */
 export function openedAddress({ here }: Pick<Facts, 'here'>): string | undefined {
   for (const { access, conditions } of here?.policy.rules ?? []) {
     if (access !== 'open') continue
@@ -56,7 +56,7 @@ export function openedAddress({ here }: Pick<Facts, 'here'>): string | undefined
   return undefined
 }
 
-/** The address after a network's own, or the one address itself. */
+/** The address after a network's own, or the single address itself. */
 function insideOf(address: string, network: string): string {
   if (!network.includes('/') || /\/(32|128)$/.test(network)) return address
   return address.includes(':')

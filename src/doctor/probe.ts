@@ -3,10 +3,10 @@ import type { ClearVersion, ServerFlight } from './client-hello.ts'
 /** A header line as it is sent. */
 export type HeaderLine = readonly [name: string, value: string]
 
-/** What a request shows of the device. */
+/** Which credentials a request carries. */
 export type Shown = 'nothing' | 'certificate' | 'cookie'
 
-/** One thing that is tried at the door; checks plan them, and the client does them. */
+/** One test against the server; checks plan them, and the client carries them out. */
 export type Probe =
   | RequestProbe
   /** Bytes over TLS without a certificate, for what no HTTP client would send. */
@@ -18,7 +18,7 @@ export type Probe =
       readonly version: ClearVersion
       readonly serverName: string | undefined
     }
-  /** A handshake as a browser makes it, for the server's certificate. */
+  /** A handshake like a browser's, for the server's certificate. */
   | { readonly kind: 'tls'; readonly label: string }
   /** A request with the certificate, and a second one on the resumed TLS session. */
   | { readonly kind: 'resume'; readonly label: string; readonly version: 'TLSv1.2' | 'TLSv1.3' }
@@ -35,17 +35,17 @@ export interface RequestProbe {
   readonly label: string
   readonly protocol: 'HTTP/1.1' | 'HTTP/2'
   readonly method: 'GET' | 'HEAD' | 'OPTIONS' | 'POST'
-  /** As it is sent; nothing is tidied up. */
+  /** Sent as it is, without normalization. */
   readonly path: string
   readonly shown: Shown
   readonly headers: readonly HeaderLine[]
-  /** Another Host than the door's. */
+  /** Another Host than the server's. */
   readonly host?: string
-  /** Another server name in the handshake; then the server's certificate is not looked at. */
+  /** Another server name in the handshake; then the server's certificate is not checked. */
   readonly serverName?: string
   /** After an empty body in chunks (HTTP/1.1). */
   readonly trailer?: HeaderLine
-  /** Asks for a WebSocket, which is closed at once. */
+  /** Requests a WebSocket, which is closed at once. */
   readonly webSocket?: boolean
 }
 
@@ -54,7 +54,7 @@ export interface Answer {
   readonly status: number
   /** By lower-case name. */
   readonly headers: Readonly<Record<string, readonly string[]>>
-  /** As much of it as is read: 64 kB at most. */
+  /** Truncated to 64 kB. */
   readonly body: string
   /** For `resume`: whether the TLS session was resumed. */
   readonly isResumed?: boolean
@@ -69,7 +69,8 @@ export type Observation =
       readonly protocol: string
       /** What is wrong with its certificate, as a clause; `undefined`: nothing. */
       readonly problem: string | undefined
-      /** Unix seconds. */
+      /** Unix seconds, both. */
+      readonly notBefore: number
       readonly notAfter: number
     }
   /** A QUIC server is there. */
@@ -77,7 +78,7 @@ export type Observation =
   /** No answer, and why, as a clause: `the connection was refused`. */
   | { readonly kind: 'none'; readonly problem: string }
 
-/** A probe and what came of it. */
+/** A probe and its result. */
 export interface Asked<P extends Probe = Probe> {
   readonly probe: P
   readonly seen: Observation

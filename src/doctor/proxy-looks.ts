@@ -2,10 +2,10 @@ import type { DialectName } from '../proxy/dialects.ts'
 import { headerOf } from './answers.ts'
 import type { Answer, Observation } from './probe.ts'
 
-/** A request line that each proxy refuses in words of its own. */
+/** A request line that each proxy refuses in its own words. */
 export const ODD_REQUEST = 'GET / HTTP/x\r\n\r\n'
 
-/** Which proxy this looks like, by what it says to `ODD_REQUEST` and in ordinary answers. */
+/** Which proxy this looks like, from its answers to `ODD_REQUEST` and to ordinary requests. */
 export function looksLike(
   odd: Observation,
   ordinary: readonly Observation[],
@@ -17,7 +17,7 @@ export function looksLike(
   if (page === undefined) return undefined
   if (/<center>nginx/.test(page.body) || /^nginx/.test(headerOf(page, 'server'))) return 'nginx'
   if (/Your browser sent an invalid request/.test(page.body)) return 'haproxy'
-  // The server of Go's library, which says the same wherever it runs; Caddy has told its name.
+  // Go's HTTP server says the same in any program; Caddy was already recognized by name.
   return /^400 Bad Request/.test(page.body) ? 'traefik' : undefined
 }
 

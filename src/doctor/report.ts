@@ -8,10 +8,10 @@ const WORDS: Readonly<Record<Outcome['result'], string>> = {
   'not tried': '-   ',
 }
 
-/** What came from elsewhere, such as a header, gives the terminal no orders. */
+/** Text from outside, such as a header, must not control the terminal. */
 const oneLine = (text: string): string => printable(text.replaceAll(/\s*\n\s*/g, ' '))
 
-/** An outcome in lines for a person. */
+/** An outcome as text lines. */
 export function outcomeLines({ check, result, findings, obstacle }: Outcome): readonly string[] {
   const word = WORDS[result]
   if (result === 'ok') return [`${word}  ${check.title}`]
@@ -48,17 +48,17 @@ export function summaryLine({ ok, warnings, failed, notTried }: Counts): string 
   return notTried === 0 ? said : `${said}, ${notTried} not tried`
 }
 
-/** What the run may set off elsewhere; `undefined`: nothing. */
+/** The alerts that the run may trigger; `undefined`: none. */
 export function raisedLine(outcomes: readonly Outcome[]): string | undefined {
   const isTried = outcomes.some(
     ({ check, result }) => check.group === 'forged' && result !== 'not tried',
   )
   return isTried
-    ? 'certlatch has logged what was made up here as refusals: the alerts CertlatchHeadersForged, CertlatchManyStrangers and CertlatchWrongProxy may come of it'
+    ? 'certlatch has logged these forged requests as refusals, which may trigger the alerts CertlatchHeadersForged, CertlatchManyStrangers and CertlatchWrongProxy'
     : undefined
 }
 
-/** The same for programs. */
+/** The same as JSON. */
 export function describeOutcomes(url: string, outcomes: readonly Outcome[], requests: number) {
   return {
     schemaVersion: 1,

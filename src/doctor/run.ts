@@ -14,7 +14,7 @@ import { openedAddress, openPlaces } from './open-rules.ts'
 import { type Observation, request } from './probe.ts'
 import { looksLike, ODD_REQUEST } from './proxy-looks.ts'
 
-/** What came of a check. */
+/** The outcome of a check. */
 export interface Outcome {
   readonly check: Check
   readonly result: 'ok' | 'warning' | 'failed' | 'not tried'
@@ -26,20 +26,20 @@ export interface Outcome {
 export interface Run {
   readonly door: Door
   readonly here: Here | undefined
-  /** The certificate that is shown, in DER. */
+  /** The certificate that is presented, in DER. */
   readonly certificate: Buffer
   readonly cookieName: string
   readonly client: Client
-  /** Which checks to report; they all rest on the same first requests. */
+  /** Which checks to report; all depend on the same first requests. */
   readonly isAsked: (check: Check) => boolean
-  /** Takes the certificate back; `undefined`: it is not doctor's own. */
+  /** Revokes the certificate; `undefined`: it is not doctor's own. */
   readonly revoke: (() => Promise<void>) | undefined
   nowSeconds(): number
   onOutcome(outcome: Outcome): void
   onProgress(done: number, all: number): void
 }
 
-/** Tries everything, and says of each check what came of it, in their order. */
+/** Runs all checks, and returns the outcome of each, in order. */
 export async function runChecks(run: Run): Promise<readonly Outcome[]> {
   const checks = CHECKS.filter(run.isAsked)
   const outcomes: Outcome[] = []
@@ -53,9 +53,9 @@ export async function runChecks(run: Run): Promise<readonly Outcome[]> {
   let facts = firstFacts(run, addresses)
   const obstacle = await approach(run, facts)
   if (obstacle === undefined) facts = await knock(run, facts)
-  // As far as it was got: the door's own checks say why it was no further.
+  // As far as it got: the checks of the group `door` say why it got no further.
   const beyond =
-    obstacle ?? (facts.first.nothing.kind === 'none' ? 'the door gives no answer' : undefined)
+    obstacle ?? (facts.first.nothing.kind === 'none' ? 'the server gives no answer' : undefined)
   const ordinary = checks.filter((check) => check !== REVOKED_CHECK)
   const underWay = ordinary.map((check) => judged(run, facts, check, beyond))
   for (const outcome of underWay) tell(await outcome)
@@ -82,7 +82,7 @@ async function resolve({ connectHost }: Door): Promise<Resolved> {
   }
 }
 
-const NOTHING: Observation = { kind: 'none', problem: 'it was not asked' }
+const NOTHING: Observation = { kind: 'none', problem: 'it was not tried' }
 
 function firstFacts(run: Run, { addresses, problem }: Resolved): Facts {
   const { door, here, certificate, cookieName } = run
@@ -112,7 +112,7 @@ function firstFacts(run: Run, { addresses, problem }: Resolved): Facts {
   return { ...facts, hasOpenRules: openPlaces(facts).length > 0 }
 }
 
-/** Why nothing can be tried at all; a session is only sent to a server that has proved its name. */
+/** Why nothing can be tried at all; a session is only sent to a server that proved its name. */
 async function approach({ client }: Run, { addressProblem }: Facts): Promise<string | undefined> {
   if (addressProblem !== undefined) return 'the name does not resolve'
   const seen = await client.ask({ kind: 'tls', label: 'TLS' })
@@ -123,7 +123,7 @@ async function approach({ client }: Run, { addressProblem }: Facts): Promise<str
 
 const KNOWN_WITHIN_MILLISECONDS = 3_000
 
-/** The first requests, by which the others go. */
+/** The first requests, on which the others depend. */
 async function knock(run: Run, facts: Facts): Promise<Facts> {
   const { client, cookieName } = run
   const [nothing, odd] = await Promise.all([
@@ -134,7 +134,7 @@ async function knock(run: Run, facts: Facts): Promise<Facts> {
   const shown = request('the certificate', { shown: 'certificate' })
   let certificate = await client.ask(shown)
   const until = performance.now() + KNOWN_WITHIN_MILLISECONDS
-  // The service has to read the new device first.
+  // The service must load the new device first.
   while (facts.isOwnDevice && isRefusal(certificate) && performance.now() < until) {
     await sleep(200)
     certificate = await client.ask(shown)
@@ -164,12 +164,12 @@ function isHomeAssistant(page: Observation, manifest: Observation): boolean {
     : /<home-assistant\b/.test(page.body)
 }
 
-/** Checks that rest on nothing that was seen at the door. */
+/** Checks that do not depend on the server's answers. */
 const WITHOUT_DOOR: ReadonlySet<string> = new Set([
   ...['name', 'tls', 'server-certificate', 'plain-http', 'beside-the-gate'],
   ...['service', 'dates', 'replicas'],
 ])
-/** They say what kind of no answer it was. */
+/** They say why there was no answer. */
 const SAYS_WHY: ReadonlySet<string> = new Set(['no-credentials'])
 
 async function judged(
@@ -223,7 +223,7 @@ function outcomeOf(check: Check, findings: readonly Finding[]): Outcome {
 const REVOKED_WITHIN_MILLISECONDS = 5_000
 const POLL_MILLISECONDS = 100
 
-/** Revokes the certificate, and asks until neither it nor its session is let in. */
+/** Revokes the certificate, and probes until neither it nor its session is accepted. */
 async function judgeRevoked(run: Run, facts: Facts, beyond: string | undefined): Promise<Outcome> {
   const { client, revoke } = run
   const obstacle = obstacleOf(facts, REVOKED_CHECK, beyond)

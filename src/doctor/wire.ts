@@ -6,7 +6,7 @@ import { readServerFlight, writeClientHello } from './client-hello.ts'
 import { type Door, serverNameOf } from './door.ts'
 import type { Answer, Observation, Probe } from './probe.ts'
 
-/** What is read of an answer. */
+/** The limit for reading an answer. */
 export const MOST_BODY_BYTES = 64 * 1024
 const MOST_FLIGHT_BYTES = 256 * 1024
 
@@ -22,7 +22,7 @@ export function tlsOptions(door: Door, withCertificate: boolean): ConnectionOpti
   }
 }
 
-/** Resolves once the handshake is through; the signal ends the connection whenever it comes. */
+/** Resolves once the handshake is complete; the signal closes the connection at any time. */
 function openTls(options: ConnectionOptions, signal: AbortSignal): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
     const socket = connect({ ALPNProtocols: ['http/1.1'], ...options })
@@ -34,7 +34,7 @@ function openTls(options: ConnectionOptions, signal: AbortSignal): Promise<TLSSo
   })
 }
 
-/** Sends the bytes and reads one answer that ends with the connection, or with enough of it. */
+/** Sends the bytes and reads one answer, until the connection closes or enough was read. */
 async function exchangeText(socket: TLSSocket, text: string): Promise<Answer> {
   socket.write(text, 'latin1')
   const received = await new Promise<string>((resolve, reject) => {
@@ -49,7 +49,7 @@ async function exchangeText(socket: TLSSocket, text: string): Promise<Answer> {
   return parseAnswer(received)
 }
 
-/** Throws for what is not HTTP. */
+/** Throws if it is not HTTP. */
 export function parseAnswer(text: string): Answer {
   const [, status, lines = '', body = ''] =
     /^HTTP\/1\.[01] (\d{3})[^\r\n]*\r?\n((?:[^\r\n]+\r?\n)*)\r?\n?([\s\S]*)$/.exec(text) ?? []
@@ -75,12 +75,13 @@ export async function askRaw(
 export async function askServer(door: Door, signal: AbortSignal): Promise<Observation> {
   const options = { ...tlsOptions(door, false), rejectUnauthorized: false }
   const socket = await openTls(options, signal)
-  const { valid_to: validTo } = socket.getPeerCertificate()
+  const { valid_from: validFrom, valid_to: validTo } = socket.getPeerCertificate()
   const { authorized, authorizationError } = socket
   const observation: Observation = {
     kind: 'server',
     protocol: socket.getProtocol() ?? '',
     problem: authorized ? undefined : String(authorizationError ?? 'it is not trusted'),
+    notBefore: Math.floor(Date.parse(validFrom) / 1000),
     notAfter: Math.floor(Date.parse(validTo) / 1000),
   }
   socket.destroy()
@@ -111,7 +112,7 @@ export async function askHello(
   })
 }
 
-/** What is asked over both connections; its answer ends the connection. */
+/** The request for both connections; its answer closes the connection. */
 const plainGet = ({ authority }: Door): string =>
   `GET / HTTP/1.1\r\nHost: ${authority}\r\nConnection: close\r\n\r\n`
 
@@ -132,7 +133,7 @@ export async function askResumed(
   return { ...(await exchangeText(second, plainGet(door))), isResumed }
 }
 
-/** A version that is reserved for this (RFC 9000 §15), and as many bytes as a server wants. */
+/** A version reserved for this (RFC 9000 §15), padded to the size that servers require. */
 function quicPacket(): Buffer {
   const head = [0xc0, 0x1a, 0x2a, 0x3a, 0x4a]
   const connectionIds = [8, ...randomBytes(8), 8, ...randomBytes(8)]

@@ -21,8 +21,8 @@ const SEPARATORS = /[\s\p{Pd}]/gu
 const LONGEST_TYPED = 3 * LENGTH
 
 /**
- * Reads a code as typed, in any case, with hyphens and spaces, or the link that ends in it; `undefined`
- * if it is neither.
+ * Reads a code as typed, in any case, with hyphens and spaces, or from the end of its link;
+ * `undefined` if it is not a code.
  */
 export function readInvitationCode(typed: string): string | undefined {
   const afterLink = typed.slice(typed.lastIndexOf('#') + 1)

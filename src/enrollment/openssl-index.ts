@@ -1,3 +1,4 @@
+import type { Result } from '../result.ts'
 /** A line of the database that `openssl ca` keeps (`index.txt`). */
 export interface IndexEntry {
   readonly line: number
@@ -13,9 +14,7 @@ export interface IndexEntry {
   readonly commonName: string | undefined
 }
 
-export type ReadIndex =
-  | { readonly ok: true; readonly entries: readonly IndexEntry[] }
-  | { readonly ok: false; readonly problem: string }
+export type ReadIndex = Result<{ entries: readonly IndexEntry[] }>
 
 /**
  * Reads the six columns: status, expiry, revocation with its reason, serial number, file, subject;

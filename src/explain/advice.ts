@@ -11,8 +11,7 @@ export const ADVICE: Readonly<Record<DenyReason, string>> = {
     "if the address is your proxy's, compare its configuration with the one in deploy/; if not, find out who else reaches the port",
   'untrusted-proxy':
     'if it was your proxy, name its address in CERTLATCH_TRUSTED_PROXIES or give it the secret; if not, close the port to others',
-  'proxy-mismatch':
-    'set CERTLATCH_PROXY to the proxy that you use, or stop the other one (docker compose up -d --remove-orphans)',
+  'proxy-mismatch': 'set CERTLATCH_PROXY to the proxy that you use, or stop the other one',
   'malformed-request':
     'compare the configuration of the proxy with the one in deploy/; if only some requests are refused, look in their URLs for a "%" without two hex digits, for white space, or a path longer than 8 KiB',
   'header-alias':

@@ -1,12 +1,11 @@
-import { readFile } from 'node:fs/promises'
 import { usageError } from '../administration/command-error.ts'
+import { readGivenFile } from '../administration/given-file.ts'
 import { comparableName } from '../certificate/identity.ts'
-import { isDer, readPemBlocks } from '../certificate/pem.ts'
+import { readBlocks } from '../certificate/pem.ts'
 import type { CertificateVerdict } from '../certificate/verify.ts'
 import type { Config } from '../config/config.ts'
 import { nearest, quote } from '../config/text.ts'
-import { dataPaths } from '../store/data-directory.ts'
-import { describeFileError, readTextIfThere } from '../store/files.ts'
+import { dataPaths, readCertificateCopy } from '../store/data-directory.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 
 /** The certificate that the client is assumed to show. */
@@ -17,34 +16,23 @@ export interface Shown {
   readonly verdict?: CertificateVerdict
 }
 
-const PEM = /-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----/s
-
 /** Reads a certificate, PEM or DER; a key in the same file is ignored. */
 export async function readCertificateFile(path: string): Promise<Shown> {
-  const wrong = (problem: string): never => {
-    throw usageError(`--certificate is ${quote(path)}: ${problem}`)
-  }
-  const content = await readFile(path).catch((error: unknown) =>
-    wrong(`the file ${describeFileError(error)}`),
-  )
-  const name = `the certificate in ${quote(path)}`
-  if (isDer(content)) return { name, certificate: content }
-  const [pem = ''] = PEM.exec(content.toString('latin1')) ?? []
-  const [der] = readPemBlocks(pem, 'CERTIFICATE', true) ?? []
-  return der === undefined
-    ? wrong('the file holds no certificate, in PEM or DER')
-    : { name, certificate: der }
+  const file = `--certificate is ${quote(path)}: the file`
+  const [certificate] = readBlocks(await readGivenFile(path, file), 'CERTIFICATE')
+  if (certificate !== undefined) return { name: `the certificate in ${quote(path)}`, certificate }
+  throw usageError(`${file} holds no certificate, in PEM or DER`)
 }
 
 /** Returns the newest certificate of a device of the built-in CA. */
 export async function shownByDevice(
   name: string,
   { registry }: Snapshot,
-  { dataDir, caFile }: Config,
+  { dataDir, ca }: Config,
 ): Promise<Shown> {
   if (registry === undefined) {
     throw usageError(
-      `certlatch keeps no list of devices for the CA of ${caFile}`,
+      `certlatch keeps no list of devices for the CA of ${ca.file}`,
       'give --certificate instead',
     )
   }
@@ -60,8 +48,7 @@ export async function shownByDevice(
     throw usageError(`${problem} ${quote(name)}`, hint)
   }
   const whole = `the newest certificate of ${quote(name)}`
-  const pem = await readTextIfThere(dataPaths(dataDir).certificateOf(entry.serial))
-  const [der] = (pem === undefined ? undefined : readPemBlocks(pem, 'CERTIFICATE')) ?? []
+  const der = await readCertificateCopy(dataPaths(dataDir), entry.serial)
   if (der !== undefined) return { name: whole, certificate: der }
   return {
     name: `${whole} (its file is not kept here, so the issuer, serial number and dates of its entry are used)`,

@@ -1,4 +1,5 @@
 import type { Networks } from '../proxy/networks.ts'
+import type { Problems, Result } from '../result.ts'
 import { CLOSED_POLICY, type ConditionalRule, createPolicy, type Policy } from './policy.ts'
 import { readPresets } from './preset-rules.ts'
 import { compileRule, type RuleDraft } from './rule.ts'
@@ -16,9 +17,7 @@ import {
   type Value,
 } from './yaml-reader.ts'
 
-export type ParsedPolicy =
-  | { readonly ok: true; readonly policy: Policy; readonly warnings: readonly string[] }
-  | { readonly ok: false; readonly problems: readonly string[] }
+export type ParsedPolicy = Result<{ policy: Policy; warnings: readonly string[] }, Problems>
 
 const VERSION = '1'
 export const KEYS = ['version', 'preset', 'enable', 'allow_origins', 'rules'] as const

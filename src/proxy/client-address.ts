@@ -1,5 +1,5 @@
 import { isIP } from 'node:net'
-import { containsAddress, type Networks } from './networks.ts'
+import { containsAddress, ipv6Prefix, type Networks } from './networks.ts'
 
 /** No request passes through more proxies than this. */
 const MAX_ENTRIES = 32
@@ -27,4 +27,10 @@ export function clientAddress(
     rest = comma === -1 ? undefined : rest.slice(0, comma)
   }
   return undefined
+}
+
+/** What a client counts as where requests are limited: over IPv6 its /64, as it has all of that. */
+export function clientKey(address: string | undefined): string {
+  if (address === undefined) return 'unknown'
+  return isIP(address) === 6 ? ipv6Prefix(address) : address
 }

@@ -1,4 +1,5 @@
 import { BlockList, isIP } from 'node:net'
+import type { Problems, Result } from '../result.ts'
 
 /** A set of networks, for `containsAddress`. */
 export interface Networks {
@@ -15,9 +16,7 @@ interface Range<T> {
 }
 
 /** The networks, or a sentence for each item that is wrong, with what would be right. */
-export type ParsedNetworks =
-  | { readonly ok: true; readonly networks: Networks }
-  | { readonly ok: false; readonly problems: readonly string[] }
+export type ParsedNetworks = Result<{ networks: Networks }, Problems>
 
 const LOOPBACK = ['127.0.0.0/8', '::1/128'] as const
 

@@ -2,7 +2,7 @@ import type { Server } from 'node:http'
 import type { Config } from '../config/config.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 import type { TrustStore } from '../store/trust-store.ts'
-import { countDecision, type Tally } from './admin/metrics.ts'
+import { countDecision, type Tally } from './admin/tally.ts'
 import { createPagesApp, createVerifyApp } from './app.ts'
 import { enrollPages } from './client-routes/enroll-routes.ts'
 import { createEnrollment } from './client-routes/enrollment.ts'
@@ -100,11 +100,16 @@ function createPages(
   trust: TrustStore,
 ): Pages {
   const standing = standingPages(config.sessionTtlSeconds)
-  if (config.externalCa) return (path) => standing.get(path)
-  const { dataDir, crlFile: revocationList } = config
+  const { dataDir, ca } = config
+  if (ca.kind === 'external') return (path) => standing.get(path)
   const enrolling = enrollPages({
     service,
-    enrollment: createEnrollment({ dataDir, revocationList, trust, grounds: service.grounds }),
+    enrollment: createEnrollment({
+      dataDir,
+      revocationList: ca.crlFile,
+      trust,
+      grounds: service.grounds,
+    }),
     wrongCodes: createWrongCodes(() => performance.now()),
     log,
     count: (outcome) => {

@@ -2,16 +2,18 @@ import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { DestinationStream } from 'pino'
 import type { Config } from '../config/config.ts'
+import { writeAddress } from '../config/values.ts'
 import { dataPaths } from '../store/data-directory.ts'
 import { observe } from './admin/admin-service.ts'
-import { createTally } from './admin/metrics.ts'
 import { readiness } from './admin/readiness.ts'
+import { createTally } from './admin/tally.ts'
 import { createAdminApp } from './app.ts'
 import { watchExpiry } from './files/expiry-watch.ts'
 import { openStateFile, requireOwnName, type StateFile } from './files/state-file.ts'
-import { makeFirstFiles, warnOfFiles } from './files/trust-source.ts'
+import { warnOfFiles } from './files/trust-source.ts'
+import { prepareFirstStart } from './first-start.ts'
 import { createErrorLog, type Gate, openGate } from './gate.ts'
-import { closeSoon, createHttpServer, describeAddress, listenOn } from './http-server.ts'
+import { closeSoon, createHttpServer, listenOn } from './http-server.ts'
 import { createLog } from './log.ts'
 import { createLastSeen } from './verify/last-seen.ts'
 
@@ -45,9 +47,9 @@ export async function startService(options: StartOptions): Promise<RunningServic
   const log = createLog(config.logLevel, options.logDestination, config.logFormat)
   const nowSeconds = () => Math.floor(now() / 1000)
   for (const warning of options.warnings) log.warn(warning)
-  await makeFirstFiles(config, nowSeconds(), log)
-  const { host, port } = config.listen
-  const listen = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+  await prepareFirstStart(config, nowSeconds(), log)
+  const { port } = config.listen
+  const listen = writeAddress(config.listen)
   const { running: folder } = dataPaths(config.dataDir)
   // A port chosen by the system cannot collide with that of another service.
   if (port !== 0) await requireOwnName(folder, listen)
@@ -101,6 +103,9 @@ export async function startService(options: StartOptions): Promise<RunningServic
     },
   }
 }
+
+const describeAddress = ({ address: host, port }: AddressInfo): string =>
+  writeAddress({ host, port })
 
 const describeAddresses = (
   { address, adminAddress, pagesAddress }: Listening,

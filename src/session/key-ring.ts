@@ -1,4 +1,5 @@
 import { createSecretKey, hash, type KeyObject } from 'node:crypto'
+import type { Result } from '../result.ts'
 
 /** A key that signs sessions, or still verifies those that it signed. */
 export interface SessionKey {
@@ -18,9 +19,7 @@ export interface KeyRing {
   readonly fingerprint: string
 }
 
-export type ReadKeyRing =
-  | { readonly ok: true; readonly ring: KeyRing }
-  | { readonly ok: false; readonly problem: string }
+export type ReadKeyRing = Result<{ ring: KeyRing }>
 
 const SHORTEST_KEY_BYTES = 32
 const LONGEST_KEY_BYTES = 128

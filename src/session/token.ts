@@ -1,4 +1,6 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
+import type { CertificateId } from '../certificate/certificate-id.ts'
+import type { Problem, Result } from '../result.ts'
 import type { KeyRing, SessionKey } from './key-ring.ts'
 
 /** Why a session cookie is not accepted. */
@@ -13,13 +15,13 @@ export type SessionProblem =
   | 'session-signed-out'
   | 'session-not-accepted'
 
-/** What a token states; the MAC covers all of it. */
-export interface SessionClaims {
+/**
+ * What a token states; the MAC covers all of it. The id is that of the certificate that its session was
+ * started with.
+ */
+export interface SessionClaims extends CertificateId {
   /** SHA-256 of the certificate's DER, base64url: for people and logs, never for a decision. */
   readonly certificateSha256: string
-  /** With the serial number: the certificate that this session was started with. */
-  readonly issuerKeyHash: string
-  readonly serial: string
   /** The name in a certificate of an external CA; `undefined` where the registry has it. */
   readonly name: string | undefined
   /** Its CRL distribution points, as in `VerifiedCertificate`. */
@@ -34,9 +36,10 @@ export interface SessionClaims {
   readonly expiresAt: number
 }
 
-export type VerifiedToken =
-  | { readonly ok: true; readonly claims: SessionClaims; readonly key: SessionKey }
-  | { readonly ok: false; readonly problem: SessionProblem }
+export type VerifiedToken = Result<
+  { claims: SessionClaims; key: SessionKey },
+  Problem<SessionProblem>
+>
 
 const VERSION = 'v1'
 /** Far longer than any token that certlatch issues: no MAC is computed for more. */
@@ -170,14 +173,11 @@ export function claimsProblem(
     : 'session-expired'
 }
 
+type CertificateClaim = keyof CertificateId | 'certificateSha256' | 'name' | 'distributionPoints'
+
 /** The claims of the session that a certificate shown at `nowSeconds` starts. */
 export function openSession(
-  certificate: Pick<
-    SessionClaims,
-    'certificateSha256' | 'issuerKeyHash' | 'serial' | 'name' | 'distributionPoints'
-  > & {
-    readonly notAfter: number
-  },
+  certificate: Pick<SessionClaims, CertificateClaim> & { readonly notAfter: number },
   host: string,
   { ttlSeconds, maxAgeSeconds }: SessionLifetime,
   nowSeconds: number,

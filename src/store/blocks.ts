@@ -1,6 +1,6 @@
+import type { CertificateId } from '../certificate/certificate-id.ts'
 import { isPrintableName } from '../certificate/identity.ts'
-import type { CertificateId } from './certificate-id.ts'
-import { isKeyHash, isSerial, isTime, parseObject } from './json-file.ts'
+import { isCertificateId, isTime, parseObject } from './json-file.ts'
 
 /** A certificate that is denied although no CRL lists it. */
 interface BlockedCertificate extends CertificateId {
@@ -38,8 +38,8 @@ export function readBlocks(text: string): Blocks | undefined {
 }
 
 function isBlockedCertificate(value: unknown): value is BlockedCertificate {
-  const { issuerKeyHash, serial, blockedAt } = (value ?? {}) as Record<string, unknown>
-  return isKeyHash(issuerKeyHash) && isSerial(serial) && isTime(blockedAt)
+  const fields = (value ?? {}) as Record<string, unknown>
+  return isCertificateId(fields) && isTime(fields['blockedAt'])
 }
 
 function isSignOut(value: unknown): value is SignOut {

@@ -3,7 +3,8 @@ import { readCertificate } from '../certificate/certificate.ts'
 import { BACKDATE_SECONDS, issueAuthority, issueRevocationList } from '../certificate/issue.ts'
 import { writePem } from '../certificate/pem.ts'
 
-const AUTHORITY_DAYS = 3653
+/** Ten years. */
+export const AUTHORITY_DAYS = 3653
 const SECONDS_PER_DAY = 86_400
 
 export interface AuthorityOptions {

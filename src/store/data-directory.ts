@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { readdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import { readBlocks } from '../certificate/pem.ts'
+import type { Result } from '../result.ts'
 import { writeKey } from '../session/key-ring.ts'
-import { type MadeAuthority, makeAuthority } from './create-authority.ts'
+import { type AuthorityOptions, type MadeAuthority, makeAuthority } from './create-authority.ts'
 import {
   exists,
   ifThere,
@@ -69,6 +71,15 @@ export function dataPaths(dataDir: string): DataPaths {
   }
 }
 
+/** The DER of the kept copy of a certificate, if there is one. */
+export async function readCertificateCopy(
+  paths: DataPaths,
+  serial: string,
+): Promise<Buffer | undefined> {
+  const pem = await ifThere(readOwnFile(paths.certificateOf(serial)))
+  return pem && readBlocks(pem, 'CERTIFICATE')[0]
+}
+
 /** Which files must exist at their default paths, or be created there. */
 export interface Needed {
   readonly authority: boolean
@@ -86,9 +97,7 @@ export interface FirstFiles {
   readonly certificates?: ReadonlyMap<string, string>
 }
 
-export type Prepared =
-  | { readonly ok: true; readonly made: readonly string[] }
-  | { readonly ok: false; readonly problem: string }
+export type Prepared = Result<{ made: readonly string[] }>
 
 const LOCK_WAIT_MILLISECONDS = 10_000
 
@@ -223,8 +232,7 @@ export async function completeStagedFiles(paths: DataPaths): Promise<void> {
   await completeStagedFolder(join(folder, 'certificates'), paths.certificates)
   await completeStagedFolder(join(folder, 'devices'), paths.devices)
   for (const [name, place, mode] of places) {
-    const content = await ifThere(readOwnFile(join(folder, name)))
-    if (content !== undefined && !(await exists(place))) await replaceFile(place, content, mode)
+    await copyUnlessThere(join(folder, name), place, mode)
   }
   await removeStaged(paths, folder)
 }
@@ -236,18 +244,23 @@ async function completeStagedFolder(staged: string, folder: string): Promise<voi
   if (!(await exists(staged))) return
   await makeFolder(folder, MODE.secretFolder)
   for (const name of await readdir(staged)) {
-    const content = await ifThere(readOwnFile(join(staged, name)))
-    const place = join(folder, name)
-    if (content !== undefined && !(await exists(place))) {
-      await replaceFile(place, content, MODE.secret)
-    }
+    await copyUnlessThere(join(staged, name), join(folder, name), MODE.secret)
   }
 }
 
-/** The default files of a first start. */
-function makeFirstFiles(needed: Needed, nowSeconds: number): FirstFiles {
+async function copyUnlessThere(staged: string, place: string, mode: number): Promise<void> {
+  const content = await ifThere(readOwnFile(staged))
+  if (content !== undefined && !(await exists(place))) await replaceFile(place, content, mode)
+}
+
+/** The files of a first start, with a new CA. */
+export function makeFirstFiles(
+  needed: Needed,
+  nowSeconds: number,
+  options: AuthorityOptions = {},
+): FirstFiles {
   return {
-    ...(needed.authority && { authority: makeAuthority({}, nowSeconds) }),
+    ...(needed.authority && { authority: makeAuthority(options, nowSeconds) }),
     ...(needed.sessionKeys && { sessionKeys: firstSessionKeys() }),
   }
 }

@@ -2,11 +2,12 @@ import { createHash } from 'node:crypto'
 import { readFile as readFileCallback } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { type CertificateId, certificateKey } from '../certificate/certificate-id.ts'
 import { comparableName, isPrintableName } from '../certificate/identity.ts'
 import { isInvitationId } from '../enrollment/invitation-code.ts'
-import { type CertificateId, certificateKey } from './certificate-id.ts'
+import type { Result } from '../result.ts'
 import { listIfThere, MODE, makeFolder, replaceFile } from './files.ts'
-import { isKeyHash, isSerial, isTime, parseObject } from './json-file.ts'
+import { isCertificateId, isTime, parseObject } from './json-file.ts'
 
 /** A device with certificates of the built-in CA. */
 export interface Device {
@@ -71,6 +72,22 @@ export function acceptedUntil(certificate: DeviceCertificate): number | undefine
   return Math.min(endsAt ?? invitation.endsAt, invitation.endsAt)
 }
 
+/** When a certificate ends, by its date or its replacement; Unix seconds. */
+export const endOf = ({
+  endsAt,
+  notAfter,
+}: Pick<DeviceCertificate, 'endsAt' | 'notAfter'>): number => Math.min(endsAt ?? notAfter, notAfter)
+
+/** Whether the certificate can still be replaced: it has neither ended nor been revoked. */
+export const isGood = (certificate: DeviceCertificate, nowSeconds: number): boolean =>
+  certificate.revokedAt === undefined && nowSeconds < endOf(certificate)
+
+/** The certificate as a renewal leaves it. Never extends an end that is already earlier. */
+export const endAt = (certificate: DeviceCertificate, endsAt: number): DeviceCertificate => ({
+  ...certificate,
+  endsAt: Math.min(certificate.endsAt ?? endsAt, endsAt),
+})
+
 interface RegisteredCertificate {
   readonly device: Device
   readonly certificate: DeviceCertificate
@@ -85,9 +102,7 @@ export interface DeviceRegistry {
 const SCHEMA_VERSION = 1
 const ENTRY = /^[0-9a-f-]{1,64}\.json$/
 
-export type ReadRegistry =
-  | { readonly ok: true; readonly registry: DeviceRegistry }
-  | { readonly ok: false; readonly problem: string }
+export type ReadRegistry = Result<{ registry: DeviceRegistry }>
 
 /**
  * Joins the entries of the folder. Device names and certificates are unique; the certificate with
@@ -125,7 +140,7 @@ export function sortEntries(
   const names = new Map<string, string>()
   for (const [file, text] of files) {
     const device = readDevice(file.replace(/\.json$/, ''), text)
-    const keys = device?.certificates.map((it) => certificateKey(it.issuerKeyHash, it.serial)) ?? []
+    const keys = device?.certificates.map((it) => certificateKey(it)) ?? []
     if (device === undefined) {
       broken.push({ problem: `${file} is not a device entry`, name: undefined })
     } else if (names.has(comparableName(device.name))) {
@@ -184,8 +199,7 @@ function isDeviceCertificate(value: unknown): value is DeviceCertificate {
   if (typeof value !== 'object' || value === null) return false
   const fields = value as Record<string, unknown>
   return (
-    isKeyHash(fields['issuerKeyHash']) &&
-    isSerial(fields['serial']) &&
+    isCertificateId(fields) &&
     isTime(fields['notBefore']) &&
     isTime(fields['notAfter']) &&
     [fields['issuedAt'], fields['endsAt'], fields['revokedAt']].every(

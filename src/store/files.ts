@@ -1,8 +1,19 @@
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
-import { link, lstat, mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises'
+import {
+  access,
+  link,
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  rename,
+  rm,
+  rmdir,
+  stat,
+} from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { type Folder, inFolder, readOwnFile } from './folder.ts'
+import { type Folder, inFolder, readOwnFile, removeFile } from './folder.ts'
 
 /** Permissions of files that a proxy may read, and of private ones. */
 export const MODE = {
@@ -59,6 +70,21 @@ export async function removeTemporaries(...folders: readonly string[]): Promise<
         if (TEMPORARY.test(name)) await removeTree(folder, name)
       }
     })
+  }
+}
+
+const ABANDONED_MILLISECONDS = 3_600_000
+
+/**
+ * Removes temporary files of killed processes from a folder that others write to as well, so by age;
+ * `clock` is the time in the folder, in milliseconds.
+ */
+export async function removeAbandoned(folder: string, clock: number): Promise<void> {
+  for (const name of await listIfThere(folder)) {
+    if (!name.endsWith('.tmp')) continue
+    const found = await stat(join(folder, name)).catch(() => undefined)
+    if (found === undefined || clock - found.mtimeMs < ABANDONED_MILLISECONDS) continue
+    await removeFile(join(folder, name))
   }
 }
 
@@ -181,6 +207,13 @@ export async function ifThere<T>(reading: Promise<T>): Promise<T | undefined> {
     throw error
   }
 }
+
+/** Whether this user may do that with the file or folder, see `constants` of node:fs. */
+export const isAllowed = (path: string, mode: number): Promise<boolean> =>
+  access(path, mode).then(
+    () => true,
+    () => false,
+  )
 
 export const exists = async (path: string): Promise<boolean> =>
   (await ifThere(stat(path))) !== undefined

@@ -1,6 +1,5 @@
-import { stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import type { CertificateId } from './certificate-id.ts'
+import type { CertificateId } from '../certificate/certificate-id.ts'
 import { type Look, lookAtFiles } from './file-signature.ts'
 import {
   createFile,
@@ -86,7 +85,9 @@ export async function readInvitation(folder: string, id: string): Promise<Invita
     id,
     device: { id: deviceId, name, owner },
     certificate: { issuerKeyHash, serial, notAfter, der: Buffer.from(der, 'base64') },
-    ...{ invitedAt, endsAt, site },
+    invitedAt,
+    endsAt,
+    site,
     sealed: Buffer.from(sealed, 'base64'),
   }
 }
@@ -133,8 +134,6 @@ export interface InvitationFiles {
 }
 
 const FILE = /^([0-9a-f]{32})\.(json|claim)$/
-const TEMPORARY = /\.tmp$/
-const ABANDONED_MILLISECONDS = 3_600_000
 
 export async function listInvitations(folder: string): Promise<InvitationFiles> {
   const names = await listIfThere(folder)
@@ -145,8 +144,8 @@ export async function listInvitations(folder: string): Promise<InvitationFiles> 
 }
 
 /**
- * Tells whether an invitation or a claim has this id, by the names of the files, which are listed again
- * only when the folder has changed: wrong codes are cheap.
+ * Returns whether an invitation or a claim has this id. It goes by the files' names, and lists them
+ * again only when the folder has changed: wrong codes are cheap.
  */
 export function createInvitationIndex(folder: string): (id: string) => Promise<boolean> {
   let listed: Look | undefined
@@ -165,14 +164,3 @@ export function createInvitationIndex(folder: string): (id: string) => Promise<b
 /** Deletes a claim: the code is unknown from then on. */
 export const forgetClaim = (folder: string, id: string): Promise<void> =>
   removeFile(claimPath(folder, id))
-
-/** Removes temporary files of killed processes; by age, because claims need no lock. */
-export async function removeAbandoned(folder: string): Promise<void> {
-  for (const name of await listIfThere(folder)) {
-    if (!TEMPORARY.test(name)) continue
-    const path = join(folder, name)
-    const found = await stat(path).catch(() => undefined)
-    if (found === undefined || Date.now() - found.mtimeMs < ABANDONED_MILLISECONDS) continue
-    await removeFile(path)
-  }
-}

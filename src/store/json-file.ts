@@ -1,3 +1,5 @@
+import type { CertificateId } from '../certificate/certificate-id.ts'
+
 /** Shared checks of certlatch's JSON files, which may be old, foreign or edited by hand. */
 
 /** The fields of a JSON object; `undefined` if the text is not one. */
@@ -20,6 +22,12 @@ export const isSerial = (value: unknown): value is string =>
 /** As in `Issuer.keyHash`: SHA-256, base64url. */
 export const isKeyHash = (value: unknown): value is string =>
   typeof value === 'string' && KEY_HASH.test(value)
+
+/** Whether the fields name a certificate. */
+export const isCertificateId = (fields: {
+  readonly issuerKeyHash?: unknown
+  readonly serial?: unknown
+}): fields is CertificateId => isKeyHash(fields.issuerKeyHash) && isSerial(fields.serial)
 
 /** Unix seconds, or any other count. */
 export const isTime = (value: unknown): value is number => Number.isSafeInteger(value)

@@ -1,6 +1,6 @@
 import { readFile, readlink, stat } from 'node:fs/promises'
 import { hostname } from 'node:os'
-import { errorCode } from './files.ts'
+import { errorCode, ifThere } from './files.ts'
 import { isTime, parseObject } from './json-file.ts'
 
 /** A writer whose file has not been touched for this long is dead. */
@@ -32,24 +32,21 @@ export interface Holder {
 }
 
 /** Returns `undefined` if it has ended since. */
-export async function readHolder(path: string): Promise<Holder | undefined> {
-  try {
-    // Opening the file first makes network file systems refresh its time stamp.
-    const fields = parseObject(await readFile(path, 'utf8'))
-    const { mtimeMs: touchedAt } = await stat(path)
-    const { pid, identity, startedAt } = fields ?? {}
-    return {
-      path,
-      touchedAt,
-      pid: isTime(pid) && pid > 0 ? pid : undefined,
-      host: printable(fields?.['host']),
-      identity: typeof identity === 'string' ? identity : undefined,
-      who: printable(fields?.['who']),
-      startedAt: isTime(startedAt) ? startedAt : undefined,
-    }
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return undefined
-    throw error
+export const readHolder = (path: string): Promise<Holder | undefined> => ifThere(readWriter(path))
+
+async function readWriter(path: string): Promise<Holder> {
+  // Opening the file first makes network file systems refresh its time stamp.
+  const fields = parseObject(await readFile(path, 'utf8'))
+  const { mtimeMs: touchedAt } = await stat(path)
+  const { pid, identity, startedAt } = fields ?? {}
+  return {
+    path,
+    touchedAt,
+    pid: isTime(pid) && pid > 0 ? pid : undefined,
+    host: printable(fields?.['host']),
+    identity: typeof identity === 'string' ? identity : undefined,
+    who: printable(fields?.['who']),
+    startedAt: isTime(startedAt) ? startedAt : undefined,
   }
 }
 

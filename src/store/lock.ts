@@ -6,13 +6,13 @@ import {
   rename,
   rm,
   rmdir,
-  stat,
   utimes,
   writeFile,
 } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
-import { describeFileError, errorCode, listIfThere, MODE, makeFolder } from './files.ts'
+import type { Result } from '../result.ts'
+import { describeFileError, errorCode, exists, listIfThere, MODE, makeFolder } from './files.ts'
 import { type Folder, openFolder, throughHandle } from './folder.ts'
 import {
   createWatch,
@@ -40,9 +40,7 @@ export class LockLostError extends Error {
   override readonly name = 'LockLostError'
 }
 
-export type AcquiredLock =
-  | { readonly ok: true; readonly lock: Lock }
-  | { readonly ok: false; readonly problem: string }
+export type AcquiredLock = Result<{ lock: Lock }>
 
 export interface LockOptions {
   /** The command, shown to processes that wait for it. */
@@ -93,11 +91,7 @@ export async function acquireLock(folder: string, options: LockOptions): Promise
 
 /** Returns whether it was missing. */
 async function makeLockFolder(path: string): Promise<boolean> {
-  const isThere = await stat(path).then(
-    () => true,
-    () => false,
-  )
-  if (isThere) return false
+  if (await exists(path)) return false
   await makeFolder(dirname(path), MODE.secretFolder)
   await makeFolder(path, MODE.secretFolder)
   return true
@@ -123,9 +117,7 @@ interface Claim {
 /** Does not block on a pipe in its place. */
 const CLAIM = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 
-type Attempt =
-  | ({ readonly ok: true } & Claim)
-  | { readonly ok: false; readonly holder: Holder | undefined }
+type Attempt = Result<Claim, { holder: Holder | undefined }>
 
 const BEATEN: Attempt = { ok: false, holder: undefined }
 

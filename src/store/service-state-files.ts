@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { open, readFile, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
-import { ifThere, listIfThere, MODE, makeFolder, replaceFile } from './files.ts'
+import { ifThere, listIfThere, MODE, makeFolder, removeAbandoned, replaceFile } from './files.ts'
 import { removeFile } from './folder.ts'
 import type { Lock } from './lock.ts'
 import { machineIdentity } from './lock-owner.ts'
@@ -16,8 +16,6 @@ import {
   type SeenCertificate,
 } from './service-state.ts'
 
-export type { RunningState, SeenCertificate } from './service-state.ts'
-
 /** What a service has written about itself. */
 export interface RunningService extends Standing {
   readonly id: string
@@ -26,7 +24,6 @@ export interface RunningService extends Standing {
   readonly version: string
 }
 
-const ABANDONED_SECONDS = 3_600
 const MOST_REMEMBERED = 20_000
 const POLL_MILLISECONDS = 50
 
@@ -87,22 +84,7 @@ export async function foldDead(folder: string, lock: Lock): Promise<void> {
       if ((await versionOf(path)) === version) await removeFile(path)
     }
   }
-  await removeAbandoned(folder, names, clock)
-}
-
-/** Removes temporary files of services that were killed. */
-async function removeAbandoned(
-  folder: string,
-  names: readonly string[],
-  clock: number,
-): Promise<void> {
-  for (const name of names.filter((name) => TEMPORARY_FILE.test(name))) {
-    const path = join(folder, name)
-    const found = await stat(path).catch(() => undefined)
-    if (found !== undefined && clock - found.mtimeMs > ABANDONED_SECONDS * 1000) {
-      await removeFile(path)
-    }
-  }
+  await removeAbandoned(folder, clock)
 }
 
 // --- waiting for services ---------------------------------------------------------------------------

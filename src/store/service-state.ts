@@ -1,15 +1,19 @@
-import { type CertificateId, certificateKey } from './certificate-id.ts'
+import { type CertificateId, certificateKey } from '../certificate/certificate-id.ts'
 import { isKeyHash, isSerial, isTime, parseObject } from './json-file.ts'
 
-/** When a certificate was last accepted; Unix seconds, 0: never. */
-export interface SeenCertificate extends CertificateId {
+/** When a certificate, and when a session of it, was last accepted; Unix seconds, 0: never. */
+export interface SeenTimes {
+  readonly certificateAt: number
+  readonly sessionAt: number
+}
+
+/** The same, and which certificate it is. */
+export interface SeenCertificate extends CertificateId, SeenTimes {
   /** The device's name, or the one in the certificate. */
   readonly name: string
   /** SHA-256 of the certificate, base64url; `undefined`: only a session has been seen. */
   readonly sha256: string | undefined
   readonly notAfter: number | undefined
-  readonly certificateAt: number
-  readonly sessionAt: number
 }
 
 /** What a service has loaded and seen; times are Unix seconds. */
@@ -53,8 +57,16 @@ export function parseRunningState(text: string): RunningState | undefined {
     isTime(blocksNumber) &&
     isText(keySet)
     ? {
-        ...{ schemaVersion: 1, listen, host, version, startedAt, stoppedAt, crlNumber },
-        ...{ blocksNumber, keySet, lastSeen: readSeen(fields['lastSeen']) },
+        schemaVersion: 1,
+        listen,
+        host,
+        version,
+        startedAt,
+        stoppedAt,
+        crlNumber,
+        blocksNumber,
+        keySet,
+        lastSeen: readSeen(fields['lastSeen']),
         ...(isTime(pid) && pid > 0 && { pid }),
         ...(isText(identity) && { identity }),
         ...(isText(devices) && { devices }),
@@ -77,7 +89,7 @@ export function joinLastSeen(
   const joined = new Map<string, SeenCertificate>()
   for (const list of lists) {
     for (const seen of list) {
-      const key = certificateKey(seen.issuerKeyHash, seen.serial)
+      const key = certificateKey(seen)
       const before = joined.get(key)
       joined.set(key, before === undefined ? seen : joinTwo(before, seen))
     }
@@ -92,13 +104,18 @@ function joinTwo(one: SeenCertificate, other: SeenCertificate): SeenCertificate 
     ...newer,
     sha256: newer.sha256 ?? older.sha256,
     notAfter: newer.notAfter ?? older.notAfter,
-    certificateAt: Math.max(one.certificateAt, other.certificateAt),
-    sessionAt: Math.max(one.sessionAt, other.sessionAt),
+    ...joinTimes([one, other]),
   }
 }
 
+/** The latest of each time. */
+export const joinTimes = (times: readonly SeenTimes[]): SeenTimes => ({
+  certificateAt: Math.max(0, ...times.map(({ certificateAt }) => certificateAt)),
+  sessionAt: Math.max(0, ...times.map(({ sessionAt }) => sessionAt)),
+})
+
 /** When it was last accepted, by certificate or session. */
-export const latest = ({ certificateAt, sessionAt }: SeenCertificate): number =>
+export const latest = ({ certificateAt, sessionAt }: SeenTimes): number =>
   Math.max(certificateAt, sessionAt)
 
 function readProblems(list: unknown): Pick<RunningState, 'problems'> {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
+import type { Problems, Result } from '../result.ts'
 import { readRegistryFolder } from './device-registry.ts'
 import { describeFileError, ifThere } from './files.ts'
 import type { PolicySource } from './policy-file.ts'
@@ -36,10 +37,8 @@ export const filePaths = (files: TrustFiles): readonly (string | undefined)[] =>
 /** The files that can only revoke access. */
 export type RevokingSources = Partial<Pick<Sources, 'revocationLists' | 'blocks'>>
 
-export type ReadSources =
-  | { readonly ok: true; readonly sources: Sources }
-  /** With those files that could be read nevertheless. */
-  | { readonly ok: false; readonly problems: readonly string[]; readonly revoking: RevokingSources }
+/** `revoking`: those that could be read nevertheless. */
+export type ReadSources = Result<{ sources: Sources }, Problems & { revoking: RevokingSources }>
 
 export async function readSources(files: TrustFiles): Promise<ReadSources> {
   const problems: string[] = []
@@ -69,7 +68,11 @@ export async function readSources(files: TrustFiles): Promise<ReadSources> {
     return { ok: false, problems, revoking: { revocationLists, blocks } }
   }
   const sources: Sources = {
-    ...{ authorities, revocationLists, sessionKeys, blocks, undelivered },
+    authorities,
+    revocationLists,
+    sessionKeys,
+    blocks,
+    undelivered,
     devices: files.devices && devices && { name: files.devices.name, files: devices },
     policy: files.policy && policy && { ...files.policy, ...policy, parse: await policyParser() },
   }

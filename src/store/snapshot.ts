@@ -1,9 +1,10 @@
+import { certificateKey } from '../certificate/certificate-id.ts'
 import { groupByKeyHash, type TrustSet } from '../certificate/trust.ts'
 import type { Policy } from '../policy/policy.ts'
+import type { Problems, Result } from '../result.ts'
 import { type KeyRing, readKeyRing } from '../session/key-ring.ts'
 import { readAuthoritiesFile } from './authorities-file.ts'
 import { type Blocks, NO_BLOCKS, readBlocks } from './blocks.ts'
-import { certificateKey } from './certificate-id.ts'
 import { type DeviceRegistry, readRegistry, registryFingerprint } from './device-registry.ts'
 import { isSerial, parseObject } from './json-file.ts'
 import {
@@ -58,9 +59,7 @@ export interface Source {
   readonly content: Buffer
 }
 
-export type CompiledSnapshot =
-  | { readonly ok: true; readonly snapshot: Snapshot }
-  | { readonly ok: false; readonly problems: readonly string[] }
+export type CompiledSnapshot = Result<{ snapshot: Snapshot }, Problems>
 
 type Part<T> = { readonly value: T; readonly problems: readonly string[] }
 
@@ -108,11 +107,7 @@ export function compileSnapshot(
     revocationListRequired: sources.revocationLists !== undefined,
     staleRevocationList,
     revoked: new Set(registry === undefined ? [] : markedAsRevoked(registry.registry)),
-    blocked: new Set(
-      blocks.value.certificates.map(({ issuerKeyHash, serial }) =>
-        certificateKey(issuerKeyHash, serial),
-      ),
-    ),
+    blocked: new Set(blocks.value.certificates.map(certificateKey)),
   }
   return {
     ok: true,

@@ -1,4 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises'
+import type { Problems, Result } from '../result.ts'
 import { type Look, lookAtFiles } from './file-signature.ts'
 import { compileSnapshot, type Snapshot, type Sources } from './snapshot.ts'
 import {
@@ -39,9 +40,7 @@ const CATCH_UP_MILLISECONDS = 1_000
 /** A check that takes longer hangs, most likely on a dead network file system. */
 const HANGING_MILLISECONDS = 5_000
 
-export type OpenedTrustStore =
-  | { readonly ok: true; readonly store: TrustStore }
-  | { readonly ok: false; readonly problems: readonly string[] }
+export type OpenedTrustStore = Result<{ store: TrustStore }, Problems>
 
 /** Reads and checks the files; returns all problems if they cannot be used. */
 export async function openTrustStore(

@@ -32,9 +32,9 @@ import {
 const DAY = 86_400
 
 const add = (directory: TestDirectory, name: string, owner?: string, later = 0) =>
-  addDevice(directory.change(later), { name, owner }, directory.issue(), undefined, 'file')
+  addDevice(directory.change(later), { name, owner }, directory.issue(), 'file')
 
-test('A new device has an entry, its certificate is kept, and its package is for the owner alone', async () => {
+test('A new device gets an entry, a copy of its certificate, and a package that only the owner can read', async () => {
   const directory = await initialised()
   const { device, certificate, package: parcel } = await add(directory, "Ada's phone", 'Ada')
   assert.deepEqual(await readdir(directory.paths.devices), [`${device.id}.json`])
@@ -50,13 +50,12 @@ test('A new device has an entry, its certificate is kept, and its package is for
   assert.equal(device.certificates[0]?.issuedAt, NOON_SECONDS)
 })
 
-test('The certificate names the device, lasts as long as asked, and begins an hour ago', async () => {
+test('The certificate names the device, lasts as long as asked, and is valid from an hour ago', async () => {
   const directory = await initialised()
   const { certificate, device } = await addDevice(
     directory.change(2 * DAY),
     { name: 'Büro-Rechner 日本', owner: undefined },
     directory.issue({ days: 30 }),
-    undefined,
     'file',
   )
   assert.equal(certificate.notBefore, NOON_SECONDS + 2 * DAY - 3600)
@@ -66,7 +65,7 @@ test('The certificate names the device, lasts as long as asked, and begins an ho
   assert.equal(read.subjectAltName, `URI:urn:uuid:${device.id}`)
 })
 
-test('A certificate lies within the life of its CA', async () => {
+test('A certificate is never valid outside the lifetime of its CA', async () => {
   const directory = await initialised({ days: 5 })
   const { certificate } = await add(directory, 'Phone', undefined, -1800)
   const authority = await ownAuthority(directory.dataDir)
@@ -74,13 +73,13 @@ test('A certificate lies within the life of its CA', async () => {
   assert.equal(certificate.notAfter, authority.certificate.notAfter)
 })
 
-test('A CA that has ended issues nothing', async () => {
+test('An expired CA issues nothing', async () => {
   const directory = await initialised({ days: 5 })
   const problem = await problemOf(add(directory, 'Phone', undefined, 5 * DAY))
   assert.equal(problem, 'the CA has expired\nhint: run certlatch ca renew first')
 })
 
-test('Names are kept in one spelling, and are unique whatever their case', async () => {
+test('Names are stored in one spelling, and are unique regardless of case', async () => {
   const directory = await initialised()
   const { device } = await add(directory, '  Ju\u0308rgens  Phone ')
   assert.equal(device.name, 'Jürgens Phone')
@@ -94,7 +93,7 @@ test('Names are kept in one spelling, and are unique whatever their case', async
   )
 })
 
-test('A device may be called as its owner, and not as that of another device', async () => {
+test("A device may have its owner's name, but not another device's", async () => {
   const directory = await initialised()
   await add(directory, 'Ada', 'Ada')
   await add(directory, "Ada's phone", 'Ada').then(
@@ -110,7 +109,7 @@ test('A device may be called as its owner, and not as that of another device', a
   assert.deepEqual(await lettingIn(directory.dataDir), ['Ada', 'Phone'])
 })
 
-test('A name that no certificate can have is a wrong use, for device and owner', async () => {
+test('A device or owner name that no certificate can hold is a usage error', async () => {
   const directory = await initialised()
   for (const name of ['', ' ', 'a\u0000b', 'a\u202eb', 'x'.repeat(65)]) {
     await assert.rejects(add(directory, name), { name: 'CommandError', code: 'usage' })
@@ -123,14 +122,13 @@ test('A name that no certificate can have is a wrong use, for device and owner',
   assert.match(await problemOf(add(directory, 'Phone', '')), /^the owner's name is empty/)
 })
 
-test('A package that is printed goes into no file', async () => {
+test('A package printed to stdout is not written to a file', async () => {
   const directory = await initialised()
   const issue = directory.issue({ format: 'p12', form: 'compat' })
   const added = await addDevice(
     directory.change(),
     { name: 'Phone', owner: undefined },
     issue,
-    undefined,
     'print',
   )
   await assert.rejects(readdir(directory.packages), { code: 'ENOENT' })
@@ -139,14 +137,13 @@ test('A package that is printed goes into no file', async () => {
   assert.deepEqual(await lettingIn(directory.dataDir), ['Phone'])
 })
 
-test('A profile is for Apple, holds the package, and does not hold its password', async () => {
+test('A profile is only for Apple, contains the package, and does not contain its password', async () => {
   const directory = await initialised()
   const issue = directory.issue({ format: 'mobileconfig', form: 'compat' })
   const added = await addDevice(
     directory.change(),
     { name: 'Phone', owner: undefined },
     issue,
-    undefined,
     'file',
   )
   const text = await readFile(added.package.path, 'utf8')
@@ -155,27 +152,25 @@ test('A profile is for Apple, holds the package, and does not hold its password'
   assert.ok(!text.includes(present(added.password)))
 })
 
-test('An RSA key is one of 2048 bits', async () => {
+test('An RSA key has 2048 bits', async () => {
   const directory = await initialised()
   const added = await addDevice(
     directory.change(),
     { name: 'Phone', owner: undefined },
     directory.issue({ key: 'rsa2048' }),
-    undefined,
     'file',
   )
   const { publicKey } = new X509Certificate(added.certificate.der)
   assert.equal(publicKey.asymmetricKeyDetails?.modulusLength, 2048)
 })
 
-test('For a key that never left the device the package is the certificate alone', async () => {
+test('For a key that never left the device, the package is the certificate alone', async () => {
   const directory = await initialised()
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' })
   const added = await addDevice(
     directory.change(),
     { name: 'Phone', owner: undefined },
     directory.issue({ publicKeyInfo: publicKeyInfoOf(privateKey) }),
-    undefined,
     'file',
   )
   assert.equal(added.password, undefined)
@@ -185,7 +180,7 @@ test('For a key that never left the device the package is the certificate alone'
   assert.ok(new X509Certificate(text).checkPrivateKey(privateKey))
 })
 
-test('Without the key of the CA, or with another one, nothing is made', async () => {
+test("Without the CA's key, or with a different key, nothing is issued", async () => {
   const directory = await initialised()
   const { authorityKey } = directory.paths
   const whole = await readFile(authorityKey)
@@ -211,10 +206,9 @@ test('An encrypted key needs its passphrase', async () => {
   const directory = await initialised({ passphrase: 'correct horse' })
   const adding = (passphrase: string | undefined) =>
     addDevice(
-      directory.change(),
+      { ...directory.change(), passphrase },
       { name: 'Phone', owner: undefined },
       directory.issue(),
-      passphrase,
       'file',
     )
   assert.match(
@@ -228,7 +222,7 @@ test('An encrypted key needs its passphrase', async () => {
   await adding('correct horse')
 })
 
-test('Without a CRL of each CA nothing is issued: revoked devices would come back', async () => {
+test('Without a CRL for each CA nothing is issued: revoked devices would get access again', async () => {
   const directory = await initialised()
   const { revocationList } = directory.paths
   await rm(revocationList)
@@ -237,7 +231,7 @@ test('Without a CRL of each CA nothing is issued: revoked devices would come bac
   assert.match(await problemOf(add(directory, 'Phone')), /ca\.crl has no CRL of the CA /)
 })
 
-test('Beside a broken entry nothing is added, and it is named', async () => {
+test('If an entry is broken, nothing is added, and the error names that entry', async () => {
   const directory = await initialised()
   const { device } = await add(directory, 'Phone')
   await writeFile(join(directory.paths.devices, `${device.id}.json`), '{}')
@@ -247,7 +241,7 @@ test('Beside a broken entry nothing is added, and it is named', async () => {
   )
 })
 
-test('Where the package cannot be written nothing is entered, and nothing is left', async () => {
+test('If the package cannot be written, no entry is made and nothing is left behind', async () => {
   const directory = await initialised()
   await add(directory, 'Tablet')
   const before = await treeOf(directory.dataDir)
@@ -257,17 +251,16 @@ test('Where the package cannot be written nothing is entered, and nothing is lef
     directory.change(),
     { name: 'Phone', owner: undefined },
     directory.issue({ folder }),
-    undefined,
     'file',
   )
   await assert.rejects(failed, (error) => describeFileError(error) !== undefined)
   assert.deepEqual(await treeOf(directory.dataDir), before)
 })
 
-test('A device whose certificate is of a CA before is added beside it', async () => {
+test('A device with a certificate from the previous CA is added beside it', async () => {
   const directory = await initialised()
   await add(directory, 'Phone')
-  await renewAuthority(directory.change(), { commonName: undefined, days: 30 }, undefined)
+  await renewAuthority(directory.change(), { commonName: undefined, days: 30 })
   const { certificate, device } = await add(directory, 'Tablet')
   const { trust } = await snapshotOf(directory.dataDir)
   assert.equal(trust.issuers.length, 2)
@@ -276,7 +269,7 @@ test('A device whose certificate is of a CA before is added beside it', async ()
   assert.deepEqual(await lettingIn(directory.dataDir), ['Phone', 'Tablet'])
 })
 
-test('A certificate that exists is entered once', async () => {
+test('An existing certificate can be registered only once', async () => {
   const directory = await initialised()
   const authority = await ownAuthority(directory.dataDir)
   const certificate = makeLeaf(authority, 'Restored')
@@ -293,7 +286,7 @@ test('A certificate that exists is entered once', async () => {
   )
 })
 
-test('A certificate of a device that is there already is entered beside the others', async () => {
+test('Registering a certificate for an existing device keeps its other certificates', async () => {
   const directory = await initialised()
   const authority = await ownAuthority(directory.dataDir)
   await add(directory, 'Phone')
@@ -305,7 +298,7 @@ test('A certificate of a device that is there already is entered beside the othe
   assert.deepEqual(await lettingIn(directory.dataDir), ['Phone', 'Phone'])
 })
 
-test('A certificate that has ended or is revoked is not entered', async () => {
+test('An expired or revoked certificate is not registered', async () => {
   const directory = await initialised()
   const authority = await ownAuthority(directory.dataDir)
   const register = (certificate: Certificate) =>
@@ -328,7 +321,7 @@ test('A certificate that has ended or is revoked is not entered', async () => {
   assert.match(await problemOf(register(revoked)), /is revoked/)
 })
 
-test('What nobody has got is taken back, with its package', async () => {
+test('An issuance that was never delivered is rolled back, together with its package', async () => {
   const directory = await initialised()
   const added = await add(directory, 'Phone')
   await takeBackAdded(directory.change(), added)
@@ -338,7 +331,7 @@ test('What nobody has got is taken back, with its package', async () => {
   assert.equal(again.device.id, added.device.id)
 })
 
-test('What root adds belongs to the owner of the directory', async (context) => {
+test('Files that root creates belong to the owner of the directory', async (context) => {
   if (process.geteuid?.() !== 0) return context.skip('only root gives files away')
   const directory = await initialised()
   const { chown } = await import('node:fs/promises')
@@ -349,12 +342,12 @@ test('What root adds belongs to the owner of the directory', async (context) => 
   assert.equal(uid, 12_345)
 })
 
-test('A directory that may not be written says so, and nothing changes', async (context) => {
+test('A directory that is not writable is reported, and nothing changes', async (context) => {
   const directory = await initialised()
   const before = await treeOf(directory.dataDir)
   await chmod(directory.paths.privateFolder, MODE.secretFolder & 0o500)
   if (process.geteuid?.() === 0) {
-    // Root may write everywhere, so it becomes somebody else for a moment.
+    // Root can write anywhere, so the test switches to another user for a moment.
     process.seteuid?.(12_345)
     context.after(() => process.seteuid?.(0))
   }

@@ -4,12 +4,11 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { addDevice } from '../../src/administration/add-device.ts'
 import { type AdoptedFiles, readAdoption } from '../../src/administration/adopt-authority.ts'
-import { isEncryptedKey } from '../../src/administration/authorities.ts'
 import { findReport, reportDevices } from '../../src/administration/device-report.ts'
 import { fill } from '../../src/administration/initialise.ts'
 import { renewAuthority } from '../../src/administration/renew-authority.ts'
 import { revokeDevice } from '../../src/administration/revoke-device.ts'
-import { readPemBlocks } from '../../src/certificate/pem.ts'
+import { isEncryptedKey, readPemBlocks } from '../../src/certificate/pem.ts'
 import { empty, lettingIn, problemOf, snapshotOf } from '../support/command.ts'
 import { fixturePath } from '../support/pki.ts'
 import {
@@ -31,10 +30,10 @@ const FILES: AdoptedFiles = {
   certificates: file('newcerts'),
 }
 
-const nobody = async () => undefined
+const noPassphrase = async () => undefined
 const read = (
   files: Partial<AdoptedFiles> = {},
-  passphrase: () => Promise<string | undefined> = nobody,
+  passphrase: () => Promise<string | undefined> = noPassphrase,
   encryptWith?: string,
   nowSeconds = NOON_SECONDS,
 ) => readAdoption({ ...FILES, ...files }, encryptWith, passphrase, nowSeconds)
@@ -48,7 +47,7 @@ async function adopted(files: Partial<AdoptedFiles> = {}) {
   return { directory, adoption }
 }
 
-test('Each name becomes a device with all its certificates, and what was revoked stays so', async () => {
+test('Each name becomes a device with all its certificates, and revoked certificates stay revoked', async () => {
   const { directory, adoption } = await adopted()
   assert.deepEqual(
     adoption.devices.map(({ name, certificates }) => [name, certificates.map((c) => c.serial)]),
@@ -79,7 +78,7 @@ test('Each name becomes a device with all its certificates, and what was revoked
   )
 })
 
-test('It is told before which certificates will be refused and why, and what is left out', async () => {
+test('Reports in advance which certificates will be refused and why, and which are left out', async () => {
   const { refused, skipped } = await read()
   assert.deepEqual(
     refused.map(({ name, serial, problem }) => `${name} ${serial} ${problem}`),
@@ -88,7 +87,7 @@ test('It is told before which certificates will be refused and why, and what is 
   assert.deepEqual(skipped, ['1 certificate that has expired'])
 })
 
-test('With the index alone, and with the certificates alone, the devices are the same', async () => {
+test('Importing only the index and importing only the certificates give the same devices', async () => {
   const namesOf = async (files: Partial<AdoptedFiles>) =>
     (await read(files)).devices.map(({ name }) => name).sort()
   const both = await namesOf({})
@@ -96,23 +95,22 @@ test('With the index alone, and with the certificates alone, the devices are the
   assert.deepEqual(await namesOf({ index: undefined }), both)
 })
 
-test('Without a CRL the index says what was revoked', async () => {
+test('Without a CRL, the index determines what was revoked', async () => {
   const { directory } = await adopted({ revocationList: undefined })
   const { trust } = await snapshotOf(directory.dataDir)
   const [list] = [...trust.revocationLists.values()]
   assert.deepEqual([...(list?.serials ?? [])].sort(), ['0f', '12'])
 })
 
-test('The adopted CA goes on: it issues, and revokes what it had issued before', async () => {
+test('The imported CA keeps working: it issues, and revokes what it issued before the import', async () => {
   const { directory } = await adopted()
   await addDevice(
     directory.change(),
     { name: 'New phone', owner: undefined },
     directory.issue(),
-    undefined,
     'file',
   )
-  await revokeDevice(directory.change(), 'jürgens büro-rechner', 'all', 'superseded', undefined)
+  await revokeDevice(directory.change(), 'jürgens büro-rechner', 'all', 'superseded')
   assert.deepEqual(await lettingIn(directory.dataDir), [
     'Adas Telefon',
     'New phone',
@@ -124,24 +122,23 @@ test('The adopted CA goes on: it issues, and revokes what it had issued before',
   assert.equal(trust.issuers.length, 1)
 })
 
-test('A successor of another kind of key stands beside it, and both revoke', async () => {
+test('A successor with another kind of key is added beside the CA, and both revoke', async () => {
   const { directory } = await adopted()
-  await renewAuthority(directory.change(), { commonName: 'Next', days: 30 }, undefined)
+  await renewAuthority(directory.change(), { commonName: 'Next', days: 30 })
   await addDevice(
     directory.change(),
     { name: 'New phone', owner: undefined },
     directory.issue(),
-    undefined,
     'file',
   )
   for (const name of ['Adas Telefon', 'New phone']) {
-    await revokeDevice(directory.change(), name, 'all', 'unspecified', undefined)
+    await revokeDevice(directory.change(), name, 'all', 'unspecified')
   }
   const letIn = await lettingIn(directory.dataDir)
   assert.ok(!letIn.includes('Adas Telefon') && !letIn.includes('New phone'))
 })
 
-test('The new CRL is above the old one, whatever its number', async () => {
+test("The new CRL's number is higher than the old one's, whatever that was", async () => {
   const authority = makeAuthority('Household')
   const folder = await temporaryFolder()
   const number = 2 ** 45
@@ -164,7 +161,7 @@ test('The new CRL is above the old one, whatever its number', async () => {
   assert.ok(list?.serials.has('4f'))
 })
 
-test('An encrypted key of either form needs its passphrase, and can be kept encrypted', async () => {
+test('An encrypted key in either format needs its passphrase, and can be stored encrypted', async () => {
   for (const name of ['ca-encrypted.key', 'ca-traditional.key']) {
     const key = file(name)
     assert.match(
@@ -178,7 +175,7 @@ test('An encrypted key of either form needs its passphrase, and can be kept encr
     const { files } = await read({ key }, async () => 'correct-horse')
     assert.ok(isEncryptedKey(files.authority?.key ?? ''))
   }
-  const { files } = await read({}, nobody, 'battery staple')
+  const { files } = await read({}, noPassphrase, 'battery staple')
   assert.match(files.authority?.key ?? '', /^-----BEGIN ENCRYPTED PRIVATE KEY-----/)
 })
 
@@ -220,7 +217,7 @@ test('Each file that is not what it should be is named', async () => {
   for (const [files, expected] of cases) assert.match(await problemOf(read(files)), expected)
 })
 
-test('What is no certificate of the CA in the folder is passed over, what is unreadable is told', async () => {
+test('Files in the folder that are no certificate of the CA are skipped; unreadable ones are reported', async () => {
   const folder = join(await temporaryFolder(), 'certs')
   await mkdir(folder)
   await copyFile(file('newcerts/10.pem'), join(folder, '10.pem'))
@@ -241,7 +238,7 @@ test('What is no certificate of the CA in the folder is passed over, what is unr
   ])
 })
 
-test('A name that no device can have is left out, with the way to register it', async () => {
+test('A name that no device can have is left out, with a hint on how to register it', async () => {
   const folder = await temporaryFolder()
   const index = join(folder, 'index.txt')
   await writeFile(index, 'V\t360101000000Z\t\t20\tunknown\t/O=Nobody\n')
@@ -253,7 +250,7 @@ test('A name that no device can have is left out, with the way to register it', 
   )
 })
 
-test('What is adopted is whole or not at all, in a directory that was empty', async () => {
+test('An import succeeds completely or not at all, and needs an empty directory', async () => {
   const { directory } = await adopted()
   const reports = await reportDevices(directory.paths, NOON_SECONDS)
   assert.equal(reports.length, 7)
@@ -265,7 +262,7 @@ test('What is adopted is whole or not at all, in a directory that was empty', as
   )
 })
 
-test('A certificate or a CRL in DER is adopted as well, and kept as PEM', async () => {
+test('A certificate or CRL in DER is imported too, and stored as PEM', async () => {
   const folder = await temporaryFolder()
   const toDer = async (name: string, label: string) => {
     const pem = await readFile(file(name), 'latin1')

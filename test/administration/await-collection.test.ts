@@ -7,7 +7,7 @@ import { temporaryFolder } from '../support/service.ts'
 const ID = '0123456789abcdef0123456789abcdef'
 const NEVER = new Promise<void>(() => {})
 
-test('a collection is reported, the end too, and a stop leaves the invitation standing', async () => {
+test('A collection and an expiry are both reported, and Ctrl-C leaves the invitation valid', async () => {
   const folder = await temporaryFolder()
   const invitation = { id: ID, endsAt: 100 }
   const waiting = (now: number, stop = NEVER) =>

@@ -24,7 +24,7 @@ import { makeAuthority, makeLeaf, NOON_SECONDS, ownAuthority } from '../support/
 const DAY = 86_400
 
 const add = (directory: TestDirectory, name: string) =>
-  addDevice(directory.change(), { name, owner: undefined }, directory.issue(), undefined, 'file')
+  addDevice(directory.change(), { name, owner: undefined }, directory.issue(), 'file')
 
 const PAIR = { issuerKeyHash: 'A'.repeat(43), serial: '4f1c08' }
 
@@ -52,7 +52,7 @@ const SEEN: SeenCertificate = {
   sessionAt: 0,
 }
 
-test('A blocked certificate does not open, and is for the eyes of the service alone', async () => {
+test('A blocked certificate is denied, and only the service can read the list of blocks', async () => {
   const directory = await initialised()
   const { device } = await add(directory, 'Phone')
   const { issuerKeyHash = '', serial = '' } = device.certificates[0] ?? {}
@@ -64,7 +64,7 @@ test('A blocked certificate does not open, and is for the eyes of the service al
   assert.deepEqual(await lettingIn(directory.dataDir), ['Phone'])
 })
 
-test('Each change of the blocks has a number of its own; the same again is none', async () => {
+test('Each change of the blocks increments their number; blocking again changes nothing', async () => {
   const directory = await initialised()
   const first = await blockCertificate(directory.change(), PAIR)
   assert.deepEqual(await blockCertificate(directory.change(10), PAIR), {
@@ -88,7 +88,7 @@ test('Each change of the blocks has a number of its own; the same again is none'
   )
 })
 
-test('Of one name the last signing out counts, and those of sessions long over are forgotten', async () => {
+test('For each name only the latest sign-out is kept, and it is dropped once all affected sessions are over', async () => {
   const directory = await initialised()
   await signOut(directory.change(), 'Phone')
   await signOut(directory.change(10), 'Tablet')
@@ -103,7 +103,7 @@ test('Of one name the last signing out counts, and those of sessions long over a
   ])
 })
 
-test('A list of blocks that is broken is not written over', async () => {
+test('A broken list of blocks is not overwritten', async () => {
   const directory = await initialised()
   await writeFile(directory.paths.blocks, '{}')
   assert.match(
@@ -113,7 +113,7 @@ test('A list of blocks that is broken is not written over', async () => {
   assert.equal(await readFile(directory.paths.blocks, 'utf8'), '{}')
 })
 
-test('A certificate in a file is named by the CA that has signed it', async () => {
+test('A certificate given as a file is identified by the CA that signed it', async () => {
   const directory = await initialised()
   const authority = await ownAuthority(directory.dataDir)
   const { der, serial } = makeLeaf(authority)
@@ -123,7 +123,7 @@ test('A certificate in a file is named by the CA that has signed it', async () =
   assert.equal(pair.serial, serial)
 })
 
-test('A certificate that opens nothing need not be blocked', async () => {
+test('A certificate that grants no access need not be blocked', async () => {
   const directory = await initialised()
   const { authority: caFile } = directory.paths
   const { der } = makeLeaf(makeAuthority('Other'))
@@ -141,7 +141,7 @@ test('A certificate that opens nothing need not be blocked', async () => {
   )
 })
 
-test('A serial number is read as people write it', () => {
+test('Serial numbers are accepted in the usual notations', () => {
   const { certificate, keyHash } = makeAuthority('Household')
   for (const spelled of ['4F:1C:08', '4f1c08', '004F1C08', ' 4f 1c 08 ', '0:4f1c08']) {
     assert.deepEqual(certificateIdOfSerial(spelled, 'ca.crt', certificate.der), {
@@ -154,7 +154,7 @@ test('A serial number is read as people write it', () => {
   assert.equal(certificateIdOfSerial('0', 'ca.crt', certificate.der).serial, '00')
 })
 
-test('What is no serial number, or no CA, is a wrong use', async () => {
+test('An invalid serial number, or a file that is not a CA, is a usage error', async () => {
   const { certificate } = makeAuthority('Household')
   for (const text of ['', 'xyz', '4f:1g', 'f'.repeat(44)]) {
     const read = async () => certificateIdOfSerial(text, 'ca.crt', certificate.der)
@@ -167,7 +167,7 @@ test('What is no serial number, or no CA, is a wrong use', async () => {
   assert.match(await problemOf(read()), /^ca\.crt is not a certificate in strict DER$/)
 })
 
-test('A fingerprint names a certificate that was let in, and no other', async () => {
+test('A fingerprint identifies only a certificate that was granted access', async () => {
   const directory = await initialised()
   await writeSeen(directory, [SEEN])
   const hex = createHash('sha256').update('certificate').digest('hex')
@@ -186,31 +186,34 @@ test('A fingerprint names a certificate that was let in, and no other', async ()
   )
 })
 
-test('Signed out is a device, or with an external CA who has been let in', async () => {
+test('A sign-out applies to a device or, with an external CA, to a name that was granted access', async () => {
   const directory = await initialised()
   const { paths } = directory
   await add(directory, "Ada's phone")
   await writeSeen(directory, [SEEN])
-  assert.equal(await findKnownName(paths, "ada's phone", false), "Ada's phone")
-  assert.equal(await findKnownName(paths, 'ada@example.org', true), 'ada@example.org')
-  assert.match(await problemOf(findKnownName(paths, 'Bob', false)), /^there is no device "Bob"/)
+  assert.equal(await findKnownName(paths, "ada's phone", 'built-in'), "Ada's phone")
+  assert.equal(await findKnownName(paths, 'ada@example.org', 'external'), 'ada@example.org')
   assert.match(
-    await problemOf(findKnownName(paths, "Ada's phone", true, { longestMilliseconds: 0 })),
+    await problemOf(findKnownName(paths, 'Bob', 'built-in')),
+    /^there is no device "Bob"/,
+  )
+  assert.match(
+    await problemOf(findKnownName(paths, "Ada's phone", 'external', { longestMilliseconds: 0 })),
     /^no certificate with the name "Ada's phone" has been accepted so far\nhint: certlatch device list shows the names$/,
   )
   assert.match(
-    await problemOf(findKnownName(paths, 'ada@example.org', false)),
+    await problemOf(findKnownName(paths, 'ada@example.org', 'built-in')),
     /^there is no device "ada@example.org"/,
   )
 })
 
-test('A folder of packages is made where it is missing', async () => {
+test('A missing folder for packages is created', async () => {
   const directory = await initialised()
   const { package: parcel } = await add(directory, 'Phone')
   assert.equal((await stat(join(parcel.path, '..'))).mode & 0o777, 0o700)
 })
 
-test('A sign-out reaches sessions that a service with a clock ahead has opened', async () => {
+test('A sign-out also ends sessions created by a service whose clock is ahead', async () => {
   const directory = await initialised()
   await writeSeen(directory, [{ ...SEEN, name: 'Phone', certificateAt: NOON_SECONDS + 600 }])
   await signOut(directory.change(), 'Phone')
@@ -221,7 +224,7 @@ test('A sign-out reaches sessions that a service with a clock ahead has opened',
   assert.equal(await at(), NOON_SECONDS + 600)
 })
 
-test('Who came a moment ago is found once the running service has written it', async () => {
+test('A recent visitor is found once the running service has written its state file', async () => {
   const directory = await initialised()
   const { paths } = directory
   await writeSeen(directory, [])
@@ -235,12 +238,12 @@ test('Who came a moment ago is found once the running service has written it', a
   const { serial } = await certificateIdByFingerprint(paths, hex, search())
   assert.equal(serial, PAIR.serial)
   await writeSeen(directory, [])
-  assert.equal(await findKnownName(paths, SEEN.name, true, search()), SEEN.name)
+  assert.equal(await findKnownName(paths, SEEN.name, 'external', search()), SEEN.name)
   assert.equal(told.length, 2)
   assert.match(told[0] ?? '', /^not seen so far: waiting for what the running services write next$/)
 })
 
-test('A service that has written once more, and one that is silent, is not waited for', async () => {
+test('The search does not wait for a silent service, or for one that has already written again', async () => {
   const directory = await initialised()
   await writeSeen(directory, [])
   let milliseconds = 0
@@ -254,7 +257,7 @@ test('A service that has written once more, and one that is silent, is not waite
     },
   })
   const find = (onPause: () => Promise<unknown>) =>
-    problemOf(findKnownName(directory.paths, 'Eve', true, search(onPause)))
+    problemOf(findKnownName(directory.paths, 'Eve', 'external', search(onPause)))
   assert.match(await find(() => writeSeen(directory, [])), /^no certificate with the name "Eve"/)
   assert.equal(pauses, 1)
   assert.match(await find(async () => undefined), /^no certificate with the name "Eve"/)

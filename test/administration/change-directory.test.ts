@@ -19,9 +19,9 @@ const complete = (directory: TestDirectory) =>
   changeDirectory(directory.change(), async () => undefined)
 
 const add = (directory: TestDirectory, name: string) =>
-  addDevice(directory.change(), { name, owner: undefined }, directory.issue(), undefined, 'file')
+  addDevice(directory.change(), { name, owner: undefined }, directory.issue(), 'file')
 
-test('A successor whose certificate is not in ca.crt yet is forgotten', async () => {
+test('A successor whose certificate is not yet in ca.crt is discarded', async () => {
   const directory = await initialised()
   const before = await treeOf(directory.dataDir)
   const other = await initialised()
@@ -35,14 +35,14 @@ test('A successor whose certificate is not in ca.crt yet is forgotten', async ()
   assert.deepEqual(await treeOf(directory.dataDir), before)
 })
 
-test('A successor whose certificate is in ca.crt gets its key to its place', async () => {
+test('A successor whose certificate is in ca.crt gets its key moved into place', async () => {
   const directory = await initialised()
   await add(directory, 'Phone')
   const { paths } = directory
   const oldKey = await readFile(paths.authorityKey)
-  await renewAuthority(directory.change(), { commonName: undefined, days: 30 }, undefined)
+  await renewAuthority(directory.change(), { commonName: undefined, days: 30 })
   const whole = await treeOf(directory.dataDir)
-  // As it is right after the commit point.
+  // The state right after the commit point.
   await copyFile(paths.authorityKey, paths.nextAuthorityKey)
   const [, last = ''] =
     /^.*(-----BEGIN CERTIFICATE-----.*)$/s.exec(await readFile(paths.authority, 'latin1')) ?? []
@@ -53,7 +53,7 @@ test('A successor whose certificate is in ca.crt gets its key to its place', asy
   await add(directory, 'Tablet')
 })
 
-test('A package that was not handed out is taken back: its entry, its file and its copy', async () => {
+test('A package that was not delivered is rolled back: its entry, its file and its copy', async () => {
   const directory = await initialised()
   const { device, certificate, package: parcel } = await add(directory, 'Phone')
   const kept = { ...device, certificates: [] }
@@ -68,11 +68,11 @@ test('A package that was not handed out is taken back: its entry, its file and i
   assert.equal(again.device.id, device.id)
 })
 
-test('A renewal that was not handed out leaves the certificate before as it was', async () => {
+test('A renewal that was not delivered leaves the previous certificate as it was', async () => {
   const directory = await initialised()
   const first = await add(directory, 'Phone')
   const issue = directory.issue()
-  const second = await renewDevice(directory.change(9), 'Phone', issue, 0, undefined, 'file')
+  const second = await renewDevice(directory.change(9), 'Phone', issue, 0, 'file')
   const note = { before: first.device, serial: second.certificate.serial, files: [] }
   await writeFile(directory.paths.undelivered, JSON.stringify(note))
   await complete(directory)
@@ -80,7 +80,7 @@ test('A renewal that was not handed out leaves the certificate before as it was'
   assert.deepEqual(present(registry).devices, [first.device])
 })
 
-test('A note whose package is out of reach, or that says nothing, keeps nobody waiting', async () => {
+test('A note that is incomplete, or whose package cannot be reached, does not make a command wait', async () => {
   const directory = await initialised()
   const { device, certificate } = await add(directory, 'Phone')
   const file = join(directory.packages, 'file')
@@ -95,7 +95,7 @@ test('A note whose package is out of reach, or that says nothing, keeps nobody w
   await assert.rejects(readFile(directory.paths.undelivered), { code: 'ENOENT' })
 })
 
-test('What can be removed nowhere is a failure of the command, not of the directory', async () => {
+test('A package that cannot be removed fails the command, not the directory', async () => {
   const directory = await initialised()
   await add(directory, 'Phone')
   await mkdir(directory.paths.undelivered)

@@ -15,13 +15,7 @@ import { makeList, NOON_SECONDS, ownAuthority, present } from '../support/servic
 const DAY = 86_400
 
 const add = (directory: TestDirectory, name: string, days = 397) =>
-  addDevice(
-    directory.change(),
-    { name, owner: undefined },
-    directory.issue({ days }),
-    undefined,
-    'file',
-  )
+  addDevice(directory.change(), { name, owner: undefined }, directory.issue({ days }), 'file')
 
 const statesOf = async (directory: TestDirectory, later = 0) =>
   Object.fromEntries(
@@ -31,7 +25,7 @@ const statesOf = async (directory: TestDirectory, later = 0) =>
     ]),
   )
 
-test('Every state is the one in which a request would find the device', async () => {
+test('Each state matches how a request from the device would be decided', async () => {
   const directory = await initialised({ days: 1000 })
   for (const name of ['Active', 'Blocked', 'Listed', 'Replaced', 'Revoked']) {
     await add(directory, name)
@@ -44,15 +38,8 @@ test('Every state is the one in which a request would find the device', async ()
   )
   const { certificates } = await findReport(directory.paths, 'Blocked', NOON_SECONDS)
   await blockCertificate(directory.change(), present(certificates[0]))
-  await renewDevice(
-    directory.change(10),
-    'Replaced',
-    directory.issue({ days: 2 }),
-    20,
-    undefined,
-    'file',
-  )
-  await revokeDevice(directory.change(20), 'Revoked', 'all', 'unspecified', undefined)
+  await renewDevice(directory.change(10), 'Replaced', directory.issue({ days: 2 }), 20, 'file')
+  await revokeDevice(directory.change(20), 'Revoked', 'all', 'unspecified')
   assert.deepEqual(await statesOf(directory, 29), {
     ...{ Active: 'active', Blocked: 'blocked', Empty: 'no-certificate', Expired: 'active' },
     ...{ Listed: 'active', Replaced: 'active', Revoked: 'revoked' },
@@ -69,7 +56,7 @@ test('Every state is the one in which a request would find the device', async ()
   )
 })
 
-test('A revocation that only the CRL knows counts, and its date and reason are told', async () => {
+test('A revocation recorded only in the CRL counts, and is shown with its date and reason', async () => {
   const directory = await initialised()
   const { certificate } = await add(directory, 'Phone')
   const authority = await ownAuthority(directory.dataDir)
@@ -81,16 +68,16 @@ test('A revocation that only the CRL knows counts, and its date and reason are t
   assert.equal(report.certificates[0]?.reason, 'unspecified')
 })
 
-test('A certificate of a CA that is gone opens nothing', async () => {
+test('A certificate of a CA that was removed grants no access', async () => {
   const directory = await initialised({ days: 5 })
   await add(directory, 'Phone')
-  await renewAuthority(directory.change(6 * DAY), { commonName: undefined, days: 9 }, undefined)
+  await renewAuthority(directory.change(6 * DAY), { commonName: undefined, days: 9 })
   const { state, certificates } = await findReport(directory.paths, 'Phone', NOON_SECONDS)
   assert.equal(state, 'untrusted-ca')
   assert.equal(certificates[0]?.authority, undefined)
 })
 
-test('Devices stand in the order of their names, and an unknown one is told', async () => {
+test('Devices are sorted by name, and an unknown one is reported', async () => {
   const directory = await initialised()
   for (const name of ['Zoe', 'Änne', 'bob']) await add(directory, name)
   const reports = await reportDevices(directory.paths, NOON_SECONDS)
@@ -104,7 +91,7 @@ test('Devices stand in the order of their names, and an unknown one is told', as
   )
 })
 
-test('When a device was last seen is what any service has seen of any certificate of it', async () => {
+test('A device was last seen when any service last saw any of its certificates', async () => {
   const directory = await initialised()
   const { device } = await add(directory, 'Phone')
   const { issuerKeyHash, serial } = present(device.certificates[0])

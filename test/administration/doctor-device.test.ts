@@ -29,8 +29,7 @@ import {
 } from '../support/command.ts'
 import { NOON_SECONDS, present, startTestService } from '../support/service.ts'
 
-const begin = (directory: TestDirectory, later = 0) =>
-  beginDoctorDevice(directory.change(later), undefined)
+const begin = (directory: TestDirectory, later = 0) => beginDoctorDevice(directory.change(later))
 
 /** Any command, as one that comes next. */
 const next = (directory: TestDirectory, later = 0) =>
@@ -43,7 +42,7 @@ const entries = async ({ paths }: TestDirectory) =>
     ),
   )
 
-test('it may enter for 15 minutes, and its key is in no file', async () => {
+test('Its certificate is valid for 15 minutes, and its key is never written to a file', async () => {
   const directory = await initialised()
   const device = await begin(directory)
   assert.deepEqual(await lettingIn(directory.dataDir), ['certlatch doctor'])
@@ -57,7 +56,7 @@ test('it may enter for 15 minutes, and its key is in no file', async () => {
   }
 })
 
-test('at the end its entry is left without certificates, run after run', async () => {
+test('Afterwards its entry has no certificates, run after run', async () => {
   const directory = await initialised()
   for (const run of [1, 2, 3]) {
     await begin(directory, run)
@@ -70,16 +69,16 @@ test('at the end its entry is left without certificates, run after run', async (
   assert.ok(!(await readdir(directory.paths.privateFolder)).includes('doctor.json'))
 })
 
-test('revoked, it is on the CRL and no hook is run', async () => {
+test('After revocation it is on the CRL, and no hook runs', async () => {
   const directory = await initialised()
   const device = await begin(directory)
-  await revokeDoctorDevice(directory.change(), device, undefined)
+  await revokeDoctorDevice(directory.change(), device)
   assert.deepEqual(await lettingIn(directory.dataDir), [])
   const { trust } = await snapshotOf(directory.dataDir)
   assert.ok(trust.revocationLists.get(device.issuerKeyHash)?.serials.has(device.serial))
 })
 
-test('while it runs no other command ends it, and no second one begins', async () => {
+test('While it is running, no other command removes it and no second run starts', async () => {
   const directory = await initialised()
   await begin(directory)
   await next(directory)
@@ -100,7 +99,7 @@ async function deadProcess(): Promise<number> {
   return present(child.pid)
 }
 
-test('killed, it is ended by the next command', async () => {
+test('If it was killed, the next command cleans up', async () => {
   const directory = await initialised()
   await begin(directory)
   await leaveNote(directory, await deadProcess(), await machineIdentity())
@@ -110,7 +109,7 @@ test('killed, it is ended by the next command', async () => {
   await begin(directory)
 })
 
-test('killed on another machine, it is ended when its certificate has', async () => {
+test('If it was killed on another machine, it is cleaned up once its certificate has expired', async () => {
   const directory = await initialised()
   await begin(directory)
   await leaveNote(directory, 1, 'another machine')
@@ -120,7 +119,7 @@ test('killed on another machine, it is ended when its certificate has', async ()
   assert.deepEqual(await lettingIn(directory.dataDir), [])
 })
 
-test('a note that is broken is no reason to keep it', async () => {
+test('A broken note does not keep it alive', async () => {
   const directory = await initialised()
   await begin(directory)
   await writeFile(directory.paths.doctor, '{"notAfter":')
@@ -128,7 +127,7 @@ test('a note that is broken is no reason to keep it', async () => {
   assert.deepEqual(await lettingIn(directory.dataDir), [])
 })
 
-test('no list shows it, and no command finds it by its name', async () => {
+test('No list shows it, and no command finds it by name', async () => {
   const directory = await initialised()
   await begin(directory)
   assert.deepEqual(await reportDevices(directory.paths, NOON_SECONDS), [])
@@ -136,7 +135,7 @@ test('no list shows it, and no command finds it by its name', async () => {
   assert.throws(() => findDevice(known, 'certlatch doctor'), /there is no device/)
 })
 
-test('no other device or owner gets its name, however it is written', async () => {
+test('No other device or owner can take its name, in any spelling', async () => {
   const directory = await initialised()
   for (const given of [
     { name: 'certlatch doctor', owner: undefined },
@@ -144,14 +143,12 @@ test('no other device or owner gets its name, however it is written', async () =
     { name: 'Phone', owner: 'certlatch doctor' },
   ]) {
     const options = directory.issue()
-    const problem = await problemOf(
-      addDevice(directory.change(), given, options, undefined, 'file'),
-    )
+    const problem = await problemOf(addDevice(directory.change(), given, options, 'file'))
     assert.match(problem, /is reserved for the device of certlatch doctor; choose another/)
   }
 })
 
-test('a device that has the name and not the mark is left alone', async () => {
+test('A device that has the name but not the mark is left alone', async () => {
   const directory = await initialised()
   const owned = { name: 'certlatch doctor', owner: undefined, certificates: [] }
   await writeDevice(directory.paths.devices, 'abc', owned)
@@ -164,7 +161,7 @@ test('a device that has the name and not the mark is left alone', async () => {
   )
 })
 
-test('a mark that is not one breaks the entry', async () => {
+test('An invalid mark makes the entry broken', async () => {
   const directory = await initialised()
   const entry = { schemaVersion: 1, name: 'Phone', certificates: [], doctor: 'yes' }
   await certlatch(['device', 'list'], { CERTLATCH_DATA_DIR: directory.dataDir })
@@ -175,10 +172,10 @@ test('a mark that is not one breaks the entry', async () => {
   assert.match(broken[0]?.problem ?? '', /abc\.json is not a device entry/)
 })
 
-test('the metrics of devices do not have it, while it enters and afterwards', async (context) => {
+test('Device metrics leave it out, during the run and afterwards', async (context) => {
   const service = await startTestService(context)
   const change = { dataDir: service.dataDir, who: 'test', nowSeconds: NOON_SECONDS }
-  const device = await beginDoctorDevice(change, undefined)
+  const device = await beginDoctorDevice(change)
   const certificate = present(readCertificate(new X509Certificate(device.certificatePem).raw))
   await service.refresh()
   assert.equal((await service.askWith(certificate)).status, 200)

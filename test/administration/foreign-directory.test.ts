@@ -29,7 +29,6 @@ async function scene(t: TestContext) {
     directory.change(),
     { name: 'Phone', owner: undefined },
     directory.issue(),
-    undefined,
     'file',
   )
   asRoot(t)
@@ -53,7 +52,7 @@ const victimsOf = (serial: string): readonly string[] => [
   `Phone-${serial.slice(0, 8)}.p12`,
 ]
 
-test('A note of what is undelivered deletes nothing but packages of its certificate', async (t) => {
+test('An undelivered note can only delete packages of its own certificate', async (t) => {
   const { directory, paths, outside, leaveNote, serial, parcel } = await scene(t)
   const names = victimsOf(serial)
   for (const name of names) await writeFile(join(outside, name), 'not ours')
@@ -74,7 +73,7 @@ test('A note of what is undelivered deletes nothing but packages of its certific
   assert.deepEqual(await lettingIn(directory.dataDir), [])
 })
 
-test('A note that no command has written does nothing', async (t) => {
+test('A note that no command wrote has no effect', async (t) => {
   const { directory, dataDir, outside, leaveNote, serial, parcel } = await scene(t)
   const victim = join(outside, 'victim.pem')
   await writeFile(victim, 'not ours')
@@ -94,7 +93,7 @@ test('A note that no command has written does nothing', async (t) => {
   }
 })
 
-test('A package in a folder of someone else than the directory’s owner is left, and named', async (t) => {
+test('A package in a folder that someone else owns is left alone, and named', async (t) => {
   const { directory, outside, leaveNote, serial } = await scene(t)
   const path = join(outside, `phone-${serial.slice(0, 8)}.p12`)
   await writeFile(path, 'a package')
@@ -106,7 +105,7 @@ test('A package in a folder of someone else than the directory’s owner is left
   if (isRoot) assert.match(told[0] ?? '', /^left: .*\.p12 is in a folder of another user/)
 })
 
-test('What a first start has left is not read through links', async (t) => {
+test('Leftovers of a first start are not read through links', async (t) => {
   const { directory, paths, outside } = await scene(t)
   const secret = join(outside, 'secret')
   await writeFile(secret, 'secret', { mode: 0o600 })
@@ -132,7 +131,7 @@ test('What a first start has left is not read through links', async (t) => {
   }
 })
 
-test('The key of another CA is not copied to where the service can read it', async (t) => {
+test("Another CA's key is not copied to a place where the service can read it", async (t) => {
   const { directory, dataDir, paths, outside } = await scene(t)
   const key = join(outside, 'other.key')
   await writeFile(key, await readFile(paths.authorityKey), { mode: 0o600 })
@@ -140,7 +139,7 @@ test('The key of another CA is not copied to where the service can read it', asy
   await symlink(key, paths.authorityKey)
   await giveAway(dataDir)
   await chmod(outside, 0o700)
-  const renewal = renewAuthority(directory.change(), { commonName: undefined, days: 30 }, undefined)
+  const renewal = renewAuthority(directory.change(), { commonName: undefined, days: 30 })
   await assert.rejects(renewal, /ca\.key is or lies behind a symbolic link that another user/)
   await assert.rejects(readdir(paths.previous), { code: 'ENOENT' })
 })

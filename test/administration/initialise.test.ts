@@ -1,17 +1,18 @@
 import assert from 'node:assert/strict'
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { test } from 'node:test'
-import { decryptKey, isEncryptedKey } from '../../src/administration/authorities.ts'
+import { decryptKey } from '../../src/administration/authorities.ts'
 import { changeDirectory } from '../../src/administration/change-directory.ts'
 import { initialise } from '../../src/administration/initialise.ts'
 import { commonName } from '../../src/certificate/name.ts'
+import { isEncryptedKey } from '../../src/certificate/pem.ts'
 import { acquireLock } from '../../src/store/lock.ts'
 import { empty, initialised, problemOf, snapshotOf, treeOf } from '../support/command.ts'
 import { NOON_SECONDS, present } from '../support/service.ts'
 
 const EVERYTHING = { authority: true, revocationList: true, sessionKeys: true }
 
-test('An empty directory gets a CA with the name, the life and the encryption asked for', async () => {
+test('An empty directory gets a CA with the requested name, lifetime and encryption', async () => {
   const directory = await empty()
   const { paths, dataDir } = directory
   const options = { commonName: 'Lovelace', days: 10, passphrase: 'correct horse' }
@@ -31,7 +32,7 @@ test('An empty directory gets a CA with the name, the life and the encryption as
   assert.equal(decryptKey('ca.key', key, 'correct horse').asymmetricKeyType, 'ec')
 })
 
-test('A directory is initialised once', async () => {
+test('A directory can be initialised only once', async () => {
   const { dataDir } = await initialised()
   const before = await treeOf(dataDir)
   assert.match(
@@ -41,7 +42,7 @@ test('A directory is initialised once', async () => {
   assert.deepEqual(await treeOf(dataDir), before)
 })
 
-test('A half-filled directory is not completed', async () => {
+test('A partly filled directory is not completed', async () => {
   const { dataDir, paths } = await initialised()
   await rm(paths.revocationList)
   const before = await treeOf(dataDir)
@@ -52,13 +53,13 @@ test('A half-filled directory is not completed', async () => {
   assert.deepEqual(await treeOf(dataDir), before)
 })
 
-test('With an external CA only session keys are made', async () => {
+test('With an external CA only session keys are created', async () => {
   const { dataDir, paths } = await empty()
   const needed = { authority: false, revocationList: false, sessionKeys: true }
   assert.deepEqual(await initialise(dataDir, needed, {}, NOON_SECONDS), [paths.sessionKeys])
 })
 
-test('There is nothing to change before a directory is initialised', async () => {
+test('Before a directory is initialised there is nothing to change', async () => {
   const directory = await empty()
   assert.match(
     await problemOf(changeDirectory(directory.change(), async () => undefined)),
@@ -66,19 +67,19 @@ test('There is nothing to change before a directory is initialised', async () =>
   )
 })
 
-test('What a killed writer has begun is removed by the next', async () => {
+test('What a killed writer left unfinished is removed by the next one', async () => {
   const directory = await initialised()
   const { privateFolder, publicFolder } = directory.paths
   await writeFile(`${publicFolder}/ca.crl.0123456789ab.tmp`, 'half')
   await writeFile(`${privateFolder}/session.keys.0123456789ab.tmp`, 'half')
-  await writeFile(`${privateFolder}/notes.tmp`, 'of somebody else')
+  await writeFile(`${privateFolder}/notes.tmp`, "another process's")
   await changeDirectory(directory.change(), async () => undefined)
   assert.deepEqual(await readdir(publicFolder), ['ca.crl', 'ca.crt'])
   assert.ok((await readdir(privateFolder)).includes('notes.tmp'))
   assert.ok(!(await readdir(privateFolder)).includes('session.keys.0123456789ab.tmp'))
 })
 
-test('Who has lost the lock changes nothing more', async () => {
+test('A writer that lost the lock changes nothing more', async () => {
   const directory = await initialised()
   const { paths } = directory
   const before = await treeOf(directory.dataDir)

@@ -52,7 +52,7 @@ const place = (directory: TestDirectory, laterSeconds = 0, more: Partial<Place> 
 })
 
 const invite = (directory: TestDirectory, options: Partial<InviteOptions> = {}, later = 0) =>
-  inviteDevice(directory.change(later), PHONE, { ...OPTIONS, ...options }, undefined)
+  inviteDevice(directory.change(later), PHONE, { ...OPTIONS, ...options })
 
 const filesOf = async (directory: TestDirectory): Promise<readonly string[]> => {
   const names = await readdir(directory.paths.invitations)
@@ -68,7 +68,7 @@ const stateOf = async (directory: TestDirectory, later = 0) =>
     state,
   ])
 
-test('an invited device is there, and its certificate is accepted no longer than the invitation', async () => {
+test('An invited device exists, and its certificate is accepted only until the invitation expires', async () => {
   const directory = await initialised()
   const { code, invitation, certificate } = await invite(directory)
   assert.match(code, /^[a-km-np-z2-9]{20}$/)
@@ -77,7 +77,7 @@ test('an invited device is there, and its certificate is accepted no longer than
   assert.deepEqual(await stateOf(directory), [["Ada's phone", 'invited']])
 })
 
-test('neither the code nor anything that it opens is in the directory', async () => {
+test('Neither the code nor the secrets it protects are stored in the directory', async () => {
   const directory = await initialised()
   const { code } = await invite(directory)
   const found = await claimInvitation(place(directory), code, CLAIMANT)
@@ -90,7 +90,7 @@ test('neither the code nor anything that it opens is in the directory', async ()
   }
 })
 
-test('who steals the directory opens nothing: no text in any file is the code, before or after', async () => {
+test('A stolen directory opens nothing: no text in any file is the code, before or after the claim', async () => {
   const directory = await initialised()
   const { code, invitation } = await invite(directory)
   const { id } = invitation
@@ -115,7 +115,7 @@ test('who steals the directory opens nothing: no text in any file is the code, b
   assert.equal(await opensAny(kept, 'cookie'), false)
 })
 
-test('looking claims nothing', async () => {
+test('Looking at an invitation does not claim it', async () => {
   const directory = await initialised()
   const { code } = await invite(directory)
   for (let look = 0; look < 3; look += 1) {
@@ -125,7 +125,7 @@ test('looking claims nothing', async () => {
   assert.deepEqual(await stateOf(directory), [["Ada's phone", 'invited']])
 })
 
-test('who collects it gets the packages, and the registry says by what', async () => {
+test('Claiming it returns the packages, and the registry records what claimed it', async () => {
   const directory = await initialised()
   const { code } = await invite(directory)
   const claimed = await claimInvitation(place(directory, 60), code, CLAIMANT)
@@ -140,7 +140,7 @@ test('who collects it gets the packages, and the registry says by what', async (
   assert.equal(certificate && acceptedUntil(certificate), undefined)
 })
 
-test('a second claimant is told that it was used, and when', async () => {
+test('A second claimant learns that it was used, and when', async () => {
   const directory = await initialised()
   const { code } = await invite(directory)
   await claimInvitation(place(directory, 60), code, CLAIMANT)
@@ -152,7 +152,7 @@ test('a second claimant is told that it was used, and when', async () => {
   })
 })
 
-test('the same claimant gets the same answer again for an hour', async () => {
+test('The same claimant gets the same answer again for an hour', async () => {
   const directory = await initialised()
   const { code } = await invite(directory)
   const first = await claimInvitation(place(directory), code, CLAIMANT)
@@ -165,7 +165,7 @@ test('the same claimant gets the same answer again for an hour', async () => {
   assert.deepEqual(late, { ok: false, problem: 'used', at: NOON_SECONDS })
 })
 
-test('of fifty that claim at once one succeeds', async () => {
+test('Of fifty simultaneous claims exactly one succeeds', async () => {
   const directory = await initialised()
   const { code } = await invite(directory)
   const answers = await Promise.all(
@@ -177,7 +177,7 @@ test('of fifty that claim at once one succeeds', async () => {
   assert.ok(answers.every((answer) => answer.ok || answer.problem === 'used'))
 })
 
-test('under another host, and with another code, it is unknown', async () => {
+test('Under another host, or with another code, it is unknown', async () => {
   const directory = await initialised()
   const { code } = await invite(directory)
   const elsewhere = place(directory, 0, { host: 'evil.test' })
@@ -187,7 +187,7 @@ test('under another host, and with another code, it is unknown', async () => {
   assert.deepEqual(await findInvitation(place(directory), 'a'.repeat(20)), unknown)
 })
 
-test('after its end it cannot be collected, and the next command takes the certificate back', async () => {
+test('After it expires it cannot be collected, and the next command revokes the certificate', async () => {
   const directory = await initialised()
   const { code } = await invite(directory)
   const late = place(directory, 86_400)
@@ -199,7 +199,7 @@ test('after its end it cannot be collected, and the next command takes the certi
   assert.deepEqual(await findInvitation(late, code), { ok: false, problem: 'ended' })
 })
 
-test('a device that was not collected can be invited again, and the earlier link ends', async () => {
+test('A device whose package was never collected can be invited again, which invalidates the earlier link', async () => {
   const directory = await initialised()
   const first = await invite(directory)
   const second = await invite(directory)
@@ -213,7 +213,7 @@ test('a device that was not collected can be invited again, and the earlier link
   assert.deepEqual(await filesOf(directory), ['.claim', '.json'])
 })
 
-test('a device that is there is invited to a renewal alone', async () => {
+test('An existing device can only be invited to a renewal', async () => {
   const directory = await initialised()
   const { code } = await invite(directory)
   await claimInvitation(place(directory), code, CLAIMANT)
@@ -224,17 +224,16 @@ test('a device that is there is invited to a renewal alone', async () => {
         directory.change(),
         { name: 'Nobody', owner: undefined },
         { ...OPTIONS, overlapSeconds: 0 },
-        undefined,
       ),
     ),
     /there is no device "Nobody"/,
   )
 })
 
-test('a renewal changes nothing until it is collected, and then counts its overlap', async () => {
+test('A renewal changes nothing until it is collected; only then does the overlap start', async () => {
   const directory = await initialised()
   const issue = directory.issue()
-  const added = await addDevice(directory.change(), PHONE, issue, undefined, 'file')
+  const added = await addDevice(directory.change(), PHONE, issue, 'file')
   const renewal = await invite(directory, { overlapSeconds: 100 })
   assert.equal(renewal.device.certificates.length, 2)
   const certificates = async () =>
@@ -248,21 +247,21 @@ test('a renewal changes nothing until it is collected, and then counts its overl
   assert.equal(renewed?.endsAt, undefined)
 })
 
-test('a renewal that is not collected leaves the device as it was', async () => {
+test('A renewal that is never collected leaves the device as it was', async () => {
   const directory = await initialised()
-  await addDevice(directory.change(), PHONE, directory.issue(), undefined, 'file')
+  await addDevice(directory.change(), PHONE, directory.issue(), 'file')
   const before = await treeOf(directory.paths.devices)
   await invite(directory, { overlapSeconds: 0 })
   await settleLater(directory, 86_400)
   assert.deepEqual(await treeOf(directory.paths.devices), before)
 })
 
-test('a revocation ends the invitation, collected or not, and deletes the packages', async () => {
+test('A revocation ends the invitation, collected or not, and deletes the packages', async () => {
   for (const isCollected of [false, true]) {
     const directory = await initialised()
     const { code } = await invite(directory)
     if (isCollected) await claimInvitation(place(directory), code, CLAIMANT)
-    await revokeDevice(directory.change(10), "Ada's phone", 'all', 'unspecified', undefined)
+    await revokeDevice(directory.change(10), "Ada's phone", 'all', 'unspecified')
     const answer = await claimInvitation(place(directory, 20), code, CLAIMANT)
     assert.equal(answer.ok, false)
     assert.deepEqual(await filesOf(directory), ['.claim'])
@@ -270,7 +269,7 @@ test('a revocation ends the invitation, collected or not, and deletes the packag
   }
 })
 
-test('a block does so too', async () => {
+test('A block does the same', async () => {
   for (const isCollected of [false, true]) {
     const directory = await initialised()
     const { code, certificate } = await invite(directory)
@@ -281,15 +280,15 @@ test('a block does so too', async () => {
   }
 })
 
-test('claimed, revoked and ended at once: the first decides, and a revoked device is never in', async () => {
+test('With a claim, a revocation and the expiry at once, the first decides, and a revoked device never has access', async () => {
   for (let round = 0; round < 3; round += 1) {
     const directory = await initialised()
     const { code } = await invite(directory)
     const claimant = { ...CLAIMANT, onUnmarked: () => {} }
     const claiming = claimInvitation(place(directory), code, claimant)
-    // What has ended already cannot be revoked.
+    // An invitation that has expired already cannot be revoked.
     await Promise.allSettled([
-      revokeDevice(directory.change(10), "Ada's phone", 'all', 'unspecified', undefined),
+      revokeDevice(directory.change(10), "Ada's phone", 'all', 'unspecified'),
       sweepInvitations(directory.change(86_400)),
     ])
     const claimed = await claiming
@@ -304,7 +303,7 @@ test('claimed, revoked and ended at once: the first decides, and a revoked devic
   }
 })
 
-test('a certificate that is refused by now is not handed out', async () => {
+test('A certificate that would be refused by now is not handed out', async () => {
   const directory = await initialised()
   const { code } = await invite(directory)
   const refused = place(directory, 0, { stands: () => Promise.resolve(false) })
@@ -312,7 +311,7 @@ test('a certificate that is refused by now is not handed out', async () => {
   assert.ok((await findInvitation(place(directory), code)).ok)
 })
 
-test('one that is refused while it is collected is not handed out either', async () => {
+test('A certificate that becomes refused during collection is not handed out either', async () => {
   const directory = await initialised()
   const { code } = await invite(directory)
   let looks = 0
@@ -324,7 +323,7 @@ test('one that is refused while it is collected is not handed out either', async
   assert.deepEqual(answer, { ok: false, problem: 'ended' })
 })
 
-test('the ticket opens the packages for an hour, and no other does', async () => {
+test('The ticket, and no other, gives access to the packages for an hour', async () => {
   const directory = await initialised()
   const { code } = await invite(directory)
   const claimed = await claimInvitation(place(directory), code, CLAIMANT)
@@ -341,7 +340,7 @@ test('the ticket opens the packages for an hour, and no other does', async () =>
   assert.equal(await openTicket(refused, ticket), undefined)
 })
 
-test('who is done gets nothing again, with the ticket or with the code', async () => {
+test('After "done" neither the ticket nor the code gives anything out again', async () => {
   const directory = await initialised()
   const { code } = await invite(directory)
   const claimed = await claimInvitation(place(directory), code, CLAIMANT)
@@ -355,7 +354,7 @@ test('who is done gets nothing again, with the ticket or with the code', async (
   assert.equal(await finishEnrollment(place(directory), claimed.ticket), false)
 })
 
-test('an hour after the collection the packages are deleted, and a month later the memory', async () => {
+test('The packages are deleted an hour after collection, and the record a month later', async () => {
   const directory = await initialised()
   const { code } = await invite(directory)
   await claimInvitation(place(directory), code, CLAIMANT)
@@ -367,7 +366,7 @@ test('an hour after the collection the packages are deleted, and a month later t
   assert.deepEqual(await filesOf(directory), [])
 })
 
-test('an invitation whose code could not be printed is taken back', async () => {
+test('An invitation whose code could not be printed is rolled back', async () => {
   const directory = await initialised()
   const invited = await invite(directory)
   await takeBackInvited(directory.change(), invited)
@@ -375,7 +374,7 @@ test('an invitation whose code could not be printed is taken back', async () => 
   assert.deepEqual(await filesOf(directory), ['.claim'])
 })
 
-test('an entry that cannot be read decides nothing about an invitation', async () => {
+test('An unreadable entry has no say about an invitation', async () => {
   const directory = await initialised()
   const { code, device } = await invite(directory)
   const path = join(directory.paths.devices, `${device.id}.json`)

@@ -2,28 +2,24 @@ import assert from 'node:assert/strict'
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { test } from 'node:test'
 import { addDevice } from '../../src/administration/add-device.ts'
-import { isEncryptedKey, readAuthorityKey } from '../../src/administration/authorities.ts'
+import { readAuthorityKey } from '../../src/administration/authorities.ts'
 import { renewAuthority } from '../../src/administration/renew-authority.ts'
 import { commonName } from '../../src/certificate/name.ts'
+import { isEncryptedKey } from '../../src/certificate/pem.ts'
 import { initialised, lettingIn, problemOf, snapshotOf } from '../support/command.ts'
 import { NOON_SECONDS, present } from '../support/service.ts'
 
 const DAY = 86_400
 
-test('A successor signs from now on, beside the CA before, whose certificates stay good', async () => {
+test('A renewed CA signs from now on; certificates of the previous CA stay valid', async () => {
   const directory = await initialised({ commonName: 'One', days: 100 })
   await addDevice(
     directory.change(),
     { name: 'Phone', owner: undefined },
     directory.issue(),
-    undefined,
     'file',
   )
-  const renewed = await renewAuthority(
-    directory.change(60),
-    { commonName: 'Two', days: 30 },
-    undefined,
-  )
+  const renewed = await renewAuthority(directory.change(60), { commonName: 'Two', days: 30 })
   assert.equal(commonName(renewed.authority.certificate.subject), 'Two')
   assert.equal(renewed.authority.certificate.notAfter, NOON_SECONDS + 60 + 30 * DAY)
   const { trust } = await snapshotOf(directory.dataDir)
@@ -36,15 +32,14 @@ test('A successor signs from now on, beside the CA before, whose certificates st
   assert.deepEqual(await lettingIn(directory.dataDir), ['Phone'])
 })
 
-test('The key before is kept, for its owner alone; nothing else is left lying about', async () => {
+test('The previous key is kept readable for its owner only, and nothing else is left behind', async () => {
   const directory = await initialised()
   const { paths } = directory
   const before = await readFile(paths.authorityKey, 'utf8')
-  const { before: issuers } = await renewAuthority(
-    directory.change(),
-    { commonName: undefined, days: 30 },
-    undefined,
-  )
+  const { before: issuers } = await renewAuthority(directory.change(), {
+    commonName: undefined,
+    days: 30,
+  })
   const path = paths.previousKeyOf(present(issuers[0]).keyHash)
   assert.equal(await readFile(path, 'utf8'), before)
   assert.equal((await stat(path)).mode & 0o777, 0o600)
@@ -57,10 +52,10 @@ test('The key before is kept, for its owner alone; nothing else is left lying ab
   ])
 })
 
-test('The successor of a CA whose key is encrypted is encrypted as well', async () => {
+test('The successor of a CA with an encrypted key is encrypted too', async () => {
   const directory = await initialised({ passphrase: 'correct horse' })
   const renew = (passphrase: string | undefined) =>
-    renewAuthority(directory.change(), { commonName: undefined, days: 30 }, passphrase)
+    renewAuthority({ ...directory.change(), passphrase }, { commonName: undefined, days: 30 })
   assert.match(await problemOf(renew('wrong')), /the passphrase is wrong$/)
   await renew('correct horse')
   const { authorityKey } = directory.paths
@@ -68,10 +63,10 @@ test('The successor of a CA whose key is encrypted is encrypted as well', async 
   await readAuthorityKey(authorityKey, 'correct horse')
 })
 
-test('A CA that has ended goes, and a third one signs beside the second', async () => {
+test('An expired CA is removed, and a third one signs beside the second', async () => {
   const directory = await initialised({ days: 5 })
   const renew = (later: number) =>
-    renewAuthority(directory.change(later), { commonName: undefined, days: 30 }, undefined)
+    renewAuthority(directory.change(later), { commonName: undefined, days: 30 })
   assert.equal((await renew(DAY)).dropped.length, 0)
   const third = await renew(6 * DAY)
   assert.equal(third.dropped.length, 1)

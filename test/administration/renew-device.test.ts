@@ -11,18 +11,12 @@ import { NOON_SECONDS, present } from '../support/service.ts'
 const DAY = 86_400
 
 const add = (directory: TestDirectory, name: string, days = 397) =>
-  addDevice(
-    directory.change(),
-    { name, owner: 'Ada' },
-    directory.issue({ days }),
-    undefined,
-    'file',
-  )
+  addDevice(directory.change(), { name, owner: 'Ada' }, directory.issue({ days }), 'file')
 
 const renew = (directory: TestDirectory, name: string, overlap: number, later: number) =>
-  renewDevice(directory.change(later), name, directory.issue(), overlap, undefined, 'file')
+  renewDevice(directory.change(later), name, directory.issue(), overlap, 'file')
 
-test('A renewed device is the same: id, name and owner, with one certificate more', async () => {
+test('A renewed device keeps its id, name and owner, and has one certificate more', async () => {
   const directory = await initialised()
   const first = await add(directory, 'Phone')
   const second = await renew(directory, 'phone', DAY, 60)
@@ -36,7 +30,7 @@ test('A renewed device is the same: id, name and owner, with one certificate mor
   assert.deepEqual(present((await snapshotOf(directory.dataDir)).registry).devices, [second.device])
 })
 
-test('The certificate before goes on for the overlap, and never longer than it was to', async () => {
+test('The previous certificate keeps working for the overlap, but never beyond its own expiry', async () => {
   const directory = await initialised()
   await add(directory, 'Phone', 10)
   const second = await renew(directory, 'Phone', 3 * DAY, 60)
@@ -50,14 +44,14 @@ test('The certificate before goes on for the overlap, and never longer than it w
   assert.equal(third.othersEndAt, NOON_SECONDS + 120 + 30 * DAY)
 })
 
-test('An overlap beyond the end of the certificate is told as that end', async () => {
+test("An overlap longer than the certificate's remaining life is reported as its expiry", async () => {
   const directory = await initialised()
   const first = await add(directory, 'Phone', 10)
   const { othersEndAt } = await renew(directory, 'Phone', 30 * DAY, 60)
   assert.equal(othersEndAt, first.certificate.notAfter)
 })
 
-test('Without an overlap the certificate before ends at once', async () => {
+test('Without an overlap the previous certificate stops working at once', async () => {
   const directory = await initialised()
   await add(directory, 'Phone')
   const { device, othersEndAt } = await renew(directory, 'Phone', 0, 60)
@@ -65,7 +59,7 @@ test('Without an overlap the certificate before ends at once', async () => {
   assert.equal(device.certificates[0]?.endsAt, NOON_SECONDS + 60)
 })
 
-test('What has expired is left as it was', async () => {
+test('Certificates that have already expired are left as they were', async () => {
   const directory = await initialised()
   await add(directory, 'Phone', 10)
   const { device, othersEndAt } = await renew(directory, 'Phone', DAY, 20 * DAY)
@@ -73,17 +67,17 @@ test('What has expired is left as it was', async () => {
   assert.equal(device.certificates[0]?.endsAt, undefined)
 })
 
-test('A device that is revoked comes back under a new name alone', async () => {
+test('A revoked device can come back only under a new name', async () => {
   const directory = await initialised()
   await add(directory, 'Phone')
-  await revokeDevice(directory.change(10), 'Phone', 'all', 'keyCompromise', undefined)
+  await revokeDevice(directory.change(10), 'Phone', 'all', 'keyCompromise')
   assert.match(
     await problemOf(renew(directory, 'Phone', DAY, 60)),
     /^all certificates of "Phone" are revoked\nhint: add the device that takes its place under a new/,
   )
 })
 
-test('An unknown device is told', async () => {
+test('An unknown device is reported', async () => {
   const directory = await initialised()
   assert.match(await problemOf(renew(directory, 'Phone', DAY, 60)), /^there is no device "Phone"/)
 })

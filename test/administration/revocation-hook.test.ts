@@ -7,12 +7,12 @@ import { temporaryFolder } from '../support/service.ts'
 
 const FACTS = { device: "Ada's phone; rm -rf", serial: '4f1c08', reason: 'keyCompromise' }
 
-test('The hook gets what was revoked and PATH, and nothing else', async () => {
+test('The hook receives what was revoked and PATH, and nothing else', async () => {
   const file = join(await temporaryFolder(), 'environment.json')
   const source = `require('fs').writeFileSync(process.argv[1], JSON.stringify(process.env))`
   const problem = await runHook([process.execPath, '-e', source, file], FACTS, '/usr/bin')
   assert.equal(problem, undefined)
-  // Node itself hands on where coverage is written.
+  // Node itself passes on where coverage is written.
   const { NODE_V8_COVERAGE: _, ...given } = JSON.parse(await readFile(file, 'utf8'))
   assert.deepEqual(given, {
     PATH: '/usr/bin',
@@ -22,7 +22,7 @@ test('The hook gets what was revoked and PATH, and nothing else', async () => {
   })
 })
 
-test('A hook that fails, does not end or is not there is told in words', async () => {
+test('A hook that fails, hangs or does not exist is reported in words', async () => {
   const node = process.execPath
   assert.equal(
     await runHook([node, '-e', 'process.exit(3)'], FACTS, undefined),

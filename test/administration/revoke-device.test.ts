@@ -22,10 +22,10 @@ import { makeList, NOON_SECONDS, ownAuthority, present } from '../support/servic
 const DAY = 86_400
 
 const add = (directory: TestDirectory, name: string) =>
-  addDevice(directory.change(), { name, owner: undefined }, directory.issue(), undefined, 'file')
+  addDevice(directory.change(), { name, owner: undefined }, directory.issue(), 'file')
 
 const renew = (directory: TestDirectory, name: string, later = 0, overlap = DAY) =>
-  renewDevice(directory.change(later), name, directory.issue(), overlap, undefined, 'file')
+  renewDevice(directory.change(later), name, directory.issue(), overlap, 'file')
 
 interface Revoking {
   readonly part?: RevokedPart
@@ -37,9 +37,9 @@ const revoke = (
   directory: TestDirectory,
   name: string,
   { part = 'all', reason = 'unspecified', later = 60 }: Revoking = {},
-) => revokeDevice(directory.change(later), name, part, reason, undefined)
+) => revokeDevice(directory.change(later), name, part, reason)
 
-test('A revoked device is on the CRL with date and reason, and is marked', async () => {
+test('A revoked device is on the CRL with date and reason, and is marked in the registry', async () => {
   const directory = await initialised()
   const { certificate } = await add(directory, 'Phone')
   await add(directory, 'Tablet')
@@ -58,7 +58,7 @@ test('A revoked device is on the CRL with date and reason, and is marked', async
   assert.ok(present(registry).devices.some(({ certificates }) => certificates[0]?.revokedAt))
 })
 
-test('Each CRL has a number above the one before, in whatever second it is written', async () => {
+test('Each CRL has a higher number than the previous one, even within the same second', async () => {
   const directory = await initialised()
   const numbers: bigint[] = []
   for (const name of ['A', 'B', 'C']) {
@@ -72,7 +72,7 @@ test('Each CRL has a number above the one before, in whatever second it is writt
   assert.equal(crlNumber, BigInt(NOON_SECONDS + DAY))
 })
 
-test('A CRL written while the clock was ahead closes nothing, and a later one takes its place', async () => {
+test('A CRL written while the clock was ahead locks no one out, and a later one replaces it', async () => {
   const directory = await initialised()
   for (const name of ['A', 'B']) await add(directory, name)
   await revoke(directory, 'A', { later: DAY })
@@ -84,7 +84,7 @@ test('A CRL written while the clock was ahead closes nothing, and a later one ta
   assert.ok(present(listOf(after).number) > present(listOf(before).number))
 })
 
-test('What was revoked stays so when a backup brings an older CRL back and another device is revoked', async () => {
+test('Revoked certificates stay revoked when a backup restores an older CRL and another device is revoked', async () => {
   const directory = await initialised()
   for (const name of ['A', 'B']) await add(directory, name)
   const older = await readFile(directory.paths.revocationList)
@@ -97,7 +97,7 @@ test('What was revoked stays so when a backup brings an older CRL back and anoth
   assert.equal(list?.entries.length, 2)
 })
 
-test('The number of a CRL is above that which a service has in force', async () => {
+test("A new CRL's number is higher than that of the CRL a service has loaded", async () => {
   const directory = await initialised()
   await add(directory, 'Phone')
   const crlNumber = String(NOON_SECONDS + DAY)
@@ -109,13 +109,13 @@ test('The number of a CRL is above that which a service has in force', async () 
   assert.equal((await revoke(directory, 'Phone')).crlNumber, BigInt(crlNumber) + 1n)
 })
 
-test('Nothing is signed while the clock is before the CA', async () => {
+test("Nothing is signed while the clock is earlier than the CA's start", async () => {
   const directory = await initialised()
   await add(directory, 'Phone')
   assert.match(await problemOf(revoke(directory, 'Phone', { later: -DAY })), /the clock is wrong/)
 })
 
-test('What is revoked already is told so, without the key of the CA, with the number to wait for', async () => {
+test("An already revoked device is reported as such, without the CA's key, with the CRL number to wait for", async () => {
   const directory = await initialised()
   await add(directory, 'Phone')
   const first = await revoke(directory, 'Phone', { reason: 'superseded' })
@@ -128,7 +128,7 @@ test('What is revoked already is told so, without the key of the CA, with the nu
   assert.deepEqual(await treeOf(directory.dataDir), before)
 })
 
-test('A CRL that came without its mark is completed by the next call', async () => {
+test('A CRL that was published without marking the device is completed by the next call', async () => {
   const directory = await initialised()
   const { certificate } = await add(directory, 'Phone')
   const authority = await ownAuthority(directory.dataDir)
@@ -142,7 +142,7 @@ test('A CRL that came without its mark is completed by the next call', async () 
   assert.equal(registry?.devices[0]?.certificates[0]?.revokedAt, NOON_SECONDS + 120)
 })
 
-test('Only what a renewal has replaced is revoked where that is asked for', async () => {
+test('On request, only certificates that a renewal replaced are revoked', async () => {
   const directory = await initialised()
   const old = await add(directory, 'Phone')
   assert.match(
@@ -158,7 +158,7 @@ test('Only what a renewal has replaced is revoked where that is asked for', asyn
   assert.deepEqual(await lettingIn(directory.dataDir), ['Phone'])
 })
 
-test('One certificate is named by its serial number, as it is shown', async () => {
+test('A single certificate is identified by its serial number, as displayed', async () => {
   const directory = await initialised()
   const { certificate } = await add(directory, 'Phone')
   await renew(directory, 'Phone', 10)
@@ -174,7 +174,7 @@ test('One certificate is named by its serial number, as it is shown', async () =
   )
 })
 
-test('An unknown device is told with where to look, and nothing changes', async () => {
+test('An unknown device is reported with a hint where to look, and nothing changes', async () => {
   const directory = await initialised()
   await add(directory, 'Phone')
   const before = await treeOf(directory.dataDir)
@@ -185,10 +185,10 @@ test('An unknown device is told with where to look, and nothing changes', async 
   assert.deepEqual(await treeOf(directory.dataDir), before)
 })
 
-test('Certificates of a CA before are revoked by its own key, under the same number', async () => {
+test("Certificates of a previous CA are revoked with that CA's key, under the same number", async () => {
   const directory = await initialised()
   await add(directory, 'Old')
-  await renewAuthority(directory.change(10), { commonName: undefined, days: 30 }, undefined)
+  await renewAuthority(directory.change(10), { commonName: undefined, days: 30 })
   await add(directory, 'New')
   const { crlNumber } = await revoke(directory, 'Old')
   const { lists } = await readOwnAuthorities(directory.paths)
@@ -202,10 +202,10 @@ test('Certificates of a CA before are revoked by its own key, under the same num
   assert.deepEqual(await lettingIn(directory.dataDir), ['New'])
 })
 
-test('Without the key of a CA before its CRL cannot be written, and nothing changes', async () => {
+test('Without the key of a previous CA its CRL cannot be written, and nothing changes', async () => {
   const directory = await initialised()
   const { device } = await add(directory, 'Old')
-  await renewAuthority(directory.change(10), { commonName: undefined, days: 30 }, undefined)
+  await renewAuthority(directory.change(10), { commonName: undefined, days: 30 })
   const keyHash = present(device.certificates[0]).issuerKeyHash
   const path = directory.paths.previousKeyOf(keyHash)
   await writeFile(path, await readFile(directory.paths.authorityKey))
@@ -222,11 +222,11 @@ test('Without the key of a CA before its CRL cannot be written, and nothing chan
   assert.deepEqual(await treeOf(directory.dataDir), before)
 })
 
-test('What has no certificate, or one of a CA that is gone, has nothing to revoke', async () => {
+test('A device without certificates, or with only those of a removed CA, has nothing to revoke', async () => {
   const directory = await initialised({ days: 5 })
   const { device } = await add(directory, 'Old')
   const change = directory.change(6 * DAY)
-  const renewed = await renewAuthority(change, { commonName: undefined, days: 30 }, undefined)
+  const renewed = await renewAuthority(change, { commonName: undefined, days: 30 })
   assert.equal(renewed.dropped.length, 1)
   assert.match(
     await problemOf(revoke(directory, 'Old', { later: 6 * DAY })),

@@ -20,7 +20,7 @@ async function ringOf({ paths }: TestDirectory) {
   return read.ring
 }
 
-test('A new key signs after a while; the one before verifies until its last session is over', async () => {
+test('A new key starts signing after a delay; the previous one verifies until its last session is over', async () => {
   const directory = await initialised()
   const [before] = (await ringOf(directory)).keys
   const rotated = await rotate(directory)
@@ -35,7 +35,7 @@ test('A new key signs after a while; the one before verifies until its last sess
   assert.equal((await stat(directory.paths.sessionKeys)).mode & 0o777, 0o600)
 })
 
-test('Who runs with a longer life of sessions than the command knows logs nobody out', async () => {
+test('A service with a longer session TTL than the command knows about logs no one out', async () => {
   const directory = await initialised()
   await writeRunning(directory.paths.running, runningId('host', '127.0.0.1:9180'), {
     ...{ schemaVersion: 1, listen: '127.0.0.1:9180', host: 'host', version: '0.0.0' },
@@ -45,7 +45,7 @@ test('Who runs with a longer life of sessions than the command knows logs nobody
   assert.equal((await rotate(directory)).oldUntil, NOON_SECONDS + 5 + 12 * 3600 + 60)
 })
 
-test('An end that was set before stays, and keys past theirs are dropped', async () => {
+test('An expiry that is already earlier stays, and expired keys are dropped', async () => {
   const directory = await initialised()
   const first = await rotate(directory)
   await rotate(directory, 60)
@@ -58,7 +58,7 @@ test('An end that was set before stays, and keys past theirs are dropped', async
   assert.equal(later.keys[0]?.id, two.keys[2]?.id)
 })
 
-test('A key that others may have seen goes at once, and signs anew at once', async () => {
+test('A key that may be compromised is dropped at once, and a new one signs at once', async () => {
   const directory = await initialised()
   const before = await ringOf(directory)
   const { oldUntil } = await rotate(directory, 10, true)
@@ -69,7 +69,7 @@ test('A key that others may have seen goes at once, and signs anew at once', asy
   assert.ok(signingKey(after, NOON_SECONDS + 10))
 })
 
-test('A file of keys that is broken or gone is told, and made anew only by ending all sessions', async () => {
+test('A broken or missing key file is reported, and is only recreated by ending all sessions', async () => {
   const directory = await initialised()
   const { sessionKeys } = directory.paths
   await writeFile(sessionKeys, 'short\n')
@@ -87,7 +87,7 @@ test('A file of keys that is broken or gone is told, and made anew only by endin
   assert.equal((await ringOf(directory)).keys.length, 1)
 })
 
-test('Of two rotations at once each counts as in force where the keys of both are', async () => {
+test('Of two simultaneous rotations, each counts as loaded where the keys of both are', async () => {
   const directory = await initialised()
   const path = directory.paths.sessionKeys
   const before = (await ringOf(directory)).fingerprint
@@ -99,7 +99,7 @@ test('Of two rotations at once each counts as in force where the keys of both ar
   // A service that has the first alone lacks the second, and one that has neither both.
   assert.ok(!(await hasRotation(path, second, first.fingerprint)))
   assert.ok(!(await hasRotation(path, first, before)))
-  // One that threw all keys away ends these too; what it left is in force.
+  // A rotation that dropped all keys ends these too; its own keys are the loaded ones.
   const third = await rotate(directory, 0, true)
   assert.ok(await hasRotation(path, second, third.fingerprint))
   await writeFile(path, 'broken')

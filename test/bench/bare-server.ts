@@ -1,6 +1,6 @@
 import { createServer } from 'node:http'
 
-// The ceiling: what Node answers when nothing is asked. `bare-server.js <port>`
+// The upper bound: an empty answer from Node itself. `bare-server.js <port>`
 createServer((_, response) => {
   response.writeHead(200, { 'Content-Length': 0 })
   response.end()

@@ -12,16 +12,16 @@ import { BARE, CERTLATCH } from './targets.ts'
 /** One way through one proxy: medians of all rounds, and latencies of all requests of all rounds. */
 export interface Passage {
   readonly proxy: string
-  /** Whom the proxy asks. */
-  readonly asks: 'nobody' | 'bare node:http' | 'certlatch' | 'oauth2-proxy'
+  /** Where the proxy sends its auth requests. */
+  readonly asks: 'nothing' | 'bare node:http' | 'certlatch' | 'oauth2-proxy'
   readonly requestsPerSecond: number
   /** Milliseconds at the fixed rate. */
   readonly p50: number
   readonly p99: number
-  /** CPU time a request of proxy, whom it asks, and application together. */
+  /** CPU time per request of proxy, auth service and application together. */
   readonly cpuMicroseconds: number
-  /** Against the same proxy asking nobody, and a bare server, in the same round. */
-  readonly ofNobody: Comparison
+  /** Relative to the same proxy without auth requests, and to a bare server, in the same round. */
+  readonly ofNothing: Comparison
   readonly ofBare: Comparison
 }
 
@@ -38,7 +38,7 @@ export interface BehindPace {
   readonly warmUpSeconds: number
   readonly rounds: number
   readonly sliceSeconds: number
-  /** Of which the latencies are. */
+  /** The number of requests behind the latencies. */
   readonly perSecond: number
   readonly latencySeconds: number
 }
@@ -57,7 +57,7 @@ interface Way {
 
 type Sample = Pick<Passage, 'requestsPerSecond' | 'cpuMicroseconds'> & Pick<TimedSlice, 'latencies'>
 
-/** Each of these proxies that this machine has, asking nobody, a bare server and certlatch, in turn. */
+/** Each installed proxy in turn: without auth requests, with a bare server, and with certlatch. */
 export async function measureBehind(
   folder: string,
   scene: Scene,
@@ -111,7 +111,7 @@ function clientHeaders(headers: Headers): Headers {
   return Object.fromEntries(all.filter(([name]) => !name.startsWith('X-Forwarded-')))
 }
 
-/** Whom a proxy asks. */
+/** A target for a proxy's auth requests. */
 interface Asked {
   readonly server: RunningServer
   readonly path: string
@@ -158,14 +158,14 @@ async function startWays(
     const servers = asked === undefined ? [proxy, application] : [proxy, asked.server, application]
     const requests = await requestsFile(wayFolder, asks, [shown], PATH)
     const way: Way = { proxy: front.name, asks, port, requests, servers, samples: [] }
-    // At once: one that has waited before its first load stays slower (README.md).
+    // Load it at once: a process that waited before its first load stays slower (README.md).
     await warmUp(way)
     return way
   }
   const path = '/verify'
   // First, for it finds out whether the program is there at all; the folder is made on the way.
   const ways = [
-    await startWay('nobody'),
+    await startWay('nothing'),
     await startWay('bare node:http', { server: await startBare(), path }),
     await startWay('certlatch', { server: await startCertlatch(), path }),
   ]
@@ -188,7 +188,7 @@ function check({ proxy, asks }: Way, { requests, refused, broken }: Slice): void
 
 function summarise(ways: readonly Way[]): readonly Passage[] {
   const samplesOf = (asks: Passage['asks']) => ways.find((way) => way.asks === asks)?.samples ?? []
-  const [nobody, bare] = [samplesOf('nobody'), samplesOf('bare node:http')]
+  const [nothing, bare] = [samplesOf('nothing'), samplesOf('bare node:http')]
   return ways.map(({ proxy, asks, samples }) => ({
     proxy,
     asks,
@@ -196,12 +196,12 @@ function summarise(ways: readonly Way[]): readonly Passage[] {
     p50: latency(samples, 0.5),
     p99: latency(samples, 0.99),
     cpuMicroseconds: median(samples.map(({ cpuMicroseconds }) => cpuMicroseconds)),
-    ofNobody: compare(samples, nobody),
+    ofNothing: compare(samples, nothing),
     ofBare: compare(samples, bare),
   }))
 }
 
-/** Of all rounds together: of a single one the slowest hundredth is ten requests or so. */
+/** Over all rounds together: in a single one the slowest hundredth is only about ten requests. */
 const latency = (samples: readonly Sample[], share: number): number =>
   percentile(
     samples.flatMap(({ latencies }) => latencies),
@@ -223,22 +223,25 @@ function compare(samples: readonly Sample[], others: readonly Sample[]): Compari
   }
 }
 
-/** A table of it, with what asking costs against the same proxy that asks nobody, or a bare server. */
+/**
+ * A table with the cost of auth requests, relative to the same proxy without any and to a bare
+ * server.
+ */
 export function writePassages(passages: readonly Passage[], pace: BehindPace): string {
   if (passages.length === 0) return ''
   const { perSecond, latencySeconds, rounds } = pace
   const rows = passages.map((passage) => {
-    const { proxy, asks, requestsPerSecond, cpuMicroseconds, ofNobody, ofBare } = passage
-    const isOpen = asks === 'nobody'
+    const { proxy, asks, requestsPerSecond, cpuMicroseconds, ofNothing, ofBare } = passage
+    const isOpen = asks === 'nothing'
     const added = (what: 'p50' | 'p99') => {
-      const more = [ofNobody, ofBare].map((comparison) => signed(comparison[`${what}More`]))
+      const more = [ofNothing, ofBare].map((comparison) => signed(comparison[`${what}More`]))
       return isOpen ? passage[what].toFixed(2) : `${passage[what].toFixed(2)} (${more.join(', ')})`
     }
     const cells = [
       proxy,
       asks,
       Math.round(requestsPerSecond),
-      ofNobody.requests.median.toFixed(2),
+      ofNothing.requests.median.toFixed(2),
       isOpen ? '' : inHundredths(ofBare.requests),
       isOpen ? '' : inHundredths(ofBare.cpu),
       Number.isNaN(cpuMicroseconds) ? '–' : Math.round(cpuMicroseconds),
@@ -248,9 +251,9 @@ export function writePassages(passages: readonly Passage[], pace: BehindPace): s
     return `| ${cells.join(' | ')} |`
   })
   return `
-Through a real proxy, HTTP without TLS, a known cookie; proxy, whom it asks and application share one core, the generator has the other. Ratios are of each round, and of these the median (least to most). Latency is at ${perSecond} requests a second, each measured from when it was due, ${perSecond * latencySeconds * rounds} for each line; in brackets what it is more than of asking nobody, and than of asking a bare server.
+Through a real proxy, HTTP without TLS, a known cookie; proxy, whom it asks and application share one core, the generator has the other. Ratios are of each round, and of these the median (least to most). Latency is at ${perSecond} requests a second, each measured from when it was due, ${perSecond * latencySeconds * rounds} for each line; in brackets what it is more than of asking nothing, and than of asking a bare server.
 
-| proxy | asks | requests/s | of asking nobody | of asking a bare server | the same, by CPU | CPU µs, all processes | p50 ms | p99 ms |
+| proxy | asks | requests/s | of asking nothing | of asking a bare server | the same, by CPU | CPU µs, all processes | p50 ms | p99 ms |
 |---|---|---|---|---|---|---|---|---|
 ${rows.join('\n')}
 `

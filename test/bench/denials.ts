@@ -43,7 +43,7 @@ async function writeText(requests: readonly string[]): Promise<string> {
   return file
 }
 
-/** Microseconds of the server's CPU for each request, asked as fast as it answers. */
+/** Microseconds of the server's CPU per request, at full load. */
 async function costOf(server: RunningServer, { requests, status }: WorstInput): Promise<number> {
   const file = await writeText(requests)
   await generator.load(server.port, file, LOAD_SECONDS / 3)
@@ -55,7 +55,7 @@ async function costOf(server: RunningServer, { requests, status }: WorstInput): 
   return (spent / slice.requests) * 1_000_000
 }
 
-/** The same where no more is asked than there is time for; an idle process spends more on each. */
+/** The same at a load below saturation; an idle process spends more on each request. */
 async function costAtRate(server: RunningServer, requests: readonly string[]): Promise<number> {
   const file = await writeText(requests)
   const before = await server.cpuSeconds()

@@ -2,7 +2,9 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { findProgram } from '../e2e/support/tools.ts'
 
-/** Where a proxy listens, whom it asks (`undefined`: nobody), and what it protects. */
+/**
+ * Where a proxy listens, where it sends auth requests (`undefined`: nowhere), and what it protects.
+ */
 export interface Places {
   readonly folder: string
   readonly port: number

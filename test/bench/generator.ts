@@ -3,7 +3,7 @@ import { connect } from 'node:net'
 import type { Slice } from './load.ts'
 import { percentile } from './statistics.ts'
 
-// What stands in for wrk where there is none: slower, so that the server is less busy than it could
+// Replaces wrk where that is not installed. It is slower, so the server is less busy than it could
 // be; the report says so. `generator.js <port> <file of requests> <connections> <seconds>`
 const [, , port, file = '', connections, seconds] = process.argv
 

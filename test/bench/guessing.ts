@@ -12,14 +12,14 @@ import { headersOf } from './scene.ts'
 import { requestsFile } from './target.ts'
 import { CERTLATCH } from './targets.ts'
 
-// What a device with a cookie notices while others guess the codes of invitations, each address below the
-// limit of 60 a minute: 200 auth requests a second, each of which must be answered 200.
-// `node dist/test/bench/guessing.js`, some two minutes.
+// What a device with a cookie notices while others guess invitation codes, each address within the limit of
+// 60 per minute: it sends 200 auth requests per second, and each must be answered with 200.
+// `node dist/test/bench/guessing.js`, about three minutes.
 
 const PROBE_PER_SECOND = 200
 const SECONDS = 10
 const LEAD_IN_SECONDS = 2
-/** Each address guesses once a second. */
+/** Each address guesses once per second. */
 const ADDRESSES = 2_000
 const SITE = 'https://home.example.org'
 
@@ -39,7 +39,7 @@ const addressOf = (index: number): string => `203.0.${(index >> 8) % 256}.${inde
 
 const randomCode = (): string => invitationCode(crypto.getRandomValues(new Uint8Array(20)))
 
-/** What a browser posts to the page, as it arrives from the proxy. */
+/** The headers of a browser's POST to the page, as they arrive from the proxy. */
 const fieldsOf = (address: string) => ({
   'X-Forwarded-For': address,
   'X-Forwarded-Host': new URL(SITE).host,
@@ -72,7 +72,7 @@ const KINDS: readonly (readonly [string, (index: number) => string])[] = [
       ),
   ],
   [
-    'look, a form, answered by a page',
+    'look, a form, answered with a page',
     (index) => guess(`${ENROLL_PATH}/look`, FORM, `code=${randomCode()}`, index),
   ],
   [
@@ -87,7 +87,7 @@ const KINDS: readonly (readonly [string, (index: number) => string])[] = [
   ],
 ]
 
-/** The session of a device that was invited and has collected it. */
+/** The session of a device that has collected its invitation. */
 async function session(): Promise<string> {
   const words = [CERTLATCH, 'device', 'invite', 'Phone', '--key', 'p256', '--json']
   const environment = { ...settings, PATH: process.env['PATH'] ?? '' }
@@ -103,8 +103,8 @@ async function session(): Promise<string> {
   return cookie
 }
 
-const row = (name: string, { p50, p99 }: TimedSlice, told: string): string =>
-  `| ${name} | ${p50.toFixed(2)} | ${p99.toFixed(2)} | ${told} |\n`
+const row = (name: string, { p50, p99 }: TimedSlice, guesses: string): string =>
+  `| ${name} | ${p50.toFixed(2)} | ${p99.toFixed(2)} | ${guesses} |\n`
 
 const server = await startServer(CERTLATCH, ['serve'], port, settings, {
   headers: headersOf({}),
@@ -127,8 +127,8 @@ try {
       const running = loadAtRate(pagesPort, file, perSecond, SECONDS + LEAD_IN_SECONDS)
       const slice = await probe()
       const { requests, seconds, broken } = await running
-      const told = `${Math.round(requests / seconds)}/s answered, ${broken} broken`
-      process.stdout.write(row(`${name}, ${perSecond}/s`, slice, told))
+      const answered = `${Math.round(requests / seconds)}/s answered, ${broken} broken`
+      process.stdout.write(row(`${name}, ${perSecond}/s`, slice, answered))
     }
   }
   process.stdout.write(row('nothing else', await probe(), ''))

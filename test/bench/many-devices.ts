@@ -1,6 +1,6 @@
 /**
- * How long commands and a start take with a large registry, run by itself:
- * `node dist/test/bench/many-devices.js [devices] [revoked]`
+ * How long commands and startup take with a large registry; run separately: `node
+ * dist/test/bench/many-devices.js [devices] [revoked]`
  */
 import { execFile, spawn } from 'node:child_process'
 import { createPrivateKey, randomBytes, randomUUID } from 'node:crypto'
@@ -74,13 +74,15 @@ function serial(): string {
 const run = promisify(execFile)
 const OUTPUT_BYTES = 64 * 1024 * 1024
 
-/** Settings of whoever runs this are not its own: another certlatch variable is refused, or counts. */
+/**
+ * Drops the user's own certlatch settings: an unknown one is refused, and a known one would count.
+ */
 const environmentFor = (dataDir: string) => ({
   PATH: process.env['PATH'],
   CERTLATCH_DATA_DIR: dataDir,
 })
 
-/** Runs a command in a process of its own; answers its output. */
+/** Runs a command in its own process; returns its output. */
 export async function runCommand(dataDir: string, argv: readonly string[]): Promise<string> {
   const { stdout } = await run(process.execPath, [MAIN, ...argv], {
     env: environmentFor(dataDir),
@@ -89,7 +91,7 @@ export async function runCommand(dataDir: string, argv: readonly string[]): Prom
   return stdout
 }
 
-/** Starts the service, waits until it is ready, and ends it. */
+/** Starts the service, waits until it is ready, and stops it. */
 export function startOnce(dataDir: string): Promise<void> {
   const env = {
     ...environmentFor(dataDir),
@@ -138,7 +140,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     await measure('--version', () => runCommand(dataDir, ['--version']))
     await measure('device list', () => runCommand(dataDir, ['device', 'list']))
     await measure('serve, ready', () => startOnce(dataDir))
-    // Of services that were killed: nobody has to wait for them.
+    // State files of killed services: commands need not wait for them.
     await rm(dataPaths(dataDir).running, { recursive: true })
     for (const [index, what] of ['add', 'revoke'].entries()) {
       let number = 0

@@ -6,7 +6,7 @@ import { certificateHeader, makeScene } from './scene.ts'
 
 // Single functions in a loop, each call's time in microseconds; prints one line of JSON.
 
-/** More than any cache of certlatch holds of its kind: asked in turn, each is new every time. */
+/** More than any of certlatch's caches holds: requested in turn, each is new every time. */
 const MORE_CERTIFICATES_THAN_REMEMBERED = 2_500
 const MORE_SESSIONS_THAN_REMEMBERED = 12_000
 const BATCHES = 25

@@ -12,15 +12,16 @@ import {
 import { requestsFile } from './target.ts'
 import { CERTLATCH } from './targets.ts'
 
-/** One certlatch process, and whatever it can be asked, as files of requests. */
+/** One certlatch process, and files with every kind of request. */
 export interface Mixture {
   readonly server: RunningServer
+  readonly adminPort: number
   readonly known: string
   readonly manyCookies: string
   readonly forged: string
   readonly certificate: string
   readonly refused: string
-  /** Certificates that nobody has seen, their signature broken, from one address. */
+  /** New certificates with a broken signature, from one address. */
   readonly badCertificates: string
   /** Forty-five kilobytes of headers each. */
   readonly longHeaders: string
@@ -64,6 +65,7 @@ export async function startMixture(folder: string, scene: Scene): Promise<Mixtur
       settingsOf(files, 'traefik', port, adminPort),
       { headers: known, status: 200 },
     ),
+    adminPort,
     known: await write('known', [known]),
     manyCookies: await write('many cookies', many),
     forged: await write('forged', forged),

@@ -3,8 +3,8 @@ import Router from '@koa/router'
 import Koa from 'koa'
 import { Counter, Histogram } from 'prom-client'
 
-// The same question answered the obvious way, for comparison: the cookie's MAC and nothing else is
-// checked, with the framework's own means. `naive-server.js <port> <key, base64url>`
+// The obvious implementation, for comparison: it checks the cookie's MAC and nothing else, with the
+// framework's own means. `naive-server.js <port> <key, base64url>`
 const [, , port, key = ''] = process.argv
 
 const answers = new Counter({ name: 'answers_total', help: 'Answers', labelNames: ['status'] })

@@ -72,7 +72,7 @@ function ask(request: string, dueAt: number, counts: boolean): void {
 
 function open(): Socket {
   const socket = connect({ port: Number(port), host: '127.0.0.1', noDelay: true })
-  // An error is told by the end; one that waits for nothing is none.
+  // Errors are reported at the end; a rejection without a waiting caller must not end the process.
   socket
     .on('error', () => {})
     .on('close', () => {

@@ -9,7 +9,7 @@ import { type RunningServer, startProgram } from './processes.ts'
 import { headersOf } from './scene.ts'
 import { requestsFile, type Target } from './target.ts'
 
-/** Other ways to answer the same question; what this machine has not is told and left out. */
+/** Other services for the same purpose; those that are not installed are reported and left out. */
 export async function makePeers(
   folder: string,
   tell: (line: string) => void,
@@ -93,11 +93,11 @@ http {
 
 const PASSWORD = 'benchmark'
 
-/** oauth2-proxy with one user who has signed in. */
+/** oauth2-proxy with one signed-in user. */
 export interface Oauth {
   readonly port: number
   readonly path: string
-  /** Of an answer that lets in. */
+  /** The status of an answer that grants access. */
   readonly status: number
   /** The pair of the Cookie header. */
   readonly cookie: string
@@ -109,8 +109,8 @@ const WITHOUT_LOGS = [
 ]
 
 /**
- * The most used forward auth: a session of its own password file, in a cookie. At its best: with more
- * threads than cores, or with a log, each answer costs it more.
+ * The most widely used forward-auth service, with a session of its own password file, in a cookie.
+ * Measured at its best: more threads than cores, or logging, make each answer more expensive.
  */
 export async function prepareOauth(folder: string, logging = WITHOUT_LOGS): Promise<Oauth> {
   const program = findProgram('oauth2-proxy')

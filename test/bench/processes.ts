@@ -4,6 +4,7 @@ import { access, constants, readFile } from 'node:fs/promises'
 import { type Agent, get } from 'node:http'
 import { availableParallelism } from 'node:os'
 import { delimiter, join } from 'node:path'
+import { shippedEnvironment } from '../support/shipped-environment.ts'
 
 const SERVER_CORE = 0
 const FASTEST_LOOK_MILLISECONDS = 1
@@ -31,7 +32,7 @@ export async function pinned(core: number, command: readonly string[]): Promise<
   return (await canPin()) ? ['taskset', '-c', String(core), ...command] : command
 }
 
-/** What is asked, and the answer that shows that the server does what the benchmark thinks. */
+/** A request, and the answer that shows that the server does what the benchmark assumes. */
 export interface Ask {
   readonly headers: Readonly<Record<string, string>>
   readonly status: number
@@ -44,17 +45,16 @@ export interface RunningServer {
   readonly process: ChildProcess
   /** From spawning to the first expected answer. */
   readonly startMilliseconds: number
-  /** Seconds of CPU so far; `undefined` where the system does not tell. */
+  /** Seconds of CPU so far; `undefined` if the system does not report them. */
   cpuSeconds(): Promise<number | undefined>
   memoryMegabytes(): Promise<number | undefined>
   stop(): Promise<void>
 }
 
-/** As `npm start` and the image start certlatch; the other servers too, so that it favours none. */
-const YOUNG_GENERATION = '--max-semi-space-size=2'
-const ONE_ARENA = { MALLOC_ARENA_MAX: '1' }
-
-/** Runs a script with Node on the servers' core until it gives the expected answer. */
+/**
+ * Runs a script with Node on the servers' core until it gives the expected answer: certlatch as the image
+ * runs it, and the other servers too, so that it favours none.
+ */
 export function startServer(
   script: string,
   words: readonly string[],
@@ -64,8 +64,8 @@ export function startServer(
   manner: Manner = {},
 ): Promise<RunningServer> {
   const { nodeOptions = [] } = manner
-  const command = [process.execPath, YOUNG_GENERATION, ...nodeOptions, script, ...words]
-  return startProgram(command, port, { ...ONE_ARENA, ...environment }, ask, {
+  const command = [process.execPath, ...nodeOptions, script, ...words]
+  return startProgram(command, port, { ...shippedEnvironment(), ...environment }, ask, {
     errors: 'inherit',
     ...manner,
   })
@@ -120,7 +120,7 @@ async function firstAnswer(
   while (child.exitCode === null && performance.now() - startedAt < PATIENCE_MILLISECONDS) {
     try {
       const { status } = await question(port, ask.headers, undefined, ask.path)
-      // Traefik listens before it knows its routes.
+      // Traefik listens before it has loaded its routes.
       if (status !== 404) return status
     } catch {
       // Not there yet.
@@ -148,7 +148,7 @@ export async function question(
 async function readCpuSeconds(pid: number | undefined): Promise<number | undefined> {
   const text = await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => undefined)
   if (text === undefined) return undefined
-  // The second field, the program's name, may have blanks; it ends at the last parenthesis.
+  // The second field, the program's name, may contain blanks; it ends at the last parenthesis.
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND
 }

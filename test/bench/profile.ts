@@ -34,7 +34,7 @@ interface CpuProfile {
   readonly timeDeltas: readonly number[]
 }
 
-/** Where a server's time goes while it is asked as fast as it answers. */
+/** Where a server spends its time at full load. */
 export async function profile(
   target: Target,
   folder: string,
@@ -43,7 +43,7 @@ export async function profile(
 ): Promise<Profile> {
   const profiles = join(folder, 'profiles', target.name.replace(/[^a-z]+/gi, '-'))
   await mkdir(profiles, { recursive: true })
-  // V8 writes the profile when the process ends by itself.
+  // V8 writes the profile when the process exits normally.
   const onSignal = "data:text/javascript,process.on('SIGUSR2',()=>process.exit())"
   const server = await target.start([
     '--cpu-prof',

@@ -3,9 +3,10 @@ import type { Micro } from './micro.ts'
 import { type Profile, writeProfiles } from './profile.ts'
 import type { Measured, Pace, Result } from './rounds.ts'
 import type { Connections } from './single.ts'
-import { inHundredths, type Spread } from './statistics.ts'
+import { type Starts, writeStarts } from './starts.ts'
+import { inHundredths } from './statistics.ts'
 
-/** All that one run has found; the JSON beside the Markdown is this. */
+/** All results of a run; the JSON file beside the Markdown contains this. */
 export interface Report {
   readonly date: string
   readonly versions: Readonly<Record<string, string>>
@@ -19,7 +20,7 @@ export interface Report {
   readonly behind: readonly Passage[]
   readonly behindPace: BehindPace
   readonly micro: readonly Micro[]
-  readonly start: { readonly certlatch: Spread; readonly bare: Spread; readonly times: number }
+  readonly start: Starts
   readonly connections: { readonly allowed: Connections; readonly refused: Connections }
 }
 
@@ -51,10 +52,10 @@ ${writePassages(report.behind, report.behindPace)}
 |---|---|---|
 ${report.micro.map(({ name, median, least }) => `| ${name} | ${two(median)} | ${two(least)} |`).join('\n')}
 
+${writeStarts(report.start)}
+
 | | |
 |---|---|
-| from the start of the process to the first 200 of \`/verify\`, ms (${report.start.times} starts) | ${inWhole(report.start.certlatch)} |
-| the same of the bare server | ${inWhole(report.start.bare)} |
 | ${connectionRow('allowed', report.connections.allowed)} |
 | ${connectionRow('refused', report.connections.refused)} |
 `
@@ -92,9 +93,6 @@ function connectionRow(what: string, { requests, opened, bodyBytes }: Connection
 }
 
 const two = (value: number): string => value.toFixed(2)
-const inWhole = ({ median, least, most }: Spread): string =>
-  `**${Math.round(median)}** (${Math.round(least)}–${Math.round(most)})`
-
 function optional<T>(value: T | undefined, write: (value: T) => string, otherwise = '–'): string {
   return value === undefined ? otherwise : write(value)
 }

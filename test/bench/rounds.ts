@@ -15,7 +15,7 @@ export interface Pace {
 export interface Result {
   readonly name: string
   readonly requestsPerSecond: number
-  /** Of the bare server's requests per second just before and after. */
+  /** Relative to the bare server's requests per second just before and after. */
   readonly ratio: Spread
   readonly cpuMicroseconds: number | undefined
   /** The bare server's CPU time a request, over this one's: 1 is as cheap. */
@@ -24,7 +24,7 @@ export interface Result {
   readonly p50: number
   readonly p99: number
   readonly memory: { readonly idle: number; readonly loaded: number } | undefined
-  /** Of what certlatch had to verify, what it remembered; `undefined` for other servers. */
+  /** The share of verifications answered from the cache; `undefined` for other servers. */
   readonly hitShare: number | undefined
 }
 
@@ -36,7 +36,7 @@ export interface Measured {
   readonly slices: number
 }
 
-/** A server that gets less of its core than this under load shares it with somebody. */
+/** A server that gets less of its core than this under load shares it with another process. */
 const UNDISTURBED_SHARE = 0.9
 /** The bare server runs again after this many targets. */
 const TARGETS_BETWEEN = 2
@@ -67,8 +67,8 @@ export async function measureRounds(
     for (const target of [bare, ...all]) {
       const one = await start(target)
       running.push(one)
-      // At once: Node 20 stays slower for good (process.nextTick, a fifth) in a process that has
-      // answered little and was idle for ten seconds, because V8 then drops what it has learnt.
+      // Measure at once: Node 20 stays slower (process.nextTick, by a fifth) in a process that has
+      // answered little and was idle for ten seconds, because V8 then discards its optimizations.
       await sample(one, generator, warmUpSeconds)
     }
     const [reference, ...others] = running

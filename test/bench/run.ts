@@ -11,8 +11,9 @@ import { type Profile, profile } from './profile.ts'
 import { type Report, writeMarkdown } from './report.ts'
 import { measureRounds, type Pace } from './rounds.ts'
 import { makeScene } from './scene.ts'
-import { countConnections, measureStart } from './single.ts'
+import { countConnections } from './single.ts'
 import { soak, writeSoaked } from './soak.ts'
+import { measureStarts } from './starts.ts'
 import { makeTargets } from './targets.ts'
 
 const REPOSITORY = join(import.meta.dirname, '../../..')
@@ -69,11 +70,7 @@ async function measure(folder: string, quick: boolean): Promise<Report> {
   const scene = makeScene()
   const targets = await makeTargets(folder, scene, tell)
   tell('starting and connecting')
-  const start = {
-    certlatch: await measureStart(targets.knownCookie, times),
-    bare: await measureStart(targets.bare, times),
-    times,
-  }
+  const start = await measureStarts({ ...targets, certlatch: targets.knownCookie }, times)
   const connections = {
     allowed: await countConnections(targets.knownCookie, SEQUENTIAL_REQUESTS),
     refused: await countConnections(targets.refused, SEQUENTIAL_REQUESTS),
@@ -107,7 +104,7 @@ async function measure(folder: string, quick: boolean): Promise<Report> {
   }
 }
 
-/** In a process of its own, on the servers' core. */
+/** In its own process, on the servers' core. */
 async function measureMicro(): Promise<readonly Micro[]> {
   const script = join(import.meta.dirname, 'micro.js')
   const [program = '', ...words] = await pinned(0, [process.execPath, script])

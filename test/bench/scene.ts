@@ -22,7 +22,7 @@ const DAY = 86_400
 /** What a CRL of a household, or a small office, may hold. */
 const REVOKED = 100
 
-/** Somebody's CA, its devices, and the sessions of one of them. */
+/** A CA, its devices, and the sessions of one of them. */
 export interface Scene {
   readonly issuer: Issuer
   readonly keyRing: KeyRing
@@ -98,7 +98,7 @@ const newKey = () => generateKeyPairSync('ec', { namedCurve: 'prime256v1' }).pri
 
 function makeAuthority(validity: { notBefore: number; notAfter: number }): SigningAuthority {
   const privateKey = newKey()
-  const request = { ...validity, commonName: 'Somebody', privateKey, serial: randomBytes(16) }
+  const request = { ...validity, commonName: 'Ada', privateKey, serial: randomBytes(16) }
   const certificate = readCertificate(issueAuthority(request))
   if (certificate === undefined) throw new Error('no CA')
   return { certificate, privateKey }
@@ -144,7 +144,7 @@ export function certificateHeader(proxy: 'traefik' | 'caddy', der: Buffer): Head
     : { 'Client-Cert': `:${base64}:` }
 }
 
-/** Another signature each, of the same length: nothing tells before it is verified. */
+/** Different signatures of the same length: only verification can distinguish them. */
 export function withBrokenSignature(der: Buffer, index: number): Buffer {
   const copy = Buffer.from(der)
   copy.writeUInt32BE(index, copy.length - 8)

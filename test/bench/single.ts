@@ -1,18 +1,6 @@
 import { Agent } from 'node:http'
 import { question } from './processes.ts'
-import { type Spread, spread } from './statistics.ts'
 import type { Target } from './target.ts'
-
-/** From spawning the process to its first expected answer, in milliseconds. */
-export async function measureStart(target: Target, times: number): Promise<Spread> {
-  const starts: number[] = []
-  for (let time = 0; time < times; time += 1) {
-    const server = await target.start()
-    starts.push(server.startMilliseconds)
-    await server.stop()
-  }
-  return spread(starts)
-}
 
 export interface Connections {
   readonly requests: number

@@ -1,5 +1,6 @@
 import type { Generator } from './load.ts'
 import { startMixture } from './mixture.ts'
+import { question } from './processes.ts'
 import type { Scene } from './scene.ts'
 
 export interface Soaked {
@@ -21,9 +22,13 @@ export async function soak(
   tell: (line: string) => void,
 ): Promise<Soaked> {
   const mixture = await startMixture(folder, scene)
-  const { server, known, manyCookies, forged, certificate, refused, badCertificates } = mixture
+  const { server, adminPort, known, manyCookies, forged, certificate, refused, badCertificates } =
+    mixture
   const kinds = [known, manyCookies, known, certificate, refused, forged, badCertificates]
   try {
+    // As Prometheus does all the time: what writes the metrics is part of the memory.
+    const scrape = () => question(adminPort, {}, undefined, '/metrics')
+    await scrape()
     const memory = [(await server.memoryMegabytes()) ?? Number.NaN]
     let requests = 0
     const slices = Math.max(1, Math.round(seconds / SLICE_SECONDS))
@@ -33,6 +38,7 @@ export async function soak(
       if (result.broken > 0) throw new Error(`${result.broken} connections failed`)
       requests += result.requests
       if (slice % MINUTE_SLICES !== 0 && slice !== slices) continue
+      await scrape()
       memory.push((await server.memoryMegabytes()) ?? Number.NaN)
       tell(`${slice * SLICE_SECONDS} s: ${memory.at(-1)?.toFixed(0)} MB`)
     }

@@ -7,8 +7,8 @@ import { ATTACKER, type Mixture, startMixture } from './mixture.ts'
 import { question } from './processes.ts'
 import { certificateHeader, headersOf, makeScene } from './scene.ts'
 
-// What a device with a cookie notices while somebody else does his worst: 200 questions a second,
-// each must be answered 200. `node dist/test/bench/stress.js`, some three minutes.
+// What a device with a cookie notices during an attack: 200 auth requests a second, each of which
+// must be answered with 200. `node dist/test/bench/stress.js`, about three minutes.
 
 const PROBE_PER_SECOND = 200
 const SECONDS = 8
@@ -17,7 +17,7 @@ const MANY_REVOKED = 100_000
 const scene = makeScene()
 const folder = await mkdtemp(join(tmpdir(), 'certlatch-stress-'))
 
-/** Starts something that goes on until it is ended; gives a word on it for the report. */
+/** Starts a load that continues until it is stopped; returns a description for the report. */
 type Pest = (mixture: Mixture) => Promise<() => Promise<string>>
 
 const atRate =
@@ -52,7 +52,7 @@ const connections =
     }
   }
 
-/** New devices come in beside bad certificates: from elsewhere, and from the attacker's address. */
+/** New devices connect among bad certificates: from elsewhere, and from the attacker's address. */
 const badCertificates: Pest = async (mixture) => {
   const flood = loadAtRate(mixture.server.port, mixture.badCertificates, 5_000, SECONDS)
   const opened = new Map<string, number>()

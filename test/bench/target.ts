@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Ask, RunningServer } from './processes.ts'
 import { type Headers, writeRequests } from './scene.ts'
 
-/** One server, with what it is asked. */
+/** One server, with the requests for it. */
 export interface Target {
   readonly name: string
   /** A file of requests for the generator. */
@@ -12,7 +12,7 @@ export interface Target {
   /** Starts a new process; gives it once it has answered as it should. */
   /** `nodeOptions` are for those that Node runs. */
   start(nodeOptions?: readonly string[]): Promise<RunningServer>
-  /** Where a certlatch process tells its metrics. */
+  /** Where a certlatch process serves its metrics. */
   readonly adminPort: number | undefined
 }
 

@@ -20,7 +20,7 @@ export const CERTLATCH = here('../../src/cli/main.js')
 export const BARE = here('bare-server.js')
 const NAIVE = here('naive-server.js')
 
-/** Twice what certlatch remembers: asked in turn, each is forgotten before it comes again. */
+/** Twice what certlatch remembers: requested in turn, each is forgotten before it comes again. */
 const DISTINCT_SESSIONS = 20_000
 const DISTINCT_FORGED = 5_000
 
@@ -96,6 +96,22 @@ export async function makeTargets(
       naive,
       ...(await makePeers(folder, tell)),
     ],
+  }
+}
+
+/** The two whose starts are compared. */
+export async function makeStartTargets(
+  folder: string,
+  scene: Scene,
+): Promise<{ readonly certlatch: Target; readonly bare: Target }> {
+  const files = await writeFiles(folder, scene)
+  const known = headersOf({ session: scene.mintSession() })
+  return {
+    certlatch: await certlatchTarget({
+      ...{ name: 'cookie, known', proxy: 'traefik', status: 200, requests: [known] },
+      ...{ folder, files },
+    }),
+    bare: await scriptTarget('bare node:http', BARE, [], known, folder),
   }
 }
 

@@ -6,7 +6,7 @@ export interface WorstInput {
   readonly name: string
   /** Each is a whole request; several where one alone would be remembered. */
   readonly requests: readonly string[]
-  /** Certificates are checked only while there is time for all: asked faster, most are not. */
+  /** Certificates are checked only within a budget: at a higher rate most are not. */
   readonly isBudgeted?: boolean
   /** What a rule, or a preflight, lets pass: that needs no credential either. */
   readonly status?: 200
@@ -34,7 +34,7 @@ const withHeader = (name: string, value: string): readonly string[] => [
 
 export const plainRefusal: readonly string[] = [text(headersOf({}))]
 
-/** Everything of which somebody may have said that it is dear. */
+/** Every kind of request that might be expensive. */
 export function worstInputs(scene: Scene): readonly WorstInput[] {
   return [...paths(), ...headers(), ...passing(), ...cookies(scene), ...certificates(scene)]
 }
@@ -95,7 +95,7 @@ function headers(): readonly WorstInput[] {
   ]
 }
 
-/** Let in by a rule, or as a preflight of a listed site. */
+/** Allowed by a rule, or as a preflight of a listed site. */
 function passing(): readonly WorstInput[] {
   const open = { 'X-Forwarded-Uri': '/api/webhook/0123456789abcdef' }
   const preflight = {

@@ -52,7 +52,7 @@ const everything: readonly (readonly [string, Buffer])[] = [
 for (const [name, der] of everything) {
   const certificate = readCertificate(der)
   if (certificate === undefined) continue
-  test(`Node reads the same certificate as we do (${name})`, () => {
+  test(`Node reads the same certificate as certlatch does (${name})`, () => {
     const reference = new X509Certificate(der)
     const digits = certificate.serial.toUpperCase()
     assert.equal(BigInt(`0x${digits.replace('-', '')}`), magnitude(reference.serialNumber))
@@ -76,7 +76,7 @@ for (const [name, der] of everything) {
 
 const magnitude = (digits: string): bigint => BigInt(`0x${digits.replace('-', '')}`)
 
-test('what is unreadable to us is what was made to be', () => {
+test('The fixtures that certlatch cannot read are exactly those made to be unreadable', () => {
   const unreadable = everything
     .filter(([, der]) => readCertificate(der) === undefined)
     .map(([name]) => name)
@@ -96,7 +96,7 @@ test('what is unreadable to us is what was made to be', () => {
   ])
 })
 
-test('a certificate is read with all its fields', () => {
+test('A certificate is read with all its fields', () => {
   const certificate = certificateOf('leaf-good')
   const reference = new X509Certificate(fixture('leaf-good'))
   assert.equal(certificate.version, 3)
@@ -114,13 +114,13 @@ test('a certificate is read with all its fields', () => {
   assert.ok(certificate.der.includes(certificate.signature))
 })
 
-test('versions 1 and 2 are told from version 3', () => {
+test('Versions 1 and 2 are distinguished from version 3', () => {
   assert.equal(certificateOf('leaf-v1').version, 1)
   assert.equal(certificateOf('leaf-v2').version, 2)
   assert.equal(certificateOf('leaf-v2-with-unique-identifier').version, 2)
 })
 
-test('serial numbers are whole bytes without padding, negative ones with their sign', () => {
+test('Serial numbers are whole bytes without padding, negative ones with their sign', () => {
   assert.equal(certificateOf('leaf-serial-zero').serial, '00')
   assert.equal(certificateOf('leaf-serial-negative').serial, '-05')
   assert.equal(certificateOf('leaf-serial-128').serial, '80')
@@ -143,7 +143,7 @@ const withField = (index: number, ...replacement: readonly Buffer[]): Buffer =>
     signature,
   )
 
-test('the pieces of a certificate, put together again, are read', () => {
+test('A certificate reassembled from its parts is read', () => {
   assert.ok(readCertificate(withField(0, ...fields.slice(0, 1))) !== undefined)
 })
 
@@ -190,12 +190,12 @@ function cutAlgorithm(): Buffer {
 }
 
 for (const [what, der] of MALFORMED) {
-  test(`a certificate with ${what} is unreadable`, () => {
+  test(`A certificate with ${what} is unreadable`, () => {
     assert.equal(readCertificate(der), undefined)
   })
 }
 
-test('an algorithm is an object identifier and at most one parameter', () => {
+test('An algorithm is an object identifier and at most one parameter', () => {
   assert.deepEqual(readAlgorithm(writeSequence(oid('1.2.3'), NULL)), {
     oid: '1.2.3',
     parameters: NULL,
@@ -210,7 +210,7 @@ test('an algorithm is an object identifier and at most one parameter', () => {
   assert.equal(readAlgorithm(writeSequence(oid('1.2.3'), NULL, NULL)), undefined)
 })
 
-test('extensions are read by their identifier, each with its criticality', () => {
+test('Extensions are found by identifier, each with its criticality', () => {
   const value = writeOctetString(NULL)
   const critical = writeElement(TAG.boolean, Buffer.from([0xff]))
   const extensions = readExtensions(
@@ -251,7 +251,7 @@ const rsaKey = (modulus: string, exponent = '010001'): Buffer =>
     ),
   )
 
-test('a point has the length of its curve, compressed or not', () => {
+test('A point has the length of its curve, compressed or not', () => {
   const point = (first: number, length: number) =>
     readPublicKeyKind(keyInfo([oid(EC), oid(P256)], Buffer.alloc(length, first)))
   const read = { type: 'ec', curve: P256 }
@@ -272,7 +272,7 @@ test('a point has the length of its curve, compressed or not', () => {
   assert.equal(point(4, 0), undefined)
 })
 
-test('a curve that is not ours is told, and is unfit', () => {
+test('An unsupported curve is named, and the key is unfit', () => {
   const kind = readPublicKeyKind(keyInfo([oid(EC), oid('1.3.132.0.10')], Buffer.alloc(65, 4)))
   assert.deepEqual(kind, { type: 'ec', curve: '1.3.132.0.10' })
   assert.equal(kind && publicKeyFitness(kind), 'unsupported')
@@ -282,7 +282,7 @@ test('a curve that is not ours is told, and is unfit', () => {
   assert.equal(readPublicKeyKind(keyInfo([oid(EC), cut], Buffer.alloc(65, 4))), undefined)
 })
 
-test('an RSA key is as long as its modulus has bits', () => {
+test('An RSA key is as long as its modulus has bits', () => {
   const bits = (modulus: string) => readPublicKeyKind(rsaKey(modulus))
   assert.deepEqual(bits(`00${'ff'.repeat(256)}`), { type: 'rsa', modulusBits: 2048 })
   assert.deepEqual(bits(`7f${'ff'.repeat(255)}`), { type: 'rsa', modulusBits: 2047 })
@@ -298,7 +298,7 @@ test('an RSA key is as long as its modulus has bits', () => {
   assert.equal(bits('ff'), undefined)
 })
 
-test('an RSA key is two integers and nothing more', () => {
+test('An RSA key is two integers and nothing more', () => {
   const integer = writeSmallInteger(3)
   for (const bits of [
     NULL,
@@ -312,20 +312,20 @@ test('an RSA key is two integers and nothing more', () => {
   }
 })
 
-test('an Ed25519 key has 32 bytes', () => {
+test('An Ed25519 key has 32 bytes', () => {
   const key = (length: number) =>
     readPublicKeyKind(keyInfo([oid('1.3.101.112')], Buffer.alloc(length)))
   assert.deepEqual(key(32), { type: 'ed25519' })
   assert.equal(key(31), undefined)
 })
 
-test('a key of another kind is told by its identifier, and is unfit', () => {
+test('A key of another type is named by its identifier, and is unfit', () => {
   const kind = readPublicKeyKind(keyInfo([oid('1.2.3')], Buffer.alloc(1)))
   assert.deepEqual(kind, { type: 'other', oid: '1.2.3' })
   assert.equal(kind && publicKeyFitness(kind), 'unsupported')
 })
 
-test('a key is an algorithm and whole bytes', () => {
+test('A key is an algorithm and whole bytes', () => {
   const name = writeSequence(oid('1.2.3'))
   const bits = writeBitString(Buffer.alloc(1))
   for (const wrong of [
@@ -344,7 +344,7 @@ test('a key is an algorithm and whole bytes', () => {
   }
 })
 
-test('any change to any certificate gets an answer, and a read one is spelled the same', () => {
+test('Any change to any certificate is handled without throwing, and whatever can be read re-encodes to the same bytes', () => {
   fc.assert(
     fc.property(
       fc.constantFrom(...everything.map(([, der]) => der)),

@@ -41,7 +41,7 @@ function content(der: Buffer, tag: number): Buffer {
   return element.content
 }
 
-test('an element is read whole: tag, length, content', () => {
+test('An element is read completely: tag, length, content', () => {
   const der = hex('04 02 aabb')
   const element = readElement(der, TAG.octetString)
   assert.equal(element?.tag, TAG.octetString)
@@ -50,7 +50,7 @@ test('an element is read whole: tag, length, content', () => {
   assert.equal(readElement(hex('0500'), TAG.null)?.content.length, 0)
 })
 
-test('each of several elements has its own bytes, wherever they stand', () => {
+test('Each of several elements has its own bytes, wherever it is', () => {
   const ders = [hex('0500'), hex('04 02 aabb'), writeOctetString(Buffer.alloc(300, 7))]
   // Not at the beginning of its memory either.
   const content = Buffer.concat([hex('ffff'), ...ders]).subarray(2)
@@ -65,7 +65,7 @@ test('each of several elements has its own bytes, wherever they stand', () => {
   )
 })
 
-test('an element that is not whole, canonical and alone is none', () => {
+test('Anything but a single, complete, canonical element is refused', () => {
   for (const bytes of [
     '',
     '04',
@@ -90,7 +90,7 @@ test('an element that is not whole, canonical and alone is none', () => {
   assert.equal(readElement(hex('0400'), TAG.sequence), undefined)
 })
 
-test('lengths from 128 on take the shortest long form', () => {
+test('Lengths from 128 on take the shortest long form', () => {
   for (const length of [127, 128, 255, 256, 65535, 65536]) {
     const der = writeOctetString(Buffer.alloc(length))
     assert.equal(readElement(der, TAG.octetString)?.content.length, length)
@@ -100,12 +100,12 @@ test('lengths from 128 on take the shortest long form', () => {
   assert.equal(writeOctetString(Buffer.alloc(256)).subarray(0, 4).toString('hex'), '04820100')
 })
 
-test('a length of four bytes cannot reach beyond the input', () => {
+test('A length of four bytes cannot reach beyond the input', () => {
   assert.equal(readElement(hex('0484ffffffff00'), TAG.octetString), undefined)
   assert.equal(readElement(hex('04847fffffff00'), TAG.octetString), undefined)
 })
 
-test('the elements of a sequence are read one after another, or not at all', () => {
+test('The elements of a sequence are read one after another, or not at all', () => {
   assert.deepEqual(
     readSequence(hex('3005 0500 0101ff'))?.map(({ tag }) => tag),
     [TAG.null, TAG.boolean],
@@ -115,7 +115,7 @@ test('the elements of a sequence are read one after another, or not at all', () 
   assert.equal(readSequence(hex('3100')), undefined)
 })
 
-test('a sequence is taken apart in the order in which ASN.1 declares it', () => {
+test('A sequence is taken apart in the order in which ASN.1 declares it', () => {
   const reader = new SequenceReader(readSequence(hex('3007 0500 0101ff 3000')) ?? [])
   assert.equal(reader.take(TAG.boolean), undefined)
   assert.equal(reader.take(TAG.null)?.tag, TAG.null)
@@ -128,7 +128,7 @@ test('a sequence is taken apart in the order in which ASN.1 declares it', () => 
   assert.equal(reader.takeOneOf([TAG.sequence]), undefined)
 })
 
-test('context tags carry their number, and whether they hold elements', () => {
+test('Context tags carry their number, and whether they are constructed', () => {
   assert.equal(contextTag(0, true), 0xa0)
   assert.equal(contextTag(6, false), 0x86)
 })
@@ -144,7 +144,7 @@ test('TRUE is ff and FALSE is 00', () => {
   }
 })
 
-test('a small integer is not negative, not padded and has six bytes at most', () => {
+test('A small integer is non-negative, not padded, and has at most six bytes', () => {
   for (const [bytes, value] of [
     ['00', 0],
     ['7f', 127],
@@ -162,7 +162,7 @@ test('a small integer is not negative, not padded and has six bytes at most', ()
   }
 })
 
-test('an integer is its shortest bytes in hexadecimal, a negative one with its sign', () => {
+test('An integer is its shortest bytes in hexadecimal, a negative one with its sign', () => {
   for (const [bytes, digits] of [
     ['00', '00'],
     ['05', '05'],
@@ -185,13 +185,13 @@ test('an integer is its shortest bytes in hexadecimal, a negative one with its s
   assert.equal(readIntegerHex(hex('0102030405'), 5), '0102030405')
 })
 
-test('bits in whole bytes have no unused ones', () => {
+test('Bit strings of whole bytes have no unused bits', () => {
   assert.deepEqual(readOctetAlignedBits(hex('00aabb')), hex('aabb'))
   assert.deepEqual(readOctetAlignedBits(hex('00')), hex(''))
   for (const other of ['', '01aa', '08']) assert.equal(readOctetAlignedBits(hex(other)), undefined)
 })
 
-test('named bits are read with or without trailing zeros, and none beyond the sixteenth', () => {
+test('Named bits are read with or without trailing zeros, up to the sixteenth', () => {
   for (const [bytes, bits] of [
     ['00', []],
     ['0780', [0]],
@@ -215,7 +215,7 @@ test('named bits are read with or without trailing zeros, and none beyond the si
   }
 })
 
-test('object identifiers are read and refused where they are padded, cut or too large', () => {
+test('Object identifiers are read, and refused if padded, truncated or too large', () => {
   for (const [bytes, dotted] of [
     ['550403', '2.5.4.3'],
     ['2a8648ce3d030107', '1.2.840.10045.3.1.7'],
@@ -241,7 +241,7 @@ test('object identifiers are read and refused where they are padded, cut or too 
 const time = (tag: number, text: string) =>
   readTime({ tag, bytes: Buffer.alloc(0), content: Buffer.from(text, 'latin1') })
 
-test('times are read in the one form that X.509 allows, and only if they exist', () => {
+test('Times are read only in the one form that X.509 allows, and only if they exist', () => {
   const utc = (text: string) => time(TAG.utcTime, text)
   const generalized = (text: string) => time(TAG.generalizedTime, text)
   assert.equal(utc('261124000000Z'), Date.UTC(2026, 10, 24) / 1000)
@@ -274,14 +274,14 @@ test('times are read in the one form that X.509 allows, and only if they exist',
   }
 })
 
-test('a year below 100 is refused or read as itself, never as another century', () => {
+test('A year below 100 is refused or read as itself, never as another century', () => {
   for (const text of ['00000101000000Z', '00260101000000Z', '00990101000000Z']) {
     const read = time(TAG.generalizedTime, text)
     if (read !== undefined) assert.equal(formatTime(read), text)
   }
 })
 
-test('what is written is what is read', () => {
+test('What was written is read back', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
       const data = Buffer.from(bytes)
@@ -350,7 +350,7 @@ test('UTCTime is written from 1950 to 2049, GeneralizedTime before and after', (
   assert.equal(tagOf('2050-01-01T00:00:00Z'), TAG.generalizedTime)
 })
 
-test('no bytes make a reader throw, and what is read is spelled in one way only', () => {
+test('No bytes make a reader throw, and what is read has exactly one encoding', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 40 }), (bytes) => {
       const data = Buffer.from(bytes)
@@ -377,7 +377,7 @@ test('no bytes make a reader throw, and what is read is spelled in one way only'
   )
 })
 
-test('nesting of any depth is no work: nothing recurses', () => {
+test('Deep nesting costs nothing: nothing recurses', () => {
   let nested: Buffer = writeElement(TAG.null)
   for (let depth = 0; depth < 2000; depth += 1) nested = writeSequence(nested)
   assert.equal(readSequence(nested)?.length, 1)

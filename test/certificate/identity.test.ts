@@ -31,7 +31,7 @@ import {
 } from '../support/forge.ts'
 import { fixture } from '../support/pki.ts'
 
-/** Whom a certificate names by default: SAN e-mail, else SAN URI, else the last CN. */
+/** The holder's name by default: SAN e-mail, else SAN URI, else the last CN. */
 const IDENTITIES: readonly (readonly [string, string | undefined, string])[] = [
   ['leaf-san-email', 'ada@home.test', 'the e-mail address before the URI and the CN'],
   ['leaf-good', 'urn:uuid:1b4e28ba-2fa1-41d2-883f-0016d3cca427', 'the URI before the CN'],
@@ -44,29 +44,29 @@ const IDENTITIES: readonly (readonly [string, string | undefined, string])[] = [
   ['leaf-cn-teletex', 'Phone Ä', 'a CN as TeletexString'],
   ['leaf-cn-printable', 'Phone', 'a CN as PrintableString'],
   ['leaf-no-subject', 'urn:uuid:1b4e28ba-2fa1-41d2-883f-0016d3cca427', 'the URI alone'],
-  ['leaf-cn-universal', undefined, 'nobody: a CN as UniversalString is not read'],
-  ['leaf-nobody', undefined, 'nobody without subject and alternative names'],
-  ['leaf-no-cn', undefined, 'nobody where the subject has no name of a kind that counts'],
-  ['leaf-cn-line-break', undefined, 'nobody where the CN has a line break'],
-  ['leaf-san-line-break', undefined, 'nobody where the first e-mail address has a line break'],
-  ['leaf-san-empty-email', undefined, 'nobody where the first e-mail address is empty'],
+  ['leaf-cn-universal', undefined, 'no one: a CN as UniversalString is not read'],
+  ['leaf-nobody', undefined, 'no one without subject and alternative names'],
+  ['leaf-no-cn', undefined, 'no one if the subject has no name of a kind that counts'],
+  ['leaf-cn-line-break', undefined, 'no one if the CN has a line break'],
+  ['leaf-san-line-break', undefined, 'no one if the first e-mail address has a line break'],
+  ['leaf-san-empty-email', undefined, 'no one if the first e-mail address is empty'],
   ['leaf-san-not-ascii', 'Phone', 'the CN where the alternative names are unreadable'],
 ]
 
 for (const [name, expected, what] of IDENTITIES) {
-  test(`a certificate names ${what} (${name})`, () => {
+  test(`A certificate names ${what} (${name})`, () => {
     const certificate = readCertificate(fixture(name))
     assert.ok(certificate !== undefined)
     assert.equal(certificateIdentity(certificate), expected)
   })
 }
 
-test('a name with umlaut and emoji is read whole', () => {
+test('A name with umlaut and emoji is read whole', () => {
   const certificate = readCertificate(fixture('leaf-name-emoji'))
   assert.equal(certificate && commonName(certificate.subject), 'Jürgens Handy 📱')
 })
 
-test('a name that can be printed has 1 to 256 characters and none that forges a line', () => {
+test('A printable name has 1 to 256 characters, none of which can forge a line', () => {
   for (const good of ['a', 'Jürgens Handy 📱', 'x'.repeat(256), "Ada's phone", '👩‍🔬']) {
     assert.ok(isPrintableName(good), good)
   }
@@ -111,7 +111,7 @@ function comparable(der: Buffer): string {
   return name.comparable
 }
 
-test('names are equal whatever their case, their white space and their string type', () => {
+test('Names are equal regardless of case, white space and string type', () => {
   const reference = comparable(utf8('Home CA'))
   for (const [tag, value] of [
     [TAG.utf8String, 'home ca'],
@@ -133,7 +133,7 @@ test('names are equal whatever their case, their white space and their string ty
   }
 })
 
-test('the members of one element have no order, the elements have', () => {
+test('The parts of one element are unordered, the elements are ordered', () => {
   const cn = attribute(CN, TAG.utf8String, 'a')
   const o = attribute('2.5.4.10', TAG.utf8String, 'b')
   assert.equal(comparable(nameOf([cn, o])), comparable(nameOf([o, cn])))
@@ -141,7 +141,7 @@ test('the members of one element have no order, the elements have', () => {
   assert.notEqual(comparable(nameOf([cn], [o])), comparable(nameOf([cn, o])))
 })
 
-test('no value can imitate what separates attributes', () => {
+test('No value can imitate the separator between attributes', () => {
   const two = comparable(
     nameOf([attribute(CN, TAG.utf8String, 'a')], [attribute(CN, TAG.utf8String, 'b')]),
   )
@@ -152,7 +152,7 @@ test('no value can imitate what separates attributes', () => {
   assert.notEqual(comparable(utf8(comparable(bytes).slice(CN.length + 1))), comparable(bytes))
 })
 
-test('names are equal exactly if their folded text is', () => {
+test('Names are equal exactly if their folded text is', () => {
   const text = fc.string({ unit: fc.constantFrom('a', 'A', ' ', 'ä', '"', ',', '=', '+', '\\') })
   const folded = (value: string) => value.trim().replace(/ +/g, ' ').toLowerCase()
   fc.assert(
@@ -163,7 +163,7 @@ test('names are equal exactly if their folded text is', () => {
   )
 })
 
-test('bytes that are not text of their type have no text, and compare as they are', () => {
+test('Bytes that are not text of their declared type have no text, and are compared as they are', () => {
   for (const [tag, value] of [
     [TAG.utf8String, Buffer.from([0xff])],
     [TAG.utf8String, Buffer.from([0xc0, 0x80])],
@@ -182,7 +182,7 @@ test('bytes that are not text of their type have no text, and compare as they ar
   }
 })
 
-test('the last CN is the name, and none if it is no text', () => {
+test('The last CN is the name, or there is none if that CN is not text', () => {
   const unreadable = attribute(CN, TAG.utf8String, Buffer.from([0xff]))
   const named = (text: string) => attribute(CN, TAG.utf8String, text)
   const nameIn = (...attributes: readonly Buffer[]) => {
@@ -194,7 +194,7 @@ test('the last CN is the name, and none if it is no text', () => {
   assert.equal(nameIn(named('first'), attribute('2.5.4.10', TAG.utf8String, 'Home')), 'first')
 })
 
-test('a name that is not spelled as one is none', () => {
+test('A name with a non-canonical encoding has no text', () => {
   const cn = attribute(CN, TAG.utf8String, 'a')
   for (const wrong of [
     NULL,
@@ -215,7 +215,7 @@ test('a name that is not spelled as one is none', () => {
   assert.deepEqual(readName(writeSequence())?.attributes, [])
 })
 
-test('a name is described for people, on one line', () => {
+test('A name is printed for people on one line', () => {
   const name = readName(
     nameOf(
       [attribute('2.5.4.6', TAG.printableString, 'DE')],
@@ -277,7 +277,7 @@ function identityOf(parts: LeafParts, kinds?: readonly IdentityKind[]): string |
   return certificateIdentity(certificate, kinds)
 }
 
-/** Of several values the first alternative name counts, and the last in the subject. */
+/** With several values, the first alternative name counts, and the last in the subject. */
 const OF_EACH_KIND: Readonly<Record<IdentityKind, string>> = {
   email: 'ada@home.test',
   uri: 'urn:ada',
@@ -288,7 +288,7 @@ const OF_EACH_KIND: Readonly<Record<IdentityKind, string>> = {
   uid: 'ada',
 }
 
-test('each kind alone names the holder, and in any order the first that is there', () => {
+test('Each kind of name alone identifies the holder; of several, the first kind in order counts', () => {
   for (const kind of DEFAULT_IDENTITY) assert.equal(identityOf(FULL, [kind]), OF_EACH_KIND[kind])
   fc.assert(
     fc.property(fc.shuffledSubarray([...DEFAULT_IDENTITY], { minLength: 1 }), (kinds) => {
@@ -298,7 +298,7 @@ test('each kind alone names the holder, and in any order the first that is there
   )
 })
 
-/** What a certificate has, and whom it then names by default. */
+/** What a certificate contains, and its holder's name by default. */
 const BY_DEFAULT: readonly (readonly [string, LeafParts, string | undefined])[] = [
   ['everything', FULL, 'ada@home.test'],
   [
@@ -401,12 +401,12 @@ const BY_DEFAULT: readonly (readonly [string, LeafParts, string | undefined])[] 
 ]
 
 for (const [what, parts, expected] of BY_DEFAULT) {
-  test(`a certificate with ${what} names ${expected ?? 'nobody'}`, () => {
+  test(`A certificate with ${what} names ${expected ?? 'no one'}`, () => {
     assert.equal(identityOf(parts), expected)
   })
 }
 
-test('names are the same name however they are composed, and whatever the case of A to Z', () => {
+test('Names match however they are composed, and regardless of the case of A to Z', () => {
   for (const [one, other] of [
     ['Ada@Home.Test', 'ada@home.test'],
     ['J\u00fcrgen', 'Ju\u0308rgen'],

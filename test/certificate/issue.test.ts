@@ -34,7 +34,7 @@ const KEYS: Readonly<Record<string, KeyObject>> = {
 const certificateKey = generateKeyPairSync('ec', { namedCurve: 'prime256v1' }).privateKey
 const p256 = KEYS['P-256'] ?? certificateKey
 
-/** Bytes that stand for random ones. */
+/** Bytes in place of random ones. */
 const serialBytes = (first: number): Uint8Array => Uint8Array.from({ length: 16 }, () => first)
 
 function authorityOf(privateKey: KeyObject, commonName = 'Home Device CA'): SigningAuthority {
@@ -84,7 +84,7 @@ function issuerFrom(authority: SigningAuthority): Issuer {
 }
 
 for (const [name, key] of Object.entries(KEYS)) {
-  test(`what a CA with a ${name} key issues is verified by us and by Node`, () => {
+  test(`What a CA with a ${name} key issues is accepted by certlatch and by Node`, () => {
     const authority = authorityOf(key)
     const good = leafOf(authority, serialBytes(2))
     const revoked = leafOf(authority, serialBytes(3))
@@ -104,7 +104,7 @@ for (const [name, key] of Object.entries(KEYS)) {
   })
 }
 
-test('Node reads in an issued certificate what was asked for', () => {
+test('Node reads in an issued certificate what was requested', () => {
   const authority = authorityOf(p256)
   const leaf = new X509Certificate(leafOf(authority, serialBytes(0xff)))
   assert.equal(leaf.subject, "CN=Ada's phone 📱")
@@ -118,7 +118,7 @@ test('Node reads in an issued certificate what was asked for', () => {
   assert.deepEqual(new X509Certificate(authority.certificate.der).keyUsage, ['1.3.6.1.5.5.7.3.2'])
 })
 
-test('a serial number is positive and as long as its random bytes, whatever they are', () => {
+test('A serial number is positive and as long as its random bytes, whatever they are', () => {
   const authority = authorityOf(p256)
   fc.assert(
     fc.property(fc.uint8Array({ minLength: 16, maxLength: 16 }), (bytes) => {
@@ -130,7 +130,7 @@ test('a serial number is positive and as long as its random bytes, whatever they
   )
 })
 
-test('any name without control characters comes out as it went in', () => {
+test('Any name without control characters comes out as it went in', () => {
   const authority = authorityOf(p256)
   fc.assert(
     fc.property(fc.string({ unit: 'grapheme', minLength: 1, maxLength: 60 }), (commonName) => {
@@ -142,7 +142,7 @@ test('any name without control characters comes out as it went in', () => {
   )
 })
 
-test('a list without revoked certificates has no empty list in it, and any number is kept', () => {
+test('A CRL without revoked certificates omits the empty list, and any number is kept', () => {
   const authority = authorityOf(p256)
   const issuer = issuerFrom(authority)
   for (const number of [0, 1, 127, 128, 65_535, NOW_SECONDS, 2 ** 47]) {
@@ -155,7 +155,7 @@ test('a list without revoked certificates has no empty list in it, and any numbe
   }
 })
 
-test('all serial numbers of a list are kept, those with the high bit and leading zeros too', () => {
+test('All serial numbers of a CRL are kept, including those with the high bit set or leading zeros', () => {
   const authority = authorityOf(p256)
   const issuer = issuerFrom(authority)
   const revoked = ['00', '05', '80', 'ff01', '7f00', '4a0b'].map((serial) => ({
@@ -170,7 +170,7 @@ test('all serial numbers of a list are kept, those with the high bit and leading
   )
 })
 
-test('certificates of an adopted CA without key identifier carry one made from its key', () => {
+test('Certificates of an imported CA without a key identifier get one derived from its key', () => {
   const certificate = readCertificate(fixture('ca-plain'))
   assert.ok(certificate !== undefined && !certificate.extensions.has('2.5.29.14'))
   // The key of the fixture is gone; what is looked at is the identifier, not the signature.
@@ -214,7 +214,7 @@ for (const [name, key] of Object.entries(KEYS)) {
   })
 }
 
-test('OpenSSL takes no server certificate from our CA', { skip }, () => {
+test('OpenSSL accepts no server certificate from the built-in CA', { skip }, () => {
   const authority = authorityOf(p256)
   const ca = file('ca.pem', 'CERTIFICATE', authority.certificate.der)
   const leaf = file('leaf.pem', 'CERTIFICATE', leafOf(authority, serialBytes(2)))
@@ -224,7 +224,7 @@ test('OpenSSL takes no server certificate from our CA', { skip }, () => {
   assert.match(verdict.stderr, /unsuitable certificate purpose/)
 })
 
-test('OpenSSL reads the list as version 2 with its number', { skip }, () => {
+test('OpenSSL reads the CRL as version 2 with its number', { skip }, () => {
   const authority = authorityOf(p256)
   const crl = file('ca.crl', 'X509 CRL', listOf(authority, [], 4097))
   const text = execFileSync('openssl', ['crl', '-in', crl, '-noout', '-text'], { encoding: 'utf8' })

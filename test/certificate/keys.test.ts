@@ -124,7 +124,7 @@ const NO_KEYS: readonly (readonly [string, Buffer, RegExp])[] = [
 ]
 
 for (const [what, publicKeyInfo, problem] of NO_KEYS) {
-  test(`no key: ${what}`, () => {
+  test(`Refused key: ${what}`, () => {
     const verdict = verifyCertificate(forgeLeaf(home, { publicKeyInfo }), issuers)
     const expected = problem === FORM ? 'certificate-malformed' : 'certificate-weak'
     assert.deepEqual(verdict, { ok: false, problem: expected })
@@ -135,7 +135,7 @@ for (const [what, publicKeyInfo, problem] of NO_KEYS) {
   })
 }
 
-test('a request that the exponent 1 has signed, and a CA that it would be, are refused', () => {
+test('A request signed with exponent 1, and a CA with such a key, are refused', () => {
   const key = exponentOne(rsaKey)
   const publicKeyInfo = rsaKeyInfo(n, 1n)
   const request = readSigningRequest(forgeRequest(key, { publicKeyInfo }))
@@ -150,7 +150,7 @@ const MISSPELLED: readonly (readonly [string, Buffer])[] = [
 ]
 
 for (const [what, modulus] of MISSPELLED) {
-  test(`an RSA key with ${what} is malformed`, () => {
+  test(`An RSA key with ${what} is malformed`, () => {
     const numbers = Buffer.concat([modulus, Buffer.from('0203010001', 'hex')])
     const key = Buffer.concat([Buffer.of(0x30, numbers.length), numbers])
     const bits = Buffer.concat([Buffer.of(3, key.length + 1, 0), key])
@@ -161,7 +161,7 @@ for (const [what, modulus] of MISSPELLED) {
   })
 }
 
-test('real keys are keys: RSA with the exponents 3 and 65537, points in either form, Ed25519', () => {
+test('Real keys are accepted: RSA with exponents 3 and 65537, points in either form, Ed25519', () => {
   const compressed = Buffer.concat([Buffer.of(2 + ((y[31] ?? 0) & 1)), x])
   for (const publicKeyInfo of [
     rsaKeyInfo(n, 3n),
@@ -180,7 +180,7 @@ const publicPoint = () => {
   return Buffer.from(point, 'base64url')
 }
 
-test('every Ed25519 key that OpenSSL makes is a point; of other bytes about half are', () => {
+test('Every Ed25519 key that OpenSSL generates is a valid point; of random bytes about half are', () => {
   for (let count = 0; count < 50; count += 1) assert.ok(isEd25519Point(publicPoint()))
   let points = 0
   fc.assert(

@@ -4,7 +4,9 @@ import fc from 'fast-check'
 import {
   certificateFileProblem,
   isDer,
+  isEncryptedKey,
   readBase64,
+  readBlocks,
   readPemBlocks,
   readPemFile,
   writePem,
@@ -15,21 +17,21 @@ const LABEL = 'CERTIFICATE'
 const pem = fixturePem('leaf-good')
 const der = fixture('leaf-good')
 
-test('a block that OpenSSL wrote is read, and written the same', () => {
+test('A block that OpenSSL wrote is read, and written back identically', () => {
   assert.deepEqual(readPemBlocks(pem, LABEL), [der])
   assert.equal(writePem(LABEL, der), pem)
   assert.deepEqual(readPemBlocks(fixturePem('crl-empty'), 'X509 CRL'), [fixture('crl-empty')])
   assert.equal(writePem('X509 CRL', fixture('crl-empty')), fixturePem('crl-empty'))
 })
 
-test('several blocks are read in their order', () => {
+test('Several blocks are read in their order', () => {
   assert.deepEqual(readPemBlocks(fixturePem('bundle-ca'), LABEL), [
     fixture('ca-p256'),
     fixture('ca-twin'),
   ])
 })
 
-test('line ends, line lengths, white space around blocks and a missing last line end are free', () => {
+test('Line endings, line lengths, white space around blocks and a missing final newline do not matter', () => {
   const oneLine = `-----BEGIN CERTIFICATE-----\n${der.toString('base64')}\n-----END CERTIFICATE-----`
   for (const text of [
     pem.replaceAll('\n', '\r\n'),
@@ -42,7 +44,7 @@ test('line ends, line lengths, white space around blocks and a missing last line
   }
 })
 
-/** Texts that hold no block, or something else beside it. */
+/** Texts that contain no block, or something besides it. */
 const REFUSED: readonly (readonly [string, string])[] = [
   ['nothing', ''],
   ['white space', ' \n\t'],
@@ -71,7 +73,7 @@ for (const [what, text] of REFUSED) {
   test(`${what} is refused`, () => assert.equal(readPemBlocks(text, LABEL), undefined))
 }
 
-test("in a person's file, comments and OpenSSL's description around blocks are skipped", () => {
+test("In a person's file, comments and OpenSSL's description around blocks are skipped", () => {
   const file = `# our CA\n\nCertificate:\n    Data:\n${pem}  # and the twin\n${fixturePem('ca-twin')}\nend`
   assert.deepEqual(readPemBlocks(file, LABEL, true), [der, fixture('ca-twin')])
   assert.deepEqual(readPemBlocks(pem.replaceAll('\n', ' \r\n'), LABEL, true), [der])
@@ -79,13 +81,13 @@ test("in a person's file, comments and OpenSSL's description around blocks are s
   assert.equal(readPemBlocks('', LABEL, true), undefined)
 })
 
-test("a person's file gets no tolerance inside a block or for other labels", () => {
+test("A person's file gets no leniency inside a block or for other labels", () => {
   assert.equal(readPemBlocks(pem.replace('MII', '# MII'), LABEL, true), undefined)
   assert.equal(readPemBlocks(`${pem}${fixturePem('crl-empty')}`, LABEL, true), undefined)
   assert.equal(readPemBlocks(pem.slice(0, pem.indexOf('-----END')), LABEL, true), undefined)
 })
 
-test('a file is DER exactly if it begins with a SEQUENCE whose length is no character of a text', () => {
+test('A file is DER exactly if it starts with a SEQUENCE whose length byte is not a text character', () => {
   assert.ok(isDer(der))
   assert.ok(isDer(fixture('crl-empty')))
   assert.ok(isDer(Buffer.from([0x30, 0x03, 0x02, 0x01, 0x00])))
@@ -94,7 +96,7 @@ test('a file is DER exactly if it begins with a SEQUENCE whose length is no char
   }
 })
 
-test("a person's file is read block by block, whatever their labels", () => {
+test("A person's file is read block by block, whatever the labels", () => {
   const crl = fixturePem('crl-empty')
   assert.deepEqual(readPemFile(`# ours\n${pem}text\n${crl}`), [
     { label: LABEL, der },
@@ -109,11 +111,28 @@ test("a person's file is read block by block, whatever their labels", () => {
   ])
 })
 
-test('a block that is not whole has no content, and one with a strange label no name', () => {
+test('An incomplete block has no content, and one with an unusual label has no name', () => {
   assert.deepEqual(readPemFile(pem.slice(0, -30)), [{ label: LABEL, der: undefined }])
   assert.deepEqual(readPemFile(pem.replaceAll('CERTIFICATE', 'certificate')), [
     { label: 'unreadable', der: undefined },
   ])
+})
+
+test('of a file the blocks with the given labels are read, or the whole file if it is DER', () => {
+  const key = pem.replaceAll('CERTIFICATE', 'PRIVATE KEY')
+  const file = Buffer.from(`subject=Ada\n${key}${pem}${pem.slice(0, -30)}`)
+  assert.deepEqual(readBlocks(file, LABEL), [der, undefined])
+  assert.deepEqual(readBlocks(file, 'PRIVATE KEY', LABEL), [der, der, undefined])
+  assert.deepEqual(readBlocks(file, 'X509 CRL'), [])
+  assert.deepEqual(readBlocks(der, LABEL), [der])
+})
+
+test('a key is encrypted if PKCS #8 or the older form of OpenSSL says so', () => {
+  const begin = (label: string, next = 'AAAA') => `-----BEGIN ${label}-----\n${next}\n`
+  assert.equal(isEncryptedKey(begin('ENCRYPTED PRIVATE KEY')), true)
+  assert.equal(isEncryptedKey(begin('EC PRIVATE KEY', 'Proc-Type: 4,ENCRYPTED')), true)
+  assert.equal(isEncryptedKey(begin('PRIVATE KEY')), false)
+  assert.equal(isEncryptedKey(begin('EC PRIVATE KEY')), false)
 })
 
 /** What a file holds, and what is wrong with it where certificates are expected. */
@@ -130,12 +149,12 @@ const FILES: readonly (readonly [string, string, RegExp])[] = [
 ]
 
 for (const [what, text, problem] of FILES) {
-  test(`a certificate file that holds ${what} is refused with the reason`, () => {
+  test(`A certificate file that holds ${what} is refused with the reason`, () => {
     assert.match(certificateFileProblem(text), problem)
   })
 }
 
-test('base64 has one spelling', () => {
+test('Base64 has exactly one accepted spelling', () => {
   assert.deepEqual(readBase64('AAE='), Buffer.from([0, 1]))
   assert.deepEqual(readBase64('/+8A'), Buffer.from([0xff, 0xef, 0]))
   for (const other of [
@@ -154,7 +173,7 @@ test('base64 has one spelling', () => {
   }
 })
 
-test('what is written is what is read, in lines of 64 characters', () => {
+test('What is written is read back, in lines of 64 characters', () => {
   fc.assert(
     fc.property(fc.uint8Array({ minLength: 1, maxLength: 300 }), (bytes) => {
       const text = writePem(LABEL, bytes)
@@ -165,7 +184,7 @@ test('what is written is what is read, in lines of 64 characters', () => {
   )
 })
 
-test('an empty block is written, and never read', () => {
+test('An empty block is written, and never read', () => {
   assert.equal(
     writePem(LABEL, Buffer.alloc(0)),
     '-----BEGIN CERTIFICATE-----\n\n-----END CERTIFICATE-----\n',
@@ -173,7 +192,7 @@ test('an empty block is written, and never read', () => {
   assert.equal(readPemBlocks(writePem(LABEL, Buffer.alloc(0)), LABEL), undefined)
 })
 
-test('any text gets an answer', () => {
+test('Any text is handled without throwing', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary' }), fc.boolean(), (text, tolerateComments) => {
       assert.equal(readPemBlocks(text, LABEL, tolerateComments), undefined)
@@ -181,7 +200,7 @@ test('any text gets an answer', () => {
   )
 })
 
-test('a hostile text takes no more time than its length', () => {
+test('A hostile text takes time proportional to its length', () => {
   const hostile = [
     '-----BEGIN CERTIFICATE-----\n'.repeat(3000),
     `-----BEGIN CERTIFICATE-----\n${'A'.repeat(100_000)}`,

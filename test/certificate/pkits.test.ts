@@ -46,13 +46,13 @@ for (const entry of applicable) {
   })
 }
 
-test('all 224 tests of PKITS are run, or the reason why one does not apply is given', () => {
+test('All 224 PKITS tests run, or have a reason why they do not apply', () => {
   assert.equal(manifest.length, 224)
   assert.equal(applicable.length, 91)
   for (const { why } of manifest) assert.ok(why.length > 0)
 })
 
-test('nothing that PKITS calls invalid is accepted', () => {
+test('Nothing that PKITS calls invalid is accepted', () => {
   const accepted = applicable.filter(
     (entry) => entry.pkits === 'refuse' && verdict(entry) === 'good',
   )

@@ -29,7 +29,7 @@ function serialOf(name: string): string {
   return digits.padStart(digits.length + (digits.length % 2), '0')
 }
 
-test('an empty list speaks for all and revokes nobody', () => {
+test('An empty CRL covers all certificates and revokes none', () => {
   assert.deepEqual(revocationListOf('crl-empty', home), {
     issuerKeyHash: home[0]?.keyHash,
     number: 1n,
@@ -40,7 +40,7 @@ test('an empty list speaks for all and revokes nobody', () => {
   })
 })
 
-test('a list has the serial numbers that certificates have, of every length', () => {
+test('A CRL holds serial numbers of every length that certificates have', () => {
   const { serials, number } = revocationListOf('crl-second-revoked', home)
   assert.equal(number, 2n)
   assert.deepEqual(
@@ -51,7 +51,7 @@ test('a list has the serial numbers that certificates have, of every length', ()
   )
 })
 
-test('a certificate that the list names is revoked, whatever the reason', () => {
+test('A certificate on the CRL is revoked, whatever the reason', () => {
   for (const list of [
     'crl-good-revoked',
     'crl-hold',
@@ -67,7 +67,7 @@ test('a certificate that the list names is revoked, whatever the reason', () => 
   }
 })
 
-test('revoked is said before expired, and the list counts however old it is', () => {
+test('Revoked takes precedence over expired, and a CRL counts however old it is', () => {
   const trust = trustOf(['ca-p256'], ['crl-good-revoked'])
   const late = Date.UTC(2050, 0) / 1000
   assert.equal(judge(fixture('leaf-good'), trust, late), 'certificate-revoked')
@@ -97,7 +97,7 @@ const USABLE: readonly (readonly [string, string, string])[] = [
 ]
 
 for (const [name, authority, what] of USABLE) {
-  test(`a list ${what} can be used (${name})`, () => {
+  test(`A CRL ${what} can be used (${name})`, () => {
     assert.equal(revocationListOf(name, [issuerOf(authority)]).serials.size, 0)
   })
 }
@@ -138,7 +138,7 @@ const UNUSABLE: readonly (readonly [string, RegExp])[] = [
 ]
 
 for (const [name, problem] of UNUSABLE) {
-  test(`a list that cannot be relied on is refused with the reason (${name})`, () => {
+  test(`A CRL that cannot be trusted is refused with the reason (${name})`, () => {
     const read = readRevocationList(fixture(name), home)
     assert.ok(!read.ok)
     assert.match(read.problem, problem)
@@ -146,7 +146,7 @@ for (const [name, problem] of UNUSABLE) {
   })
 }
 
-test('a list of a CA that is not ours is told apart: it may stand beside ours in a bundle', () => {
+test('A CRL of an unknown CA is recognised as such: it may be beside ours in a bundle', () => {
   for (const [name, issuers] of [
     ['crl-of-foreign', home],
     ['crl-of-renamed', home],
@@ -159,7 +159,7 @@ test('a list of a CA that is not ours is told apart: it may stand beside ours in
   }
 })
 
-test('a CA that may not sign CRLs is not believed, unless a certificate of its key may', () => {
+test('A CA that may not sign CRLs is not trusted for them, unless another certificate of its key may', () => {
   const read = readRevocationList(fixture('crl-of-no-crl-sign'), [issuerOf('ca-no-crl-sign')])
   assert.ok(!read.ok)
   assert.match(read.problem, /may not sign CRLs \(keyUsage without cRLSign\)$/)
@@ -171,7 +171,7 @@ test('a CA that may not sign CRLs is not believed, unless a certificate of its k
   }
 })
 
-test('of two CAs with the same name each list belongs to the one that signed it', () => {
+test('Of two CAs with the same name, each CRL belongs to the one that signed it', () => {
   const issuers = ['ca-twin', 'ca-p256'].map(issuerOf)
   const blocks = readPemBlocks(fixturePem('bundle-crl'), 'X509 CRL') ?? []
   const lists = blocks.map((der) => readRevocationList(der, issuers))
@@ -181,7 +181,7 @@ test('of two CAs with the same name each list belongs to the one that signed it'
   )
 })
 
-test('a list for one distribution point covers the certificates that name it', () => {
+test('A CRL for one distribution point covers the certificates that name it', () => {
   const covers: readonly (readonly [string, string, CertificateProblem | 'good'])[] = [
     ['crl-idp-a', 'leaf-cdp-a', 'good'],
     ['crl-idp-a', 'leaf-cdp-a-critical', 'good'],
@@ -204,7 +204,7 @@ test('a list for one distribution point covers the certificates that name it', (
   }
 })
 
-test('a list covers a certificate exactly if one of their names is the same', () => {
+test('A CRL covers a certificate exactly if they have a distribution point name in common', () => {
   const list = revocationListOf('crl-idp-a', home)
   assert.ok(!coversCertificate(list, undefined))
   assert.ok(!coversCertificate(list, []))
@@ -212,7 +212,7 @@ test('a list covers a certificate exactly if one of their names is the same', ()
   assert.ok(coversCertificate(revocationListOf('crl-empty', home), ['00']))
 })
 
-test('a list counts from thisUpdate, with some tolerance, to nextUpdate, included', () => {
+test('A CRL is current from thisUpdate, with some tolerance, through nextUpdate', () => {
   const list = revocationListOf('crl-stale', home)
   assert.ok(isStale(list, list.thisUpdate - CLOCK_TOLERANCE_SECONDS - 1))
   assert.ok(!isStale(list, list.thisUpdate - CLOCK_TOLERANCE_SECONDS))
@@ -220,7 +220,7 @@ test('a list counts from thisUpdate, with some tolerance, to nextUpdate, include
   assert.ok(isStale(list, list.nextUpdate + 1))
 })
 
-test('a list out of date closes, unless the operator said otherwise; who is on it stays revoked', () => {
+test('An outdated CRL denies access unless the operator allowed it; revoked certificates stay revoked', () => {
   for (const name of ['crl-stale', 'crl-from-the-future']) {
     const deny = trustOf(['ca-p256'], [name])
     const allow = trustOf(['ca-p256'], [name], { staleRevocationList: 'allow' })
@@ -231,7 +231,7 @@ test('a list out of date closes, unless the operator said otherwise; who is on i
   assert.equal(judge(fixture('leaf-second'), allow), 'certificate-revoked')
 })
 
-test('a CA without a list closes where lists are required, and only there', () => {
+test('A CA without a CRL denies access where CRLs are required, and only there', () => {
   const required = trustOf(['ca-p256', 'ca-rsa2048'], ['crl-of-rsa2048'])
   assert.equal(judge(fixture('leaf-good'), required), 'certificate-crl-missing')
   assert.equal(judge(fixture('leaf-of-rsa2048'), required), 'good')
@@ -239,7 +239,7 @@ test('a CA without a list closes where lists are required, and only there', () =
   assert.equal(judge(fixture('leaf-good'), optional), 'good')
 })
 
-test('a revocation speaks against the serial number of its own issuer alone', () => {
+test('A revocation applies only to the serial number of its own issuer', () => {
   const trust = trustOf(['ca-p256', 'ca-twin'], ['crl-good-revoked', 'crl-of-twin'])
   const serial = serialOf('leaf-good')
   const [ours, twin] = trust.issuers.map(({ keyHash }) => keyHash)
@@ -251,7 +251,7 @@ test('a revocation speaks against the serial number of its own issuer alone', ()
   assert.equal(problem('an issuer that is gone'), 'certificate-untrusted')
 })
 
-test('a certificate whose CA was taken away since it was verified does not stand', () => {
+test('A certificate whose CA was removed after it was verified is no longer trusted', () => {
   const verdict = verifyCertificate(fixture('leaf-good'), home)
   assert.ok(verdict.ok)
   const without = trustOf(['ca-twin'], ['crl-of-twin'])
@@ -261,7 +261,7 @@ test('a certificate whose CA was taken away since it was verified does not stand
   )
 })
 
-test('issuers are grouped by their key', () => {
+test('Issuers are grouped by their key', () => {
   const issuers = ['ca-p256', 'ca-twin', 'ca-renewed'].map(issuerOf)
   const groups = groupByKeyHash(issuers)
   assert.deepEqual(
@@ -271,7 +271,7 @@ test('issuers are grouped by their key', () => {
   assert.equal(groupByKeyHash([]).size, 0)
 })
 
-test('no single bit of a list can be changed', () => {
+test('No single bit of a CRL can be changed', () => {
   for (const [name, authority] of [
     ['crl-good-revoked', 'ca-p256'],
     ['crl-of-ed25519', 'ca-ed25519'],
@@ -286,7 +286,7 @@ test('no single bit of a list can be changed', () => {
   }
 })
 
-test('a list that is cut anywhere, or followed by anything, is refused', () => {
+test('A CRL that is truncated anywhere, or followed by anything, is refused', () => {
   const der = fixture('crl-good-revoked')
   for (let length = 0; length < der.length; length += 1) {
     assert.ok(!readRevocationList(der.subarray(0, length), home).ok)
@@ -294,7 +294,7 @@ test('a list that is cut anywhere, or followed by anything, is refused', () => {
   assert.ok(!readRevocationList(Buffer.concat([der, Buffer.alloc(1)]), home).ok)
 })
 
-test('any bytes get an answer, and it is not that they are a list', () => {
+test('Arbitrary bytes are handled without throwing, and never pass as a CRL', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 400 }), (bytes) => {
       assert.ok(!readRevocationList(Buffer.from(bytes), home).ok)
@@ -302,7 +302,7 @@ test('any bytes get an answer, and it is not that they are a list', () => {
   )
 })
 
-test('a list of another CA with the same name is foreign, not broken', () => {
+test('A CRL of another CA with the same name is foreign, not broken', () => {
   const read = readRevocationList(fixture('crl-of-twin'), [issuerOf('ca-p256')])
   assert.deepEqual(read, {
     ok: false,
@@ -311,7 +311,7 @@ test('a list of another CA with the same name is foreign, not broken', () => {
   })
 })
 
-test('a list that is changed is broken, whatever key it names', () => {
+test('A modified CRL is broken, whatever key it names', () => {
   const changed = Buffer.from(fixture('crl-empty'))
   const last = changed.length - 1
   changed[last] = (changed[last] ?? 0) ^ 1

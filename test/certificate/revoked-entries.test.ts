@@ -70,11 +70,11 @@ const CODES: Readonly<Record<Exclude<RevocationReason, 'unspecified'>, number>> 
 }
 const REASONS = Object.keys(CODES) as readonly RevocationReason[]
 
-/** A reasonCode extension as it is spelled in a list. */
+/** A reasonCode extension as it is encoded in a CRL. */
 const spelled = (value: string): string => `0603551d15040${value.length / 2}${value}`
 
 for (const [reason, code] of Object.entries(CODES)) {
-  test(`the reason ${reason} is written as ${code}, and read again`, () => {
+  test(`The reason ${reason} is written as ${code}, and read back`, () => {
     const entry = { serial: '4a', revokedAt: NOW_SECONDS, reason: reason as RevocationReason }
     const der = listOf([entry])
     assert.ok(der.includes(spelled(`0a010${code.toString(16)}`), 0, 'hex'))
@@ -83,14 +83,14 @@ for (const [reason, code] of Object.entries(CODES)) {
   })
 }
 
-test('a reason is found by its name, and no other text is one', () => {
+test('A reason is found by its name, and no other text is one', () => {
   for (const reason of REASONS) assert.equal(reasonNamed(reason), reason)
   for (const other of [undefined, '', 'keycompromise', 'undefined', '1']) {
     assert.equal(reasonNamed(other), undefined)
   }
 })
 
-test('an unspecified reason is left out, like none', () => {
+test('An unspecified reason is left out, as if there were none', () => {
   const entry = { serial: '4a', revokedAt: NOW_SECONDS }
   const der = listOf([{ ...entry, reason: 'unspecified' }])
   assert.ok(!der.includes('0603551d15', 0, 'hex'))
@@ -110,7 +110,7 @@ const revokedCertificate = fc.record(
   { noNullPrototype: true },
 )
 
-test('a list written anew from its own entries says the same, negative serial numbers too', () => {
+test('A CRL rewritten from its own entries has the same content, including negative serial numbers', () => {
   fc.assert(
     fc.property(fc.array(revokedCertificate, { maxLength: 20 }), (revoked) => {
       const first = readRevokedEntries(listOf(revoked))
@@ -122,14 +122,14 @@ test('a list written anew from its own entries says the same, negative serial nu
   )
 })
 
-test("an integer is written as it is read, at each length of two's complement", () => {
+test("An integer is written as it is read, at each length of two's complement", () => {
   for (const hex of ['00', '7f', '80', 'ff', '0100', '-01', '-7f', '-80', '-81', '-ff', '-0100']) {
     const integer = readElement(writeIntegerHex(hex), TAG.integer)
     assert.equal(integer && readIntegerHex(integer.content, 21), hex)
   }
 })
 
-test('what OpenSSL has written is read with dates and reasons', () => {
+test('What OpenSSL wrote is read with dates and reasons', () => {
   const [first] = readRevokedEntries(fixture('crl-key-compromise')) ?? []
   assert.equal(first?.reason, 'keyCompromise')
   const [held] = readRevokedEntries(fixture('crl-hold')) ?? []
@@ -158,7 +158,7 @@ const entryWithReason = (value: Buffer): Buffer =>
     writeSequence(writeSequence(writeObjectIdentifier('2.5.29.21'), writeOctetString(value))),
   )
 
-test('a reason that the standard does not know revokes for no reason', () => {
+test('An entry with a reason the standard does not define is revoked without a reason', () => {
   const values = ['0a0107', '0a010b', '0a0101ff', '0500', '', '0a01ff']
   for (const value of values) {
     const der = rawListOf(entryWithReason(Buffer.from(value, 'hex')))
@@ -168,7 +168,7 @@ test('a reason that the standard does not know revokes for no reason', () => {
   }
 })
 
-/** An entry with an extension that nobody knows. */
+/** An entry with an unknown extension. */
 const strangeEntry = (serial: number, isCritical: boolean): Buffer =>
   writeSequence(
     writeSmallInteger(serial),
@@ -182,7 +182,7 @@ const strangeEntry = (serial: number, isCritical: boolean): Buffer =>
     ),
   )
 
-test('each entry is judged by its own extensions, among others with the same and with other ones', () => {
+test('Each entry is judged by its own extensions, whatever the other entries have', () => {
   const harmless = strangeEntry(6, false)
   const reason = entryWithReason(Buffer.from('0a0104', 'hex'))
   const good = rawListOf(harmless, reason, harmless, reason)
@@ -212,7 +212,7 @@ test('each entry is judged by its own extensions, among others with the same and
   }
 })
 
-test('what cannot be read whole gives no entries, so that none gets lost', () => {
+test('A CRL that cannot be read completely gives no entries, so that none gets lost', () => {
   const unreadable = {
     'no list': Buffer.from('no list'),
     'a certificate': certificate.der,
@@ -230,7 +230,7 @@ test('what cannot be read whole gives no entries, so that none gets lost', () =>
   }
 })
 
-test('a list of 100,000 is written and read', () => {
+test('A CRL of 100,000 entries is written and read', () => {
   const revoked = Array.from({ length: 100_000 }, (_, index) => ({
     serial: `4${hash('sha1', String(index)).slice(0, 31)}`,
     revokedAt: NOW_SECONDS - index,

@@ -43,7 +43,7 @@ interface Parts {
   readonly version?: Buffer
   readonly subject?: Buffer
   readonly publicKeyInfo?: Buffer
-  /** What stands inside of the attributes' tag. */
+  /** The content of the attributes' tag. */
   readonly attributes?: Buffer
   readonly rest?: Buffer
   readonly signer?: KeyObject
@@ -88,7 +88,7 @@ function problemOf(der: Buffer): string {
   return read.ok ? 'no problem' : read.problem
 }
 
-test('a good request gives its key and the name that it proposes', () => {
+test('A good request yields its key and the name that it proposes', () => {
   const read = readSigningRequest(requestOf())
   assert.deepEqual(read, {
     ok: true,
@@ -100,13 +100,13 @@ test('a good request gives its key and the name that it proposes', () => {
   })
 })
 
-test('a request may name nobody', () => {
+test('A request need not contain a name', () => {
   const read = readSigningRequest(requestOf({ subject: writeSequence() }))
   assert.ok(read.ok)
   assert.equal(read.request.commonName, undefined)
 })
 
-test('an RSA key of 2048 bits is fit', () => {
+test('An RSA key of 2048 bits is accepted', () => {
   const read = readSigningRequest(requestOf({ signer: rsaKey(2048), algorithm: SHA256_RSA }))
   assert.ok(read.ok)
   assert.deepEqual(read.request.publicKey, { type: 'rsa', modulusBits: 2048 })
@@ -129,7 +129,7 @@ const HARMLESS: Readonly<Record<string, Buffer>> = {
 }
 
 for (const [name, attributes] of Object.entries(HARMLESS)) {
-  test(`a request with ${name} is taken, and nothing of it granted`, () => {
+  test(`A request with ${name} is accepted, but none of that is granted`, () => {
     const read = readSigningRequest(requestOf({ attributes }))
     assert.ok(read.ok)
     assert.deepEqual(Object.keys(read.request), ['publicKeyInfo', 'publicKey', 'commonName'])
@@ -234,12 +234,12 @@ const REFUSED: readonly (readonly [string, Buffer, string])[] = [
 ]
 
 for (const [what, der, problem] of REFUSED) {
-  test(`a request with ${what} is refused`, () => {
+  test(`A request with ${what} is refused`, () => {
     assert.equal(problemOf(der), problem)
   })
 }
 
-test('no request with a bit turned over is taken', () => {
+test('No request with a flipped bit is accepted', () => {
   const der = requestOf({ attributes: extensionRequest(keyUsage(0)) })
   fc.assert(
     fc.property(fc.nat(der.length * 8 - 1), (bit) => {
@@ -251,7 +251,7 @@ test('no request with a bit turned over is taken', () => {
   )
 })
 
-test('bytes are never too strange to be refused', () => {
+test('Any bytes are refused cleanly', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
       assert.equal(problemOf(Buffer.from(bytes)), NOT_ONE)
@@ -277,14 +277,14 @@ function opensslRequest(...options: readonly string[]): Buffer {
 const P256 = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256']
 
 for (const options of [P256, ['-newkey', 'rsa:2048'], ['-newkey', 'ed25519']]) {
-  test(`what "openssl req ${options.join(' ')}" makes is taken`, { skip }, () => {
+  test(`What "openssl req ${options.join(' ')}" generates is accepted`, { skip }, () => {
     const read = readSigningRequest(opensslRequest(...options))
     assert.ok(read.ok)
     assert.equal(read.request.commonName, 'Jürgens Händy')
   })
 }
 
-test('what OpenSSL asks for a CA, or for a server, is refused', { skip }, () => {
+test('A request from OpenSSL for a CA or a server is refused', { skip }, () => {
   const asking = (...wishes: readonly string[]) =>
     problemOf(opensslRequest(...P256, ...wishes.flatMap((wish) => ['-addext', wish])))
   assert.equal(asking('basicConstraints=critical,CA:TRUE'), CA)

@@ -61,7 +61,7 @@ const LEAVES: readonly (readonly [string, LeafParts, CertificateProblem | 'good'
       ['basicConstraints', '2.5.29.19', writeSequence()],
       ['extendedKeyUsage', '2.5.29.37', clientAuth],
       ['authorityKeyIdentifier', '2.5.29.35', writeSequence()],
-      ['an extension that nobody knows', '1.2.3.4', DER_NULL],
+      ['an unknown extension', '1.2.3.4', DER_NULL],
     ] as const
   ).map(
     ([name, oid, value]) =>
@@ -113,7 +113,7 @@ const LEAVES: readonly (readonly [string, LeafParts, CertificateProblem | 'good'
 ]
 
 for (const [what, parts, expected] of LEAVES) {
-  test(`a certificate with ${what}: ${expected}`, () => {
+  test(`A certificate with ${what}: ${expected}`, () => {
     assert.equal(verdictOn(forgeLeaf(home, parts)), expected)
   })
 }
@@ -133,7 +133,7 @@ interface Pss {
   readonly hash?: Sha | undefined
   readonly maskHash?: Sha | undefined
   readonly salt?: number | undefined
-  /** What stands behind the OID of a hash. */
+  /** What follows the OID of a hash. */
   readonly spelled?: readonly Buffer[]
   readonly trailer?: number
   readonly mask?: string
@@ -299,7 +299,7 @@ const CLAUSES: Readonly<Record<string, RegExp>> = {
 }
 
 for (const [what, authority, signing, expected] of SIGNINGS) {
-  test(`a signature with ${what}: ${expected}, on a certificate, a CRL and a request`, () => {
+  test(`A signature with ${what}: ${expected}, on a certificate, a CRL and a request`, () => {
     assert.equal(verdictOn(forgeLeaf(authority, { signing })), expected)
     const list = readRevocationList(forgeList(authority, { signing }), issuers)
     assert.match(list.ok ? '' : list.problem, CLAUSES[expected] ?? /^-$/)
@@ -308,7 +308,7 @@ for (const [what, authority, signing, expected] of SIGNINGS) {
   })
 }
 
-test('what Node accepts of these is the same, wherever it says yes', () => {
+test('Node accepts the same variants, wherever certlatch accepts them', () => {
   const keys = new Map([home, office].map(({ key }, at) => [key, issuers[at]?.key]))
   for (const [what, authority, signing, expected] of SIGNINGS) {
     if (expected !== 'good') continue
@@ -318,12 +318,12 @@ test('what Node accepts of these is the same, wherever it says yes', () => {
   }
 })
 
-test('Ed25519 has no parameters at all', () => {
+test('Ed25519 must have no parameters at all', () => {
   const signing = { algorithm: algorithm('1.3.101.112', DER_NULL) }
   assert.equal(verdictOn(forgeLeaf(home, { signing })), unsupported)
 })
 
-test('an algorithm that is not spelled alike inside and outside is refused', () => {
+test('An algorithm with different encodings inside and outside is refused', () => {
   for (const [inside, outside] of [
     [ECDSA_SHA256, NULL_ECDSA],
     [NULL_ECDSA, ECDSA_SHA256],
@@ -335,7 +335,7 @@ test('an algorithm that is not spelled alike inside and outside is refused', () 
 
 // --- requests ---------------------------------------------------------------------------------------
 
-test('a request may write out what is the default as well', () => {
+test('A request may spell out default values too', () => {
   const key = p256()
   const extensions = [
     keyUsage(bits('0080'), FALSE),
@@ -429,7 +429,7 @@ const LISTS: readonly (readonly [string, ListParts, readonly string[] | RegExp])
   ],
 ]
 
-test('a CRL whose scope has something else than a BOOLEAN in onlyContainsUserCerts is refused', () => {
+test('A CRL whose onlyContainsUserCerts is not a BOOLEAN is refused', () => {
   const scope = (flag: Buffer) =>
     extension('2.5.29.28', writeSequence(writeElement(contextTag(1, false), flag)), true)
   for (const flag of [Buffer.from([0x01]), Buffer.alloc(0), Buffer.from([0xff, 0xff])]) {
@@ -439,7 +439,7 @@ test('a CRL whose scope has something else than a BOOLEAN in onlyContainsUserCer
 })
 
 for (const [what, parts, expected] of LISTS) {
-  test(`a CRL with ${what}: ${expected instanceof RegExp ? 'refused' : 'used'}`, () => {
+  test(`A CRL with ${what}: ${expected instanceof RegExp ? 'refused' : 'used'}`, () => {
     const read = readRevocationList(forgeList(home, parts), issuers)
     if (expected instanceof RegExp) assert.match(read.ok ? '' : read.problem, expected)
     else assert.deepEqual(read.ok ? [...read.list.serials] : read.problem, expected)

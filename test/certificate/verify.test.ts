@@ -120,7 +120,7 @@ const OF_THE_HOME_CA: readonly (readonly [string, CertificateProblem | 'good', s
   ['leaf-serial-20-bytes-high-bit', 'good', 'with a serial number of 20 bytes and a sign byte'],
   ['leaf-serial-22-bytes', 'certificate-malformed', 'with a serial number of 22 bytes'],
   ['leaf-serial-padded', 'certificate-malformed', 'with a padded serial number'],
-  // Names: whom a certificate names does not decide whether it is genuine.
+  // Names: the holder's name does not affect whether a certificate is genuine.
   ['leaf-no-subject', 'good', 'without a subject'],
   ['leaf-nobody', 'good', 'without any name'],
   ['leaf-cn-line-break', 'good', 'with a line break in its name'],
@@ -144,7 +144,7 @@ const OF_THE_HOME_CA: readonly (readonly [string, CertificateProblem | 'good', s
 ]
 
 for (const [name, expected, what] of OF_THE_HOME_CA) {
-  test(`a certificate ${what}: ${expected} (${name})`, () => {
+  test(`A certificate ${what}: ${expected} (${name})`, () => {
     assert.equal(judge(fixture(name), home), expected)
   })
 }
@@ -183,13 +183,13 @@ for (const [leaf, authority, expected] of OF_OTHER_CAS) {
   })
 }
 
-test('with the root of a chain as the trusted CA only its direct certificates count', () => {
+test('With the root of a chain as the trusted CA, only certificates it issued itself count', () => {
   const trust = trustOf(['ca-root'], [], { revocationListRequired: false })
   assert.equal(judge(fixture('leaf-of-intermediate'), trust), 'certificate-untrusted')
   assert.equal(judge(fixture('ca-intermediate'), trust), 'certificate-wrong-usage')
 })
 
-test('of two CAs with the same name the one whose key signed is found, in any order', () => {
+test('Of two CAs with the same name, the one whose key signed is found, in any order', () => {
   for (const authorities of [
     ['ca-p256', 'ca-twin'],
     ['ca-twin', 'ca-p256'],
@@ -200,23 +200,23 @@ test('of two CAs with the same name the one whose key signed is found, in any or
   }
 })
 
-test('of a renewed CA, both certificates count while one of them is valid', () => {
+test('For a renewed CA, its certificates count while one of the two CA certificates is valid', () => {
   const past = trustOf(['ca-past', 'ca-p256'], ['crl-empty'])
   assert.equal(judge(fixture('leaf-good'), past), 'good')
   const future = trustOf(['ca-not-yet-valid', 'ca-p256'], ['crl-empty'])
   assert.equal(judge(fixture('leaf-good'), future), 'good')
 })
 
-test('between the end of a CA certificate and the begin of its successor nothing is good', () => {
+test('Between the expiry of a CA certificate and the start of its successor nothing is accepted', () => {
   const trust = trustOf(['ca-past', 'ca-not-yet-valid'], [], { revocationListRequired: false })
   assert.notEqual(judge(fixture('leaf-good'), trust), 'good')
 })
 
-test('without any CA everything is untrusted', () => {
+test('Without any CA everything is untrusted', () => {
   assert.equal(judge(fixture('leaf-good'), trustOf([], [])), 'certificate-untrusted')
 })
 
-test('a certificate is good from its first second to its last, both included', () => {
+test('A certificate is valid from its first second through its last', () => {
   const { notBefore, notAfter } = datesOf('leaf-expired')
   const at = (seconds: number) => judge(fixture('leaf-expired'), home, seconds)
   assert.equal(at(notBefore - 1), 'certificate-not-yet-valid')
@@ -225,7 +225,7 @@ test('a certificate is good from its first second to its last, both included', (
   assert.equal(at(notAfter + 1), 'certificate-expired')
 })
 
-test("a CA certificate's first and last second count as well", () => {
+test("A CA certificate's first and last second count as well", () => {
   const { notBefore, notAfter } = datesOf('ca-p256')
   const at = (seconds: number) => judge(fixture('leaf-year-9999'), home, seconds)
   assert.equal(at(notBefore - 1), 'certificate-not-yet-valid')
@@ -239,7 +239,7 @@ function datesOf(name: string): { readonly notBefore: number; readonly notAfter:
   return { notBefore: Date.parse(validFrom) / 1000, notAfter: Date.parse(validTo) / 1000 }
 }
 
-test('a verified certificate says what later checks need', () => {
+test('A verified certificate carries what later checks need', () => {
   const [issuer] = home.issuers
   const verdict = verifyCertificate(fixture('leaf-cdp-b-and-a'), home.issuers)
   assert.ok(verdict.ok)
@@ -255,7 +255,7 @@ test('a verified certificate says what later checks need', () => {
   assert.match(verified.name ?? '', /^urn:uuid:/)
 })
 
-test('the two signatures of one certificate share serial number and issuer, not the hash', () => {
+test('Both signature encodings of one certificate share serial number and issuer, but not the hash', () => {
   const one = verifyCertificate(fixture('leaf-good'), home.issuers)
   const other = verifyCertificate(fixture('leaf-malleated'), home.issuers)
   assert.ok(one.ok && other.ok)
@@ -290,29 +290,29 @@ const UNFIT_AUTHORITIES: readonly (readonly [string, RegExp])[] = [
 ]
 
 for (const [name, problem] of UNFIT_AUTHORITIES) {
-  test(`a CA that can sign nothing for us is refused at the start (${name})`, () => {
+  test(`A CA that could sign nothing acceptable is refused at startup (${name})`, () => {
     const read = readIssuer(fixture(name))
     assert.ok(!read.ok)
     assert.match(read.problem, problem)
   })
 }
 
-test('a CA whose constraints and usage are not critical is one', () => {
+test('A CA whose constraints and key usage are not critical is still accepted as one', () => {
   assert.equal(issuerOf('ca-not-critical').signsRevocationLists, true)
 })
 
-test('a CA says whether it may sign CRLs', () => {
+test('A CA carries whether it may sign CRLs', () => {
   assert.equal(issuerOf('ca-p256').signsRevocationLists, true)
   assert.equal(issuerOf('ca-plain').signsRevocationLists, true)
   assert.equal(issuerOf('ca-no-crl-sign').signsRevocationLists, false)
 })
 
-test('the same key makes the same key hash, another key another', () => {
+test('The same key gives the same key hash, another key a different one', () => {
   assert.equal(issuerOf('ca-renewed').keyHash, issuerOf('ca-p256').keyHash)
   assert.notEqual(issuerOf('ca-twin').keyHash, issuerOf('ca-p256').keyHash)
 })
 
-test('a signature counts with an algorithm that is fit and goes with the key', () => {
+test('A signature counts only with a supported algorithm that matches the key', () => {
   const certificate = readCertificate(fixture('leaf-good'))
   assert.ok(certificate !== undefined)
   const { key } = issuerOf('ca-p256')
@@ -341,7 +341,7 @@ for (const [leaf, authority] of [
   ['leaf-of-ed25519', 'ca-ed25519'],
   ['leaf-of-rsa2048', 'ca-rsa2048'],
 ] as const) {
-  test(`no single bit of a good certificate can be changed (${leaf})`, () => {
+  test(`No single bit of a good certificate can be changed (${leaf})`, () => {
     const issuers = [issuerOf(authority)]
     for (const changed of bitFlips(fixture(leaf))) {
       assert.ok(!verifyCertificate(changed, issuers).ok, changed.toString('hex'))
@@ -349,7 +349,7 @@ for (const [leaf, authority] of [
   })
 }
 
-test('a certificate that is cut anywhere, or followed by anything, is malformed', () => {
+test('A certificate that is truncated anywhere, or followed by anything, is malformed', () => {
   const der = fixture('leaf-good')
   for (let length = 0; length < der.length; length += 1) {
     assert.equal(judge(der.subarray(0, length), home), 'certificate-malformed')
@@ -360,12 +360,12 @@ test('a certificate that is cut anywhere, or followed by anything, is malformed'
   }
 })
 
-test('a certificate of more than 16 KiB is not looked into', () => {
+test('A certificate larger than 16 KiB is not parsed', () => {
   const padded = writeSequence(fixture('leaf-good'), Buffer.alloc(16 * 1024))
   assert.equal(judge(padded, home), 'certificate-malformed')
 })
 
-test('any bytes get an answer, and it is not that they are good', () => {
+test('Arbitrary bytes are handled without throwing, and never accepted', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 600 }), (bytes) => {
       assert.equal(judge(Buffer.from(bytes), home), 'certificate-malformed')
@@ -374,7 +374,7 @@ test('any bytes get an answer, and it is not that they are good', () => {
   )
 })
 
-test('a good certificate with a piece replaced by any other bytes is refused', () => {
+test('A good certificate with any part replaced by other bytes is refused', () => {
   const der = fixture('leaf-good')
   fc.assert(
     fc.property(

@@ -50,10 +50,9 @@ const BAD: readonly (readonly [argv: string, exitCode: 1 | 2, said: RegExp])[] =
 async function withPhone(passphrase?: string): Promise<TestDirectory> {
   const directory = await initialised({ passphrase })
   await addDevice(
-    directory.change(),
+    { ...directory.change(), passphrase },
     { name: 'Phone', owner: 'Ada' },
     directory.issue(),
-    passphrase,
     'print',
   )
   return directory
@@ -76,7 +75,7 @@ async function assertRefused(
   assert.deepEqual(await treeOf(join(dataDir, '..')), before)
 }
 
-describe('bad input is reported in one line with a hint, and changes nothing', () => {
+describe('Bad input is reported in one line with a hint, and changes nothing', () => {
   const files: Readonly<Record<string, string>> = {
     'CA.PEM': fixturePath('ca-p256'),
     'LEAF.PEM': fixturePath('leaf-good'),
@@ -96,7 +95,7 @@ const SIGNING = [
   ['ca', 'renew'],
 ] as const
 
-describe('without the key of the CA nothing is signed, and nothing changes', () => {
+describe("Without the CA's key nothing is signed, and nothing changes", () => {
   for (const argv of SIGNING) {
     test(`certlatch ${argv.join(' ')}`, async () => {
       const directory = await withPhone('correct horse')
@@ -128,7 +127,7 @@ const CHANGING = [
   ['key', 'rotate', '--now'],
 ] as const
 
-describe('a directory that this user may not write is told, and nothing changes', () => {
+describe('A directory that this user may not write to is reported, and nothing changes', () => {
   for (const argv of CHANGING) {
     test(`certlatch ${argv.join(' ')}`, async (context) => {
       const directory = await withPhone()
@@ -156,7 +155,7 @@ describe('a directory that this user may not write is told, and nothing changes'
   }
 })
 
-test('While another writer is at work a command says who it is, and changes nothing', async () => {
+test('While another writer is at work, a command names it and changes nothing', async () => {
   const { dataDir, paths } = await withPhone()
   const before = await treeOf(dataDir)
   const held = await acquireLock(paths.privateFolder, { who: 'ca renew', waitMilliseconds: 0 })

@@ -52,7 +52,7 @@ for (const [what, [change, says]] of Object.entries(BROKEN)) {
   })
 }
 
-test('where a package goes has to be one thing', async () => {
+test('An empty --out, and --json with --out -, are usage errors', async () => {
   for (const [argv, says] of [
     [['device', 'add', 'Phone', '--out', ''], /--out is empty: expected a folder, or -/],
     [[...ADD, '--json'], /--json does not go with --out -/],
@@ -63,7 +63,7 @@ test('where a package goes has to be one thing', async () => {
   }
 })
 
-test('a folder may end in a slash, and the package is in it', async () => {
+test('A folder may end in a slash, and the package is written into it', async () => {
   const { dataDir } = await initialised()
   const argv = ['device', 'add', 'Phone', '--format', 'pem', '--out', `${dataDir}//`, '--json']
   const { exitCode, stdout, stderr } = await certlatch(argv, { CERTLATCH_DATA_DIR: dataDir })

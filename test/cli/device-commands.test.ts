@@ -31,7 +31,7 @@ const call = (
 ): Promise<CommandOutcome> =>
   certlatch(argv, { CERTLATCH_DATA_DIR: dataDir, ...settings }, 0, typed)
 
-/** A service that says of itself what it is told to. */
+/** A service whose state is given. */
 const writeService = (
   { paths }: TestDirectory,
   listen: string,
@@ -44,7 +44,7 @@ const writeService = (
     ...state,
   })
 
-test('On standard output there is the package alone; words and password are beside it', async () => {
+test('Standard output carries only the package; messages and password go to standard error', async () => {
   const directory = await initialised()
   const argv = ['device', 'add', 'Phone', '--format', 'pem', '--out', '-']
   const { exitCode, stdout, stderr } = await call(directory, argv)
@@ -55,7 +55,7 @@ test('On standard output there is the package alone; words and password are besi
   assert.match(packed.stderr, /"Tablet" has access until 2029-11-23 as Ada\npassword {2}\S+\n/)
 })
 
-test('A certificate that exists is entered, in words or as JSON', async () => {
+test('An existing certificate is registered, with output as text or as JSON', async () => {
   const directory = await initialised()
   const authority = await ownAuthority(directory.dataDir)
   const file = join(directory.dataDir, 'leaf')
@@ -70,7 +70,7 @@ test('A certificate that exists is entered, in words or as JSON', async () => {
   assert.deepEqual(await lettingIn(directory.dataDir), ['Phone', 'Tablet'])
 })
 
-test('A certificate that would be refused is not entered', async () => {
+test('A certificate that would be refused is not registered', async () => {
   const directory = await initialised()
   const file = join(directory.dataDir, 'leaf')
   await writeFile(file, Buffer.from('3000', 'hex'))
@@ -79,7 +79,7 @@ test('A certificate that would be refused is not entered', async () => {
   assert.match(stderr, /certificate-malformed; it would be refused\n$/)
 })
 
-test('Services that have it are counted; one long silent is named, and not waited for', async () => {
+test('Services that have loaded it are counted; a long silent one is named, and not waited for', async () => {
   const directory = await initialised()
   await call(directory, ['device', 'add', 'Phone', '--out', directory.packages])
   await call(directory, ['device', 'revoke', 'Phone'])
@@ -96,7 +96,7 @@ test('Services that have it are counted; one long silent is named, and not waite
   assert.match(stderr, /127\.0\.0\.1:2 on box has been silent for 30 seconds or more/)
 })
 
-test('A service that runs and has not got it is a failure', async () => {
+test('A running service that has not loaded it makes the command fail', async () => {
   const directory = await initialised()
   await writeService(directory, '127.0.0.1:1', {
     keySet: 'another',
@@ -125,7 +125,7 @@ test('A real service confirms a revocation, and refuses the very next request', 
   assert.equal((await service.askWith(certificate)).status, 403)
 })
 
-test('Of a CA of somebody else those are listed who came', async () => {
+test('With an external CA, the list shows the devices that have visited', async () => {
   const directory = await initialised()
   const settings = { CERTLATCH_CA_FILE: directory.paths.authority }
   const seen = {
@@ -167,14 +167,14 @@ test('A new passphrase is typed twice, and never shown', async () => {
   }
 })
 
-test('A question that is cancelled changes nothing', async () => {
+test('Cancelling a prompt changes nothing', async () => {
   const directory = await initialised({ passphrase: 'horse' })
   const { exitCode, stderr } = await call(directory, ['device', 'add', 'Phone'], {}, ['\u0003'])
   assert.equal(exitCode, 1)
   assert.match(stderr, /cancelled; nothing was changed\n$/)
 })
 
-test('Wrong settings are told all together', async () => {
+test('All wrong settings are reported together', async () => {
   const directory = await initialised()
   const { exitCode, stderr } = await call(directory, ['device', 'list'], {
     CERTLATCH_ON_REVOKE: 'x',
@@ -184,7 +184,7 @@ test('Wrong settings are told all together', async () => {
   assert.equal(stderr.trimEnd().split('\n').length, 2)
 })
 
-test('In a container that has only its volumes to write to, the package goes into one of them', async (context) => {
+test('In a container that can write only to its volumes, the package goes into one of them', async (context) => {
   const directory = await initialised()
   const before = process.cwd()
   const isRoot = process.getuid?.() === 0
@@ -204,7 +204,7 @@ test('In a container that has only its volumes to write to, the package goes int
   assert.ok((await readFile(directory.paths.authority)).length > 0)
 })
 
-test('How a package is fetched from a container goes by what runs that', async () => {
+test('The hint on fetching a package from a container depends on the container engine', async () => {
   const directory = await initialised()
   const { packages } = directory
   const out = (name: string, settings: Readonly<Record<string, string>>) =>
@@ -228,7 +228,7 @@ test('How a package is fetched from a container goes by what runs that', async (
   }
 })
 
-test('A broken entry keeps nothing from being done that does not need it', async () => {
+test('A broken entry only prevents what needs that entry', async () => {
   const directory = await initialised()
   const { paths, packages } = directory
   for (const name of ['Phone', 'Tablet']) {
@@ -263,7 +263,7 @@ test('A broken entry keeps nothing from being done that does not need it', async
       /00\.json is not a device entry.*\nhint: restore that file from a backup first/,
     )
   }
-  // Which of two that have one name is meant, nobody can say.
+  // It is impossible to say which of two devices with one name is meant.
   const [entry = ''] = (await readdir(paths.devices)).filter((name) => name !== '00.json')
   const { name, ...rest } = JSON.parse(await readFile(join(paths.devices, entry), 'utf8'))
   await writeFile(broken, JSON.stringify({ ...rest, name, certificates: [] }))
@@ -284,7 +284,7 @@ test('A service that refuses the files tells the command why', async (context) =
   assert.match(problems[0] ?? '', /session\.keys.* line 1 is not a key/)
 })
 
-test('Beside a broken entry a revocation of another device is in force at once', async (context) => {
+test('Despite a broken entry, revoking another device takes effect at once', async (context) => {
   const directory = await initialised()
   const { dataDir, paths } = directory
   const service = await startTestService(context, { dataDir })

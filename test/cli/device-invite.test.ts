@@ -6,7 +6,7 @@ import { listInvitations } from '../../src/store/invitations.ts'
 import { certlatch, initialised } from '../support/command.ts'
 import { NOON_SECONDS } from '../support/service.ts'
 
-test('a QR code is black on white by its own colours, with four cells of white around it', () => {
+test('A QR code is black on white by its own colours, with a margin of four cells', () => {
   const lines = qrCode(`https://home.example.org/.certlatch/auth/enroll#${'a'.repeat(20)}`).split(
     '\n',
   )
@@ -25,7 +25,7 @@ test('a QR code is black on white by its own colours, with four cells of white a
   assert.match(cells[2] ?? '', /^ {4}█▀▀▀▀▀█/)
 })
 
-test('device show says by what the invitation was collected', async () => {
+test('device show names what collected the invitation', async () => {
   const directory = await initialised()
   const environment = { CERTLATCH_DATA_DIR: directory.dataDir, CERTLATCH_URL: 'https://ha.test' }
   const waited = await certlatch(
@@ -49,7 +49,7 @@ test('device show says by what the invitation was collected', async () => {
   assert.match(shown.stdout, /collected .* by iPhone, Safari, from 203\.0\.113\.7/)
 })
 
-test('a stop while it waits leaves the invitation standing', async () => {
+test('Stopping the wait leaves the invitation valid', async () => {
   const directory = await initialised()
   const environment = { CERTLATCH_DATA_DIR: directory.dataDir, CERTLATCH_URL: 'https://ha.test' }
   const words = ['device', 'invite', 'Phone', '--key', 'p256', '--wait', '--qr']

@@ -32,7 +32,7 @@ async function show(certificates: readonly Partial<DeviceCertificate>[]): Promis
   return stdout
 }
 
-test('a certificate that only an index knows has neither beginning nor fingerprints', async () => {
+test('A certificate known only from an index has neither a start date nor fingerprints', async () => {
   const shown = await show([{ notBefore: 0 }])
   assert.match(shown, /^valid from +-$/m)
   assert.match(shown, /^SHA-256 +-$/m)
@@ -40,18 +40,18 @@ test('a certificate that only an index knows has neither beginning nor fingerpri
   assert.match(shown, /^owner +-$/m)
 })
 
-test('a certificate of a CA that is not trusted any more names none', async () => {
+test('A certificate of a CA that is no longer trusted names no CA', async () => {
   const shown = await show([{ issuerKeyHash: 'A'.repeat(43) }])
   assert.match(shown, /^CA +-$/m)
   assert.match(shown, /^state +untrusted-ca$/m)
 })
 
-test('an expired certificate says until when it was valid, and not how long it still is', async () => {
+test('An expired certificate shows until when it was valid, not how long it has left', async () => {
   const shown = await show([{ notAfter: NOON_SECONDS - 3600 }])
   assert.match(shown, /^valid until +2026-11-24 11:00:00 UTC$/m)
 })
 
-test('a replaced certificate and one without a reason for its revocation say since when', async () => {
+test('A replaced certificate, and one revoked without a reason, show since when', async () => {
   const shown = await show([
     { endsAt: NOON_SECONDS - DAY },
     { revokedAt: NOON_SECONDS - DAY },
@@ -62,7 +62,7 @@ test('a replaced certificate and one without a reason for its revocation say sin
   assert.match(shown, /^revoked +2026-11-23 12:00:00 UTC, keyCompromise$/m)
 })
 
-test('an invitation says until when it waits, or when and by what it was collected', async () => {
+test('An invitation shows until when it is valid, or when and by what it was collected', async () => {
   const invitation = { id: 'a'.repeat(32), endsAt: NOON_SECONDS + DAY }
   const collectedAt = NOON_SECONDS - 60
   const shown = await show([

@@ -104,7 +104,7 @@ async function startGate(context: TestContext, application = createApplication()
 /** The stand-in does not look at the host. */
 const OF_THE_STAND_IN = ['other-hosts']
 
-test('a whole run says of each check what came of it, and what is to be done', async (context) => {
+test('A whole run shows the outcome of each check, and what to do about it', async (context) => {
   const { environment, way, service } = await startGate(context)
   const { exitCode, stdout, stderr } = await doctor(way, environment)
   const lines = stdout.split('\n')
@@ -115,7 +115,7 @@ test('a whole run says of each check what came of it, and what is to be done', a
       .filter((line) => /^(FAIL|WARN)/.test(line))
       .map((line) => line.replace(/\d days$/, 'N days')),
     [
-      "WARN  the server's certificate ends in N days",
+      "WARN  the server's certificate expires in N days",
       'FAIL  Host: certlatch-doctor.invalid, with the certificate: 200, as if it were this host',
       `WARN  the service is version 0.0.0-test, this command ${packageVersion()}`,
     ],
@@ -136,7 +136,7 @@ test('a whole run says of each check what came of it, and what is to be done', a
   assert.deepEqual(left.length, 1)
 })
 
-test('the same as JSON, and of some checks alone', async (context) => {
+test('JSON output has the same content, also for selected checks', async (context) => {
   const { environment, way } = await startGate(context)
   const only = [...way, '--only', 'session,door']
   const { exitCode, stdout } = await doctor([...only, '--json'], environment)
@@ -160,14 +160,14 @@ test('the same as JSON, and of some checks alone', async (context) => {
   )
 })
 
-test('on a terminal it says how far it is', async (context) => {
+test('On a terminal it shows its progress', async (context) => {
   const { environment, way } = await startGate(context)
   const { stderr } = await doctor([...way, '--only', 'session'], environment, never, true)
   assert.match(stderr, /\r0 of 1 checks …/)
   assert.ok(stderr.endsWith('\r\u001b[K'))
 })
 
-test('stopped, it takes its certificate back and says so', async (context) => {
+test('When stopped, it revokes its certificate and says so', async (context) => {
   const { environment, way, service } = await startGate(context)
   const { exitCode, stderr } = await doctor(way, environment, () => Promise.resolve())
   assert.match(stderr, /stopped; the certificate of certlatch doctor is revoked/)
@@ -175,16 +175,19 @@ test('stopped, it takes its certificate back and says so', async (context) => {
   assert.ok(!(await readdir(join(service.dataDir, 'private'))).includes('doctor.json'))
 })
 
-test('an application that hangs is a finding, and no hang', async (context) => {
+test('An application that hangs is a finding; the run itself does not hang', async (context) => {
   const hanging = createServer((req) => req.resume())
   const { environment, way } = await startGate(context, hanging)
   const { stdout, exitCode } = await doctor([...way, '--only', 'closed,entry'], environment)
-  assert.match(stdout, /^FAIL {2}no answer to the certificate: no answer within 3 s$/m)
-  assert.match(stdout, /^ok {4}with nothing shown, certlatch itself refuses$/m)
+  assert.match(
+    stdout,
+    /^FAIL {2}no answer to a request with the certificate: no answer within 3 s$/m,
+  )
+  assert.match(stdout, /^ok {4}without credentials, certlatch itself refuses$/m)
   assert.equal(exitCode, 1)
 })
 
-test('a service that does not run is a finding', async (context) => {
+test('A service that is not running is a finding', async (context) => {
   const { environment, way } = await startGate(context)
   const admin = `127.0.0.1:${await freePort()}`
   const elsewhere = { ...environment, CERTLATCH_ADMIN_LISTEN: admin }
@@ -193,7 +196,7 @@ test('a service that does not run is a finding', async (context) => {
   assert.equal(exitCode, 1)
 })
 
-test('a name that does not resolve is a finding, and nothing else is tried', async () => {
+test('A name that does not resolve is a finding, and nothing else is tried', async () => {
   const { dataDir } = await initialised()
   const environment = { CERTLATCH_DATA_DIR: dataDir }
   const { stdout, exitCode } = await doctor(['https://home.invalid', '--only', 'door'], environment)
@@ -244,7 +247,7 @@ const WRONG_USE: readonly (readonly [args: readonly string[], says: RegExp])[] =
 ]
 
 for (const [args, says] of WRONG_USE) {
-  test(`doctor ${args.join(' ').replaceAll(folder, '…')}: one line, exit code 2`, async () => {
+  test(`Doctor ${args.join(' ').replaceAll(folder, '…')}: one line, exit code 2`, async () => {
     const { exitCode, stdout, stderr } = await doctor(args, { CERTLATCH_DATA_DIR: missing })
     assert.equal(exitCode, 2)
     assert.match(stderr, says)
@@ -253,7 +256,7 @@ for (const [args, says] of WRONG_USE) {
   })
 }
 
-test('without a directory of its own, it says that it needs a certificate', async () => {
+test('Without a data directory it says that it needs a certificate', async () => {
   const external = join(folder, 'external-ca.pem')
   await writeFile(external, makeAuthority('External').pem)
   const withoutKey = await initialised()
@@ -279,7 +282,7 @@ test('without a directory of its own, it says that it needs a certificate', asyn
   }
 })
 
-test('another doctor that runs is not waited for: one line, exit code 1', async () => {
+test('It does not wait for another running doctor: one line, exit code 1', async () => {
   const { dataDir, paths } = await initialised()
   const now = Math.floor(Date.now() / 1000)
   await mkdir(paths.devices, { recursive: true })

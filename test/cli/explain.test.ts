@@ -79,7 +79,7 @@ async function policyFile(name: string, ...lines: readonly string[]): Promise<No
   return { CERTLATCH_POLICY_FILE: path }
 }
 
-/** The value of a cookie that the newest certificate of the device has opened. */
+/** The value of a session cookie that the device's newest certificate created. */
 async function session(host: string): Promise<string> {
   const ring = readKeyRing(await readFile(dataPaths(dataDir).sessionKeys, 'utf8'))
   assert.ok(ring.ok)
@@ -118,7 +118,7 @@ describe('certlatch explain', () => {
     })
   }
 
-  test('reads a certificate in PEM, with other things around it, or in DER', async () => {
+  test('reads a certificate in PEM, with other text around it, or in DER', async () => {
     const base64 = certificatePem.replace(/-----.*?-----|\s/g, '')
     const files = {
       'only.pem': certificatePem,
@@ -132,7 +132,7 @@ describe('certlatch explain', () => {
     }
   })
 
-  test('tells why a certificate does not open', async () => {
+  test('explains why a certificate is not accepted', async () => {
     const path = join(folder, 'other.pem')
     await writeFile(
       path,
@@ -144,7 +144,7 @@ describe('certlatch explain', () => {
     assert.match(finding(told, 'certificate') ?? '', /is not accepted: certificate-untrusted$/)
   })
 
-  test('judges a device by its entry, and says so, where its certificate is not kept', async () => {
+  test('judges a device by its registry entry, and says so, if its certificate is not stored', async () => {
     const path = dataPaths(dataDir).certificateOf(present(device?.certificates[0]).serial)
     await rm(path)
     try {
@@ -159,7 +159,7 @@ describe('certlatch explain', () => {
     }
   })
 
-  test('takes a cookie from standard input: its value or the whole header', async () => {
+  test('reads a cookie from standard input: its value or the whole header', async () => {
     const token = await session('home.example.org')
     for (const input of [
       token,
@@ -178,7 +178,7 @@ describe('certlatch explain', () => {
     assert.equal(elsewhere.reason, 'session-wrong-host')
   })
 
-  test('says that a rule wants the certificate itself', async () => {
+  test('says that a rule requires the certificate itself', async () => {
     const policy = await policyFile('strict.yaml', 'rules: {path: /a, access: certificate}')
     const token = await session('home.example.org')
     const told = await explained([URL, '--cookie', '-'], policy, token)
@@ -186,14 +186,14 @@ describe('certlatch explain', () => {
     assert.deepEqual(told.rule, { name: 'rule 1', access: 'certificate' })
   })
 
-  test('says who is among those whom a rule lets pass', async () => {
+  test('lists whom a rule allows', async () => {
     const policy = await policyFile('ada.yaml', 'rules: {owner: ada, access: certificate}')
     const told = await explained([URL, '--device', 'Phone'], policy)
     assert.equal(told.outcome, 'allow')
     assert.equal(finding(told, 'holder'), 'is among those that the rule allows: devices of "ada"')
   })
 
-  test('says which reading of a path has closed it', async () => {
+  test('names the reading of a path that caused the denial', async () => {
     const policy = await policyFile(
       'paths.yaml',
       'rules: [{name: a, path: /a/*, access: open}, {name: b, path: /b, access: certificate}]',
@@ -207,7 +207,7 @@ describe('certlatch explain', () => {
     )
   })
 
-  test('asks for the address of the client only where a rule does', async () => {
+  test("requires the client's address only where a rule does", async () => {
     const policy = await policyFile(
       'home.yaml',
       'preset: home-assistant',
@@ -231,7 +231,7 @@ describe('certlatch explain', () => {
     assert.equal((await explained([URL], settings)).reason, 'no-credentials')
   })
 
-  test('prints no field that docs/devices.md does not name', async () => {
+  test('prints no field that docs/devices.md does not mention', async () => {
     const page = await readFile(join(repository(), 'docs/devices.md'), 'utf8')
     const [row = ''] = /^\| `explain` \| .*$/m.exec(page) ?? []
     const documented = new Set([...row.matchAll(/`(\w+)`/g)].map(([, name]) => name))
@@ -249,7 +249,7 @@ describe('certlatch explain', () => {
     }
   })
 
-  test('tells of a request that is not whole', async () => {
+  test('reports an incomplete request', async () => {
     const told = await explained(['https://home.example.org/a%2'])
     assert.equal(told.reason, 'malformed-request')
     assert.deepEqual(told.steps, [
@@ -258,7 +258,7 @@ describe('certlatch explain', () => {
     assert.equal(told.rule, undefined)
   })
 
-  test('tells of a cookie header without a cookie of ours as of none', async () => {
+  test('treats a cookie header without a certlatch cookie as no cookie', async () => {
     const told = await explained(
       [URL, '--cookie', '-'],
       {},
@@ -273,7 +273,7 @@ describe('certlatch explain', () => {
     assert.equal(broken.reason, 'session-malformed')
   })
 
-  test('needs the certificate itself where another CA issues them', async () => {
+  test('needs the certificate itself if it comes from an external CA', async () => {
     const office = makeAuthority('Office')
     const ca = join(folder, 'office.pem')
     await writeFile(ca, office.pem)
@@ -293,7 +293,7 @@ describe('certlatch explain', () => {
     )
   })
 
-  test('tells that another site sends it', () => {
+  test('says that another site sent the request', () => {
     const policy = policyFrom('rules: {path: /a, access: certificate}')
     const request = { method: 'POST', scheme: 'https', host: 'a.test', port: undefined } as const
     const steps = stepsOf({
@@ -310,7 +310,7 @@ describe('certlatch explain', () => {
     assert.deepEqual(steps.at(-1), { check: 'other sites', finding: 'another site sends it' })
   })
 
-  test('asks as a page of another site would, or one of its own', async () => {
+  test('can act as a page of another site, or of its own', async () => {
     const policy = await policyFile('sites.yaml', 'allow_origins: https://cast.example.org')
     const asked = async (origin: string, ...more: readonly string[]) => {
       const argv = ['--device', 'Phone', '--origin', origin]
@@ -345,7 +345,7 @@ describe('certlatch explain', () => {
     assert.equal((await explained(other, policy)).reason, 'no-credentials')
   })
 
-  test('says why the address of a trusted proxy is none of a client', async () => {
+  test("says why a trusted proxy's address is not a client's", async () => {
     const told = await explained([URL, '--from', '127.0.0.1'])
     assert.match(
       finding(told, 'request') ?? '',
@@ -374,7 +374,7 @@ describe('certlatch explain', () => {
       /"--from" is given more than once/,
     ],
   ] as const) {
-    test(`takes ${what} for a wrong use`, async () => {
+    test(`treats ${what} as a usage error`, async () => {
       const { exitCode, stderr, stdout } = await command(['explain', ...argv], {}, '')
       assert.match(stderr, message)
       assert.doesNotMatch(stderr, /pw/)
@@ -382,7 +382,7 @@ describe('certlatch explain', () => {
     })
   }
 
-  test('knows of a device that never got a certificate', async () => {
+  test('handles a device that never got a certificate', async () => {
     const { devices } = dataPaths(dataDir)
     const path = join(devices, 'ffff.json')
     const entry = { schemaVersion: 1, name: 'Half', certificates: [] }
@@ -398,7 +398,7 @@ describe('certlatch explain', () => {
     }
   })
 
-  test('changes nothing, and makes no files', async () => {
+  test('changes nothing, and creates no files', async () => {
     const { exitCode, stderr } = await command(['explain', URL], {
       CERTLATCH_DATA_DIR: join(folder, 'empty'),
     })
@@ -408,6 +408,6 @@ describe('certlatch explain', () => {
   })
 })
 
-test('there is advice for every reason', () => {
+test('Has advice for every reason', () => {
   assert.deepEqual(Object.keys(ADVICE), Object.keys(DENY_REASONS))
 })

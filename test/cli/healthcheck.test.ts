@@ -47,7 +47,7 @@ async function runHealthcheck(listen: string) {
 }
 
 describe('certlatch healthcheck', () => {
-  test('says that a ready service is ready', async () => {
+  test('reports that a ready service is ready', async () => {
     const asked: string[] = []
     const port = await serviceThat((request, response) => {
       asked.push(`${request.method} ${request.url}`)
@@ -61,7 +61,7 @@ describe('certlatch healthcheck', () => {
     assert.deepEqual(asked, ['GET /readyz'])
   })
 
-  test('says why a service is not ready, and fails', async () => {
+  test('reports why a service is not ready, and fails', async () => {
     const checks = [
       { name: 'clock', ok: false, detail: 'the clock is wrong' },
       { name: 'files', ok: true, detail: 'fine' },
@@ -75,12 +75,12 @@ describe('certlatch healthcheck', () => {
     })
   })
 
-  test('asks a service that listens on every address on the loopback one', async () => {
+  test('contacts a service that listens on every address on the loopback address', async () => {
     const port = await serviceThat(answering(200, ''))
     await requireReady({ host: '0.0.0.0', port }, PATIENTLY)
   })
 
-  test('asks over IPv6', async (context) => {
+  test('works over IPv6', async (context) => {
     let port: number
     try {
       port = await serviceThat(answering(404, ''), '::1')
@@ -105,13 +105,13 @@ describe('certlatch healthcheck', () => {
     '{"checks":[null]}',
     'null',
   ]) {
-    test(`says so if a 503 does not say why: ${JSON.stringify(body)}`, async () => {
+    test(`reports a 503 that does not say why: ${JSON.stringify(body)}`, async () => {
       const port = await serviceThat(answering(503, body))
       assert.equal(await obstacleOf(port), 'not ready: the answer does not say why')
     })
   }
 
-  test('waits no longer than its time for an answer that does not come', async () => {
+  test('times out if no answer arrives', async () => {
     const port = await serviceThat(() => undefined)
     assert.equal(
       await obstacleOf(port, 20),
@@ -119,7 +119,7 @@ describe('certlatch healthcheck', () => {
     )
   })
 
-  test('waits no longer than its time for an answer that does not end', async () => {
+  test('times out if an answer does not end', async () => {
     const port = await serviceThat((_request, response) => {
       response.writeHead(200).write('{')
     })
@@ -129,7 +129,7 @@ describe('certlatch healthcheck', () => {
     )
   })
 
-  test('says that a connection was cut', async () => {
+  test('reports that the connection was cut', async () => {
     const port = await serviceThat((request) => {
       request.socket.destroy()
     })
@@ -139,7 +139,7 @@ describe('certlatch healthcheck', () => {
     )
   })
 
-  test('says that nothing listens there', async () => {
+  test('reports that nothing is listening', async () => {
     const port = await serviceThat(answering(200, ''))
     servers.splice(0)[0]?.close()
     assert.equal(

@@ -17,7 +17,7 @@ before(async () => {
 })
 after(() => rm(folder, { recursive: true }))
 
-/** Of a test that failed half-way too. */
+/** Stops services of failed tests too. */
 const children: ChildProcess[] = []
 after(() => {
   for (const child of children) child.kill('SIGKILL')
@@ -49,21 +49,21 @@ const onFreePorts = (name: string): NodeJS.ProcessEnv => ({
 })
 
 describe('certlatch serve', () => {
-  test('serves until it is told to stop, and has then done its work', async () => {
+  test('serves until it is told to stop, and finishes its work first', async () => {
     const { exitCode, stdout, stderr } = await runWith(['serve'], onFreePorts('served'))
     assert.equal(stderr, '')
     assert.match(stdout, /"msg":"ready"}\n/)
     assert.equal(exitCode, 0)
   })
 
-  test('hands the warnings of the configuration to the log', async () => {
+  test("passes the configuration's warnings to the log", async () => {
     const environment = { ...onFreePorts('warned'), CERTLATCH_TRUSTED_PROXIES: '0.0.0.0/0' }
     const { exitCode, stdout } = await runWith(['serve'], environment)
     assert.match(stdout, /"level":"warn".*CERTLATCH_TRUSTED_PROXIES has 0\.0\.0\.0\/0/)
     assert.equal(exitCode, 0)
   })
 
-  test('says in one line that its port is in use', async () => {
+  test('reports in one line that its port is in use', async () => {
     const occupant = createServer().listen(0, '127.0.0.1')
     await once(occupant, 'listening')
     const address = occupant.address()
@@ -86,7 +86,7 @@ describe('certlatch serve', () => {
 })
 
 describe('certlatch', () => {
-  test('reports an error of its own with its stack, line by line, and fails', async () => {
+  test('reports an internal error with its stack, line by line, and fails', async () => {
     const environment = new Proxy(
       {},
       {
@@ -104,7 +104,7 @@ describe('certlatch', () => {
     assert.equal(exitCode, 1)
   })
 
-  test('takes it calmly that nobody reads its output', async () => {
+  test('exits quietly if its output is closed', async () => {
     const child = startCertlatch(['serve', '--help'], {})
     child.stdout?.destroy()
     const [stderr, [exitCode]] = await Promise.all([readAll(child.stderr), once(child, 'exit')])
@@ -112,7 +112,7 @@ describe('certlatch', () => {
     assert.equal(exitCode, 0)
   })
 
-  test('runs by a link to it, as npm makes one', async () => {
+  test('runs through a symbolic link, as npm creates one', async () => {
     const link = join(folder, 'certlatch')
     await symlink(MAIN, link)
     const child = spawn(process.execPath, [link, '--version'], { env: {} })

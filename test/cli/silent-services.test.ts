@@ -6,7 +6,8 @@ import { join } from 'node:path'
 import { after, type TestContext, test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import { writePem } from '../../src/certificate/pem.ts'
-import { type RunningState, runningId, writeRunning } from '../../src/store/service-state-files.ts'
+import type { RunningState } from '../../src/store/service-state.ts'
+import { runningId, writeRunning } from '../../src/store/service-state-files.ts'
 import { certlatch, initialised, type TestDirectory } from '../support/command.ts'
 import {
   makeLeaf,
@@ -66,7 +67,7 @@ const closing = (certificate: string): readonly (readonly string[])[] => [
   ['key', 'rotate', '--now'],
 ]
 
-test('What closes fails while a service is silent, names it, and runs no hook', async () => {
+test('While a service is silent, commands that revoke access fail, name it, and run no hook', async () => {
   const { directory, call, hasRunHook, certificate } = await scene()
   for (const argv of closing(certificate)) {
     for (const seconds of [33, 3_600]) {
@@ -83,7 +84,7 @@ test('What closes fails while a service is silent, names it, and runs no hook', 
   }
 })
 
-test('It is done once that service is said to be gone, for that command only', async () => {
+test('They succeed once that service is declared gone, for that command only', async () => {
   const { directory, call, hasRunHook, certificate } = await scene()
   await service(directory, 40)
   for (const argv of closing(certificate)) {
@@ -95,7 +96,7 @@ test('It is done once that service is said to be gone, for that command only', a
   assert.equal(await hasRunHook(), true)
 })
 
-test('A silence of a day, a word of farewell and a process that is gone are an end', async () => {
+test('Silence for a day, a final message, or a process that is gone mean that a service has ended', async () => {
   const { directory, call, certificate } = await scene()
   for (const argv of closing(certificate)) {
     await service(directory, 87_000)
@@ -105,7 +106,7 @@ test('A silence of a day, a word of farewell and a process that is gone are an e
   }
 })
 
-test('What runs, or is not there, cannot be forgotten, and nothing is changed', async () => {
+test('A service that runs or does not exist cannot be forgotten, and nothing changes', async () => {
   const { directory, call, certificate } = await scene()
   await service(directory, 0)
   const { paths } = directory
@@ -131,7 +132,7 @@ test('What runs, or is not there, cannot be forgotten, and nothing is changed', 
   assert.deepEqual([rotation.exitCode, /--forget goes with --now/.test(rotation.stderr)], [2, true])
 })
 
-test('What opens or only changes keys says who is silent, and is done', async () => {
+test('Commands that grant access or only change keys name the silent service, and succeed', async () => {
   const { directory, call, certificate, packages } = await scene()
   await service(directory, 40)
   for (const argv of [
@@ -151,7 +152,7 @@ test('What opens or only changes keys says who is silent, and is done', async ()
   }
 })
 
-test('A device opens with its first request after it was added or renewed', async (context) => {
+test('A device gets access with its first request after it was added or renewed', async (context) => {
   const { directory, call, packages } = await scene()
   const running = await startTestService(context, { dataDir: directory.dataDir })
   for (const argv of [
@@ -174,7 +175,7 @@ test('A device opens with its first request after it was added or renewed', asyn
   }
 })
 
-test('A device is added though a service that runs does not confirm it: with a warning', async () => {
+test('A device is added even if a running service does not confirm it: with a warning', async () => {
   const { directory, call, packages } = await scene()
   await service(directory, 0, { devices: 'another', problems: ['policy.yaml is gone'] })
   const { exitCode, stderr } = await call('device', 'add', 'Tablet', '--out', packages)
@@ -183,7 +184,8 @@ test('A device is added though a service that runs does not confirm it: with a w
   assert.match(stderr, /policy\.yaml is gone/)
 })
 
-// --- a process of its own -------------------------------------------------------------------------
+// --- a separate process
+// ---------------------------------------------------------------------------
 
 const children: ChildProcess[] = []
 after(() => {
@@ -206,7 +208,7 @@ async function startProcess(dataDir: string): Promise<ChildProcess> {
   return child
 }
 
-test('A service that stands still keeps a revocation unconfirmed until it goes on, or is ended', async (t: TestContext) => {
+test('A suspended service leaves a revocation unconfirmed until it resumes or is stopped', async (t: TestContext) => {
   if (process.platform !== 'linux') return t.skip('who has ended is known on Linux')
   const { directory, call, hasRunHook } = await scene()
   const child = await startProcess(directory.dataDir)

@@ -35,7 +35,7 @@ const steady = (output: string): string =>
     .replaceAll(/CA [0-9a-f]{6}\b/g, 'CA abcdef')
     .replaceAll(/\b[0-9a-f]{16}$/gm, '0123456789abcdef')
 
-test('status tells of a new service', async (context) => {
+test('status shows a new service', async (context) => {
   const service = await startTestService(context)
   const { exitCode, stdout, stderr } = await runStatus(service.adminPort)
   assert.equal(stderr, '')
@@ -55,7 +55,7 @@ since the start: 0 requests allowed, 0 denied
   )
 })
 
-test('status tells who came by what, and who was refused why', async (context) => {
+test('status shows which devices had access and how, and what was refused and why', async (context) => {
   const service = await startTestService(context)
   const { certificate } = await addTestDevice(service.dataDir, 'Phone of Ada', 'Ada')
   await addTestDevice(service.dataDir, 'Tablet', undefined, { notAfter: NOON_SECONDS + 60 })
@@ -80,7 +80,7 @@ in the last hour: 2 requests allowed, 13 denied
   )
 })
 
-test('status tells whoever an external CA names together, and what is wrong', async (context) => {
+test('status groups all holders named by an external CA, and shows what is wrong', async (context) => {
   const authority = makeAuthority('Household')
   const lists = makeList(authority, { nextUpdate: NOON_SECONDS + 86_400 })
   const service = await startTestService(context, {
@@ -103,7 +103,7 @@ test('status fails while the service is not ready', async (context) => {
   assert.match(stdout, /^state {9}not ready\n {14}clock: /m)
 })
 
-test('status --json is what /status tells', async (context) => {
+test('status --json prints what /status returns', async (context) => {
   const service = await startTestService(context)
   const { exitCode, stdout } = await runStatus(service.adminPort, ['--json'])
   assert.equal(exitCode, 0)
@@ -112,7 +112,7 @@ test('status --json is what /status tells', async (context) => {
   assert.equal(told.schemaVersion, 1)
 })
 
-test('status sends the token, and says so if it is another', async (context) => {
+test('status sends the token, and says so if it is the wrong one', async (context) => {
   const token = 'a-token-of-the-operator'
   const service = await startTestService(context, {
     settings: { CERTLATCH_METRICS_TOKEN: token },
@@ -127,7 +127,7 @@ test('status sends the token, and says so if it is another', async (context) => 
   }
 })
 
-test('status says that something else answers there', async () => {
+test('status says if something else answers there', async () => {
   for (const body of ['', '{}', '{"schemaVersion":2}', 'null']) {
     const server = createServer((_, response) => response.end(body)).listen(0, '127.0.0.1')
     after(() => server.close())

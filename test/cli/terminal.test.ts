@@ -11,7 +11,7 @@ function createStreams() {
   return { stdout, stderr, terminal: createTerminal({ stdout, stderr }) }
 }
 
-test('results go to standard output as they are, everything else to standard error', () => {
+test('Results go to standard output unchanged, everything else to standard error', () => {
   const { stdout, stderr, terminal } = createStreams()
   terminal.print('ready')
   terminal.note('next: certlatch serve')
@@ -29,13 +29,13 @@ test('results go to standard output as they are, everything else to standard err
   ])
 })
 
-test('what others wrote stays one line and gives no orders to the terminal', () => {
+test('Text from others stays on one line and cannot control the terminal', () => {
   const { stderr, terminal } = createStreams()
   terminal.error('unknown option "--\u001b]0;title\u0007\n"')
   assert.equal(stderr.read(), 'error: unknown option "--\\u{1b}]0;title\\u{7}\\u{a}"\n')
 })
 
-test('a closed pipe is no failure, and a full disk loses what is written and nothing else', () => {
+test('A closed pipe is not an error, and a full disk loses only what is being written', () => {
   const { stdout, stderr } = createStreams()
   for (const stream of [stdout, stderr]) {
     stream.emit('error', failure('EPIPE'))

@@ -7,16 +7,16 @@ import { matchesLine, parseTranscript, playTranscript } from '../support/transcr
 /** Transcripts are not compiled: they are read where they were written. */
 const FOLDER = join(import.meta.dirname, '../../../test/transcripts')
 
-/** The lines that came, with the expected spelling where that stands for them. */
+/** The actual lines, with the expected text substituted where it matches. */
 const resolved = (expected: readonly string[], actual: readonly string[]): readonly string[] =>
   actual.map((line, index) => {
     const pattern = expected[index]
     return pattern !== undefined && matchesLine(pattern, line) ? pattern : line
   })
 
-describe('the terminal session', { concurrency: 3 }, () => {
+describe('The terminal session', { concurrency: 3 }, () => {
   for (const name of readdirSync(FOLDER)) {
-    test(`${name} runs as it is written`, async () => {
+    test(`${name} runs as written`, async () => {
       const transcript = parseTranscript(readFileSync(join(FOLDER, name), 'utf8'))
       assert.ok(transcript.steps.length > 0)
       const outcomes = await playTranscript(transcript)
@@ -35,8 +35,8 @@ describe('the terminal session', { concurrency: 3 }, () => {
   }
 })
 
-describe('a transcript', () => {
-  test('has commands, what they say on both outputs, their exit code, and files', () => {
+describe('A transcript', () => {
+  test('has commands, their output on both streams, their exit code, and files', () => {
     const text = '# why\n$ certlatch x\nout\n\n! err\n!\n[exit 3]\n\n-- a/b --\n1\n-- c --\n2\n'
     assert.deepEqual(parseTranscript(text), {
       steps: [{ command: 'certlatch x', stdout: ['out', ''], stderr: ['err', ''], exitCode: 3 }],
@@ -46,15 +46,15 @@ describe('a transcript', () => {
       ],
     })
   })
-  test('with text outside a step, or a step without end, is a mistake', () => {
+  test('with text outside a step, or with an unfinished step, is an error', () => {
     assert.throws(() => parseTranscript('certlatch x\n'), /not in a step: certlatch x/)
     assert.throws(() => parseTranscript('$ certlatch x\nout\n'), /no \[exit N\]/)
   })
-  test('of another program is a mistake', async () => {
+  test('of another program is an error', async () => {
     const step = { command: 'ls', stdout: [], stderr: [], exitCode: 0 }
     await assert.rejects(playTranscript({ steps: [step], files: [] }), /not a call of certlatch/)
   })
-  test('takes … for any text and all else for itself', () => {
+  test('treats … as any text and everything else literally', () => {
     assert.ok(matchesLine('a…c', 'a(b)c'))
     assert.ok(matchesLine('a.c', 'a.c'))
     assert.ok(!matchesLine('a.c', 'abc'))

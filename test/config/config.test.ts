@@ -24,7 +24,7 @@ function problemsOf(values: Values): readonly string[] {
   return parsed.problems
 }
 
-test('without any setting, certlatch serves one Traefik on this machine with its own CA', () => {
+test('Without any setting, certlatch serves a single Traefik on this machine with its built-in CA', () => {
   const { trustedProxies, ...config } = configOf({})
   assert.deepEqual(config, {
     listen: { host: '127.0.0.1', port: 9180 },
@@ -32,11 +32,12 @@ test('without any setting, certlatch serves one Traefik on this machine with its
     pagesListen: { host: '127.0.0.1', port: 9182 },
     url: undefined,
     dataDir: './data',
-    externalCa: false,
-    caFile: 'data/public/ca.crt',
-    crlFile: 'data/public/ca.crl',
-    crlFileNamed: false,
-    staleCrl: 'deny',
+    ca: {
+      kind: 'built-in',
+      file: 'data/public/ca.crt',
+      crlFile: 'data/public/ca.crl',
+      crlFileNamed: false,
+    },
     identity: ['email', 'uri', 'cn', 'upn', 'dns', 'subject-email', 'uid'],
     sessionKeysFile: 'data/private/session.keys',
     sessionKeysFileNamed: false,
@@ -76,8 +77,12 @@ const GOOD: readonly (readonly [SettingName, string, Partial<Config>])[] = [
     '/var/lib/certlatch',
     {
       dataDir: '/var/lib/certlatch',
-      caFile: '/var/lib/certlatch/public/ca.crt',
-      crlFile: '/var/lib/certlatch/public/ca.crl',
+      ca: {
+        kind: 'built-in',
+        file: '/var/lib/certlatch/public/ca.crt',
+        crlFile: '/var/lib/certlatch/public/ca.crl',
+        crlFileNamed: false,
+      },
       sessionKeysFile: '/var/lib/certlatch/private/session.keys',
     },
   ],
@@ -85,14 +90,20 @@ const GOOD: readonly (readonly [SettingName, string, Partial<Config>])[] = [
   [
     'CERTLATCH_CA_FILE',
     'ca.pem',
-    { externalCa: true, caFile: 'ca.pem', crlFile: undefined, crlFileNamed: false },
+    { ca: { kind: 'external', file: 'ca.pem', crlFile: undefined, staleCrl: 'deny' } },
   ],
   [
     'CERTLATCH_CRL_FILE',
     'ca.crl',
-    { externalCa: false, crlFile: 'ca.crl', crlFileNamed: true, caFile: 'data/public/ca.crt' },
+    {
+      ca: {
+        kind: 'built-in',
+        file: 'data/public/ca.crt',
+        crlFile: 'ca.crl',
+        crlFileNamed: true,
+      },
+    },
   ],
-  ['CERTLATCH_CRL_STALE', 'allow', { staleCrl: 'allow' }],
   ['CERTLATCH_IDENTITY', 'cn', { identity: ['cn'] }],
   ['CERTLATCH_IDENTITY', 'upn, subject-email dns', { identity: ['upn', 'subject-email', 'dns'] }],
   [
@@ -141,7 +152,7 @@ const GOOD: readonly (readonly [SettingName, string, Partial<Config>])[] = [
   ['CERTLATCH_LOG_CLIENT', 'none', { logClient: 'none' }],
 ]
 
-describe('a good value', () => {
+describe('A valid value', () => {
   for (const [name, value, expected] of GOOD) {
     test(`${name}=${value} is read`, () => {
       const config = configOf({ [name]: value })
@@ -150,8 +161,11 @@ describe('a good value', () => {
       }
     })
   }
-  test('is there for every setting', () => {
-    const tried = new Set<string>(GOOD.map(([name]) => name)).add('CERTLATCH_TRUSTED_PROXIES')
+  test('is tested for every setting', () => {
+    // These two are tried below.
+    const tried = new Set<string>(GOOD.map(([name]) => name))
+      .add('CERTLATCH_TRUSTED_PROXIES')
+      .add('CERTLATCH_CRL_STALE')
     assert.deepEqual(
       OPTIONS.map(({ name }) => name).filter((name) => !tried.has(name)),
       [],
@@ -320,14 +334,14 @@ const BAD: readonly (readonly [SettingName, string, string])[] = [
   ['CERTLATCH_LOG_CLIENT', 'short', 'expected full, shortened or none'],
 ]
 
-describe('a bad value', () => {
+describe('An invalid value', () => {
   for (const [name, value, problem] of BAD) {
-    test(`${name}=${JSON.stringify(value)} is told with what would be right`, () => {
+    test(`${name}=${JSON.stringify(value)} is reported with what would be valid`, () => {
       const shown = value.replaceAll('\t', '\\u{9}').replaceAll('\u001b', '\\u{1b}')
       assert.deepEqual(problemsOf({ [name]: value }), [`${name} is "${shown}": ${problem}`])
     })
   }
-  test('is there for every setting', () => {
+  test('is tested for every setting', () => {
     const tried = new Set<string>(BAD.map(([name]) => name))
     assert.deepEqual(
       OPTIONS.filter(({ name, secret }) => !secret && !tried.has(name)),
@@ -336,23 +350,23 @@ describe('a bad value', () => {
   })
 })
 
-describe('a domain name', () => {
+describe('A domain name', () => {
   const label = 'a'.repeat(63)
-  test('has labels of 63 characters at most', () => {
+  test('has labels of at most 63 characters', () => {
     assert.equal(
       configOf({ CERTLATCH_COOKIE_DOMAIN: `${label}.org` }).cookieName,
       '__Secure-certlatch',
     )
     assert.equal(problemsOf({ CERTLATCH_COOKIE_DOMAIN: `a${label}.org` }).length, 1)
   })
-  test('has 253 characters at most', () => {
+  test('has at most 253 characters', () => {
     const domain = `${label}.${label}.${label}.${'a'.repeat(61)}`
     assert.equal(configOf({ CERTLATCH_COOKIE_DOMAIN: domain }).cookieDomain, domain)
     assert.equal(problemsOf({ CERTLATCH_COOKIE_DOMAIN: `${domain}a` }).length, 1)
   })
 })
 
-test('an empty value is a problem for every setting', () => {
+test('An empty value is a problem for every setting', () => {
   const values = Object.fromEntries(OPTIONS.map(({ name }) => [name, '']))
   assert.deepEqual(problemsOf(values).toSorted(), [
     'CERTLATCH_ADMIN_LISTEN is empty: remove it or give it an IP address and a port such as 127.0.0.1:9180, 0.0.0.0:9180 or [::1]:9180',
@@ -385,15 +399,15 @@ test('an empty value is a problem for every setting', () => {
   ])
 })
 
-describe('settings that depend on each other', () => {
-  test('the two listeners may both ask for any free port', () => {
+describe('Settings that depend on each other', () => {
+  test('both listeners may ask for any free port', () => {
     const config = configOf({
       CERTLATCH_LISTEN: '127.0.0.1:0',
       CERTLATCH_ADMIN_LISTEN: '127.0.0.1:0',
     })
     assert.deepEqual(config.listen, config.adminListen)
   })
-  test('a broken address is not compared with the other', () => {
+  test('an invalid address is not compared with the other', () => {
     assert.equal(
       problemsOf({ CERTLATCH_LISTEN: 'x', CERTLATCH_ADMIN_LISTEN: '127.0.0.1:9180' }).length,
       1,
@@ -403,7 +417,7 @@ describe('settings that depend on each other', () => {
       1,
     )
   })
-  test('a broken duration is not compared with the other', () => {
+  test('an invalid duration is not compared with the other', () => {
     assert.equal(
       problemsOf({ CERTLATCH_SESSION_TTL: 'x', CERTLATCH_SESSION_MAX_AGE: '1m' }).length,
       1,
@@ -413,13 +427,16 @@ describe('settings that depend on each other', () => {
       1,
     )
   })
-  test('an external CA may come with its CRLs', () => {
-    const config = configOf({ CERTLATCH_CA_FILE: 'ca.pem', CERTLATCH_CRL_FILE: 'ca.crl' })
-    assert.equal(config.externalCa, true)
-    assert.equal(config.crlFile, 'ca.crl')
-    assert.equal(config.crlFileNamed, true)
+  test('an external CA may come with its CRLs, which may be out of date', () => {
+    const { ca } = configOf({
+      CERTLATCH_CA_FILE: 'ca.pem',
+      CERTLATCH_CRL_FILE: 'ca.crl',
+      CERTLATCH_CRL_STALE: 'allow',
+    })
+    const [file, crlFile] = ['ca.pem', 'ca.crl']
+    assert.deepEqual(ca, { kind: 'external', file, crlFile, staleCrl: 'allow' })
   })
-  test('under a cookie domain the cookie is __Secure-', () => {
+  test("with a cookie domain the cookie's prefix is __Secure-", () => {
     const domain = { CERTLATCH_COOKIE_DOMAIN: 'example.org' }
     assert.equal(
       configOf({ ...domain, CERTLATCH_COOKIE_NAME: '__Secure-home' }).cookieName,
@@ -431,7 +448,7 @@ describe('settings that depend on each other', () => {
   })
 })
 
-describe('trusted proxies', () => {
+describe('Trusted proxies', () => {
   test('are separated by commas, spaces or both', () => {
     const { trustedProxies } = configOf({
       CERTLATCH_TRUSTED_PROXIES: '172.18.0.5,10.0.0.0/8  fd00::/8 , loopback',
@@ -442,14 +459,14 @@ describe('trusted proxies', () => {
     }
     assert.ok(!containsAddress(trustedProxies, '172.18.0.6'))
   })
-  test('that are everybody are warned of, however that is written', () => {
+  test('that include everyone cause a warning, however they are written', () => {
     for (const network of ['0.0.0.0/0', '::/0', '0:0::/0', '::ffff:0:0/96', '::ffff:0.0.0.0/96']) {
       assert.deepEqual(warningsOf({ CERTLATCH_TRUSTED_PROXIES: `10.0.0.0/8 ${network}` }), [
         `CERTLATCH_TRUSTED_PROXIES has ${network}: any client that reaches the port is believed; name the address of the proxy`,
       ])
     }
   })
-  test('that are everybody are warned of', () => {
+  test('that include everyone cause a warning', () => {
     assert.deepEqual(warningsOf({ CERTLATCH_TRUSTED_PROXIES: '0.0.0.0/0, ::/0' }), [
       'CERTLATCH_TRUSTED_PROXIES has 0.0.0.0/0: any client that reaches the port is believed; name the address of the proxy',
       'CERTLATCH_TRUSTED_PROXIES has ::/0: any client that reaches the port is believed; name the address of the proxy',
@@ -463,7 +480,7 @@ describe('trusted proxies', () => {
   })
 })
 
-test('an admin listener that others can reach is warned of', () => {
+test('An admin listener that others can reach causes a warning', () => {
   const warned = (values: Values) => warningsOf(values)
   assert.deepEqual(warned({ CERTLATCH_ADMIN_LISTEN: '0.0.0.0:9181' }), [
     'CERTLATCH_ADMIN_LISTEN is on 0.0.0.0: set CERTLATCH_METRICS_TOKEN, and let only your monitoring reach it',
@@ -483,13 +500,13 @@ test('an admin listener that others can reach is warned of', () => {
   }
 })
 
-test('a cookie domain is warned of', () => {
+test('A cookie domain causes a warning', () => {
   assert.deepEqual(warningsOf({ CERTLATCH_COOKIE_DOMAIN: 'EXAMPLE.org' }), [
     'CERTLATCH_COOKIE_DOMAIN is "example.org": any application under it can act as the device',
   ])
 })
 
-describe('a bad secret is told by its length', () => {
+describe('A bad secret is described by its length', () => {
   for (const name of ['CERTLATCH_PROXY_SECRET', 'CERTLATCH_METRICS_TOKEN']) {
     for (const [value, has] of [
       ['x', '1 character'],
@@ -507,7 +524,7 @@ describe('a bad secret is told by its length', () => {
   }
 })
 
-test('all problems are reported at once, in the order of the table', () => {
+test('All problems are reported at once, in the order of the table', () => {
   assert.deepEqual(
     problemsOf({
       CERTLATCH_LOG_LEVEL: 'loud',
@@ -534,7 +551,7 @@ const settings = fc.record(
   { requiredKeys: [] },
 )
 
-test('no text of any setting makes parseConfig throw, and every problem is one line', () => {
+test('No value of any setting makes parseConfig throw, and every problem is one line', () => {
   fc.assert(
     fc.property(settings, (values) => {
       const parsed = parseConfig(values)
@@ -547,7 +564,7 @@ test('no text of any setting makes parseConfig throw, and every problem is one l
   )
 })
 
-test('no secret ever stands in a problem or a warning', () => {
+test('No problem or warning ever contains a secret', () => {
   // Long and beginning with a mark that no message has, so that a find means a leak.
   const secrets = fc.string({ unit: 'binary', minLength: 8, maxLength: 40 }).map((s) => `¤${s}`)
   fc.assert(
@@ -567,7 +584,7 @@ test('no secret ever stands in a problem or a warning', () => {
   )
 })
 
-test('a duration is read back as it was written, whatever its units', () => {
+test('A duration is read back as it was written, whatever its units', () => {
   const parts = fc.tuple(fc.nat(29), fc.nat(23), fc.nat(59), fc.integer({ min: 10, max: 59 }))
   fc.assert(
     fc.property(parts, ([days, hours, minutes, seconds]) => {

@@ -29,16 +29,16 @@ function problemsOf(environment: NodeJS.ProcessEnv): readonly string[] {
 
 const SECRET = 'Zq7!x9w#Lm2$Pf8%'
 
-test('the environment is that of the process', () => {
+test('The environment is that of the process', () => {
   assert.equal(processEnvironment(), process['env'])
 })
 
-test('variables of others are not looked at', () => {
+test('Variables of other programs are ignored', () => {
   const config = configOf({ PATH: '/bin', certlatch_listen: 'x', XCERTLATCH_LISTEN: 'x' })
   assert.equal(config.listen.port, 9180)
 })
 
-describe('a secret from a file', () => {
+describe('A secret from a file', () => {
   for (const [what, content] of [
     ['without a line break', SECRET],
     ['with a final line feed', `${SECRET}\n`],
@@ -54,13 +54,13 @@ describe('a secret from a file', () => {
       assert.equal(config.metricsToken, SECRET)
     })
   }
-  test('loses one line break only', () => {
+  test('loses exactly one trailing line break', () => {
     const path = fileWith('two-lines', `${SECRET}\n\n`)
     assert.deepEqual(problemsOf({ CERTLATCH_PROXY_SECRET_FILE: path }), [
       'CERTLATCH_PROXY_SECRET has 17 characters: expected at least 16 printable ASCII characters without spaces',
     ])
   })
-  test('is not taken while the variable is set as well', () => {
+  test('is an error if the variable is set as well', () => {
     const path = fileWith('secret', SECRET)
     assert.deepEqual(
       problemsOf({ CERTLATCH_PROXY_SECRET: SECRET, CERTLATCH_PROXY_SECRET_FILE: path }),
@@ -75,20 +75,20 @@ describe('a secret from a file', () => {
     ['is a line break', fileWith('blank', '\n'), 'the file is empty'],
     ['cannot be named', '/\0', 'the file cannot be read (ERR_INVALID_ARG_VALUE)'],
   ] as const) {
-    test(`is a problem if the file ${what}`, () => {
+    test(`is an error if the file ${what}`, () => {
       assert.deepEqual(problemsOf({ CERTLATCH_PROXY_SECRET_FILE: path }), [
         `CERTLATCH_PROXY_SECRET_FILE is "${path.replace('\0', '\\u{0}')}": ${problem}`,
       ])
     })
   }
-  test('is a problem if the path is empty', () => {
+  test('is an error if the path is empty', () => {
     assert.deepEqual(problemsOf({ CERTLATCH_METRICS_TOKEN_FILE: '' }), [
       'CERTLATCH_METRICS_TOKEN_FILE is empty: remove it or give it a path',
     ])
   })
 })
 
-describe('an unknown name', () => {
+describe('An unknown name', () => {
   for (const [name, hint] of [
     ['CERTLATCH_SESION_TTL', 'did you mean CERTLATCH_SESSION_TTL?'],
     ['CERTLATCH_TRUSTED_PROXY', 'did you mean CERTLATCH_TRUSTED_PROXIES?'],
@@ -104,16 +104,16 @@ describe('an unknown name', () => {
       'certlatch is one process; for several, run replicas (deploy/compose/scale.yml or deploy/kubernetes)',
     ],
   ] as const) {
-    test(`${name} is told: ${hint}`, () => {
+    test(`${name} is reported: ${hint}`, () => {
       assert.deepEqual(problemsOf({ [name]: 'hunter2' }), [`${name} is not a setting: ${hint}`])
     })
   }
-  test('without a value is told as well', () => {
+  test('is reported even without a value', () => {
     assert.deepEqual(problemsOf({ CERTLATCH_PORT: undefined }), [
       'CERTLATCH_PORT is not a setting: certlatch serve --help lists all',
     ])
   })
-  test('is told together with all else that is wrong', () => {
+  test('is reported together with everything else that is wrong', () => {
     assert.deepEqual(
       problemsOf({
         CERTLATCH_PROXI: 'caddy',
@@ -131,7 +131,7 @@ describe('an unknown name', () => {
   })
 })
 
-test('what Kubernetes and the revocation hook put into the environment is no problem', () => {
+test('That Kubernetes or the revocation hook put into the environment is fine', () => {
   const injected: NodeJS.ProcessEnv = {
     CERTLATCH_REVOKED_DEVICE: "Ada's phone",
     CERTLATCH_REVOKED_SERIAL: '01',
@@ -151,7 +151,7 @@ test('what Kubernetes and the revocation hook put into the environment is no pro
   assert.equal(configOf(injected).listen.port, 9180)
 })
 
-test('no environment makes loadConfig throw, and no value of a secret is ever told', () => {
+test('No environment makes loadConfig throw, and the value of a secret is never shown', () => {
   const names = fc.oneof(
     fc.string({ unit: 'binary', maxLength: 30 }).map((text) => `CERTLATCH_${text}`),
     fc.constantFrom('CERTLATCH_PROXY_SECRET', 'CERTLATCH_METRICS_TOKEN', 'CERTLATCH_PROXY_SECERT'),

@@ -3,20 +3,20 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { nearest, printable, quote } from '../../src/config/text.ts'
 
-test('quoted text is one line without orders to a terminal', () => {
+test('Quoted text is one line without terminal control sequences', () => {
   assert.equal(quote('1 hour'), '"1 hour"')
   assert.equal(quote('a\nb\u001b[2J\u202eb\ud800'), '"a\\u{a}b\\u{1b}[2J\\u{202e}b\\u{d800}"')
   assert.equal(quote('Ada 📱'), '"Ada 📱"')
 })
 
-test('quoted text is cut after a hundred characters, never inside one', () => {
+test('Quoted text is cut after a hundred characters, never inside one', () => {
   assert.equal(quote('a'.repeat(100)), `"${'a'.repeat(100)}"`)
   assert.equal(quote('a'.repeat(101)), `"${'a'.repeat(100)}…"`)
   assert.equal(quote('📱'.repeat(100)), `"${'📱'.repeat(100)}"`)
   assert.equal(quote('📱'.repeat(5000)), `"${'📱'.repeat(100)}…"`)
 })
 
-test('printable text has no control characters left', () => {
+test('Printable text has no control characters left', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary' }), (text) => {
       assert.doesNotMatch(printable(text), /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u)
@@ -24,7 +24,7 @@ test('printable text has no control characters left', () => {
   )
 })
 
-test('the nearest candidate is offered only if it is near', () => {
+test('The nearest candidate is suggested only if it is close', () => {
   const commands = ['serve', 'healthcheck', 'status']
   assert.equal(nearest('serv', commands), 'serve')
   assert.equal(nearest('sevre', commands), 'serve')

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import type { DialectName } from '../../src/proxy/dialects.ts'
 import { PROXY_SECRET, runCommand } from '../e2e/support/certlatch.ts'
+import { shippedEnvironment } from '../support/shipped-environment.ts'
 import { createApplication } from './application.ts'
 
 const CERTLATCH = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
@@ -24,10 +25,11 @@ export async function startApplication() {
 
 export type Certlatch = Awaited<ReturnType<typeof startCertlatch>>
 
-/** Starts `certlatch serve` as a process of its own, on ports that the system chooses. */
+/** Starts `certlatch serve` in its own process, on ports that the system chooses. */
 export async function startCertlatch(dataDir: string, dialect: DialectName) {
   const environment = {
     PATH: process.env['PATH'],
+    ...shippedEnvironment(),
     CERTLATCH_DATA_DIR: dataDir,
     CERTLATCH_PROXY: dialect,
     CERTLATCH_PROXY_SECRET: PROXY_SECRET,

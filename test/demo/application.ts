@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http'
 import { WebSocketServer } from 'ws'
 
-/** The application behind the gate: a page, and a WebSocket that answers what it is told. */
+/** The application behind the gate: a page, and a WebSocket that echoes its messages. */
 export function createApplication(): Server {
   const server = createServer((req, res) => {
     const user = Buffer.from(String(req.headers['remote-user'] ?? ''), 'latin1').toString('utf8')

@@ -14,7 +14,7 @@ import { freePort } from '../support/free-port.ts'
 import type { ServerCertificate } from '../support/server-certificate.ts'
 import { createTlsFront } from './tls-front.ts'
 
-/** What stands before certlatch and the application, and ends TLS. */
+/** The proxy in front of certlatch and the application. */
 export interface FrontPlan {
   readonly description: string
   readonly dialect: DialectName
@@ -43,8 +43,8 @@ const KINDS: readonly ProxyKind[] = [CADDY, TRAEFIK, NGINX]
 export const STAND_IN_NAME = 'stand-in'
 
 /**
- * The front that was asked for, or the first proxy that is on the PATH, or the stand-in.
- * `undefined` if there is none of that name here.
+ * The requested front, or the first proxy on the PATH, or the stand-in. `undefined` if the
+ * requested one is not installed.
  */
 export function chooseFront(wanted: string | undefined): FrontPlan | undefined {
   if (wanted === STAND_IN_NAME) return STAND_IN

@@ -9,7 +9,7 @@ import type { ServerCertificate } from '../support/server-certificate.ts'
 /** Where the front finds what it needs. */
 export interface FrontOptions {
   readonly server: ServerCertificate
-  /** The CA whose certificates browsers shall offer, PEM. */
+  /** PEM of the CA whose certificates browsers should offer. */
   readonly authority: string
   readonly certlatchPort: number
   readonly pagesPort: number
@@ -17,8 +17,8 @@ export interface FrontOptions {
 }
 
 /**
- * A stand-in for Caddy, for trying only: ends TLS, asks certlatch as Caddy does, and hands allowed
- * requests to the application.
+ * A stand-in for Caddy, for demonstration only: it terminates TLS, sends auth requests as Caddy
+ * does, and forwards allowed requests to the application.
  */
 export function createTlsFront(options: FrontOptions): Server {
   const server = createServer({
@@ -89,7 +89,7 @@ const OF_A_VISIT = [
   ...['content-length', 'sec-fetch-site', 'sec-fetch-mode', 'sec-fetch-dest'],
 ] as const
 
-/** Hands on what is for certlatch's own pages, which it judges itself. */
+/** Forwards requests for certlatch's own pages, about which certlatch decides itself. */
 function visit({ pagesPort }: FrontOptions, req: IncomingMessage, res: ServerResponse): void {
   const onward = request({
     host: '127.0.0.1',

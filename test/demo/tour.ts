@@ -65,7 +65,7 @@ interface Options {
   readonly front?: string
 }
 
-/** In a folder of its own, with everything stopped and removed at the end. */
+/** In its own folder, with everything stopped and removed at the end. */
 async function tourOnce(options: Options): Promise<boolean> {
   const folder = await mkdtemp(join(tmpdir(), 'certlatch-demo-'))
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
@@ -254,8 +254,8 @@ async function stay(url: string, folder: string, certlatch: Certlatch): Promise<
   return good
 }
 
-// Ended from outside it leaves nothing behind either: see the 'exit' listeners.
+// A signal leaves nothing behind either: see the 'exit' listeners.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(1))
-// Whoever reads only the first lines (`| head`) closes the pipe.
+// A reader of only the first lines (`| head`) closes the pipe.
 process.stdout.on('error', () => process.exit(1))
 process.exitCode = (await main()) ? 0 : 1

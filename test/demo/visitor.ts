@@ -32,7 +32,7 @@ const clientOptions = ({ serverCertificate }: Target, shown: Shown) => ({
   headers: shown.cookie ? { Cookie: shown.cookie } : {},
 })
 
-/** One request on a connection of its own; with fields it is a POST, as a page of certlatch sends it. */
+/** One request on its own connection; with fields it is a POST like that of a certlatch page. */
 export function sendRequest(
   target: Target,
   path: string,
@@ -87,7 +87,7 @@ function ownCookie(lines: readonly string[]): string | undefined {
   return lines.find((line) => line.startsWith('__Host-certlatch='))?.split(';')[0]
 }
 
-/** Opens a WebSocket, says `message` and waits for the echo. */
+/** Opens a WebSocket, sends `message` and waits for the echo. */
 export function openWebSocket(
   target: Target,
   shown: Shown,

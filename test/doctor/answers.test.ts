@@ -5,7 +5,7 @@ import { answer, LET_IN, NO_ANSWER, REFUSED } from '../support/doctor.ts'
 
 const CADDY = { server: 'Caddy' }
 
-test("an error page is the proxy's own by its status, its words, or Caddy's empty answer", () => {
+test("An error page is recognised as the proxy's own by its status, its words, or Caddy's empty answer", () => {
   for (const [seen, isProxys] of [
     [answer(200, {}, 'Bad Gateway'), false],
     [answer(421), true],
@@ -21,14 +21,14 @@ test("an error page is the proxy's own by its status, its words, or Caddy's empt
   }
 })
 
-test('what came is told in a few words, and is the application or not', () => {
+test("A response is described in a few words, and classified as the application's or not", () => {
   for (const [seen, words, isApplication] of [
     [NO_ANSWER, 'no answer within 3 s', false],
     [REFUSED, '403, refused by certlatch', false],
     [LET_IN, '200', true],
     [answer(403), '403', false],
     [answer(500, {}, 'of the application'), '500', false],
-    [answer(502), '502 of the proxy', false],
+    [answer(502), '502 from the proxy', false],
     [answer(404, {}, 'of the application'), '404', true],
   ] as const) {
     assert.deepEqual([told(seen), isLetIn(seen)], [words, isApplication])

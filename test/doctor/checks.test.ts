@@ -85,7 +85,7 @@ interface Row {
 }
 
 const isShown = (probe: Probe): boolean => probe.kind === 'request' && probe.shown !== 'nothing'
-/** As a good door answers: who shows something is let in. */
+/** The answers of a correct gate: requests with credentials are allowed. */
 const good = (probe: Probe): Observation => (isShown(probe) ? LET_IN : REFUSED)
 const always = (seen: Observation) => () => seen
 const to = (path: string, seen: Observation) => (probe: Probe) =>
@@ -93,8 +93,9 @@ const to = (path: string, seen: Observation) => (probe: Probe) =>
 const labelled = (label: string, seen: Observation) => (probe: Probe) =>
   probe.label === label ? seen : good(probe)
 
-const server = (problem: string | undefined, days: number): Observation => ({
+const server = (problem: string | undefined, days: number, lived = 90): Observation => ({
   ...{ kind: 'server', protocol: 'TLSv1.3', problem },
+  notBefore: NOON_SECONDS - lived * DAY,
   notAfter: NOON_SECONDS + days * DAY,
 })
 const tlsSeen =
@@ -122,7 +123,7 @@ const ROWS: readonly Row[] = [
     finds: /was not looked up/,
     level: 'unseen',
   },
-  { check: 'tls', what: 'new versions alone', seen: tlsSeen(server(undefined, 90)) },
+  { check: 'tls', what: 'only new versions', seen: tlsSeen(server(undefined, 90)) },
   {
     check: 'tls',
     what: 'old ones too',
@@ -136,21 +137,33 @@ const ROWS: readonly Row[] = [
     check: 'server-certificate',
     what: 'one of another name',
     seen: tlsSeen(server('ERR_TLS_CERT_ALTNAME_INVALID', 90)),
-    finds: /not good for home\.example: ERR_TLS/,
+    finds: /not valid for home\.example: ERR_TLS/,
     hint: /--server-ca/,
   },
   {
     check: 'server-certificate',
-    what: 'one that ends',
+    what: 'one that expires',
     seen: tlsSeen(server(undefined, 3)),
-    finds: /ends in 3 days/,
+    finds: /expires in 3 days/,
     level: 'warning',
   },
-  { check: 'server-certificate', what: 'no TLS: told elsewhere', seen: tlsSeen(NO_ANSWER) },
+  {
+    check: 'server-certificate',
+    what: 'one for twelve hours, before it is renewed',
+    seen: tlsSeen(server(undefined, 0.17, 0.33)),
+  },
+  {
+    check: 'server-certificate',
+    what: 'one for twelve hours that has not been renewed',
+    seen: tlsSeen(server(undefined, 0.04, 0.46)),
+    finds: /expires in 0 days/,
+    level: 'warning',
+  },
+  { check: 'server-certificate', what: 'no TLS: reported elsewhere', seen: tlsSeen(NO_ANSWER) },
   { check: 'plain-http', what: 'closed', seen: always(NO_ANSWER) },
   {
     check: 'plain-http',
-    what: 'a redirection',
+    what: 'a redirect',
     seen: always(answer(308, { location: 'https://home.example/' })),
   },
   { check: 'plain-http', what: 'not found', seen: always(answer(404)) },
@@ -162,9 +175,9 @@ const ROWS: readonly Row[] = [
   },
   {
     check: 'plain-http',
-    what: 'a redirection to itself',
+    what: 'a redirect to itself',
     seen: always(answer(302, { location: 'http://home.example/' })),
-    finds: /answers 302, and leads to http:/,
+    finds: /answers 302, and redirects to http:/,
   },
   { check: 'clock', what: 'right' },
   { check: 'clock', what: 'no Date', facts: first({ nothing: REFUSED }) },
@@ -172,7 +185,7 @@ const ROWS: readonly Row[] = [
     check: 'clock',
     what: 'wrong',
     facts: first({ atSeconds: NOON_SECONDS - 500 }),
-    finds: /500 s apart/,
+    finds: /differ by 500 s/,
     hint: /NTP/,
   },
   {
@@ -198,13 +211,13 @@ const ROWS: readonly Row[] = [
   },
   {
     check: 'certificate-request',
-    what: 'none asked for',
+    what: 'none requested',
     seen: always(flight(undefined)),
-    finds: /does not ask/,
+    finds: /does not request/,
   },
   {
     check: 'certificate-request',
-    what: 'TLS 1.3 alone',
+    what: 'only TLS 1.3',
     seen: always({ kind: 'flight', flight: { kind: 'refused', alert: 'protocol version' } }),
     finds: /only TLS 1\.3/,
     level: 'unseen',
@@ -223,7 +236,7 @@ const ROWS: readonly Row[] = [
     finds: /cannot be seen: no handshake/,
     level: 'warning',
   },
-  { check: 'certificate-request', what: 'no answer: told elsewhere', seen: always(NO_ANSWER) },
+  { check: 'certificate-request', what: 'no answer: reported elsewhere', seen: always(NO_ANSWER) },
   {
     check: 'other-names',
     what: 'refused',
@@ -234,34 +247,34 @@ const ROWS: readonly Row[] = [
     check: 'other-names',
     what: 'open',
     seen: always(LET_IN),
-    finds: /without a server name, nothing shown is let in: 200/,
+    finds: /without a server name, a request without credentials is allowed: 200/,
   },
   {
     check: 'other-names',
-    what: 'not asked, and served',
+    what: 'not requested, and served',
     seen: (probe) => (probe.kind === 'hello' ? flight(undefined) : REFUSED),
-    finds: /no certificate is asked for, and the host is served/,
+    finds: /no certificate is requested, and the host is served/,
     level: 'warning',
   },
   {
     check: 'other-names',
-    what: 'not asked, and misdirected',
+    what: 'not requested, and misdirected',
     seen: (probe) => (probe.kind === 'hello' ? flight(undefined) : answer(421)),
   },
   { check: 'no-credentials', what: 'refused' },
   {
     check: 'no-credentials',
-    what: 'let in',
+    what: 'allowed',
     seen: always(LET_IN),
-    finds: /nothing shown is let in \(GET\)/,
+    finds: /a request without credentials is allowed \(GET\)/,
     hint: /^Caddy: in route/,
   },
   {
     check: 'no-credentials',
-    what: 'let in, and a rule goes by the network',
+    what: 'allowed, and a rule depends on the network',
     facts: { here: hereOf({}, createPolicy([rule('lan', { from: {} })], [])) },
     seen: always(LET_IN),
-    finds: /let in from here/,
+    finds: /allowed from here/,
     level: 'warning',
   },
   {
@@ -269,11 +282,11 @@ const ROWS: readonly Row[] = [
     what: 'a 502',
     seen: always(answer(502)),
     finds: /the proxy answers 502/,
-    hint: /log of the proxy/,
+    hint: /proxy's log/,
   },
   {
     check: 'no-credentials',
-    what: 'a 404 of the proxy',
+    what: "the proxy's 404",
     seen: always(answer(404, {}, '404 page not found\n')),
     finds: /does not know this host/,
   },
@@ -281,7 +294,7 @@ const ROWS: readonly Row[] = [
     check: 'no-credentials',
     what: "the proxy's own 403",
     seen: always(answer(403, {}, '<center>nginx</center>')),
-    finds: /is not certlatch's own: 403 of the proxy/,
+    finds: /is not certlatch's own: 403 from the proxy/,
     level: 'warning',
   },
   {
@@ -290,10 +303,10 @@ const ROWS: readonly Row[] = [
     seen: always(NO_ANSWER),
     finds: /no answer to a plain request/,
   },
-  { check: 'certificate', what: 'let in' },
+  { check: 'certificate', what: 'allowed' },
   {
     check: 'certificate',
-    what: 'refused, and rightly',
+    what: 'refused, correctly',
     facts: {
       isLetIn: false,
       here: hereOf({ explain: () => ({ ...EXPECTED, reason: 'certificate-expired' }) }),
@@ -304,16 +317,16 @@ const ROWS: readonly Row[] = [
   },
   {
     check: 'certificate',
-    what: 'refused, though the files would let it in',
+    what: 'refused, although the files allow it',
     facts: { isLetIn: false, ...first({ certificate: REFUSED }) },
-    finds: /does not hand it on whole/,
+    finds: /does not pass it on intact/,
     hint: /^Caddy: header_up Client-Cert/,
   },
   {
     check: 'certificate',
-    what: 'refused, because certlatch was told of another proxy',
+    what: 'refused, because certlatch is configured for another proxy',
     facts: { isLetIn: false, looks: 'traefik', ...first({ certificate: REFUSED }) },
-    finds: /does not hand it on whole/,
+    finds: /does not pass it on intact/,
     hint: /CERTLATCH_PROXY is caddy, and the proxy looks like Traefik: set CERTLATCH_PROXY=traefik/,
   },
   {
@@ -326,7 +339,7 @@ const ROWS: readonly Row[] = [
     check: 'certificate',
     what: 'the application hangs',
     facts: { isLetIn: false, ...first({ certificate: NO_ANSWER }) },
-    finds: /no answer to the certificate: no answer within 3 s/,
+    finds: /no answer to a request with the certificate: no answer within 3 s/,
   },
   { check: 'session-cookie', what: 'as it was set' },
   {
@@ -352,34 +365,34 @@ const ROWS: readonly Row[] = [
     check: 'session-cookie',
     what: 'joined',
     facts: first({ certificate: answer(200, { 'set-cookie': `a=1, ${SESSION}` }) }),
-    finds: /joined with another/,
+    finds: /merged with another/,
   },
   {
     check: 'session-cookie',
-    what: 'less its attributes',
+    what: 'without its attributes',
     facts: first({
       certificate: answer(200, { 'set-cookie': '__Host-certlatch=v1.a.b; Path=/; Secure' }),
     }),
-    finds: /has lost HttpOnly, SameSite=Lax/,
+    finds: /lost HttpOnly, SameSite=Lax/,
   },
-  { check: 'session', what: 'let in' },
+  { check: 'session', what: 'allowed' },
   {
     check: 'session',
     what: 'refused',
     seen: always(REFUSED),
-    finds: /session alone is not let in: 403, refused by certlatch/,
+    finds: /session alone is not accepted: 403, refused by certlatch/,
   },
   { check: 'websocket', what: 'open', seen: always(answer(101)) },
-  { check: 'websocket', what: 'an application without', seen: always(answer(404)) },
+  { check: 'websocket', what: 'an application without one', seen: always(answer(404)) },
   {
     check: 'websocket',
     what: 'refused',
     seen: always(REFUSED),
-    finds: /WebSocket by the session alone is refused/,
+    finds: /WebSocket with only the session is refused/,
   },
   {
     check: 'websocket',
-    what: 'Home Assistant without',
+    what: 'Home Assistant without one',
     facts: { isHomeAssistant: true },
     seen: always(answer(400)),
     finds: /WebSocket does not open: 400/,
@@ -403,7 +416,7 @@ const ROWS: readonly Row[] = [
   },
   {
     check: 'protocols',
-    what: 'the session over one alone',
+    what: 'the session over only one of them',
     seen: (probe) => {
       const { protocol, shown } = probe as RequestProbe
       return protocol === 'HTTP/2' && shown === 'cookie' ? REFUSED : good(probe)
@@ -414,17 +427,17 @@ const ROWS: readonly Row[] = [
   { check: 'forged-certificate', what: 'refused' },
   {
     check: 'forged-certificate',
-    what: 'believed',
+    what: 'trusted',
     seen: labelled('X-SSL-Client-Cert (URL-escaped PEM)', LET_IN),
-    finds: /X-SSL-Client-Cert \(URL-escaped PEM\) is believed/,
+    finds: /X-SSL-Client-Cert \(URL-escaped PEM\) is trusted/,
     hint: /^Caddy: request_header -Client-Cert/,
   },
   {
     check: 'forged-certificate',
-    what: 'believed, for certlatch was told of another proxy',
+    what: 'trusted, because certlatch is configured for another proxy',
     facts: { looks: 'nginx' },
     seen: labelled('Client-Cert (RFC 9440)', LET_IN),
-    finds: /is believed/,
+    finds: /is trusted/,
     hint: /set CERTLATCH_PROXY=nginx/,
   },
   { check: 'forged-spelling', what: 'refused' },
@@ -432,14 +445,14 @@ const ROWS: readonly Row[] = [
     check: 'forged-spelling',
     what: 'a session is given',
     seen: labelled('Client-Cert as a trailer', answer(403, { 'set-cookie': SESSION })),
-    finds: /as a trailer is believed/,
+    finds: /as a trailer is trusted/,
   },
   { check: 'forged-request', what: 'no difference' },
   {
     check: 'forged-request',
-    what: 'it arrives',
+    what: 'it reaches certlatch',
     seen: labelled('X-Forwarded-Host', REFUSED),
-    finds: /in X-Forwarded-Host reaches/,
+    finds: /a client's X-Forwarded-Host reaches/,
     hint: /trusted_proxies/,
   },
   {
@@ -459,35 +472,35 @@ const ROWS: readonly Row[] = [
   { check: 'forged-address', what: 'refused' },
   {
     check: 'forged-address',
-    what: 'believed',
+    what: 'trusted',
     seen: labelled('X-Real-Ip', LET_IN),
-    finds: /X-Real-Ip is believed/,
+    finds: /X-Real-Ip is trusted/,
   },
   { check: 'forged-marks', what: 'no difference' },
   {
     check: 'forged-marks',
-    what: 'the page is asked for',
+    what: 'the page is requested',
     seen: labelled('X-Certlatch-Page', REFUSED),
     finds: /X-Certlatch-Page of a client/,
   },
   {
     check: 'forged-marks',
-    what: 'a user is believed',
+    what: 'a user is trusted',
     seen: labelled('Remote-User', LET_IN),
     finds: /Remote-User of a client/,
   },
   { check: 'aliases', what: 'dropped' },
   {
     check: 'aliases',
-    what: 'handed on',
+    what: 'passed on',
     seen: labelled('Remote_User', REFUSED),
-    finds: /hands on Remote_User,/,
+    finds: /passes on Remote_User,/,
     level: 'warning',
   },
   { check: 'other-hosts', what: 'misdirected', seen: always(answer(421)) },
   {
     check: 'other-hosts',
-    what: 'led on',
+    what: 'redirected',
     seen: always(answer(302, { location: 'https://www.example/' })),
   },
   {
@@ -510,13 +523,13 @@ const ROWS: readonly Row[] = [
   },
   {
     check: 'rules',
-    what: 'open beside',
+    what: 'a similar path is open',
     facts: withHooks(),
     seen: always(answer(404)),
-    finds: /\/api\/webhookx is reached without certlatch: 404/,
+    finds: /\/api\/webhookx can be reached without certlatch: 404/,
   },
   { check: 'detours', what: 'refused', facts: withHooks() },
-  { check: 'detours', what: 'tidied up', facts: withHooks(), seen: always(answer(301)) },
+  { check: 'detours', what: 'normalized', facts: withHooks(), seen: always(answer(301)) },
   {
     check: 'detours',
     what: "the proxy's 400",
@@ -528,7 +541,7 @@ const ROWS: readonly Row[] = [
     what: "the application's 400",
     facts: withHooks(),
     seen: always(answer(400, {}, '400: Bad Request')),
-    finds: /reaches the application with nothing shown: 400/,
+    finds: /reaches the application without credentials: 400/,
   },
   { check: 'http3', what: 'none', seen: always(NO_ANSWER) },
   {
@@ -559,17 +572,17 @@ const ROWS: readonly Row[] = [
   },
   {
     check: 'caches',
-    what: 'a refusal to be kept',
+    what: 'a cacheable refusal',
     facts: first({ nothing: answer(403, { 'x-certlatch': 'refused' }) }),
     finds: /lacks Cache-Control/,
   },
   {
     check: 'caches',
-    what: 'a session to be kept',
+    what: 'a cacheable session',
     facts: first({
       certificate: answer(200, { 'set-cookie': SESSION, 'cache-control': 'public' }),
     }),
-    finds: /sets a session may be kept/,
+    finds: /sets a session may be cached/,
   },
   {
     check: 'pages',
@@ -631,7 +644,7 @@ const ROWS: readonly Row[] = [
     check: 'rescue-module',
     what: 'no page',
     facts: first({ certificate: answer(302) }),
-    finds: /has not answered with its page/,
+    finds: /did not answer with its page/,
     level: 'unseen',
   },
   {
@@ -644,7 +657,7 @@ const ROWS: readonly Row[] = [
   { check: 'webhooks', what: 'open', seen: always(answer(200)) },
   {
     check: 'webhooks',
-    what: 'of a proxy that is not known',
+    what: 'from a proxy that is not trusted',
     seen: always(answer(400, {}, '400: Bad Request')),
     finds: /answers 400/,
     level: 'unseen',
@@ -658,13 +671,13 @@ const ROWS: readonly Row[] = [
   },
   {
     check: 'beside-the-gate',
-    what: 'not to be reached',
+    what: 'unreachable',
     facts: { door: { ...factsOf().door, application: new URL('http://192.0.2.9:8123') } },
     seen: always(NO_ANSWER),
   },
   {
     check: 'beside-the-gate',
-    what: 'from this machine alone',
+    what: 'only from this machine',
     facts: { door: { ...factsOf().door, application: new URL('http://127.0.0.1:8123') } },
     seen: always(answer(200)),
   },
@@ -695,18 +708,18 @@ const ROWS: readonly Row[] = [
   { check: 'dates', what: 'good' },
   {
     check: 'dates',
-    what: 'the CA ends',
+    what: 'the CA expires soon',
     facts: {
       here: hereOf(
         serviceOf({ authorities: [{ name: 'CN=A', notAfter: NOON_SECONDS + 5 * DAY }] }),
       ),
     },
-    finds: /CN=A ends in 5 days/,
+    finds: /CN=A expires in 5 days/,
     level: 'warning',
   },
   {
     check: 'dates',
-    what: 'the CRL has ended',
+    what: 'the CRL is out of date',
     facts: { here: hereOf(serviceOf({ revocationLists: [{ authority: 'CN=A', nextUpdate: 1 }] })) },
     finds: /CRL of CN=A is out of date/,
   },
@@ -750,7 +763,7 @@ const ROWS: readonly Row[] = [
   { check: 'proxy-name', what: 'fits' },
   {
     check: 'proxy-name',
-    what: 'HAProxy and Caddy are understood alike',
+    what: 'HAProxy and Caddy use the same header',
     facts: { looks: 'haproxy' },
   },
   { check: 'proxy-name', what: 'does not look like any', facts: { looks: undefined } },
@@ -758,7 +771,7 @@ const ROWS: readonly Row[] = [
     check: 'proxy-name',
     what: 'another one',
     facts: { looks: 'traefik' },
-    finds: /does not fit/,
+    finds: /does not match/,
     hint: /set CERTLATCH_PROXY=traefik/,
   },
   { check: 'revoked', what: 'at once' },
@@ -773,7 +786,7 @@ const ROWS: readonly Row[] = [
     check: 'revoked',
     what: 'never',
     facts: { revokedAfterMilliseconds: undefined },
-    finds: /still let in after 5 s/,
+    finds: /still accepted after 5 s/,
   },
 ]
 
@@ -802,14 +815,14 @@ for (const {
   })
 }
 
-test('no check has the name of a group', () => {
+test('No check has the name of a group', () => {
   assert.deepEqual(
     CHECKS.filter(({ name }) => name in GROUPS),
     [],
   )
 })
 
-test('every check is shown both right and wrong', () => {
+test('Every check is tested both passing and failing', () => {
   const shown = (isWrong: boolean) =>
     new Set(ROWS.filter(({ finds }) => (finds !== undefined) === isWrong).map(({ check }) => check))
   const names = CHECKS.map(({ name }) => name).sort()

@@ -26,7 +26,7 @@ const authorities = [makeAuthority('Household'), makeAuthority('Its successor, O
 const bundle = authorities.map(({ pem }) => pem).join('')
 const subjects = authorities.map(({ certificate }) => certificate.subject.comparable)
 
-/** Sends a ClientHello, and reads until the flight is over or the connection ends. */
+/** Sends a ClientHello, and reads until the flight is complete or the connection closes. */
 async function greet(
   port: number,
   version: ClearVersion = 'TLS 1.2',
@@ -64,8 +64,8 @@ const tlsServer = (context: TestContext, options: TlsOptions) => {
 const namesOf = (flight: ServerFlight): readonly (string | undefined)[] =>
   flight.kind === 'answered' ? flight.authorities.map((der) => readName(der)?.comparable) : []
 
-describe('a ClientHello of our own', () => {
-  test('learns which CAs a server asks for', async (context) => {
+describe('Our own ClientHello', () => {
+  test('learns which CAs a server requests certificates from', async (context) => {
     const asking = { requestCert: true, rejectUnauthorized: false, ca: bundle }
     const port = await tlsServer(context, asking)
     const flight = await greet(port)
@@ -74,18 +74,18 @@ describe('a ClientHello of our own', () => {
     assert.deepEqual(namesOf(await greet(port, 'TLS 1.2', undefined)), subjects)
   })
 
-  test('learns that none is asked for', async (context) => {
+  test('learns that none is requested', async (context) => {
     const flight = await greet(await tlsServer(context, {}))
     assert.deepEqual(flight, { kind: 'answered', version: 'TLS 1.2', asks: false, authorities: [] })
   })
 
-  test('is refused by a server of TLS 1.3 alone, by the alert for that', async (context) => {
+  test('is refused by a TLS 1.3 only server, with the alert for that', async (context) => {
     const flight = await greet(await tlsServer(context, { minVersion: 'TLSv1.3' }))
     assert.deepEqual(flight, { kind: 'refused', alert: 'protocol version' })
   })
 
   for (const version of ['TLS 1.0', 'TLS 1.1'] as const) {
-    test(`tells whether ${version} is spoken`, async (context) => {
+    test(`detects whether ${version} is supported`, async (context) => {
       const old = { minVersion: 'TLSv1', ciphers: 'ALL:@SECLEVEL=0' } as const
       const spoken = await greet(await tlsServer(context, old), version)
       assert.equal(spoken.kind === 'answered' && spoken.version, version)
@@ -94,14 +94,14 @@ describe('a ClientHello of our own', () => {
     })
   }
 
-  test('says of what is not TLS that it is not', async (context) => {
+  test('reports that a server does not speak TLS', async (context) => {
     const talking = createTcpServer((socket) => socket.end('220 mail.example ESMTP\r\n'))
     assert.deepEqual(await greet(await listening(context, talking)), { kind: 'not TLS' })
     const silent = createTcpServer((socket) => socket.end())
     assert.deepEqual(await greet(await listening(context, silent)), { kind: 'unfinished' })
   })
 
-  test('openssl s_server is understood, with many CAs in several records', async (context) => {
+  test('is understood by openssl s_server, with many CAs in several records', async (context) => {
     const folder = await temporaryFolder()
     const many = Array.from({ length: 8 }, (_, index) => makeAuthority(`${index}`.repeat(60)))
     const files = {
@@ -150,8 +150,8 @@ const request = (names: readonly Buffer[]): Buffer => {
   return message(13, Buffer.concat([head, list]))
 }
 
-describe('what a server says', () => {
-  test('may be cut into records anywhere, and is whole only at its end', () => {
+describe("A server's TLS messages", () => {
+  test('may be cut into records anywhere, and are complete only at the end', () => {
     const [der] = readPemBlocks(bundle, 'CERTIFICATE', true) ?? []
     const subject = present(readCertificate(present(der))).subject.der
     const all = Buffer.concat([HELLO, request([subject]), DONE])
@@ -170,7 +170,7 @@ describe('what a server says', () => {
     )
   })
 
-  test('of any bytes is some answer, and never an exception', () => {
+  test('are handled without an exception, whatever their bytes', () => {
     const garbage = fc.oneof(
       fc.uint8Array({ maxLength: 400 }),
       fc.uint8Array({ maxLength: 200 }).map((bytes) => record(22, Buffer.from(bytes))),

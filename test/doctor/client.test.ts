@@ -50,7 +50,7 @@ const https = async (context: TestContext, listener: RequestListener, limits = L
 
 const problemOf = (seen: Observation): string => (seen.kind === 'none' ? seen.problem : seen.kind)
 
-test('an application that hangs, before its answer or within it, costs the time of one probe', async (context) => {
+test('An application that hangs, before or within its answer, costs the time of one probe', async (context) => {
   const client = await https(
     context,
     (req, res) => {
@@ -63,7 +63,7 @@ test('an application that hangs, before its answer or within it, costs the time 
   }
 })
 
-test('of an answer without end 64 kB are read, over HTTP/1.1 and HTTP/2', async (context) => {
+test('Of an endless answer 64 kB are read, over HTTP/1.1 and HTTP/2', async (context) => {
   const endless: RequestListener = (_, res) => {
     const more = () => {
       while (!res.destroyed && res.write('x'.repeat(10_000)));
@@ -86,7 +86,7 @@ test('of an answer without end 64 kB are read, over HTTP/1.1 and HTTP/2', async 
   }
 })
 
-test('a redirection is an answer, and is not followed', async (context) => {
+test('A redirect is an answer, and is not followed', async (context) => {
   let count = 0
   const client = await https(context, (req, res) => {
     count += 1
@@ -97,7 +97,7 @@ test('a redirection is an answer, and is not followed', async (context) => {
   assert.equal(count, 1)
 })
 
-test('what is sent is what was planned: path, host, repeated headers, trailer, WebSocket', async (context) => {
+test('What is sent is what was planned: path, host, repeated headers, trailer, WebSocket', async (context) => {
   const client = await https(context, (req, res) => {
     req.resume()
     req.on('end', () => {
@@ -127,7 +127,7 @@ test('what is sent is what was planned: path, host, repeated headers, trailer, W
   })
 })
 
-test('the session goes along only where it is to be shown', async (context) => {
+test('The session cookie is sent only with the probes that need it', async (context) => {
   const client = await https(context, (req, res) => res.end(req.headers.cookie ?? 'none'))
   client.useCookie('a=b')
   for (const [shown, body] of [
@@ -140,7 +140,7 @@ test('the session goes along only where it is to be shown', async (context) => {
   }
 })
 
-test('there are no more requests than the limit, and none after the time of the run', async (context) => {
+test('There are no more requests than the limit, and none after the time limit of the run', async (context) => {
   let count = 0
   const listener: RequestListener = (_, res) => {
     count += 1
@@ -151,10 +151,10 @@ test('there are no more requests than the limit, and none after the time of the 
   assert.equal(count, 5)
   assert.equal(seen.filter(({ kind }) => kind === 'none').length, 4)
   const late = await https(context, listener, { ...LIMITS, runMilliseconds: 0 })
-  assert.match(problemOf(await late.ask(request('x'))), /time of the whole run/)
+  assert.match(problemOf(await late.ask(request('x'))), /time limit of the run/)
 })
 
-test('doors that are none: refused, closed at once, no TLS, another certificate', async (context) => {
+test('Unreachable servers are recognised: refused, closed at once, no TLS, another certificate', async (context) => {
   const cases = [
     [await freePort(), /refused/],
     [
@@ -200,7 +200,7 @@ test('doors that are none: refused, closed at once, no TLS, another certificate'
   assert.equal((await strange.ask(request('x'))).kind, 'none')
 })
 
-test('HTTP/2 that is not offered is said', async (context) => {
+test('A server without HTTP/2 is reported', async (context) => {
   const client = await https(context, (_, res) => res.end())
   assert.equal(
     problemOf(await client.ask(request('x', { protocol: 'HTTP/2' }))),
@@ -208,7 +208,7 @@ test('HTTP/2 that is not offered is said', async (context) => {
   )
 })
 
-test('a resumed TLS session is told from a new one', async (context) => {
+test('A resumed TLS session is distinguished from a new one', async (context) => {
   const options = { ...tlsOptions, requestCert: true, rejectUnauthorized: false }
   const port = await listen(
     context,
@@ -222,7 +222,7 @@ test('a resumed TLS session is told from a new one', async (context) => {
   assert.equal(client.asked, 4)
 })
 
-test('a QUIC server is known by its answer to a version that there is not', async (context) => {
+test('A QUIC server is recognised by its answer to a version that does not exist', async (context) => {
   const server = createSocket('udp4')
   context.after(() => server.close())
   server.bind(0, '127.0.0.1')
@@ -236,7 +236,7 @@ test('a QUIC server is known by its answer to a version that there is not', asyn
   assert.equal((await client.ask({ kind: 'quic', label: '' })).kind, 'quic')
 })
 
-test('the application is asked at its own address, and plain HTTP at its port', async (context) => {
+test('The application is probed at its own address, and plain HTTP at its port', async (context) => {
   const port = await listen(
     context,
     createHttp((req, res) => res.end(req.headers.host)),
@@ -256,7 +256,7 @@ test('the application is asked at its own address, and plain HTTP at its port', 
   )
 })
 
-test('nothing is asked once the run is stopped', async (context) => {
+test('No probe is sent once the run is stopped', async (context) => {
   const stop = new AbortController()
   const port = await listen(
     context,
@@ -271,7 +271,7 @@ test('nothing is asked once the run is stopped', async (context) => {
   }
 })
 
-test('an answer is read from its bytes, and what is no HTTP is said to be none', () => {
+test('An answer is parsed from its bytes, and anything but HTTP is reported as such', () => {
   const text = 'HTTP/1.1 400 Bad Request\r\nA: 1\r\na: 2\r\nodd\r\n\r\nbody\r\n'
   assert.deepEqual(parseAnswer(text), {
     ...{ kind: 'answer', status: 400, headers: { a: ['1', '2'] } },
@@ -283,7 +283,7 @@ test('an answer is read from its bytes, and what is no HTTP is said to be none',
 
 const error = (code: string, message: string) => Object.assign(new Error(message), { code })
 
-test('every error is told as a clause, without a stack', () => {
+test('Every error is described as a clause, without a stack', () => {
   for (const [given, says] of [
     [error('ENOTFOUND', 'getaddrinfo ENOTFOUND x'), 'the name does not resolve'],
     [error('ECONNRESET', 'socket hang up'), 'the connection was closed without an answer'],

@@ -6,7 +6,7 @@ import { raisedLine } from '../../src/doctor/report.ts'
 import { checkNamed } from '../support/doctor.ts'
 import { repository } from '../support/repository.ts'
 
-test('the alerts that a run may set off are those that there are', () => {
+test('The alerts that a run may trigger are ones that exist', () => {
   const rules = readFileSync(join(repository(), 'deploy/prometheus/certlatch.rules.yml'), 'utf8')
   const check = checkNamed('forged-certificate')
   const line = raisedLine([{ check, result: 'ok', findings: [] }])

@@ -35,12 +35,12 @@ const facts = factsOf({
 })
 const probes = CHECKS.flatMap((check) => check.plan(facts))
 
-test('however many rules there are, a run stays well below its limit of requests', () => {
+test('However many rules there are, a run stays well below its limit of requests', () => {
   // Besides: the first ones, up to 15 of a service that is slow, and 20 until a revocation is seen.
   assert.ok(probes.length <= LIMITS.mostRequests - 60, `${probes.length}`)
 })
 
-test('nothing is planned that could change anything', () => {
+test('Nothing is planned that could change anything', () => {
   for (const probe of probes) {
     if (probe.kind !== 'request') continue
     const { method, path, shown } = probe
@@ -51,7 +51,7 @@ test('nothing is planned that could change anything', () => {
   }
 })
 
-test('an address is taken from within a network that a rule opens to', () => {
+test('A client address is taken from within a network that a rule allows', () => {
   const addressIn = (network: string) =>
     openedAddress({
       here: hereOf(
@@ -94,7 +94,7 @@ rules:
   - {name: closed, path: /f, access: deny}
 `
 
-test('what rules open is tried in ways that change nothing, and only where anyone may', () => {
+test('Open paths are tried in ways that change nothing, and only where anyone is allowed', () => {
   const parsed = parsePolicy(Buffer.from(POLICY), networksOf('loopback'))
   assert.ok(parsed.ok, parsed.ok ? '' : parsed.problems.join('\n'))
   const allow: Expected = { ...EXPECTED, allow: true, reason: undefined }
@@ -116,7 +116,7 @@ test('what rules open is tried in ways that change nothing, and only where anyon
 const NGINX = '<html><head><title>400 Bad Request</title></head><center>nginx/1.22.1</center>'
 const HAPROXY = '<html><body><h1>400 Bad request</h1>\nYour browser sent an invalid request.\n'
 
-test('a proxy is known by what it says to an odd request', () => {
+test('A proxy is recognised by its response to an odd request', () => {
   for (const [odd, ordinary, proxy] of [
     [answer(400, {}, NGINX), answer(403), 'nginx'],
     [answer(400, { server: 'nginx' }, 'mine'), answer(403), 'nginx'],

@@ -1,4 +1,4 @@
-/** The shipped automation in a real Home Assistant, told by what Alertmanager sends. */
+/** The shipped automation in a real Home Assistant, which receives what Alertmanager sends. */
 import assert from 'node:assert/strict'
 import {
   cpSync,
@@ -16,7 +16,7 @@ import { parse } from 'yaml'
 import { homeAssistantMissing, startHomeAssistant } from './support/home-assistant.ts'
 import { repositoryFolder, until } from './support/tools.ts'
 
-/** Stands for the phone: keeps what it is told, one JSON object a line. */
+/** In place of the phone: records each notification, one JSON object per line. */
 const PHONE = `
 import json, os
 async def async_setup(hass, config):
@@ -48,7 +48,7 @@ const alert = (status: 'firing' | 'resolved', severity: string, summary: string)
 /** A device's name is the operator's, and yet no order to Home Assistant. */
 const ODD = 'Ada\'s "phone" 📱 {{ 1 + 1 }} ends'
 
-test('an alert becomes a notification on the phone, and goes when it is over', {
+test('An alert becomes a notification on the phone, and disappears when it is over', {
   skip: homeAssistantMissing(),
   timeout: 150_000,
 }, async () => {
@@ -67,9 +67,9 @@ test('an alert becomes a notification on the phone, and goes when it is over', {
     const body = JSON.stringify({
       version: '4',
       alerts: [
-        alert('firing', 'critical', 'nobody gets in'),
+        alert('firing', 'critical', 'no one gets in'),
         alert('firing', 'warning', ODD),
-        alert('resolved', 'critical', 'nobody gets in'),
+        alert('resolved', 'critical', 'no one gets in'),
       ],
     })
     const told = (): readonly Record<string, unknown>[] => {
@@ -87,7 +87,7 @@ test('an alert becomes a notification on the phone, and goes when it is over', {
     )
     assert.deepEqual(told().slice(0, 3), [
       {
-        title: 'nobody gets in',
+        title: 'no one gets in',
         message: 'Look at the log.',
         data: {
           tag: 'certlatch-of 14',

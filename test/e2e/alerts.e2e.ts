@@ -31,7 +31,7 @@ interface Firing {
   readonly summary: string
 }
 
-/** What Prometheus has seen, and which alerts of that name it then tells. */
+/** The series that Prometheus has scraped, and the alerts of that name that it then fires. */
 interface Case {
   readonly alert: string
   readonly when: string
@@ -87,7 +87,7 @@ const CASES: readonly Case[] = [
   },
   {
     alert: 'CertlatchDown',
-    when: 'nobody asks it',
+    when: 'it gets no auth requests',
     series: { 'up{job="another"}': constant(1) },
     minute: 3,
     fires: [
@@ -523,13 +523,13 @@ function run(program: string, args: readonly string[]): string {
   }
 }
 
-test('promtool finds nothing wrong with the scrape configuration and the rules', () => {
+test('promtool finds no problem in the scrape configuration and the rules', () => {
   run('promtool', ['check', 'config', join(FOLDER, 'prometheus.yml')])
   const told = run('promtool', ['check', 'rules', '--lint=all', '--lint-fatal', RULES])
   assert.match(told, new RegExp(`${rules.length} rules found`))
 })
 
-test('promtool finds nothing wrong with what certlatch tells', async (context) => {
+test("promtool finds no problem in certlatch's metrics", async (context) => {
   const service = await startTestService(context)
   const { body } = await service.admin('/metrics')
   const options = { input: body, encoding: 'utf8', stdio: 'pipe' } as const
@@ -537,11 +537,11 @@ test('promtool finds nothing wrong with what certlatch tells', async (context) =
   assert.equal(told, '')
 })
 
-test('amtool finds nothing wrong with the configuration of Alertmanager', () => {
+test('amtool finds no problem in the Alertmanager configuration', () => {
   run('amtool', ['check-config', join(FOLDER, 'alertmanager.yml')])
 })
 
-test('each alert is shown to fire and to be quiet, and says what is wrong and what to do', () => {
+test('Each alert is tested firing and quiet, and says what is wrong and what to do', () => {
   for (const { alert, labels, annotations } of rules) {
     const cases = CASES.filter((known) => known.alert === alert)
     assert.ok(

@@ -14,7 +14,7 @@ import { present, temporaryFolder } from '../support/service.ts'
 const ISSUE_MANY = fileURLToPath(new URL('./support/issue-many.js', import.meta.url))
 const EACH = 100
 
-test('Two processes that issue at once lose no device and double no serial number', async () => {
+test('Two processes that issue at the same time lose no device and reuse no serial number', async () => {
   const { dataDir, packages, paths } = await initialised()
   const exits = ['One', 'Other'].map(async (prefix) => {
     const argv = [ISSUE_MANY, dataDir, packages, prefix, String(EACH)]
@@ -29,17 +29,17 @@ test('Two processes that issue at once lose no device and double no serial numbe
   assert.equal((await readdir(paths.certificates)).length, 2 * EACH)
 })
 
-test('A revocation is not lost among devices that are added meanwhile', async () => {
+test('A revocation is not lost among devices that are added at the same time', async () => {
   const directory = await initialised()
   const names = Array.from({ length: 10 }, (_, number) => `Old ${number}`)
   for (const name of names) {
     const device = { name, owner: undefined }
-    await addDevice(directory.change(), device, directory.issue(), undefined, 'print')
+    await addDevice(directory.change(), device, directory.issue(), 'print')
   }
   const argv = [ISSUE_MANY, directory.dataDir, directory.packages, 'New', '20']
   const issuing = once(spawn(process.execPath, argv, { stdio: 'inherit' }), 'exit')
   for (const name of names) {
-    await revokeDevice(directory.change(1), name, 'all', 'unspecified', undefined)
+    await revokeDevice(directory.change(1), name, 'all', 'unspecified')
   }
   assert.deepEqual((await issuing)[0], 0)
   const letIn = await lettingIn(directory.dataDir)
@@ -47,7 +47,7 @@ test('A revocation is not lost among devices that are added meanwhile', async ()
   assert.ok(letIn.every((name) => name.startsWith('New')))
 })
 
-test('With 10,000 devices and a CRL of 10,000 the list is whole, and a service starts', async () => {
+test('With 10,000 devices and a CRL of 10,000 entries the list is complete, and a service starts', async () => {
   const dataDir = join(await temporaryFolder(), 'data')
   await makeManyDevices(dataDir, 10_000, 10_000)
   const lines = (await runCommand(dataDir, ['device', 'list'])).trimEnd().split('\n')

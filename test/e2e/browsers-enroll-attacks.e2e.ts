@@ -1,5 +1,5 @@
-// A script at the origin of the application, in a browser that has collected an invitation there: it gets
-// neither page nor packages, whatever it makes the browser load, and however.
+// A script at the application's origin, in a browser that has collected an invitation there: it can get
+// neither the page nor the packages, whatever it makes the browser load, and however.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import type { Page } from 'playwright-core'
@@ -8,7 +8,7 @@ import { programsMissing } from './support/tools.ts'
 
 const ENROLL = '/.certlatch/auth/enroll'
 
-/** A worker that takes over at once, and keeps whatever it can read of a navigation. */
+/** A worker that takes control immediately, and keeps everything that it can read of navigations. */
 const WORKER = `
 addEventListener('install', () => skipWaiting())
 addEventListener('activate', (event) => event.waitUntil(clients.claim()))
@@ -24,17 +24,17 @@ async function keep(event) {
   return answer
 }`
 
-/** The ways in which a worker can load what the browser navigates to. */
+/** How a worker can load what the browser navigates to. */
 const LOADS = [
   ['passes the request on', 'const load = ({ request }) => fetch(request)'],
-  ['makes a request of its own', 'const load = ({ request }) => fetch(request.url)'],
+  ['makes its own request', 'const load = ({ request }) => fetch(request.url)'],
   [
-    'has the browser load it ahead',
+    'has the browser preload it',
     `addEventListener('activate', (event) => event.waitUntil(registration.navigationPreload.enable()))
 const load = async ({ preloadResponse, request }) => (await preloadResponse) || fetch(request)`,
   ],
   [
-    'has it loaded ahead without saying so',
+    'has the browser preload it, with an empty header',
     `addEventListener('activate', (event) => event.waitUntil(registration.navigationPreload.enable().then(
   () => registration.navigationPreload.setHeaderValue(''))))
 const load = async ({ preloadResponse, request }) => (await preloadResponse) || fetch(request)`,
@@ -49,7 +49,7 @@ interface Kept {
   readonly text: string
 }
 
-describe('a script at the origin of the application', { skip: programsMissing('chromium') }, () => {
+describe("A script at the application's origin", { skip: programsMissing('chromium') }, () => {
   let enroll: EnrollBrowser
   let site = ''
   before(async () => {
@@ -69,7 +69,7 @@ describe('a script at the origin of the application', { skip: programsMissing('c
   })
   after(() => enroll?.close())
 
-  /** Collects an invitation; answers its password, and a tab with the application. */
+  /** Collects an invitation, and returns its password and a tab with the application. */
   async function collected(page: Page) {
     await page.goto(await enroll.invite())
     await page.click('#claim button')
@@ -81,7 +81,7 @@ describe('a script at the origin of the application', { skip: programsMissing('c
     return { password, application }
   }
 
-  /** What a script gets to see in a window of this address. */
+  /** What a script can read in a window that it opens at this address. */
   const readWindow = (application: Page, path = ENROLL): Promise<unknown> =>
     application.evaluate(`new Promise((resolve) => {
       const opened = window.open('${path}')
@@ -102,7 +102,7 @@ describe('a script at the origin of the application', { skip: programsMissing('c
     return scope
   }
 
-  test('fetches, frames and opens nothing of it', async () => {
+  test('can neither fetch, frame nor read the page and the packages', async () => {
     await enroll.withPage({}, async (page) => {
       const { password, application } = await collected(page)
       const fetched = await application.evaluate(`(async () => {
@@ -133,7 +133,7 @@ describe('a script at the origin of the application', { skip: programsMissing('c
     })
   })
 
-  test('finds nothing of it in what a form of its own opens', async () => {
+  test('finds nothing in the answers to its own forms', async () => {
     await enroll.withPage({}, async (page) => {
       const { password, application } = await collected(page)
       for (const [path, field] of [
@@ -156,9 +156,9 @@ describe('a script at the origin of the application', { skip: programsMissing('c
     })
   })
 
-  // A worker for a script's own folder can give a page any policy; here the application does.
+  // A worker for a script's own folder can set any policy for a page; here the application does it.
   for (const policy of POLICIES) {
-    test(`reads no window of it from a page with the opener policy ${policy}`, async () => {
+    test(`can't read the page in a window from a page with the opener policy ${policy}`, async () => {
       await enroll.withPage({}, async (page) => {
         const { password, application } = await collected(page)
         await application.goto(`${site}/${policy}`)
@@ -170,7 +170,7 @@ describe('a script at the origin of the application', { skip: programsMissing('c
   }
 
   for (const [index, [name]] of LOADS.entries()) {
-    test(`reads nothing through a worker that ${name}`, async () => {
+    test(`can't read anything with a worker that ${name}`, async () => {
       await enroll.withPage({ acceptDownloads: true }, async (page) => {
         const { password, application } = await collected(page)
         const scope = await register(application, `/worker-${index}.js`)
@@ -185,14 +185,14 @@ describe('a script at the origin of the application', { skip: programsMissing('c
           return Promise.all(answers.map((answer) => answer.json()))
         })()`)) as readonly Kept[]
         const own = kept.filter(({ url }) => url.includes(ENROLL))
-        assert.ok(own.length > 0, 'the worker was asked')
+        assert.ok(own.length > 0, 'the worker saw the requests')
         assert.ok(own.every(({ text }) => !text.includes(password)))
         assert.ok(own.every(({ url, status }) => !url.includes('certificate') || status === 404))
       })
     })
   }
 
-  test('finds no code in the history of the tab, whether it was used or not', async () => {
+  test("finds no code in the tab's history, whether the code was used or not", async () => {
     await enroll.withPage({}, async (page) => {
       const url = await enroll.invite()
       const [, code = ''] = url.split('#')
@@ -213,7 +213,7 @@ describe('a script at the origin of the application', { skip: programsMissing('c
     })
   })
 
-  test('makes no worker of what certlatch itself serves', async () => {
+  test('cannot register a certlatch script as a worker', async () => {
     await enroll.withPage({}, async (page) => {
       const { application } = await collected(page)
       const said = await register(application, '/.certlatch/auth/rescue.js')
@@ -221,12 +221,12 @@ describe('a script at the origin of the application', { skip: programsMissing('c
     })
   })
 
-  test('an honest worker that was there before is out of the way at the claim, and the steps come', async () => {
+  test('an honest worker that was there before is unregistered, and the page shows the steps', async () => {
     await enroll.withPage({}, async (page) => {
       const { application } = await collected(page)
       await register(application, '/worker-0.js')
       await application.close()
-      // As the worker asks for the page, it has no certificate on it; the page loads itself again.
+      // The page that the worker fetches shows no certificate, so the page reloads itself.
       await page.goto(`${site}${ENROLL}`)
       await page.waitForSelector('#claimed')
       const left = await page.evaluate('navigator.serviceWorker.getRegistrations()')

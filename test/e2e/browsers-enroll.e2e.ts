@@ -1,5 +1,5 @@
-// A phone's browser on the page to enrol on: from the link to the application, with and without script,
-// in each language; axe-core finds nothing. With CERTLATCH_E2E_PICTURES it leaves pictures there.
+// A phone's browser on the enrolment page: from the link to the application, with and without JavaScript,
+// in each language, and axe-core finds no problem. With CERTLATCH_E2E_PICTURES it saves pictures there.
 import assert from 'node:assert/strict'
 import { mkdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -25,7 +25,7 @@ const IPHONE =
 const ANDROID =
   'Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Mobile Safari/537.36'
 
-describe('in Chromium', { skip: programsMissing('chromium') }, () => {
+describe('In Chromium', { skip: programsMissing('chromium') }, () => {
   let enroll: EnrollBrowser
   let site = ''
   before(async () => {
@@ -88,7 +88,7 @@ describe('in Chromium', { skip: programsMissing('chromium') }, () => {
     })
   }
 
-  test('without script it works as well: the code is typed', async () => {
+  test('it works without JavaScript too: the code is typed', async () => {
     const [, code = ''] = (await invite()).split('#')
     await withPage({ javaScriptEnabled: false, userAgent: ANDROID }, async (page) => {
       await page.goto(`${site}/.certlatch/auth/enroll`)
@@ -104,7 +104,7 @@ describe('in Chromium', { skip: programsMissing('chromium') }, () => {
     })
   })
 
-  test('who shows no certificate can type the code on the page that says so', async () => {
+  test('a visitor without a certificate can type the code on the refusal page', async () => {
     const [, code = ''] = (await invite()).split('#')
     await withPage({}, async (page) => {
       await page.goto(`${site}/lovelace`)
@@ -124,7 +124,7 @@ describe('in Chromium', { skip: programsMissing('chromium') }, () => {
   ] as const
 
   for (const [locale, look, used, ended] of SPOKEN) {
-    test(`every page speaks the language of the visitor: ${locale}, ${look}`, async () => {
+    test(`every page is in the visitor's language: ${locale}, ${look}`, async () => {
       const options = { ...LOOKS.find(([name]) => name === look)?.[1], locale }
       const title = (page: Page, text: string) => page.waitForSelector(`h1:text-is("${text}")`)
       const url = await invite()
@@ -175,7 +175,7 @@ describe('in Chromium', { skip: programsMissing('chromium') }, () => {
     })
   }
 
-  test('in another app on an iPhone the way to Safari stands in place of the button', async () => {
+  test('inside another app on an iPhone the page points to Safari instead of showing the button', async () => {
     const url = await invite()
     const userAgent = IPHONE.replace('Version/26.1', 'CriOS/142.0')
     await withPage({ userAgent, viewport: { width: 390, height: 844 } }, async (page) => {
@@ -187,7 +187,7 @@ describe('in Chromium', { skip: programsMissing('chromium') }, () => {
     })
   })
 
-  test('inside another app on Android the link can be copied, in place of the button', async () => {
+  test('inside another app on Android the link can be copied, instead of the button', async () => {
     const url = await invite()
     const userAgent = ANDROID.replace('Android 10; K', 'Android 15; Pixel 9; wv')
     await withPage({ userAgent, viewport: { width: 390, height: 844 } }, async (page) => {

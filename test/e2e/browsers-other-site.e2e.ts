@@ -54,7 +54,10 @@ async function startSite(household: Household, port: number): Promise<Site> {
 }
 
 for (const kind of [TRAEFIK, CADDY]) {
-  describe(`another site, the household behind ${kind.dialect}`, { skip, timeout: 300_000 }, () => {
+  describe(`Another site, with the household behind ${kind.dialect}`, {
+    skip,
+    timeout: 300_000,
+  }, () => {
     let household: Household
     let site: Site
     let browser: Chromium
@@ -76,13 +79,13 @@ for (const kind of [TRAEFIK, CADDY]) {
       await household?.close()
     })
 
-    /** Opens the site, runs this there, and answers what the gate was asked about the path. */
+    /** Opens the site, runs the script there, and returns the auth requests for the path. */
     async function visit(
       address: string,
       path: string,
       script: (target: string) => string,
     ): Promise<{ readonly asked: readonly Question[]; readonly result: unknown }> {
-      // Where the one before may still be on its way elsewhere.
+      // The previous page may still be navigating elsewhere.
       await browser.openTab()
       await browser.open(`${address}/`)
       household.recorder.forget()
@@ -101,7 +104,7 @@ for (const kind of [TRAEFIK, CADDY]) {
       return question
     }
 
-    test('a form that it posts is refused, and the page says so', async () => {
+    test('cannot post a form: it is refused, and the page says so', async () => {
       const { asked } = await visit(site.elsewhere, '/auth/token', POST_A_FORM)
       const question = only(asked)
       assert.deepEqual([question.method, question.status], ['POST', 403])
@@ -110,25 +113,25 @@ for (const kind of [TRAEFIK, CADDY]) {
       await keepPicture(browser, `${kind.dialect}-another-site`)
     })
 
-    test('what it posts by fetch with credentials is refused', async () => {
+    test('cannot post by fetch with credentials', async () => {
       const { asked } = await visit(site.elsewhere, '/auth/token', POST_BY_FETCH)
       const question = only(asked)
       assert.deepEqual([question.method, question.status], ['POST', 403])
     })
 
-    test('what needs a preflight is never sent', async () => {
+    test('cannot send anything that needs a preflight', async () => {
       const { asked, result } = await visit(site.elsewhere, '/api/services', POST_JSON)
       assert.deepEqual([...new Set(asked.map(({ method }) => method))], ['OPTIONS'])
       assert.equal(result, 'TypeError')
     })
 
-    test('a WebSocket that it opens is refused', async () => {
+    test('cannot open a WebSocket', async () => {
       const { asked, result } = await visit(site.elsewhere, '/api/websocket', OPEN_WEBSOCKET)
       assert.equal(only(asked).status, 403)
       assert.equal(result, 'closed')
     })
 
-    test('an image that it shows passes, and what it fetches it cannot read', async () => {
+    test('can embed an image, but cannot read what it fetches', async () => {
       const image = await visit(site.elsewhere, '/static/icons/favicon-192x192.png', LOAD_IMAGE)
       assert.equal(only(image.asked).status, 200)
       assert.equal(image.result, 'loaded')
@@ -137,14 +140,14 @@ for (const kind of [TRAEFIK, CADDY]) {
       assert.equal(fetched.result, 'TypeError')
     })
 
-    test('a link from it opens the page', async () => {
+    test('can link to the page', async () => {
       const { asked } = await visit(site.elsewhere, '/', FOLLOW_A_LINK)
       const [question] = asked
       assert.deepEqual([question?.headers['sec-fetch-site'], question?.status], ['cross-site', 200])
       await untilThere(browser, 'input[name=password]')
     })
 
-    test('a site that the policy lists may do what it could not', async () => {
+    test('can do all of that if the policy lists it', async () => {
       const form = await visit(site.friend, '/auth/token', POST_A_FORM)
       assert.equal(only(form.asked).status, 200)
       const posted = await visit(site.friend, '/auth/token', POST_BY_FETCH)
@@ -154,7 +157,7 @@ for (const kind of [TRAEFIK, CADDY]) {
       assert.equal(socket.result, 'auth_required')
     })
 
-    test('without certificate and session the preflight of a listed site passes, and no other', async () => {
+    test('has its preflight pass without certificate and session only if it is listed', async () => {
       // Chromium shows the certificate there, which it need not; Firefox does not.
       household.recorder.veil(REFUSE_ALL)
       const preflight = async (address: string) => {

@@ -5,12 +5,12 @@ import { type Mutation, testProxy, type Unshown, withGate, without } from './sup
 import { pause } from './support/tools.ts'
 
 const FILE = 'Caddyfile'
-const OPENS = 'a good certificate opens'
+const OPENS = 'a good certificate is accepted and answered'
 const NOT_OPEN = /opens: expected 200, got/
-const LEAKS = 'certificate, secret and session stay out'
-const HANDED_ON = 'a certificate header of a client is not handed'
-const NAMED = 'certlatch is told which proxy asks'
-const IDENTITY = 'the application learns who it is, whatever'
+const LEAKS = 'certificate, secret and session never reach'
+const HANDED_ON = "a client's certificate headers"
+const NAMED = 'certlatch learns which proxy'
+const IDENTITY = 'the application learns the user'
 
 const MUTATIONS: readonly Mutation[] = [
   {
@@ -20,7 +20,7 @@ const MUTATIONS: readonly Mutation[] = [
   },
   {
     ...without(FILE, 'protocols h1 h2'),
-    shows: 'nothing is offered over HTTP/3',
+    shows: 'nothing is served over HTTP/3',
     because: /no (Alt-Svc|UDP port)/,
   },
   {
@@ -103,12 +103,12 @@ const MUTATIONS: readonly Mutation[] = [
   },
   {
     ...without(FILE, 'header_up X-Forwarded-Method {method}'),
-    shows: 'what a client says in X-Forwarded-Method',
+    shows: "a client's X-Forwarded-Method",
     because: /OPTIONS/,
   },
   {
     ...without(FILE, 'header_up X-Forwarded-Uri {uri}'),
-    shows: 'what a client says in X-Forwarded-Method',
+    shows: "a client's X-Forwarded-Method",
     because: /certlatch is told what is handed on/,
   },
   {
@@ -152,7 +152,7 @@ const MUTATIONS: readonly Mutation[] = [
   },
   {
     ...without(FILE, 'header_up -Authorization'),
-    shows: 'a page is asked for without',
+    shows: 'a page is requested without',
     because: /no login goes with it/,
   },
   {
@@ -164,13 +164,13 @@ const MUTATIONS: readonly Mutation[] = [
   },
 ]
 
-const STRUCTURE = 'What stands in it is shown.'
+const STRUCTURE = 'Its contents are tested.'
 
 const UNSHOWN: readonly Unshown[] = [
   {
     file: FILE,
     text: '@preflight {\n\t\t\tmethod OPTIONS\n\t\t\theader Access-Control-Request-Method *\n\t\t}\n\t\trequest_header @preflight -Upgrade\n\t\trequest_body @preflight {\n\t\t\tset {vars.nothing}',
-    reason: 'For preflights with a body or an upgrade: preflights.e2e.ts shows it.',
+    reason: 'Matters for preflights with a body or an upgrade: see preflights.e2e.ts.',
   },
   {
     file: FILE,
@@ -180,7 +180,7 @@ const UNSHOWN: readonly Unshown[] = [
   {
     file: FILE,
     text: 'reverse_proxy @pages 127.0.0.1:9182 { # <--\n\t\t\theader_up X-Certlatch-Proxy caddy\n\t\t\theader_up Client-Cert :{http.request.tls.client.certificate_der_base64}:',
-    reason: 'As at the question.',
+    reason: 'As for the auth request.',
   },
   { file: FILE, text: 'servers {', reason: STRUCTURE },
   { file: FILE, text: 'home.example {', reason: 'Without an address there is no site.' },
@@ -194,7 +194,7 @@ const UNSHOWN: readonly Unshown[] = [
   {
     file: FILE,
     text: 'header_up -Connection\n\t\t\theader_up -Upgrade',
-    reason: 'certlatch answers an upgrade as any request; other services wait for ever.',
+    reason: 'certlatch answers an upgrade like any request; other services would wait forever.',
   },
   {
     file: FILE,
@@ -210,13 +210,13 @@ const UNSHOWN: readonly Unshown[] = [
   {
     file: FILE,
     text: 'stream_timeout 12h',
-    reason: 'Nobody waits half a day; the test below does with two seconds.',
+    reason: 'Half a day is too long for a test; the one below uses two seconds.',
   },
 ]
 
 const world = testProxy(CADDY, MUTATIONS, UNSHOWN)
 
-test('stream_timeout ends a WebSocket that is busy', async () => {
+test('stream_timeout ends a busy WebSocket', async () => {
   const shorter = { file: FILE, text: 'stream_timeout 12h', becomes: 'stream_timeout 2s' }
   await withGate(world(), [shorter], async (gate) => {
     const socket = await gate.openSocket({ cookie: await gate.session('ada') })

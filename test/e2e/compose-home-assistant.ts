@@ -1,11 +1,10 @@
-// What compose.e2e.ts runs in Home Assistant's place: an image of its name that can't be pulled
-// everywhere. It tells what reached it, keeps Home Assistant's rule about proxies, and echoes on
-// WebSockets.
+// Runs in compose.e2e.ts in place of Home Assistant, whose image can't be pulled everywhere. It
+// reports what reached it, has Home Assistant's rule about proxies, and echoes on WebSockets.
 import { readFileSync } from 'node:fs'
 import { createServer, type IncomingMessage } from 'node:http'
 import { WebSocketServer } from 'ws'
 
-/** What the stand-in answers: how the request looked when it arrived. */
+/** The stand-in's answer: how the request looked on arrival. */
 export interface Arrived {
   readonly standIn: true
   readonly method: string | undefined

@@ -54,8 +54,14 @@ export interface Project {
   /** Runs `docker compose` in it. */
   readonly compose: (...args: readonly string[]) => Promise<string>
   readonly tryCompose: (...args: readonly string[]) => Promise<Ended>
-  /** The same with Caddy in Traefik's place. */
-  readonly composeWithCaddy: (...args: readonly string[]) => Promise<string>
+  /** Starts it, or applies what has changed, and waits until all of it is healthy. */
+  readonly up: (...more: readonly string[]) => Promise<void>
+  /** Edits .env as a person does: these settings, and else what .env.example has. */
+  readonly edit: (settings: EnvironmentSettings) => Promise<void>
+  /** The port of the proxy on the loopback interface. */
+  readonly port: () => Promise<number>
+  /** What `certlatch doctor` says of it from inside. */
+  readonly doctor: () => Promise<readonly Check[]>
   /** Runs a line of the documents in a shell, with this project's `docker compose` in it. */
   readonly shell: (line: string) => Promise<string>
   /** Runs a module's text with Node in the image, with both volumes and in the given network. */
@@ -66,9 +72,21 @@ export interface Project {
   readonly pullHomeAssistant: (release: string) => Promise<void>
   /** The id of a service's container. */
   readonly container: (service: string) => Promise<string>
-  readonly serverCertificate: string
+  /** What a client trusts for the server's certificate. */
+  readonly serverAuthority: string
   readonly homeAssistantConfig: string
   readonly end: () => Promise<void>
+}
+
+/** Lines of .env; `undefined` takes one out. */
+export type EnvironmentSettings = Readonly<Record<string, string | undefined>>
+
+/** A check as `certlatch doctor --json` prints it. */
+export interface Check {
+  readonly name: string
+  readonly result: 'ok' | 'warning' | 'failed' | 'not tried'
+  readonly obstacle?: string
+  readonly findings: readonly unknown[]
 }
 
 /** Which of the shipped sets of files: one certlatch, or several. */
@@ -76,10 +94,12 @@ type Shape = 'compose' | 'scale'
 
 export interface ProjectOptions {
   readonly shape?: Shape
-  /** The server's certificate, for a browser; without it, one that is signed by itself. */
+  /** The server's certificate, for a browser; without it, a self-signed one is used. */
   readonly server?: ServerFiles
-  /** A release of Home Assistant itself, as `tools.sh` has installed it, in the place of a stand-in. */
+  /** A Home Assistant release installed by `tools.sh`, in place of a stand-in. */
   readonly homeAssistant?: string
+  /** Edits of .env besides those that everyone makes. */
+  readonly settings?: EnvironmentSettings
 }
 
 /** Makes what the run needs and a project that is not started yet. */
@@ -100,28 +120,41 @@ export async function prepareProject(options: ProjectOptions = {}): Promise<Proj
 
 async function prepareIn(
   folder: string,
-  { shape = 'compose', server, homeAssistant }: ProjectOptions,
+  { shape = 'compose', server, homeAssistant, settings = {} }: ProjectOptions,
   clear: () => Promise<void>,
 ): Promise<Project> {
-  const mounts = homeAssistant === undefined ? '' : MOUNTS_OF_HOME_ASSISTANT
-  const { certificate } = await writeFilledIn(folder, shape, server, mounts)
+  const homeAssistantConfig = join(folder, 'home-assistant')
+  await mkdir(homeAssistantConfig)
+  const edit = (edits: EnvironmentSettings) =>
+    writeEnvironment(folder, {
+      DOMAIN,
+      HOME_ASSISTANT_CONFIG: homeAssistantConfig,
+      ...(shape === 'scale' && {
+        COMPOSE_FILE: 'docker-compose.yml:deploy/compose/scale.yml',
+      }),
+      ...settings,
+      ...edits,
+    })
+  await edit({})
+  const { certificate, key, authority } = await serverFilesOf(server)
+  await writeOverride(folder, shape, { certificate, key }, homeAssistant !== undefined)
   const [program, ...first] = await composeCommand()
-  const filesOf = (...paths: readonly string[]): readonly string[] => [
+  const own = shape === 'scale' ? [join(REPOSITORY, 'deploy', 'compose', 'scale.yml')] : []
+  const files = [
     ...['--project-name', NAME, '--project-directory', REPOSITORY],
     ...['--env-file', join(folder, '.env'), '--file', join(REPOSITORY, 'docker-compose.yml')],
-    ...paths.flatMap((path) => ['--file', path]),
+    ...[...own, join(folder, 'override.yml')].flatMap((path) => ['--file', path]),
   ]
-  const shipped = (name: string) => join(REPOSITORY, 'deploy', 'compose', name)
-  const own = shape === 'scale' ? [shipped('scale.yml')] : []
-  const files = filesOf(...own, join(folder, 'override.yml'))
-  const withCaddy = filesOf(shipped('caddy.yml'), join(folder, 'override-caddy.yml'))
   const tryCompose = (...args: readonly string[]) => run(program, ...first, ...files, ...args)
   const compose = (...args: readonly string[]) => succeed(program, ...first, ...files, ...args)
-  const down = ['down', '--volumes', '--remove-orphans', '--timeout', '5']
   const remove = async () => {
-    await compose(...down)
-    // Caddy's volumes are named in its file alone.
-    if (shape === 'compose') await succeed(program, ...first, ...withCaddy, ...down)
+    // Each has volumes that the other doesn't use.
+    for (const proxy of ['traefik', 'caddy']) {
+      await edit({ CERTLATCH_PROXY: proxy })
+      const down = ['down', '--volumes', '--remove-orphans', '--timeout', '5']
+      await compose('--profile', '*', ...down)
+    }
+    await edit({})
   }
   // What a run that was killed has left.
   await remove()
@@ -134,11 +167,25 @@ async function prepareIn(
       ...['--entrypoint', 'node', 'certlatch', '--input-type=module', '--eval', module],
     )
   const composeWords = [program, ...first, ...files].map((word) => `'${word}'`).join(' ')
+  const shell = (line: string) =>
+    succeed('bash', '-euc', line.replaceAll('docker compose', composeWords))
   return {
     compose,
     tryCompose,
-    composeWithCaddy: (...args) => succeed(program, ...first, ...withCaddy, ...args),
-    shell: (line) => succeed('bash', '-euc', line.replaceAll('docker compose', composeWords)),
+    edit,
+    up: async (...more) => {
+      const up = ['up', '--detach', '--wait', '--wait-timeout', '240', ...more]
+      const { code, stdout, stderr } = await tryCompose(...up)
+      if (code !== 0) throw new Error(`${stdout}${stderr}${await compose('logs')}`)
+    },
+    port: async () => Number((await compose('port', 'proxy', '443')).trim().split(':').at(-1)),
+    doctor: async () => {
+      const doctor = `certlatch doctor --connect 10.157.90.2:443 --server-ca $ca --json https://${DOMAIN}`
+      const inside = `ca=/data/private/server.pem; cat > $ca; ${doctor} || true; rm $ca`
+      const exec = `docker compose exec -T certlatch sh -c '${inside}'`
+      return JSON.parse(await shell(`printf %s '${authority}' | ${exec}`)).checks
+    },
+    shell,
     runInImage,
     addDevice: async (name) => {
       const add = ['certlatch', 'device', 'add', name, '--format', 'pem', '--out', '-']
@@ -147,8 +194,8 @@ async function prepareIn(
     },
     pullHomeAssistant: (release) => makeRealHomeAssistantImage(folder, release),
     container: async (service) => (await compose('ps', '--quiet', service)).trim(),
-    serverCertificate: certificate,
-    homeAssistantConfig: join(folder, 'home-assistant'),
+    serverAuthority: authority,
+    homeAssistantConfig,
     end: async () => {
       try {
         await remove()
@@ -160,7 +207,7 @@ async function prepareIn(
 }
 
 /** Engine, compose and base images; what they say is worth seeing, for it can take two minutes. */
-async function makeTools(options: readonly string[]): Promise<void> {
+export async function makeTools(options: readonly string[]): Promise<void> {
   const script = join(REPOSITORY, 'test', 'e2e', 'compose-tools.sh')
   const child = spawn('bash', [script, ...options], {
     env: ENVIRONMENT,
@@ -176,44 +223,61 @@ const exitCode = (child: ChildProcess): Promise<number | null> =>
     child.once('exit', resolve)
   })
 
-async function composeCommand(): Promise<readonly [string, ...string[]]> {
+export async function composeCommand(): Promise<readonly [string, ...string[]]> {
   const { code } = await run('docker', 'compose', 'version')
   return code === 0 ? ['docker', 'compose'] : [join(TOOLS, 'docker-compose')]
 }
 
+/** .env, made of .env.example, which has to show whatever is changed. */
+async function writeEnvironment(folder: string, settings: EnvironmentSettings): Promise<void> {
+  const example = await readFile(join(REPOSITORY, '.env.example'), 'utf8')
+  const text = Object.entries(settings).reduce((before, [name, value]) => {
+    const line = new RegExp(`^(# )?${name}=.*$`, 'm')
+    if (!line.test(before)) throw new Error(`.env.example has no ${name}`)
+    return before.replace(line, () => (value === undefined ? '' : `${name}=${value}`))
+  }, example)
+  await writeFile(join(folder, '.env'), text)
+}
+
+interface ServerCertificate {
+  readonly certificate: string
+  readonly key: string
+}
+
+async function serverFilesOf(
+  files: ServerFiles | undefined,
+): Promise<ServerCertificate & { readonly authority: string }> {
+  if (files === undefined) {
+    const own = makeServerCertificate(DOMAIN, Math.floor(Date.now() / 1000))
+    return { ...own, authority: own.certificate }
+  }
+  const [certificate, key, authority] = await Promise.all(
+    [files.serverCertificateFile, files.serverKeyFile, files.serverAuthorityFile].map((file) =>
+      readFile(file, 'utf8'),
+    ),
+  )
+  return { certificate: certificate ?? '', key: key ?? '', authority: authority ?? '' }
+}
+
 /**
- * The two edits of .env.example, and what this machine needs: a free port on the loopback interface,
- * a server certificate from a file, and the network of the machine to build with. Traefik finds no
- * name server: nothing of this run goes out to Let's Encrypt.
+ * What this machine needs: a free port on the loopback interface, a server certificate from a file, and
+ * the network of the machine to build with. The proxy finds no name server: nothing of this run goes out
+ * to Let's Encrypt.
  */
-async function writeFilledIn(
+async function writeOverride(
   folder: string,
   shape: Shape,
-  files: ServerFiles | undefined,
-  homeAssistant: string,
-) {
-  const config = join(folder, 'home-assistant')
-  await mkdir(config)
-  const example = await readFile(join(REPOSITORY, '.env.example'), 'utf8')
-  const domain = replaceLine(example, 'DOMAIN=home.example.org', `DOMAIN=${DOMAIN}`)
-  const folderLine = 'HOME_ASSISTANT_CONFIG=./data/homeassistant'
-  await writeFile(
-    join(folder, '.env'),
-    replaceLine(domain, folderLine, `HOME_ASSISTANT_CONFIG=${config}`),
-  )
+  server: ServerCertificate,
+  isHomeAssistantReal: boolean,
+): Promise<void> {
   const dynamic = join(folder, 'dynamic')
-  await cp(join(REPOSITORY, 'deploy', 'traefik', shape, 'dynamic'), dynamic, {
-    recursive: true,
-  })
-  const server =
-    files === undefined
-      ? makeServerCertificate(DOMAIN, Math.floor(Date.now() / 1000))
-      : {
-          certificate: await readFile(files.serverCertificateFile, 'utf8'),
-          key: await readFile(files.serverKeyFile, 'utf8'),
-        }
-  await writeFile(join(dynamic, 'server.crt'), server.certificate)
-  await writeFile(join(dynamic, 'server.key'), server.key)
+  await cp(join(REPOSITORY, 'deploy', 'traefik', shape, 'dynamic'), dynamic, { recursive: true })
+  const caddy = join(folder, 'caddy')
+  await mkdir(caddy)
+  for (const place of [dynamic, caddy]) {
+    await writeFile(join(place, 'server.crt'), server.certificate)
+    await writeFile(join(place, 'server.key'), server.key)
+  }
   const mounted = '/etc/traefik/dynamic'
   await writeFile(
     join(dynamic, 'certificate.yml'),
@@ -222,6 +286,9 @@ async function writeFilledIn(
     - { certFile: ${mounted}/server.crt, keyFile: ${mounted}/server.key }
 `,
   )
+  const shipped = await readFile(join(REPOSITORY, 'deploy/caddy/compose/Caddyfile'), 'utf8')
+  const files = '/etc/caddy/server.crt /etc/caddy/server.key'
+  await writeFile(join(caddy, 'Caddyfile'), replaceLine(shipped, '\ttls {', `\ttls ${files} {`))
   // Its image can't be made of packages: where it is not there already, the rest is run without.
   const there = await run('docker', 'image', 'inspect', '--format', '{{ .Id }}', GRAFANA)
   const grafana =
@@ -231,36 +298,13 @@ async function writeFilledIn(
   await writeFile(
     join(folder, 'override.yml'),
     `services:
-  traefik:
+  proxy:
     dns: 127.0.0.1
     ports: !override ["127.0.0.1::443"]
-    volumes: ["${dynamic}:${mounted}:ro"]
+    volumes: ["${dynamic}:${mounted}:ro", "${caddy}:/etc/caddy:ro"]
   certlatch:
     build: { network: host }
-${grafana}${homeAssistant}`,
-  )
-  await writeCaddyOverride(folder, `${grafana}${homeAssistant}`)
-  return server
-}
-
-/** The server certificate from a file for Caddy, too. */
-async function writeCaddyOverride(folder: string, others: string): Promise<void> {
-  const caddy = join(folder, 'caddy')
-  await mkdir(caddy)
-  for (const name of ['server.crt', 'server.key']) {
-    await cp(join(folder, 'dynamic', name), join(caddy, name))
-  }
-  const shipped = await readFile(join(REPOSITORY, 'deploy/caddy/compose/Caddyfile'), 'utf8')
-  const files = '/etc/caddy/server.crt /etc/caddy/server.key'
-  await writeFile(join(caddy, 'Caddyfile'), replaceLine(shipped, '\ttls {', `\ttls ${files} {`))
-  await writeFile(
-    join(folder, 'override-caddy.yml'),
-    `services:
-  caddy:
-    dns: 127.0.0.1
-    ports: !override ["127.0.0.1::443"]
-    volumes: ["${caddy}:/etc/caddy:ro"]
-${others}`,
+${grafana}${isHomeAssistantReal ? MOUNTS_OF_HOME_ASSISTANT : ''}`,
   )
 }
 
@@ -276,7 +320,7 @@ RUN ln -s /stand-in/init /init && ln -s /stand-in/curl /usr/local/bin/curl
 ENTRYPOINT ["/init"]
 `
 
-/** The image under Home Assistant's name is ours, or none: one that was pulled is left alone. */
+/** An image with Home Assistant's name is ours, or there is none: a pulled one is left alone. */
 async function refuseForeignImage(): Promise<void> {
   const format = '{{ index .Config.Labels "certlatch.made-here" }}'
   const there = await run('docker', 'image', 'inspect', '--format', format, HOME_ASSISTANT)
@@ -332,8 +376,8 @@ fetch(process.argv.at(-1)).then(({ ok }) => process.exit(ok ? 0 : 22), () => pro
   await succeed('docker', 'build', '--quiet', '--tag', HOME_ASSISTANT, context)
 }
 
-/** Ends the engine if compose-tools.sh had to start it. */
-async function endEngine(): Promise<void> {
+/** Stops the engine if compose-tools.sh had to start it. */
+export async function endEngine(): Promise<void> {
   const file = join(TOOLS, 'dockerd.pid')
   const text = await readFile(file, 'utf8').catch(() => undefined)
   if (text === undefined) return
@@ -351,7 +395,7 @@ function isAlive(processId: number): boolean {
   }
 }
 
-/** Asks again until the answer is yes, for half a minute. */
+/** Retries until the answer is yes, for half a minute. */
 export async function until(isSo: () => boolean | Promise<boolean>, what: string): Promise<void> {
   const end = Date.now() + 30_000
   while (!(await isSo())) {

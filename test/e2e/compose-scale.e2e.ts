@@ -22,7 +22,7 @@ interface Answer {
   readonly milliseconds: number
 }
 
-describe('three certlatch behind Traefik', { skip, timeout: 600_000 }, () => {
+describe('Three replicas behind Traefik', { skip, timeout: 600_000 }, () => {
   let project: Project
   let port: number
   let replicas: readonly string[]
@@ -33,7 +33,7 @@ describe('three certlatch behind Traefik', { skip, timeout: 600_000 }, () => {
     const began = performance.now()
     const sent = request({
       ...{ host: '127.0.0.1', port, servername: DOMAIN, path: '/lovelace' },
-      ...{ ca: project.serverCertificate, cert: certificate, key, agent: false },
+      ...{ ca: project.serverAuthority, cert: certificate, key, agent: false },
       headers: { Host: DOMAIN, ...(shown !== undefined && { Cookie: shown }) },
     }).end()
     const [response] = await once(sent, 'response')
@@ -47,17 +47,7 @@ describe('three certlatch behind Traefik', { skip, timeout: 600_000 }, () => {
   }
 
   const scale = async (count: number) => {
-    const up = [
-      'up',
-      '--detach',
-      '--wait',
-      '--wait-timeout',
-      '120',
-      '--scale',
-      `certlatch=${count}`,
-    ]
-    const { code, stdout, stderr } = await project.tryCompose(...up)
-    if (code !== 0) throw new Error(`${stdout}${stderr}${await project.compose('logs')}`)
+    await project.up('--scale', `certlatch=${count}`)
     replicas = (await project.container('certlatch')).split(/\s+/)
   }
 
@@ -66,7 +56,7 @@ describe('three certlatch behind Traefik', { skip, timeout: 600_000 }, () => {
     return (await succeed('docker', 'inspect', '--format', format, id)).trim()
   }
 
-  /** How many questions a replica has decided. */
+  /** The number of auth requests that a replica has decided. */
   async function decided(id: string): Promise<number> {
     const ask = "console.log(await (await fetch('http://127.0.0.1:9181/metrics')).text())"
     const node = ['node', '--input-type=module', '--eval', ask]
@@ -105,9 +95,9 @@ describe('three certlatch behind Traefik', { skip, timeout: 600_000 }, () => {
     }
     await project.compose('build')
     await scale(3)
-    port = Number((await project.compose('port', 'traefik', '443')).trim().split(':').at(-1))
+    port = await project.port()
     device = await project.addDevice("Ada's phone")
-    // Each service reads the new device by its own clock, and Traefik asks them in turn.
+    // Each service loads the new device in its own time, and Traefik uses them in turn.
     await until(async () => {
       const visits = [await visit(device), await visit(device), await visit(device)]
       cookie = visits[0]?.cookie ?? ''
@@ -119,12 +109,12 @@ describe('three certlatch behind Traefik', { skip, timeout: 600_000 }, () => {
     await project?.end()
   })
 
-  it('come up together on empty volumes, each at an address that Traefik knows', async () => {
+  it('start together on empty volumes, each at an address that Traefik knows', async () => {
     const addresses = await Promise.all(replicas.map(addressOf))
     assert.deepEqual([...addresses].sort(), ['10.157.95.4', '10.157.95.5', '10.157.95.6'])
   })
 
-  it('open each to the cookie that one of them has set', async () => {
+  it('each accept the cookie that one of them has set', async () => {
     assert.match(cookie, /^__Host-certlatch=v1\./)
     const addresses = await Promise.all(replicas.map(addressOf))
     const question = `
@@ -139,14 +129,14 @@ describe('three certlatch behind Traefik', { skip, timeout: 600_000 }, () => {
       for (const address of ${JSON.stringify(addresses)}) {
         console.log((await fetch('http://' + address + ':9180/verify', { headers })).status)
       }`
-    const traefik = `container:${await project.container('traefik')}`
-    assert.equal((await project.runInImage(traefik, question)).trim(), '200\n200\n200')
+    const proxy = `container:${await project.container('proxy')}`
+    assert.equal((await project.runInImage(proxy, question)).trim(), '200\n200\n200')
     // Another container of the network is not believed.
     const stranger = await project.runInImage('certlatch-e2e_home', question).catch(() => 'silence')
     assert.equal(stranger, 'silence')
   })
 
-  it('are asked in turn', async () => {
+  it('take turns', async () => {
     const earlier = await Promise.all(replicas.map(decided))
     for (let count = 0; count < 30; count += 1) {
       assert.equal((await visit({ cookie })).status, 200)
@@ -157,14 +147,14 @@ describe('three certlatch behind Traefik', { skip, timeout: 600_000 }, () => {
     }
   })
 
-  it('are watched by Prometheus, each of them, on a network of their own', async () => {
+  it('are each monitored by Prometheus, on their own network', async () => {
     const query = async (expression: string) => {
       const words = ['promtool', 'query', 'instant', 'http://127.0.0.1:9090', expression]
       return (await project.compose('exec', '-T', 'prometheus', ...words)).trim()
     }
     const up = 'count(up{job="certlatch"} == 1)'
     await until(async () => / => 3 @/.test(await query(up)), 'Prometheus has asked all three')
-    // What tells that one is missing or disagrees can see them all.
+    // The monitoring that reports a missing or differing replica can see them all.
     assert.match(await query('count(certlatch_session_keys_info)'), / => 3 @/)
     assert.match(await query('count(count by (key_set) (certlatch_session_keys_info))'), / => 1 @/)
     const alerts = 'ALERTS{alertname=~"CertlatchDown|CertlatchReplicasDisagree"}'
@@ -179,7 +169,7 @@ describe('three certlatch behind Traefik', { skip, timeout: 600_000 }, () => {
     assert.equal(await metrics('graphs'), 'out of reach')
   })
 
-  it('learn the address of the client, not that of Traefik', async () => {
+  it("learn the client's address, not Traefik's", async () => {
     assert.equal((await visit({})).status, 403)
     const log = await project.compose('logs', '--no-log-prefix', 'certlatch')
     const refusals = log.split('\n').filter((line) => line.includes('"no-credentials"'))
@@ -215,12 +205,12 @@ describe('three certlatch behind Traefik', { skip, timeout: 600_000 }, () => {
     assertAllOpened(answers, 7_000)
   })
 
-  it('lose no request when there shall be fewer of them', async () => {
+  it('lose no request when scaled down', async () => {
     assertAllOpened(await visitWhile(() => scale(1)), 3_000)
     assertAllOpened(await visitWhile(() => scale(3)), 3_000)
   })
 
-  it('keep the cookie good over a rotation of the keys', async () => {
+  it('keep accepting the cookie across a key rotation', async () => {
     const rotate = ['exec', '-T', 'certlatch', 'certlatch', 'key', 'rotate']
     assert.match(await project.compose(...rotate), /confirmed by 3 services/)
     const answers = await visitWhile(() => setTimeout(7_000))

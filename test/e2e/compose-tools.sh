@@ -10,6 +10,7 @@ set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 tools=${CERTLATCH_E2E_TOOLS:-$here/.tools}
+PATH=$tools/bin:$PATH
 compose_version=v5.6.0
 node_image=node:26-trixie-slim
 traefik_image=traefik:v3.7
@@ -36,7 +37,7 @@ install_packages() {
     > /dev/null
 }
 
-# Leaves the process id of an engine that it started in dockerd.pid: whoever called ends it.
+# Leaves the process id of an engine that it started in dockerd.pid: the caller stops it.
 start_engine() {
   local process
   process=$(cat "$tools/dockerd.pid" 2> /dev/null || true)
@@ -161,7 +162,8 @@ DOCKERFILE
   build_image "$caddy_image" "$folder"
 }
 
-# Debian's is older than the image of that name: what the shipped files use, it knows too.
+# The one that tools.sh has built, at the image's version; without Go Debian's, which is older: what the
+# shipped files use, it knows too.
 make_prometheus_image() {
   image_missing "$prometheus_image" || return 0
   make_debian_image

@@ -13,6 +13,7 @@ import { processEnvironment } from '../../src/config/load.ts'
 import { makeServerCertificate } from '../support/server-certificate.ts'
 import type { Arrived } from './compose-home-assistant.ts'
 import {
+  type Check,
   DOMAIN,
   type Project,
   prepareProject,
@@ -29,6 +30,7 @@ interface Shown {
   readonly certificate?: string
   readonly key?: string
   readonly cookie?: string
+  readonly accept?: string
 }
 
 interface Answer {
@@ -39,16 +41,14 @@ interface Answer {
   readonly body: string
 }
 
-/** What `certlatch doctor --json` found, but for the certificate of these tests, which ends soon. */
-const wrongOf = (
-  checks: readonly { readonly name: string; readonly result: string; readonly findings: unknown }[],
-) =>
+/** The findings of `certlatch doctor --json`, except for this test's certificate, which expires soon. */
+const wrongOf = (checks: readonly Check[]) =>
   checks.filter(
     ({ name, result }) =>
       name !== 'server-certificate' && (result === 'failed' || result === 'warning'),
   )
 
-describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
+describe('Docker compose, as shipped', { skip, timeout: 600_000 }, () => {
   let project: Project
   let port: number
   let device: Credential
@@ -58,11 +58,15 @@ describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
     host: '127.0.0.1',
     port,
     servername: DOMAIN,
-    ca: project.serverCertificate,
+    ca: project.serverAuthority,
     agent: false,
     cert: shown.certificate,
     key: shown.key,
-    headers: { Host: DOMAIN, ...(shown.cookie !== undefined && { Cookie: shown.cookie }) },
+    headers: {
+      Host: DOMAIN,
+      ...(shown.cookie !== undefined && { Cookie: shown.cookie }),
+      ...(shown.accept !== undefined && { Accept: shown.accept }),
+    },
   })
 
   async function visit(shown: Shown, path = '/lovelace'): Promise<Answer> {
@@ -93,10 +97,8 @@ describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
   }
 
   async function start(): Promise<void> {
-    const up = ['up', '--detach', '--build', '--wait', '--wait-timeout', '120']
-    const { code, stdout, stderr } = await project.tryCompose(...up)
-    if (code !== 0) throw new Error(`${stdout}${stderr}${await project.compose('logs')}`)
-    port = Number((await project.compose('port', 'traefik', '443')).trim().split(':').at(-1))
+    await project.up()
+    port = await project.port()
   }
 
   before(async () => {
@@ -119,11 +121,11 @@ describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
       'certlatch healthy',
       'homeassistant healthy',
       'prometheus healthy',
-      'traefik healthy',
+      'proxy healthy',
     ])
   })
 
-  it('is watched by Prometheus, on a network of their own', async () => {
+  it('is monitored by Prometheus, on its own network', async () => {
     const query = ['promtool', 'query', 'instant', 'http://127.0.0.1:9090', 'up{job="certlatch"}']
     const asked = () => project.compose('exec', '-T', 'prometheus', ...query)
     await until(async () => / => 1 @/.test(await asked()), 'Prometheus has asked certlatch')
@@ -140,32 +142,32 @@ describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
     }
   })
 
-  it('is found to be in order by certlatch doctor, in its own container', async () => {
-    const doctor = `certlatch doctor --connect 10.157.90.2:443 --server-ca $ca --json https://${DOMAIN}`
-    const inside = `ca=/data/private/server.pem; cat > $ca; ${doctor}; rm $ca`
-    const told = await project.shell(
-      `printf %s '${project.serverCertificate}' | docker compose exec -T certlatch sh -c '${inside}'`,
-    )
-    const { checks, failed } = JSON.parse(told)
-    assert.deepEqual([failed, wrongOf(checks)], [0, []])
-    const revoked = checks.find(({ name }: { name: string }) => name === 'revoked')
-    assert.equal(revoked.result, 'ok')
+  it('passes certlatch doctor, run in its own container', async () => {
+    const checks = await project.doctor()
+    assert.deepEqual(wrongOf(checks), [])
+    assert.equal(checks.find(({ name }) => name === 'revoked')?.result, 'ok')
   })
 
-  it('refuses who shows nothing', async () => {
+  it('refuses a client without a certificate', async () => {
     const answer = await visit({})
     assert.deepEqual([answer.status, answer.refused, answer.cookies], [403, true, []])
     assert.equal((await openWebSocket({})).status, 403)
   })
 
-  it('lets a webhook reach Home Assistant without a certificate, and nothing beside it', async () => {
+  it("words a refused page for Home Assistant's apps and for Safari", async () => {
+    const { status, body } = await visit({ accept: 'text/html' })
+    assert.equal(status, 400)
+    assert.match(body, /client certificate/)
+  })
+
+  it('lets a webhook reach Home Assistant without a certificate, but nothing next to it', async () => {
     const { status, cookies } = await visit({}, '/api/webhook/0123456789abcdef')
     assert.deepEqual([status, cookies], [200, []])
     assert.equal((await visit({}, '/api/states')).status, 403)
     assert.equal((await visit({}, '/api/webhook/..%2Fstates')).status, 403)
   })
 
-  it('opens to a certificate and answers it with one cookie', async () => {
+  it('accepts a certificate and answers with one cookie', async () => {
     // The service sees a new device within a second.
     await until(async () => (await visit(device)).status === 200, 'the device is known')
     const answer = await visit(device)
@@ -184,29 +186,29 @@ describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
     assert.ok(!body.includes('tls-client-cert'), body)
   })
 
-  it('opens to the cookie alone, page and WebSocket', async () => {
+  it('accepts the cookie alone, for page and WebSocket', async () => {
     assert.equal((await visit({ cookie })).status, 200)
     assert.deepEqual(await openWebSocket({ cookie }), { status: 101, echo: 'hello' })
   })
 
-  it('refuses a certificate of somebody else, also with a good cookie', async () => {
+  it('refuses a certificate of another CA, even with a good cookie', async () => {
     const stranger = makeServerCertificate('stranger', Math.floor(Date.now() / 1000))
     assert.equal((await visit({ ...stranger, cookie })).status, 403)
   })
 
-  it('publishes only 443, and that of Traefik', async () => {
+  it("publishes only port 443, which is Traefik's", async () => {
     const published = async (service: string) => {
       const id = await project.container(service)
       const format = '{{ range $port, $_ := .HostConfig.PortBindings }}{{ $port }} {{ end }}'
       return (await succeed('docker', 'inspect', '--format', format, id)).trim()
     }
-    const services = ['traefik', 'certlatch', 'homeassistant', 'prometheus']
+    const services = ['proxy', 'certlatch', 'homeassistant', 'prometheus']
     assert.deepEqual(await Promise.all(services.map(published)), ['443/tcp', '', '', ''])
     await assert.rejects(connectTo(9180), { code: 'ECONNREFUSED' })
     await assert.rejects(connectTo(8123), { code: 'ECONNREFUSED' })
   })
 
-  it('keeps certlatch out of reach of Home Assistant', async () => {
+  it('keeps certlatch unreachable from Home Assistant', async () => {
     const reach = (host: string, toPort: number) =>
       project.tryCompose(
         ...['exec', '-T', 'homeassistant', 'node', '--eval'],
@@ -218,11 +220,11 @@ describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
     assert.match(address, /^10\./)
     assert.equal((await reach('certlatch', 9180)).code, 7)
     assert.equal((await reach(address, 9180)).code, 7)
-    // The same question, where it is allowed: the way of asking is not what fails.
-    assert.equal((await reach('traefik', 443)).code, 0)
+    // The same request where it is allowed, to show that the way of sending it works.
+    assert.equal((await reach('proxy', 443)).code, 0)
   })
 
-  it('believes Traefik alone, not another container on the same network', async () => {
+  it('trusts only Traefik, not another container on the same network', async () => {
     const header = device.certificate.replace(/-----[^-]+-----|\s/g, '')
     const question = `
       const headers = {
@@ -234,25 +236,25 @@ describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
         'X-Forwarded-For': '192.0.2.1',
       }
       console.log((await fetch('http://${await addressOf('certlatch', 'gate')}:9180/verify', { headers })).status)`
-    const traefik = `container:${await project.container('traefik')}`
-    assert.equal((await project.runInImage(traefik, question)).trim(), '200')
+    const proxy = `container:${await project.container('proxy')}`
+    assert.equal((await project.runInImage(proxy, question)).trim(), '200')
     assert.equal((await project.runInImage('certlatch-e2e_gate', question)).trim(), '403')
   })
 
-  it('shows Traefik the public files alone, and only to read', async () => {
+  it('gives Traefik only the public files, read-only', async () => {
     const exec = (...command: readonly string[]) =>
-      project.tryCompose('exec', '-T', 'traefik', ...command)
+      project.tryCompose('exec', '-T', 'proxy', ...command)
     const { stdout } = await exec('ls', '/certlatch')
     assert.deepEqual(stdout.trim().split('\n'), ['ca.crl', 'ca.crt'])
     assert.notEqual((await exec('touch', '/certlatch/x')).code, 0)
     const format = '{{ range .Mounts }}{{ .Name }} {{ end }}'
-    const id = await project.container('traefik')
+    const id = await project.container('proxy')
     const mounts = (await succeed('docker', 'inspect', '--format', format, id)).split(/\s+/)
     assert.ok(mounts.includes('certlatch-e2e_public'))
     assert.ok(!mounts.includes('certlatch-e2e_private'))
   })
 
-  for (const service of ['certlatch', 'traefik']) {
+  for (const service of ['certlatch', 'proxy']) {
     it(`runs ${service} without privileges on a read-only file system`, async () => {
       const exec = (...command: readonly string[]) =>
         project.tryCompose('exec', '-T', service, ...command)
@@ -277,7 +279,7 @@ describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
     assert.match(help, /^Usage: certlatch /)
   })
 
-  it('has nothing in the image but what production needs', async () => {
+  it('has nothing in the image except what production needs', async () => {
     const list = (path: string) => project.compose('exec', '-T', 'certlatch', 'ls', path)
     assert.deepEqual((await list('/app')).trim().split('\n'), [
       'dist',
@@ -290,13 +292,13 @@ describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
     for (const name of ['typescript', 'ws', 'fast-check']) assert.ok(!modules.includes(name), name)
   })
 
-  it('keeps its keys over a restart, so that the cookie stays good', async () => {
+  it('keeps its keys across a restart, so that the cookie stays valid', async () => {
     await project.compose('restart', 'certlatch')
     await until(async () => (await visit({ cookie })).status === 200, 'certlatch answers again')
     assert.equal((await visit({})).status, 403)
   })
 
-  it('ends in order on SIGTERM, within seconds', async () => {
+  it('stops cleanly on SIGTERM, within seconds', async () => {
     const id = await project.container('certlatch')
     const began = Date.now()
     await project.compose('stop', 'certlatch')
@@ -304,7 +306,8 @@ describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
     const format = '{{ .State.ExitCode }}'
     assert.equal((await succeed('docker', 'inspect', '--format', format, id)).trim(), '0')
     assert.ok(seconds < 8, `${seconds} s`)
-    // Nothing opens now; until Traefik's system notices that the address is gone, nothing answers.
+    // No connection opens now; until Traefik's system notices that the address is gone, nothing
+    // answers.
     const answer = await Promise.race([visit({ cookie }), setTimeout(4_000, undefined)])
     assert.ok(answer === undefined || answer.status === 500)
   })
@@ -322,7 +325,7 @@ describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
     await access(join(project.homeAssistantConfig, 'automations.yaml'))
   })
 
-  it('hands a package out of the container by the two lines that device add ends with', async () => {
+  it('copies a package out of the container with the two lines that device add prints', async () => {
     const add = ['certlatch', 'device', 'add', "Grace's tablet", '--owner', 'Grace']
     const said = await project.compose('exec', '-T', 'certlatch', ...add)
     const [, place = ''] = /^docker compose cp certlatch:(\S+) \.$/m.exec(said) ?? []
@@ -334,7 +337,7 @@ describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
     await project.compose('exec', '-T', 'certlatch', 'rm', place)
   })
 
-  it('keeps a revoked device outside from its next request on', async () => {
+  it('refuses a revoked device from its next request on', async () => {
     const revoke = ['certlatch', 'device', 'revoke', "Ada's phone 📱"]
     const said = await project.compose('exec', '-T', 'certlatch', ...revoke)
     assert.match(said, /confirmed by 1 service/)
@@ -342,7 +345,7 @@ describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
     assert.equal((await visit(device)).status, 403)
   })
 
-  it('is backed up and restored by the lines of docs/operations.md', async () => {
+  it('is backed up and restored by the commands in docs/operations.md', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'certlatch-backup-'))
     const page = await readFile(join(REPOSITORY, 'docs/operations.md'), 'utf8')
     const lines = [...page.matchAll(/^docker compose .*certlatch-backup\.tar/gm)].map(String)
@@ -359,48 +362,54 @@ describe('docker compose, as shipped', { skip, timeout: 600_000 }, () => {
     await rm(folder, { recursive: true })
   })
 
-  it('ends open WebSockets within seconds when Traefik is restarted', async () => {
+  it('closes open WebSockets within seconds when Traefik is restarted', async () => {
     const other = await project.addDevice('A display')
     await until(async () => (await visit(other)).status === 200, 'the device is known')
     const { headers, ...options } = connection(other)
     const socket = new WebSocket(`wss://127.0.0.1:${port}/api/websocket`, { ...options, headers })
     await once(socket, 'open')
     const closed = once(socket, 'close')
-    await project.compose('restart', 'traefik')
+    await project.compose('restart', 'proxy')
     await Promise.race([closed, setTimeout(5_000).then(() => assert.fail('it is still open'))])
   })
 
-  it('asks nobody for a server certificate when a file gives one', async () => {
-    const log = await project.compose('logs', '--no-log-prefix', 'traefik')
+  it('requests no server certificate when a file provides one', async () => {
+    const log = await project.compose('logs', '--no-log-prefix', 'proxy')
     assert.doesNotMatch(log, /acme|ERR/i)
   })
 
-  it("opens with Caddy in Traefik's place to the same devices and cookies", async () => {
+  it('accepts the same devices and cookies with Caddy in place of Traefik', async () => {
     // A restart has changed Traefik's port.
     await start()
     const other = await project.addDevice('A tablet')
     await until(async () => (await visit(other)).status === 200, 'the device is known')
     const [cookieOfTraefik = ''] = (await visit(other)).cookies
-    // Both have the same addresses.
+    await project.edit({ CERTLATCH_PROXY: 'caddy' })
+    await start()
+    const answer = await visit(other)
+    assert.equal(answer.status, 200)
+    const shown = { cookie: cookieOfTraefik }
+    assert.equal((await visit(shown)).status, 200)
+    assert.deepEqual(await openWebSocket(shown), { status: 101, echo: 'hello' })
+    const { headers } = JSON.parse((await visit(other)).body) as Arrived
+    assert.equal(headers['x-certlatch-device'], 'A tablet')
+    assert.equal((await visit({})).status, 403)
+  })
+
+  it('leaves nothing of Traefik running then, and certlatch doctor finds all in order', async () => {
+    const images = (await project.compose('ps', '--all', '--format', '{{ .Image }}')).split('\n')
+    assert.ok(images.some((image) => image.startsWith('caddy:')))
+    assert.ok(!images.some((image) => image.startsWith('traefik:')))
+    assert.deepEqual(wrongOf(await project.doctor()), [])
+  })
+
+  it('runs neither Prometheus nor Grafana without their profile', async () => {
     await project.compose('down', '--timeout', '5')
-    await project.composeWithCaddy('up', '--detach', '--wait', '--wait-timeout', '120')
-    try {
-      const address = await project.composeWithCaddy('port', 'caddy', '443')
-      port = Number(address.trim().split(':').at(-1))
-      await until(
-        async () => (await visit({}).catch(() => undefined))?.status === 403,
-        'Caddy answers',
-      )
-      const answer = await visit(other)
-      assert.equal(answer.status, 200)
-      const shown = { cookie: cookieOfTraefik }
-      assert.equal((await visit(shown)).status, 200)
-      assert.deepEqual(await openWebSocket(shown), { status: 101, echo: 'hello' })
-      const { headers } = JSON.parse((await visit(other)).body) as Arrived
-      assert.equal(headers['x-certlatch-device'], 'A tablet')
-    } finally {
-      await project.composeWithCaddy('down', '--timeout', '5')
-    }
+    await project.edit({ COMPOSE_PROFILES: undefined })
+    await start()
+    const services = (await project.compose('ps', '--all', '--services')).trim().split('\n')
+    assert.deepEqual(services.sort(), ['certlatch', 'homeassistant', 'proxy'])
+    assert.equal((await visit({})).status, 403)
   })
 
   async function addressOf(service: string, network: string): Promise<string> {

@@ -26,7 +26,7 @@ before(async () => {
   const options = { days: 397, key: 'p256', validSeconds: 86_400, site: 'https://ha.test' } as const
   const device = { name: 'Phone', owner: undefined }
   const renewal = { ...options, overlapSeconds: undefined }
-  code = (await inviteDevice(directory.change(), device, renewal, undefined)).code
+  code = (await inviteDevice(directory.change(), device, renewal)).code
   template = directory.dataDir
 })
 after(() => rm(folder, { recursive: true, force: true }))
@@ -44,7 +44,7 @@ const claimant = (nonce: string) => ({
   },
 })
 
-test('whenever a claim is killed, its own page gets the answer, and no other does if it counted', async (context) => {
+test('Whenever a claim is killed, its own page gets the answer; no other page does if the claim counted', async (context) => {
   let dataDir = ''
   let run = 0
   const points = await crashPoints(
@@ -74,7 +74,7 @@ test('whenever a claim is killed, its own page gets the answer, and no other doe
 })
 
 for (const kind of ['ENOSPC', 'EROFS'] as const) {
-  test(`whatever write of a claim fails (${kind}), it says so and is undone, or it counts`, async (context) => {
+  test(`Whichever write of a claim fails (${kind}), the claim is reported and undone, or it counts`, async (context) => {
     let dataDir = ''
     const outcomes = new Set<string>()
     const points = await crashPoints(
@@ -98,7 +98,7 @@ for (const kind of ['ENOSPC', 'EROFS'] as const) {
   })
 }
 
-test('of fifty processes that claim at once one succeeds', async () => {
+test('Of fifty processes that claim at once exactly one succeeds', async () => {
   const dataDir = join(folder, 'race')
   await cp(template, dataDir, { recursive: true })
   const claim = (nonce: string) =>

@@ -29,7 +29,7 @@ interface Case {
   readonly isFirst?: boolean
   /** What the same command says once it was done after all. */
   readonly doneBefore?: RegExp
-  /** Whom a service lets in before and after. */
+  /** The devices that a service accepts before and after. */
   readonly letsIn: readonly [before: readonly string[], after: readonly string[]]
 }
 
@@ -78,13 +78,7 @@ before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'certlatch-crash-'))
   template = join(folder, 'template')
   const directory = await initialised()
-  await addDevice(
-    directory.change(),
-    { name: 'Old', owner: undefined },
-    directory.issue(),
-    undefined,
-    'print',
-  )
+  await addDevice(directory.change(), { name: 'Old', owner: undefined }, directory.issue(), 'print')
   // A service that has loaded everything, so that no command waits for one.
   await writeRunning(directory.paths.running, runningId('host', 'test'), {
     ...{ schemaVersion: 1, listen: 'test', host: 'host', version: '0', startedAt: NOON_SECONDS },
@@ -115,12 +109,12 @@ function runAgain(place: string, { argv }: Case): Promise<CommandOutcome> {
   const own = argv.map((word) =>
     word === 'packages' || word === 'old.pem' ? join(place, word) : word,
   )
-  // By the clock of the one before: what that has signed must not be of the future.
+  // By the previous command's clock: what that has signed must not be in the future.
   const laterSeconds = Math.max(0, Math.ceil(Date.now() / 1000) - NOON_SECONDS)
   return certlatch(own, { CERTLATCH_DATA_DIR: join(place, 'data') }, laterSeconds)
 }
 
-/** Whatever has happened, a service starts and lets in whom it did before, or does after. */
+/** Whatever happened, a service starts and accepts the devices from before, or those from after. */
 async function checkServes(place: string, { letsIn }: Case): Promise<void> {
   const dataDir = join(place, 'data')
   const prepared = await prepareDataDirectory(dataDir, EVERYTHING, NOON_SECONDS)
@@ -160,9 +154,9 @@ async function checkAfter(place: string, given: Case): Promise<void> {
   }
   const left = Object.keys(await treeOf(place))
     .filter((name) => /\.tmp|next-ca|undel/.test(name))
-    // Of services; what is left there is removed after an hour.
+    // State files of services; leftovers there are removed after an hour.
     .filter((name) => !name.includes('/running/'))
-    // Of claims, which take no lock; likewise.
+    // Claim files, which are written without a lock; leftovers are also removed after an hour.
     .filter((name) => !/invitations\/.*\.claim\./.test(name))
   assert.deepEqual(left, [])
 }
@@ -170,7 +164,7 @@ async function checkAfter(place: string, given: Case): Promise<void> {
 const runFaulty = (place: string, { argv }: Case, fault: Fault): Promise<FaultyRun> =>
   runWithFault([MAIN, ...argv], fault, { cwd: place })
 
-describe('whenever it is killed, the directory works and the same command can be run again', {
+describe('After a kill at any point the directory works and the same command can be run again', {
   concurrency: 3,
 }, () => {
   for (const [index, given] of CASES.entries()) {
@@ -198,7 +192,7 @@ describe('whenever it is killed, the directory works and the same command can be
   }
 })
 
-describe('a disk that is full for a moment is told in one line, and the command can be run again', {
+describe('A momentarily full disk is reported in one line, and the command can be run again', {
   concurrency: 3,
 }, () => {
   for (const [index, given] of CASES.entries()) {
@@ -227,7 +221,7 @@ describe('a disk that is full for a moment is told in one line, and the command 
   }
 })
 
-describe('in a directory that is read-only nothing changes, and one line says so', () => {
+describe('In a read-only directory nothing changes, and one line says so', () => {
   for (const [index, given] of CASES.entries()) {
     test(`certlatch ${given.argv.slice(0, 3).join(' ')}`, async () => {
       const place = await prepare(`read-only-${index}`, given)
@@ -243,7 +237,7 @@ describe('in a directory that is read-only nothing changes, and one line says so
 function assertOneLine(exitCode: number | undefined, stderr: string): void {
   assert.equal(exitCode, 1, stderr)
   assert.doesNotMatch(stderr, /internal error/)
-  // What an adoption is going to do is told before it does it.
+  // What an import is going to do is reported in advance.
   const lines = stderr
     .split('\n')
     .filter((line) => /disk is full|read-only|cannot|power cut/.test(line))

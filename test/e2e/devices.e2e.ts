@@ -19,7 +19,7 @@ interface Shown {
   readonly cookie?: string
 }
 
-/** The session that the certificate opens, which a new one does as soon as the service knows it. */
+/** The session of the certificate; a new one works as soon as the service knows it. */
 async function opened({ gate }: Household, credential: Credential): Promise<string> {
   let answer: Answer | undefined
   const isOpen = async () => {
@@ -82,7 +82,7 @@ async function renewedWithOverlap(home: Household): Promise<void> {
 async function signedOut(home: Household): Promise<void> {
   const credential = await home.issue('device', 'add', 'A borrowed browser')
   const cookie = await opened(home, credential)
-  // A session is signed out if it was opened in a second before that of the command, or in it.
+  // A sign-out covers sessions created in earlier seconds, or in the same second.
   await home.done('device', 'sign-out', 'A borrowed browser')
   assertRefuses(await shows(home, { cookie }))
   assertOpens(await shows(home, { credential }))
@@ -132,7 +132,7 @@ async function cutByHook(home: Household): Promise<void> {
   const isOver = (closed: Promise<void>, within: number) =>
     Promise.race([closed.then(() => true), pause(within).then(() => false)])
   assert.equal(await isOver(socket.closed, endsWithin), true, 'the WebSocket is closed')
-  // As Caddy's text says: it closes WebSockets alone.
+  // As Caddy's page says: it closes only WebSockets.
   const within = dialect === 'caddy' ? 500 : 1_000
   assert.equal(await isOver(stream.closed, within), dialect !== 'caddy', 'the event stream')
   stream.close()
@@ -187,31 +187,31 @@ async function blocked(home: Household): Promise<void> {
 /** In this order: the last ones change what the proxy or the CA are. */
 const CASES = [
   ['a revoked device is outside on its next request, by certificate and by cookie', revoked],
-  ['a device can be revoked once more, and others are let in', revokedAgain],
+  ['a device can be revoked again, and others keep their access', revokedAgain],
   ['a renewal without overlap ends the certificate before and its session', renewedAtOnce],
   ['a renewal with overlap ends them when it is over', renewedWithOverlap],
   ['a device that is signed out needs its certificate again', signedOut],
   ['sessions outlive a new session key, and end with --now', rotated],
   ['device list says when a device was last seen', seen],
-  ['the hook of its text ends an open WebSocket, which then stays outside', cutByHook],
+  ['the documented hook closes an open WebSocket, which is then denied', cutByHook],
   ['both CAs open after ca renew, and each can revoke', succeededAuthority],
 ] as const
 
 for (const kind of await talkingKinds()) {
-  describe(`behind ${kind.dialect}`, () => {
+  describe(`Behind ${kind.dialect}`, () => {
     let home: Household
     before(async () => {
       home = await startHousehold(kind)
     })
     after(() => home?.close())
     for (const [name, show] of CASES) {
-      // Traefik has no way of its own, and the system's is root's.
+      // Traefik has no means for this, and the system's requires root.
       const needsRoot = show === cutByHook && kind.dialect === 'traefik'
       const skip = needsRoot && process.getuid?.() !== 0 && 'only root can cut connections'
       test(name, { skip }, () => show(home))
     }
   })
-  test(`a certificate of another's CA can be blocked [${kind.dialect}]`, async () => {
+  test(`A certificate of an external CA can be blocked [${kind.dialect}]`, async () => {
     const home = await startHousehold(kind, 'external')
     try {
       await blocked(home)

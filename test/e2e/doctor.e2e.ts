@@ -105,7 +105,7 @@ async function withGate(
 const NOT_THERE = ['name', 'trusted-proxy', 'rescue-module', 'webhooks', 'beside-the-gate']
 
 for (const kind of [CADDY, TRAEFIK, NGINX, HAPROXY]) {
-  test(`${kind.dialect} as it is shipped: a whole run finds nothing, and leaves nothing`, async () => {
+  test(`${kind.dialect} as shipped: a whole run finds nothing, and leaves nothing behind`, async () => {
     const world = await worldOf(kind, true)
     await withGate(world, [], async (gate) => {
       for (const run of ['first', 'second']) {
@@ -167,15 +167,15 @@ const WRONG: readonly Wrong[] = [
   {
     check: 'tls',
     kind: NGINX,
-    what: 'TLS 1.0 and 1.1 are spoken',
+    what: 'TLS 1.0 and 1.1 are supported',
     changes: [
       at(
-        'nginx.conf',
+        'server.conf',
         'ssl_verify_client optional;',
         'ssl_verify_client optional; ssl_protocols TLSv1 TLSv1.1 TLSv1.2 TLSv1.3; ssl_ciphers ALL:@SECLEVEL=0;',
       ),
     ],
-    says: /TLS 1\.0 and TLS 1\.1 can still be spoken/,
+    says: /TLS 1\.0 and TLS 1\.1 can still be used/,
     hint: /^nginx: ssl_protocols/,
   },
   {
@@ -189,15 +189,15 @@ const WRONG: readonly Wrong[] = [
   {
     check: 'certificate-request',
     kind: NGINX,
-    what: 'no certificate is asked for',
-    changes: [at('nginx.conf', 'ssl_verify_client optional;', 'ssl_verify_client off;')],
-    says: /does not ask for a client certificate/,
+    what: 'no certificate is requested',
+    changes: [at('server.conf', 'ssl_verify_client optional;', 'ssl_verify_client off;')],
+    says: /does not request a client certificate/,
     hint: /^nginx: ssl_verify_client optional/,
   },
   {
     check: 'other-names',
     kind: HAPROXY,
-    what: 'a certificate is asked for under its own name alone',
+    what: 'a certificate is requested only under its own name',
     changes: ({ pki }) => {
       const list = join(policies, 'crt-list')
       const asking = `ca-file ${pki.authorityFile} verify optional`
@@ -216,37 +216,37 @@ const WRONG: readonly Wrong[] = [
         ),
       ]
     },
-    says: /without a server name, no certificate is asked for, and the host is served/,
+    says: /without a server name, no certificate is requested, and the host is served/,
     hint: /^HAProxy: one bind line/,
   },
   {
     check: 'no-credentials',
     kind: NGINX,
-    what: 'nothing is asked',
-    changes: [without('protect.conf', 'auth_request /_certlatch;')],
-    says: /nothing shown is let in/,
+    what: 'no auth request is sent',
+    changes: [without('server.conf', 'auth_request /_certlatch;')],
+    says: /a request without credentials is allowed/,
     hint: /^nginx: auth_request/,
   },
   {
     check: 'no-credentials',
     kind: NGINX,
     what: "the refusal is nginx's own",
-    changes: [without('nginx.conf', 'error_page 403 = /_certlatch_page;')],
+    changes: [without('server.conf', 'error_page 403 = /_certlatch_page;')],
     says: /is not certlatch's own/,
     hint: /^nginx: error_page 403/,
   },
   {
     check: 'certificate',
     kind: HAPROXY,
-    what: 'the certificate is not handed on',
+    what: 'the certificate is not passed on',
     changes: [without('haproxy.cfg', 'http-request set-header Client-Cert')],
-    says: /the certificate was shown, and certlatch refuses/,
+    says: /the certificate was presented, and certlatch refuses/,
     hint: /^HAProxy: http-request set-header Client-Cert/,
   },
   {
     check: 'session-cookie',
     kind: TRAEFIK,
-    what: 'the session is not handed back',
+    what: 'the session is not returned',
     changes: [without('dynamic.yml', 'addAuthCookiesToResponse:')],
     says: /no __Host-certlatch arrives/,
     hint: /^Traefik: addAuthCookiesToResponse/,
@@ -254,7 +254,7 @@ const WRONG: readonly Wrong[] = [
   {
     check: 'session',
     kind: CADDY,
-    what: 'certlatch is asked without the cookie',
+    what: 'the auth request lacks the cookie',
     changes: [
       at(
         'Caddyfile',
@@ -262,18 +262,18 @@ const WRONG: readonly Wrong[] = [
         'header_up -Connection\n\t\t\theader_up -Cookie\n',
       ),
     ],
-    says: /the session alone is not let in: 403/,
+    says: /the session alone is not accepted: 403/,
     hint: /^Caddy: no header_up -Cookie/,
   },
   {
     check: 'websocket',
     kind: NGINX,
-    what: 'certlatch is asked about WebSockets without the cookie',
+    what: 'the auth request for a WebSocket lacks the cookie',
     changes: [
       at(
-        'nginx.conf',
-        '  upstream certlatch {',
-        "  map $http_upgrade $asked_cookie { default ''; '' $http_cookie; }\n  upstream certlatch {",
+        'http.conf',
+        'upstream certlatch {',
+        "map $http_upgrade $asked_cookie { default ''; '' $http_cookie; }\nupstream certlatch {",
       ),
       at(
         'ask.conf',
@@ -281,13 +281,13 @@ const WRONG: readonly Wrong[] = [
         'proxy_connect_timeout 2s;\nproxy_set_header Cookie $asked_cookie;',
       ),
     ],
-    says: /a WebSocket by the session alone is refused/,
+    says: /a WebSocket with only the session is refused/,
     hint: /^nginx: no proxy_set_header Cookie/,
   },
   {
     check: 'protocols',
     kind: HAPROXY,
-    what: 'the certificate is handed on over HTTP/1.1 alone',
+    what: 'the certificate is passed on only over HTTP/1.1',
     changes: [at('haproxy.cfg', 'length le 24000 }', 'length le 24000 } !HTTP_2.0')],
     says: /the certificate: HTTP\/1\.1 says 200, and HTTP\/2 says 403/,
   },
@@ -302,7 +302,7 @@ const WRONG: readonly Wrong[] = [
         'header_up Client-Cert :{http.request.tls.client.certificate_der_base64}:',
       ),
     ],
-    says: /Client-Cert \(RFC 9440\) is believed/,
+    says: /Client-Cert \(RFC 9440\) is trusted/,
     hint: /^Caddy: request_header -Client-Cert/,
   },
   {
@@ -310,7 +310,7 @@ const WRONG: readonly Wrong[] = [
     kind: HAPROXY,
     what: "a client's own header is left",
     changes: [without('haproxy.cfg', 'http-request del-header client-cert\n')],
-    says: /CLIENT-CERT is believed/,
+    says: /CLIENT-CERT is trusted/,
     hint: /^HAProxy: http-request del-header client-cert/,
   },
   {
@@ -324,7 +324,7 @@ const WRONG: readonly Wrong[] = [
   {
     check: 'forged-request',
     kind: TRAEFIK,
-    what: 'forwarded headers are believed',
+    what: 'forwarded headers are trusted',
     changes: [INSECURE],
     says: /X-Forwarded-Proto, X-Forwarded-Host reaches certlatch/,
     hint: /^Traefik: no forwardedHeaders\.insecure/,
@@ -332,26 +332,26 @@ const WRONG: readonly Wrong[] = [
   {
     check: 'forged-address',
     kind: TRAEFIK,
-    what: 'forwarded headers are believed, and a rule goes by the network',
+    what: 'forwarded headers are trusted, and a rule depends on the network',
     changes: [INSECURE],
     hasRules: true,
-    says: /X-Forwarded-For is believed/,
+    says: /X-Forwarded-For is trusted/,
     hint: /^Traefik: no forwardedHeaders\.insecure/,
   },
   {
     check: 'forged-marks',
     kind: NGINX,
     what: "a client's X-Certlatch-Page is left",
-    changes: [at('nginx.conf', 'proxy_set_header X-Certlatch-Page "";', '')],
-    says: /X-Certlatch-Page of a client makes a difference/,
+    changes: [at('server.conf', 'proxy_set_header X-Certlatch-Page "";', '')],
+    says: /X-Certlatch-Page of a client has an effect/,
     hint: /^nginx: proxy_set_header X-Certlatch-Page/,
   },
   {
     check: 'aliases',
     kind: TRAEFIK,
-    what: 'other spellings are handed on',
+    what: 'other spellings are passed on',
     changes: [at('traefik.yml', 'aliasHeadersStrategy: delete', 'aliasHeadersStrategy: keep')],
-    says: /hands on Remote_User/,
+    says: /passes on Remote_User/,
     hint: /^Traefik: aliasHeadersStrategy: delete/,
   },
   {
@@ -365,22 +365,22 @@ const WRONG: readonly Wrong[] = [
   {
     check: 'rules',
     kind: NGINX,
-    what: 'more is served without asking than the rules open',
+    what: 'more is served without an auth request than the rules open',
     changes: [
       at(
-        'nginx.conf',
-        '    location / {',
-        '    location /api/ { proxy_pass http://homeassistant; }\n    location / {',
+        'server.conf',
+        'location ~ ^/ {',
+        'location ^~ /api/ { auth_request off; proxy_pass http://certlatch_application; }\nlocation ~ ^/ {',
       ),
     ],
     hasRules: true,
-    says: /\/api\/.* is reached without certlatch/,
+    says: /\/api\/.* can be reached without certlatch/,
     hint: /^nginx: auth_request/,
   },
   {
     check: 'detours',
     kind: HAPROXY,
-    what: 'what begins like a webhook is served without asking',
+    what: 'paths that begin like a webhook are served without an auth request',
     changes: [
       at(
         'haproxy.cfg',
@@ -395,7 +395,7 @@ const WRONG: readonly Wrong[] = [
       at('haproxy.cfg', '-m bool } || page ', '-m bool } || page || hook '),
     ],
     hasRules: true,
-    says: /\/api\/webhook\/\.\..* reaches the application with nothing shown/,
+    says: /\/api\/webhook\/\.\..* reaches the application without credentials/,
     hint: /^HAProxy: http-request lua/,
   },
   {
@@ -409,7 +409,7 @@ const WRONG: readonly Wrong[] = [
   {
     check: 'caches',
     kind: CADDY,
-    what: 'every answer may be kept',
+    what: 'every answer is cacheable',
     changes: [
       at('Caddyfile', '\troute {', '\theader >Cache-Control "public, max-age=60"\n\troute {'),
     ],
@@ -418,7 +418,7 @@ const WRONG: readonly Wrong[] = [
   {
     check: 'pages',
     kind: CADDY,
-    what: 'two pages are left out',
+    what: 'two pages are missing',
     changes: [
       at('Caddyfile', '@pages path /.certlatch/auth/*', '@pages path /.certlatch/auth/reset'),
     ],
@@ -428,12 +428,12 @@ const WRONG: readonly Wrong[] = [
   {
     check: 'inner-paths',
     kind: NGINX,
-    what: 'certlatch itself can be asked',
+    what: 'certlatch itself can be reached',
     changes: [
       at(
-        'nginx.conf',
-        '    location / {',
-        `    location = /verify { proxy_pass http://certlatch; proxy_set_header ${SECRET}; proxy_set_header X-Certlatch-Proxy nginx; }\n    location / {`,
+        'server.conf',
+        'location ~ ^/ {',
+        `location = /verify { auth_request off; proxy_pass http://certlatch; proxy_set_header ${SECRET}; proxy_set_header X-Certlatch-Proxy nginx; }\nlocation ~ ^/ {`,
       ),
     ],
     says: /\/verify of certlatch can be reached from outside/,
@@ -442,7 +442,7 @@ const WRONG: readonly Wrong[] = [
 ]
 
 for (const { check, kind, what, changes, hasRules = false, says, hint } of WRONG) {
-  test(`${kind.dialect}, ${what}: ${check} says so, and where to mend it`, async () => {
+  test(`${kind.dialect}, ${what}: ${check} reports it, and where to fix it`, async () => {
     const world = await worldOf(kind, hasRules)
     const made = typeof changes === 'function' ? changes(world) : changes
     await withGate(world, made, async (gate) => {
@@ -461,7 +461,7 @@ for (const { check, kind, what, changes, hasRules = false, says, hint } of WRONG
   })
 }
 
-test('each wrong proxy is right but for that: the same check finds nothing as it is shipped', async () => {
+test('Each wrong proxy is wrong in only one way: the same check finds nothing in the shipped configuration', async () => {
   for (const kind of [CADDY, TRAEFIK, NGINX, HAPROXY]) {
     for (const hasRules of [false, true]) {
       const of = WRONG.filter((one) => one.kind === kind && (one.hasRules ?? false) === hasRules)
@@ -479,7 +479,7 @@ test('each wrong proxy is right but for that: the same check finds nothing as it
   }
 })
 
-test('nginx has not read the successor of the CA: certificate-request names it', async () => {
+test("nginx has not loaded the CA's successor: certificate-request names it", async () => {
   const world = await newWorld(NGINX)
   try {
     await withGate(world, [], async (gate) => {
@@ -507,7 +507,7 @@ async function until(isSo: () => Promise<boolean>): Promise<void> {
   assert.fail('not so after ten tries')
 }
 
-test('certlatch was told of another proxy: proxy-name and certificate say which one to set', async () => {
+test('certlatch is configured for another proxy: proxy-name and certificate say which one to set', async () => {
   const world = await newWorld(CADDY, { CERTLATCH_PROXY: 'nginx' })
   try {
     await withGate(world, [], async (gate) => {
@@ -526,7 +526,7 @@ test('certlatch was told of another proxy: proxy-name and certificate say which 
   }
 })
 
-test("a server's certificate that is not trusted ends the run, before anything is shown", async () => {
+test('An untrusted server certificate ends the run, before any credential is sent', async () => {
   const world = await worldOf(CADDY, false)
   await withGate(world, [], async (gate) => {
     const before = world.backend.count
@@ -540,7 +540,7 @@ test("a server's certificate that is not trusted ends the run, before anything i
   })
 })
 
-test('a client finds the door with a certificate and no data directory', async () => {
+test('A client with a certificate but without a data directory can find the server', async () => {
   const world = await worldOf(TRAEFIK, false)
   const { environment } = world.certlatch
   await withGate(world, [], async (gate) => {
@@ -555,7 +555,7 @@ test('a client finds the door with a certificate and no data directory', async (
       ...['--server-ca', world.pki.serverCertificateFile, '--certificate', file, '--key', file],
     )
     assert.equal(ended.stderr, '')
-    assert.match(ended.stdout, /^ok {4}the certificate is let in$/m)
+    assert.match(ended.stdout, /^ok {4}the certificate is accepted$/m)
     assert.match(ended.stdout, /^- {5}revoked: not tried: /m)
     assert.match(ended.stdout, /, 0 failed, /)
     assert.equal(ended.code, 0, ended.stderr)
@@ -566,7 +566,7 @@ test('a client finds the door with a certificate and no data directory', async (
 
 // --- doors that are none ----------------------------------------------------------------------------
 
-test('nothing listens, not TLS, or closed at once: one finding, and the rest not tried', async () => {
+test('Nothing listening, no TLS, or closed at once: one finding, and the rest is not tried', async () => {
   const world = await worldOf(CADDY, false)
   const closing = createServer((socket) => socket.destroy())
   const talking = createServer((socket) => socket.end('220 mail.example ESMTP\r\n'))

@@ -20,7 +20,7 @@ const NAVIGATION: readonly HeaderLine[] = [
 ]
 
 for (const kind of [TRAEFIK, CADDY, NGINX, HAPROXY]) {
-  describe(`behind ${kind.dialect}`, () => {
+  describe(`Behind ${kind.dialect}`, () => {
     let world: World
     let gate: Gate
     let folder = ''
@@ -52,7 +52,7 @@ for (const kind of [TRAEFIK, CADDY, NGINX, HAPROXY]) {
       return JSON.parse(stdout).invitation.code
     }
 
-    test('the invitation leads to the application, by session and then by certificate', async () => {
+    test('the invitation leads to the application, first with the session and then with the certificate', async () => {
       const code = await invite('Phone')
       const page = await gate.send({ path: ENROLL })
       assert.equal(page.status, 200)
@@ -103,7 +103,7 @@ for (const kind of [TRAEFIK, CADDY, NGINX, HAPROXY]) {
       )
     })
 
-    test('a site that is another origin, and a second claimant, get nothing', async () => {
+    test('a page of another origin, and a second claimant, get nothing', async () => {
       const code = await invite('Tablet')
       const foreign = await post(ENROLL, { code, nonce: 'one' }, [
         ['Origin', 'https://evil.example'],
@@ -117,7 +117,7 @@ for (const kind of [TRAEFIK, CADDY, NGINX, HAPROXY]) {
       assert.equal(JSON.parse(second.body).problem, 'used')
     })
 
-    test('who waits for the collection is told by what', async () => {
+    test('--wait reports which browser collected the invitation', async () => {
       const args = ['device', 'invite', 'Watch', '--url', `https://${HOST}`, '--wait', '--json']
       const waiting = startCommand(world.certlatch.environment, ...args)
       const code = await waiting.output(/"code": "(\w+)"/)
@@ -131,7 +131,7 @@ for (const kind of [TRAEFIK, CADDY, NGINX, HAPROXY]) {
       assert.match(stderr, /"Watch" was collected by Android, Chrome$/m)
     })
 
-    test('the code is in no question, and no request of it reaches the application', async () => {
+    test('the code is in no auth request, and no request with it reaches the application', async () => {
       const code = await invite('Laptop')
       const answer = await post(`${ENROLL}/look`, { code })
       assert.deepEqual(answer.questions, [])

@@ -7,15 +7,15 @@ import { type Mutation, testProxy, type Unshown, withGate, without } from './sup
 const FILE = 'haproxy.cfg'
 const LUA = 'certlatch.lua'
 
-const OPENS = 'a good certificate opens'
+const OPENS = 'a good certificate is accepted and answered'
 const NOT_OPEN = /opens: expected 200, got/
-const LEAKS = 'certificate, secret and session stay out'
-const IDENTITY = 'the application learns who it is, whatever'
+const LEAKS = 'certificate, secret and session never reach'
+const IDENTITY = 'the application learns the user'
 const PAGES_PASS = "certlatch's own pages pass"
-const FORGED = 'what a client says in X-Forwarded-Method'
-const FORGED_ORIGIN = 'what a client says in X-Forwarded-Host'
-const HANDED_ON = 'a certificate header of a client is not handed'
-const NAMED = 'certlatch is told which proxy asks'
+const FORGED = "a client's X-Forwarded-Method"
+const FORGED_ORIGIN = "a client's X-Forwarded-Host"
+const HANDED_ON = "a client's certificate headers"
+const NAMED = 'certlatch learns which proxy'
 const TOO_LONG = 'headers that are too many'
 const HANDSHAKE_FAILS = /alert|reset|hang up|disconnected/i
 
@@ -81,7 +81,7 @@ const MUTATIONS: readonly Mutation[] = [
   { ...without(FILE, 'http-request return status 414'), shows: TOO_LONG, because: /no 5xx/ },
   {
     ...without(FILE, 'http-request set-uri %[pathq]'),
-    shows: 'the application is asked by path',
+    shows: 'the application is requested by path',
     because: /home\.example\/a/,
   },
   {
@@ -182,7 +182,7 @@ const MUTATIONS: readonly Mutation[] = [
   },
   {
     ...without(FILE, 'http-request del-header authorization if page'),
-    shows: 'a page is asked for without',
+    shows: 'a page is requested without',
     because: /no login goes with it/,
   },
   {
@@ -239,7 +239,7 @@ const UNSHOWN: readonly Unshown[] = [
   {
     file: FILE,
     text: 'acl preflight req.hdr(access-control-request-method) -m found\n  acl bare req.body_size eq 0\n  http-request wait-for-body time 2s if METH_OPTIONS preflight\n  http-request deny deny_status 403 if METH_OPTIONS preflight !bare',
-    reason: 'For preflights with a body or an upgrade: preflights.e2e.ts shows it.',
+    reason: 'Matters for preflights with a body or an upgrade: see preflights.e2e.ts.',
   },
   { file: FILE, text: 'global\n  user haproxy\n  group haproxy\n  lua-load', reason: STRUCTURE },
   {
@@ -250,7 +250,7 @@ const UNSHOWN: readonly Unshown[] = [
   {
     file: FILE,
     text: 'defaults\n  mode http\n  timeout connect 2s\n  timeout client 60s\n  timeout server 60s\n  timeout http-request 10s\n',
-    reason: 'HAProxy warns without them: what is slow would be kept for ever.',
+    reason: 'HAProxy warns without them: slow connections would be kept forever.',
   },
   {
     file: FILE,
@@ -266,12 +266,12 @@ const UNSHOWN: readonly Unshown[] = [
   {
     file: FILE,
     text: 'http-request del-header x-certlatch-  -m beg',
-    reason: 'certlatch heeds X-Certlatch-Page under nginx only, and the secret is set anew.',
+    reason: 'certlatch reads X-Certlatch-Page only under nginx, and the secret is overwritten.',
   },
   {
     file: FILE,
     text: 'http-request del-header x-forwarded-  -m beg',
-    reason: 'Those that are read are set anew; here for -Prefix, -Port and the like.',
+    reason: 'Those that are read are overwritten; here for -Prefix, -Port and the like.',
   },
   {
     file: FILE,
@@ -307,13 +307,13 @@ const UNSHOWN: readonly Unshown[] = [
 
 const world = testProxy(HAPROXY, MUTATIONS, UNSHOWN)
 
-test("a client's trailers do reach the application, as SECURITY.md says", async () => {
+test("A client's trailers do reach the application, as SECURITY.md says", async () => {
   await withGate(world(), [], async (gate) => {
     assert.deepEqual(await trailersSeen(gate), [['remote-user', 'admin']])
   })
 })
 
-test('a WebSocket that another site opens over HTTP/2 is refused: it has no key (RFC 8441)', async () => {
+test('A WebSocket that another site opens over HTTP/2 is refused: it has no key (RFC 8441)', async () => {
   await withGate(world(), [], async (gate) => {
     const { status } = await gate.send({
       protocol: 'HTTP/2',

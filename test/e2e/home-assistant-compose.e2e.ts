@@ -1,15 +1,15 @@
-// The shipped docker-compose.yml with Home Assistant itself in it, used as a household uses it on its
-// first evening: onboarding, a browser with a certificate, a browser without one, a phone app. It goes on
-// past the five minutes after which Home Assistant undoes settings that were not confirmed, and through
-// restarts; and an installation that read them from configuration.yaml is brought up to date.
+// The shipped docker-compose.yml with Home Assistant itself, used as a household uses it on its
+// first evening: onboarding, a browser with a certificate, a browser without one, a phone app. It
+// continues past the five minutes after which Home Assistant undoes unconfirmed settings, and
+// through restarts; and an installation that read its settings from configuration.yaml is updated.
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { processEnvironment } from '../../src/config/load.ts'
-import { type Project, prepareProject } from './compose-project.ts'
+import { addDevice, isOpen, onboard, startProject, targetOf, trialOf } from './compose-household.ts'
+import type { Project } from './compose-project.ts'
 import {
   type Browser,
   keepPicture,
@@ -19,16 +19,15 @@ import {
   untilWorkerIsActive,
 } from './support/browser.ts'
 import { chromiumMissing, startChromium } from './support/browser-chromium.ts'
-import { HOST, type Received, type Target } from './support/client.ts'
+import { HOST, type Target } from './support/client.ts'
 import {
   homeAssistantMissing,
-  PERSON,
   type Person,
   RELEASE,
   RELEASE_WITH_YAML,
 } from './support/home-assistant.ts'
 import { registration } from './support/home-assistant-app.ts'
-import { connectAs, httpSettingsOf } from './support/home-assistant-client.ts'
+import { connectAs } from './support/home-assistant-client.ts'
 import {
   type HouseholdDevice,
   makeServerFiles,
@@ -36,7 +35,7 @@ import {
   send,
   sessionOf,
 } from './support/home-assistant-household.ts'
-import { findProgram, pause, until } from './support/tools.ts'
+import { pause, until } from './support/tools.ts'
 
 const skip =
   processEnvironment()['CERTLATCH_E2E_SKIP_COMPOSE'] === '1' ||
@@ -53,7 +52,7 @@ const NOTHING_ON_TRIAL = {
   revertAt: null,
 }
 
-describe('docker compose with Home Assistant itself', { skip, timeout: 1_500_000 }, () => {
+describe('Docker compose with Home Assistant itself', { skip, timeout: 1_500_000 }, () => {
   let folder: string
   let server: ServerFiles
   let project: Project
@@ -77,9 +76,9 @@ describe('docker compose with Home Assistant itself', { skip, timeout: 1_500_000
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'certlatch-compose-home-'))
     server = makeServerFiles(folder)
-    project = await startProject(server, RELEASE)
+    project = await startProject({ server, homeAssistant: RELEASE })
     startedAt = performance.now()
-    target = await targetOf(server, await project.compose('port', 'traefik', '443'))
+    target = await targetOf(project)
     device = await addDevice(folder, project, target)
   })
 
@@ -89,18 +88,18 @@ describe('docker compose with Home Assistant itself', { skip, timeout: 1_500_000
     await rm(folder, { recursive: true, force: true })
   })
 
-  test('starts with its first configuration, in which nothing fails that is about the gate', async () => {
+  test('starts with its default configuration, without any error about the gate', async () => {
     const log = await project.compose('logs', '--no-log-prefix', 'homeassistant')
     assert.doesNotMatch(log, /recovery mode|Setup failed for '?(http|frontend|mobile_app|webhook)/)
   })
 
-  test('is set up through the gate with a certificate, and by nobody else', async () => {
+  test('can be set up through the gate with a certificate, and not without', async () => {
     const path = '/api/onboarding/users'
     assert.equal((await send(target, { method: 'POST', path })).status, 403)
     person = await onboard(target, device)
   })
 
-  test('its client library connects with the certificate, with the session alone, and not without', async () => {
+  test('accepts its client library with the certificate or the session, and not without both', async () => {
     const states = await connectAs(target, person, { credential: device })
     assert.ok(states.some(({ entity_id: id }) => id === 'person.ada'))
     const session = await sessionOf(target, device)
@@ -108,7 +107,7 @@ describe('docker compose with Home Assistant itself', { skip, timeout: 1_500_000
     await assert.rejects(connectAs(target, person, {}), /cannot connect/)
   })
 
-  test('a browser with the certificate signs in and sees the dashboard', async () => {
+  test('lets a browser with the certificate sign in and see the dashboard', async () => {
     const page = await startBrowser('laptop', { device })
     await signIn(page, address())
     await untilShown(page, DASHBOARD)
@@ -116,7 +115,7 @@ describe('docker compose with Home Assistant itself', { skip, timeout: 1_500_000
     await untilWorkerIsActive(page)
   })
 
-  test('started again without it, on a narrow screen, it goes on by the session alone', async () => {
+  test('keeps working by the session after a restart of the browser, on a narrow screen', async () => {
     const page = await startBrowser('laptop', { width: 390 })
     await page.open(`${address()}/`)
     await untilConnected(page)
@@ -125,12 +124,12 @@ describe('docker compose with Home Assistant itself', { skip, timeout: 1_500_000
     await endBrowser()
   })
 
-  test('the rescue module is part of the page', async () => {
+  test('has the rescue module in its page', async () => {
     const { body } = await send(target, { path: '/', credential: device })
     assert.ok(body.includes('/.certlatch/auth/rescue.js'))
   })
 
-  test('a phone app registers with its certificate, and reports by its webhook without', async () => {
+  test('lets a phone app register with its certificate, and report by its webhook without one', async () => {
     const register = registration(['Authorization', `Bearer ${person.accessToken}`])
     assert.equal((await send(target, register)).status, 403)
     const registered = await send(target, { ...register, credential: device })
@@ -145,7 +144,7 @@ describe('docker compose with Home Assistant itself', { skip, timeout: 1_500_000
     assert.equal(reported.status, 200)
   })
 
-  test('past the five minutes of a trial it is as it was: nothing is on trial, and a phone gets in', async () => {
+  test('is unchanged after the five minutes of a trial: nothing is on trial, and a phone gets access', async () => {
     assert.deepEqual(await trialOf(target, person, device), NOTHING_ON_TRIAL)
     await pause(Math.max(0, startedAt + SEVEN_MINUTES - performance.now()))
     assert.deepEqual(await trialOf(target, person, device), NOTHING_ON_TRIAL)
@@ -160,30 +159,27 @@ describe('docker compose with Home Assistant itself', { skip, timeout: 1_500_000
     ['down', '--timeout', '5'],
   ]
   for (const command of again) {
-    test(`after docker compose ${command[0]} the same phone gets in`, async () => {
+    test(`accepts the same phone after docker compose ${command[0]}`, async () => {
       await project.compose(...command)
-      await project.compose('up', '--detach', '--wait', '--wait-timeout', '240')
-      target = await targetOf(server, await project.compose('port', 'traefik', '443'))
+      await project.up()
+      target = await targetOf(project)
       await until('the phone gets in', () => isOpen(target, device), 60_000)
       assert.deepEqual(await trialOf(target, person, device), NOTHING_ON_TRIAL)
     })
   }
 
-  test('with Caddy in the place of Traefik the same device, session and token open', async () => {
+  test('accepts the same device, session and token with Caddy in place of Traefik', async () => {
     const session = await sessionOf(target, device)
-    await project.compose('stop', 'traefik')
-    const up = ['up', '--detach', '--wait', '--wait-timeout', '240']
-    await project.composeWithCaddy(...up)
-    target = await targetOf(server, await project.composeWithCaddy('port', 'caddy', '443'))
-    const isAsked = async () => (await send(target).catch(() => undefined))?.status === 403
-    await until('Caddy asks certlatch', isAsked)
+    await project.edit({ CERTLATCH_PROXY: 'caddy' })
+    await project.up()
+    target = await targetOf(project)
     assert.ok((await connectAs(target, person, { credential: device })).length > 0)
     assert.ok((await connectAs(target, person, { session })).length > 0)
     await assert.rejects(connectAs(target, person, {}), /cannot connect/)
   })
 })
 
-describe('an update of Home Assistant with docker compose', { skip, timeout: 900_000 }, () => {
+describe('An update of Home Assistant with docker compose', { skip, timeout: 900_000 }, () => {
   let folder: string
   let server: ServerFiles
   let project: Project
@@ -191,126 +187,23 @@ describe('an update of Home Assistant with docker compose', { skip, timeout: 900
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'certlatch-compose-update-'))
     server = makeServerFiles(folder)
-    project = await startProject(server, RELEASE_WITH_YAML)
+    project = await startProject({ server, homeAssistant: RELEASE_WITH_YAML })
   })
   after(async () => {
     await project?.end()
     await rm(folder, { recursive: true, force: true })
   })
 
-  test('from one that reads configuration.yaml to one that does not, the phone gets in', async () => {
-    const target = await targetOf(server, await project.compose('port', 'traefik', '443'))
+  test('keeps accepting the phone, from a version that reads configuration.yaml to one that does not', async () => {
+    const target = await targetOf(project)
     const device = await addDevice(folder, project, target)
     const person = await onboard(target, device)
     assert.ok((await connectAs(target, person, { credential: device })).length > 0)
     const configuration = join(project.homeAssistantConfig, 'configuration.yaml')
     assert.match(await readFile(configuration, 'utf8'), /^ {2}trusted_proxies: 10\.157\.91\.2$/m)
     await project.pullHomeAssistant(RELEASE)
-    await project.compose('up', '--detach', '--wait', '--wait-timeout', '240')
+    await project.up()
     await until('the phone gets in', () => isOpen(target, device), 60_000)
     assert.deepEqual(await trialOf(target, person, device), NOTHING_ON_TRIAL)
   })
 })
-
-/** The shipped project with a release of Home Assistant, up and healthy. */
-async function startProject(server: ServerFiles, homeAssistant: string): Promise<Project> {
-  const project = await prepareProject({ server, homeAssistant })
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => void project.end().finally(() => process.exit(1)))
-  }
-  const up = ['up', '--detach', '--build', '--wait', '--wait-timeout', '240']
-  const { code, stdout, stderr } = await project.tryCompose(...up)
-  if (code !== 0) throw new Error(`${stdout}${stderr}${await project.compose('logs')}`)
-  return project
-}
-
-async function targetOf(server: ServerFiles, published: string): Promise<Target> {
-  return {
-    port: Number(published.trim().split(':').at(-1)),
-    serverCertificate: await readFile(server.serverAuthorityFile, 'latin1'),
-  }
-}
-
-const isOpen = (target: Target, credential: HouseholdDevice): Promise<boolean> =>
-  send(target, { credential }).then(
-    ({ status }) => status === 200,
-    () => false,
-  )
-
-async function addDevice(
-  folder: string,
-  project: Project,
-  target: Target,
-): Promise<HouseholdDevice> {
-  const device = await packed(folder, await project.addDevice("Ada's phone"))
-  await until('the device is known', () => isOpen(target, device))
-  return device
-}
-
-/** What Home Assistant would undo by itself, and whom it believes. */
-async function trialOf(target: Target, person: Person, credential: HouseholdDevice) {
-  const {
-    stable,
-    pending,
-    revert_at: revertAt,
-  } = await httpSettingsOf(target, person, {
-    credential,
-  })
-  return { proxies: stable.trusted_proxies, pending, revertAt }
-}
-
-/** The first user, as Home Assistant's own page makes one, with the certificate. */
-async function onboard(target: Target, credential: HouseholdDevice): Promise<Person> {
-  const post = async (path: string, body: Buffer, type: string, bearer?: string) => {
-    const headers = [
-      ['Content-Type', type] as const,
-      ...(bearer === undefined ? [] : [['Authorization', `Bearer ${bearer}`] as const]),
-    ]
-    return answerOf(path, await send(target, { method: 'POST', path, headers, body, credential }))
-  }
-  const postJson = (path: string, told: unknown, bearer?: string) =>
-    post(path, Buffer.from(JSON.stringify(told)), 'application/json', bearer)
-  const clientId = `https://${HOST}:${target.port}/`
-  const user = await postJson('/api/onboarding/users', {
-    ...PERSON,
-    client_id: clientId,
-    language: 'en',
-  })
-  const form = new URLSearchParams({
-    client_id: clientId,
-    grant_type: 'authorization_code',
-    code: String(user['auth_code']),
-  })
-  const type = 'application/x-www-form-urlencoded'
-  const tokens = await post('/auth/token', Buffer.from(form.toString()), type)
-  const accessToken = String(tokens['access_token'])
-  for (const step of ['core_config', 'analytics']) {
-    await postJson(`/api/onboarding/${step}`, {}, accessToken)
-  }
-  const last = { client_id: clientId, redirect_uri: `${clientId}?auth_callback=1` }
-  await postJson('/api/onboarding/integration', last, accessToken)
-  return { accessToken }
-}
-
-function answerOf(path: string, { status, body }: Received): Readonly<Record<string, unknown>> {
-  assert.equal(status, 200, `${path}: ${status} ${body}`)
-  return JSON.parse(body)
-}
-
-/** As a person unpacks it for a browser: one file with a password. */
-async function packed(
-  folder: string,
-  { certificate, key }: Pick<HouseholdDevice, 'certificate' | 'key'>,
-): Promise<HouseholdDevice> {
-  const [certificateFile, keyFile, file] = ['device.crt', 'device.key', 'device.p12'].map((name) =>
-    join(folder, name),
-  ) as [string, string, string]
-  await writeFile(certificateFile, certificate)
-  await writeFile(keyFile, key, { mode: 0o600 })
-  const password = 'carried by hand'
-  execFileSync(findProgram('openssl'), [
-    ...['pkcs12', '-export', '-in', certificateFile, '-inkey', keyFile, '-out', file],
-    ...['-passout', `pass:${password}`],
-  ])
-  return { certificate, key, package: file, password }
-}

@@ -1,6 +1,6 @@
-// From the link of an invitation to Home Assistant's dashboard, in each browser that there is here: by
-// session at once, and by the certificate once its package is in the browser's own store. Then what
-// `certlatch doctor` says of the same installation, and of two that are wrong.
+// From the link of an invitation to Home Assistant's dashboard, in each installed browser: first
+// with the session, then with the certificate once the package is in the browser's own store. After
+// that, what `certlatch doctor` finds in this installation, and in two that are set up wrongly.
 import assert from 'node:assert/strict'
 import { mkdirSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -43,7 +43,7 @@ enable:
   - local-network: 10.9.8.0/24
 `
 
-/** Of a file that may be renamed meanwhile. */
+/** The size of a file that may be renamed at any time; 0 if it is gone. */
 const sizeOf = (file: string): number => statSync(file, { throwIfNoEntry: false })?.size ?? 0
 
 /** Clicks a link of the page, and answers the file that it leads to. */
@@ -89,7 +89,7 @@ const BROWSERS: readonly BrowserKind[] = [
       const browser = await startFirefox(options)
       const download = async (selector: string) => {
         await browser.click(selector)
-        // Until it is whole, the file is empty, beside another that grows.
+        // Until the download is complete, the file is empty, beside another one that grows.
         const whole = () => readdirSync(folder).filter((name) => sizeOf(join(folder, name)) > 0)
         const isWhole = async () => whole()[0]?.endsWith('.p12') === true && whole().length === 1
         await until('Firefox has downloaded the package', isWhole, 20_000)
@@ -144,7 +144,7 @@ describe('Home Assistant', { skip: homeAssistantMissing(), timeout: 600_000 }, (
       }
       after(stop)
 
-      test('from the link to the dashboard by session, with no certificate', async () => {
+      test('the link leads to the dashboard with the session, without a certificate', async () => {
         const url = await invite(name)
         const started = await restart()
         const page = started.browser
@@ -166,18 +166,20 @@ describe('Home Assistant', { skip: homeAssistantMissing(), timeout: 600_000 }, (
         assert.ok(questions.every(({ shown }) => !shown.includes('certificate')))
       })
 
-      // WebKitGTK keeps no client certificates: the program around it hands one over when a server asks
-      // (`authenticate`), so there is nothing to import a package into. That one which is handed over
-      // grants access is shown in browsers.e2e.
+      // WebKitGTK has no store for client certificates: the program that embeds it supplies one when a
+      // server asks (`authenticate`), so a package can't be imported. browsers.e2e shows that a
+      // certificate that is supplied in this way grants access.
       const skip = downloads ? false : 'its driver has no store of certificates, and no downloads'
-      test('the package in its own store, started again: in by certificate', { skip }, async () => {
+      test('after importing the package and a restart, the certificate is used', {
+        skip,
+      }, async () => {
         assert.ok(device, 'the package was downloaded')
-        // So that nothing but the certificate opens.
+        // So that only the certificate can grant access.
         await household.signOut(name)
         const { browser: page } = await restart(device)
         await page.open(`${household.address}/`)
         await untilShown(page, SIGN_IN_OR_DASHBOARD)
-        // Firefox, ended so fast, may not have kept that a person was signed in.
+        // Firefox, stopped so soon, may not have stored the login.
         if (SIGN_IN.test(await textOf(page))) await fillSignIn(page)
         await untilShown(page, DASHBOARD)
         const questions = household.recorder.questions()
@@ -261,7 +263,7 @@ describe('Home Assistant set up wrongly', {
     }
   })
 
-  test('the proxy is not trusted: certlatch doctor says so, and where to set it', async () => {
+  test('with an untrusted proxy: certlatch doctor says so, and where to configure it', async () => {
     const homeAssistant = { extraModule: RESCUE, behindProxy: false }
     const household = await startWithRules({ homeAssistant })
     try {

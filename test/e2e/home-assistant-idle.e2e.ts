@@ -1,5 +1,5 @@
-// What becomes of Home Assistant's page while it is only open, where the rescue module is not part of
-// it, and where Home Assistant is not told of its proxy.
+// What happens to an idle Home Assistant page without the rescue module, and to a Home Assistant
+// whose proxy is not configured.
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -27,13 +27,13 @@ import { pause, repositoryFolder, until } from './support/tools.ts'
 
 const skip = homeAssistantMissing() || chromiumMissing()
 
-describe('a page of an older Home Assistant without the rescue module', {
+describe('A page of an older Home Assistant without the rescue module', {
   skip,
   timeout: 300_000,
 }, () => {
   const home = useHousehold(TRAEFIK, { homeAssistant: { release: RELEASE_WITH_YAML } })
 
-  test('spins where certlatch refuses, and the reset page ends that', async () => {
+  test('spins when certlatch refuses it, and the reset page ends that', async () => {
     await home.prepare()
     home.recorder.veil(CERTIFICATE_ON_NAVIGATIONS_ONLY)
     await home.open('/')
@@ -47,7 +47,7 @@ describe('a page of an older Home Assistant without the rescue module', {
   })
 })
 
-describe('a session under an open page of Home Assistant', { skip, timeout: 300_000 }, () => {
+describe('A session under an open page of Home Assistant', { skip, timeout: 300_000 }, () => {
   const options = {
     settings: { CERTLATCH_SESSION_TTL: '20s', CERTLATCH_SESSION_MAX_AGE: '60s' },
     homeAssistant: { extraModule: RESCUE },
@@ -55,13 +55,13 @@ describe('a session under an open page of Home Assistant', { skip, timeout: 300_
   // A worker fetches longer than these sessions live, and would not be installed.
   const home = useHousehold(TRAEFIK, options, { needsWorker: false })
 
-  test('lives on while the page is open, and at its end the page says so', async () => {
+  test('stays alive while the page is open, and when it ends the page says so', async () => {
     await home.open('/')
     await untilConnected(home.page)
     const shownAt = Date.now()
     home.recorder.veil(NO_CERTIFICATE)
     home.recorder.forget()
-    // Longer than a session of 20 s lives by itself.
+    // Longer than a session of 20 s lives without renewal.
     await pause(30_000)
     assert.ok(
       home.recorder.questions().some(({ minted }) => minted),
@@ -80,18 +80,18 @@ describe('a session under an open page of Home Assistant', { skip, timeout: 300_
   })
 })
 
-describe('Home Assistant that is not told of its proxy', { skip, timeout: 60_000 }, () => {
+describe('Home Assistant without its proxy configured', { skip, timeout: 60_000 }, () => {
   let household: Household
   before(async () => {
     household = await startHousehold(TRAEFIK, { homeAssistant: { behindProxy: false } })
   })
   after(() => household?.close())
 
-  test('answers 400 by itself, and names the reason in its log, as docs/operations.md says', async () => {
+  test('answers 400 by itself, and logs the reason, as docs/operations.md says', async () => {
     const device = await household.addDevice("Ada's phone")
     const { status, headers } = await send(household.target, { credential: device })
     assert.equal(status, 400)
-    // Not a refusal of ours.
+    // Not certlatch's refusal.
     assert.equal(headers['x-certlatch'], undefined)
     const [, sentence = ''] =
       /`(A request from a reverse proxy[^`]*)`/.exec(troubleshooting()) ?? []

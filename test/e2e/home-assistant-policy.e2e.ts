@@ -29,7 +29,7 @@ rules:
   - {name: no states, path: [/api/states, /api/states/*], access: deny}
 `
 
-/** Of the answer with all states, which nobody may get here. */
+/** Part of the answer with all states, which no client may get here. */
 const STATES = /"entity_id"/
 const isOurs = ({ headers }: Received): boolean => headers['x-certlatch'] !== undefined
 
@@ -59,7 +59,7 @@ for (const kind of [TRAEFIK, CADDY, NGINX]) {
     const ask = (path: string, credential?: HouseholdDevice): Promise<Received> =>
       send(household.target, { path, headers: [bearer], credential })
 
-    test('the phone app registers with its certificate, and reports without', async () => {
+    test('the phone app registers with its certificate, and reports without one', async () => {
       const refused = await send(household.target, registration(bearer))
       assert.equal(refused.status, 403)
       const registered = await send(household.target, {
@@ -80,7 +80,7 @@ for (const kind of [TRAEFIK, CADDY, NGINX]) {
       assert.equal(answer.headers['set-cookie'], undefined)
     })
 
-    test("an automation's webhook is called without a certificate, also where letters are encoded", async () => {
+    test("an automation's webhook is called without a certificate, even if letters are encoded", async () => {
       const state = async () =>
         (
           (await household.homeAssistant.ask(`/api/states/${DOORBELL}`, person)) as {
@@ -94,7 +94,7 @@ for (const kind of [TRAEFIK, CADDY, NGINX]) {
       assert.equal(await state(), 'on')
     })
 
-    test('a rule holds for every spelling that Home Assistant understands', async () => {
+    test('a rule applies to every spelling that Home Assistant understands', async () => {
       // Its router decodes: without the rule this would be an answer.
       assert.equal((await ask('/api/%63onfig', device)).status, 200)
       const targets = [
@@ -109,7 +109,7 @@ for (const kind of [TRAEFIK, CADDY, NGINX]) {
       }
     })
 
-    test('without a certificate no way to write a path leads out of the webhooks', async () => {
+    test('without a certificate no way of writing a path leads out of the webhooks', async () => {
       const targets = ['states', 'config', '../auth/providers', '../manifest.json']
       let refused = 0
       for (const target of targets.flatMap((place) => climbing('api/webhook', place))) {
@@ -124,7 +124,7 @@ for (const kind of [TRAEFIK, CADDY, NGINX]) {
       assert.ok(refused > 40, `${refused} refused`)
     })
 
-    test('the media browser, with its encoded slashes, opens by certificate', async () => {
+    test('the media browser, with its encoded slashes, works with the certificate', async () => {
       const path = '/media-browser/browser/app%2Cmedia-source%3A%2F%2Fmedia_source'
       const { status, body } = await ask(path, device)
       assert.equal(status, 200)

@@ -1,5 +1,6 @@
-// Home Assistant's page when the gate refuses: it is kept by a service worker, and would spin for
-// ever. The rescue module, the refusal page and the reset page bring it back, or say what is wrong.
+// Home Assistant's page when the gate refuses: a service worker keeps it, and it would spin
+// forever. The rescue module, the refusal page and the reset page bring it back, or say what is
+// wrong.
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { keepPicture, textOf, untilConnected, untilShown } from './support/browser.ts'
@@ -27,7 +28,10 @@ import { pause, until } from './support/tools.ts'
 const skip = homeAssistantMissing() || chromiumMissing()
 
 const ADAPTIVE = { CERTLATCH_DENIAL: 'adaptive' }
-/** The newer worker has the browser itself ask for a page; the older one asks, without the certificate. */
+/**
+ * With the newer worker the browser itself requests the page; the older one requests it without the
+ * certificate.
+ */
 const NEW = { release: RELEASE, firstPage: [200, 'document'] }
 const OLD = { release: RELEASE_WITH_YAML, firstPage: [400, 'empty'] }
 const VARIANTS = [
@@ -42,7 +46,7 @@ for (const { kind, settings, width, status, release, firstPage } of VARIANTS) {
     const home = useHousehold(kind, options, { width })
     const picture = (name: string) => keepPicture(home.page, `${kind.dialect}-${name}`)
 
-    test('session gone, certificate on real navigations only: the dashboard comes back untouched', async () => {
+    test('Session gone, certificate on real navigations only: the dashboard comes back untouched', async () => {
       await home.prepare()
       home.recorder.veil(CERTIFICATE_ON_NAVIGATIONS_ONLY)
       await home.open('/')
@@ -54,16 +58,16 @@ for (const { kind, settings, width, status, release, firstPage } of VARIANTS) {
       await picture('rescued')
     })
 
-    test('the same to an open page that loses its WebSocket', async () => {
+    test('The same for an open page that loses its WebSocket', async () => {
       await home.prepare()
       home.recorder.veil(CERTIFICATE_ON_NAVIGATIONS_ONLY)
       await home.page.evaluate(DROP_THE_SOCKET)
-      await until('the page is loaded anew', () => home.recorder.questions().some(isNavigation))
+      await until('the page is reloaded', () => home.recorder.questions().some(isNavigation))
       await untilConnected(home.page, 20_000)
       assert.deepEqual(socketsOf(home.recorder.questions()).at(-1)?.shown, ['session'])
     })
 
-    test('a page that the worker has not kept comes back as well', async () => {
+    test('A page that the worker has not cached comes back as well', async () => {
       await home.prepare('/history')
       home.recorder.veil(CERTIFICATE_ON_NAVIGATIONS_ONLY)
       await home.open('/logbook')
@@ -73,7 +77,7 @@ for (const { kind, settings, width, status, release, firstPage } of VARIANTS) {
       assert.ok(pages.some(({ status: seen, minted }) => seen === 200 && minted))
     })
 
-    test('everything refused: the refusal page and never the spinner, and nobody is logged out', async () => {
+    test('Everything refused: the refusal page, never the spinner, and no one is logged out', async () => {
       await home.prepare()
       home.recorder.veil(REFUSE_ALL)
       await home.open('/')
@@ -88,7 +92,7 @@ for (const { kind, settings, width, status, release, firstPage } of VARIANTS) {
       await untilConnected(home.page)
     })
 
-    test('everything refused to an open page that loses its WebSocket: the refusal page', async () => {
+    test('Everything refused, for an open page that loses its WebSocket: the refusal page', async () => {
       await home.prepare('/history')
       home.recorder.veil(REFUSE_ALL)
       await home.page.evaluate(DROP_THE_SOCKET)
@@ -97,7 +101,7 @@ for (const { kind, settings, width, status, release, firstPage } of VARIANTS) {
       assert.equal(await home.page.evaluate(HAS_LOGIN), true)
     })
 
-    test('the reset page loads the start page for real', async () => {
+    test('The reset page loads the start page from the network', async () => {
       await home.prepare()
       home.recorder.veil(CERTIFICATE_ON_NAVIGATIONS_ONLY)
       await home.open(RESET)
@@ -108,7 +112,7 @@ for (const { kind, settings, width, status, release, firstPage } of VARIANTS) {
 
     const onlyAdaptive = { skip: status === 400 ? false : 'only where refusals are adaptive' }
     test(
-      'a refusal where Home Assistant fetches its token is a 401, and logs nobody out',
+      'A refusal where Home Assistant fetches its token is a 401, and logs no one out',
       onlyAdaptive,
       async () => {
         await home.prepare()
@@ -132,5 +136,5 @@ for (const { kind, settings, width, status, release, firstPage } of VARIANTS) {
 /** A page that the browser itself loads. */
 const isNavigation = ({ headers }: Question) => headers['sec-fetch-dest'] === 'document'
 
-/** A page, whoever loads it. */
+/** A page, whichever client loads it. */
 const isPage = ({ headers }: Question) => headers['sec-fetch-mode'] === 'navigate'

@@ -1,10 +1,12 @@
-// How the first-start script of the compose files has Home Assistant believe its proxy: by Home
-// Assistant's own code, on what its own storage may hold.
+// How the first-start script of the compose files has Home Assistant believe its proxy and listen where the
+// proxy reaches it: by Home Assistant's own code, on what its own storage may hold.
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { after, before, describe, test } from 'node:test'
 import {
   homeAssistantMissing,
@@ -23,6 +25,7 @@ const SCRIPT = readFileSync(
 /** Its settings, as far as they differ from case to case. */
 interface Slot {
   readonly server_port: number
+  readonly server_host?: readonly string[]
   readonly use_x_forwarded_for?: boolean
   readonly trusted_proxies?: readonly string[]
   readonly error?: string | null
@@ -43,8 +46,15 @@ const PLAIN_AND_PROXY: Slot = {
   trusted_proxies: [`${PROXY}/32`],
 }
 
+/** In the place of the gateway's address, which is there only while Docker runs. */
+const ADDRESS = '127.0.0.1'
+const AT_ADDRESS: Slot = { ...PLAIN_AND_PROXY, server_host: [ADDRESS] }
+const ELSEWHERE: Slot = { ...PLAIN_AND_PROXY, server_host: ['0.0.0.0'] }
+
 const CASES: readonly {
   readonly name: string
+  /** On the host network. */
+  readonly address?: string
   readonly stable?: Slot
   readonly pending?: Slot
   readonly expected: { readonly stable: Slot; readonly pending?: Slot }
@@ -82,9 +92,38 @@ const CASES: readonly {
     pending: OWN,
     expected: { stable: PLAIN_AND_PROXY, pending: OWN },
   },
+  {
+    name: 'an address to listen at, which its container does not have',
+    stable: AT_ADDRESS,
+    expected: { stable: PLAIN_AND_PROXY },
+  },
+  {
+    name: 'nothing at all, on the host network',
+    address: ADDRESS,
+    expected: { stable: AT_ADDRESS },
+  },
+  {
+    name: 'no address to listen at, on the host network',
+    address: ADDRESS,
+    stable: PLAIN_AND_PROXY,
+    expected: { stable: AT_ADDRESS },
+  },
+  {
+    name: 'another address to listen at, on the host network',
+    address: ADDRESS,
+    stable: ELSEWHERE,
+    expected: { stable: AT_ADDRESS },
+  },
+  {
+    name: 'a change of a person on trial, which listens elsewhere, on the host network',
+    address: ADDRESS,
+    stable: AT_ADDRESS,
+    pending: { ...OWN, server_host: ['0.0.0.0'] },
+    expected: { stable: AT_ADDRESS, pending: { ...OWN, server_host: [ADDRESS] } },
+  },
 ]
 
-describe('the script that has Home Assistant believe its proxy', {
+describe('The script that makes Home Assistant trust its proxy', {
   skip: homeAssistantMissing(),
   timeout: 300_000,
 }, () => {
@@ -94,20 +133,20 @@ describe('the script that has Home Assistant believe its proxy', {
   })
   after(() => rmSync(folder, { recursive: true, force: true }))
 
-  const run = async (place: string, release: string) => {
-    const child = spawnPython(place, release, '-c', SCRIPT, '/config', PROXY)
-    child.stderr.on('data', (chunk: Buffer) => process.stderr.write(chunk))
-    const [code] = await once(child, 'exit')
-    return code
+  const run = async (place: string, release: string, ...address: readonly string[]) => {
+    const child = spawnPython(place, release, '-c', SCRIPT, '/config', PROXY, ...address)
+    const [said, [code]] = await Promise.all([text(child.stderr), once(child, 'exit')])
+    return { code, said }
   }
 
-  for (const [index, { name, stable, pending, expected }] of CASES.entries()) {
+  for (const [index, { name, address, stable, pending, expected }] of CASES.entries()) {
     test(`finds ${name}`, async () => {
       const place = join(folder, String(index))
       const file = join(place, '.storage', 'http')
       mkdirSync(join(place, '.storage'), { recursive: true })
       if (stable) writeFileSync(file, stored(stable, pending))
-      assert.equal(await run(place, RELEASE), 0)
+      const { code, said } = await run(place, RELEASE, ...(address === undefined ? [] : [address]))
+      assert.equal(code, 0, said)
       const { data } = JSON.parse(readFileSync(file, 'utf8'))
       assert.deepEqual(partOf(data.stable), partOf(expected.stable))
       assert.deepEqual(
@@ -117,11 +156,52 @@ describe('the script that has Home Assistant believe its proxy', {
     })
   }
 
-  test('says to an older Home Assistant that it is one, and writes nothing', async () => {
+  test('tells an older Home Assistant that it is one, and writes nothing', async () => {
     const place = join(folder, 'older')
     mkdirSync(place)
-    assert.equal(await run(place, RELEASE_WITH_YAML), 1)
+    assert.equal((await run(place, RELEASE_WITH_YAML)).code, 1)
     assert.throws(() => readFileSync(join(place, '.storage', 'http')), { code: 'ENOENT' })
+  })
+
+  test('has an older Home Assistant not start on the host network, and says why', async () => {
+    const place = join(folder, 'older-on-host')
+    mkdirSync(place)
+    const { code, said } = await run(place, RELEASE_WITH_YAML, ADDRESS)
+    assert.equal(code, 1)
+    assert.match(
+      said,
+      /^certlatch: Home Assistant on the host network has to be 2026\.8 or newer$/m,
+    )
+  })
+
+  for (const [what, address] of [
+    ['is not there', '198.51.100.7'],
+    ['has something else at the port', ADDRESS],
+  ] as const) {
+    test(`changes nothing where the address ${what}: it would listen everywhere`, async (context) => {
+      const other = createServer().listen(0, ADDRESS)
+      context.after(() => other.close())
+      await once(other, 'listening')
+      const place = mkdtempSync(join(folder, 'taken-'))
+      const file = join(place, '.storage', 'http')
+      mkdirSync(join(place, '.storage'))
+      const { port } = other.address() as AddressInfo
+      const before = stored({ ...PLAIN, server_port: port }, undefined)
+      writeFileSync(file, before)
+      const { code, said } = await run(place, RELEASE, address)
+      assert.equal(code, 1)
+      assert.match(said, new RegExp(`^certlatch: Home Assistant cannot listen at ${address}:`, 'm'))
+      assert.equal(readFileSync(file, 'utf8'), before)
+    })
+  }
+
+  test('keeps the http: lines of configuration.yaml out on the host network alone', async () => {
+    for (const address of [[], [ADDRESS]]) {
+      const place = mkdtempSync(join(folder, 'yaml-'))
+      assert.equal((await run(place, RELEASE, ...address)).code, 0)
+      const { data } = JSON.parse(readFileSync(join(place, '.storage', 'http'), 'utf8'))
+      assert.equal(data.yaml_migration_done, address.length > 0)
+    }
   })
 })
 
@@ -150,8 +230,15 @@ function stored(stable: Slot, pending: Slot | undefined): string {
   })
 }
 
-const partOf = ({ server_port, use_x_forwarded_for, trusted_proxies, error = null }: Slot) => ({
+const partOf = ({
   server_port,
+  server_host,
+  use_x_forwarded_for,
+  trusted_proxies,
+  error = null,
+}: Slot) => ({
+  server_port,
+  server_host,
   use_x_forwarded_for,
   trusted_proxies,
   error,

@@ -29,7 +29,7 @@ interface Importer {
   readonly skip?: string | false
   /** Fails where the package does not hold what it should. */
   readonly read: (pack: Package) => void
-  /** Asked about fewer passwords, for each question takes it seconds. */
+  /** Tested with fewer passwords, because each attempt takes seconds. */
   readonly slow?: boolean
   /** What it is known not to read, and what it then says. */
   readonly cannot?: (pack: Package) => RegExp | undefined
@@ -95,7 +95,7 @@ function readWithGnutls(pack: Package): void {
   assertHolds(`${output}\n${key}`, pack)
 }
 
-/** Copies it with keytool into a store of Java's, which OpenSSL then opens. */
+/** Copies it with keytool into a Java key store, which OpenSSL then opens. */
 function readWithKeytool(pack: Package, ...provider: readonly string[]): void {
   const copy = join(newFolder(), 'copy.p12')
   const source = [
@@ -286,7 +286,7 @@ const PROFILES = [
   },
 ] as const
 
-/** Keys by payload type that Apple documents, without those that only a managed device heeds. */
+/** Keys by payload type that Apple documents, without those for managed devices only. */
 const COMMON_KEYS = [
   ...['PayloadDescription', 'PayloadDisplayName', 'PayloadIdentifier', 'PayloadOrganization'],
   ...['PayloadType', 'PayloadUUID', 'PayloadVersion', 'PayloadContent'],
@@ -336,7 +336,7 @@ for (const { name, file, device, pack, password } of PROFILES) {
     assertAnswer(ask('xmllint', '--nonet', '--noout', file))
   })
 
-  test(`plistutil reads ${name}, and writes a binary one that says the same`, () => {
+  test(`plistutil reads ${name}, and writes an equivalent binary one`, () => {
     const binary = join(newFolder(), 'device.plist')
     assertAnswer(ask('plistutil', '-i', file, '-o', binary))
     assert.equal(readFileSync(binary).toString('latin1', 0, 8), 'bplist00')
@@ -376,7 +376,7 @@ for (const { name, file, device, pack, password } of PROFILES) {
 
 // --- Certificates and lists ---------------------------------------------------------------------------
 
-test('OpenSSL, strict, finds the certificates good and those of the list revoked', () => {
+test('OpenSSL, strict, finds the certificates valid and those on the CRL revoked', () => {
   const files = ['-CAfile', authority.pemFile, '-CRLfile', revocationList.pemFile]
   const options = [...files, '-crl_check', '-x509_strict', '-check_ss_sig', '-purpose', 'sslclient']
   for (const { pemFile } of leaves) assertAnswer(ask('openssl', 'verify', ...options, pemFile))
@@ -386,7 +386,7 @@ test('OpenSSL, strict, finds the certificates good and those of the list revoked
   }
 })
 
-test('GnuTLS finds the certificates good and those of the list revoked', () => {
+test('GnuTLS finds the certificates valid and those on the CRL revoked', () => {
   const options = [
     ...['--verify', '--load-ca-certificate', authority.pemFile],
     ...['--load-crl', revocationList.pemFile, '--verify-purpose', CLIENT_AUTH],
@@ -401,7 +401,7 @@ test('GnuTLS finds the certificates good and those of the list revoked', () => {
   }
 })
 
-test('NSS finds the certificates good and those of the list revoked', () => {
+test('NSS finds the certificates valid and those on the CRL revoked', () => {
   const database = `sql:${newFolder()}`
   assertAnswer(ask('certutil', '-N', '-d', database, '--empty-password'))
   const add = (name: string, trust: string, file: string) =>
@@ -424,7 +424,7 @@ test('NSS finds the certificates good and those of the list revoked', () => {
 
 const goods = [...leaves.map(() => false), ...revoked.map(() => true)]
 
-test('Go finds the certificates good, the list signed, and those of the list on it', {
+test('Go finds the certificates valid, the CRL signed, and the revoked ones on it', {
   skip: skipOf(go),
 }, () => {
   assert.ok('report' in go)
@@ -436,14 +436,14 @@ test('Go finds the certificates good, the list signed, and those of the list on 
   assert.deepEqual(go.report.Revoked, goods)
 })
 
-test('zlint has nothing to say about certificates, CA and list', { skip: skipOf(go) }, () => {
+test('zlint has no findings on certificates, CA and CRL', { skip: skipOf(go) }, () => {
   assert.ok('report' in go)
   assert.deepEqual(go.report.Lints, {})
   assert.deepEqual(go.report.ListLints, {})
   assert.ok(go.report.Asked > 100)
 })
 
-test('Python finds the list signed, those of the list on it, and their reasons', {
+test('Python finds the CRL signed, the revoked certificates on it, and their reasons', {
   skip: skipOf(python),
 }, () => {
   assert.ok('report' in python)
@@ -455,7 +455,7 @@ test('Python finds the list signed, those of the list on it, and their reasons',
   )
 })
 
-test('Python finds the certificates good for clients', {
+test('Python finds the certificates valid for clients', {
   skip:
     'report' in python && python.report.verified !== null
       ? false

@@ -77,7 +77,7 @@ function schemasMissing(): string | false {
   return programsMissing('go')
 }
 
-describe('the schemas of the Kubernetes API', { skip: schemasMissing() }, () => {
+describe('The schemas of the Kubernetes API', { skip: schemasMissing() }, () => {
   const script = join(repositoryFolder(), 'test/e2e/support/kubernetes-schemas.py')
   let definitions: readonly string[]
   const problemsOf = (version: string, manifests: string) =>
@@ -90,13 +90,13 @@ describe('the schemas of the Kubernetes API', { skip: schemasMissing() }, () => 
   })
 
   for (const version of ['1.30.0', '1.34.0', '1.37.0']) {
-    it(`know every field of the manifests, in ${version}`, () => {
+    it(`have every field of the manifests, in ${version}`, () => {
       const manifests = `${render()}\n---\n${read('service-monitor.yml')}`
       assert.deepEqual(problemsOf(version, manifests), [NEWER])
     })
   }
 
-  it('would tell of a field that they do not know', () => {
+  it('would detect a field that they do not have', () => {
     const misspelt = render()
       .replace('readOnlyRootFilesystem', 'readOnlyFilesystem')
       .replace('trustForwardHeader', 'trustForwardHeaders')
@@ -116,7 +116,7 @@ const MOUNTS = [
   ['certlatch-devices', 'private/devices'],
 ] as const
 
-describe('replicas on Secrets', { skip: programsMissing('kubectl', 'openssl') }, () => {
+describe('Replicas on Secrets', { skip: programsMissing('kubectl', 'openssl') }, () => {
   let folder: string
   let owner: Readonly<Record<string, string>>
   let replicas: readonly { readonly folder: string; readonly certlatch: Certlatch }[]
@@ -236,7 +236,7 @@ exec '${findProgram('kubectl')}' "$@"
     assert.match(keys[3] ?? '', /^[0-9a-f-]{36}\.json$/)
   })
 
-  it('open to the certificate, and each to the cookie of the other', async () => {
+  it("accept the certificate, and each accepts the other's cookie", async () => {
     const [one, other] = replicas
     assert.ok(one && other)
     const opened = await ask(one.certlatch, { certificate: device })
@@ -245,19 +245,19 @@ exec '${findProgram('kubectl')}' "$@"
     assert.equal((await ask(other.certlatch, { cookie })).status, 200)
   })
 
-  it('know a new device as soon as its Secret has reached them', async () => {
+  it('accept a new device as soon as its Secret has reached them', async () => {
     const tablet = await addDevice("Grace's tablet")
     assert.deepEqual(await statuses({ certificate: tablet }), [403, 403])
     mountAll(publish())
     await inForce({ certificate: tablet }, 200)
   })
 
-  it('take a new session key over without logging anybody out', async () => {
+  it('load a new session key without logging anyone out', async () => {
     await run('key', 'rotate', '--after', '2s')
     const rotated = publish()
     const [one, other] = replicas
     assert.ok(one && other)
-    // One gets it later than the other, and both before it signs.
+    // One replica gets it later than the other, and both before it signs.
     mount(join(one.folder, 'data'), rotated)
     assert.deepEqual(await statuses({ cookie }), [200, 200])
     mount(join(other.folder, 'data'), rotated)
@@ -273,7 +273,7 @@ exec '${findProgram('kubectl')}' "$@"
     assert.deepEqual(await statuses({ cookie }), [200, 200])
   })
 
-  it('refuse a revoked device as soon as the CRL has reached them, which nobody confirms', async () => {
+  it('refuse a revoked device as soon as the CRL has reached them, without confirming it', async () => {
     const { stderr } = await run('device', 'revoke', "Ada's phone")
     assert.match(stderr, /not confirmed: no running service/)
     assert.deepEqual(await statuses({ cookie }), [200, 200])
@@ -282,7 +282,7 @@ exec '${findProgram('kubectl')}' "$@"
     assert.deepEqual(await statuses({ certificate: device }), [403, 403])
   })
 
-  it('stay with the newest CRL when an older Secret comes back', async () => {
+  it('keep the newest CRL when an older Secret comes back', async () => {
     mountAll(first)
     await new Promise((resolve) => setTimeout(resolve, 1_000))
     assert.deepEqual(await statuses({ certificate: device }), [403, 403])
@@ -301,7 +301,9 @@ async function keyOf(pair: string): Promise<string> {
 const SECRET_PLACE = 'the-value-of-CERTLATCH_PROXY_SECRET'
 const PROTOCOLS: readonly Protocol[] = ['HTTP/1.1', 'HTTP/2']
 
-describe('Traefik, told by the manifests', { skip: programsMissing('traefik', 'openssl') }, () => {
+describe('Traefik, configured by the manifests', {
+  skip: programsMissing('traefik', 'openssl'),
+}, () => {
   let api: KubernetesApi
   let world: World
   let gate: Gate

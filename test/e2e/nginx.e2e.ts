@@ -2,24 +2,26 @@ import { NGINX } from './support/proxies.ts'
 import { type Mutation, testProxy, type Unshown, without } from './support/run.ts'
 
 const MAIN = 'nginx.conf'
+const HTTP = 'http.conf'
+const SERVER = 'server.conf'
 const ASK = 'ask.conf'
 const PROTECT = 'protect.conf'
 const PAGE = 'page.conf'
 
-const OPENS = 'a good certificate opens'
+const OPENS = 'a good certificate is accepted and answered'
 const NOT_OPEN = /opens: expected 200, got/
-const LEAKS = 'certificate, secret and session stay out'
-const IDENTITY = 'the application learns who it is, whatever'
-const FORGED = 'what a client says in X-Forwarded-Method'
-const FORGED_ORIGIN = 'what a client says in X-Forwarded-Host'
-const HANDED_ON = 'a certificate header of a client is not handed'
-const NAMED = 'certlatch is told which proxy asks'
-const SOCKET = 'a session opens a WebSocket'
+const LEAKS = 'certificate, secret and session never reach'
+const IDENTITY = 'the application learns the user'
+const FORGED = "a client's X-Forwarded-Method"
+const FORGED_ORIGIN = "a client's X-Forwarded-Host"
+const HANDED_ON = "a client's certificate headers"
+const NAMED = 'certlatch learns which proxy'
+const SOCKET = 'a WebSocket opens with a session'
 const DELIVERED = "the session is delivered beside the application's cookies, with a 404"
 const THOUSAND = '1,000 requests'
 
-const PLACES = `      internal;
-      include ask.conf;
+const PLACES = `  internal;
+  include /etc/nginx/certlatch/ask.conf;
 `
 
 const DEFAULT_SERVER = `  server {
@@ -33,23 +35,28 @@ const PAGES_PASS = "certlatch's own pages pass"
 
 const MUTATIONS: readonly Mutation[] = [
   {
-    ...without(MAIN, '~^/\\.certlatch/auth/      @pages;'),
+    ...without(HTTP, '~^/\\.certlatch/auth/      @pages;'),
     shows: PAGES_PASS,
     because: /reset: expected 200, got (403|404)/,
   },
   {
-    ...without(MAIN, 'location ^~ /.certlatch/auth/ {'),
+    ...without(SERVER, 'location ^~ /.certlatch/auth/ {'),
     shows: PAGES_PASS,
     because: /reset: expected 200, got (403|404)/,
+  },
+  {
+    ...without(PAGE, 'auth_request off;'),
+    shows: PAGES_PASS,
+    because: /reset: expected 200, got 403/,
   },
   {
     ...without(PAGE, 'proxy_set_header X-SSL-Client-Cert $ssl_client_escaped_cert;'),
-    shows: 'a page is asked for without',
+    shows: 'a page is requested without',
     because: /no certificate goes with it/,
   },
   {
     ...without(PAGE, 'proxy_set_header Authorization "";'),
-    shows: 'a page is asked for without',
+    shows: 'a page is requested without',
     because: /no login goes with it/,
   },
   {
@@ -67,75 +74,73 @@ const MUTATIONS: readonly Mutation[] = [
     shows: 'a restart or reload ends',
     because: /ended in time/,
   },
-  { ...without(MAIN, 'keepalive 16;'), shows: THOUSAND, because: /connections: \d{3,}/ },
+  { ...without(HTTP, 'keepalive 16;'), shows: THOUSAND, because: /connections: \d{3,}/ },
   { file: MAIN, text: DEFAULT_SERVER, becomes: '', shows: 'another host name', because: /closed/ },
-  { ...without(MAIN, 'ssl_verify_client optional;'), shows: OPENS, because: NOT_OPEN },
+  { ...without(SERVER, 'ssl_verify_client optional;'), shows: OPENS, because: NOT_OPEN },
   {
-    ...without(MAIN, 'client_max_body_size 0;'),
+    ...without(ASK, 'client_max_body_size 0;'),
     shows: 'an upload of 20 MB',
     because: /opens: expected 200, got (500|413)|EPIPE|ECONNRESET/,
   },
   {
-    file: MAIN,
-    text: '    client_max_body_size 0; ',
-    becomes: '    location /unused { client_max_body_size 0; } #',
+    ...without(PROTECT, 'client_max_body_size 0;'),
     shows: 'an upload of 20 MB',
     because: /opens: expected 200, got (500|413)|EPIPE|ECONNRESET/,
   },
   {
-    ...without(MAIN, 'recursive_error_pages on;'),
-    shows: 'a refused page says so',
+    ...without(SERVER, 'recursive_error_pages on;'),
+    shows: 'a refused page explains',
     because: /in certlatch's words/,
   },
   {
-    ...without(MAIN, 'error_page 495 = $certlatch_unverified;'),
+    ...without(SERVER, 'error_page 495 = $certlatch_unverified;'),
     shows: 'a certificate that is bad (expired)',
     because: /refused: expected 403, got 400/,
   },
   {
-    ...without(MAIN, 'error_page 403 = /_certlatch_page;'),
-    shows: 'a refused page says so',
+    ...without(SERVER, 'error_page 403 = /_certlatch_page;'),
+    shows: 'a refused page explains',
     because: /in certlatch's words/,
   },
   {
-    file: MAIN,
-    text: `${PLACES}      proxy_method HEAD;`,
-    becomes: '      include ask.conf;\n      proxy_method HEAD;',
-    shows: 'the places of the question',
+    file: SERVER,
+    text: `${PLACES}  proxy_method HEAD;`,
+    becomes: '  include /etc/nginx/certlatch/ask.conf;\n  proxy_method HEAD;',
+    shows: 'the internal locations of the auth requests',
     because: /_certlatch: expected 404/,
   },
   {
-    ...without(MAIN, 'proxy_method HEAD;'),
+    ...without(SERVER, 'proxy_method HEAD;'),
     shows: '100 refusals',
     because: /connections: \d{2,}/,
   },
   {
-    ...without(MAIN, 'proxy_set_header X-Forwarded-Method $request_method;'),
+    ...without(SERVER, 'proxy_set_header X-Forwarded-Method $request_method;'),
     shows: FORGED,
     because: /OPTIONS/,
   },
   {
-    ...without(MAIN, 'proxy_set_header X-Certlatch-Page "";'),
+    ...without(SERVER, 'proxy_set_header X-Certlatch-Page "";'),
     shows: 'X-Certlatch-Page and',
     because: NOT_OPEN,
   },
   {
-    file: MAIN,
-    text: `${PLACES}      proxy_set_header X-Forwarded-Method $certlatch_method;`,
-    becomes: `      include ask.conf;
-      proxy_set_header X-Forwarded-Method $certlatch_method;`,
-    shows: 'the places of the question',
+    file: SERVER,
+    text: `${PLACES}  proxy_set_header X-Forwarded-Method $certlatch_method;`,
+    becomes: `  include /etc/nginx/certlatch/ask.conf;
+  proxy_set_header X-Forwarded-Method $certlatch_method;`,
+    shows: 'the internal locations of the auth requests',
     because: /_certlatch_page: expected 404/,
   },
   {
-    file: MAIN,
+    file: SERVER,
     text: 'X-Forwarded-Method $certlatch_method;',
     becomes: 'X-Forwarded-Method $request_method;',
     shows: 'a refused POST',
     because: /does not say "reload"/,
   },
   {
-    ...without(MAIN, 'proxy_set_header X-Certlatch-Page 1;'),
+    ...without(SERVER, 'proxy_set_header X-Certlatch-Page 1;'),
     shows: 'a refusal is counted once',
     because: /counted once/,
   },
@@ -206,7 +211,7 @@ const MUTATIONS: readonly Mutation[] = [
     because: /opens: expected 200, got 500/,
   },
   {
-    ...without(PROTECT, 'auth_request /_certlatch;'),
+    ...without(SERVER, 'auth_request /_certlatch;'),
     shows: 'without certificate and session',
     because: /refused: expected 403, got 200/,
   },
@@ -229,7 +234,7 @@ const MUTATIONS: readonly Mutation[] = [
     because: /WebSocket opens/,
   },
   {
-    ...without(PROTECT, 'proxy_set_header Connection $connection_upgrade;'),
+    ...without(PROTECT, 'proxy_set_header Connection $certlatch_connection;'),
     shows: SOCKET,
     because: /WebSocket opens/,
   },
@@ -343,29 +348,29 @@ const MUTATIONS: readonly Mutation[] = [
 const REFUSED_TO_START = 'Without it nginx does not start.'
 const SHOWN_BY_HEADER = 'Without it the variable is unknown, and nginx does not start.'
 
-const PREFLIGHT = 'For preflights with a body or an upgrade: preflights.e2e.ts shows it.'
+const PREFLIGHT = 'Matters for preflights with a body or an upgrade: see preflights.e2e.ts.'
 
 const UNSHOWN: readonly Unshown[] = [
   { file: ASK, text: 'proxy_set_header Upgrade $http_upgrade;', reason: PREFLIGHT },
   {
-    file: MAIN,
-    text: 'map $request_method:$http_access_control_request_method $certlatch_preflight {\n    default 0;\n    ~^OPTIONS:. 1;',
+    file: HTTP,
+    text: 'map $request_method:$http_access_control_request_method $certlatch_preflight {\n  default 0;\n  ~^OPTIONS:. 1;',
     reason: PREFLIGHT,
   },
   {
-    file: MAIN,
-    text: '      if ($certlatch_preflight) { return 418; }\n      include protect.conf;\n    }\n    location @unverified {\n      if ($certlatch_preflight) { return 418; }\n      include protect.conf;\n    }\n    error_page 418 = @preflight;\n    location @preflight {\n      include protect.conf;\n      proxy_pass_request_body off;\n      proxy_set_header Content-Length "";',
+    file: SERVER,
+    text: '  if ($certlatch_preflight) { return 418; }\n  include /etc/nginx/certlatch/protect.conf;\n}\nlocation @unverified {\n  if ($certlatch_preflight) { return 418; }\n  include /etc/nginx/certlatch/protect.conf;\n}\nerror_page 418 = @preflight;\nlocation @preflight {\n  include /etc/nginx/certlatch/protect.conf;\n  proxy_pass_request_body off;\n  proxy_set_header Content-Length "";',
     reason: PREFLIGHT,
   },
   {
-    file: MAIN,
-    text: 'map $uri $certlatch_unverified {\n    default ',
+    file: HTTP,
+    text: 'map $uri $certlatch_unverified {\n  default ',
     reason: 'As error_page 495.',
   },
-  { file: MAIN, text: 'location @pages {', reason: 'As the line of the map.' },
+  { file: SERVER, text: 'location @pages {', reason: 'As the line of the map.' },
   {
-    file: MAIN,
-    text: 'upstream certlatch_pages {\n    server 127.0.0.1:9182;                 # <--\n    keepalive 4;',
+    file: HTTP,
+    text: 'upstream certlatch_pages {\n  server 127.0.0.1:9182;                 # <--\n  keepalive 4;',
     reason: 'Without it the name certlatch_pages leads nowhere.',
   },
   {
@@ -393,16 +398,17 @@ const UNSHOWN: readonly Unshown[] = [
     text: 'proxy_set_header X-Forwarded-For $remote_addr;',
     reason: 'As in ask.conf; here it is for the log and the limit of wrong codes.',
   },
-  { file: MAIN, text: 'events {}\n\nhttp {\n  map $http_upgrade', reason: REFUSED_TO_START },
+  { file: MAIN, text: 'events {}\n\nhttp {\n  include /etc', reason: REFUSED_TO_START },
+  { file: HTTP, text: 'map $http_upgrade', reason: REFUSED_TO_START },
   {
-    file: MAIN,
-    text: 'upstream certlatch {\n    server',
+    file: HTTP,
+    text: 'upstream certlatch {\n  server',
     reason: 'Without it the name certlatch leads nowhere.',
   },
   {
-    file: MAIN,
-    text: 'upstream homeassistant {\n    server 127.0.0.1:8123; ',
-    reason: 'Without it the name homeassistant leads nowhere.',
+    file: HTTP,
+    text: 'upstream certlatch_application {\n  server 127.0.0.1:8123; ',
+    reason: 'Without it the name certlatch_application leads nowhere.',
   },
   {
     file: MAIN,
@@ -414,16 +420,31 @@ const UNSHOWN: readonly Unshown[] = [
     text: '    ssl_certificate     /etc/nginx/server.crt;   # <--\n    ssl_certificate_key',
     reason: REFUSED_TO_START,
   },
-  { file: MAIN, text: 'ssl_client_certificate', reason: REFUSED_TO_START },
+  {
+    file: MAIN,
+    text: '    include /etc/nginx/certlatch/server.conf;',
+    reason: 'Without it nothing of server.conf is there.',
+  },
+  {
+    file: SERVER,
+    text: 'set_real_ip_from unix:;',
+    reason: 'It undoes what another configuration says: nginx-layouts.e2e.ts shows it.',
+  },
+  {
+    file: ASK,
+    text: 'auth_request off;',
+    reason: 'nginx makes no auth request for one, so far.',
+  },
+  { file: SERVER, text: 'ssl_client_certificate', reason: REFUSED_TO_START },
   {
     file: MAIN,
     text: 'server_name home.example;',
     reason: 'nginx refuses a Host that is not the name of the handshake by itself here.',
   },
-  { file: MAIN, text: 'location / {', reason: 'Without it nginx serves its own files.' },
-  { file: MAIN, text: 'location @unverified {', reason: 'As error_page 495.' },
-  { file: MAIN, text: 'location = /_certlatch {', reason: 'As auth_request.' },
-  { file: MAIN, text: 'location = /_certlatch_page {', reason: 'As error_page 403.' },
+  { file: SERVER, text: 'location ~ ^/ {', reason: 'Without it nginx serves its own files.' },
+  { file: SERVER, text: 'location @unverified {', reason: 'As error_page 495.' },
+  { file: SERVER, text: 'location = /_certlatch {', reason: 'As auth_request.' },
+  { file: SERVER, text: 'location = /_certlatch_page {', reason: 'As error_page 403.' },
   {
     file: ASK,
     text: 'proxy_pass http://certlatch/verify;',
@@ -446,7 +467,7 @@ const UNSHOWN: readonly Unshown[] = [
   { file: PROTECT, text: 'auth_request_set $certlatch_via', reason: SHOWN_BY_HEADER },
   {
     file: PROTECT,
-    text: 'proxy_pass http://homeassistant;',
+    text: 'proxy_pass http://certlatch_application;',
     reason: 'Without it nginx serves its own files.',
   },
   {

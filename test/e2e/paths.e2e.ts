@@ -1,5 +1,6 @@
-// What proxies make of a path before they ask, and what they hand on, against what the rules promise:
-// whatever an application may read in the bytes that it gets, no closed rule was got round.
+// What proxies do to a path before the auth request, and what they forward, compared with what the
+// rules promise: whatever an application may read in the bytes that it gets, no rule that denies
+// was bypassed.
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -27,7 +28,7 @@ rules:
   - {name: open, path: [/open, /open/*], access: open}
 `
 
-/** What an application may do to a path, in any order, before it looks where it leads. */
+/** Transformations that an application may apply to a path, in any order, before it resolves it. */
 const READINGS: readonly ((path: string) => string)[] = [
   (path) => path.replace(/%([0-9A-Fa-f]{2})/g, (_, hex) => String.fromCharCode(Number(`0x${hex}`))),
   (path) => path.replaceAll('\\', '/'),
@@ -58,7 +59,7 @@ function readingsOf(url: string): ReadonlySet<string> {
 const leadsTo = (url: string, place: string): boolean =>
   [...readingsOf(url)].some((path) => path === `/${place}` || path.startsWith(`/${place}/`))
 
-/** What is neither `/open` nor below it opens to nobody without a certificate. */
+/** Anything but `/open` and the paths below it is denied without a certificate. */
 const leadsOut = (url: string): boolean =>
   [...readingsOf(url)].some((path) => path !== '/open' && !path.startsWith('/open/'))
 
@@ -96,7 +97,7 @@ const uriOf = ({ headers }: AskedQuestion): string =>
 const WAYS: Readonly<Record<string, Send>> = { 'HTTP/1.1': sendBytes, 'HTTP/2': sendHttp2 }
 
 for (const kind of [TRAEFIK, CADDY, NGINX, HAPROXY] satisfies readonly ProxyKind[]) {
-  describe(`behind ${kind.dialect}`, () => {
+  describe(`Behind ${kind.dialect}`, () => {
     let world: World
     let gate: Gate
     const folder = mkdtempSync(join(tmpdir(), 'certlatch-paths-'))
@@ -112,7 +113,7 @@ for (const kind of [TRAEFIK, CADDY, NGINX, HAPROXY] satisfies readonly ProxyKind
       rmSync(folder, { recursive: true })
     })
 
-    test('an open rule opens, also where its path is written in another plain way', async () => {
+    test('an open rule allows access, also if the path is written in another plain way', async () => {
       for (const target of ['/open/x', '/%6fpen/x', '/open/%78?y', '/open/a%20b', '/open/é']) {
         const { status, handedOn } = await sendBytes(gate, encodeURI(target).replaceAll('%25', '%'))
         assert.equal(status, 200, target)
@@ -121,7 +122,7 @@ for (const kind of [TRAEFIK, CADDY, NGINX, HAPROXY] satisfies readonly ProxyKind
     })
 
     for (const [protocol, send] of Object.entries(WAYS)) {
-      test(`without a certificate nothing is handed on that could be read as anything not open [${protocol}]`, async () => {
+      test(`without a certificate nothing is passed on that could be read as anything but open [${protocol}]`, async () => {
         const places = ['closed', 'graces', 'x']
         const targets = [
           ...places.flatMap((place) => climbing('open', `${place}/x`)),
@@ -137,7 +138,7 @@ for (const kind of [TRAEFIK, CADDY, NGINX, HAPROXY] satisfies readonly ProxyKind
         assert.ok(refused > targets.length / 2, `${refused} of ${targets.length} refused`)
       })
 
-      test(`with a certificate nothing is handed on that could be read as closed to it [${protocol}]`, async () => {
+      test(`with a certificate nothing is passed on that could be read as closed to it [${protocol}]`, async () => {
         for (const place of ['closed', 'graces']) {
           const targets = [...climbing('open', `${place}/x`), ...spelled(place)]
           let refused = 0
@@ -158,7 +159,7 @@ for (const kind of [TRAEFIK, CADDY, NGINX, HAPROXY] satisfies readonly ProxyKind
         assert.equal(handedOn, path)
       })
 
-      test(`what the application gets is what certlatch was asked about [${protocol}]`, async () => {
+      test(`the application receives the path that certlatch decided about [${protocol}]`, async () => {
         const targets = ['/open/x', '/elsewhere', ...climbing('open', 'x'), ...spelled('elsewhere')]
         let handed = 0
         for (const target of targets) {
@@ -173,6 +174,6 @@ for (const kind of [TRAEFIK, CADDY, NGINX, HAPROXY] satisfies readonly ProxyKind
   })
 }
 
-/** HAProxy hands on a URL as it came (RFC 9112 §3.2.2), and asks about its path. */
+/** HAProxy forwards a URL unchanged (RFC 9112 §3.2.2), and its auth request has the path. */
 const literalOf = (url: string): string =>
   readRequestPath(url.replace(/^https?:\/\/[^/]*/i, '').split('?')[0] ?? '').literal

@@ -1,5 +1,6 @@
-// What of a preflight passes unasked at each proxy: nothing with a body (but see UNTOLD), and nothing
-// that changes the protocol, whether certlatch is told of it or the proxy refuses it or takes it away.
+// Which preflights pass without authentication at each proxy: none with a body (but see UNTOLD),
+// and none that changes the protocol, whether certlatch is told, or the proxy refuses or removes
+// it.
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -39,7 +40,7 @@ const MORE: Readonly<Record<string, readonly [headers: readonly HeaderLine[], bo
   ],
 }
 
-/** No header with a length tells Traefik's rules of it: SECURITY.md says that it passes there. */
+/** No length header lets Traefik's rules detect the body: SECURITY.md says that it passes there. */
 const UNTOLD = 'a body in chunks'
 
 async function sendBytes(gate: Gate, headers: readonly HeaderLine[], body: string) {
@@ -66,7 +67,7 @@ function hasMore({ headers }: Seen): boolean {
 }
 
 for (const kind of [TRAEFIK, CADDY, NGINX, HAPROXY]) {
-  describe(`behind ${kind.dialect}`, () => {
+  describe(`Behind ${kind.dialect}`, () => {
     let world: World
     let gate: Gate
     const folder = mkdtempSync(join(tmpdir(), 'certlatch-preflights-'))
@@ -86,7 +87,7 @@ for (const kind of [TRAEFIK, CADDY, NGINX, HAPROXY]) {
       test(`a bare preflight of a listed site passes [${protocol}]`, async () => {
         const answer = await gate.send({ protocol, method: 'OPTIONS', headers: PREFLIGHT })
         assert.equal(answer.status, 200)
-        // Over HTTP/2 our client tells only afterwards that there is no body.
+        // Over HTTP/2 our client only signals afterwards that there is no body.
         assert.ok(answer.seen && (protocol === 'HTTP/2' || !hasMore(answer.seen)))
       })
 
@@ -102,14 +103,14 @@ for (const kind of [TRAEFIK, CADDY, NGINX, HAPROXY]) {
     }
 
     for (const [what, [headers, body]] of Object.entries(MORE)) {
-      test(`${what}: does not get to the application unasked [HTTP/1.1]`, async () => {
+      test(`${what}: does not reach the application unauthenticated [HTTP/1.1]`, async () => {
         const { status, seen } = await sendBytes(gate, headers, body)
         const passes = seen !== undefined && hasMore(seen)
         assert.equal(passes, kind === TRAEFIK && what === UNTOLD, `${status}`)
       })
     }
 
-    test('a body of no known length does not get to the application unasked [HTTP/2]', async () => {
+    test('a body of unknown length does not reach the application unauthenticated [HTTP/2]', async () => {
       const answer = await gate.send({
         protocol: 'HTTP/2',
         method: 'OPTIONS',

@@ -3,7 +3,8 @@
 # and Alertmanager, and the programs that import certificates, from the distribution (Debian or Ubuntu,
 # as root or with sudo), Traefik and Caddy, at the versions that the configurations are written for, into
 # test/e2e/.tools. CERTLATCH_E2E_TOOLS names another folder whose bin/ has them; what is on the PATH is
-# taken as well. Where there is Go, what its judges of certificates need is fetched and built once.
+# taken as well. Where there is Go, Prometheus at the version of the image and what its judges of
+# certificates need are fetched and built once.
 # `tools.sh --quick` leaves out what only `npm run e2e:full` needs: browsers and Home Assistant.
 set -euo pipefail
 
@@ -137,6 +138,25 @@ install_release() {
 }
 
 if [ "${1-}" != --quick ]; then install_home_assistant; fi
+
+# Debian's Prometheus is years older than the image. Of its service discoveries only files are used here,
+# and all the others together are most of what there is to compile.
+prometheus=v0.313.5
+build_prometheus() {
+  local source
+  source=$(go mod download -json github.com/prometheus/prometheus@$prometheus |
+    sed -n 's/^.*"Dir": "\(.*\)".*$/\1/p')
+  cp -r "$source" "$folder/prometheus-source"
+  chmod -R u+w "$folder/prometheus-source"
+  GOWORK=off go build -C "$folder/prometheus-source" -o "$folder/bin/" \
+    -tags remove_all_sd,enable_file_sd ./cmd/prometheus ./cmd/promtool
+}
+if has go && ! [ -x "$folder/bin/promtool" ]; then
+  echo "e2e tools: building Prometheus"
+  mkdir -p "$folder/bin"
+  build_prometheus || echo "e2e tools: it cannot be built here, and Debian's takes its place" >&2
+  rm -rf "$folder/prometheus-source"
+fi
 
 if has go; then
   echo "e2e tools: building the judges that are written in Go"

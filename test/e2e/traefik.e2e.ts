@@ -15,20 +15,20 @@ const BELIEVING = [
     becomes: '    forwardedHeaders: { insecure: true }\n    http:\n',
   },
 ]
-const OPENS = 'a good certificate opens'
+const OPENS = 'a good certificate is accepted and answered'
 const NOT_OPEN = /opens: expected 200, got 403/
-const LEAKS = 'certificate, secret and session stay out'
-const HANDED_ON = 'a certificate header of a client is not handed'
-const NAMED = 'certlatch is told which proxy asks'
+const LEAKS = 'certificate, secret and session never reach'
+const HANDED_ON = "a client's certificate headers"
+const NAMED = 'certlatch learns which proxy'
 const PAGES_PASS = "certlatch's own pages pass"
-const IDENTITY = 'the application learns who it is, whatever'
+const IDENTITY = 'the application learns the user'
 
 const MUTATIONS: readonly Mutation[] = [
   {
     file: STATIC,
     text: 'address: ":443"',
     becomes: 'http3: {}\n    address: ":443"',
-    shows: 'nothing is offered over HTTP/3',
+    shows: 'nothing is served over HTTP/3',
     because: /no (Alt-Svc|UDP port)/,
   },
   {
@@ -116,13 +116,13 @@ const MUTATIONS: readonly Mutation[] = [
   {
     ...without(DYNAMIC, 'X-Forwarded-Method: ""'),
     under: BELIEVING,
-    shows: 'what a client says in X-Forwarded-Method',
+    shows: "a client's X-Forwarded-Method",
     because: /OPTIONS/,
   },
   {
     ...without(DYNAMIC, 'X-Forwarded-Uri: ""'),
     under: BELIEVING,
-    shows: 'what a client says in X-Forwarded-Method',
+    shows: "a client's X-Forwarded-Method",
     because: /certlatch is told what is handed on/,
   },
   {
@@ -209,7 +209,7 @@ const MUTATIONS: readonly Mutation[] = [
     file: DYNAMIC,
     text: 'Authorization: ""',
     becomes: 'X-Unused: ""',
-    shows: 'a page is asked for without',
+    shows: 'a page is requested without',
     because: /no login goes with it/,
   },
   {
@@ -245,7 +245,7 @@ const UNSHOWN: readonly Unshown[] = [
   { file: STATIC, text: 'transport:\n      respondingTimeouts:', reason: 'As readTimeout.' },
   { file: STATIC, text: 'lifeCycle:', reason: 'As graceTimeOut.' },
   { file: STATIC, text: 'providers:\n  file:\n    filename:', reason: STRUCTURE },
-  { file: STATIC, text: 'watch: true', reason: 'The default; written for who looks for it.' },
+  { file: STATIC, text: 'watch: true', reason: 'The default; written out for readers.' },
   {
     file: DYNAMIC,
     text: 'tls:\n  certificates:\n    - certFile: /etc/traefik/server.crt          # <--\n      keyFile',
@@ -267,7 +267,7 @@ const UNSHOWN: readonly Unshown[] = [
   {
     file: DYNAMIC,
     text: 'X-Certlatch-Page: ""',
-    reason: 'certlatch heeds it under nginx only; here so that no client can ever say it.',
+    reason: 'certlatch reads it only under nginx; here so that no client can ever send it.',
   },
   { file: DYNAMIC, text: 'client-certificate:\n      passTLSClientCert:', reason: 'As "pem".' },
   {
@@ -279,7 +279,7 @@ const UNSHOWN: readonly Unshown[] = [
   {
     file: DYNAMIC,
     text: 'maxResponseBodySize',
-    reason: "Only a warning in Traefik's log tells that it is missing.",
+    reason: "Only a warning in Traefik's log reports that it is missing.",
   },
   { file: DYNAMIC, text: 'routers:\n    homeassistant:', reason: STRUCTURE },
   { file: DYNAMIC, text: PAGE_ROUTE, reason: 'Its parts are shown.' },
@@ -321,7 +321,7 @@ const UNSHOWN: readonly Unshown[] = [
 
 const world = testProxy(TRAEFIK, MUTATIONS, UNSHOWN)
 
-test('without the CA file nothing is served at all: certlatch has to start first', async () => {
+test('Without the CA file nothing is served at all: certlatch has to start first', async () => {
   const text = 'caFiles: [/var/lib/certlatch/public/ca.crt]'
   // The place that is filled in has to be there: in a comment.
   const becomes = 'caFiles: [/nowhere/ca.crt] # /var/lib/certlatch/public/ca.crt'

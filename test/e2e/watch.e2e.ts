@@ -160,7 +160,7 @@ let openedAt = 0
 let cookie = ''
 let baseline: ReadonlyMap<string, number>
 
-test('what the household and a prober do is counted exactly', async () => {
+test('The requests of a household and a prober are counted exactly', async () => {
   const ada = await issue(nowSeconds() + 300 * DAY, "Ada's phone 📱")
   const tablet = await issue(nowSeconds() + 10 * DAY, 'Tablet')
   const lost = await issue(nowSeconds() + 100 * DAY, 'Lost phone')
@@ -192,7 +192,7 @@ test('what the household and a prober do is counted exactly', async () => {
     headers: [
       ['Client-Cert', `:${forged}:`],
       ['X-Forwarded-Tls-Client-Cert', forged],
-      ['X-Certlatch-Proxy-Secret', 'a-guess-of-somebody'],
+      ['X-Certlatch-Proxy-Secret', 'a-wrong-guess'],
     ],
   })
   await send(3, 403, { cookie: '__Host-certlatch=v1.e30.e30' })
@@ -203,7 +203,7 @@ test('what the household and a prober do is counted exactly', async () => {
     assert.equal(answer.status, 403)
   }
 
-  // The phone goes on by its cookie for more than half of the longest time.
+  // The phone uses its cookie for more than half of the maximal age.
   await pause(Math.max(0, openedAt + (MAX_AGE_SECONDS * 1000) / 2 + 2_500 - Date.now()))
   await send(2, 200, { cookie })
 
@@ -225,12 +225,12 @@ test('what the household and a prober do is counted exactly', async () => {
 const sum = (counts: ReadonlyMap<string, number>): number =>
   [...counts.values()].reduce((total, count) => total + count, 0)
 
-test('increase() has not missed what happened first', async () => {
+test('increase() does not miss the first events', async () => {
   const seen = await value('sum(increase(certlatch_decisions_total{reason="header-alias"}[5m]))')
   assert.ok(seen !== undefined && seen >= 9.9, String(seen))
 })
 
-test('devices are told by name, with what they came by and when they end', async () => {
+test('Devices are reported by name, with their credentials and their expiry', async () => {
   const seen = (via: string) =>
     value(`certlatch_device_last_seen_timestamp_seconds{device="Ada's phone 📱",via="${via}"}`)
   const byCertificate = (await seen('certificate')) ?? 0
@@ -251,7 +251,7 @@ test('devices are told by name, with what they came by and when they end', async
   }
 })
 
-test('a wrong code of an invitation is counted by its outcome', async () => {
+test('A wrong invitation code is counted by its outcome', async () => {
   const answer = await gate.send({
     method: 'POST',
     path: '/.certlatch/auth/enroll/look',
@@ -269,7 +269,7 @@ test('a wrong code of an invitation is counted by its outcome', async () => {
   )
 })
 
-test('every query of every panel is answered with data', async () => {
+test('Every query of every panel returns data', async () => {
   const empty: string[] = []
   for (const { title, refId, expr } of queriesOf(readDashboard())) {
     const filled = expr
@@ -284,7 +284,7 @@ test('every query of every panel is answered with data', async () => {
   assert.deepEqual(empty, [])
 })
 
-test('the panels say what the counters say, as far as a scrape interval lets them', async () => {
+test('The panels show what the counters say, to within a scrape interval', async () => {
   const panel = queriesOf(readDashboard()).find(({ title }) =>
     title.startsWith('Refusals by reason, in'),
   )
@@ -298,13 +298,13 @@ test('the panels say what the counters say, as far as a scrape interval lets the
   }
   for (const [reason, count] of expected) {
     const [value = 0] = shown.find(({ labels }) => labels['reason'] === reason)?.values ?? []
-    // increase() reaches out to both ends of its range, at most by half an interval.
+    // increase() extrapolates to both ends of its range, at most by half an interval.
     assert.ok(Math.abs(value - count) <= count * 0.1 + 1, `${reason}: ${value}, not ${count}`)
   }
   assert.equal(shown.length, expected.size)
 })
 
-test('certlatch status tells the same', async () => {
+test('certlatch status shows the same', async () => {
   const { code, stdout } = await runCommand(certlatch.environment, 'status', '--json')
   assert.equal(code, 0)
   const told = JSON.parse(stdout)
@@ -324,7 +324,7 @@ test('certlatch status tells the same', async () => {
   )
 })
 
-test('what is wrong is told to Home Assistant, in words that say what to do', async () => {
+test('Home Assistant is told what is wrong, in words that say what to do', async () => {
   const { revocationList } = paths()
   writeFileSync(revocationList, 'no CRL')
   const provoked = [
@@ -358,7 +358,7 @@ test('what is wrong is told to Home Assistant, in words that say what to do', as
   for (const name of quiet) assert.ok(!toldNames().has(name), name)
 })
 
-test('when certlatch is gone, that is told as well', async () => {
+test('Home Assistant is told if certlatch is gone, too', async () => {
   await certlatch.close()
   await until(
     'CertlatchDown has arrived',

@@ -17,9 +17,9 @@ import { CADDY, HAPROXY, NGINX, TRAEFIK } from './support/proxies.ts'
 import { withGate, without } from './support/run.ts'
 
 /**
- * CERTLATCH_PROXY names another proxy than the one that asks: set in haste, or forgotten while the
- * old one was left running. Who only knows a device's certificate must not get in by writing it into
- * the header that certlatch reads then.
+ * CERTLATCH_PROXY names another proxy than the one in use: set in haste, or forgotten while the old
+ * one was left running. A client that only knows a device's certificate must not get in by writing
+ * it into the header that certlatch then reads.
  */
 const KINDS: readonly ProxyKind[] = [TRAEFIK, CADDY, NGINX, HAPROXY]
 const PROTOCOLS: readonly Protocol[] = ['HTTP/1.1', 'HTTP/2']
@@ -98,20 +98,20 @@ async function tryAll(gate: Gate, configured: DialectName): Promise<void> {
 
 for (const kind of KINDS) {
   for (const { dialect: configured } of KINDS.filter((other) => other !== kind)) {
-    describe(`${kind.dialect} asks, and CERTLATCH_PROXY is ${configured}`, () => {
+    describe(`${kind.dialect} sends auth requests while CERTLATCH_PROXY is ${configured}`, () => {
       let world: World
       before(async () => {
         world = await startWorld(kind, 'external', { CERTLATCH_PROXY: configured })
       })
       after(() => world?.close())
 
-      test('a certificate that a client only knows opens nothing, in no header and spelling', () =>
+      test('a certificate whose key the client does not have grants no access, in any header and spelling', () =>
         withGate(world, [], (gate) => tryAll(gate, configured)))
 
-      test('nor where the configuration is an older one, which does not name its proxy', () =>
+      test('nor does it with an older configuration, in which the proxy does not send its name', () =>
         withGate(world, [NAMING[kind.dialect]], (gate) => tryAll(gate, configured)))
 
-      test('the device itself is refused as well, so that it is seen', async () => {
+      test('the device itself is refused too, so that the mistake is noticed', async () => {
         await withGate(world, [], async (gate) => {
           const answer = await gate.send({ credential: 'ada' })
           assertStaysOutside(answer, [])

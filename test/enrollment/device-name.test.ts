@@ -24,7 +24,7 @@ const GOOD: readonly string[] = [
 ]
 
 for (const name of GOOD) {
-  test(`${JSON.stringify(name)} may be the name of a device`, () => {
+  test(`${JSON.stringify(name)} is accepted as a device name`, () => {
     assert.equal(deviceNameProblem(name), undefined)
   })
 }
@@ -66,14 +66,14 @@ const BAD: readonly (readonly [string, string, RegExp])[] = [
 ]
 
 for (const [name, what, problem] of BAD) {
-  test(`${what} is no name: the sentence says what is wrong and what would be right`, () => {
+  test(`${what} is rejected: the sentence says what is wrong and what would be right`, () => {
     assert.match(deviceNameProblem(name) ?? 'no problem', problem)
   })
 }
 
 const anything = fc.string({ unit: 'binary', maxLength: 80 })
 
-test('a normalized name stays as it is when it is normalized again', () => {
+test('Normalizing a normalized name does not change it', () => {
   fc.assert(
     fc.property(anything, (text) => {
       const normal = normalizeName(text)
@@ -82,7 +82,7 @@ test('a normalized name stays as it is when it is normalized again', () => {
   )
 })
 
-test('what may be a name is printable, normal and fits a certificate', () => {
+test('An accepted name is printable, normalized and fits into a certificate', () => {
   fc.assert(
     fc.property(fc.oneof(anything, fc.string({ unit: 'grapheme', maxLength: 70 })), (text) => {
       if (deviceNameProblem(text) !== undefined) return

@@ -23,12 +23,12 @@ const SLUGS: readonly (readonly [string, string])[] = [
 ]
 
 for (const [name, slug] of SLUGS) {
-  test(`the package of ${JSON.stringify(name)} is a file ${slug}-…`, () => {
+  test(`The package of ${JSON.stringify(name)} is a file ${slug}-…`, () => {
     assert.equal(packageFileName(name, SERIAL, 'p12'), `${slug}-4f0c22a1.p12`)
   })
 }
 
-test('whatever the name, the file name is short, plain and hides no folder or option', () => {
+test('Whatever the name, the file name is short and plain, and can be neither hidden nor an option', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary', maxLength: 300 }), (name) => {
       const file = packageFileName(name, SERIAL, 'mobileconfig')
@@ -38,7 +38,7 @@ test('whatever the name, the file name is short, plain and hides no folder or op
   )
 })
 
-test('a package is known by its name, for the certificate that it holds', () => {
+test('A package is found by its name, for the certificate that it contains', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary', maxLength: 80 }), (name) => {
       assert.ok(isPackageFileName(packageFileName(name, SERIAL, 'p12'), SERIAL))
@@ -60,7 +60,7 @@ test('a package is known by its name, for the certificate that it holds', () => 
   for (const name of others) assert.ok(!isPackageFileName(name, SERIAL), name)
 })
 
-test('a short serial number stands whole, a negative one without its sign', () => {
+test('A short serial number appears in full, a negative one without its sign', () => {
   assert.equal(packageFileName('a', '0a', 'crt'), 'a-0a.crt')
   assert.equal(packageFileName('a', '-0a0b', 'crt'), 'a-0a0b.crt')
 })

@@ -19,17 +19,17 @@ const codes = randomBytes.map(invitationCode)
 /** What people, keyboards and mail programs put between characters. */
 const separators = fc.constantFrom('', '', '', '-', ' ', '\u2011', '\u2013', '\u2014', '\u00a0')
 
-test('a code is 20 characters of the alphabet of passwords', () => {
+test('A code is 20 characters of the password alphabet', () => {
   fc.assert(fc.property(codes, (code) => assert.match(code, /^[a-km-np-z2-9]{20}$/)))
 })
 
-test('too few random bytes, or too many, are a bug', () => {
+test('Too few random bytes, or too many, are a bug', () => {
   for (const length of [0, 19, 21]) {
     assert.throws(() => invitationCode(new Uint8Array(length)), /takes 20 random bytes/)
   }
 })
 
-test('a code is read in any case, with hyphens and spaces anywhere', () => {
+test('A code is read in any case, with hyphens and spaces anywhere', () => {
   const typed = fc
     .tuple(codes, fc.array(separators, { minLength: 21, maxLength: 21 }), fc.boolean())
     .map(([code, between, isUpper]) => {
@@ -39,14 +39,14 @@ test('a code is read in any case, with hyphens and spaces anywhere', () => {
   fc.assert(fc.property(typed, ({ code, text }) => readInvitationCode(text) === code))
 })
 
-test('a code is read from the end of its link', () => {
+test('A code is read from the end of its link', () => {
   for (const text of ['https://ha.test/.certlatch/auth/enroll#', ' #', '#a#']) {
     assert.equal(readInvitationCode(`${text}k7fmx2ab9tqeuw4rc8hn `), 'k7fmx2ab9tqeuw4rc8hn')
   }
   assert.equal(readInvitationCode('k7fmx2ab9tqeuw4rc8hn#'), undefined)
 })
 
-test('anything else is no code', () => {
+test('Anything else is not a code', () => {
   const wrong = ['', 'k7fm', 'k7fmx2ab9tqeuw4rc8h', 'k7fmx2ab9tqeuw4rc8hnn', 'k7fmx2ab9tqeuw4rc8h0']
   const odd = [
     'k7fmx2ab9tqeuw4rc8h_',
@@ -62,7 +62,7 @@ test('anything else is no code', () => {
   )
 })
 
-test('the id is a hash: another for every code, and the code is not in it', () => {
+test('The id is a hash: different for every code, and it does not contain the code', () => {
   fc.assert(
     fc.property(codes, codes, (one, other) => {
       assert.ok(isInvitationId(invitationId(one)))
@@ -75,7 +75,7 @@ test('the id is a hash: another for every code, and the code is not in it', () =
   }
 })
 
-test('a nonce is 1 to 64 characters of base64url', () => {
+test('A nonce is 1 to 64 characters of base64url', () => {
   for (const text of ['a', 'Az09_-', 'x'.repeat(64)]) assert.equal(isNonce(text), true)
   for (const text of ['', 'a b', 'é', 'a\n', 'x'.repeat(65)]) assert.equal(isNonce(text), false)
   assert.notEqual(nonceHash('a'), nonceHash('b'))

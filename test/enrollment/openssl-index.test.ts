@@ -12,7 +12,7 @@ function onlyEntry(text: string) {
   return read.entries[0]
 }
 
-test('A valid entry has its end, its serial number in whole bytes, and its name', () => {
+test('A valid entry has its expiry, its serial number in whole bytes, and its name', () => {
   assert.deepEqual(onlyEntry(`${VALID}\n`), {
     line: 1,
     isRevoked: false,
@@ -24,7 +24,7 @@ test('A valid entry has its end, its serial number in whole bytes, and its name'
   })
 })
 
-test('A revoked entry has its date and, where one was given, the reason', () => {
+test('A revoked entry has its date and, if given, the reason', () => {
   const revoked = (revocation: string) =>
     onlyEntry(line('R', '20360101000000Z', revocation, '00ABC', 'unknown', '/CN=Ada'))
   assert.equal(revoked('261101000001Z')?.revokedAt, Date.UTC(2026, 10, 1, 0, 0, 1) / 1000)
@@ -33,7 +33,7 @@ test('A revoked entry has its date and, where one was given, the reason', () => 
   assert.equal(revoked('261101000001Z')?.serial, '0abc')
 })
 
-test('A serial number is written in whole bytes, without zeros before it', () => {
+test('A serial number is written in whole bytes, without leading zero bytes', () => {
   const serialOf = (number: string) =>
     onlyEntry(line('V', '360101000000Z', '', number, 'unknown', '/CN=Ada'))?.serial
   assert.equal(serialOf('ABCD'), 'abcd')
@@ -42,7 +42,7 @@ test('A serial number is written in whole bytes, without zeros before it', () =>
   assert.equal(serialOf('00'), '00')
 })
 
-test('Two digits of a year from 50 on are of the last century', () => {
+test('Two-digit years from 50 on belong to the last century', () => {
   const end = onlyEntry(line('E', '991231235959Z', '', '01', 'unknown', '/CN=Ada'))?.notAfter
   assert.equal(end, Date.UTC(1999, 11, 31, 23, 59, 59) / 1000)
 })
@@ -57,7 +57,7 @@ test('A name is the last CN, with its bytes as UTF-8 and its slashes', () => {
   assert.equal(nameOf('/CN='), '')
 })
 
-test('Empty lines are nothing, and lines may end as on Windows', () => {
+test('Empty lines are skipped, and Windows line endings are fine', () => {
   const read = readIndex(`\r\n${VALID}\r\n\r\n`)
   assert.ok(read.ok)
   assert.deepEqual(
@@ -66,7 +66,7 @@ test('Empty lines are nothing, and lines may end as on Windows', () => {
   )
 })
 
-test('A line that is none of an index is told with its number', () => {
+test('A line that does not belong in an index is reported with its number', () => {
   const wrong = [
     'V',
     VALID.replace('V', 'X'),

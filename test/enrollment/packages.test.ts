@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { readPackages, writePackages } from '../../src/enrollment/packages.ts'
 
-test('packages come back as they were written', () => {
+test('Packages come back as they were written', () => {
   const bytes = fc.uint8Array({ maxLength: 50 }).map((array) => Buffer.from(array))
   const packages = fc.record(
     {

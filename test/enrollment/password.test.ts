@@ -10,11 +10,11 @@ const randomBytes = fc.uint8Array({
   maxLength: PASSWORD_RANDOM_BYTES,
 })
 
-test('a password is five groups of four characters that nobody takes for each other', () => {
+test('A password is five groups of four characters that are hard to confuse', () => {
   fc.assert(fc.property(randomBytes, (bytes) => assert.match(packagePassword(bytes), FORM)))
 })
 
-test('each character is as likely as any other, and has five bits of its own', () => {
+test('Each character is equally likely, and has five bits of its own', () => {
   const counts = new Map<string, number>()
   for (let byte = 0; byte < 256; byte += 1) {
     const bytes = new Uint8Array(PASSWORD_RANDOM_BYTES).fill(byte)
@@ -25,7 +25,7 @@ test('each character is as likely as any other, and has five bits of its own', (
   assert.deepEqual([...new Set(counts.values())], [8])
 })
 
-test('too few random bytes, or too many, are a bug', () => {
+test('Too few random bytes, or too many, are a bug', () => {
   for (const length of [0, PASSWORD_RANDOM_BYTES - 1, PASSWORD_RANDOM_BYTES + 1]) {
     assert.throws(() => packagePassword(new Uint8Array(length)), /takes 20 random bytes/)
   }

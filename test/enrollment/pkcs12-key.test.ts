@@ -27,7 +27,7 @@ const VECTORS: readonly (readonly [KeyDerivation, keyof typeof PURPOSE, string])
 
 for (const [derivation, purpose, expected] of VECTORS) {
   const { hash, password, iterations } = derivation
-  test(`the ${purpose} of ${password.slice(0, 20)} (${hash}, ${iterations}) is OpenSSL's`, () => {
+  test(`The ${purpose} of ${password.slice(0, 20)} (${hash}, ${iterations}) is OpenSSL's`, () => {
     const derived = derivePkcs12Key(derivation, PURPOSE[purpose], expected.length / 2)
     assert.equal(derived.toString('hex'), expected)
   })

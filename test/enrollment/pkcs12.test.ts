@@ -58,7 +58,7 @@ for (const form of FORMS) {
   }
 }
 
-test('a package without a password is a bug', () => {
+test('A package without a password is a bug', () => {
   const privateKey = authorityKey
   assert.throws(
     () =>

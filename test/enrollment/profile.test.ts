@@ -14,7 +14,7 @@ const REQUEST: ProfileRequest = {
 
 type Dictionary = Readonly<Record<string, unknown>>
 
-/** What a reader of property lists finds; Apple's reader stands in the end-to-end tests. */
+/** What a property list parser reads; Apple's own is used in the end-to-end tests. */
 function read(request: ProfileRequest): { profile: Dictionary; payloads: readonly Dictionary[] } {
   const { PayloadContent, ...profile } = parse(writeProfile(request)) as Dictionary
   return { profile, payloads: PayloadContent as readonly Dictionary[] }
@@ -22,7 +22,7 @@ function read(request: ProfileRequest): { profile: Dictionary; payloads: readonl
 
 const UUID_V5 = /^[0-9A-F]{8}-[0-9A-F]{4}-5[0-9A-F]{3}-[89AB][0-9A-F]{3}-[0-9A-F]{12}$/
 
-test('a profile holds the package, its name and nothing that opens it', () => {
+test('A profile contains the package, its name and nothing that unlocks it', () => {
   const { profile, payloads } = read(REQUEST)
   const { PayloadUUID, ...rest } = profile
   assert.match(String(PayloadUUID), UUID_V5)
@@ -56,13 +56,13 @@ test('a profile holds the package, its name and nothing that opens it', () => {
   )
 })
 
-test('a profile for one device alone has the password too', () => {
+test('A profile for a single device also contains the password', () => {
   const { payloads } = read({ ...REQUEST, password: 'k7fm-x2ab' })
   assert.equal(payloads[0]?.['Password'], 'k7fm-x2ab')
   assert.ok(!('Password' in (read(REQUEST).payloads[0] ?? {})))
 })
 
-test('the profile of a renewed certificate replaces the one before, another device has its own', () => {
+test('The profile of a renewed certificate replaces the previous one; each device has its own', () => {
   const uuids = (request: ProfileRequest) => {
     const { profile, payloads } = read(request)
     return [profile, ...payloads].map(({ PayloadUUID, PayloadIdentifier }) => [
@@ -80,7 +80,7 @@ test('the profile of a renewed certificate replaces the one before, another devi
   )
 })
 
-test('any text comes out as it went in, but for what XML cannot hold', () => {
+test('Any text comes out as it went in, except for what XML cannot contain', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary', maxLength: 40 }), (deviceName) => {
       const { payloads } = read({ ...REQUEST, deviceName: `(${deviceName})` })
@@ -91,7 +91,7 @@ test('any text comes out as it went in, but for what XML cannot hold', () => {
   )
 })
 
-test('a password is in it only where it was given: then nothing is typed on the phone', () => {
+test('A password is included only if it was given: then nothing is typed on the phone', () => {
   const identityOf = (request: ProfileRequest) => read(request).payloads.at(-1)
   assert.equal(identityOf(REQUEST)?.['Password'], undefined)
   assert.equal(identityOf({ ...REQUEST, password: 'k7fm-x2ab' })?.['Password'], 'k7fm-x2ab')

@@ -12,7 +12,7 @@ const keys: fc.Arbitrary<SealingKey> = fc.record({
   id: fc.string({ minLength: 1 }),
 })
 
-test('what was sealed is got back with the same key', () => {
+test('Sealed data can be opened with the same key', () => {
   fc.assert(
     fc.property(contents, keys, vectors, (content, key, iv) => {
       assert.deepEqual(unseal(seal(content, key, iv), key), Buffer.from(content))
@@ -20,7 +20,7 @@ test('what was sealed is got back with the same key', () => {
   )
 })
 
-test('another secret, purpose or id opens nothing', () => {
+test('Another secret, purpose or id opens nothing', () => {
   fc.assert(
     fc.property(contents, keys, vectors, (content, key, iv) => {
       const sealed = seal(content, key, iv)
@@ -32,7 +32,7 @@ test('another secret, purpose or id opens nothing', () => {
   )
 })
 
-test('a bit that has changed, or a byte that is missing, opens nothing', () => {
+test('A changed bit, or a missing byte, opens nothing', () => {
   fc.assert(
     fc.property(contents, keys, vectors, fc.nat(), (content, key, iv, at) => {
       const sealed = seal(content, key, iv)
@@ -45,7 +45,7 @@ test('a bit that has changed, or a byte that is missing, opens nothing', () => {
   )
 })
 
-test('it is AES-256-GCM under HKDF-SHA-256, as another hand writes it', () => {
+test('It is AES-256-GCM under HKDF-SHA-256, as an independent implementation computes it', () => {
   const key: SealingKey = { secret: 'k7fmx2ab9tqeuw4rc8hn', purpose: 'code', id: 'an id' }
   const sealed = seal(Buffer.from('content'), key, Buffer.alloc(12, 7))
   // RFC 5869: extract, then one block of expand.

@@ -181,28 +181,28 @@ function isAllowed(
 }
 
 for (const [name, { open, switched, closed, denied }] of Object.entries(EXPECTED)) {
-  describe(`the preset ${name}`, () => {
+  describe(`The preset ${name}`, () => {
     const preset = `preset: {${name}: ${HOST}}`
     const plain = policyFrom(preset)
     const switches = Object.keys(switched)
     const all = policyFrom(preset, ...(switches.length > 0 ? [`enable: [${switches}]`] : []))
 
     for (const asked of open) {
-      test(`opens ${asked.join(' ')}, at its host alone`, () => {
+      test(`opens ${asked.join(' ')}, on its host only`, () => {
         assert.ok(isAllowed(plain, asked))
         assert.ok(!isAllowed(plain, asked, { 'X-Forwarded-Host': 'other.test' }))
       })
     }
     for (const [choice, opened] of Object.entries(switched)) {
       for (const asked of opened) {
-        test(`opens ${asked.join(' ')} only where ${choice} is enabled`, () => {
+        test(`opens ${asked.join(' ')} only if ${choice} is enabled`, () => {
           assert.ok(isAllowed(policyFrom(preset, `enable: ${choice}`), asked))
           assert.ok(!isAllowed(plain, asked))
         })
       }
     }
     for (const asked of closed) {
-      test(`asks for a certificate at ${asked.join(' ')}, whatever is enabled`, () => {
+      test(`requires a certificate at ${asked.join(' ')}, whatever is enabled`, () => {
         assert.ok(!isAllowed(all, asked))
         assert.ok(isAllowed(all, asked, CERTIFICATE))
       })
@@ -214,12 +214,12 @@ for (const [name, { open, switched, closed, denied }] of Object.entries(EXPECTED
       })
     }
 
-    test('has the switches of this table, and no other', () => {
+    test('has the switches in this table, and no others', () => {
       const { switches: own = {} } = PRESETS.find((one) => one.name === name) ?? {}
       assert.deepEqual(Object.keys(own), switches)
     })
 
-    test('opens no interface as a whole', () => {
+    test('does not open a whole interface', () => {
       const { rules = [] } = PRESETS.find((one) => one.name === name) ?? {}
       for (const { path, access } of rules) {
         if (access !== 'open') continue
@@ -228,7 +228,7 @@ for (const [name, { open, switched, closed, denied }] of Object.entries(EXPECTED
       }
     })
 
-    test('is refused without the host that it is for', () => {
+    test('is refused without its host', () => {
       const networks = parseNetworks(['loopback'])
       assert.ok(networks.ok)
       assert.deepEqual(
@@ -244,7 +244,7 @@ for (const [name, { open, switched, closed, denied }] of Object.entries(EXPECTED
   })
 }
 
-test("a rule of one's own lets one device reach what the preset vaultwarden denies", () => {
+test('A rule of your own lets one device reach what the preset vaultwarden denies', () => {
   const networks = parseNetworks(['loopback'])
   assert.ok(networks.ok)
   const lines = [
@@ -260,7 +260,7 @@ test("a rule of one's own lets one device reach what the preset vaultwarden deni
   assert.ok(!isAllowed(parsed.policy, ['GET', '/admin']))
 })
 
-test('every preset beside home-assistant and closed is in the table above', () => {
+test('Every preset except home-assistant and closed is in the table above', () => {
   const others = PRESETS.map(({ name }) => name).filter(
     (name) => name !== 'home-assistant' && name !== 'closed',
   )

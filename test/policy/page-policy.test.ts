@@ -19,7 +19,7 @@ const RULES = policyOf(
   ACCESS.map((access) => `  - {name: ${access}, path: /${access}, access: ${access}}\n`).join(''),
 )
 
-test('on a public page only the rules that deny are left, and everything else is open', () => {
+test('On a public page only rules that deny count, and everything else is open', () => {
   const { rules, defaultRule } = pagePolicy(RULES, 'open')
   assert.deepEqual(
     rules.map(({ access }) => access),
@@ -28,7 +28,7 @@ test('on a public page only the rules that deny are left, and everything else is
   assert.equal(defaultRule.access, 'open')
 })
 
-test('elsewhere the stricter of page and rule holds', () => {
+test('Elsewhere the stricter of page and rule counts', () => {
   const accessesOf = (page: 'certificate-or-session' | 'certificate') => {
     const { rules, defaultRule } = pagePolicy(RULES, page)
     return [...rules, defaultRule].map(({ access }) => access)
@@ -43,7 +43,7 @@ test('elsewhere the stricter of page and rule holds', () => {
   ])
 })
 
-test('a rule that denies the page to enrol on is found, for its host', () => {
+test('A rule that denies the enrolment page is found, for its host', () => {
   const rule = '  - {name: ours, host: ha.test, path: /.certlatch/*, access: deny}\n'
   assert.equal(ruleClosingEnrollment(policyOf(rule), 'https://ha.test:8443', NETWORKS), 'ours')
   assert.equal(ruleClosingEnrollment(policyOf(rule), 'https://other.test', NETWORKS), undefined)

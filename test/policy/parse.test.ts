@@ -27,8 +27,8 @@ function warningsOf(text: string): readonly string[] {
   return parsed.warnings
 }
 
-describe('a policy file', () => {
-  test('of a version alone closes everything', () => {
+describe('A policy file', () => {
+  test('with only a version denies everything', () => {
     const { rules, allowedOrigins, defaultRule } = policyOf('version: 1\n')
     assert.deepEqual([rules, [...allowedOrigins]], [[], []])
     assert.equal(defaultRule.access, 'certificate-or-session')
@@ -79,14 +79,14 @@ rules:
     )
   })
 
-  test('has texts for values, whatever they look like', () => {
+  test('has texts as values, whatever they look like', () => {
     const [rule] = policyOf(
       'version: 1\nrules: {device: [on, 12, 0x1f], access: certificate}',
     ).rules
     assert.deepEqual([...(rule?.holders[0]?.devices.values() ?? [])], ['on', '12', '0x1f'])
   })
 
-  test('may give a value once and name it again', () => {
+  test('may define a value once and refer to it again', () => {
     const { rules } = policyOf(
       'version: 1\nrules:\n  - {host: &ha home.example.org, path: /a, access: deny}\n  - {host: *ha, path: /b, access: deny}\n',
     )
@@ -96,7 +96,7 @@ rules:
 
 const RULE = (text: string): string => `version: 1\nrules:\n  - {${text}}\n`
 
-describe('a mistake', () => {
+describe('A mistake', () => {
   const ROWS: readonly (readonly [what: string, text: string, problem: string])[] = [
     [
       'nothing at all',
@@ -357,17 +357,17 @@ describe('a mistake', () => {
     ],
   ]
   for (const [what, text, problem] of ROWS) {
-    test(`${what} is told with its place and what would be right`, () => {
+    test(`${what} is reported with its position and what would be right`, () => {
       assert.deepEqual(problemsOf(text), [problem])
     })
   }
 
-  test('of many words is told with the first of them', () => {
+  test('of many words is reported with the first of them', () => {
     const [problem = ''] = problemsOf(RULE(`path: ${'a'.repeat(200)}, access: deny`))
     assert.ok(problem.includes(`path "${'a'.repeat(100)}"… does not begin`))
   })
 
-  test('in a list of presets or switches is told of each', () => {
+  test('in a list of presets or switches is reported for each', () => {
     const text = 'version: 1\npreset: [[a], ~x, {b: []}, "", {? [c] : d}]\n'
     assert.deepEqual(
       problemsOf(text).map((problem) => problem.slice(problem.indexOf(':') + 2)),
@@ -382,7 +382,7 @@ describe('a mistake', () => {
     )
   })
 
-  test('does not hide the others: all are told at once, in the order of the file', () => {
+  test('does not hide others: all are reported at once, in file order', () => {
     const text = `version: 1
 preset: [nope]
 rules:
@@ -402,12 +402,12 @@ rules:
     )
   })
 
-  test('is a file that is no text', () => {
+  test('is a file that is not text', () => {
     const parsed = parsePolicy(Buffer.from([0x76, 0xff]), LOOPBACK)
     assert.deepEqual(parsed, { ok: false, problems: ['is not UTF-8 text'] })
   })
 
-  test('is longer than what a person writes', () => {
+  test('is a file longer than a person would write', () => {
     const parsed = parsePolicy(Buffer.alloc(32 * 1024 + 1, '#'), LOOPBACK)
     assert.deepEqual(parsed, {
       ok: false,
@@ -415,14 +415,14 @@ rules:
     })
   })
 
-  test('are more rules than a person writes', () => {
+  test('is having more rules than a person would write', () => {
     const rules = Array.from({ length: 201 }, (_, index) => `  - {path: /${index}, access: deny}\n`)
     assert.deepEqual(problemsOf(`version: 1\nrules:\n${rules.join('')}`), [
       'line 3, column 3: has 201 rules: expected 200 at most',
     ])
   })
 
-  test('are more values than a person writes, be it by naming a list again', () => {
+  test('is having more values than a person would write, also by referring to a list again', () => {
     const paths = Array.from({ length: 1000 }, (_, index) => `/${index}`).join()
     const rules = ['one', 'two', 'three'].map(
       (name) => `  - {name: ${name}, path: *p, access: deny}`,
@@ -433,7 +433,7 @@ rules:
     ])
   })
 
-  test('are more aliases than a person writes', () => {
+  test('is having more aliases than a person would write', () => {
     const aliases = '*a,'.repeat(101)
     assert.deepEqual(
       problemsOf(RULE(`path: &a /a, access: deny}\n  - {path: [${aliases}], access: deny`)),
@@ -442,7 +442,7 @@ rules:
   })
 })
 
-describe('what a slip would open', () => {
+describe('What could be opened by mistake', () => {
   const opens = (what: string) =>
     `"rule 1" grants access to ${what} without certificate or session: name a narrower path, or write "dangerous: true" if it is meant`
   const PROXY_NETWORK =
@@ -469,10 +469,10 @@ describe('what a slip would open', () => {
     test(`is refused: {${rule}}`, () => {
       assert.deepEqual(problemsOf(RULE(rule)), [problem])
     })
-    test(`may be meant: {${rule}, dangerous: true}`, () => {
+    test(`is accepted if it is intended: {${rule}, dangerous: true}`, () => {
       assert.equal(policyOf(RULE(`${rule}, dangerous: true`)).rules.length, 1)
     })
-    test(`is nothing that another access opens: {${rule.replace('open', 'certificate')}}`, () => {
+    test(`does not concern other kinds of access: {${rule.replace('open', 'certificate')}}`, () => {
       assert.equal(
         policyOf(RULE(rule.replace('access: open', 'access: certificate'))).rules.length,
         1,
@@ -480,7 +480,7 @@ describe('what a slip would open', () => {
     })
   }
 
-  test('is not what is narrower', () => {
+  test('does not include narrower rules', () => {
     for (const rule of [
       'path: /api/webhook/*, access: open',
       'path: /authors, access: open',
@@ -491,7 +491,7 @@ describe('what a slip would open', () => {
     }
   })
 
-  test('is warned of where no preset opens it, unless it is meant', () => {
+  test('causes a warning if no preset opens it, unless it is intended', () => {
     const opened = (path: string, more = '') =>
       warningsOf(RULE(`path: ${path}, access: open${more}`))
     for (const path of [
@@ -522,7 +522,7 @@ describe('what a slip would open', () => {
   const enabled = (network: string) =>
     `version: 1\npreset: home-assistant\nenable: {local-network: "${network}"}\n`
 
-  test('is the local network of the preset too, if it holds the proxy', () => {
+  test("includes the preset's local network, if it contains the proxy", () => {
     assert.deepEqual(problemsOf(enabled('10.0.0.0/8')), [
       'line 3, column 25: "home-assistant: local-network" grants access to a network with an address of CERTLATCH_TRUSTED_PROXIES, from which any client may seem to come: name a smaller network, or, if it is meant, write a rule of your own with "dangerous: true" instead',
     ])
@@ -532,7 +532,7 @@ describe('what a slip would open', () => {
     ...['2000::/3', '2001:db8::/47', '::/48', '::ffff:203.0.0.0/119'],
     ...['128.0.0.0/1', '64.0.0.0/2', '203.0.112.0/23', '192.0.0.0/8', '172.0.0.0/10'],
   ]) {
-    test(`is a local network as wide as ${network}`, () => {
+    test(`includes a local network as wide as ${network}`, () => {
       const wide = `line 3, column 25: "local-network" grants access to "${network}", which is wider than a household: name a private network, or of public addresses a /24 (IPv6: /48) at most; or, if it is meant, write a rule of your own with "dangerous: true" instead`
       assert.ok(problemsOf(enabled(network)).includes(wide))
     })
@@ -542,13 +542,13 @@ describe('what a slip would open', () => {
     ...['192.168.0.0/16', '172.16.0.0/12', '169.254.0.0/16', 'fc00::/7', 'fe80::/10'],
     ...['203.0.113.0/24', '203.0.113.7', '2001:db8::/48', '2001:db8::1', '::ffff:203.0.113.0/120'],
   ]) {
-    test(`is not a local network such as ${network}`, () => {
+    test(`does not include a local network such as ${network}`, () => {
       assert.deepEqual(warningsOf(enabled(network)), [])
     })
   }
 })
 
-describe('the order of rules', () => {
+describe('The order of rules', () => {
   const never = (rule: string, by: string) =>
     `"${rule}" is never reached: "${by}" comes before it and matches all of it`
   const partly = (rule: string, by: string) =>
@@ -603,7 +603,7 @@ describe('the order of rules', () => {
     ['from: 10.0.0.0/8, access: deny', 'access: deny', undefined],
   ]
   for (const [first, second, warning] of ROWS) {
-    test(`{${first}} before {${second}} is ${warning === undefined ? 'fine' : 'warned of'}`, () => {
+    test(`{${first}} before {${second}}: ${warning === undefined ? 'no warning' : 'a warning'}`, () => {
       const text = `version: 1\nrules:\n  - {name: one, ${first}}\n  - {name: two, ${second}}\n`
       assert.deepEqual(
         warningsOf(text),
@@ -612,7 +612,7 @@ describe('the order of rules', () => {
     })
   }
 
-  test('is no matter between the file and its presets: own rules come first on purpose', () => {
+  test("does not matter between the file and its presets: a file's own rules deliberately come first", () => {
     const text = `version: 1
 preset: home-assistant
 rules:
@@ -627,13 +627,13 @@ rules:
   })
 })
 
-describe('a preset', () => {
+describe('A preset', () => {
   const rules = (...texts: readonly string[]) =>
     `version: 1\npreset: home-assistant\nrules:\n${texts.map((text) => `  - {${text}}\n`).join('')}`
   const nothing = (by: string) =>
     `line 2, column 9: "home-assistant: webhooks" has no effect: "${by}" comes before it and matches all of it`
 
-  test('of which own rules leave nothing is warned of', () => {
+  test('that own rules override completely causes a warning', () => {
     assert.deepEqual(warningsOf(rules('name: api, path: /api/*, access: certificate')), [
       nothing('api'),
     ])
@@ -644,7 +644,7 @@ describe('a preset', () => {
     )
   })
 
-  test('of which own rules leave, or open, a part is fine', () => {
+  test('that own rules override or open partly is fine', () => {
     assert.deepEqual(warningsOf(rules('path: /api/webhook/*, methods: GET, access: deny')), [])
     assert.deepEqual(warningsOf(rules('path: /api/webhook/*, access: open')), [])
     assert.deepEqual(
@@ -662,13 +662,13 @@ describe('a preset', () => {
     ['{closed: a.test}, {home-assistant: b.test}', []],
     ['closed, closed', []],
   ] as const) {
-    test(`that closes beside one that opens is ${warnings.length ? 'warned of' : 'fine'}: ${presets}`, () => {
+    test(`that denies beside one that opens: ${warnings.length ? 'a warning' : 'no warning'}: ${presets}`, () => {
       assert.deepEqual(warningsOf(`version: 1\npreset: [${presets}]\n`), warnings)
     })
   }
 })
 
-test('no text makes the reading throw', () => {
+test('No text makes the parser throw', () => {
   const words = fc.constantFrom(
     'version',
     'rules',

@@ -27,7 +27,7 @@ function rule(policy: Policy, path: string, asked: Asked = {}): Rule {
 const nameAt = (policy: Policy, path: string, asked?: Asked): string =>
   rule(policy, path, asked).name
 
-describe('the first rule that matches', () => {
+describe('The first matching rule', () => {
   test('counts; without one it is the default', () => {
     const policy = policyFrom(
       'rules:',
@@ -40,7 +40,7 @@ describe('the first rule that matches', () => {
     assert.equal(rule(policy, '/b').access, 'certificate-or-session')
   })
 
-  test('is one of the host, or of any host, in the order of the file', () => {
+  test('is one for the host, or for any host, in file order', () => {
     const policy = policyFrom(
       'rules:',
       '  - {name: ha only, host: [HA.test, b.test.], path: /a, access: deny}',
@@ -54,14 +54,14 @@ describe('the first rule that matches', () => {
     assert.equal(nameAt(policy, '/b', { host: 'c.test' }), 'default')
   })
 
-  test('is one of the method', () => {
+  test('is one for the method', () => {
     const policy = policyFrom('rules: {name: posts, methods: [POST, PUT], path: /a, access: open}')
     assert.equal(nameAt(policy, '/a', { method: 'POST' }), 'posts')
     assert.equal(nameAt(policy, '/a', { method: 'GET' }), 'default')
     assert.equal(nameAt(policy, '/a', { method: 'post' }), 'default')
   })
 
-  test('that does not open is not escaped by another spelling, nor by asking for the head alone', () => {
+  test('cannot be avoided by another spelling, nor by requesting only the head', () => {
     const policy = policyFrom(
       'rules:',
       '  - {name: no posts, methods: POST, path: /a, access: deny}',
@@ -74,7 +74,7 @@ describe('the first rule that matches', () => {
   })
 })
 
-describe('a path', () => {
+describe('A path', () => {
   const ROWS: readonly (readonly [pattern: string, path: string, matches: boolean])[] = [
     ['/a', '/a', true],
     ['/a', '/a/', false],
@@ -94,14 +94,14 @@ describe('a path', () => {
     ['/a b', '/a%20b', true],
   ]
   for (const [pattern, path, matches] of ROWS) {
-    test(`${path} is ${matches ? '' : 'not '}one of ${pattern}`, () => {
+    test(`${path} ${matches ? 'matches' : 'does not match'} ${pattern}`, () => {
       const policy = policyFrom(`rules: {name: yes, path: "${pattern}", access: certificate}`)
       assert.equal(nameAt(policy, path), matches ? 'yes' : 'default')
     })
   }
 })
 
-describe('the client’s network', () => {
+describe("The client's network", () => {
   const policy = policyFrom(
     'rules:',
     '  - {name: barred, from: 198.51.100.0/24, access: deny}',
@@ -134,13 +134,13 @@ describe('the client’s network', () => {
       ['192.168.1.x', 'barred', 'and where the rightmost one is none'],
     ]
   for (const [forwardedFor, name, why] of ROWS) {
-    test(`X-Forwarded-For ${forwardedFor} is of "${name}": ${why}`, () => {
+    test(`X-Forwarded-For ${forwardedFor} is in "${name}": ${why}`, () => {
       assert.equal(from(forwardedFor), name)
     })
   }
 })
 
-describe('for a path that could be read differently', () => {
+describe('For a path that could be read differently', () => {
   const policy = policyFrom(
     'rules:',
     '  - {name: secret, path: /secret/x, access: deny}',
@@ -154,11 +154,11 @@ describe('for a path that could be read differently', () => {
     return `${name}: ${access}, ${holders.length} lists of holders, instead of ${insteadOf?.name}`
   }
 
-  test('the strictest of all that it could be meant to reach counts, with every list of holders', () => {
+  test('the strictest rule that it could be meant for counts, with every list of holders', () => {
     assert.equal(described('/a/../b'), 'secret: deny, 1 lists of holders, instead of public')
   })
 
-  test('only those count that could match what begins as it certainly begins', () => {
+  test('only rules count that could match what starts with its unambiguous part', () => {
     assert.equal(
       described('/a/b%2fc'),
       'default: certificate-or-session, 0 lists of holders, instead of public',
@@ -177,7 +177,7 @@ describe('for a path that could be read differently', () => {
     )
   })
 
-  test('only those of its method and host count', () => {
+  test('only rules for its method and host count', () => {
     assert.equal(
       described('/a/b%2fc', { method: 'POST' }),
       'posts: deny, 0 lists of holders, instead of undefined',
@@ -188,13 +188,13 @@ describe('for a path that could be read differently', () => {
     )
   })
 
-  test('a rule without a path counts wherever it leads', () => {
+  test('a rule without a path counts, wherever the path leads', () => {
     const closed = policyFrom('rules: {name: all, methods: GET, access: deny}')
     assert.equal(nameAt(closed, '/x%2fy'), 'all')
   })
 })
 
-test('whoever is among devices or owners is permitted, and with several lists among each', () => {
+test('A holder among the devices or owners is permitted; with several lists it must be in each', () => {
   const list = (devices: readonly string[], owners: readonly string[]) => ({
     devices: new Map(devices.map((name) => [name, name])),
     owners: new Map(owners.map((name) => [name, name])),
@@ -210,7 +210,7 @@ test('whoever is among devices or owners is permitted, and with several lists am
 
 const STRICTNESS = ['open', 'certificate-or-session', 'certificate', 'deny']
 
-describe('whatever the rules are', () => {
+describe('Whatever the rules are', () => {
   const places = fc.constantFrom('/a', '/a/b', '/a/*', '/a/b/*', '/b', '/*', '/b/a/*')
   const written = fc.record({
     path: fc.option(fc.array(places, { minLength: 1, maxLength: 2 }), { nil: undefined }),
@@ -246,7 +246,7 @@ describe('whatever the rules are', () => {
     (segments) => `/a/%c0%ae%c0%ae/${segments.join('/')}`,
   ]
 
-  test('no way to write a path gets more than the path itself', () => {
+  test('no way of writing a path gets more access than the path itself', () => {
     fc.assert(
       fc.property(
         policies,

@@ -66,7 +66,7 @@ const PAGE: readonly (readonly [method: string, path: string])[] = [
   ['GET', '/media-browser'],
 ]
 
-/** What each switch opens, and nobody else gets at. */
+/** What each switch opens, and nothing else opens. */
 const SWITCHED = {
   'google-assistant': [
     ['POST', '/api/google_assistant'],
@@ -97,7 +97,7 @@ const SWITCHES = Object.keys(SWITCHED) as readonly SwitchName[]
 const PLAIN = policyFrom('preset: home-assistant')
 const ALL = policyFrom('preset: home-assistant', `enable: [${SWITCHES.join(', ')}]`)
 
-describe('the preset home-assistant', () => {
+describe('The preset home-assistant', () => {
   for (const method of ['GET', 'HEAD', 'POST', 'PUT']) {
     test(`lets ${method} reach a webhook without certificate and session`, () => {
       assert.equal(answer(PLAIN, method, WEBHOOK), 'rule')
@@ -105,7 +105,7 @@ describe('the preset home-assistant', () => {
   }
 
   for (const [method, path] of PAGE) {
-    test(`asks for certificate or session at ${method} ${path}, whatever is enabled`, () => {
+    test(`requires certificate or session for ${method} ${path}, whatever is enabled`, () => {
       for (const policy of [PLAIN, ALL]) {
         assert.equal(answer(policy, method, path), 'no-credentials')
         assert.equal(answer(policy, method, path, CERTIFICATE), 'certificate')
@@ -114,20 +114,20 @@ describe('the preset home-assistant', () => {
     })
   }
 
-  test('lets the WebSocket connect on the cookie alone, and on nothing else than our own', () => {
+  test('lets the WebSocket connect with only the cookie, and only with ours', () => {
     assert.equal(answer(ALL, 'GET', '/api/websocket', { ...UPGRADE, ...SESSION }), 'session')
     assert.equal(answer(ALL, 'GET', '/api/websocket', UPGRADE), 'no-credentials')
   })
 
   for (const name of SWITCHES) {
-    test(`opens ${name} only where that is enabled`, () => {
+    test(`opens ${name} only if that is enabled`, () => {
       const enabled = policyFrom('preset: home-assistant', `enable: ${name}`)
       for (const [method, path] of SWITCHED[name]) {
         assert.equal(answer(enabled, method, path), 'rule', `${method} ${path}`)
         assert.equal(answer(PLAIN, method, path), 'no-credentials', `${method} ${path}`)
       }
     })
-    test(`opens nothing but ${name} where that is enabled`, () => {
+    test(`opens nothing but ${name} if that is enabled`, () => {
       const enabled = policyFrom('preset: home-assistant', `enable: ${name}`)
       const own = new Set(SWITCHED[name].map(([method, path]) => `${method} ${path}`))
       for (const [method, path] of SWITCHES.flatMap((other) => [...SWITCHED[other]])) {
@@ -137,7 +137,7 @@ describe('the preset home-assistant', () => {
     })
   }
 
-  test('opens the local network to whoever comes from there, and to nobody else', () => {
+  test('opens the local network to clients on it, and to no one else', () => {
     const policy = policyFrom('preset: home-assistant', 'enable: {local-network: 192.168.1.0/24}')
     const from = (address: string) => answer(policy, 'GET', '/', { 'X-Forwarded-For': address })
     assert.equal(from('192.168.1.20'), 'rule')
@@ -145,7 +145,7 @@ describe('the preset home-assistant', () => {
     assert.equal(from('192.168.1.20, 192.0.2.7'), 'no-credentials')
   })
 
-  test('can enable a switch for some networks alone', () => {
+  test('can enable a switch for some networks only', () => {
     const policy = policyFrom('preset: home-assistant', 'enable: [cast-media: 192.168.1.0/24]')
     const from = (address: string) =>
       answer(policy, 'GET', '/media/local/a.mp3', { 'X-Forwarded-For': address })
@@ -153,7 +153,7 @@ describe('the preset home-assistant', () => {
     assert.equal(from('192.0.2.7'), 'no-credentials')
   })
 
-  test('holds for the hosts that are named with it, and otherwise for all', () => {
+  test('applies to the hosts named with it, and to all without any', () => {
     const one = policyFrom('preset: {home-assistant: ha.test}', 'enable: alexa')
     const at = (policy: Policy, host: string, path: string) =>
       answer(policy, 'POST', path, { 'X-Forwarded-Host': host })
@@ -197,12 +197,12 @@ describe('the preset home-assistant', () => {
   }
 })
 
-test('the preset closed adds no rule', () => {
+test('The preset closed adds no rule', () => {
   assert.deepEqual(policyFrom('preset: closed').rules, [])
   assert.deepEqual(policyFrom('preset: [closed, home-assistant]').rules.length, 1)
 })
 
-test('every preset with everything enabled is what the file would allow a person to write', () => {
+test('Every preset with everything enabled is small enough for a person to write', () => {
   for (const { name, needsHost, switches } of PRESETS) {
     const enable = Object.entries(switches).map(([key, { needsNetworks }]) =>
       needsNetworks ? `{${key}: 192.168.1.0/24}` : key,

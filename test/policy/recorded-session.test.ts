@@ -14,7 +14,7 @@ import {
   sessionPair,
 } from '../support/request.ts'
 
-/** What a proxy asked in a whole session with the real Home Assistant. */
+/** A proxy's auth requests in a whole session with the real Home Assistant. */
 interface Recorded {
   readonly from: 'browser' | 'app' | 'automation'
   readonly method: string
@@ -60,7 +60,7 @@ function answer({ method, uri, headers }: Recorded, shown: HeaderFields, policy 
 
 const isWebhook = ({ uri }: Recorded): boolean => uri.startsWith('/api/webhook/')
 
-describe('of a whole session with Home Assistant', () => {
+describe('In a whole session with Home Assistant', () => {
   test('there are requests of each kind', () => {
     const kinds = new Set(requests.map(({ from }) => from))
     assert.deepEqual([...kinds].sort(), ['app', 'automation', 'browser'])
@@ -70,7 +70,7 @@ describe('of a whole session with Home Assistant', () => {
   })
 
   for (const [name, policy] of Object.entries(POLICIES)) {
-    test(`every request passes with the certificate, and with the cookie alone: ${name}`, () => {
+    test(`every request passes with the certificate, and with only the cookie: ${name}`, () => {
       for (const request of requests) {
         const told = `${request.method} ${request.uri}`
         const byRule = answer(request, {}, policy) === 'rule' ? 'rule' : undefined
@@ -80,22 +80,22 @@ describe('of a whole session with Home Assistant', () => {
     })
   }
 
-  test('without both, webhooks alone pass', () => {
+  test('without both, only webhooks pass', () => {
     for (const request of requests) {
       const expected = isWebhook(request) ? 'rule' : 'no-credentials'
       assert.equal(answer(request, {}), expected, `${request.method} ${request.uri}`)
     }
   })
 
-  test('what is enabled besides opens nothing of the page but what it names', () => {
+  test('optional switches open nothing of the page except what they name', () => {
     const opened = requests.filter((request) => answer(request, {}, EVERYTHING) === 'rule')
     const places = new Set(opened.map(({ uri }) => uri.replace(/(?<=^\/api\/webhook\/).*/, '*')))
     assert.deepEqual([...places].sort(), ['/api/webhook/*', '/auth/token'])
   })
 
-  test('no other site may do what changes something', () => {
+  test('no other site may do anything that changes something', () => {
     for (const request of requests) {
-      if (request.method === 'GET' || isWebhook(request)) continue
+      if (['GET', 'HEAD'].includes(request.method) || isWebhook(request)) continue
       const foreign = {
         ...request,
         headers: { origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' },

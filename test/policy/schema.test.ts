@@ -21,18 +21,18 @@ const SHIPPED = 'deploy/compose/policy/policy.yaml'
 const isValidText = (text: string): boolean => isValid(parse(text), SCHEMA)
 const isAccepted = (text: string): boolean => parsePolicy(Buffer.from(text), LOOPBACK).ok
 
-test('the JSON Schema that is shipped is that of the parser', () => {
+test("The shipped JSON Schema is the parser's", () => {
   const repair = 'run: npm run build && node dist/test/support/policy-schema.js'
   assert.equal(read(POLICY_SCHEMA), policySchemaText(), repair)
 })
 
-test('the policy file that is shipped names it for editors', () => {
+test('The shipped policy file refers to it for editors', () => {
   const [, path = ''] = /^# yaml-language-server: \$schema=(\S+)\n/.exec(read(SHIPPED)) ?? []
   assert.equal(join(dirname(SHIPPED), path), POLICY_SCHEMA)
   assert.ok(existsSync(join(repository(), POLICY_SCHEMA)))
 })
 
-test('the policy files that are shipped and documented are valid', () => {
+test('All shipped and documented policy files are valid', () => {
   const shipped = read(SHIPPED)
   const documented = documentsBelow(repository()).flatMap(
     (path) => read(path).match(/(?<=^```yaml\n)version: 1\n[^`]*/gm) ?? [],
@@ -45,7 +45,7 @@ test('the policy files that are shipped and documented are valid', () => {
 
 const RULE = (text: string): string => `version: 1\nrules:\n  - {${text}}\n`
 
-describe('an error of shape is refused by parser and schema', () => {
+describe('An error of shape is refused by parser and schema', () => {
   const ROWS: readonly (readonly [what: string, text: string])[] = [
     ['nothing at all', ''],
     ['a list', '- x'],
@@ -138,7 +138,7 @@ const file = fc.record(
   { requiredKeys: ['version'] },
 )
 
-test('whatever the parser accepts is valid', () => {
+test('Whatever the parser accepts is valid', () => {
   let accepted = 0
   fc.assert(
     fc.property(file, (value) => {
@@ -152,7 +152,7 @@ test('whatever the parser accepts is valid', () => {
   assert.ok(accepted > 50, `${accepted} were accepted`)
 })
 
-test('but for a bare null, which an editor takes for no value: it belongs in quotes', () => {
+test('A bare null is not valid, because editors take it for no value: it belongs in quotes', () => {
   const [bare, quoted] = [
     RULE('device: null, access: certificate'),
     RULE('device: "null", access: certificate'),
@@ -161,7 +161,7 @@ test('but for a bare null, which an editor takes for no value: it belongs in quo
   assert.deepEqual([isAccepted(quoted), isValidText(quoted)], [true, true])
 })
 
-test('every key has a description for the editor', () => {
+test('Every key has a description for the editor', () => {
   const described = (schema: Schema | undefined) =>
     Object.entries(schema?.properties ?? {}).map(([key, { description }]) => {
       assert.ok(description?.endsWith('.'), key)

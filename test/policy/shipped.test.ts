@@ -8,7 +8,7 @@ import { repository } from '../support/repository.ts'
 import { networksOf } from '../support/request.ts'
 
 const read = (path: string): string => readFileSync(join(repository(), path), 'utf8')
-/** Of docker-compose.yml. */
+/** As in docker-compose.yml. */
 const PROXIES = networksOf('10.157.90.2')
 
 function rulesOf(text: string): readonly string[] {
@@ -18,20 +18,20 @@ function rulesOf(text: string): readonly string[] {
   return parsed.policy.rules.map(({ name }) => name)
 }
 
-test('the policy file of docker-compose.yml opens the webhooks, and nothing else', () => {
+test('The policy file of docker-compose.yml opens the webhooks, and nothing else', () => {
   const text = read('deploy/compose/policy/policy.yaml')
   assert.deepEqual(rulesOf(text), ['home-assistant: webhooks'])
   const compose = read('docker-compose.yml')
   assert.match(compose, /CERTLATCH_POLICY_FILE: \/policy\/policy\.yaml\n/)
-  assert.match(compose, /- \.\/deploy\/compose\/policy:\/policy:ro\n/)
+  assert.match(compose, /- \$\{POLICY_FOLDER:-\.\/deploy\/compose\/policy\}:\/policy:ro\n/)
 })
 
-test('the policy file of docker-compose.yml is good as well with what it offers in comments', () => {
+test('The policy file of docker-compose.yml stays valid with the options it offers in comments', () => {
   const text = read('deploy/compose/policy/policy.yaml').replace('# enable:', 'enable:')
   assert.equal(rulesOf(text).length, 8)
 })
 
-test('every policy file in the documents is a good one', () => {
+test('Every policy file in the documents is valid', () => {
   const blocks = documentsBelow(repository()).flatMap(
     (path) => read(path).match(/(?<=^```yaml\n)version: 1\n[^`]*/gm) ?? [],
   )

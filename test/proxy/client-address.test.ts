@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import { clientAddress } from '../../src/proxy/client-address.ts'
+import { clientAddress, clientKey } from '../../src/proxy/client-address.ts'
 import { parseNetworks } from '../../src/proxy/networks.ts'
 
 const parsed = parseNetworks(['loopback', '172.18.0.0/16', 'fd00::/8'])
@@ -36,7 +36,7 @@ const ROWS: readonly (readonly [
   ['a network', '192.0.2.0/24', undefined],
 ]
 
-describe('the client’s address', () => {
+describe("The client's address", () => {
   for (const [name, forwardedFor, expected] of ROWS) {
     test(`${name}: ${expected ?? 'unknown'}`, () => {
       assert.equal(clientAddress(forwardedFor, PROXIES), expected)
@@ -44,7 +44,7 @@ describe('the client’s address', () => {
   }
 })
 
-describe('of a header that is longer than any that proxies write', () => {
+describe('For a header longer than any that proxies write', () => {
   const HEADERS: readonly (readonly [what: string, string, string | undefined])[] = [
     ['31 proxies behind the client', `192.0.2.7${', 172.18.0.2'.repeat(31)}`, '192.0.2.7'],
     ['32 proxies', `192.0.2.7${', 172.18.0.2'.repeat(32)}`, undefined],
@@ -61,7 +61,7 @@ describe('of a header that is longer than any that proxies write', () => {
   }
 })
 
-test('whatever a client puts in front, its own address is found', () => {
+test('Whatever a client prepends, its own address is found', () => {
   const front = fc.array(fc.oneof(fc.string(), fc.ipV4(), fc.ipV6()), { maxLength: 5 })
   fc.assert(
     fc.property(front, (entries) => {
@@ -69,4 +69,11 @@ test('whatever a client puts in front, its own address is found', () => {
       assert.equal(clientAddress(header, PROXIES), '192.0.2.7')
     }),
   )
+})
+
+test('clients over IPv6 count as one if they share a /64', () => {
+  assert.equal(clientKey('203.0.113.7'), '203.0.113.7')
+  assert.equal(clientKey('2001:db8::1'), clientKey('2001:db8:0:0:ffff::2'))
+  assert.notEqual(clientKey('2001:db8::1'), clientKey('2001:db8:0:1::1'))
+  assert.equal(clientKey(undefined), 'unknown')
 })

@@ -16,7 +16,7 @@ function crossSite(fields: HeaderFields): boolean {
 const POST: HeaderFields = { 'X-Forwarded-Method': 'POST' }
 const WEBSOCKET: HeaderFields = { 'X-Forwarded-Proto': 'wss', 'Sec-WebSocket-Key': 'c2FtcGxl' }
 
-describe('what changes nothing', () => {
+describe('A request that changes nothing', () => {
   for (const method of ['GET', 'HEAD', 'OPTIONS']) {
     test(`a ${method} passes from anywhere`, () => {
       const fields = {
@@ -26,7 +26,7 @@ describe('what changes nothing', () => {
       }
       assert.equal(crossSite(fields), false)
     })
-    test(`a ${method} that opens a WebSocket does not`, () => {
+    test(`a ${method} that opens a WebSocket does not pass`, () => {
       const fields = {
         ...WEBSOCKET,
         'X-Forwarded-Method': method,
@@ -91,7 +91,7 @@ const WITH_FETCH_SITE: readonly (readonly [
   [['same-origin', 'cross-site'], 'https://cast.test', false],
 ]
 
-describe('with Sec-Fetch-Site', () => {
+describe('With Sec-Fetch-Site', () => {
   for (const [site, origin, expected] of WITH_FETCH_SITE) {
     const verb = expected ? 'is another site' : 'passes'
     test(`${JSON.stringify(site)} and the origin ${origin ?? 'absent'} ${verb}`, () => {
@@ -167,11 +167,11 @@ const BY_ORIGIN: readonly (readonly [string, string, string | undefined, boolean
   ['https', 'ha.test', '', true],
 ]
 
-describe('what is our own origin', () => {
+describe('Whether the origin is our own', () => {
   for (const [scheme, host, origin, expected] of BY_ORIGIN) {
     if (origin === 'null') continue
     const verb = expected ? 'is not believed' : 'is believed'
-    test(`does not change with Sec-Fetch-Site: same-origin, which ${verb} at ${scheme}, ${host} beside ${origin ?? 'no origin'}`, () => {
+    test(`is not affected by Sec-Fetch-Site: same-origin, which ${verb} at ${scheme}, ${host} beside ${origin ?? 'no origin'}`, () => {
       const fields = {
         'X-Forwarded-Proto': scheme,
         'X-Forwarded-Host': host,
@@ -184,7 +184,7 @@ describe('what is our own origin', () => {
   }
 })
 
-describe('without Sec-Fetch-Site', () => {
+describe('Without Sec-Fetch-Site', () => {
   for (const [scheme, host, origin, expected] of BY_ORIGIN) {
     const verb = expected ? 'is another site' : 'passes'
     test(`the origin ${origin ?? 'absent'} ${verb} at ${scheme}, ${host}`, () => {
@@ -200,7 +200,7 @@ describe('without Sec-Fetch-Site', () => {
   })
 })
 
-test('a listed origin is equal text in lower case, and "null" never is', () => {
+test('A listed origin matches as lower-case text, and "null" never does', () => {
   for (const origin of ['https://cast.test', 'HTTPS://Cast.Test', 'capacitor://localhost']) {
     assert.equal(isListedOrigin(origin, LISTED), true)
   }
@@ -209,7 +209,7 @@ test('a listed origin is equal text in lower case, and "null" never is', () => {
   }
 })
 
-describe('a preflight', () => {
+describe('A preflight', () => {
   const preflight: HeaderFields = {
     'X-Forwarded-Method': 'OPTIONS',
     Origin: 'https://cast.test',
@@ -255,7 +255,7 @@ describe('a preflight', () => {
     test(`${what}: ${JSON.stringify(change)}`, () => assert.equal(methodOf(change), expected))
   }
 
-  test('does not pass where no site is listed', () => {
+  test('does not pass if no site is listed', () => {
     const headers = requestHeaders(preflight)
     const request = readOriginalRequest(headers)
     assert.ok(request)

@@ -145,7 +145,7 @@ const ESCAPED_PEM: readonly Row[] = [
   ['escaped twice', encodeURIComponent(encodeURIComponent(PEM)), 'malformed'],
 ]
 
-describe('the list of Traefik', () => {
+describe("Traefik's list", () => {
   for (const [name, value, expected] of TRAEFIK) {
     test(`${name}: ${typeof expected === 'string' ? expected : 'the leaf'}`, () => {
       check('traefik-list', value, expected)
@@ -153,7 +153,7 @@ describe('the list of Traefik', () => {
   }
 })
 
-describe('the byte sequence of RFC 9440', () => {
+describe('The byte sequence of RFC 9440', () => {
   for (const [name, value, expected] of RFC9440) {
     test(`${name}: ${typeof expected === 'string' ? expected : 'the leaf'}`, () => {
       check('rfc9440', value, expected)
@@ -162,7 +162,7 @@ describe('the byte sequence of RFC 9440', () => {
   }
 })
 
-describe('the URL-escaped PEM', () => {
+describe('The URL-escaped PEM', () => {
   for (const [name, value, expected] of ESCAPED_PEM) {
     test(`${name}: ${typeof expected === 'string' ? expected : 'the leaf'}`, () => {
       check('url-escaped-pem', value, expected)
@@ -174,7 +174,7 @@ describe('the URL-escaped PEM', () => {
   })
 })
 
-describe('"no certificate" in every encoding', () => {
+describe('"No certificate" in every encoding', () => {
   const SPELLINGS: readonly (readonly [string, string])[] = [
     ['an empty value', ''],
     [
@@ -186,12 +186,12 @@ describe('"no certificate" in every encoding', () => {
     ['Apache’s (null)', '(null)'],
   ]
   for (const [name, value] of SPELLINGS) {
-    test(`${name} is none`, () => {
+    test(`${name} means none`, () => {
       for (const encoding of ENCODINGS) check(encoding, value, 'absent')
     })
   }
 
-  test('an empty byte sequence is none from Caddy alone: at HAProxy it is what did not fit', () => {
+  test('an empty byte sequence means none only from Caddy: from HAProxy it means a certificate that was too large', () => {
     for (const encoding of ENCODINGS) {
       check(encoding, '::', encoding === 'rfc9440-or-empty' ? 'absent' : 'malformed')
     }
@@ -200,7 +200,7 @@ describe('"no certificate" in every encoding', () => {
     }
   })
 
-  test('what only resembles it is malformed, so that it closes', () => {
+  test('what merely resembles it is malformed, and so is denied', () => {
     const others = [':', ':::', '(NULL)', '( null )', '-', '""', '<nil>', 'FAILED:x', '0']
     for (const value of others) {
       for (const encoding of ENCODINGS) check(encoding, value, 'malformed')
@@ -215,7 +215,7 @@ describe('"no certificate" in every encoding', () => {
   })
 })
 
-test('every proxy’s own header is read back to the certificate that it was made of', () => {
+test("Every proxy's own header is decoded to the certificate it was made from", () => {
   for (const { name, encoding } of Object.values(DIALECTS)) {
     for (const leaf of ['leaf-good', 'leaf-name-emoji', 'leaf-of-rsa2048']) {
       check(encoding, certificateHeader(name, leaf), fixture(leaf))
@@ -223,7 +223,7 @@ test('every proxy’s own header is read back to the certificate that it was mad
   }
 })
 
-test('any bytes at all are read back in each encoding', () => {
+test('Any bytes are read back in each encoding', () => {
   const bytes = fc.uint8Array({ minLength: 1, maxLength: 200 })
   fc.assert(
     fc.property(bytes, (value) => {
@@ -239,7 +239,7 @@ test('any bytes at all are read back in each encoding', () => {
   )
 })
 
-test('any text is absent, malformed or a certificate, and never throws', () => {
+test('Any text is absent, malformed or a certificate, and never throws', () => {
   const latin1 = fc
     .array(fc.integer({ min: 0, max: 255 }), { maxLength: 60 })
     .map((bytes) => String.fromCharCode(...bytes))
@@ -270,7 +270,7 @@ test('any text is absent, malformed or a certificate, and never throws', () => {
   )
 })
 
-test('PEM has lines of any length, up to 1,024 of them', () => {
+test('PEM lines may have any length, and there may be up to 1,024', () => {
   const linesOf = (count: number, end: string): string => {
     const base64 = Buffer.alloc(3 * count, 0xa5).toString('base64')
     const lines = base64.match(/.{4}/g) ?? []
@@ -291,7 +291,7 @@ test('PEM has lines of any length, up to 1,024 of them', () => {
   check('traefik-list', long, 'malformed')
 })
 
-test('a long header of nothing much takes no time to refuse', () => {
+test('A long header of little content is refused in no time', () => {
   const long = 60_000
   for (const value of [
     `-----BEGIN CERTIFICATE-----${' '.repeat(long)}`,

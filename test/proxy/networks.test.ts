@@ -36,9 +36,9 @@ const GOOD: readonly (readonly [string, readonly string[], readonly string[]])[]
   ['64:ff9b::192.0.2.0/120', ['64:ff9b::192.0.2.9'], ['64:ff9b::192.0.3.9']],
 ]
 
-describe('a network', () => {
+describe('A network', () => {
   for (const [text, inside, outside] of GOOD) {
-    test(`${text} is read, and what lies in it is known`, () => {
+    test(`${text} is read, and contains the addresses it should`, () => {
       const networks = networksOf(text)
       assert.deepEqual(networks.text, [text])
       for (const address of inside) assert.ok(containsAddress(networks, address), address)
@@ -64,7 +64,7 @@ describe('a network', () => {
     }
   })
 
-  test('none contain nobody', () => {
+  test('none contains no address', () => {
     assert.ok(!containsAddress(networksOf(), '127.0.0.1'))
   })
 })
@@ -110,9 +110,9 @@ const BAD: Readonly<Record<string, string>> = {
   '64:ff9b::192.0.2.1/120': HOST_BITS,
 }
 
-describe('what is no network', () => {
+describe('An invalid network', () => {
   for (const [text, problem] of Object.entries(BAD)) {
-    test(`${JSON.stringify(text)} is told: ${problem}`, () => {
+    test(`${JSON.stringify(text)} is reported: ${problem}`, () => {
       const parsed = parseNetworks([text])
       assert.ok(!parsed.ok)
       assert.equal(parsed.problems.length, 1)
@@ -120,14 +120,14 @@ describe('what is no network', () => {
     })
   }
 
-  test('every problem is told at once', () => {
+  test('is reported together with all others', () => {
     const parsed = parseNetworks(['10.0.0.1/8', '127.0.0.1', 'x'])
     assert.ok(!parsed.ok)
     assert.equal(parsed.problems.length, 2)
   })
 })
 
-describe('an IPv4-mapped address', () => {
+describe('An IPv4-mapped address', () => {
   for (const address of [
     '::ffff:10.1.2.3',
     '::FFFF:10.1.2.3',
@@ -147,7 +147,7 @@ describe('an IPv4-mapped address', () => {
   })
 })
 
-describe('what is no address lies in no network', () => {
+describe('Anything but an address is in no network', () => {
   const everything = networksOf('0.0.0.0/0', '::/0')
   for (const text of [
     '',
@@ -166,12 +166,12 @@ describe('what is no address lies in no network', () => {
   }
 })
 
-test('a link-local address with its zone is judged, and nothing throws', () => {
+test('A link-local address with its zone is handled, and nothing throws', () => {
   assert.doesNotThrow(() => containsAddress(networksOf('fe80::/10'), 'fe80::1%eth0'))
   assert.ok(!containsAddress(networksOf('fd00::/8'), 'fe80::1%eth0'))
 })
 
-test('an address lies in a network exactly if their first bits are equal', () => {
+test('An address is in a network exactly if their first bits are equal', () => {
   const octets = fc.array(fc.nat(255), { minLength: 4, maxLength: 4 })
   const value = (address: readonly number[]) => address.reduce((sum, octet) => sum * 256 + octet, 0)
   const text = (number: number) =>
@@ -189,7 +189,7 @@ test('an address lies in a network exactly if their first bits are equal', () =>
   )
 })
 
-test('an IPv6 network is read exactly if no bit is set beyond its prefix', () => {
+test('An IPv6 network is accepted exactly if no bit is set beyond its prefix', () => {
   const words = fc.array(fc.oneof(fc.constant(0), fc.nat(0xffff)), { minLength: 8, maxLength: 8 })
   fc.assert(
     fc.property(words, fc.integer({ min: 0, max: 128 }), fc.boolean(), (address, bits, dotted) => {
@@ -205,7 +205,7 @@ test('an IPv6 network is read exactly if no bit is set beyond its prefix', () =>
   )
 })
 
-describe('two sets of networks', () => {
+describe('Two sets of networks', () => {
   const ROWS: readonly (readonly [
     one: readonly string[],
     other: readonly string[],
@@ -233,7 +233,7 @@ describe('two sets of networks', () => {
   }
 })
 
-test('an IPv4 address lies in a set exactly if Node says so', () => {
+test('An IPv4 address is in a set exactly if Node says so', () => {
   const part = fc.integer({ min: 0, max: 255 })
   const address = fc.tuple(part, part, part, part).map((parts) => parts.join('.'))
   const sets = fc.constantFrom(
@@ -262,7 +262,7 @@ test('an IPv4 address lies in a set exactly if Node says so', () => {
   )
 })
 
-test('the prefix of an IPv6 address is the same for its whole /64, however it is written', () => {
+test('The prefix of an IPv6 address is the same for its whole /64, however it is written', () => {
   assert.equal(ipv6Prefix('2001:db8:1:2::1'), '20010db800010002')
   assert.equal(ipv6Prefix('2001:DB8:1:2:ffff:0:0:9'), '20010db800010002')
   assert.equal(ipv6Prefix('fe80::1%eth0'), ipv6Prefix('fe80::2'))

@@ -7,7 +7,7 @@ import { type HeaderFields, requestHeaders } from '../support/request.ts'
 const read = (fields: HeaderFields = {}): OriginalRequest | undefined =>
   readOriginalRequest(requestHeaders(fields))
 
-test('a whole request is read as the proxy reports it', () => {
+test('A complete request is read as the proxy reports it', () => {
   assert.deepEqual(read(), {
     method: 'GET',
     scheme: 'https',
@@ -18,7 +18,7 @@ test('a whole request is read as the proxy reports it', () => {
   })
 })
 
-describe('nothing is guessed when', () => {
+describe('Nothing is guessed if', () => {
   for (const name of [
     'X-Forwarded-Method',
     'X-Forwarded-Proto',
@@ -31,7 +31,7 @@ describe('nothing is guessed when', () => {
     test(`${name} is empty`, () => {
       assert.equal(read({ [name]: '' }), undefined)
     })
-    test(`${name} came twice`, () => {
+    test(`${name} was sent twice`, () => {
       assert.equal(read({ [name]: ['/', '/'] }), undefined)
     })
   }
@@ -44,31 +44,31 @@ describe('nothing is guessed when', () => {
     'X-Certlatch-Proxy-Secret',
     'X-Certlatch-Page',
   ]) {
-    test(`${name} came twice`, () => {
+    test(`${name} was sent twice`, () => {
       assert.equal(read({ [name]: ['x', 'x'] }), undefined)
     })
   }
 
-  test('X-Forwarded-For is missing, all the same: only rules for networks need it', () => {
+  test('X-Forwarded-For may be missing, though: only rules for networks need it', () => {
     assert.ok(read({ 'X-Forwarded-For': undefined }))
   })
 })
 
-describe('the method', () => {
+describe('The method', () => {
   for (const method of ['GET', 'HEAD', 'POST', 'PROPFIND', 'M-SEARCH', 'get', "!#$%&'*+.^_`|~0"]) {
-    test(`${method} is one, in its own case`, () => {
+    test(`${method} is accepted, case-sensitively`, () => {
       assert.equal(read({ 'X-Forwarded-Method': method })?.method, method)
     })
   }
   const bad = ['G T', 'GET,POST', 'GET ', ' GET', 'GÉT', 'GET\t', '(GET)', 'GET/', 'X'.repeat(65)]
   for (const method of bad) {
-    test(`${JSON.stringify(method)} is none`, () => {
+    test(`${JSON.stringify(method)} is refused`, () => {
       assert.equal(read({ 'X-Forwarded-Method': method }), undefined)
     })
   }
 })
 
-describe('the scheme', () => {
+describe('The scheme', () => {
   const SCHEMES: readonly (readonly [string, string | undefined])[] = [
     ['https', 'https'],
     ['http', 'http'],
@@ -91,7 +91,7 @@ describe('the scheme', () => {
   }
 })
 
-describe('the host', () => {
+describe('The host', () => {
   const HOSTS: readonly (readonly [string, string, string | undefined])[] = [
     ['ha.test', 'ha.test', undefined],
     ['HA.Test', 'ha.test', undefined],
@@ -173,7 +173,7 @@ describe('the host', () => {
   }
 })
 
-describe('the URI', () => {
+describe('The URI', () => {
   const PATHS: Readonly<Record<string, string>> = {
     '/': '/',
     '/?': '/',
@@ -231,7 +231,7 @@ describe('the URI', () => {
     })
   }
 
-  test('is refused beyond 8 KiB, and its query does not count', () => {
+  test('is refused beyond 8 KiB, not counting its query', () => {
     for (const pattern of ['a', '/', '%41', '%252e']) {
       const path = `/${pattern.repeat(8 * 1024)}`.slice(0, 8 * 1024).replace(/%[^%]*$/, '')
       const longest = path.padEnd(8 * 1024, 'a')
@@ -244,14 +244,14 @@ describe('the URI', () => {
   })
 })
 
-test('a WebSocket is known by Sec-WebSocket-Key, and over HTTP/2 by Sec-WebSocket-Version', () => {
+test('A WebSocket is recognised by Sec-WebSocket-Key, and over HTTP/2 by Sec-WebSocket-Version', () => {
   assert.equal(read({ 'Sec-WebSocket-Key': 'x' })?.isWebSocket, true)
   assert.equal(read({ 'Sec-WebSocket-Key': '' })?.isWebSocket, true)
   assert.equal(read({ 'Sec-WebSocket-Version': '13' })?.isWebSocket, true)
   assert.equal(read({ Upgrade: 'websocket', 'X-Forwarded-Proto': 'wss' })?.isWebSocket, false)
 })
 
-test('whatever is read has a host in one spelling and a path without query, or nothing is read', () => {
+test('Any request that can be read has a normalised host and a path without query', () => {
   const latin1 = fc
     .array(fc.integer({ min: 0, max: 255 }), { maxLength: 20 })
     .map((bytes) => String.fromCharCode(...bytes))
@@ -267,7 +267,7 @@ test('whatever is read has a host in one spelling and a path without query, or n
       assert.equal(request.host, request.host.toLowerCase())
       assert.doesNotMatch(request.host, /\.$|[@/\\ ,]/)
       assert.ok(request.path.startsWith('/'))
-      // Bytes from 0x80 on are nobody's separators; JavaScript takes U+00A0 for white space.
+      // Bytes from 0x80 on are never separators; JavaScript takes U+00A0 for white space.
       assert.match(request.path, /^[^?#\0-\x20\x7f]+$/)
       assert.ok(writtenUri.startsWith(request.path))
     }),
@@ -275,7 +275,7 @@ test('whatever is read has a host in one spelling and a path without query, or n
   )
 })
 
-test('a plain host is read as it would be in capitals, which take the longer way', () => {
+test('A lower-case host is read as it would be in capitals, which take the slower path', () => {
   const hosts = fc.string({
     unit: fc.constantFrom('a', '7', '.', '-', '_', ':', '['),
     maxLength: 12,

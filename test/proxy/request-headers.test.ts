@@ -45,7 +45,7 @@ const JOINED: Readonly<Partial<Record<Field, string>>> = {
 
 const reader = createHeaderReader(DIALECTS.traefik)
 
-describe('one header', () => {
+describe('A single header', () => {
   for (const [name, field] of Object.entries(READ)) {
     test(`${name} is read, in any case`, () => {
       for (const spelling of [name, name.toLowerCase(), name.toUpperCase()]) {
@@ -61,7 +61,7 @@ describe('one header', () => {
 
     const separator = JOINED[field]
     if (separator === undefined) {
-      test(`${name} must not come twice, even with equal values`, () => {
+      test(`${name} must not be sent twice, even with equal values`, () => {
         for (const spelling of [name, name.toLowerCase()]) {
           const headers = reader.read([name, 'one', spelling, 'one'])
           assert.deepEqual([...headers.repeated], [field])
@@ -69,7 +69,7 @@ describe('one header', () => {
         }
       })
     } else {
-      test(`${name} may come in several lines, which make one value`, () => {
+      test(`${name} may be sent in several lines, which make one value`, () => {
         const headers = reader.read([
           name,
           'one',
@@ -91,16 +91,16 @@ describe('one header', () => {
     assert.deepEqual([...requestHeaders({ 'X-Forwarded-Uri': ['', '/'] }).repeated], ['uri'])
   })
 
-  test('several fields that came twice are all told', () => {
+  test('all fields that were sent twice are reported', () => {
     const { repeated } = requestHeaders({ Origin: ['a', 'b'], 'X-Forwarded-Host': ['a', 'b', 'c'] })
     assert.deepEqual([...repeated].sort(), ['host', 'origin'])
   })
 
-  test('a name without a value, which Node never hands out, is no value', () => {
+  test('a name without a value, which Node never produces, is no value', () => {
     assert.ok(!reader.read(['Origin']).origin)
   })
 
-  test('no headers at all are no fields', () => {
+  test('no headers at all give no fields', () => {
     const { repeated, alias, tooMany, ...fields } = reader.read([])
     assert.equal(repeated.size, 0)
     assert.equal(alias, false)
@@ -109,17 +109,17 @@ describe('one header', () => {
   })
 })
 
-describe('many headers', () => {
+describe('Many headers', () => {
   const lines = (count: number) => Array.from({ length: count }, (_, at) => [`X-${at}`, 'a']).flat()
 
-  test('are read up to 200, and more are told', () => {
+  test('are read up to 200, and more are reported', () => {
     assert.equal(reader.read(lines(200)).tooMany, false)
     assert.equal(reader.read(lines(201)).tooMany, true)
     assert.equal(reader.read([...lines(199), 'Origin', 'a']).origin, 'a')
     assert.equal(reader.read([...lines(200), 'Origin', 'a']).origin, undefined)
   })
 
-  test('that are too many make no request', () => {
+  test('make the request unusable if there are too many', () => {
     const whole = rawHeaders()
     const padded = (count: number) =>
       readOriginalRequest(reader.read([...whole, ...lines(count - whole.length / 2)]))
@@ -128,7 +128,7 @@ describe('many headers', () => {
   })
 })
 
-describe('the certificate’s header', () => {
+describe('The certificate header', () => {
   const NAMES: Readonly<Record<DialectName, string>> = {
     traefik: 'X-Forwarded-Tls-Client-Cert',
     caddy: 'Client-Cert',
@@ -146,7 +146,7 @@ describe('the certificate’s header', () => {
       }
     })
 
-    test(`must not come twice under ${dialect}`, () => {
+    test(`must not be sent twice under ${dialect}`, () => {
       assert.deepEqual(
         [...requestHeaders({ [own]: ['x', 'x'] }, dialect).repeated],
         ['certificate'],
@@ -154,7 +154,7 @@ describe('the certificate’s header', () => {
     })
   }
 
-  test('others of the client’s TLS that proxies know are never read', () => {
+  test('does not include other TLS headers that proxies know: those are never read', () => {
     const fields: HeaderFields = {
       'X-Forwarded-Tls-Client-Cert-Info': 'Subject="CN=root"',
       'Client-Cert-Chain': ':AAAA:',
@@ -166,7 +166,7 @@ describe('the certificate’s header', () => {
     assert.deepEqual(requestHeaders(fields), requestHeaders())
   })
 
-  test('may be another one, also one that is otherwise passed over', () => {
+  test('may be set to another name, even to one that is otherwise ignored', () => {
     for (const certificateHeader of ['x-my-cert', 'via', 'x-real-ip']) {
       const own = createHeaderReader({ ...DIALECTS.caddy, certificateHeader })
       assert.equal(own.read([certificateHeader, 'x']).certificate, 'x')
@@ -177,7 +177,7 @@ describe('the certificate’s header', () => {
   })
 })
 
-describe('a look-alike', () => {
+describe('A look-alike', () => {
   const ALIASES: readonly (readonly [string, DialectName])[] = [
     ['Remote_User', 'traefik'],
     ['remote.user', 'traefik'],
@@ -212,7 +212,7 @@ describe('a look-alike', () => {
     ['Access_Control_Request_Method', 'traefik'],
   ]
   for (const [name, dialect] of ALIASES) {
-    test(`${name} is told apart under ${dialect}, and not read`, () => {
+    test(`${name} is recognised under ${dialect}, and not read`, () => {
       const headers = requestHeaders({ [name]: 'x' }, dialect)
       assert.equal(headers.alias, true)
       assert.deepEqual({ ...headers, alias: false }, requestHeaders({}, dialect))
@@ -232,12 +232,12 @@ describe('a look-alike', () => {
     ['', 'traefik'],
   ]
   for (const [name, dialect] of OTHERS) {
-    test(`${JSON.stringify(name)} is none under ${dialect}`, () => {
+    test(`is not seen in ${JSON.stringify(name)} under ${dialect}`, () => {
       assert.deepEqual(requestHeaders({ [name]: 'x' }, dialect), requestHeaders({}, dialect))
     })
   }
 
-  test('is seen wherever it stands', () => {
+  test('is found at any position', () => {
     const lines = rawHeaders()
     for (let position = 0; position <= lines.length; position += 2) {
       const raw = [...lines.slice(0, position), 'Remote_User', 'root', ...lines.slice(position)]
@@ -246,7 +246,7 @@ describe('a look-alike', () => {
   })
 })
 
-test('what browsers send with every request changes nothing', () => {
+test('What browsers send with every request changes nothing', () => {
   const ordinary: HeaderFields = {
     Host: 'certlatch:9180',
     Connection: 'keep-alive',
@@ -267,7 +267,7 @@ test('what browsers send with every request changes nothing', () => {
   assert.deepEqual(requestHeaders(ordinary), requestHeaders())
 })
 
-test('the case of a name never matters, whatever it is', () => {
+test('The case of a name never matters, whatever it is', () => {
   const names = [...Object.keys(READ), 'Remote_User', 'X-Else', 'Via', 'X.Forwarded.Uri']
   fc.assert(
     fc.property(
@@ -285,7 +285,7 @@ test('the case of a name never matters, whatever it is', () => {
   )
 })
 
-test('what a client adds under names that are not ours changes nothing', () => {
+test('Names that are not ours change nothing when a client adds them', () => {
   const known = new Set([...Object.keys(READ)].map((name) => name.toLowerCase()))
   const token = fc.stringMatching(/^[A-Za-z0-9-]{1,30}$/)
   fc.assert(

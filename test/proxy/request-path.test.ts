@@ -3,7 +3,7 @@ import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { readRequestPath } from '../../src/proxy/request-path.ts'
 
-describe('a path that everybody reads alike', () => {
+describe('A path that every program reads the same way', () => {
   const ROWS: readonly (readonly [path: string, literal: string, why: string])[] = [
     ['/', '/', 'the root'],
     ['/a/b.c/', '/a/b.c/', 'a slash at the end belongs to it'],
@@ -26,7 +26,7 @@ describe('a path that everybody reads alike', () => {
   }
 })
 
-describe('a path that a proxy and an application could read differently', () => {
+describe('A path that a proxy and an application could read differently', () => {
   const ROWS: readonly (readonly [path: string, literal: string, certain: string, why: string])[] =
     [
       ['/a/b%2fc', '/a/b%2Fc', '/a/', 'an encoded slash'],
@@ -86,7 +86,7 @@ const READINGS: readonly ((path: string) => string)[] = [
 ]
 const isDecodable = (path: string) => !/[^ -~]/.test(path)
 
-describe('whatever a path is', () => {
+describe('Whatever a path is', () => {
   const segment = fc.oneof(
     fc.constantFrom('a', 'b', '.', '..', '', 'a;b', '..;', '\\', '..\\b'),
     fc.constantFrom('%2e', '%2f', '%5c', '%252e', '%252f', '%25', '%3b', '%61', '%00', '%2e%2e%2f'),
@@ -97,7 +97,7 @@ describe('whatever a path is', () => {
     .map((parts) => `/${parts.map((part) => part.join('')).join('/')}`)
   const steps = fc.array(fc.constantFrom(...READINGS), { maxLength: 6 })
 
-  test('every reading begins with what is certain of it', () => {
+  test('every reading begins with its unambiguous part', () => {
     fc.assert(
       fc.property(anyPath, steps, (path, readings) => {
         const { certain } = readRequestPath(path)
@@ -114,7 +114,7 @@ describe('whatever a path is', () => {
     )
   })
 
-  test('what is not ambiguous is read as it is written, whoever reads it', () => {
+  test('an unambiguous path is read as it is written', () => {
     fc.assert(
       fc.property(anyPath, steps, (path, readings) => {
         const { literal, certain } = readRequestPath(path)
@@ -128,7 +128,7 @@ describe('whatever a path is', () => {
     )
   })
 
-  test('a long one takes no long time', () => {
+  test('a long one takes little time', () => {
     const long = [`/${'%25'.repeat(10_000)}`, `/${'%252525'.repeat(4_000)}2e`, '/a'.repeat(16_000)]
     const startedAt = performance.now()
     for (const path of long) readRequestPath(`${path}/%2e%2e/;`)

@@ -34,7 +34,7 @@ function watchExceptions() {
   session.post('Debugger.enable')
   session.post('Debugger.setPauseOnExceptions', { state: 'all' })
   return {
-    /** The exceptions since it was asked last. */
+    /** The number of exceptions since the last call. */
     seen: (): readonly string[] => seen.splice(0),
     end: () => session.disconnect(),
   }

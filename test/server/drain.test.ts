@@ -23,7 +23,7 @@ async function serviceWithQuestion(context: TestContext) {
 
 const codeOf = (error: unknown) => (error as NodeJS.ErrnoException).code
 
-test('While it stops, a connection that is kept loses no question', async (context) => {
+test('During shutdown, no auth request on a kept-alive connection is lost', async (context) => {
   const { service, question } = await serviceWithQuestion(context)
   let answered = 0
   let ended = false
@@ -40,7 +40,7 @@ test('While it stops, a connection that is kept loses no question', async (conte
         const answer: Answer | undefined = await connection.send(question)
         if (answer === undefined) {
           // The system had taken the connection, certlatch not yet, when the listener closed.
-          assert.equal(asked, 0, 'a question on a kept connection was lost')
+          assert.equal(asked, 0, 'an auth request on a kept connection was lost')
           return
         }
         assert.equal(answer.status, 200)
@@ -59,7 +59,7 @@ test('While it stops, a connection that is kept loses no question', async (conte
   assert.ok(answered > before + pool.length, 'it was answering until the end')
 })
 
-test('While it stops, answers end their connection and /readyz says so', async (context) => {
+test('During shutdown, answers close their connection and /readyz says so', async (context) => {
   const { service, question } = await serviceWithQuestion(context)
   const kept = await openConnection(service.port)
   const before = present(await kept.send(question))
@@ -97,7 +97,7 @@ test('Idle connections are kept for the drain, then closed', async (context) => 
   await stopped
 })
 
-test('Half a question does not keep it from stopping for more than some seconds', async (context) => {
+test('An incomplete auth request delays shutdown only by some seconds', async (context) => {
   const service = await startTestService(context)
   const slow = await openConnection(service.port)
   slow.socket.write('GET /verify HTTP/1.1\r\nHost: ')
@@ -122,7 +122,7 @@ test('Half a question does not keep it from stopping for more than some seconds'
   await stopped
 })
 
-test('Questions under way when it stops are answered', async (context) => {
+test('Auth requests in progress at shutdown are answered', async (context) => {
   const { service, question } = await serviceWithQuestion(context)
   const connections = await Promise.all(
     Array.from({ length: 20 }, () => openConnection(service.port)),

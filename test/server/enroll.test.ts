@@ -3,7 +3,7 @@ import { type TestContext, test } from 'node:test'
 import { blockCertificate, signOut } from '../../src/administration/block-certificate.ts'
 import type { Change } from '../../src/administration/change-directory.ts'
 import { type InviteOptions, inviteDevice } from '../../src/administration/invite-device.ts'
-import { INVITATION_OUTCOMES } from '../../src/server/admin/metrics.ts'
+import { INVITATION_OUTCOMES } from '../../src/server/admin/tally.ts'
 import { PROBLEM_STATUS } from '../../src/server/client-routes/enroll-visit.ts'
 import { problemPage } from '../../src/server/pages/enroll-page.ts'
 import { escapeHtml } from '../../src/server/pages/html.ts'
@@ -43,7 +43,7 @@ const NAVIGATION: Headers = [
   ['User-Agent', IPHONE],
 ]
 
-const CODE_OF_NONE = 'a'.repeat(20)
+const UNKNOWN_CODE = 'a'.repeat(20)
 
 async function invited(
   context: TestContext,
@@ -53,7 +53,7 @@ async function invited(
   const service = await startTestService(context, options)
   const change: Change = { dataDir: service.dataDir, who: 'test', nowSeconds: NOON_SECONDS }
   const device = { name: "Ada's phone", owner: 'Ada' }
-  const made = await inviteDevice(change, device, { ...OPTIONS, ...invite }, undefined)
+  const made = await inviteDevice(change, device, { ...OPTIONS, ...invite })
   return { service, change, ...made }
 }
 
@@ -80,13 +80,13 @@ const cookiesOf = (answer: Answer): string =>
     .map((line) => line.split(';')[0])
     .join('; ')
 
-/** Opens a page as a browser does, which follows redirects. */
+/** Opens a page like a browser, which follows redirects. */
 async function opened(service: TestService, path: string, headers: Headers): Promise<Answer> {
   const answer = await service.visit(path, headers)
   return answer.status === 303 ? service.visit(header(answer, 'Location') ?? '', headers) : answer
 }
 
-/** Collects the invitation as a phone does, and opens the page with the cookies that it got. */
+/** Collects the invitation like a phone, and opens the page with the cookies that it got. */
 async function claimed(service: TestService, code: string, nonce = 'one') {
   const answer = await postJson(service, ENROLL, { code, nonce })
   assert.equal(answer.status, 200, answer.body.toString())
@@ -96,7 +96,7 @@ async function claimed(service: TestService, code: string, nonce = 'one') {
   return { answer, cookie, open, told: jsonOf(answer) }
 }
 
-test('Looking says whom the invitation is for, and claims nothing', async (context) => {
+test('Looking up an invitation says whom it is for, and does not claim it', async (context) => {
   const { service, code } = await invited(context)
   for (let look = 0; look < 3; look += 1) {
     const answer = await postJson(service, `${ENROLL}/look`, { code })
@@ -123,7 +123,7 @@ test('Opening the page, or a preview of its link, claims nothing', async (contex
   assert.ok(!service.logText().includes(code))
 })
 
-test('The claim lets the browser in at once, with a session of the new certificate', async (context) => {
+test('A claim gives the browser access at once, with a session for the new certificate', async (context) => {
   const { service, code } = await invited(context)
   const { answer, cookie, told } = await claimed(service, code)
   assert.deepEqual(Object.keys(told), ['device', 'owner', 'notAfter', 'password', 'downloads'])
@@ -143,7 +143,7 @@ test('The claim lets the browser in at once, with a session of the new certifica
   assert.equal(line?.['by'], 'iPhone, Safari, from 198.51.100.7')
 })
 
-test('The claimed page has steps and password, and comes again when it is reloaded', async (context) => {
+test('The claimed page shows steps and password, and shows them again on reload', async (context) => {
   const { service, code } = await invited(context)
   const { open, told } = await claimed(service, code)
   for (let load = 0; load < 2; load += 1) {
@@ -158,7 +158,7 @@ test('The claimed page has steps and password, and comes again when it is reload
   }
 })
 
-test('The packages are downloaded, each with its type', async (context) => {
+test('The packages can be downloaded, each with its media type', async (context) => {
   const { service, code } = await invited(context)
   const { open, told } = await claimed(service, code)
   const types = {
@@ -181,7 +181,7 @@ test('The packages are downloaded, each with its type', async (context) => {
   assert.ok(profile.includes(told.password))
 })
 
-test('A download whose hour is over is answered by a page that says so', async (context) => {
+test('A download after its hour is answered with a page that says so', async (context) => {
   const { service, code } = await invited(context)
   const { open, told } = await claimed(service, code)
   service.clock.now += 3_600_000
@@ -231,7 +231,7 @@ test('A script of the application gets neither page nor packages: not fetched, f
   assert.equal((await service.visit(told.downloads.p12, NAVIGATION)).status, 404)
 })
 
-test('The claimed page is shown only behind a redirect of another opener policy, which cannot be made up', async (context) => {
+test('The claimed page is shown only after a redirect with a different opener policy, which cannot be forged', async (context) => {
   const { service, code } = await invited(context)
   const { cookie, told } = await claimed(service, code)
   const visit = (path: string) => service.visit(path, [...NAVIGATION, ['Cookie', cookie]])
@@ -243,26 +243,25 @@ test('The claimed page is shown only behind a redirect of another opener policy,
   const shown = await visit(address)
   assert.equal(header(shown, 'Cross-Origin-Opener-Policy'), 'same-origin')
   assert.ok(shown.body.toString().includes(told.password))
-  for (const made of ['?from=', `?from=${'a'.repeat(43)}`, `?from=x&${address.split('?')[1]}`]) {
-    assert.equal((await visit(ENROLL + made)).status, 303, made)
+  for (const forged of ['?from=', `?from=${'a'.repeat(43)}`, `?from=x&${address.split('?')[1]}`]) {
+    assert.equal((await visit(ENROLL + forged)).status, 303, forged)
   }
   const other = await inviteDevice(
     { dataDir: service.dataDir, who: 'test', nowSeconds: NOON_SECONDS },
     { name: 'Tablet', owner: undefined },
     OPTIONS,
-    undefined,
   )
   const others = await claimed(service, other.code)
   const taken = await service.visit(address, [...NAVIGATION, ['Cookie', others.cookie]])
   assert.equal(taken.status, 303)
 })
 
-test('Every answer, a refusal too, is kept apart from other windows and from other sites', async (context) => {
+test('Every answer, including a refusal, is isolated from other windows and other sites', async (context) => {
   const { service, code } = await invited(context)
   const answers = [
     await service.visit(ENROLL),
     await postJson(service, `${ENROLL}/look`, { code }),
-    await postForm(service, `${ENROLL}/look`, { code: CODE_OF_NONE }),
+    await postForm(service, `${ENROLL}/look`, { code: UNKNOWN_CODE }),
     await postJson(service, ENROLL, { code, nonce: 'one' }, []),
     await postJson(service, `${ENROLL}/certificate.p12`, {}),
     await service.visit(`${ENROLL}/nothing`),
@@ -283,7 +282,7 @@ test('Every answer, a refusal too, is kept apart from other windows and from oth
   }
 })
 
-test('Without script it works by forms', async (context) => {
+test('Without JavaScript it works with forms', async (context) => {
   const { service, code } = await invited(context)
   const typed = code.toUpperCase().replace(/(.{4})(?=.)/g, '$1-')
   const looked = await postForm(service, `${ENROLL}/look`, { code: typed })
@@ -305,15 +304,15 @@ test('Without script it works by forms', async (context) => {
   assert.doesNotMatch(after.body.toString(), /class="password"/)
 })
 
-test('What is wrong has its status, its problem, and a page in the language of the visitor', async (context) => {
+test("Each mistake has its status, its problem type, and a page in the visitor's language", async (context) => {
   const { service, change, code } = await invited(context)
   await claimed(service, code)
   const tablet = { name: 'Tablet', owner: undefined }
-  const short = await inviteDevice(change, tablet, { ...OPTIONS, validSeconds: 1 }, undefined)
+  const short = await inviteDevice(change, tablet, { ...OPTIONS, validSeconds: 1 })
   service.clock.now += 1_000
   const elsewhere: Headers = [['X-Forwarded-For', '192.0.2.99']]
   for (let guess = 0; guess < 60; guess += 1) {
-    await postJson(service, `${ENROLL}/look`, { code: CODE_OF_NONE }, [
+    await postJson(service, `${ENROLL}/look`, { code: UNKNOWN_CODE }, [
       ...SAME_ORIGIN,
       ...elsewhere,
     ])
@@ -321,10 +320,10 @@ test('What is wrong has its status, its problem, and a page in the language of t
   const rows: readonly (readonly [string, number, EnrollProblem, Headers])[] = [
     ['k7fm', 400, 'malformed', []],
     ['a'.repeat(17 * 1024), 400, 'malformed', []],
-    [CODE_OF_NONE, 404, 'unknown', []],
+    [UNKNOWN_CODE, 404, 'unknown', []],
     [code, 409, 'used', []],
     [short.code, 410, 'ended', []],
-    [CODE_OF_NONE, 429, 'rate-limited', elsewhere],
+    [UNKNOWN_CODE, 429, 'rate-limited', elsewhere],
   ]
   for (const [typed, status, problem, more] of rows) {
     for (const [path, fields] of [
@@ -347,7 +346,7 @@ test('What is wrong has its status, its problem, and a page in the language of t
   assert.ok(service.logLines().some(({ msg }) => msg === 'invitation reused'))
 })
 
-test('A server that may not write says so, in the language of the visitor', () => {
+test("A server that may not write says so, in the visitor's language", () => {
   assert.equal(PROBLEM_STATUS['read-only'], 423)
   for (const [language, { enroll }] of Object.entries(LANGUAGES) as [Language, Texts][]) {
     const { html } = problemPage(language, 'read-only', undefined)
@@ -355,7 +354,7 @@ test('A server that may not write says so, in the language of the visitor', () =
   }
 })
 
-test('At two replicas of one directory, of fifty claims at once one succeeds', async (context) => {
+test('Of fifty claims at once at two replicas of one directory exactly one succeeds', async (context) => {
   const { service, code } = await invited(context)
   const other = await startTestService(context, { dataDir: service.dataDir })
   const answers = await Promise.all(
@@ -367,7 +366,7 @@ test('At two replicas of one directory, of fifty claims at once one succeeds', a
   assert.equal(statuses.filter((status) => status === 200).length, 1)
   assert.equal(statuses.filter((status) => status === 409).length, 49)
   const won = statuses.indexOf(200)
-  // The replica that did not answer lets the device in as well, and gives it the same again.
+  // The other replica also gives the device access, and repeats the same answer.
   const loser = won % 2 === 0 ? other : service
   const again = await claimed(loser, code, `n${won}`)
   assert.equal(again.told.password, jsonOf(answers[won] ?? again.answer).password)
@@ -375,7 +374,7 @@ test('At two replicas of one directory, of fifty claims at once one succeeds', a
   assert.equal(asked.status, 200)
 })
 
-test('Where the clock of the server is a day behind, the page says what may be wrong', async (context) => {
+test("If the server's clock is a day behind, the page says what may be wrong", async (context) => {
   const { service, code } = await invited(context)
   service.clock.now -= 86_400_000
   const answer = await postForm(service, `${ENROLL}/look`, { code })
@@ -385,7 +384,7 @@ test('Where the clock of the server is a day behind, the page says what may be w
   assert.equal((await postJson(service, `${ENROLL}/look`, { code })).status, 200)
 })
 
-test('An invitation that has ended is told from none, and cannot be collected', async (context) => {
+test('An expired invitation is distinguished from an unknown one, and cannot be collected', async (context) => {
   const { service, code } = await invited(context)
   service.clock.now += 86_400_000
   const answer = await postJson(service, ENROLL, { code, nonce: 'one' })
@@ -404,7 +403,7 @@ test('The same page gets a lost answer again, and another page does not', async 
   assert.deepEqual(jsonOf(other), { problem: 'used', at: NOON_SECONDS })
 })
 
-test('A session of a repeated answer is that of the first: a sign-out since then holds', async (context) => {
+test("A repeated answer carries the first one's session, so a sign-out in between still counts", async (context) => {
   const { service, change, code } = await invited(context)
   await claimed(service, code)
   service.clock.now += 60_000
@@ -422,7 +421,7 @@ test('A block ends everything at once', async (context) => {
   assert.doesNotMatch((await open(ENROLL)).body.toString(), /class="password"/)
 })
 
-test('Another site can neither look nor claim nor end: the browser has to prove the origin', async (context) => {
+test('Another site can neither look up nor claim nor finish: the browser has to prove the origin', async (context) => {
   const { service, code } = await invited(context)
   const foreign: readonly Headers[] = [
     [],
@@ -452,7 +451,7 @@ test('Another site can neither look nor claim nor end: the browser has to prove 
   assert.equal(await service.metric('certlatch_decisions_total', labels), 15)
 })
 
-test('At another host of this service the invitation is not known', async (context) => {
+test('Under another host of this service the invitation is unknown', async (context) => {
   const { service, code } = await invited(context)
   const headers: Headers = [
     ['Origin', 'https://other.test'],
@@ -462,7 +461,7 @@ test('At another host of this service the invitation is not known', async (conte
   assert.equal((await postJson(service, ENROLL, { code, nonce: 'one' }, headers)).status, 404)
 })
 
-test('Wrong codes are limited from 60 a minute and address on, a right one never', async (context) => {
+test('Wrong codes are limited to 60 per minute and address, a correct one never', async (context) => {
   const { service, code } = await invited(context)
   const guess = (from: string) =>
     postJson(service, `${ENROLL}/look`, { code: 'b'.repeat(20) }, [
@@ -479,7 +478,7 @@ test('Wrong codes are limited from 60 a minute and address on, a right one never
   assert.equal((await postJson(service, `${ENROLL}/look`, { code })).status, 200)
 })
 
-test('A body that is too large, of another type, or no object is malformed', async (context) => {
+test('A body that is too large, of another type, or not an object is malformed', async (context) => {
   const { service, code } = await invited(context)
   const send = (type: string, body: string) =>
     service.visit(`${ENROLL}/look`, [...SAME_ORIGIN, ['Content-Type', type]], {
@@ -500,7 +499,7 @@ test('A body that is too large, of another type, or no object is malformed', asy
   assert.equal((await send('application/json; charset=utf-8', json)).status, 200)
 })
 
-test('A browser that is a device already is told which, and one with a refused certificate to remove it', async (context) => {
+test('A registered device is told which one it is, and one with a refused certificate to remove it', async (context) => {
   const { service, code } = await invited(context)
   const { certificate } = await addTestDevice(service.dataDir, 'Old phone')
   await service.refresh()
@@ -513,7 +512,7 @@ test('A browser that is a device already is told which, and one with a refused c
   assert.match(warned.body.toString(), /shows another certificate, which is refused here/)
 })
 
-test('With a cookie’s domain that the host is not in, no session is set or promised', async (context) => {
+test('On a host outside the cookie domain, no session is set or promised', async (context) => {
   const settings = { CERTLATCH_COOKIE_DOMAIN: 'example.org' }
   const { service, code } = await invited(context, { settings })
   const { cookie, open } = await claimed(service, code)
@@ -521,7 +520,7 @@ test('With a cookie’s domain that the host is not in, no session is set or pro
   assert.match((await open(ENROLL)).body.toString(), /has access once its certificate is installed/)
 })
 
-test('Every outcome is counted, and no code reaches log or metrics', async (context) => {
+test('Every outcome is counted, and no code appears in log or metrics', async (context) => {
   const { service, code } = await invited(context)
   const count = (outcome: string) => service.metric('certlatch_invitations_total', { outcome })
   for (const outcome of INVITATION_OUTCOMES) assert.equal(await count(outcome), 0)
@@ -541,7 +540,7 @@ test('Every outcome is counted, and no code reaches log or metrics', async (cont
   }
 })
 
-test('With an external CA there is nothing to enrol with', async (context) => {
+test('With an external CA there is no enrolment', async (context) => {
   const external = { authorities: makeAuthority('Other').pem }
   const service = await startTestService(context, { external })
   assert.equal((await service.visit(ENROLL)).status, 404)

@@ -16,16 +16,16 @@ function textsOf(value: unknown, path = ''): readonly (readonly [string, readonl
 const english = textsOf(LANGUAGES.en)
 
 for (const [language, texts] of Object.entries(LANGUAGES)) {
-  test(`${language} has every text, with the same values in it`, () => {
+  test(`${language} has every text, with the same placeholders`, () => {
     assert.deepEqual(textsOf(texts), english)
   })
 }
 
-test('French breaks no line inside « » or before its punctuation', () => {
+test('French has no-break spaces inside « » and before its punctuation', () => {
   assert.doesNotMatch(JSON.stringify(LANGUAGES.fr), /« | »| [:;?!]/)
 })
 
-test('no text is the same in another language but for names', () => {
+test('No text is the same in another language, except for names', () => {
   const shared = (Object.keys(LANGUAGES) as (keyof typeof LANGUAGES)[]).filter(
     (language) =>
       LANGUAGES[language].refusals['no-certificate'].title ===
@@ -55,6 +55,6 @@ for (const [header, language] of CASES) {
   })
 }
 
-test('any header means a language that there is', () => {
+test('Any header selects an existing language', () => {
   fc.assert(fc.property(fc.string(), (header) => languageOf(header) in LANGUAGES))
 })

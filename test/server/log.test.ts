@@ -46,7 +46,7 @@ const linesOf = (service: TestService, message: string): readonly unknown[] =>
     .filter(({ msg }) => msg === message)
     .map(({ time, level, msg, ...fields }: LogLine) => fields)
 
-test('A line is JSON with time, level and message, and nothing of the process', () => {
+test('A line is JSON with time, level and message, and nothing about the process', () => {
   const log = captureLog()
   createLog('info', log.destination).warn({ file: 'a' }, 'told')
   const [line] = log.lines()
@@ -55,7 +55,7 @@ test('A line is JSON with time, level and message, and nothing of the process', 
   assert.match(String(line?.['time']), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
 })
 
-test('Lines below the level are left out', () => {
+test('Lines below the level are omitted', () => {
   const log = captureLog()
   const errors = createLog('error', log.destination)
   errors.info('not told')
@@ -66,7 +66,7 @@ test('Lines below the level are left out', () => {
   )
 })
 
-test('A refusal tells reason, way, client, method, host and path', async (context) => {
+test('A refusal is logged with reason, credential, client, method, host and path', async (context) => {
   const service = await startTestService(context)
   await service.ask([
     ['X-Forwarded-Method', 'POST'],
@@ -89,7 +89,7 @@ test('A refusal tells reason, way, client, method, host and path', async (contex
   })
 })
 
-test('Facts that are missing are missing in the line too', async (context) => {
+test('Unknown facts are omitted from the line', async (context) => {
   const service = await startTestService(context)
   for (const missing of ['Method', 'Host', 'Uri', 'For']) {
     await service.ask([[`X-Forwarded-${missing}`, '']])
@@ -99,7 +99,7 @@ test('Facts that are missing are missing in the line too', async (context) => {
   assert.equal(lines[3]?.['client'], undefined)
 })
 
-test('The path is told without query and fragment, long segments and what lies deep', () => {
+test('The path is logged without query, fragment, long segments and deep parts', () => {
   assert.equal(loggedPath('/api/states?access_token=x'), '/api/states')
   assert.equal(loggedPath('/a#token'), '/a')
   assert.equal(loggedPath(''), '')
@@ -124,14 +124,14 @@ test('The path is told without query and fragment, long segments and what lies d
   assert.equal(loggedPath('/user%3aSECRET%40home'), '/…')
 })
 
-test('Neither user nor password in a host is told', async (context) => {
+test('A host is logged without user and password', async (context) => {
   const service = await startTestService(context)
   await service.ask([['X-Forwarded-Host', 'user:SECRET@ha.test']])
   const line = service.logLines().findLast(({ msg }) => msg === 'refused')
   assert.equal(line?.['host'], '…@ha.test')
 })
 
-test('Who sends what is not HTTP is told as far as CERTLATCH_LOG_CLIENT lets it, ten times', async (context) => {
+test('A client that does not send HTTP is logged as CERTLATCH_LOG_CLIENT allows, ten times', async (context) => {
   const peers: Readonly<Record<string, string | undefined>> = {
     full: '127.0.0.1',
     shortened: '127.0.0.0',
@@ -156,7 +156,7 @@ test('Who sends what is not HTTP is told as far as CERTLATCH_LOG_CLIENT lets it,
   }
 })
 
-test('A proxy that asks another path than /verify is told of, once in a while', async (context) => {
+test('A proxy that requests another path than /verify is logged, occasionally', async (context) => {
   const service = await startTestService(context)
   const pages = ['/.certlatch/elsewhere', '//.CERTLATCH/auth/reset']
   for (const target of ['/verify/?code=SECRET', '//verify', '/', ...pages]) {
@@ -167,7 +167,7 @@ test('A proxy that asks another path than /verify is told of, once in a while', 
   assert.deepEqual(told, [{ path: '/verify/' }])
 })
 
-test('Of questions for other paths those that were left out are counted', () => {
+test('Suppressed lines about unexpected paths are counted', () => {
   const log = captureLog()
   const now = { milliseconds: 0 }
   const decisions = createDecisionLog(
@@ -185,7 +185,7 @@ test('Of questions for other paths those that were left out are counted', () => 
   ])
 })
 
-test('Long methods and hosts are cut', async (context) => {
+test('Long methods and hosts are truncated', async (context) => {
   const service = await startTestService(context)
   await service.ask([
     ['X-Forwarded-Method', 'M'.repeat(1000)],
@@ -196,14 +196,14 @@ test('Long methods and hosts are cut', async (context) => {
   assert.ok(JSON.stringify(line).length < 600)
 })
 
-test('What clients send cannot begin a line of its own', async (context) => {
+test('Clients cannot inject a line into the log', async (context) => {
   const service = await startTestService(context)
   await service.ask([['X-Forwarded-Uri', '/\u0085\u00a0"}{"level":"error"}']])
   const last = service.logText().trimEnd().split('\n').at(-1)
   assert.equal(JSON.parse(present(last)).level, 'info')
 })
 
-test('No query, cookie, token, secret or certificate is in anything that certlatch puts out', async (context) => {
+test('No query, cookie, token, secret or certificate appears in any output of certlatch', async (context) => {
   const proxySecret = 'proxy-secret-1f0c9a77'
   const metricsToken = 'metrics-token-77be20d1'
   for (const [proxy, format] of [
@@ -310,7 +310,7 @@ function testLog() {
   return { log, clock, decisions, refuse }
 }
 
-test('Ten refusals of one reason in ten seconds are told; how many more there were, afterwards', () => {
+test('Ten refusals with one reason in ten seconds are logged; the number of further ones follows', () => {
   const { log, clock, refuse } = testLog()
   let described = 0
   const describe = () => {
@@ -332,7 +332,7 @@ test('Ten refusals of one reason in ten seconds are told; how many more there we
   assert.equal(log.lines().length, 12)
 })
 
-test('Where nothing was left out nothing is said of it', () => {
+test('If nothing was suppressed, nothing is logged about it', () => {
   const { log, clock, refuse } = testLog()
   for (let count = 0; count < 3; count += 1) {
     refuse()
@@ -359,7 +359,7 @@ test('The service samples its refusals, whatever the wall clock does', async (co
   assert.equal(about.length, 10)
 })
 
-test('A client that keeps no cookie fills no log: one session line an hour for each device', async (context) => {
+test('A client that keeps no cookie does not fill the log: one session line per hour and device', async (context) => {
   const service = await startTestService(context)
   const { certificate } = await addTestDevice(service.dataDir)
   await service.refresh()
@@ -367,7 +367,7 @@ test('A client that keeps no cookie fills no log: one session line an hour for e
   assert.equal(linesOf(service, 'session opened').length, 1)
 })
 
-test('The windows of sessions are bounded, and tell what was left out', () => {
+test('The windows for session lines are bounded, and the number of suppressed lines is logged', () => {
   const { log, clock, decisions } = testLog()
   const identity = { device: 'Phone', user: 'Ada' }
   const rule = CLOSED_POLICY.defaultRule
@@ -391,7 +391,7 @@ test('The windows of sessions are bounded, and tell what was left out', () => {
   )
   for (let serial = 0; serial < 2_500; serial += 1) open(String(serial))
   open('01')
-  assert.ok(log.lines().length > 2_500, 'nobody is forgotten who comes for the first time')
+  assert.ok(log.lines().length > 2_500, 'no first access is forgotten')
 })
 
 const CLAIMS = {
@@ -408,7 +408,7 @@ const CLAIMS = {
 
 // --- the audit trail ------------------------------------------------------------------------------
 
-test('The first opening of a day is told, by device and way, and no other', async (context) => {
+test('The first access of a day is logged with device and credential, and no other', async (context) => {
   const service = await startTestService(context)
   const { certificate } = await addTestDevice(service.dataDir, 'Phone of Ada', 'Ada')
   await service.refresh()
@@ -426,7 +426,7 @@ test('The first opening of a day is told, by device and way, and no other', asyn
   assert.deepEqual(linesOf(service, 'first access today'), [first, first])
 })
 
-test('A session that is opened, moved or renewed is told with its cause', async (context) => {
+test('A session that is created, extended or renewed is logged with its cause', async (context) => {
   const service = await startTestService(context)
   const { certificate } = await addTestDevice(service.dataDir)
   await service.refresh()
@@ -495,7 +495,7 @@ async function revoke(service: TestService, revoked: readonly string[], number =
   await service.refresh()
 }
 
-test('What new files bring is told: devices, certificates, revocations, blocks, keys', async (context) => {
+test('What new files change is logged: devices, certificates, revocations, blocks, keys', async (context) => {
   const service = await startTestService(context)
   const paths = dataPaths(service.dataDir)
   const authority = await ownAuthority(service.dataDir)
@@ -565,16 +565,16 @@ test('What new files bring is told: devices, certificates, revocations, blocks, 
   assert.ok(!service.logText().includes(Buffer.alloc(32, 7).toString('base64').slice(0, 20)))
 })
 
-test('Another CA in the file is told', async (context) => {
+test('Another CA in the file is logged', async (context) => {
   const one = makeAuthority('One')
   const two = makeAuthority('Two')
   const service = await startTestService(context, { external: { authorities: one.pem } })
-  await writeFile(service.config.caFile, one.pem + two.pem)
+  await writeFile(service.config.ca.file, one.pem + two.pem)
   await service.refresh()
   assert.deepEqual(linesOf(service, 'trusted CAs changed'), [{ authorities: ['CN=One', 'CN=Two'] }])
 })
 
-test('A registry that is restored at once is told by a hundred lines and a count', async (context) => {
+test('A registry that is restored all at once is logged as a hundred lines and a count', async (context) => {
   const service = await startTestService(context)
   const { devices } = dataPaths(service.dataDir)
   for (let number = 0; number < 120; number += 1) {
@@ -610,7 +610,7 @@ test("Clients' addresses are logged in full, as their network, or not at all", a
   assert.deepEqual(await shown('none', '203.0.113.77'), new Set([undefined]))
 })
 
-test('A request id is logged if it is a mere name', async (context) => {
+test('A request id is logged if it is a plain identifier', async (context) => {
   const service = await startTestService(context)
   for (const id of ['7f3e-1.x_Y', 'a b', '"', 'x'.repeat(65), '']) {
     await service.ask([['X-Request-Id', id]])
@@ -640,7 +640,7 @@ test('As text a line has time, level and message, then its fields', async (conte
   )
 })
 
-test('As text too, what clients send begins no line and gives a terminal no orders', () => {
+test('As text too, clients can neither inject a line nor control the terminal', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary' }), fc.string({ unit: 'binary' }), (path, device) => {
       const text = asText(

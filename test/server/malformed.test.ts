@@ -61,7 +61,7 @@ const GARBAGE: Readonly<Record<string, string | Buffer>> = {
 }
 
 for (const [what, bytes] of Object.entries(GARBAGE)) {
-  test(`${what}: one empty 403, counted as malformed-http, and the service lives`, async (context) => {
+  test(`${what}: one empty 403, counted as malformed-http, and the service survives`, async (context) => {
     const service = await startTestService(context)
     const [answer, ...more] = await answersTo(service, bytes)
     assert.equal(present(answer).status, 403)
@@ -78,7 +78,7 @@ for (const [what, bytes] of Object.entries(GARBAGE)) {
   })
 }
 
-test('Garbage behind a question: the question is answered, then the garbage', async (context) => {
+test('Garbage after an auth request: the request is answered, then the garbage', async (context) => {
   const { service, cookie } = await serviceWithCookie(context)
   const question = requestBytes({ headers: asked([['Cookie', cookie]]) }).toString('latin1')
   const answers = await answersTo(service, `${question}\u0000\u0001garbage\r\n\r\n`)
@@ -89,7 +89,7 @@ test('Garbage behind a question: the question is answered, then the garbage', as
   assert.equal(await malformed(service), 1)
 })
 
-test('A broken body behind a question opens nothing more', async (context) => {
+test('A broken body after an auth request grants no further access', async (context) => {
   const service = await startTestService(context)
   const chunked = requestBytes({
     method: 'POST',
@@ -100,7 +100,7 @@ test('A broken body behind a question opens nothing more', async (context) => {
   for (const { status } of answers) assert.equal(status, 403)
 })
 
-test('CONNECT with more bytes behind it is refused as well', async (context) => {
+test('CONNECT followed by more bytes is refused too', async (context) => {
   const service = await startTestService(context)
   const connect = 'CONNECT ha.test:443 HTTP/1.1\r\nHost: ha.test\r\n\r\n'
   const answers = await answersTo(service, connect + HEAD)
@@ -110,7 +110,7 @@ test('CONNECT with more bytes behind it is refused as well', async (context) => 
   )
 })
 
-test('Questions of older versions of HTTP are questions', async (context) => {
+test('Auth requests in older versions of HTTP are handled like any other', async (context) => {
   const { service, cookie } = await serviceWithCookie(context)
   const headers = asked([['Cookie', cookie]]).map(([name, value]) => `${name}: ${value}\r\n`)
   const old = await answersTo(service, `GET /verify HTTP/1.0\r\n${headers.join('')}\r\n`)
@@ -122,7 +122,7 @@ test('Questions of older versions of HTTP are questions', async (context) => {
   assert.equal(present(oldest).status, 403)
 })
 
-test('A question without Host is a question', async (context) => {
+test('An auth request without a Host header is handled like any other', async (context) => {
   const { service, cookie } = await serviceWithCookie(context)
   const headers = asked([['Cookie', cookie]]).filter(([name]) => name !== 'Host')
   assert.equal((await exchange(service.port, { headers })).status, 200)
@@ -156,7 +156,7 @@ test('Expect and Upgrade are headers like any other', async (context) => {
   assert.equal(await malformed(service), 0)
 })
 
-test('A connection carries many questions, pipelined ones too, each answered in turn', async (context) => {
+test('A connection carries many auth requests, also pipelined, each answered in turn', async (context) => {
   const { service, cookie } = await serviceWithCookie(context)
   const allowed = requestBytes({ headers: asked([['Cookie', cookie]]) }).toString('latin1')
   const last = requestBytes({ headers: asked([['Connection', 'close']]) }).toString('latin1')
@@ -167,14 +167,14 @@ test('A connection carries many questions, pipelined ones too, each answered in 
   )
 })
 
-test('200 headers are all read, and more are refused: none is dropped in silence', async (context) => {
+test('Up to 200 headers are all read, and more are refused: none is dropped silently', async (context) => {
   const { service, cookie } = await serviceWithCookie(context)
   const own: Headers = [...asked(), ['Cookie', cookie]]
   const padding = (count: number): Headers =>
     Array.from({ length: count - own.length }, (_, index) => [`X-${index}`, 'x'])
   const statusOf = async (headers: Headers) => (await exchange(service.port, { headers })).status
   assert.equal(await statusOf([...padding(200), ...own]), 200)
-  // A look-alike behind hundreds of others does not slip through.
+  // A look-alike after hundreds of other headers does not slip through.
   assert.equal(await statusOf([...padding(199), ...own, ['Remote_User', 'admin']]), 403)
   const counts = [201, 202, 224, 225, 2_500, 4_000]
   for (const count of counts) {
@@ -190,7 +190,7 @@ test('200 headers are all read, and more are refused: none is dropped in silence
   assert.equal(present(tooMany) + present(await malformed(service)), counts.length * 2)
 })
 
-test('A client that resets, or half a request that ends, leaves no trace', async (context) => {
+test('A client that resets, or an incomplete request that ends, leaves no trace', async (context) => {
   const service = await startTestService(context)
   const reset = await openConnection(service.port)
   reset.socket.write('GET /verify HTTP/1.1\r\nHost')
@@ -204,7 +204,7 @@ test('A client that resets, or half a request that ends, leaves no trace', async
   assert.equal((await service.ask()).status, 403)
 })
 
-test('Headers far too long are read to their end, so that the proxy has the answer, and counted once', async (context) => {
+test('Headers that are far too long are read to their end, so that the proxy gets the answer, and counted once', async (context) => {
   const service = await startTestService(context)
   const before = await malformed(service)
   const { socket, readToEnd } = await openConnection(service.port)
@@ -259,7 +259,7 @@ const visible = fc.string({
   maxLength: 60,
 })
 
-test('Whatever headers, methods and targets come, /verify answers 200 or 403', async (context) => {
+test('Whatever headers, methods and targets arrive, /verify answers 200 or 403', async (context) => {
   const { service, cookie, certificate } = await serviceWithCookie(context)
   const [[, goodCertificate]] = certificateHeader(certificate, 'traefik') as [
     readonly [string, string],
@@ -312,7 +312,7 @@ test('Whatever headers, methods and targets come, /verify answers 200 or 403', a
       ]
       const bytes = requestBytes({ method, target: `/verify${query}`, headers })
       const connection = await openConnection(service.port)
-      // The end of what we send ends a body that never comes.
+      // Ending our side ends a body that never comes.
       connection.socket.end(bytes)
       const answers = await connection.readToEnd(method === 'HEAD')
       assert.ok(answers.length > 0, 'no answer')
@@ -326,7 +326,7 @@ test('Whatever headers, methods and targets come, /verify answers 200 or 403', a
   assert.deepEqual([...seen].sort(), [200, 403])
 })
 
-test('Whatever bytes come, the service answers 403 or nothing, and lives', async (context) => {
+test('Whatever bytes arrive, the service answers 403 or nothing, and survives', async (context) => {
   const service = await startTestService(context)
   await fc.assert(
     fc.asyncProperty(fc.uint8Array({ maxLength: 300 }), async (bytes) => {

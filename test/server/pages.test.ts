@@ -29,7 +29,7 @@ async function serviceWithDevice(context: TestContext) {
   return { service, certificate, shown, get }
 }
 
-test('Reset page and rescue module pass the gate, for everybody alike, by GET and HEAD', async (context) => {
+test('Reset page and rescue module pass the gate for every client, by GET and HEAD', async (context) => {
   const { shown, get } = await serviceWithDevice(context)
   for (const [path, type] of [
     [RESET, 'text/html; charset=utf-8'],
@@ -57,7 +57,7 @@ test('Reset page and rescue module pass the gate, for everybody alike, by GET an
   }
 })
 
-test('Other methods are not answered there', async (context) => {
+test('Other methods are not allowed there', async (context) => {
   const { get, shown } = await serviceWithDevice(context)
   for (const path of [RESET, RESCUE]) {
     for (const method of ['POST', 'PUT', 'DELETE', 'OPTIONS', 'get']) {
@@ -69,7 +69,7 @@ test('Other methods are not answered there', async (context) => {
   }
 })
 
-test('Only the exact raw path is one of ours: no detour sets a cookie, nor opens', async (context) => {
+test('Only the exact raw path is a page: no detour sets a cookie or grants access', async (context) => {
   const { get, shown } = await serviceWithDevice(context)
   const asked: Headers = [['X-Forwarded-Method', 'GET'], ['X-Forwarded-Uri', '/'], ...shown]
   for (const target of [
@@ -109,7 +109,7 @@ test('The reset page allows its own style and its one script, and says what to d
   assert.doesNotMatch(RESET_SCRIPT + REFUSAL_SCRIPT + rescueModule(60), /localStorage|caches\b/)
 })
 
-test('The rescue module is served with the time after which the session wants renewal', async (context) => {
+test('The rescue module is served with the time after which the session should be renewed', async (context) => {
   const { get } = await serviceWithDevice(context)
   assert.match((await get(RESCUE)).body.toString(), /^const ASK_EVERY = 300000 /)
 })
@@ -123,10 +123,10 @@ interface Browser {
   /** What the page's own memory has, `undefined` if it may not be used. */
   storage: Map<string, string> | undefined
   visible: boolean
-  /** Of Home Assistant; `undefined` where it has not come up. */
+  /** Home Assistant's connection; `undefined` if its page has not loaded. */
   connected: boolean | undefined
   /** What the gate says to a fetch. */
-  gate: 'refuses' | 'opens' | 'opens to nobody' | 'unreachable' | 'silent'
+  gate: 'refuses' | 'opens' | 'open but down' | 'unreachable' | 'silent'
   /** Whether the page is Home Assistant's. */
   hasApp: boolean
   click(): boolean
@@ -233,7 +233,7 @@ async function load(script: string, setting: Setting = {}): Promise<Browser> {
     }
     const refused = browser.gate === 'refuses' ? 'refused' : null
     return Promise.resolve({
-      status: { refuses: 403, opens: 404, 'opens to nobody': 502 }[browser.gate],
+      status: { refuses: 403, opens: 404, 'open but down': 502 }[browser.gate],
       headers: { get: (name: string) => (name === 'X-Certlatch' ? refused : null) },
     })
   }
@@ -286,7 +286,7 @@ async function load(script: string, setting: Setting = {}): Promise<Browser> {
   return browser
 }
 
-test('The refusal page waits for the button, which unregisters the workers and loads anew', async () => {
+test('The refusal page waits for the button, which unregisters the workers and reloads', async () => {
   for (const [workers, expected] of [
     [
       ['willing', 'willing'],
@@ -304,7 +304,7 @@ test('The refusal page waits for the button, which unregisters the workers and l
   }
 })
 
-test('Behind a service worker the refusal page loads anew by itself, once in 60 s', async () => {
+test('Behind a service worker the refusal page reloads by itself, once in 60 s', async () => {
   const storage = new Map<string, string>()
   const show = async (now: number) =>
     (await load(REFUSAL_SCRIPT, { controlled: true, storage, now })).done.includes('reload')
@@ -318,7 +318,7 @@ test('Behind a service worker the refusal page loads anew by itself, once in 60 
   assert.equal(await show(noon - 86_400_000), true)
 })
 
-test('Where it could not remember that, the refusal page waits for the button', async () => {
+test('If it could not remember that, the refusal page waits for the button', async () => {
   const browser = await load(REFUSAL_SCRIPT, { controlled: true, storage: undefined })
   assert.deepEqual(browser.done, [])
   browser.click()
@@ -326,7 +326,7 @@ test('Where it could not remember that, the refusal page waits for the button', 
   assert.deepEqual(browser.done, ['unregister', 'reload'])
 })
 
-test('Where the button leads elsewhere, it goes there past the workers', async () => {
+test('If the button leads elsewhere, it goes there past the workers', async () => {
   const browser = await load(REFUSAL_SCRIPT, { button: '/' })
   assert.equal(browser.click(), true)
   await settle()
@@ -342,12 +342,12 @@ const MODULE = rescueModule(3600)
 const FETCH = 'fetch /.certlatch/auth/session no-store'
 const count = ({ done }: Browser, what: string) => done.filter((entry) => entry === what).length
 
-test('Not connected and refused, the rescue module loads the page anew, past the worker', async () => {
+test('Disconnected and refused, the rescue module reloads the page, past the worker', async () => {
   const browser = await load(MODULE)
   assert.deepEqual(browser.done, [FETCH, 'unregister', 'reload'])
 })
 
-test('What it asks for says whether this browser has access, and renews its session', async (context) => {
+test('The probe says whether this browser has access, and renews its session', async (context) => {
   const { service, get, shown } = await serviceWithDevice(context)
   const refused = await get(SESSION)
   assert.deepEqual([refused.status, header(refused, 'X-Certlatch')], [403, 'refused'])
@@ -361,7 +361,7 @@ test('What it asks for says whether this browser has access, and renews its sess
   assert.deepEqual([renewed.status, allHeaders(renewed, 'Set-Cookie').length], [204, 1])
 })
 
-test('No rule opens it, and a stricter one counts', async (context) => {
+test('No rule opens the probe, and a stricter rule counts', async (context) => {
   for (const [access, status] of [
     ['open', 403],
     ['certificate-or-session', 204],
@@ -376,7 +376,7 @@ test('No rule opens it, and a stricter one counts', async (context) => {
   }
 })
 
-test('On a public page of all rules only one that denies counts', async (context) => {
+test('On a public page only rules that deny count', async (context) => {
   for (const access of ['open', 'certificate-or-session', 'certificate', 'deny'] as const) {
     const { get } = await withRule(context, access)
     assert.equal((await get(RESET)).status, access === 'deny' ? 403 : 200, access)
@@ -398,7 +398,7 @@ async function withRule(context: TestContext, access: string) {
   return { get, session, shown: certificateHeader(certificate, 'traefik') }
 }
 
-test('Who may not ask is refused there too: another address, another secret, headers twice', async (context) => {
+test('A client that may not send auth requests is refused there too: another address, another secret, repeated headers', async (context) => {
   const settings = { CERTLATCH_PROXY_SECRET: 'a secret of the proxy'.replaceAll(' ', '-') }
   const service = await startTestService(context, { settings })
   const secret: Headers = [['X-Certlatch-Proxy-Secret', settings.CERTLATCH_PROXY_SECRET]]
@@ -442,7 +442,7 @@ test('What a client writes into the headers of an auth request means nothing the
   assert.equal((await get(SESSION, 'GET', [...headers, ...shown])).status, 204)
 })
 
-test('No other listener has the pages, and the pages no other listener’s', async (context) => {
+test('No other listener serves the pages, nor the page listener anything else', async (context) => {
   const { service, get } = await serviceWithDevice(context)
   for (const target of ['/verify', '/metrics', '/status', '/healthz', '/readyz']) {
     assert.equal((await get(target)).status, 404)
@@ -451,7 +451,7 @@ test('No other listener has the pages, and the pages no other listener’s', asy
   assert.equal((await service.admin(RESET)).status, 404)
 })
 
-test('Not connected, but not refused by the gate, it asks ever less often, each 30 s in the end', async () => {
+test('Disconnected but not refused, it probes less and less often, in the end every 30 s', async () => {
   for (const gate of ['opens', 'unreachable'] as const) {
     const browser = await load(MODULE, { gate })
     await browser.pass(10_000)
@@ -470,7 +470,7 @@ test('Not connected, but not refused by the gate, it asks ever less often, each 
   }
 })
 
-test('Let in, but with a page that could not connect, it loads the page anew and leaves the worker', async () => {
+test('Allowed, but on a page that could not connect, it reloads the page and leaves the worker', async () => {
   const browser = await load(MODULE, { gate: 'opens', failed: true })
   assert.deepEqual(browser.done, [FETCH, 'reload'])
   const later = await load(MODULE, { gate: 'opens', failed: true, storage: browser.storage })
@@ -480,10 +480,10 @@ test('Let in, but with a page that could not connect, it loads the page anew and
   assert.equal(count(later, 'reload'), 1)
 })
 
-test('A page that is still connecting, or whose server is not there, is not loaded anew', async () => {
+test('A page that is still connecting, or whose server is down, is not reloaded', async () => {
   for (const setting of [
     { gate: 'opens', failed: false },
-    { gate: 'opens to nobody', failed: true },
+    { gate: 'open but down', failed: true },
     { gate: 'unreachable', failed: true },
   ] as const) {
     const browser = await load(MODULE, setting)
@@ -492,7 +492,7 @@ test('A page that is still connecting, or whose server is not there, is not load
   }
 })
 
-test('A fetch without an answer is given up after ten seconds, and never doubled', async () => {
+test('A fetch without an answer is aborted after ten seconds, and never runs twice at once', async () => {
   const browser = await load(MODULE, { gate: 'silent' })
   await browser.pass(9_000)
   assert.equal(count(browser, FETCH), 1)
@@ -500,7 +500,7 @@ test('A fetch without an answer is given up after ten seconds, and never doubled
   assert.equal(count(browser, FETCH), 2)
 })
 
-test('Connected, it asks each quarter of the TTL, and leaves the page alone', async () => {
+test('Connected, it probes every quarter of the TTL, and leaves the page alone', async () => {
   const browser = await load(MODULE, { connected: true })
   assert.equal(count(browser, FETCH), 1)
   await browser.pass(899_000)
@@ -515,7 +515,7 @@ test('Connected, it asks each quarter of the TTL, and leaves the page alone', as
   assert.equal(count(browser, 'reload'), 1)
 })
 
-test('It asks when the page becomes visible, and not while it is hidden', async () => {
+test('It probes when the page becomes visible, and not while it is hidden', async () => {
   const browser = await load(MODULE, { connected: true, visible: false })
   await browser.pass(7_200_000)
   assert.deepEqual(browser.done, [])
@@ -531,7 +531,7 @@ test('It asks when the page becomes visible, and not while it is hidden', async 
   assert.equal(count(browser, 'reload'), 0)
 })
 
-test('It loads at most once a minute, and after three loads without a connection waits 15 minutes', async () => {
+test('It reloads at most once a minute, and after three reloads without a connection waits 15 minutes', async () => {
   const storage = new Map<string, string>()
   const noon = 1_800_000_000_000
   const minute = 60_000
@@ -549,7 +549,7 @@ test('It loads at most once a minute, and after three loads without a connection
   assert.equal(await loads(noon + 18 * minute), true)
 })
 
-test('A connection makes it forget the loads before', async () => {
+test('A connection makes it forget earlier reloads', async () => {
   const storage = new Map<string, string>()
   const noon = 1_800_000_000_000
   for (const minutes of [0, 1, 2]) await load(MODULE, { storage, now: noon + minutes * 60_000 })
@@ -560,7 +560,7 @@ test('A connection makes it forget the loads before', async () => {
   assert.equal(count(connected, 'reload'), 1)
 })
 
-test('Where it could not remember its loads, or finds them spoiled, it loads nothing', async () => {
+test('If it cannot store its reloads, or finds them corrupted, it does not reload', async () => {
   const browser = await load(MODULE, { storage: undefined })
   assert.deepEqual(browser.done, [FETCH])
   browser.connected = true
@@ -569,13 +569,13 @@ test('Where it could not remember its loads, or finds them spoiled, it loads not
   assert.equal(count(await load(MODULE, { storage: spoiled }), 'reload'), 0)
 })
 
-test('In a page that is not of Home Assistant it only keeps the session alive', async () => {
+test("On a page that is not Home Assistant's it only keeps the session alive", async () => {
   const browser = await load(MODULE, { hasApp: false })
   await browser.pass(901_000)
   assert.deepEqual(browser.done, [FETCH, FETCH])
 })
 
-test('A connection that comes while it asks is left alone', async () => {
+test('A connection that is established during the probe is left alone', async () => {
   const browser = await load(MODULE, { gate: 'opens' })
   browser.gate = 'refuses'
   const passing = browser.pass(2_000)

@@ -40,7 +40,7 @@ async function serviceWithRules(context: TestContext, rules = RULES) {
 
 const via = (answer: Answer): string | undefined => header(answer, 'X-Certlatch-Via')
 
-test('An open rule answers without asking who comes: no name, no cookie', async (context) => {
+test('An open rule answers without identifying the client: no name, no cookie', async (context) => {
   const { service, ada, at } = await serviceWithRules(context)
   for (const answer of [
     await at('/api/webhook/abc'),
@@ -62,7 +62,7 @@ test('An open rule answers without asking who comes: no name, no cookie', async 
   )
 })
 
-test('Of two owners each goes where the rules let them, by certificate and by cookie', async (context) => {
+test('Each of two owners is allowed where the rules allow it, by certificate and by cookie', async (context) => {
   const { service, ada, grace, at, sessionAfter } = await serviceWithRules(context)
   const statuses = async (uri: string) => {
     const answers: number[] = []
@@ -79,7 +79,7 @@ test('Of two owners each goes where the rules let them, by certificate and by co
   assert.deepEqual(await statuses('/elsewhere'), [200, 200, 200, 200])
 })
 
-test('A refusal that a rule made has its name in the log', async (context) => {
+test("A refusal caused by a rule has the rule's name in the log", async (context) => {
   const { service, grace, at, sessionAfter } = await serviceWithRules(context)
   await at('/closed')
   await at('/api/webhook/..%2fclosed')
@@ -99,7 +99,7 @@ test('A refusal that a rule made has its name in the log', async (context) => {
   ])
 })
 
-test('Changed rules are in force at once, and a broken file leaves those before in force, loudly', async (context) => {
+test('Changed rules apply at once, and a broken file leaves the previous rules active, with an error in the log', async (context) => {
   const { service, path, at } = await serviceWithRules(context)
   const replace = async (rules: string) => {
     await writeFile(`${path}.new`, rules)
@@ -132,7 +132,7 @@ test('Changed rules are in force at once, and a broken file leaves those before 
   assert.equal((await service.readiness()).checks['files']?.ok, true)
 })
 
-test('What is likely not meant in the rules is a warning in the log, at the start and after a change', async (context) => {
+test('A likely mistake in the rules is a warning in the log, at startup and after a change', async (context) => {
   const unreachable = 'version: 1\nrules: [{access: deny}, {path: /a, access: certificate}]\n'
   const { service, path } = await serviceWithRules(context, unreachable)
   const warnings = () =>
@@ -144,7 +144,7 @@ test('What is likely not meant in the rules is a warning in the log, at the star
   assert.equal(warnings().length, before + 1)
 })
 
-test('A rule that closes the page to enrol on is a warning, at the start and after a change', async (context) => {
+test('A rule that denies the enrolment page is a warning, at startup and after a change', async (context) => {
   const closing = (host: string) =>
     `version: 1\nrules: [{name: closed, host: ${host}, path: /.certlatch/*, access: deny}]\n`
   const path = join(await temporaryFolder(), 'policy.yaml')
@@ -163,7 +163,7 @@ test('A rule that closes the page to enrol on is a warning, at the start and aft
   assert.equal(warnings().length, 2)
 })
 
-test('A start with a broken policy file tells all that is wrong with it, and makes no files', async (context) => {
+test('A start with a broken policy file reports everything wrong with it, and creates no files', async (context) => {
   const folder = await temporaryFolder()
   const path = join(folder, 'policy.yaml')
   const dataDir = join(folder, 'data')

@@ -25,7 +25,7 @@ import {
 
 const DAY = 86_400
 
-/** A service with one device of our own CA, and the cookie that its certificate has opened. */
+/** A service with one device of the built-in CA, and the session cookie of its certificate. */
 async function serviceWithDevice(context: TestContext) {
   const service = await startTestService(context)
   const { certificate, id } = await addTestDevice(service.dataDir, 'Phone of Ada', 'ada')
@@ -53,7 +53,7 @@ const assertRefused = (answer: Answer) => {
   assert.equal(header(answer, 'Set-Cookie'), undefined)
 }
 
-test('A revocation reaches certificate and cookie with the next request after the files were looked at', async (context) => {
+test('A revocation ends certificate and cookie with the next request after the files were checked', async (context) => {
   const { service, certificate, paths, byCertificate, byCookie } = await serviceWithDevice(context)
   const authority = await ownAuthority(service.dataDir)
   assert.equal((await byCookie()).status, 200)
@@ -74,7 +74,7 @@ test('A revocation reaches certificate and cookie with the next request after th
   assert.equal(last?.['certificates'], 1)
 })
 
-test('A revocation holds against a restored older CRL', async (context) => {
+test('A revocation survives the restoration of an older CRL', async (context) => {
   const { service, certificate, paths, byCookie } = await serviceWithDevice(context)
   const before = await readFile(paths.revocationList)
   const authority = await ownAuthority(service.dataDir)
@@ -106,7 +106,7 @@ const BREAKING: Readonly<
 }
 
 for (const [what, breakIt] of Object.entries(BREAKING)) {
-  test(`When the ${what}, the old state stays in force, loudly, until the file is whole again`, async (context) => {
+  test(`When the ${what}, the previous state stays active, with an error in the log, until the file is whole again`, async (context) => {
     const { service, id, paths, byCertificate, byCookie } = await serviceWithDevice(context)
     const { authority, revocationList, sessionKeys, devices } = paths
     const files = [authority, revocationList, sessionKeys, join(devices, `${id}.json`)]
@@ -140,7 +140,7 @@ for (const [what, breakIt] of Object.entries(BREAKING)) {
   })
 }
 
-test('A new key line signs from then on, and cookies of the old key still open', async (context) => {
+test('A new key line signs from then on, and cookies of the old key are still accepted', async (context) => {
   const { service, paths, cookie, byCookie, byCertificate } = await serviceWithDevice(context)
   const { keySet } = await service.readiness()
   const old = await readFile(paths.sessionKeys, 'utf8')
@@ -159,7 +159,7 @@ test('A new key line signs from then on, and cookies of the old key still open',
   assert.equal((await byCookie(fresh)).status, 200)
 })
 
-test('A key that is announced signs when its time has come', async (context) => {
+test('An announced key signs once its time has come', async (context) => {
   const { service, paths, byCookie, byCertificate } = await serviceWithDevice(context)
   const old = (await readFile(paths.sessionKeys, 'utf8')).trim()
   const announced = writeKey(randomBytes(32), [`signs-from=${NOON_SECONDS + 600}`])
@@ -178,7 +178,7 @@ test('A key that is announced signs when its time has come', async (context) => 
   assert.equal((await byCookie(after)).status, 200)
 })
 
-test('Remembered verdicts die with the snapshot', async (context) => {
+test('Remembered verdicts are dropped with the snapshot', async (context) => {
   const { service, paths, byCookie } = await serviceWithDevice(context)
   await byCookie()
   assert.equal(await service.metric('certlatch_verdict_cache_entries'), 2)
@@ -189,7 +189,7 @@ test('Remembered verdicts die with the snapshot', async (context) => {
   assert.equal(await service.metric('certlatch_reloads_total'), reloads + 1)
 })
 
-test('A device that is taken out of the registry is unknown, certificate and cookie', async (context) => {
+test('A device removed from the registry is unknown, by certificate and by cookie', async (context) => {
   const { service, paths, id, byCertificate, byCookie } = await serviceWithDevice(context)
   await addTestDevice(service.dataDir, 'Another')
   await rm(join(paths.devices, `${id}.json`))
@@ -200,7 +200,7 @@ test('A device that is taken out of the registry is unknown, certificate and coo
   assert.equal(await refusals(service, 'session', 'unknown-device'), 1)
 })
 
-test('A registry that loses all its entries at once is broken, and the one before stays', async (context) => {
+test('A registry that loses all its entries at once is broken, and the previous one stays', async (context) => {
   const { service, paths, byCookie } = await serviceWithDevice(context)
   await rm(paths.devices, { recursive: true })
   await service.refresh()
@@ -210,7 +210,7 @@ test('A registry that loses all its entries at once is broken, and the one befor
   assert.match(files?.detail ?? '', /has lost all its device entries/)
 })
 
-test('A CA that is taken out of the bundle closes for its certificates and cookies', async (context) => {
+test('After a CA is removed from the bundle, its certificates and cookies are denied', async (context) => {
   const household = makeAuthority('Household')
   const office = makeAuthority('Office')
   const lists = makeList(household) + makeList(office)
@@ -221,7 +221,7 @@ test('A CA that is taken out of the bundle closes for its certificates and cooki
   const opened = await service.askWith(leaf)
   assert.equal(header(opened, 'Remote-User'), 'urn:office:grace')
   const cookie = sessionOf(opened)
-  await writeFile(service.config.caFile, household.pem)
+  await writeFile(service.config.ca.file, household.pem)
   await service.refresh()
   assertRefused(await service.askWith(leaf))
   assertRefused(await service.ask([['Cookie', cookie]]))
@@ -229,7 +229,7 @@ test('A CA that is taken out of the bundle closes for its certificates and cooki
   assert.equal(await refusals(service, 'session', 'certificate-untrusted'), 1)
 })
 
-test('The CRL of a trusted CA cannot be dropped from the file of several', async (context) => {
+test('The CRL of a trusted CA cannot be dropped from a file of several', async (context) => {
   const household = makeAuthority('Household')
   const office = makeAuthority('Office')
   const leaf = makeLeaf(office)
@@ -239,25 +239,25 @@ test('The CRL of a trusted CA cannot be dropped from the file of several', async
       lists: makeList(household) + makeList(office, { revoked: [leaf.serial] }),
     },
   })
-  await writeFile(present(service.config.crlFile), makeList(household))
+  await writeFile(present(service.config.ca.crlFile), makeList(household))
   await service.refresh()
   assertRefused(await service.askWith(leaf))
   assert.equal(await refusals(service, 'certificate', 'certificate-revoked'), 1)
   assert.match(service.logText(), /CERTLATCH_CRL_FILE .* has no CRL of the CA \\"CN=Office\\"/)
 })
 
-test('A CRL of a foreign CA that comes later is warned of as at the start', async (context) => {
+test("A foreign CA's CRL that is added later causes the same warning as at startup", async (context) => {
   const household = makeAuthority('Household')
   const external = { authorities: household.pem, lists: makeList(household) }
   const service = await startTestService(context, { external })
   const foreign = makeList(makeAuthority('Office'))
-  await writeFile(present(service.config.crlFile), external.lists + foreign)
+  await writeFile(present(service.config.ca.crlFile), external.lists + foreign)
   await service.refresh()
   assert.equal(await service.metric('certlatch_reloads_total'), 1)
   assert.ok(service.logLines().some(({ level }) => level === 'warn'))
 })
 
-test('A stale CRL closes by default, opens where it is allowed, and is told in both cases', async (context) => {
+test('A stale CRL denies by default, allows if so configured, and is logged in both cases', async (context) => {
   const authority = makeAuthority('Household')
   const lists = makeList(authority, { nextUpdate: NOON_SECONDS + DAY })
   const external = { authorities: authority.pem, lists }
@@ -282,7 +282,7 @@ test('A stale CRL closes by default, opens where it is allowed, and is told in b
   }
 })
 
-test('The lowest cRLNumber in force is told, none if the CAs write none', async (context) => {
+test('The lowest loaded cRLNumber is shown, none if the CAs write none', async (context) => {
   const [household, office, third] = ['a', 'b', 'c'].map((name) => makeAuthority(name))
   const service = await startTestService(context, {
     external: {
@@ -296,7 +296,7 @@ test('The lowest cRLNumber in force is told, none if the CAs write none', async 
   assert.equal((await service.readiness()).crlNumber, '7')
 })
 
-test('A clock before the beginning of the CA is told loudly and takes the service out', async (context) => {
+test("A clock earlier than the CA's start is logged as an error and makes the service not ready", async (context) => {
   const authority = makeAuthority('Household', {
     notBefore: NOON_SECONDS + DAY,
     notAfter: NOON_SECONDS + 365 * DAY,
@@ -318,7 +318,7 @@ test('A clock before the beginning of the CA is told loudly and takes the servic
   assert.equal((await service.readiness()).status, 200)
 })
 
-test('Where a CA numbers no CRL no number is told', async (context) => {
+test('If a CA does not number its CRLs, no number is shown', async (context) => {
   const external = { authorities: fixturePem('ca-p256'), lists: fixturePem('crl-no-number') }
   const service = await startTestService(context, { external })
   const { ready, crlNumber } = await service.readiness()
@@ -326,7 +326,7 @@ test('Where a CA numbers no CRL no number is told', async (context) => {
   assert.equal(crlNumber, undefined)
 })
 
-test('A CA that was away for a while does not come back with an older CRL', async (context) => {
+test('A CA that was absent for a while does not come back with an older CRL', async (context) => {
   const household = makeAuthority('Household')
   const office = makeAuthority('Office')
   const leaf = makeLeaf(household, 'Ada', { uri: 'urn:household:ada' })
@@ -336,24 +336,24 @@ test('A CA that was away for a while does not come back with an older CRL', asyn
     external: { authorities: household.pem + office.pem, lists: newer },
   })
   assertRefused(await service.askWith(leaf))
-  await writeFile(service.config.caFile, office.pem)
+  await writeFile(service.config.ca.file, office.pem)
   await service.refresh()
   assertRefused(await service.askWith(leaf))
-  await writeFile(service.config.crlFile ?? '', older)
-  await writeFile(service.config.caFile, household.pem + office.pem)
+  await writeFile(service.config.ca.crlFile ?? '', older)
+  await writeFile(service.config.ca.file, household.pem + office.pem)
   await service.refresh()
   assertRefused(await service.askWith(leaf))
   assert.equal((await service.readiness()).checks['files']?.ok, false)
 })
 
-test('A session ends when the CRL no longer speaks for its certificate', () => {
+test('A session ends when the CRL no longer covers its certificate', () => {
   const trust = trustOf(['ca-p256'], ['crl-idp-a'])
   const [issuerKeyHash = ''] = trust.issuersByKeyHash.keys()
   const standing = { issuerKeyHash, serial: '77', distributionPoints: undefined }
   assert.equal(standingProblem(standing, trust, NOW_SECONDS), 'certificate-crl-missing')
 })
 
-test('What is no regular file is refused, and never read: it might not end', async (context) => {
+test('Anything but a regular file is refused, and never read: it might not end', async (context) => {
   const { service, paths, byCookie } = await serviceWithDevice(context)
   await rm(paths.revocationList)
   await symlink('/dev/zero', paths.revocationList)
@@ -362,7 +362,7 @@ test('What is no regular file is refused, and never read: it might not end', asy
   assert.match((await service.readiness()).checks['files']?.detail ?? '', /is not a file/)
 })
 
-test('What has aged is told in the log, once: a CRL past its nextUpdate', async (context) => {
+test('What has aged is logged, once: a CRL past its nextUpdate', async (context) => {
   const household = makeAuthority('Household')
   const lists = makeList(household, { nextUpdate: NOON_SECONDS - 1 })
   const service = await startTestService(context, {

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import { chmod, chown, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer, Server } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import type { Values } from '../../src/config/config.ts'
 import { startService } from '../../src/server/start.ts'
 import { StartError } from '../../src/server/start-error.ts'
@@ -44,7 +47,7 @@ async function startProblems(values: Values): Promise<readonly string[]> {
   return assert.fail('this must not start')
 }
 
-test('A first start tells each file that it has made in a line of its own, then serves', async (context) => {
+test('A first start logs each file that it has created on its own line, then serves', async (context) => {
   const service = await startTestService(context)
   const { authority, revocationList, sessionKeys } = dataPaths(service.dataDir)
   const made = service.logLines().filter(({ msg }) => msg === 'created on first start')
@@ -59,7 +62,7 @@ test('A first start tells each file that it has made in a line of its own, then 
   assert.equal((await service.ask()).status, 403)
 })
 
-test('A second start makes nothing and serves with the same keys', async (context) => {
+test('A second start creates nothing and serves with the same keys', async (context) => {
   const dataDir = await temporaryFolder()
   const first = await startTestService(context, { dataDir })
   const second = await startTestService(context, { dataDir })
@@ -69,14 +72,14 @@ test('A second start makes nothing and serves with the same keys', async (contex
   assert.equal(one.crlNumber, other.crlNumber)
 })
 
-test('Services that start at once on one empty directory serve with the same keys', async (context) => {
+test('Services that start simultaneously on one empty directory serve with the same keys', async (context) => {
   const dataDir = await temporaryFolder()
   const services = await Promise.all([1, 2, 3].map(() => startTestService(context, { dataDir })))
   const keySets = await Promise.all(services.map(async (one) => (await one.readiness()).keySet))
   assert.equal(new Set(keySets).size, 1)
 })
 
-test('The clock of this machine is the clock where no other is given', async () => {
+test("The machine's clock is used if no other is given", async () => {
   const { config, warnings } = configOf({ CERTLATCH_DATA_DIR: await temporaryFolder() })
   const logDestination = { write: () => {} }
   const service = await startService({ config, warnings, logDestination, version: 'test' })
@@ -85,7 +88,7 @@ test('The clock of this machine is the clock where no other is given', async () 
   assert.ok(JSON.parse(body.toString()).ready)
 })
 
-test('A half-filled data directory stops the start and is not completed', async () => {
+test('A partly filled data directory stops the start and is not completed', async () => {
   const dataDir = await temporaryFolder()
   await startProblemsAfterFirst(dataDir)
   await rm(dataPaths(dataDir).revocationList)
@@ -101,7 +104,7 @@ async function startProblemsAfterFirst(dataDir: string): Promise<void> {
   endLater(service.stop())
 }
 
-test('A data directory that cannot be made names the path, the reason and the setting', async () => {
+test('If the data directory cannot be created, the error names the path, the reason and the setting', async () => {
   const file = join(await temporaryFolder(), 'file')
   await writeFile(file, '')
   const dataDir = join(file, 'data')
@@ -126,7 +129,7 @@ test('An error without a path names the data directory', async () => {
   })
 })
 
-test('Files that settings name are never made: each missing one is a problem with its setting', async () => {
+test('Files that settings name are never created: each missing one is a problem with its setting', async () => {
   const folder = await temporaryFolder()
   const named = {
     CERTLATCH_DATA_DIR: folder,
@@ -141,7 +144,7 @@ test('Files that settings name are never made: each missing one is a problem wit
   ])
 })
 
-test('Files that settings name and that are broken are problems with their settings', async () => {
+test('Broken files that settings name are problems with those settings', async () => {
   const folder = await temporaryFolder()
   const authorities = makeAuthority('Household').pem
   const values = await writeExternalFiles(folder, { authorities, lists: 'broken' })
@@ -158,7 +161,7 @@ test('Files that settings name and that are broken are problems with their setti
   assert.ok(!problems.join().includes('short'), 'a key is never quoted')
 })
 
-test('Broken files of the data directory are named by their path alone', async () => {
+test('Broken files of the data directory are named only by their path', async () => {
   const dataDir = await temporaryFolder()
   await startProblemsAfterFirst(dataDir)
   const { authority, revocationList, sessionKeys } = dataPaths(dataDir)
@@ -170,14 +173,14 @@ test('Broken files of the data directory are named by their path alone', async (
   )
 })
 
-test('A CRL file of our own CA that a setting names is not made', async () => {
+test('A CRL file for the built-in CA that a setting names is not created', async () => {
   const dataDir = await temporaryFolder()
   const crlFile = join(dataDir, 'elsewhere.crl')
   const values = { CERTLATCH_DATA_DIR: dataDir, CERTLATCH_CRL_FILE: crlFile }
   assert.deepEqual(await startProblems(values), [`CERTLATCH_CRL_FILE ${crlFile} does not exist`])
 })
 
-test('With all files named elsewhere the data directory has nothing but what commands ask for', async (context) => {
+test('With all files elsewhere, the data directory contains only what commands need', async (context) => {
   const dataDir = join(await temporaryFolder(), 'untouched')
   const folder = await temporaryFolder()
   const keys = join(folder, 'keys')
@@ -208,7 +211,7 @@ async function takenPort(): Promise<number> {
   return address.port
 }
 
-test('A port in use is told with its setting, for each of the two listeners', async () => {
+test('A port in use is reported with its setting, for each of the two listeners', async () => {
   const port = await takenPort()
   for (const setting of ['CERTLATCH_LISTEN', 'CERTLATCH_ADMIN_LISTEN']) {
     const dataDir = await temporaryFolder()
@@ -219,7 +222,7 @@ test('A port in use is told with its setting, for each of the two listeners', as
   }
 })
 
-test('A start that fails leaves no service that commands would wait for', async () => {
+test('A failed start leaves no service behind that commands would wait for', async () => {
   const port = await takenPort()
   const dataDir = await temporaryFolder()
   const listen = `127.0.0.1:${port}`
@@ -230,7 +233,7 @@ test('A start that fails leaves no service that commands would wait for', async 
   assert.notEqual(left.state.stoppedAt, undefined)
 })
 
-test('A start that finds another service in its place leaves the file of that one as it is', async (context) => {
+test("A start that finds another service in its place leaves that service's file as it is", async (context) => {
   const service = await startTestService(context)
   const listen = `127.0.0.1:${service.port}`
   const running = dataPaths(service.dataDir).running
@@ -244,7 +247,7 @@ test('A start that finds another service in its place leaves the file of that on
   )
 })
 
-test('A start in the place of one that was killed takes over its file', async (context) => {
+test('A start in place of a killed service takes over its file', async (context) => {
   const dataDir = await temporaryFolder()
   const first = await startTestService(context, { settings: { CERTLATCH_DATA_DIR: dataDir } })
   const running = dataPaths(dataDir).running
@@ -261,7 +264,7 @@ test('A start in the place of one that was killed takes over its file', async (c
   assert.notEqual(states[0].version, left?.version)
 })
 
-test('When the second listener fails the first is closed again', async (context) => {
+test('When the second listener fails, the first is closed again', async (context) => {
   const port = await takenPort()
   const listen = context.mock.method(Server.prototype, 'listen')
   const dataDir = await temporaryFolder()
@@ -276,7 +279,7 @@ test('When the second listener fails the first is closed again', async (context)
   )
 })
 
-test('An address of another machine is told as such', async () => {
+test('An address of another machine is reported as such', async () => {
   const dataDir = await temporaryFolder()
   const values = { CERTLATCH_DATA_DIR: dataDir, CERTLATCH_LISTEN: '192.0.2.1:9180' }
   assert.deepEqual(await startProblems(values), [
@@ -284,7 +287,7 @@ test('An address of another machine is told as such', async () => {
   ])
 })
 
-test('A port that needs root, and any other failure to listen, is told in one line', async (context) => {
+test('A port that needs root, and any other failure to listen, is reported in one line', async (context) => {
   const fail = (error: Error) =>
     context.mock.method(Server.prototype, 'listen', function (this: Server): Server {
       process.nextTick(() => this.emit('error', error))
@@ -318,7 +321,7 @@ test('A listener without an address of its own does not start', async (context) 
   ])
 })
 
-test('An IPv6 listener is told with brackets', async (context) => {
+test('An IPv6 listener is logged with brackets', async (context) => {
   const service = await startTestService(context, {
     settings: { CERTLATCH_LISTEN: '[::1]:0' },
   })
@@ -326,7 +329,7 @@ test('An IPv6 listener is told with brackets', async (context) => {
   assert.equal(ready['listen'], `[::1]:${service.port}`)
 })
 
-test('What an operator should know is warned of at the start', async (context) => {
+test('What an operator should know is a warning at startup', async (context) => {
   const authority = makeAuthority('Household')
   const foreign = makeList(makeAuthority('Office'))
   const service = await startTestService(context, {
@@ -339,7 +342,7 @@ test('What an operator should know is warned of at the start', async (context) =
   assert.match(String(warnings[1]?.['msg']), /"CN=Office" belongs to no CA .* it is ignored$/)
 })
 
-test('An external CA without a CRL is warned of', async (context) => {
+test('An external CA without a CRL causes a warning', async (context) => {
   const external = { authorities: makeAuthority('Household').pem }
   const service = await startTestService(context, { external })
   assert.ok(service.logText().includes('no CERTLATCH_CRL_FILE'))
@@ -352,11 +355,11 @@ test('An external CA without a CRL is warned of', async (context) => {
 
 test('A file that this user may not read is named with the reason', async (context) => {
   const dataDir = await temporaryFolder()
-  // By a start that has ended: one that runs goes on replacing its own file.
+  // With a start that has ended: a running one keeps replacing its own file.
   await (await startTestService(context, { dataDir })).stop()
   const { sessionKeys } = dataPaths(dataDir)
   await chmod(sessionKeys, 0)
-  // Root may read everything, so it becomes somebody else for a moment.
+  // Root can read everything, so the test switches to another user for a moment.
   const isRoot = process.getuid?.() === 0
   if (isRoot) {
     await giveAway(dataDir, 12_345)
@@ -374,3 +377,24 @@ async function giveAway(folder: string, user: number): Promise<void> {
     await chown(join(folder, entry), user, user)
   }
 }
+
+/** Which large parts a service has loaded once it has answered these paths of its admin listener. */
+async function loadedAfter(...paths: readonly string[]) {
+  const script = fileURLToPath(new URL('../support/loaded-program.js', import.meta.url))
+  const any = '127.0.0.1:0'
+  const env = {
+    CERTLATCH_PROXY: 'caddy',
+    CERTLATCH_DATA_DIR: join(await temporaryFolder(), 'data'),
+    ...{ CERTLATCH_LISTEN: any, CERTLATCH_ADMIN_LISTEN: any, CERTLATCH_PAGES_LISTEN: any },
+  }
+  const { stdout } = await promisify(execFile)(process.execPath, [script, ...paths], { env })
+  return JSON.parse(stdout)
+}
+
+test('A service loads nothing large that it does not need yet', async () => {
+  assert.deepEqual(await loadedAfter('/healthz', '/readyz', '/status'), [])
+})
+
+test('A service that is scraped loads the metrics library', async () => {
+  assert.deepEqual(await loadedAfter('/metrics'), ['prom-client'])
+})

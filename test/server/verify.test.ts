@@ -65,7 +65,7 @@ function assertRefused(answer: Answer): void {
   assert.ok(answer.body.length > 0)
 }
 
-test('A certificate opens: an empty 200 with identity and one cookie', async (context) => {
+test('A certificate is accepted: an empty 200 with identity and one cookie', async (context) => {
   const { service, certificate } = await serviceWithDevice(context)
   const answer = await service.askWith(certificate)
   assertAllowed(answer)
@@ -78,7 +78,7 @@ test('A certificate opens: an empty 200 with identity and one cookie', async (co
   )
 })
 
-test('The cookie alone opens, and a young one is not set again', async (context) => {
+test('The cookie alone is accepted, and a young one is not set again', async (context) => {
   const { service, cookie } = await serviceWithDevice(context)
   const answer = await service.ask([['Cookie', cookie]])
   assertAllowed(answer)
@@ -87,7 +87,7 @@ test('The cookie alone opens, and a young one is not set again', async (context)
   assert.equal(header(answer, 'X-Certlatch-Via'), 'session')
 })
 
-test('A certificate with its own young session sets none; past half its TTL each is renewed once', async (context) => {
+test('A certificate with a young session of its own sets none; after half its TTL each is renewed once', async (context) => {
   const { service, certificate, cookie } = await serviceWithDevice(context)
   assert.deepEqual(
     allHeaders(await service.askWith(certificate, [['Cookie', cookie]]), 'Set-Cookie'),
@@ -108,7 +108,7 @@ test('A certificate with its own young session sets none; past half its TTL each
   )
 })
 
-test('The cookie of a domain is set for the domain, and opens at all its hosts', async (context) => {
+test('A domain cookie is set for the domain, and accepted on all its hosts', async (context) => {
   const { service, certificate } = await deviceService(context, {
     settings: { CERTLATCH_COOKIE_DOMAIN: 'home.test' },
   })
@@ -127,13 +127,13 @@ test('The cookie of a domain is set for the domain, and opens at all its hosts',
   }
 })
 
-test('Without certificate and cookie it stays closed', async (context) => {
+test('Without certificate and cookie the request is denied', async (context) => {
   const { service } = await serviceWithDevice(context)
   assertRefused(await service.ask())
   assert.equal(await service.metric(...refusalsTotal('no-credentials')), 1)
 })
 
-test('Names that an external CA gives travel as UTF-8 bytes', async (context) => {
+test('Names from an external CA are sent as UTF-8 bytes', async (context) => {
   const authority = makeAuthority('Household')
   const service = await startTestService(context, {
     external: { authorities: authority.pem, lists: makeList(authority) },
@@ -142,14 +142,14 @@ test('Names that an external CA gives travel as UTF-8 bytes', async (context) =>
   const answer = await service.askWith(makeLeaf(authority, 'Ada', { uri: 'urn:home:ada' }))
   assert.equal(header(answer, 'Remote-User'), 'urn:home:ada')
   assert.equal(header(answer, 'X-Certlatch-Device'), 'urn:home:ada')
-  const nobody = await service.askWith(makeLeaf(authority, 'Ada', { uri: '' }))
-  assertRefused(nobody)
+  const unnamed = await service.askWith(makeLeaf(authority, 'Ada', { uri: '' }))
+  assertRefused(unnamed)
   assert.equal(await service.metric(...refusalsTotal('no-identity', 'certificate')), 1)
 })
 
 for (const proxy of ['traefik', 'nginx', 'caddy', 'haproxy'] as const satisfies DialectName[]) {
   const returns = proxy === 'traefik' || proxy === 'nginx'
-  test(`Under ${proxy} a 200 ${returns ? 'carries the Cookie without ours' : 'carries no Cookie'}`, async (context) => {
+  test(`Under ${proxy} a 200 ${returns ? 'returns the Cookie without ours' : 'returns no Cookie'}`, async (context) => {
     const { service, certificate, cookie } = await serviceWithDevice(context, { proxy })
     const cookieOf = async (sent: Headers) => header(await service.ask(sent), 'Cookie')
     const all = `theme=dark; ${cookie}; lang=en`
@@ -169,7 +169,7 @@ for (const proxy of ['traefik', 'nginx', 'caddy', 'haproxy'] as const satisfies 
   })
 }
 
-test('HEAD and GET are one question, and so is any method, with any body', async (context) => {
+test('HEAD and GET get the same answer, and so does any method, with any body', async (context) => {
   const { service, cookie } = await serviceWithDevice(context)
   const methods = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH', 'PROPFIND', 'TRACE']
   for (const method of methods) {
@@ -197,7 +197,7 @@ test('HEAD and GET are one question, and so is any method, with any body', async
   assertAllowed(posted)
 })
 
-test('The own method is never read: the forwarded one counts', async (context) => {
+test("The auth request's own method is never read: the forwarded one counts", async (context) => {
   const { service, cookie } = await serviceWithDevice(context)
   const crossSite: Headers = [
     ['Cookie', cookie],
@@ -212,7 +212,7 @@ test('The own method is never read: the forwarded one counts', async (context) =
   assertAllowed(await service.ask(harmless, { method: 'POST' }))
 })
 
-test('The own query is never read', async (context) => {
+test("The auth request's own query is never read", async (context) => {
   const { service, cookie } = await serviceWithDevice(context)
   for (const target of [
     '/verify?',
@@ -225,7 +225,7 @@ test('The own query is never read', async (context) => {
   }
 })
 
-test('Any other path is no question: 404, never 200, and not counted', async (context) => {
+test('Any other path is not an auth request: 404, never 200, and not counted', async (context) => {
   const { service, cookie } = await serviceWithDevice(context)
   const before = await service.metric('certlatch_decision_duration_seconds_count')
   const targets = [
@@ -254,7 +254,7 @@ test('Any other path is no question: 404, never 200, and not counted', async (co
   assert.equal(await service.metric('certlatch_decision_duration_seconds_count'), before)
 })
 
-test('Questions of addresses that are no trusted proxy, or without its secret, are refused', async (context) => {
+test('Auth requests from an address that is not a trusted proxy, or without its secret, are refused', async (context) => {
   const elsewhere = await serviceWithoutDevice(context, {
     CERTLATCH_TRUSTED_PROXIES: '192.0.2.1',
   })
@@ -284,7 +284,7 @@ async function serviceWithSecret(context: TestContext, secret: string) {
   return { service, certificate }
 }
 
-test('Repeated facts, look-alike names and missing facts are refused', async (context) => {
+test('Repeated fields, look-alike names and missing fields are refused', async (context) => {
   const { service, cookie } = await serviceWithDevice(context)
   const withCookie = (...more: readonly (readonly [string, string])[]) =>
     service.ask([['Cookie', cookie], ...more])
@@ -300,7 +300,7 @@ test('Repeated facts, look-alike names and missing facts are refused', async (co
   assertAllowed(await withCookie(['Remote-User', 'admin']))
 })
 
-test('Another proxy than the configured one is refused, counted and told of by both names', async (context) => {
+test('A proxy other than the configured one is refused, counted and logged with both names', async (context) => {
   const { service, certificate } = await deviceService(context, { proxy: 'nginx' })
   const named = (name: string) => [...PAGE, ['X-Certlatch-Proxy', name]] as const
   assertAllowed(await service.askWith(certificate, [['X-Certlatch-Proxy', 'nginx']]))
@@ -312,7 +312,7 @@ test('Another proxy than the configured one is refused, counted and told of by b
     told.map(({ proxy, expected }) => [proxy, expected]),
     ['traefik', 'caddy', 'haproxy', 'unknown', 'unknown', 'unknown'].map((name) => [name, 'nginx']),
   )
-  assert.match(String(told[0]?.['hint']), /CERTLATCH_PROXY=traefik.*--remove-orphans/)
+  assert.match(String(told[0]?.['hint']), /CERTLATCH_PROXY=traefik.*stop it/)
   assert.match(String(told[3]?.['hint']), /set X-Certlatch-Proxy to nginx/)
   assert.doesNotMatch(JSON.stringify(service.logLines()), /secret-of-a-client/)
   const twice = [['X-Certlatch-Proxy', 'nginx'] as const, ['x-certlatch-proxy', 'traefik'] as const]
@@ -324,7 +324,7 @@ test('Another proxy than the configured one is refused, counted and told of by b
 
 const typeOf = (answer: Answer) => header(answer, 'Content-Type')?.split(';')[0]
 
-test('The refused get a page, JSON or a line of text, by what they ask for', async (context) => {
+test('A refused request gets a page, JSON or a line of text, depending on its Accept header', async (context) => {
   const service = await startTestService(context)
   const cases: readonly (readonly [Headers, string])[] = [
     [[], 'text/plain'],
@@ -411,7 +411,7 @@ test('The refusal in JSON is an object for scripts', async (context) => {
   assert.equal(JSON.parse(body.toString()).error, 'refused')
 })
 
-test('A refusal in JSON or text says nothing about why', async (context) => {
+test('A refusal in JSON or text does not say why', async (context) => {
   const { service, certificate } = await serviceWithDevice(context)
   service.clock.now += 400 * 86_400_000
   for (const headers of [[], [['Accept', 'application/json']]] as const) {
@@ -428,12 +428,12 @@ test('A refusal in JSON or text says nothing about why', async (context) => {
   }
 })
 
-// --- nginx's second question ----------------------------------------------------------------------
+// --- nginx's second auth request -----------------------------------------------------------------
 
 const MARK: Headers = [['X-Certlatch-Page', '1']]
 const PAGE: Headers = [...MARK, ['Accept', 'text/html']]
 
-test('Under nginx the question for the page is answered 403 with a page, and not counted', async (context) => {
+test('Under nginx the auth request for the page is answered 403 with a page, and not counted', async (context) => {
   const { service, certificate, cookie } = await serviceWithDevice(context, { proxy: 'nginx' })
   const counted = () => service.metric('certlatch_decision_duration_seconds_count')
   const before = await counted()
@@ -464,7 +464,7 @@ test('Under nginx the question for the page is answered 403 with a page, and not
   assert.equal(service.logLines().length, lines)
 })
 
-test('The page mark means nothing from an address that is not trusted', async (context) => {
+test('The page header means nothing from an address that is not trusted', async (context) => {
   const { service } = await deviceService(context, {
     proxy: 'nginx',
     settings: { CERTLATCH_TRUSTED_PROXIES: '192.0.2.1' },
@@ -473,7 +473,7 @@ test('The page mark means nothing from an address that is not trusted', async (c
   assert.equal(await service.metric(...refusalsTotal('untrusted-proxy')), 1)
 })
 
-test('While no key may sign, a certificate opens, and nothing counts as minted', async (context) => {
+test('While no key may sign, a certificate is accepted, and no session counts as created', async (context) => {
   const { service, certificate } = await deviceService(context)
   const key = `${Buffer.alloc(32, 7).toString('base64url')} verifies-until=1000\n`
   await writeFile(service.config.sessionKeysFile, key)
@@ -485,7 +485,7 @@ test('While no key may sign, a certificate opens, and nothing counts as minted',
   assert.equal((await service.readiness()).checks['keys']?.ok, false)
 })
 
-test('Other values of the page header are ordinary questions', async (context) => {
+test('Other values of the page header are ordinary auth requests', async (context) => {
   const { service, cookie } = await serviceWithDevice(context, { proxy: 'nginx' })
   for (const value of ['', '0', 'true', '11']) {
     assertAllowed(
@@ -570,7 +570,7 @@ const grounds = (more: Partial<Grounds>): Grounds => ({
   lifetime: { ttlSeconds: 3600, maxAgeSeconds: 86_400 },
   verifyCertificate: () => 'absent',
   verifyToken: () => ({ ok: false, problem: 'session-forged' }),
-  recognise: () => ({ ok: false, reason: 'unknown-device' }),
+  recognise: () => ({ ok: false, problem: 'unknown-device' }),
   signedOutAt: () => undefined,
   ...more,
 })
@@ -579,7 +579,7 @@ const bug = (): never => {
   throw new Error('a bug')
 }
 
-test('A fault while deciding closes: 403, counted as internal-error, logged', async (context) => {
+test('A fault while deciding denies: 403, counted as internal-error, logged', async (context) => {
   const { ask, counted, logged } = await routeOn(context, {
     grounds: () => grounds({ verifyToken: bug }),
   })
@@ -590,7 +590,7 @@ test('A fault while deciding closes: 403, counted as internal-error, logged', as
   assert.deepEqual(counted, ['internal-error', 'no-credentials'])
 })
 
-test('A fault of the files or while minting closes too', async (context) => {
+test('A fault in the files or while creating a session denies too', async (context) => {
   const broken = await routeOn(context, { grounds: bug })
   assertRefused(await broken.ask())
   assert.deepEqual(broken.counted, ['internal-error'])
@@ -627,7 +627,7 @@ test('A fault of the files or while minting closes too', async (context) => {
   assert.equal(header(answer, 'Set-Cookie'), undefined)
 })
 
-test('A fault in a counter or in the log closes too', async (context) => {
+test('A fault in a counter or in the log denies too', async (context) => {
   const { ask, logged } = await routeOn(context, {
     grounds: () => grounds({}),
     decisionLog: { refused: bug, allowed: bug, unexpectedPath: bug, logSuppressed: bug },
@@ -636,7 +636,7 @@ test('A fault in a counter or in the log closes too', async (context) => {
   assert.equal(logged.length, 1)
 })
 
-test('A fault after the answer has begun ends the connection without one', async (context) => {
+test('A fault after the answer has begun closes the connection without one', async (context) => {
   const { ask, counted } = await routeOn(context, { grounds: () => grounds({}) })
   const end = context.mock.method(ServerResponse.prototype, 'end', bug)
   await assert.rejects(ask(), /closed without an answer/)
@@ -645,7 +645,7 @@ test('A fault after the answer has begun ends the connection without one', async
   assertRefused(await ask())
 })
 
-test('Under a rule that opens, nobody is named and nothing is minted, but the Cookie is ours no more', async (context) => {
+test('Under an open rule, no one is named and no session created, but our cookie is still removed', async (context) => {
   const { ask } = await routeOn(context, {
     grounds: () =>
       grounds({
@@ -661,7 +661,7 @@ test('Under a rule that opens, nobody is named and nothing is minted, but the Co
   assert.equal(header(answer, 'Set-Cookie'), undefined)
 })
 
-test('A fault inside the whole service is a 403, and a line of the log with its stack', async (context) => {
+test('A fault anywhere in the service is a 403, and a log line with its stack', async (context) => {
   const service = await startTestService(context)
   const faults: readonly unknown[] = [new Error('a bug'), 'no error at all']
   for (const fault of faults) {

@@ -47,7 +47,7 @@ const HEADERS: readonly (readonly [string, readonly string[], string])[] = [
   [`${NAME} a; b`, [], `${NAME} a; b`],
 ]
 
-describe('a Cookie header', () => {
+describe('A Cookie header', () => {
   for (const [header, values, others] of HEADERS) {
     test(`${JSON.stringify(header)} has ${values.length} of ours`, () => {
       assert.deepEqual(cookieValues(header, NAME), values)
@@ -57,7 +57,7 @@ describe('a Cookie header', () => {
     })
   }
 
-  test('four of ours are looked at, five are too many', () => {
+  test('with up to four of ours is read; with five it is not', () => {
     const pair = `${NAME}=x`
     assert.equal(cookieValues(Array(4).fill(pair).join('; '), NAME)?.length, 4)
     assert.equal(cookieValues(Array(5).fill(pair).join('; '), NAME), undefined)
@@ -83,7 +83,7 @@ const PAIR = fc.oneof(
 const OTHERS = fc.array(PAIR, { maxLength: 6 })
 const VALUE = fc.stringMatching(/^[A-Za-z0-9_.-]{0,30}$/)
 
-test('what was put into a Cookie header is found again, in order', () => {
+test('Our values in a Cookie header are found again, in order', () => {
   fc.assert(
     fc.property(
       fc.array(fc.tuple(OTHERS, VALUE), { maxLength: 4 }),
@@ -101,7 +101,7 @@ test('what was put into a Cookie header is found again, in order', () => {
   )
 })
 
-test('without ours, the others stay byte for byte and in order', () => {
+test('Removing our cookies keeps the others byte for byte and in order', () => {
   fc.assert(
     fc.property(fc.array(fc.tuple(OTHERS, VALUE), { maxLength: 6 }), OTHERS, (groups, last) => {
       const all = groups.flatMap(([others, value]) => [...others, `${NAME}=${value}`])
@@ -111,12 +111,12 @@ test('without ours, the others stay byte for byte and in order', () => {
   )
 })
 
-test('an application’s value that ends in “à” stays whole: its last byte is no white space', () => {
+test("An application's value that ends in “à” stays intact: its last byte is not white space", () => {
   const theirs = utf8('city=Cefalà')
   assert.equal(withoutCookie(`${NAME}=x; ${theirs}; a=b`, NAME), `${theirs}; a=b`)
 })
 
-test('without ours, none of ours is left, whatever the header was', () => {
+test('After our cookies are removed none of ours is left, whatever the header was', () => {
   const pieces = fc
     .array(fc.constantFrom(NAME, '=', ';', ' ', '\t', 'a', 'x=y', '\u00a0', '"', ','), {
       maxLength: 20,
@@ -130,8 +130,8 @@ test('without ours, none of ours is left, whatever the header was', () => {
   )
 })
 
-describe('the one Set-Cookie line', () => {
-  test('of a __Host- cookie has everything that the prefix asks for, and no Domain', () => {
+describe('The single Set-Cookie line', () => {
+  test('of a __Host- cookie has everything that the prefix requires, and no Domain', () => {
     assert.equal(
       sessionCookie(
         { name: NAME, domain: undefined },
@@ -143,7 +143,7 @@ describe('the one Set-Cookie line', () => {
     )
   })
 
-  test('of a domain’s cookie names the domain', () => {
+  test('of a domain cookie names the domain', () => {
     assert.equal(
       sessionCookie(
         { name: '__Secure-certlatch', domain: 'home.test' },
@@ -155,7 +155,7 @@ describe('the one Set-Cookie line', () => {
     )
   })
 
-  test('keeps the cookie a day longer than the session, also when that is over', () => {
+  test('keeps the cookie a day longer than the session, even if that is already over', () => {
     const attributes = { name: NAME, domain: undefined }
     assert.match(sessionCookie(attributes, 'x', NOW_SECONDS - 10, NOW_SECONDS), /; Max-Age=86400;/)
     assert.match(sessionCookie(attributes, 'x', NOW_SECONDS + 10, NOW_SECONDS), /; Max-Age=86410;/)

@@ -31,7 +31,7 @@ const ONE = Buffer.alloc(32, 1)
 /** Bytes whose base64 has `+` and `/`, which base64url writes otherwise. */
 const ODD = Buffer.alloc(33, 0xfb)
 
-describe('a key file', () => {
+describe('A key file', () => {
   const FILES: readonly (readonly [string, string, readonly Buffer[]])[] = [
     ['one key', line(1), [ONE]],
     ['a final line break', `${line(1)}\n`, [ONE]],
@@ -72,7 +72,7 @@ describe('a key file', () => {
     assert.equal(third?.verifiesUntil, undefined)
   })
 
-  test('may separate the words of a line as it likes', () => {
+  test('may separate the words of a line by any white space', () => {
     const [key] = ringOf(`${line(1)}\t  signs-from=100`).keys
     assert.equal(key?.signsFrom, 100)
   })
@@ -115,14 +115,14 @@ const BAD: readonly (readonly [string, string, string])[] = [
   ],
 ]
 
-describe('a key file is refused for', () => {
+describe('A key file is refused for', () => {
   for (const [name, text, problem] of BAD) {
     test(name, () => {
       assert.equal(problemOf(text), problem)
     })
   }
 
-  test('any of its lines in one of three sentences, without a word of what stands there', () => {
+  test('any bad line, with one of three sentences that reveal nothing of its content', () => {
     const word = fc.stringMatching(/^[A-Za-z0-9+/=!_-]{1,60}$/)
     fc.assert(
       fc.property(word, fc.constantFrom('', `${line(1)} `, `${line(1)}\n`), (secret, before) => {
@@ -143,7 +143,7 @@ describe('a key file is refused for', () => {
   })
 })
 
-test('a key that is written is read back, with its times', () => {
+test('A key that is written is read back, with its times', () => {
   const bytes = fc.uint8Array({ minLength: 32, maxLength: 128 })
   const time = fc.option(fc.integer({ min: 0, max: 10 ** 12 - 1 }), { nil: undefined })
   fc.assert(
@@ -160,7 +160,7 @@ test('a key that is written is read back, with its times', () => {
   )
 })
 
-describe('a key’s name', () => {
+describe("A key's name", () => {
   test('is the same in every replica, whichever alphabet its file uses', () => {
     const [one] = ringOf(ODD.toString('base64')).keys
     const [other] = ringOf(line(1), ODD.toString('base64url')).keys.slice(1)
@@ -168,7 +168,7 @@ describe('a key’s name', () => {
     assert.match(one?.id ?? '', /^[A-Za-z0-9_-]{12}$/)
   })
 
-  test('is another for another key', () => {
+  test('is different for another key', () => {
     const ids = ringOf(...Array.from({ length: 50 }, (_, seed) => line(seed))).keys.map(
       ({ id }) => id,
     )
@@ -176,13 +176,13 @@ describe('a key’s name', () => {
   })
 })
 
-describe('a ring’s fingerprint', () => {
+describe("A ring's fingerprint", () => {
   test('is the same for the same keys', () => {
     assert.equal(ringOf(line(1), line(2)).fingerprint, ringOf('# x', line(1), line(2)).fingerprint)
     assert.match(ringOf(line(1)).fingerprint, /^[0-9a-f]{16}$/)
   })
 
-  test('is another with a key more, or another newest key', () => {
+  test('changes with an additional key, or another newest key', () => {
     const { fingerprint } = ringOf(line(1), line(2))
     assert.notEqual(ringOf(line(1)).fingerprint, fingerprint)
     assert.notEqual(ringOf(line(1), line(2), line(3)).fingerprint, fingerprint)
@@ -190,9 +190,9 @@ describe('a ring’s fingerprint', () => {
   })
 })
 
-describe('the key that signs', () => {
+describe('The key that signs', () => {
   const NOW = NOW_SECONDS
-  /** What stands behind each key of the file; the number of the key that signs now. */
+  /** The attributes of each key in the file; the number of the key that signs now. */
   const ROWS: readonly (readonly [string, readonly (readonly string[])[], number | undefined])[] = [
     ['the only one', [[]], 0],
     ['the newest', [[], [], []], 2],
@@ -224,7 +224,7 @@ describe('the key that signs', () => {
   }
 })
 
-test('a key verifies until its time, exclusive, or without end', () => {
+test('A key verifies until its time, exclusive, or without end', () => {
   const [limited, endless] = ringOf(line(1, 'verifies-until=100'), line(2)).keys
   assert.ok(limited && endless)
   assert.ok(verifiesAt(limited, 99))

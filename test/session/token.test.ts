@@ -25,7 +25,7 @@ function problemOf(token: string, ring: KeyRing = KEY_RING): string {
   return verified.ok ? 'good' : verified.problem
 }
 
-/** A token of ours in everything but its payload. */
+/** A valid token except for its payload. */
 function signed(payload: string | Uint8Array, { key }: SessionKey = KEY, version = 'v1'): string {
   const text = `${version}.${Buffer.from(payload).toString('base64url')}`
   return `${text}.${createHmac('sha256', key).update(text).digest('base64url')}`
@@ -36,8 +36,8 @@ const parts = (token: string): readonly [payload: string, mac: string] => {
   return [payload, mac]
 }
 
-describe('a token', () => {
-  test('says under its MAC what it was minted with, and which key made it', () => {
+describe('A token', () => {
+  test('contains under its MAC what it was created with, and which key signed it', () => {
     assert.deepEqual(verifyToken(TOKEN, KEY_RING), { ok: true, claims: CLAIMS, key: KEY })
   })
 
@@ -52,7 +52,7 @@ describe('a token', () => {
     assert.equal(mintToken({ ...CLAIMS }, onlyKey(keyRingOf(1))), TOKEN)
   })
 
-  test('names its key, which tells nothing about it', () => {
+  test('names its key, which reveals nothing about it', () => {
     const [payload] = parts(TOKEN)
     const [id] = JSON.parse(Buffer.from(payload, 'base64url').toString())
     assert.equal(id, KEY.id)
@@ -97,8 +97,8 @@ describe('a token', () => {
   })
 })
 
-describe('a token that was changed', () => {
-  test('in any single bit is refused', () => {
+describe('A modified token', () => {
+  test('with any single bit flipped is refused', () => {
     const bytes = Buffer.from(TOKEN, 'latin1')
     for (let bit = 0; bit < bytes.length * 8; bit += 1) {
       const changed = Buffer.from(bytes)
@@ -107,7 +107,7 @@ describe('a token that was changed', () => {
     }
   })
 
-  test('in any single bit of what it encodes is forged', () => {
+  test('with any single bit of its decoded content flipped is forged', () => {
     const [payload, mac] = parts(TOKEN)
     for (const [index, encoded] of [payload, mac].entries()) {
       const bytes = Buffer.from(encoded, 'base64url')
@@ -121,7 +121,7 @@ describe('a token that was changed', () => {
     }
   })
 
-  test('by any other character at any place is refused', () => {
+  test('with another character anywhere is refused', () => {
     for (let index = 0; index < TOKEN.length; index += 1) {
       for (const character of `${BASE64URL}.=+/ %;,"~é`) {
         if (character === TOKEN[index]) continue
@@ -131,14 +131,14 @@ describe('a token that was changed', () => {
     }
   })
 
-  test('by cutting it anywhere is refused', () => {
+  test('that is truncated anywhere is refused', () => {
     for (let length = 0; length < TOKEN.length; length += 1) {
       assert.notEqual(problemOf(TOKEN.slice(0, length)), 'good')
       assert.notEqual(problemOf(TOKEN.slice(length + 1)), 'good')
     }
   })
 
-  test('by putting anything before, behind or into it is refused', () => {
+  test('with anything put before, after or into it is refused', () => {
     for (const more of [...BASE64URL, '.', '=', ' ', '\n', '\0', '%', '"']) {
       assert.notEqual(problemOf(TOKEN + more), 'good')
       assert.notEqual(problemOf(more + TOKEN), 'good')
@@ -149,7 +149,7 @@ describe('a token that was changed', () => {
     }
   })
 
-  test('in the two unused bits of the MAC’s last character is refused: one spelling only', () => {
+  test("with other unused bits in the MAC's last character is refused: there is only one spelling", () => {
     const last = BASE64URL.indexOf(TOKEN.at(-1) ?? '')
     assert.equal(last % 4, 0)
     for (const unused of [1, 2, 3]) {
@@ -162,7 +162,7 @@ describe('a token that was changed', () => {
     }
   })
 
-  test('in the unused bits of the payload’s last character is forged: the MAC is over the text', () => {
+  test("with other unused bits in the payload's last character is forged: the MAC is over the text", () => {
     const [payload, mac] = parts(mintToken({ ...CLAIMS, host: 'ha.tests' }, KEY))
     const spellings = [...BASE64URL]
       .map((character) => payload.slice(0, -1) + character)
@@ -177,7 +177,7 @@ describe('a token that was changed', () => {
     assert.ok(spellings.length > 0)
   })
 
-  test('by exchanging parts with another good one is forged', () => {
+  test('with parts exchanged with another good one is forged', () => {
     const other = mintToken(claimsOf('leaf-second'), KEY)
     const [payload, mac] = parts(TOKEN)
     const [otherPayload, otherMac] = parts(other)
@@ -186,7 +186,7 @@ describe('a token that was changed', () => {
   })
 })
 
-describe('what is no token of ours', () => {
+describe('Malformed tokens', () => {
   const [payload, mac] = parts(TOKEN)
   const MALFORMED: Readonly<Record<string, string>> = {
     nothing: '',
@@ -213,7 +213,7 @@ describe('what is no token of ours', () => {
     })
   }
 
-  test('is refused without a look at the keys where its form already says so', () => {
+  test('is refused without looking at the keys if its form already shows it', () => {
     const ring: KeyRing = {
       fingerprint: 'none',
       get keys() {
@@ -275,14 +275,14 @@ describe('what is no token of ours', () => {
     assert.equal(problemOf(signed(JSON.stringify(good))), 'good')
   })
 
-  test('a MAC over another version’s text is not one over ours', () => {
+  test("a MAC over another version's text is not valid for ours", () => {
     const [, otherMac] = parts(signed(JSON.stringify(good), KEY, 'v2'))
     assert.equal(problemOf(`v1.${payload}.${otherMac}`), 'session-forged')
   })
 })
 
-describe('keys', () => {
-  test('a token of an earlier deployment’s key is forged', () => {
+describe('Keys', () => {
+  test("a token signed with an earlier deployment's key is forged", () => {
     assert.equal(problemOf(TOKEN, keyRingOf(2)), 'session-forged')
     assert.equal(problemOf(TOKEN, keyRingOf(2, 3, 4)), 'session-forged')
   })
@@ -312,7 +312,7 @@ describe('keys', () => {
   })
 })
 
-describe('what a token’s own words say against it', () => {
+describe("What a token's own content says against it", () => {
   const check = (changes: Partial<SessionClaims>, host = 'ha.test', now = NOW_SECONDS) =>
     claimsProblem({ ...CLAIMS, ...changes }, host, LIFETIME, now)
 
@@ -371,18 +371,18 @@ describe('what a token’s own words say against it', () => {
     })
   }
 
-  test('another host is said before the expiry', () => {
+  test('another host takes precedence over the expiry', () => {
     assert.equal(check({ host: 'other.test', expiresAt: 0 }), 'session-wrong-host')
   })
 })
 
-describe('the times of a session', () => {
+describe('The times of a session', () => {
   const LIFETIMES: fc.Arbitrary<SessionLifetime> = fc
     .tuple(fc.integer({ min: 10, max: 2_592_000 }), fc.integer({ min: 0, max: 34_560_000 }))
     .map(([ttlSeconds, more]) => ({ ttlSeconds, maxAgeSeconds: ttlSeconds + more }))
   const certificate = { ...CLAIMS, notAfter: NOW_SECONDS + 86_400 * 365 }
 
-  test('a session opened now is good now, unless its certificate ends', () => {
+  test('make a session created now valid now, unless its certificate has expired', () => {
     fc.assert(
       fc.property(LIFETIMES, fc.integer({ min: -5, max: 40_000_000 }), (lifetime, left) => {
         const opened = openSession(
@@ -400,7 +400,7 @@ describe('the times of a session', () => {
     )
   })
 
-  test('renewals never move the end, never look back, and always win a quarter of the TTL', () => {
+  test('never move the end or go back on renewal, and always gain a quarter of the TTL', () => {
     fc.assert(
       fc.property(
         LIFETIMES,

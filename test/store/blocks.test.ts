@@ -13,7 +13,7 @@ test('Blocks are read back as they were written', () => {
   assert.deepEqual(readBlocks(writeBlocks(BLOCKS)), BLOCKS)
 })
 
-test('What is no list of blocks is none, whatever part of it is wrong', () => {
+test('An invalid list of blocks is refused, whichever part of it is wrong', () => {
   const [certificate] = BLOCKS.certificates
   const wrong: readonly unknown[] = [
     ...[1, null, 'blocks', [], {}],

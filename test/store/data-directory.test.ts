@@ -54,7 +54,7 @@ async function killedFirstStart() {
   return { dataDir, paths, staged, whole, places, names }
 }
 
-test('By a clock that is earlier than certlatch itself no CA is made', async () => {
+test('With a clock earlier than certlatch itself no CA is created', async () => {
   const dataDir = join(await temporaryFolder(), 'data')
   const years = [0, Date.UTC(2014, 5, 1), Date.UTC(2025, 11, 31)].map((time) => time / 1000)
   for (const nowSeconds of [...years, EARLIEST_NOW_SECONDS - 1]) {
@@ -73,7 +73,7 @@ test('By a clock that is earlier than certlatch itself no CA is made', async () 
   assert.ok((await prepareDataDirectory(other, EVERYTHING, EARLIEST_NOW_SECONDS)).ok)
 })
 
-test('The earliest time that is believed is not later than the last release, or than now', () => {
+test('The earliest plausible time is not later than the last release, or than now', () => {
   const log = readFileSync(join(repository(), 'CHANGELOG.md'), 'utf8')
   const [, newest] = /^## \[\d[^\]]*\] - (\d{4}-\d\d-\d\d)$/m.exec(log) ?? []
   const released = newest === undefined ? Date.now() : Date.parse(newest)
@@ -82,7 +82,7 @@ test('The earliest time that is believed is not later than the last release, or 
   assert.ok(newest === undefined || EARLIEST_NOW_SECONDS * 1000 > released - 366 * 86_400_000)
 })
 
-test('A first start in a missing directory makes CA, CRL and session keys, each with its permissions', async () => {
+test('A first start in a missing directory creates CA, CRL and session keys, each with its permissions', async () => {
   const dataDir = join(await temporaryFolder(), 'not', 'yet', 'there')
   const paths = dataPaths(dataDir)
   const prepared = await prepare(dataDir)
@@ -104,7 +104,7 @@ test('A first start in a missing directory makes CA, CRL and session keys, each 
   ])
 })
 
-test('The folders have their permissions also under a strict umask', async () => {
+test('The folders have their permissions even under a strict umask', async () => {
   const dataDir = join(await temporaryFolder(), 'data')
   const before = process.umask(0o077)
   try {
@@ -118,9 +118,9 @@ test('The folders have their permissions also under a strict umask', async () =>
   assert.equal(await modeOf(publicFolder), '755')
 })
 
-test('What is made belongs to the owner of the directory, so that root does not lock the service out', async () => {
+test('Created files belong to the owner of the directory, so that root does not lock the service out', async () => {
   const dataDir = await temporaryFolder()
-  // Only root can give files away; for anybody else the owner is the same before and after.
+  // Only root can change a file's owner; for other users it is the same before and after.
   if (process.getuid?.() === 0) await chown(dataDir, 12_345, 54_321)
   const { uid } = await stat(dataDir)
   await prepare(dataDir)
@@ -129,7 +129,7 @@ test('What is made belongs to the owner of the directory, so that root does not 
   }
 })
 
-test('The CA made is one that OpenSSL and we accept, with its empty CRL valid as long as itself', async () => {
+test('OpenSSL and certlatch accept the created CA, and its empty CRL is valid as long as the CA', async () => {
   const dataDir = await temporaryFolder()
   await prepare(dataDir)
   const paths = dataPaths(dataDir)
@@ -154,7 +154,7 @@ test('The CA made is one that OpenSSL and we accept, with its empty CRL valid as
   assert.equal(keys.ring.keys.length, 1)
 })
 
-test('Two first starts in two directories make different CAs and keys', async () => {
+test('Two first starts in two directories create different CAs and keys', async () => {
   const [one, other] = [await temporaryFolder(), await temporaryFolder()]
   await Promise.all([prepare(one), prepare(other)])
   const [first, second] = [await contents(one), await contents(other)]
@@ -176,7 +176,7 @@ test('The CA key may be kept elsewhere: a start without it changes nothing', asy
   assert.deepEqual(await prepare(dataDir), { ok: true, made: [] })
 })
 
-test('With an external CA only the session keys are made', async () => {
+test('With an external CA only the session keys are created', async () => {
   const dataDir = await temporaryFolder()
   const { sessionKeys } = dataPaths(dataDir)
   assert.deepEqual(await prepare(dataDir, SESSION_KEYS_ONLY), { ok: true, made: [sessionKeys] })
@@ -184,7 +184,7 @@ test('With an external CA only the session keys are made', async () => {
   assert.deepEqual(await prepare(dataDir, SESSION_KEYS_ONLY), { ok: true, made: [] })
 })
 
-test('With session keys of its own setting the CA and its CRL are made without them', async () => {
+test('With session keys configured elsewhere, the CA and its CRL are created without them', async () => {
   const dataDir = await temporaryFolder()
   const { authority, revocationList } = dataPaths(dataDir)
   const needed = { authority: true, revocationList: true, sessionKeys: false }
@@ -196,7 +196,7 @@ test('With session keys of its own setting the CA and its CRL are made without t
   ])
 })
 
-test('A half-filled directory is not completed: the start names what is missing', async () => {
+test('A partly filled directory is not completed: the error names what is missing', async () => {
   const files = ['authority', 'revocationList', 'sessionKeys'] as const
   for (const missing of [...files.map((file) => [file]), files.slice(1), files.slice(0, 2)]) {
     const dataDir = await temporaryFolder()
@@ -215,11 +215,11 @@ test('A half-filled directory is not completed: the start names what is missing'
   }
 })
 
-test('A CA key without its certificate is a half-filled directory as well', async () => {
+test('A CA key without its certificate counts as a partly filled directory', async () => {
   const dataDir = await temporaryFolder()
   const paths = dataPaths(dataDir)
   await mkdir(paths.privateFolder, { recursive: true })
-  await writeFile(paths.authorityKey, 'a key that somebody may still need')
+  await writeFile(paths.authorityKey, 'a key that may still be needed')
   const prepared = await prepare(dataDir)
   assert.ok(!prepared.ok)
   assert.ok(prepared.problem.includes(`${paths.authorityKey} is there without its certificate`))
@@ -248,7 +248,7 @@ test('A first start that was killed after its commit point is completed by the n
   }
 })
 
-test('What stands at its place already is not replaced by what a killed start has left', async () => {
+test('Existing files are not replaced by the leftovers of a killed start', async () => {
   const { dataDir, paths, whole } = await killedFirstStart()
   await writeFile(paths.sessionKeys, 'newer')
   await prepare(dataDir)
@@ -256,7 +256,7 @@ test('What stands at its place already is not replaced by what a killed start ha
   assert.deepEqual(after, { ...whole, 'private/session.keys': 'newer' })
 })
 
-test('A first start that was killed before its commit point has made nothing', async () => {
+test('A first start that was killed before its commit point has created nothing', async () => {
   const dataDir = await temporaryFolder()
   const { privateFolder } = dataPaths(dataDir)
   const abandoned = join(privateFolder, 'first-start.0123456789ab.tmp')
@@ -267,7 +267,7 @@ test('A first start that was killed before its commit point has made nothing', a
   assert.equal(prepared.made.length, 3)
 })
 
-test('First starts at once on one directory agree on one CA and one set of keys', async () => {
+test('Simultaneous first starts on one directory agree on one CA and one set of keys', async () => {
   for (let round = 0; round < 20; round += 1) {
     const dataDir = await temporaryFolder()
     const starts = await Promise.all([1, 2, 3].map(() => prepare(dataDir)))
@@ -288,13 +288,13 @@ test('First starts at once on one directory agree on one CA and one set of keys'
   }
 })
 
-test('A directory that cannot be written throws the error of the system', async () => {
+test("A directory that cannot be written throws the system's error", async () => {
   const file = join(await temporaryFolder(), 'file')
   await writeFile(file, '')
   await assert.rejects(prepare(join(file, 'data')), (error) => errorCode(error) === 'ENOTDIR')
 })
 
-test('A place that cannot be written throws, and what was staged is completed later', async () => {
+test('A destination that cannot be written throws, and what was staged is completed later', async () => {
   const { dataDir, paths, whole } = await killedFirstStart()
   await rm(paths.publicFolder, { recursive: true })
   await writeFile(paths.publicFolder, '')
@@ -313,7 +313,7 @@ test('A private folder that is a file throws, and nothing is left behind', async
   assert.deepEqual(Object.keys(await contents(dataDir)), ['private'])
 })
 
-test('A staged file that cannot be read throws the error of the system, and nothing is removed', async () => {
+test("A staged file that cannot be read throws the system's error, and nothing is removed", async () => {
   const { dataDir, staged } = await killedFirstStart()
   await rm(join(staged, 'ca.key'))
   await mkdir(join(staged, 'ca.key'))
@@ -321,7 +321,7 @@ test('A staged file that cannot be read throws the error of the system, and noth
   assert.ok((await readdir(staged)).includes('ca.crt'))
 })
 
-test('A user who is not root makes a first start in every folder that it may write', async () => {
+test('A user who is not root can make a first start in any folder that they may write to', async () => {
   const folder = await temporaryFolder()
   const isRoot = process.geteuid?.() === 0
   // The folder is the user's, its group is another's: what is made can't be given that group.

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { chown, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { certificateKey } from '../../src/store/certificate-id.ts'
+import { certificateKey } from '../../src/certificate/certificate-id.ts'
 import {
   type Device,
   readRegistry,
@@ -26,7 +26,7 @@ const entry = { schemaVersion: 1, ...fields }
 const read = (...entries: readonly unknown[]) =>
   readRegistry(new Map(entries.map((value, index) => [`${index}.json`, JSON.stringify(value)])))
 
-test('A device that was written is read back by what each of its certificates is', async () => {
+test('A written device is found by each of its certificates', async () => {
   const folder = join(await temporaryFolder(), 'devices')
   const second = { ...certificate, serial: '4a02' }
   const written = { ...device, name: 'Ada 📱', certificates: [certificate, second] }
@@ -37,16 +37,21 @@ test('A device that was written is read back by what each of its certificates is
     [...registry.registry.byCertificate.keys()],
     [`${KEY_HASH}/4a01`, `${KEY_HASH}/4a02`],
   )
-  assert.deepEqual(registry.registry.byCertificate.get(certificateKey(KEY_HASH, '4a02')), {
-    device: written,
-    certificate: second,
-  })
+  assert.deepEqual(
+    registry.registry.byCertificate.get(
+      certificateKey({ issuerKeyHash: KEY_HASH, serial: '4a02' }),
+    ),
+    {
+      device: written,
+      certificate: second,
+    },
+  )
   assert.deepEqual(registry.registry.devices, [written])
   assert.equal((await stat(folder)).mode & 0o777, 0o700)
   assert.equal((await stat(join(folder, '0a1b.json'))).mode & 0o777, 0o600)
 })
 
-test('A device without owner and one without certificates are entries as well', async () => {
+test('Devices without owner and devices without certificates are entries too', async () => {
   const folder = await temporaryFolder()
   await writeDevice(folder, 'a', { name: 'One', owner: undefined, certificates: [] })
   const text = await readFile(join(folder, 'a.json'), 'utf8')
@@ -64,14 +69,15 @@ test('Writing a device again replaces it', async () => {
   const registry = readRegistry(await readRegistryFolder(folder))
   assert.ok(registry.ok)
   assert.equal(
-    registry.registry.byCertificate.get(certificateKey(KEY_HASH, '4a01'))?.device.name,
+    registry.registry.byCertificate.get(certificateKey({ issuerKeyHash: KEY_HASH, serial: '4a01' }))
+      ?.device.name,
     'Tablet of Ada',
   )
 })
 
-test('The folder of the devices belongs to the owner of the folder that it lies in', async () => {
+test('The devices folder belongs to the owner of its parent folder', async () => {
   const parent = await temporaryFolder()
-  // Only root can give files away; for anybody else the owner is the same before and after.
+  // Only root can change a file's owner; for other users it is the same before and after.
   if (process.getuid?.() === 0) await chown(parent, 12_345, 54_321)
   const { uid } = await stat(parent)
   await writeDevice(join(parent, 'devices'), 'a', device)
@@ -79,7 +85,7 @@ test('The folder of the devices belongs to the owner of the folder that it lies 
   assert.equal((await stat(join(parent, 'devices', 'a.json'))).uid, uid)
 })
 
-test('A missing folder holds no devices; one that cannot be read is an error', async () => {
+test('A missing folder contains no devices; one that cannot be read is an error', async () => {
   const folder = await temporaryFolder()
   assert.equal((await readRegistryFolder(join(folder, 'missing'))).size, 0)
   const file = join(folder, 'file')
@@ -87,7 +93,7 @@ test('A missing folder holds no devices; one that cannot be read is an error', a
   await assert.rejects(readRegistryFolder(file), (error) => errorCode(error) === 'ENOTDIR')
 })
 
-test('Only entries are read: temporary files and foreign ones stay unread', async () => {
+test('Only entries are read: temporary and foreign files are ignored', async () => {
   const folder = await temporaryFolder()
   await writeDevice(folder, 'b', device)
   await writeDevice(folder, 'a', { ...device, name: 'First', certificates: [] })
@@ -98,7 +104,7 @@ test('Only entries are read: temporary files and foreign ones stay unread', asyn
   assert.deepEqual([...(await readRegistryFolder(folder)).keys()], ['a.json', 'b.json'])
 })
 
-test('What is not a device entry is named by its file', () => {
+test('An invalid device entry is named by its file', () => {
   const broken: readonly unknown[] = [
     null,
     7,
@@ -152,7 +158,7 @@ test('Names of devices are unique, and so are their certificates', () => {
   assert.ok(!read(twice).ok)
 })
 
-test('Two devices may have one owner, whose name no other device may bear', () => {
+test('Two devices may have the same owner, whose name no other device may have', () => {
   const other = { ...certificate, serial: '4a02' }
   assert.ok(read(entry, { ...entry, name: 'Tablet of Ada', certificates: [other] }).ok)
   // Without an owner a device is its own user: one called "ada" would be the user ada.

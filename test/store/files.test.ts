@@ -28,7 +28,7 @@ const failureOf = (promise: Promise<unknown>): Promise<unknown> =>
     (error: unknown) => error,
   )
 
-test('A file is made and replaced with exactly the permissions asked for, whatever the umask', async () => {
+test('A file is created and replaced with exactly the requested permissions, whatever the umask', async () => {
   const folder = await temporaryFolder()
   const path = join(folder, 'file')
   const before = process.umask(0o077)
@@ -44,7 +44,7 @@ test('A file is made and replaced with exactly the permissions asked for, whatev
   assert.deepEqual(await readdir(folder), ['file'])
 })
 
-test('A replaced file is another file, so that who has the old one open reads it to its end', async () => {
+test('A replaced file is a new file, so that readers of the old one can read it to its end', async () => {
   const path = join(await temporaryFolder(), 'file')
   await replaceFile(path, 'one', MODE.secret)
   const { ino } = await stat(path)
@@ -54,7 +54,7 @@ test('A replaced file is another file, so that who has the old one open reads it
 
 test('A new file belongs to the owner of its folder', async () => {
   const folder = await temporaryFolder()
-  // Only root can give files away; for anybody else the owner is the same before and after.
+  // Only root can change a file's owner; for other users it is the same before and after.
   const isRoot = process.getuid?.() === 0
   if (isRoot) await chown(folder, 12_345, 54_321)
   const { uid, gid } = await stat(folder)
@@ -64,7 +64,7 @@ test('A new file belongs to the owner of its folder', async () => {
   assert.deepEqual([written.uid, written.gid], [uid, gid])
 })
 
-test('What cannot be replaced leaves nothing behind and throws the error of the system', async () => {
+test("A failed replacement leaves nothing behind and throws the system's error", async () => {
   const folder = await temporaryFolder()
   const path = join(folder, 'folder')
   await mkdir(path)
@@ -75,7 +75,7 @@ test('What cannot be replaced leaves nothing behind and throws the error of the 
   assert.equal(errorCode(await failureOf(replaceFile(nowhere, 'content', MODE.secret))), 'ENOENT')
 })
 
-test('Errors of files are told in words that follow a path', async () => {
+test('File errors are described in words that can follow a path', async () => {
   const folder = await temporaryFolder()
   const file = join(folder, 'file')
   const loop = join(folder, 'loop')
@@ -102,7 +102,7 @@ test('Errors of files are told in words that follow a path', async () => {
   assert.equal(errorCode(Object.assign(new Error('odd'), { code: 7 })), undefined)
 })
 
-test('Of a folder that may not be written it is said that it may not be written', async (t) => {
+test('A folder that is not writable is reported as such', async (t) => {
   const folder = await temporaryFolder()
   const { open } = fileSystem
   const set = (value: unknown) => {
@@ -125,7 +125,7 @@ test('Of a folder that may not be written it is said that it may not be written'
   }
 })
 
-test('The mode of the folder does not matter to what is written into it', async () => {
+test('The mode of the folder does not affect what is written into it', async () => {
   const folder = await temporaryFolder()
   await chmod(folder, 0o700)
   const path = join(folder, 'file')

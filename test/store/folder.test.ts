@@ -28,7 +28,7 @@ import { temporaryFolder } from '../support/service.ts'
 // Only Linux reaches what is in an open folder by a path.
 const skip = process.platform === 'linux' ? false : 'the paths that are guarded are those of Linux'
 
-/** A folder that another user owns, and something beside it that is not theirs. */
+/** A folder that another user owns, and a file beside it that is not theirs. */
 async function scene(t: TestContext) {
   asRoot(t)
   const folder = await temporaryFolder()
@@ -46,7 +46,7 @@ async function scene(t: TestContext) {
 const isForeignLink = (error: unknown): boolean =>
   describeFileError(error).includes('which root does not follow')
 
-test('A file that is swapped for a link while it is written gives nothing else away', async (t) => {
+test('A file that is swapped for a link while it is written exposes nothing else', async (t) => {
   const { data, secret } = await scene(t)
   for (const [index, write] of [replaceFile, writeDurably].entries()) {
     const before = await guise(secret)
@@ -61,7 +61,7 @@ test('A file that is swapped for a link while it is written gives nothing else a
   }
 })
 
-test('A folder that is swapped for a link while it is made gives nothing else away', async (t) => {
+test('A folder that is swapped for a link while it is created exposes nothing else', async (t) => {
   const { data, victim } = await scene(t)
   const path = join(data, 'devices')
   const before = await guise(victim)
@@ -75,7 +75,7 @@ test('A folder that is swapped for a link while it is made gives nothing else aw
   assert.equal(await guise(victim), before)
 })
 
-test('A lock whose file is swapped for a link touches and gives away nothing else', async (t) => {
+test('A lock whose file is swapped for a link touches and exposes nothing else', async (t) => {
   const { data, secret } = await scene(t)
   const path = join(data, 'lock', '1')
   const before = await guise(secret)
@@ -96,7 +96,7 @@ test('A lock whose file is swapped for a link touches and gives away nothing els
   assert.equal(await guise(secret), before)
 })
 
-test('Through a link of another user root makes, replaces, moves, removes and reads nothing', {
+test("Through another user's link, root creates, replaces, moves, removes and reads nothing", {
   skip,
 }, async (t) => {
   const { data, victim, secret } = await scene(t)
@@ -125,7 +125,7 @@ test('Through a link of another user root makes, replaces, moves, removes and re
   assert.equal(await readlink(link), victim)
 })
 
-test('What was open stays the same folder after its name was swapped', { skip }, async (t) => {
+test('An open folder stays the same after its name was swapped', { skip }, async (t) => {
   const { data, victim } = await scene(t)
   const path = join(data, 'private')
   await mkdir(path)
@@ -137,7 +137,7 @@ test('What was open stays the same folder after its name was swapped', { skip },
   assert.deepEqual(await readdir(victim), ['secret'])
 })
 
-test('What is tidied up is what is in the folder, and not what links in it lead to', async (t) => {
+test('Cleaning up removes what is in the folder, not what links in it lead to', async (t) => {
   const { data, victim } = await scene(t)
   const temporary = join(data, 'first-start.0123456789ab.tmp')
   await mkdir(join(temporary, 'devices'), { recursive: true })
@@ -150,14 +150,14 @@ test('What is tidied up is what is in the folder, and not what links in it lead 
   assert.deepEqual(await readdir(victim), ['secret'])
 })
 
-test('A link that only root can have made is followed', { skip }, async (t) => {
+test('A link that only root can have created is followed', { skip }, async (t) => {
   asRoot(t)
   const folder = await openFolder('/proc/self')
   assert.ok((await readdir(folder.path)).includes('status'))
   await folder.close()
 })
 
-test('What is no file is not read as one, and what is missing is told by its path', async (t) => {
+test('Anything but a file is not read as one, and a missing one is reported with its path', async (t) => {
   const { data } = await scene(t)
   await mkdir(join(data, 'folder'))
   await assert.rejects(readOwnFile(join(data, 'folder')), { code: 'EISDIR' })

@@ -2,13 +2,13 @@ import assert from 'node:assert/strict'
 import { mkdir, readdir, rm, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { removeAbandoned } from '../../src/store/files.ts'
 import {
   createInvitationIndex,
   type Invitation,
   invitationPath,
   readClaim,
   readInvitation,
-  removeAbandoned,
   settle,
   writeInvitation,
 } from '../../src/store/invitations.ts'
@@ -38,7 +38,7 @@ async function readWith(change: (entry: Record<string, unknown>) => unknown) {
   return readInvitation(folder, ID)
 }
 
-test('an invitation is read as it was written', async () => {
+test('An invitation is read as it was written', async () => {
   assert.deepEqual(await readWith((entry) => entry), INVITATION)
 })
 
@@ -63,12 +63,12 @@ const BROKEN: Readonly<Record<string, Record<string, unknown>>> = {
 }
 
 for (const [what, fields] of Object.entries(BROKEN)) {
-  test(`an invitation ${what} is none`, async () => {
+  test(`An invitation ${what} is invalid`, async () => {
     assert.equal(await readWith((entry) => ({ ...entry, ...fields })), undefined)
   })
 }
 
-test('an invitation that is missing, or no JSON object, is none', async () => {
+test('An invitation that is missing, or not a JSON object, is invalid', async () => {
   assert.equal(await readInvitation(await temporaryFolder(), ID), undefined)
   assert.equal(await readWith(() => 'text'), undefined)
 })
@@ -86,7 +86,7 @@ const CLAIMS: readonly (readonly [content: string, read: object])[] = [
   ['{"outcome":"ended","at":5,"nonceHash":"n","by":"x"}', { outcome: 'ended', at: 5 }],
 ]
 
-test('a claim that is not valid counts as the end of the invitation', async () => {
+test('An invalid claim counts as the end of the invitation', async () => {
   const folder = await temporaryFolder()
   assert.equal(await readClaim(folder, ID), undefined)
   for (const [content, read] of CLAIMS) {
@@ -95,7 +95,7 @@ test('a claim that is not valid counts as the end of the invitation', async () =
   }
 })
 
-test('temporary files of killed processes go after an hour, and nothing else does', async () => {
+test('Temporary files of killed processes are removed after an hour, and nothing else is', async () => {
   const folder = await temporaryFolder()
   const old = new Date(Date.now() - 2 * 3_600_000)
   for (const name of ['old.tmp', `${ID}.json`]) {
@@ -103,13 +103,13 @@ test('temporary files of killed processes go after an hour, and nothing else doe
     await utimes(join(folder, name), old, old)
   }
   await writeFile(join(folder, 'new.tmp'), '')
-  await removeAbandoned(folder)
+  await removeAbandoned(folder, Date.now())
   assert.deepEqual((await readdir(folder)).sort(), [`${ID}.json`, 'new.tmp'])
   await mkdir(join(folder, 'empty'))
-  await removeAbandoned(join(folder, 'missing'))
+  await removeAbandoned(join(folder, 'missing'), Date.now())
 })
 
-test('the index knows invitations and claims as soon as they are there, and no longer', async () => {
+test('The index knows invitations and claims as soon as they exist, and no longer than that', async () => {
   const folder = join(await temporaryFolder(), 'invitations')
   const exists = createInvitationIndex(folder)
   const [one, other] = ['1', '2'].map((digit) => digit.repeat(32)) as [string, string]

@@ -24,7 +24,7 @@ import { crashPoints, runWithFault } from '../support/faults.ts'
 import { present, temporaryFolder } from '../support/service.ts'
 
 const LOCK_MODULE = new URL('../../src/store/lock.js', import.meta.url).href
-// Where process ids are known to mean the same to both, who is gone is known at once.
+// If process ids mean the same to both, a dead process is detected at once.
 const KNOWS_PROCESSES = existsSync('/proc/sys/kernel/random/boot_id')
 const WHO = 'device add Phone'
 
@@ -54,7 +54,7 @@ async function refusal(folder: string): Promise<string> {
 
 const generations = async (folder: string) => (await readdir(join(folder, 'lock'))).sort()
 
-/** A folder in which some writer of another machine, or of nobody knows where, is at work. */
+/** A folder in which a writer on another, or an unknown, machine is at work. */
 async function folderOfAnother(content: object | string): Promise<string> {
   const folder = await temporaryFolder()
   await mkdir(join(folder, 'lock'))
@@ -71,7 +71,7 @@ const ANOTHER = {
   startedAt: 0,
 }
 
-test('One writes at a time, and whoever comes in between is told who does', async () => {
+test('One process writes at a time, and any other learns which one', async () => {
   const folder = await temporaryFolder()
   const lock = await acquired(folder)
   assert.deepEqual(await generations(folder), ['1'])
@@ -87,7 +87,7 @@ test('One writes at a time, and whoever comes in between is told who does', asyn
   await next.release()
 })
 
-test('What was released stays so, however often', async () => {
+test('A released lock stays released, however often', async () => {
   const folder = await temporaryFolder()
   const lock = await acquired(folder)
   await lock.release()
@@ -98,7 +98,7 @@ test('What was released stays so, however often', async () => {
   await next.release()
 })
 
-test('Folders and files of the lock are for their owner alone, who is that of the folder', async () => {
+test("Folders and files of the lock are readable only for their owner, who is the folder's", async () => {
   const folder = join(await temporaryFolder(), 'private')
   const lock = await acquired(folder)
   const modes = await Promise.all(
@@ -120,7 +120,7 @@ test('Folders and files of the lock are for their owner alone, who is that of th
   await next.release()
 })
 
-test('Who waits becomes the writer as soon as the one before has ended', async () => {
+test('A waiting process becomes the writer as soon as the previous one has finished', async () => {
   const folder = await temporaryFolder()
   const lock = await acquired(folder)
   const time = quickTime(async () => {
@@ -159,7 +159,7 @@ const HOLDER = `
   })
 `
 
-test('Many processes that add to the same file lose nothing', async (t) => {
+test('Many processes that append to the same file lose nothing', async (t) => {
   const folder = await temporaryFolder()
   const file = join(folder, 'sum')
   await writeFile(file, '0')
@@ -185,7 +185,7 @@ test('Many processes that add to the same file lose nothing', async (t) => {
   assert.equal((await generations(folder)).at(-1), '100.free')
 })
 
-test('A writer of this machine that was killed is followed at once', {
+test('A killed writer on this machine is succeeded at once', {
   skip: !KNOWS_PROCESSES,
 }, async (t) => {
   const folder = await temporaryFolder()
@@ -199,7 +199,7 @@ test('A writer of this machine that was killed is followed at once', {
   await lock.release()
 })
 
-test('A writer that was stopped for long learns that another has taken over', async (t) => {
+test('A writer that was suspended for long learns that another has taken over', async (t) => {
   const folder = await temporaryFolder()
   const child = startChild(t, HOLDER, folder)
   assert.equal(await said(child), 'held')
@@ -215,7 +215,7 @@ test('A writer that was stopped for long learns that another has taken over', as
   await result.lock.release()
 })
 
-test('A crash at any point of taking and releasing keeps nobody out', {
+test('A crash at any point of taking and releasing locks no one out', {
   skip: !KNOWS_PROCESSES,
 }, async () => {
   const folder = await temporaryFolder()
@@ -242,7 +242,7 @@ test('A crash at any point of taking and releasing keeps nobody out', {
 
 // --- others whose processes cannot be seen --------------------------------------------------------
 
-test('A writer of another machine that has not moved for five seconds is followed', async () => {
+test('A writer on another machine that has not moved for five seconds is succeeded', async () => {
   for (const content of [ANOTHER, { ...ANOTHER, identity: undefined }, {}, '', '{"pid":']) {
     const folder = await folderOfAnother(content)
     const time = quickTime()
@@ -254,7 +254,7 @@ test('A writer of another machine that has not moved for five seconds is followe
   }
 })
 
-test('A writer that touches its file lives, whatever its clock says', async () => {
+test('A writer that touches its file is alive, whatever its clock says', async () => {
   const folder = await folderOfAnother(ANOTHER)
   let ticks = 0
   const time = quickTime(async () => {
@@ -267,7 +267,7 @@ test('A writer that touches its file lives, whatever its clock says', async () =
   assert.deepEqual(await generations(folder), ['7'])
 })
 
-test('A writer that says nothing of itself is called another, and what it says is made printable', async () => {
+test('A writer without a description is called "another", and a description is made printable', async () => {
   assert.match(
     await refusal(await folderOfAnother('')),
     /^another certlatch command is writing to \S+: wait/,
@@ -276,7 +276,7 @@ test('A writer that says nothing of itself is called another, and what it says i
   assert.match(await refusal(foul), /\(a\?\[2Jb, process \d+ on unknown, since 0 s\)/)
 })
 
-test('Who was stopped while it watched has not watched', async () => {
+test('Time during which the watcher was suspended does not count as watched', async () => {
   const folder = await folderOfAnother(ANOTHER)
   const holder = present(await readHolder(join(folder, 'lock', '7')))
   let milliseconds = 0
@@ -289,14 +289,14 @@ test('Who was stopped while it watched has not watched', async () => {
   assert.equal(watch.isStill({ ...holder, touchedAt: 1 }), false)
 })
 
-test('A writer that ended while its last words were read is no writer', async () => {
+test('A writer that finished while its last words were read is not a writer', async () => {
   const file = join(await temporaryFolder(), '7')
   assert.equal(await readHolder(file), undefined)
   await writeFile(file, '')
   await assert.rejects(readHolder(join(file, '8')), { code: 'ENOTDIR' })
 })
 
-test('A number that was released is free, also if a late one has made it again', async () => {
+test('A released number is free, even if a late process has created it again', async () => {
   const folder = await folderOfAnother(ANOTHER)
   await writeFile(join(folder, 'lock', '7.free'), '')
   await writeFile(join(folder, 'lock', '08'), 'no number of ours')
@@ -305,7 +305,7 @@ test('A number that was released is free, also if a late one has made it again',
   await lock.release()
 })
 
-test('Who finds its lock removed has lost it', async () => {
+test('A process that finds its lock removed has lost it', async () => {
   const folder = await temporaryFolder()
   const lock = await acquired(folder)
   await rm(join(folder, 'lock'), { recursive: true })
@@ -336,7 +336,7 @@ function around(
 const systemError = (code: string, syscall = 'open'): Error =>
   Object.assign(new Error(code), { code, syscall })
 
-test('Who meets a sign of life after all goes back', async (t) => {
+test('A process that does see a heartbeat after all backs off', async (t) => {
   const folder = await folderOfAnother(ANOTHER)
   const other = join(folder, 'lock', '7')
   around(t, 'writeFile', async (call, path) => {
@@ -348,7 +348,7 @@ test('Who meets a sign of life after all goes back', async (t) => {
   assert.deepEqual(await generations(folder), ['7'])
 })
 
-test('What cannot be written is said in one line, and nothing is left behind', async (t) => {
+test('A failed write is reported in one line, and nothing is left behind', async (t) => {
   const folder = await temporaryFolder()
   let fails: string | undefined
   let code = 'ENOSPC'
@@ -381,7 +381,7 @@ test('What cannot be written is said in one line, and nothing is left behind', a
   }
 })
 
-test('A fault after its file was made takes that back', async (t) => {
+test('A fault after the lock file was created removes it again', async (t) => {
   const folder = await folderOfAnother('')
   await writeFile(join(folder, 'lock', '7.free'), '')
   let isMade = false
@@ -398,7 +398,7 @@ test('A fault after its file was made takes that back', async (t) => {
   assert.deepEqual(await generations(folder), ['7', '7.free'])
 })
 
-test('A lock that cannot be judged or released is no silent success, and no crash', async (t) => {
+test('A lock that cannot be checked or released is neither a silent success nor a crash', async (t) => {
   const folder = await temporaryFolder()
   const lock = await acquired(folder)
   for (const name of ['utimes', 'rename'] as const) {
@@ -408,13 +408,13 @@ test('A lock that cannot be judged or released is no silent success, and no cras
   await lock.release()
 })
 
-test('A bug is not taken for a disk', async (t) => {
+test('A bug is not mistaken for a disk error', async (t) => {
   const folder = await temporaryFolder()
   around(t, 'readdir', () => Promise.reject(new TypeError('a bug')))
   await assert.rejects(acquireLock(folder, { who: WHO, waitMilliseconds: 0 }), TypeError)
 })
 
-test('Where the machine cannot be told, a process is judged by its signs of life', async (t) => {
+test('If the machine cannot be identified, a process is judged by its heartbeats', async (t) => {
   const folder = await temporaryFolder()
   around(t, 'readlink', () => Promise.reject(systemError('ENOENT')))
   const lock = await acquired(folder)
@@ -468,7 +468,7 @@ function* turnsOf(bursts: readonly (readonly [number, number])[], actors: number
   for (let i = 0; ; i += 1) yield i % actors
 }
 
-test('However the calls of several writers interleave, never are two at work', async (t) => {
+test('However the calls of several writers interleave, two are never at work at once', async (t) => {
   const actors = 3
   let turn = async (): Promise<void> => undefined
   for (const name of ['readdir', 'readFile', 'stat', 'writeFile', 'rename', 'rm'] as const) {

@@ -4,19 +4,22 @@ import { syncBuiltinESMExports } from 'node:module'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { certificateKey } from '../../src/store/certificate-id.ts'
+import { certificateKey } from '../../src/certificate/certificate-id.ts'
 import type { Lock } from '../../src/store/lock.ts'
 import { machineIdentity } from '../../src/store/lock-owner.ts'
 import { labelOf } from '../../src/store/service-standing.ts'
-import { joinLastSeen, parseRunningState } from '../../src/store/service-state.ts'
+import {
+  joinLastSeen,
+  parseRunningState,
+  type RunningState,
+  type SeenCertificate,
+} from '../../src/store/service-state.ts'
 import {
   awaitRunning,
   foldDead,
-  type RunningState,
   readLastSeen,
   readRunning,
   runningId,
-  type SeenCertificate,
   writeRunning,
 } from '../../src/store/service-state-files.ts'
 import { present, temporaryFolder } from '../support/service.ts'
@@ -48,7 +51,7 @@ const OTHER = { ...state, listen: '127.0.0.1:9280' }
 const OTHER_ID = runningId('nas', OTHER.listen)
 const LAST_SEEN = 'last-seen.json'
 
-/** A writer's lock that counts how often it was asked for. */
+/** A writer's lock that counts its calls. */
 function countingLock(): Lock & { readonly asked: () => number } {
   let asked = 0
   return {
@@ -68,7 +71,7 @@ async function makeOld(path: string, seconds: number): Promise<void> {
   await utimes(path, then, then)
 }
 
-test('What a service writes about itself is read back, and is for its owner alone', async () => {
+test('What a service writes about itself is read back, and readable only for its owner', async () => {
   const folder = await runningFolder()
   await writeRunning(folder, ID, state)
   await writeRunning(folder, ID, { ...state, blocksNumber: 7 })
@@ -87,13 +90,13 @@ test('What a service writes about itself is read back, and is for its owner alon
   assert.deepEqual(await readdir(folder), [`${ID}.json`])
 })
 
-test('A file has the name of its host and address, so that a restart finds its own', () => {
+test('A file is named after its host and address, so that a restart finds its own', () => {
   assert.match(ID, /^[0-9a-f]{16}$/)
   assert.equal(runningId('nas', state.listen), ID)
   assert.equal(new Set([ID, OTHER_ID, runningId('attic', state.listen)]).size, 3)
 })
 
-test('A service runs if it has written within 30 seconds and has not said that it stops', async () => {
+test('A service is running if it has written within 30 seconds and has not said that it is stopping', async () => {
   const folder = await runningFolder()
   const isFresh = async () => (await readRunning(folder)).map((service) => service.isFresh)
   await writeRunning(folder, ID, state)
@@ -110,7 +113,7 @@ test('A service runs if it has written within 30 seconds and has not said that i
   assert.deepEqual(await isFresh(), [false])
 })
 
-test('Files that are half, broken or foreign are passed over', async () => {
+test('Incomplete, broken and foreign files are skipped', async () => {
   const folder = await runningFolder()
   assert.deepEqual(await readRunning(folder), [])
   await writeRunning(folder, ID, state)
@@ -140,7 +143,7 @@ test('Files that are half, broken or foreign are passed over', async () => {
   assert.equal((await readLastSeen(folder)).size, 1)
 })
 
-test('Entries that are broken are passed over, and the others of that service count', () => {
+test('Broken entries are skipped, and the other entries of that service count', () => {
   const entries = [
     7,
     null,
@@ -158,7 +161,7 @@ test('Entries that are broken are passed over, and the others of that service co
   assert.deepEqual(parseRunningState(JSON.stringify({ ...state, lastSeen: 7 }))?.lastSeen, [])
 })
 
-test('A folder that cannot be read is no empty one', async () => {
+test('A folder that cannot be read does not pass for an empty one', async () => {
   const file = join(await temporaryFolder(), 'file')
   await writeFile(file, '')
   await assert.rejects(readRunning(file), { code: 'ENOTDIR' })
@@ -170,7 +173,7 @@ test('A folder that cannot be read is no empty one', async () => {
   await assert.rejects(readLastSeen(folder), { code: 'EISDIR' })
 })
 
-test('Where nothing can be written, our own clock tells how old a file is', async (t) => {
+test('If nothing can be written, the age of a file is judged by our own clock', async (t) => {
   const folder = await runningFolder()
   await writeRunning(folder, ID, state)
   const { open } = fileSystem
@@ -183,7 +186,7 @@ test('Where nothing can be written, our own clock tells how old a file is', asyn
   assert.equal((await readRunning(folder))[0]?.isFresh, true)
 })
 
-test('Joining takes the latest of each time, in whatever order', () => {
+test('Merging takes the latest of each time, in whatever order', () => {
   const later = { ...seen, name: 'Renamed', sha256: undefined, notAfter: undefined }
   const joined = { ...seen, name: 'Renamed', certificateAt: 100, sessionAt: 300 }
   const other = { ...later, certificateAt: 0, sessionAt: 300 }
@@ -191,7 +194,10 @@ test('Joining takes the latest of each time, in whatever order', () => {
     [[seen], [other]],
     [[other], [seen]],
   ]) {
-    assert.deepEqual([...joinLastSeen(lists)], [[certificateKey(KEY_HASH, '4a01'), joined]])
+    assert.deepEqual(
+      [...joinLastSeen(lists)],
+      [[certificateKey({ issuerKeyHash: KEY_HASH, serial: '4a01' }), joined]],
+    )
   }
   const entry = fc.record({
     serial: fc.constantFrom('01', '02', '03'),
@@ -212,7 +218,7 @@ test('Joining takes the latest of each time, in whatever order', () => {
   )
 })
 
-test('What services saw outlives them: the stopped and long silent are folded together', async () => {
+test('What services saw outlives them: stopped and long silent ones are folded together', async () => {
   const folder = await runningFolder()
   const lock = countingLock()
   await foldDead(folder, lock)
@@ -230,7 +236,10 @@ test('What services saw outlives them: the stopped and long silent are folded to
   await writeRunning(folder, ids[3], withSeen('03', 402))
   await makeOld(pathOf(folder, ids[3]), 3_600)
   const before = await readLastSeen(folder)
-  assert.equal(before.get(certificateKey(KEY_HASH, '01'))?.sessionAt, 600)
+  assert.equal(
+    before.get(certificateKey({ issuerKeyHash: KEY_HASH, serial: '01' }))?.sessionAt,
+    600,
+  )
   await foldDead(folder, lock)
   assert.ok(lock.asked() > 0)
   assert.deepEqual(
@@ -242,11 +251,19 @@ test('What services saw outlives them: the stopped and long silent are folded to
   // And again, with what was folded before.
   await writeRunning(folder, ids[2], withSeen('04', 700, 800))
   await foldDead(folder, lock)
-  assert.equal((await readLastSeen(folder)).get(certificateKey(KEY_HASH, '04'))?.sessionAt, 700)
-  assert.equal((await readLastSeen(folder)).get(certificateKey(KEY_HASH, '02'))?.sessionAt, 401)
+  assert.equal(
+    (await readLastSeen(folder)).get(certificateKey({ issuerKeyHash: KEY_HASH, serial: '04' }))
+      ?.sessionAt,
+    700,
+  )
+  assert.equal(
+    (await readLastSeen(folder)).get(certificateKey({ issuerKeyHash: KEY_HASH, serial: '02' }))
+      ?.sessionAt,
+    401,
+  )
 })
 
-test('A broken memory is an empty one, and is replaced at the next folding', async () => {
+test('A broken memory file counts as empty, and is replaced at the next folding', async () => {
   const folder = await runningFolder()
   await writeRunning(folder, ID, { ...state, stoppedAt: 1 })
   await writeFile(join(folder, LAST_SEEN), '{"schemaVersion":1,')
@@ -266,7 +283,7 @@ test('A service that starts again while its file is folded keeps its file', asyn
   assert.deepEqual(await readdir(folder), [LAST_SEEN])
 })
 
-test('Who has lost the lock folds nothing', async () => {
+test('A process that has lost the lock folds nothing', async () => {
   const folder = await runningFolder()
   await writeRunning(folder, ID, { ...state, stoppedAt: 1 })
   const lost = { ...countingLock(), assertHeld: () => Promise.reject(new Error('lost')) }
@@ -289,7 +306,7 @@ test('At most 20,000 certificates are remembered, the latest ones', async () => 
   assert.equal(Math.min(...remembered.map(({ certificateAt }) => certificateAt)), 10)
 })
 
-test('What a killed service had begun to write is tidied up after an hour', async () => {
+test('What a killed service had begun to write is cleaned up after an hour', async () => {
   const folder = await runningFolder()
   await mkdir(folder, { recursive: true })
   const [old, young] = [`${ID}.json.0123456789ab.tmp`, `${ID}.json.ba9876543210.tmp`] as const
@@ -298,7 +315,7 @@ test('What a killed service had begun to write is tidied up after an hour', asyn
   await writeFile(join(folder, young), '')
   await foldDead(folder, countingLock())
   assert.deepEqual(await readdir(folder), [young])
-  // Somebody else may be quicker.
+  // Another process may be faster.
   await makeOld(join(folder, young), 4_000)
   await foldDead(folder, { ...countingLock(), assertHeld: () => rm(join(folder, young)) })
   assert.deepEqual(await readdir(folder), [])
@@ -325,7 +342,7 @@ async function awaitNumber2(folder: string, onPause: (pauses: number) => Promise
 
 const NOTHING = async () => undefined
 
-test('Without a service that runs nothing is waited for', async () => {
+test('Without a running service nothing is waited for', async () => {
   const folder = await runningFolder()
   const expected = { confirmed: [], missing: [], problems: [], silent: [], pauses: 0 }
   assert.deepEqual(await awaitNumber2(folder, NOTHING), expected)
@@ -333,7 +350,7 @@ test('Without a service that runs nothing is waited for', async () => {
   assert.deepEqual(await awaitNumber2(folder, NOTHING), expected)
 })
 
-test('As soon as every service that runs has confirmed, waiting is over', async () => {
+test('Waiting is over as soon as every running service has confirmed', async () => {
   const folder = await runningFolder()
   await writeRunning(folder, ID, { ...state, crlNumber: '1' })
   await writeRunning(folder, OTHER_ID, { ...OTHER, crlNumber: '1' })
@@ -351,7 +368,7 @@ test('As soon as every service that runs has confirmed, waiting is over', async 
   )
 })
 
-test('Who does not confirm in time is named', async () => {
+test('A service that does not confirm in time is named', async () => {
   const folder = await runningFolder()
   await writeRunning(folder, ID, { ...state, crlNumber: '2' })
   await writeRunning(folder, OTHER_ID, { ...OTHER, crlNumber: '1' })
@@ -364,7 +381,7 @@ test('Who does not confirm in time is named', async () => {
   })
 })
 
-test('Who has fallen silent is named and not waited for, nor is who stops meanwhile', async () => {
+test('A service that has fallen silent is named and not waited for, nor is one that stops meanwhile', async () => {
   const folder = await runningFolder()
   await writeRunning(folder, ID, { ...state, crlNumber: '1' })
   await makeOld(pathOf(folder, ID), 40)
@@ -381,7 +398,7 @@ test('Who has fallen silent is named and not waited for, nor is who stops meanwh
   })
 })
 
-test('With its own clock and pauses it waits as well', async () => {
+test('Waiting also works with the real clock and pauses', async () => {
   const folder = await runningFolder()
   await writeRunning(folder, ID, { ...state, crlNumber: '1' })
   const waiting = awaitRunning(folder, ({ crlNumber }) => crlNumber === '2', {
@@ -391,7 +408,7 @@ test('With its own clock and pauses it waits as well', async () => {
   assert.deepEqual((await waiting).confirmed, ['127.0.0.1:9180 on nas'])
 })
 
-test('A service that lacks it says why, one line each, and only what a terminal can show', async () => {
+test('A service that has not loaded it says why, one line each, and only with printable characters', async () => {
   const folder = await runningFolder()
   const problems = ['ca.crl is empty', 'a\nb', 7]
   const text = JSON.stringify({ ...state, problems })
@@ -402,9 +419,10 @@ test('A service that lacks it says why, one line each, and only what a terminal 
   assert.deepEqual(outcome.problems, ['127.0.0.1:9180 on nas: ca.crl is empty'])
 })
 
-// --- who has ended --------------------------------------------------------------------------------
+// --- services that have ended
+// ---------------------------------------------------------------------
 
-/** One that was silent for so long, as the only one of its name or beside another. */
+/** A service that was silent for this long, as the only one of its name or beside another. */
 async function standing(silent: Partial<RunningState>, seconds: number, beside?: RunningState) {
   const folder = await runningFolder()
   await writeRunning(folder, ID, { ...state, ...silent })
@@ -415,7 +433,7 @@ async function standing(silent: Partial<RunningState>, seconds: number, beside?:
   return isFresh ? 'runs' : hasEnded ? 'has ended' : 'is silent'
 }
 
-test('A silent service has ended where that is known, and else may run', async () => {
+test('A silent service has ended if that is known, and may be running otherwise', async () => {
   const own = present(await machineIdentity())
   const [host = '', boot = '', space = ''] = own.split(' ')
   const gone = { pid: 2 ** 31 - 1, identity: own }
@@ -449,7 +467,7 @@ test('A silent service has ended where that is known, and else may run', async (
   }
 })
 
-test('A silent one counts as lacking it until it has it, has ended, or is said to be gone', async () => {
+test('A silent service counts as not having loaded it until it has, has ended, or is declared gone', async () => {
   const folder = await runningFolder()
   const outcome = async (forgotten: readonly string[] = []) => {
     const confirmation = await awaitRunning(folder, ({ crlNumber }) => crlNumber === '2', {

@@ -58,7 +58,7 @@ function snapshotOf(compiled: CompiledSnapshot): Snapshot {
   return compiled.snapshot
 }
 
-/** The number in force of each CA's CRL, and the serial numbers that it has. */
+/** The loaded number of each CA's CRL, and its serial numbers. */
 function inForce({ trust }: Snapshot, of: Authority) {
   const list = trust.revocationLists.get(issuerOfAuthority(of).keyHash)
   return [Number(list?.number), [...(list?.serials ?? [])].join()]
@@ -81,12 +81,12 @@ const NOT_TAKEN: readonly (readonly [string, string, RegExp])[] = [
 ]
 
 for (const [what, text, problem] of NOT_TAKEN) {
-  test(`where a CA has ${what}, its list in force stays, and the newer one of another counts`, () => {
+  test(`If a CA has ${what}, its loaded list stays, and the newer one of another CA counts`, () => {
     const snapshot = snapshotOf(compile(`${text}\n${pem(newer())}`, before()))
     assert.deepEqual(inForce(snapshot, office), [2, '33'])
     assert.equal(inForce(snapshot, home)[0], 1)
     assert.match(snapshot.problems.join('\n'), problem)
-    // And from then on, while the file stays as it is.
+    // And from then on, while the file stays unchanged.
     const again = snapshotOf(compile(`${text}\n${pem(newer())}`, snapshot))
     assert.equal(inForce(again, home)[0], 1)
     assert.deepEqual(again.problems, snapshot.problems)
@@ -94,14 +94,14 @@ for (const [what, text, problem] of NOT_TAKEN) {
 
   // At a start none is older than another.
   if (what === 'an older one') continue
-  test(`at a start, ${what} of a CA is no list, and nothing begins`, () => {
+  test(`At startup, ${what} of a CA is not accepted as a list, and nothing starts`, () => {
     const compiled = compile(`${text}\n${pem(newer())}`)
     assert.ok(!compiled.ok)
     assert.match(compiled.problems.join('\n'), /ca\.crl has no CRL of the CA "CN=Home"/)
   })
 }
 
-test('a delta beside its base is told, and the base counts, at a start too', () => {
+test('A delta beside its base is reported, and the base counts, at startup too', () => {
   const base = listOf(home, 2, { entries: [revoking('11')] })
   for (const previous of [undefined, before()]) {
     for (const lists of [
@@ -116,20 +116,20 @@ test('a delta beside its base is told, and the base counts, at a start too', () 
   }
 })
 
-test('what is left out of the CRLs holds up no other change later', () => {
+test('What is left out of the CRLs holds up no other change later', () => {
   const lists = pem(listOf(home, 2), deltaOf(home, 3), listOf(office, 1))
   const first = snapshotOf(compile(lists))
   const next = snapshotOf(compile(lists, first))
   assert.deepEqual(next.problems, first.problems)
 })
 
-test('what stands beside CRLs and is none is passed over, with a warning', () => {
+test('Anything else beside CRLs is skipped, with a warning', () => {
   const snapshot = snapshotOf(compile(authorities[0] + pem(listOf(home, 1), listOf(office, 1))))
   assert.deepEqual(snapshot.problems, [])
   assert.deepEqual(snapshot.warnings, ['ca.crl: block 1 is no CRL: "CERTIFICATE"; it is ignored'])
 })
 
-test('lists in DER may follow one another', () => {
+test('Lists in DER may be concatenated', () => {
   const lists = Buffer.concat([listOf(home, 4), newer()]).toString('latin1')
   const snapshot = snapshotOf(compile(lists))
   assert.equal(inForce(snapshot, home)[0], 4)
@@ -140,7 +140,7 @@ test('lists in DER may follow one another', () => {
 
 const MARK = '\u00ef\u00bb\u00bf'
 
-test('a byte order mark, other line ends and texts around the blocks lose none of them', () => {
+test('A byte order mark, other line endings and text around the blocks lose none of them', () => {
   const trusted = authorities.map((block) => `${MARK}${block}`).join('')
   const lists = [listOf(home, 1), listOf(office, 1)].map((der) => `${MARK}${pem(der)}`).join('')
   for (const change of [
@@ -155,13 +155,13 @@ test('a byte order mark, other line ends and texts around the blocks lose none o
   }
 })
 
-test('a CA file may be one certificate in DER', () => {
+test('A CA file may be one certificate in DER', () => {
   const trusted = forgeAuthority(home).toString('latin1')
   const snapshot = snapshotOf(compile(pem(listOf(home, 1)), undefined, trusted))
   assert.equal(snapshot.trust.issuers.length, 1)
 })
 
-test('a key beside the certificate is what is told, and not that there were no certificate', () => {
+test('A key beside the certificate is what is reported, not a missing certificate', () => {
   const key = home.key.export({ type: 'pkcs8', format: 'pem' })
   for (const trusted of [`${key}${authorities[0]}`, `${authorities[0]}${key}`]) {
     const compiled = compile(pem(listOf(home, 1)), undefined, trusted)

@@ -70,13 +70,13 @@ function problemsOf(compiled: CompiledSnapshot): readonly string[] {
   return compiled.problems
 }
 
-/** What of whole files is not in force. */
+/** What was not applied although the files are valid. */
 const leftOutOf = (compiled: CompiledSnapshot) => snapshotOf(compiled).problems
 
 const numberOf = (snapshot: Snapshot, { keyHash }: TestAuthority) =>
   snapshot.trust.revocationLists.get(keyHash)?.number
 
-test('Whole files make a snapshot: issuers, their lists, the keys, and no registry for an external CA', () => {
+test('Valid files make a snapshot: issuers, their lists, the keys, and no registry for an external CA', () => {
   const both = household.pem + office.pem
   const lists = makeList(household, { number: 7 }) + makeList(office, { number: 9 })
   const snapshot = snapshotOf(compile({ authorities: both, lists }))
@@ -101,7 +101,7 @@ test('A single CRL may be DER', () => {
   assert.equal(numberOf(snapshot, household), 7n)
 })
 
-test('Everything that is wrong is told at once, each with the name of its file', () => {
+test('Everything wrong is reported at once, each with the name of its file', () => {
   const device = JSON.stringify({ schemaVersion: 1, name: 7 })
   const problems = problemsOf(
     compile({ authorities: '', lists: 'nothing', keys: 'short', devices: { 'a.json': device } }),
@@ -115,7 +115,7 @@ test('Everything that is wrong is told at once, each with the name of its file',
   assert.equal(problems.length, 4)
 })
 
-test('A certificate of the bundle that is no CA is told by its place', () => {
+test('A certificate in the bundle that is not a CA is reported with its position', () => {
   const leaf = makeLeaf(household)
   const pem = `-----BEGIN CERTIFICATE-----\n${leaf.der.toString('base64')}\n-----END CERTIFICATE-----\n`
   const problems = problemsOf(compile({ authorities: household.pem + pem }))
@@ -144,7 +144,7 @@ test('A CRL of a foreign CA is a warning; a CA without a CRL is a problem', () =
   ])
 })
 
-test('A CRL whose signature is not of the CA that it names is a problem', () => {
+test('A CRL that was not signed by the CA it names is a problem', () => {
   const pretender = makeAuthority('Household')
   const [problem = ''] = problemsOf(compile({ lists: makeList(pretender) }))
   assert.match(problem, /^ca\.crl/)
@@ -158,7 +158,7 @@ function forged(list: string): string {
   return writePem('X509 CRL', bytes)
 }
 
-test('A CRL that was changed after it was signed is a problem, also beside a good one', () => {
+test('A CRL that was changed after it was signed is a problem, even beside a good one', () => {
   const good = makeList(household, { number: 7 })
   const inForce = snapshotOf(compile({ lists: good }))
   const told = ['ca.crl: the CRL of "CN=Household" is not signed by that CA']
@@ -170,7 +170,7 @@ test('A CRL that was changed after it was signed is a problem, also beside a goo
   }
 })
 
-test('A later snapshot never goes back behind the CRL in force', () => {
+test('A later snapshot never falls back behind the loaded CRL', () => {
   const list = (number: number, thisUpdate = NOON_SECONDS) => ({
     lists: makeList(household, { number, thisUpdate }),
   })
@@ -184,7 +184,7 @@ test('A later snapshot never goes back behind the CRL in force', () => {
   assert.ok(compile(list(8), inForce).ok)
 })
 
-test('The CRL of a CA goes with the CA, and only then', () => {
+test("A CA's CRL is removed with the CA, and only then", () => {
   const both = household.pem + office.pem
   const lists = makeList(household) + makeList(office)
   const inForce = snapshotOf(compile({ authorities: both, lists }))
@@ -194,7 +194,7 @@ test('The CRL of a CA goes with the CA, and only then', () => {
   assert.ok(compile({ lists: makeList(household) }, inForce).ok)
 })
 
-test('The devices of our own CA are a registry, which may be empty', () => {
+test('The devices of the built-in CA are a registry, which may be empty', () => {
   assert.equal(snapshotOf(compile({ devices: {} })).registry?.byCertificate.size, 0)
   const device = {
     schemaVersion: 1,
@@ -222,7 +222,7 @@ test('Blocks are part of the snapshot, and their file may be missing', () => {
   assert.deepEqual(blocks.signOuts, [{ name: 'Phone', at: NOON_SECONDS }])
 })
 
-test('What is no list of blocks is refused', () => {
+test('An invalid list of blocks is refused', () => {
   const whole = JSON.parse(blocksText(3))
   const broken: readonly unknown[] = [
     null,
@@ -253,13 +253,13 @@ test('Blocks never go back: an older list and a missing one are refused', () => 
   assert.deepEqual(problemsOf(compile({}, first)), ['the list of blocks is gone'])
 })
 
-test('Without a policy file the policy is the closed one', () => {
+test('Without a policy file the default policy requires a certificate or session everywhere', () => {
   const { policy } = snapshotOf(compile({}))
   assert.deepEqual(policy.rules, [])
   assert.equal(policy.defaultRule.access, 'certificate-or-session')
 })
 
-test('Rules are part of the snapshot; their problems and warnings have the file and the place', () => {
+test('Rules are part of the snapshot; their problems and warnings have file and position', () => {
   const { policy, warnings } = snapshotOf(
     compile({
       policy: 'version: 1\nrules:\n  - {access: deny}\n  - {path: /a, access: certificate}\n',
@@ -279,7 +279,7 @@ test('Rules are part of the snapshot; their problems and warnings have the file 
   ])
 })
 
-test('Rules are read once for the same text, and again for another one', () => {
+test('Rules are parsed once for the same text, and again for another', () => {
   const policy = 'version: 1\nrules: {path: /a, access: deny}\n'
   const first = snapshotOf(compile({ policy }))
   const again = snapshotOf(compile({ policy, undelivered: '{"serial":"4b"}' }, first))
@@ -290,7 +290,7 @@ test('Rules are read once for the same text, and again for another one', () => {
   assert.deepEqual(snapshotOf(compile({}, other)).policy.rules, [])
 })
 
-test('A rule that names a device or owner whom no entry has is a warning', () => {
+test('A rule that names an unknown device or owner causes a warning', () => {
   const policy = `version: 1
 rules:
   - {path: /a, device: [Phone, Phnoe], owner: [ada, Tablet, dada], access: certificate}
@@ -305,7 +305,7 @@ rules:
   assert.deepEqual(snapshotOf(compile({ policy })).warnings, [])
 })
 
-test('A certificate on its way to somebody is not a device’s yet, and a marked one is revoked', () => {
+test('An undelivered certificate does not belong to its device yet, and a marked one is revoked', () => {
   const certificate = { issuerKeyHash: household.keyHash, notBefore: 1, notAfter: 2 }
   const certificates = [
     { ...certificate, serial: '4a', revokedAt: 1 },
@@ -320,7 +320,7 @@ test('A certificate on its way to somebody is not a device’s yet, and a marked
   ])
 })
 
-test('Our own CRLs go by their number alone, those of others by their date too', () => {
+test("The built-in CA's CRLs are ordered by number alone, others by date too", () => {
   const lists = (number: number, thisUpdate: number) => makeList(household, { number, thisUpdate })
   const later = { lists: lists(7, NOON_SECONDS + 100), devices: {} }
   const next = { lists: lists(8, NOON_SECONDS), devices: {} }
@@ -332,7 +332,7 @@ test('Our own CRLs go by their number alone, those of others by their date too',
 const listInForce = ({ trust }: Snapshot, { keyHash }: TestAuthority) =>
   present(trust.revocationLists.get(keyHash))
 
-test('CRLs are read once for the same bytes, and again for other ones', () => {
+test('CRLs are parsed once for the same bytes, and again for others', () => {
   const lists = makeList(household, { number: 7, revoked: ['4a'] })
   const first = snapshotOf(compile({ lists }))
   const otherFiles: Texts = {
@@ -351,7 +351,7 @@ test('CRLs are read once for the same bytes, and again for other ones', () => {
   }
 })
 
-test('A change of CA certificates has the same CRLs read again', () => {
+test('A change of CA certificates causes the same CRLs to be read again', () => {
   const lists = makeList(household) + makeList(office)
   const first = snapshotOf(compile({ lists }))
   const both = snapshotOf(compile({ lists, authorities: household.pem + office.pem }, first))
@@ -362,7 +362,7 @@ test('A change of CA certificates has the same CRLs read again', () => {
   assert.deepEqual([one.warnings, one.trust.revocationLists.size], [first.warnings, 1])
 })
 
-test('A CRL that was good under one CA is not under another of its name', () => {
+test('A CRL that was valid under one CA is not valid under another with its name', () => {
   const lists = makeList(household)
   const inForce = snapshotOf(compile({ lists }))
   const authorities = makeAuthority('Household').pem
@@ -403,7 +403,7 @@ function judged(compiled: CompiledSnapshot) {
   return [trust.revocationLists, trust.issuers.map(({ keyHash }) => keyHash), warnings, newestLists]
 }
 
-test('Whatever the files were before, they are judged as if each were read anew', () => {
+test('Whatever the previous files were, the result is as if each were read from scratch', () => {
   fc.assert(
     fc.property(fc.array(someChange, { maxLength: 20 }), fc.boolean(), (changes, isOwn) => {
       let texts: Texts = { lists: early, ...(isOwn && { devices: {} }) }
@@ -411,8 +411,8 @@ test('Whatever the files were before, they are judged as if each were read anew'
       for (const change of changes) {
         texts = { ...texts, ...change }
         const compiled = compile(texts, inForce)
-        const anew = compile(texts, { ...inForce, lists: undefined })
-        assert.deepEqual(judged(compiled), judged(anew))
+        const fresh = compile(texts, { ...inForce, lists: undefined })
+        assert.deepEqual(judged(compiled), judged(fresh))
         if (compiled.ok) inForce = compiled.snapshot
       }
     }),

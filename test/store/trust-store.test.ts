@@ -78,13 +78,13 @@ const numberInForce = ({ store }: Opened) =>
 
 const list = (number: number) => makeList(authority, { number })
 
-/** As if everything on the disk had been written long ago: time stamps alone tell changes then. */
+/** As if all files had been written long ago: then time stamps alone reveal changes. */
 const letSettle = (context: TestContext) => {
   const { now } = Date
   context.mock.method(Date, 'now', () => now() + 60_000)
 }
 
-test('Files that do not change are in force as they are, and nothing is told', async (context) => {
+test('Unchanged files stay loaded as they are, and nothing is reported', async (context) => {
   const opened = await open(context)
   const before = opened.store.current
   await opened.refresh()
@@ -95,7 +95,7 @@ test('Files that do not change are in force as they are, and nothing is told', a
   assert.deepEqual([opened.replaced, opened.told, opened.store.problems], [[], [], []])
 })
 
-test('A file replaced atomically is in force after the next look', async (context) => {
+test('A file replaced atomically is loaded by the next check', async (context) => {
   const opened = await open(context)
   await replaceFile(opened.paths.crl, list(11), MODE.public)
   await opened.refresh()
@@ -103,7 +103,7 @@ test('A file replaced atomically is in force after the next look', async (contex
   assert.deepEqual(opened.replaced, [opened.store.current])
 })
 
-test('A change is seen without being asked for, within half a second', async (context) => {
+test('A change is noticed without a request for it, within half a second', async (context) => {
   const { paths, files } = await writeAll()
   const seen = new Promise<Snapshot>((resolve) => {
     void openTrustStore(files, { onReplaced: resolve, onProblem: () => {} }).then((opened) => {
@@ -119,7 +119,7 @@ test('A change is seen without being asked for, within half a second', async (co
   assert.equal(trust.revocationLists.get(authority.keyHash)?.number, 11n)
 })
 
-test('A file rewritten in place is in force after the next look, also within one clock tick', async (context) => {
+test('A file rewritten in place is loaded by the next check, even within one clock tick', async (context) => {
   const opened = await open(context)
   for (let number = 11; number < 16; number += 1) {
     await writeFile(opened.paths.crl, list(number))
@@ -129,7 +129,7 @@ test('A file rewritten in place is in force after the next look, also within one
   assert.equal(opened.replaced.length, 5)
 })
 
-test('A change of files that had settled is seen by their time stamps', async (context) => {
+test('A change of files that had settled is noticed by their time stamps', async (context) => {
   const opened = await open(context)
   letSettle(context)
   await opened.refresh()
@@ -162,7 +162,7 @@ test('A swapped link is followed, as Kubernetes swaps ..data', async (context) =
   assert.equal(revocationLists.get(authority.keyHash)?.number, 11n)
 })
 
-test('A device added or replaced is known after the next look', async (context) => {
+test('A device added or replaced is known after the next check', async (context) => {
   const opened = await open(context)
   const certificates = [
     { issuerKeyHash: authority.keyHash, serial: '4a', notBefore: 1, notAfter: 2 },
@@ -179,7 +179,7 @@ test('A device added or replaced is known after the next look', async (context) 
   assert.equal(known(), 'Two')
 })
 
-test('A device entry rewritten in place is seen too, as a restore by cp writes it', async (context) => {
+test('A device entry rewritten in place is noticed too, as a restore with cp writes it', async (context) => {
   const opened = await open(context)
   const entry = (name: string) =>
     JSON.stringify({
@@ -264,7 +264,7 @@ const BREAKING: readonly {
 ]
 
 for (const { how, file, breakIt, problem } of BREAKING) {
-  test(`A ${file} file that is ${how} leaves the old state in force, and is told once`, async (context) => {
+  test(`A ${file} file that is ${how} leaves the previous state active, and is reported once`, async (context) => {
     const opened = await open(context)
     const before = opened.store.current
     await breakIt(opened.paths[file])
@@ -279,11 +279,11 @@ for (const { how, file, breakIt, problem } of BREAKING) {
   })
 }
 
-test('What was broken and is whole again is fine again', async (context) => {
+test('A broken file that is whole again works again', async (context) => {
   const opened = await open(context)
   await writeFile(opened.paths.crl, 'broken')
   await opened.refresh()
-  await writeFile(opened.paths.crl, 'broken in another way, and told anew')
+  await writeFile(opened.paths.crl, 'broken in another way, and reported again')
   await opened.refresh()
   assert.equal(opened.told.length, 2)
   await writeFile(opened.paths.crl, list(10))
@@ -310,7 +310,7 @@ test('A change of another file leaves the CRL as it was read', async (context) =
   assert.equal(numberInForce(opened), 11n)
 })
 
-test('A CRL that was away comes back as it was, and never as an older one', async (context) => {
+test('A CRL that was missing comes back as it was, and never as an older one', async (context) => {
   const opened = await open(context)
   const [older, same] = [list(10), list(11)]
   await replaceFile(opened.paths.crl, same, MODE.public)
@@ -329,7 +329,7 @@ test('A CRL that was away comes back as it was, and never as an older one', asyn
   }
 })
 
-test('Changed rules are in force after the next look', async (context) => {
+test('Changed rules apply after the next check', async (context) => {
   const { store, paths, replaced, refresh } = await open(context)
   assert.deepEqual(store.current.policy.rules, [])
   await writeFile(paths.policy, 'version: 1\npreset: home-assistant\n')
@@ -338,7 +338,7 @@ test('Changed rules are in force after the next look', async (context) => {
   assert.equal(replaced[0]?.policy.rules[0]?.name, 'home-assistant: webhooks')
 })
 
-test('A broken device entry leaves the old devices in force', async (context) => {
+test('A broken device entry leaves the previous devices active', async (context) => {
   const opened = await open(context)
   const before = opened.store.current
   await writeFile(join(opened.devices, 'a.json'), '{')
@@ -350,7 +350,7 @@ test('A broken device entry leaves the old devices in force', async (context) =>
   assert.deepEqual(opened.store.problems, [])
 })
 
-test('A folder of devices that became a file leaves the old devices in force', async (context) => {
+test('A devices folder that became a file leaves the previous devices active', async (context) => {
   const opened = await open(context)
   await rm(opened.devices, { recursive: true })
   await writeFile(opened.devices, '')
@@ -360,7 +360,7 @@ test('A folder of devices that became a file leaves the old devices in force', a
   ])
 })
 
-test('A fault of whoever hears of the new snapshot is reported, not thrown', async (context) => {
+test('A fault in a listener for new snapshots is reported, not thrown', async (context) => {
   const { paths, files } = await writeAll()
   const told: string[] = []
   const opened = await openTrustStore(files, {
@@ -378,7 +378,7 @@ test('A fault of whoever hears of the new snapshot is reported, not thrown', asy
   assert.deepEqual(opened.store.problems, told)
 })
 
-test('Looks that are asked for at once are one look', async (context) => {
+test('Checks requested at the same time are one check', async (context) => {
   const { store, paths, replaced } = await open(context)
   await store.refresh()
   await replaceFile(paths.crl, list(11), MODE.public)
@@ -387,7 +387,7 @@ test('Looks that are asked for at once are one look', async (context) => {
   assert.equal(replaced.length, 1)
 })
 
-test('Opening tells everything wrong with the files at once, each by its name', async () => {
+test('Opening reports everything wrong with the files at once, each by its name', async () => {
   const { paths, files, devices } = await writeAll()
   await rm(paths.ca)
   await rm(paths.keys)
@@ -405,7 +405,7 @@ test('Opening tells everything wrong with the files at once, each by its name', 
   assert.equal(unfit.problems.length, 2)
 })
 
-test('Without a CRL and without devices only CA and keys are looked at', async (context) => {
+test('Without a CRL and without devices only CA and keys are checked', async (context) => {
   const { files, paths } = await writeAll()
   const replaced: Snapshot[] = []
   const opened = await openTrustStore(
@@ -420,7 +420,7 @@ test('Without a CRL and without devices only CA and keys are looked at', async (
   assert.equal(opened.store.current.registry, undefined)
 })
 
-test('The files are looked at each 400 ms until the store is closed', async (context) => {
+test('The files are checked every 400 ms until the store is closed', async (context) => {
   context.mock.timers.enable({ apis: ['setInterval'] })
   const opened = await open(context)
   await replaceFile(opened.paths.crl, list(11), MODE.public)
@@ -435,7 +435,7 @@ test('The files are looked at each 400 ms until the store is closed', async (con
   assert.equal(look.mock.callCount(), 0)
 })
 
-test('Who has stood still is told to look first, once for all who ask', async (context) => {
+test('After a suspension a check is due first, once for all callers', async (context) => {
   const opened = await open(context)
   assert.equal(opened.store.catchUp(performance.now()), undefined)
   await replaceFile(opened.paths.crl, list(11), MODE.public)
@@ -446,7 +446,7 @@ test('Who has stood still is told to look first, once for all who ask', async (c
   assert.equal(numberInForce(opened), 11n)
 })
 
-test('A look that began before this process stood still is no look after it', async (context) => {
+test('A check that began before the suspension does not count as one after it', async (context) => {
   const opened = await open(context)
   await opened.refresh()
   const { stat } = fileSystem
@@ -467,7 +467,7 @@ test('A look that began before this process stood still is no look after it', as
   const begun = performance.now()
   const look = opened.store.refresh()
   await setImmediate()
-  // The process stands still here: what it has seen of the files is what they were.
+  // The process is suspended here: its knowledge of the files is outdated.
   while (performance.now() < begun + 50) await setImmediate()
   await replaceFile(opened.paths.crl, list(11), MODE.public)
   set(stat)
@@ -481,7 +481,7 @@ test('A look that began before this process stood still is no look after it', as
   assert.equal(numberInForce(opened), 11n)
 })
 
-test('A new CRL is in force though another file is broken, and that is still told', async (context) => {
+test('A new CRL is loaded even if another file is broken, which is still reported', async (context) => {
   const opened = await open(context)
   await writeFile(opened.paths.keys, 'not a key')
   await replaceFile(opened.paths.crl, list(11), MODE.public)
@@ -496,7 +496,7 @@ const NEWER_BLOCKS = JSON.stringify({
   signOuts: [],
 })
 
-test('A new CRL is in force though another file is gone, each time that there is one', async (context) => {
+test('A new CRL is loaded even if another file is gone, each time there is one', async (context) => {
   const opened = await open(context)
   await rm(opened.paths.policy)
   for (const number of [11, 12]) {
@@ -507,7 +507,7 @@ test('A new CRL is in force though another file is gone, each time that there is
   }
 })
 
-test('A new CRL is in force though the list of blocks is broken, and the other way round', async (context) => {
+test('A new CRL is loaded even if the list of blocks is broken, and the other way round', async (context) => {
   const blocked = ({ store }: Opened) => store.current.trust.blocked.size
   const one = await open(context)
   await writeFile(one.files.blocks.path, 'nonsense')

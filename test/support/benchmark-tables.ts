@@ -91,7 +91,7 @@ const thousands = (value: number): string =>
 const KNOWN = 'cookie, known'
 const PROXIES = ['caddy', 'traefik', 'nginx'] as const
 
-/** What certlatch answers and needs, asked as Traefik and as Caddy do. */
+/** What certlatch answers and needs, with auth requests like Traefik's and Caddy's. */
 function known({ load }: ReturnType<typeof readReport>) {
   return [load(KNOWN), load(`${KNOWN}, asked by Caddy`)] as const
 }

@@ -13,12 +13,12 @@ import type { Snapshot } from '../../src/store/snapshot.ts'
 import { openTrustStore } from '../../src/store/trust-store.ts'
 import { NOON_SECONDS, temporaryFolder } from './service.ts'
 
-/** A data directory as `certlatch init` leaves it, with a folder for packages beside it. */
+/** A data directory as `certlatch init` creates it, with a folder for packages beside it. */
 export interface TestDirectory {
   readonly dataDir: string
   readonly packages: string
   readonly paths: DataPaths
-  /** Of a command that is called at noon, or so many seconds later. */
+  /** The context of a command called at noon, or so many seconds later. */
   change(laterSeconds?: number): Change
   issue(options?: Partial<IssueOptions>): IssueOptions
 }
@@ -100,7 +100,7 @@ export async function certlatch(
   const stdin = typed && Object.assign(new PassThrough(), { isTTY: true })
   const streams = { stdout: new PassThrough(), stderr: new PassThrough(), ...(stdin && { stdin }) }
   const lines = [...(typed ?? [])]
-  // A person types once there is a question.
+  // A person types once there is a prompt.
   streams.stderr.on('data', (chunk: Buffer) => {
     const line = /: $/.test(chunk.toString()) ? lines.shift() : undefined
     if (line !== undefined) setImmediate(() => stdin?.write(line))
@@ -136,7 +136,7 @@ export async function snapshotOf(dataDir: string): Promise<Snapshot> {
   return opened.store.current
 }
 
-/** The names of devices that a service would let in with a certificate of theirs, sorted. */
+/** The names of devices that a service would accept with one of their certificates, sorted. */
 export async function lettingIn(dataDir: string): Promise<readonly string[]> {
   const { registry, trust } = await snapshotOf(dataDir)
   const names: string[] = []

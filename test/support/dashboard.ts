@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { repository } from './repository.ts'
 
-/** Of Grafana's model, what the tests look at. */
+/** The parts of Grafana's model that the tests look at. */
 export interface Panel {
   readonly id: number
   readonly type: string

@@ -8,7 +8,7 @@ function tableOf(group: Group): string {
   const rows = CHECKS.filter((check) => check.group === group).map(
     ({ name, title, reason }) => `| \`${name}\` | ${cell(title)} | ${cell(reason)} |`,
   )
-  const head = ['| Check | What has to be so | Why |', '|---|---|---|']
+  const head = ['| Check | What must hold | Why |', '|---|---|---|']
   return [`**\`${group}\`**: ${GROUPS[group]}`, '', ...head, ...rows, ''].join('\n')
 }
 

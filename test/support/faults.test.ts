@@ -29,7 +29,7 @@ async function folderWithProgram(source: string): Promise<string> {
   return folder
 }
 
-test('A program is killed before each of its changes in turn, and at last runs to its end', async () => {
+test('A program is killed before each of its changes in turn, and finally runs to its end', async () => {
   const cwd = await folderWithProgram(PROGRAM)
   const left: (readonly string[])[] = []
   const points = await crashPoints(
@@ -84,7 +84,7 @@ test('Instead of being killed it gets the error of a full, read-only or broken d
   }
 })
 
-test('A program that swallows the error is known to have been struck', async () => {
+test('A program that swallows the error is still known to have met it', async () => {
   const cwd = await folderWithProgram(
     `import { mkdir } from 'node:fs/promises'
      await mkdir('folder').catch(() => undefined)`,

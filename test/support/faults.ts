@@ -17,7 +17,7 @@ export interface FaultyRun {
   readonly exitCode: number | undefined
   readonly stdout: string
   readonly stderr: string
-  /** `false`: the program has ended before it got there. */
+  /** `false`: the program ended before it got there. */
   readonly isStruck: boolean
 }
 
@@ -47,7 +47,7 @@ export async function runWithFault(
       FAULT_COUNT_FILE: countFile,
     }
     const outcome = await run(['--import', fileURLToPath(PRELOAD), ...program], options.cwd, env)
-    // Who is killed writes no count.
+    // A killed process writes no count.
     const calls = await readFile(countFile, 'utf8').then(Number, () => undefined)
     if (calls === undefined && outcome.exitCode !== undefined) {
       throw new Error(`ended without a count: ${outcome.stderr}`)
@@ -72,9 +72,9 @@ function run(
 }
 
 /**
- * Runs a command with a fault at its first call, its second, and so on, until it ends undisturbed;
- * `check` looks at what each run has left, the undisturbed one included. Answers how many calls there
- * are. `run` has to prepare the same state each time.
+ * Runs a command with a fault at its first call, its second, and so on, until it runs undisturbed;
+ * `check` looks at what each run has left, including the undisturbed one. Returns the number of
+ * calls. `run` must prepare the same state each time.
  */
 export async function crashPoints(
   kind: Fault['kind'],

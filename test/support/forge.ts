@@ -190,7 +190,7 @@ export function forgeList({ key, name }: Authority, parts: ListParts = {}): Buff
   return signed(tbs, how.algorithm, key, how)
 }
 
-/** A request for this key, signed by its holder or by somebody else. */
+/** A request for this key, signed by its holder or by another key. */
 export function forgeRequest(
   key: KeyObject,
   parts: Pick<LeafParts, 'publicKeyInfo' | 'extensions' | 'signing'> = {},
@@ -243,7 +243,7 @@ export function exponentOne(key: KeyObject): KeyObject {
   })
 }
 
-/** What stands in the one element. */
+/** The content of the single element. */
 export function contentOf(der: Buffer): Buffer {
   const element = readElement(der, der.readUInt8(0))
   if (element === undefined) throw new Error('not one element')

@@ -2,8 +2,8 @@ import { randomInt } from 'node:crypto'
 import { createServer } from 'node:net'
 
 /**
- * A port that nobody listens on now, below those that the system gives to outgoing connections: one
- * of them might take it before whoever shall listen does.
+ * An unused port below those that the system assigns to outgoing connections: one of them might
+ * take it before the test's server listens.
  */
 export async function freePort(): Promise<number> {
   for (;;) {

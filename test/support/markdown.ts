@@ -37,3 +37,10 @@ export const anchorsOf = (document: string): readonly string[] =>
       .replace(/[^\p{L}\p{N} _-]/gu, '')
       .replaceAll(' ', '-'),
   )
+
+/** What is in the code blocks of one language, also within lists. */
+export const codeBlocks = (document: string, language: string): readonly string[] =>
+  [...document.matchAll(/^( *)```(\w+)\n(.*?)^\1```$/gms)].flatMap(
+    ([, indent = '', name, text = '']) =>
+      name === language ? [text.replaceAll(new RegExp(`^${indent}`, 'gm'), '')] : [],
+  )

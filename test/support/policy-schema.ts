@@ -1,7 +1,7 @@
 /**
  * The JSON Schema of the policy file, for editors: its keys, accesses, presets and limits are the
- * parser's own. Run by itself this file writes it:
- * `npm run build && node dist/test/support/policy-schema.js`
+ * parser's own. Run directly, this file writes it: `npm run build && node
+ * dist/test/support/policy-schema.js`
  */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -47,7 +47,7 @@ const RULE: Readonly<Record<(typeof RULE_KEYS)[number], Schema>> = {
 
 const switches = PRESETS.flatMap(({ switches }) => Object.entries(switches))
 
-/** Names that are known, each alone or with texts of its own: `local-network: 192.168.1.0/24`. */
+/** Known names, each alone or with its own texts: `local-network: 192.168.1.0/24`. */
 function entries(alone: readonly string[], all: readonly string[], description: string): Schema {
   const values = texts('What it is for.')
   const one: readonly Schema[] = [

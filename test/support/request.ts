@@ -76,7 +76,7 @@ export const KEY_RING = keyRingOf(1)
 export const LIFETIME: SessionLifetime = { ttlSeconds: 3600, maxAgeSeconds: 86_400 }
 export const COOKIE_NAME = '__Host-certlatch'
 
-/** The session that this fixture's certificate opens where a registry knows it, with changes. */
+/** The session of this fixture's certificate in a registry that knows it, with changes. */
 export function claimsOf(
   leaf = 'leaf-good',
   changes: Partial<SessionClaims> = {},
@@ -177,7 +177,7 @@ function recogniserOf(
   if (registry === undefined) {
     return ({ name }): Recognised =>
       name === undefined
-        ? { ok: false, reason: 'no-identity' }
+        ? { ok: false, problem: 'no-identity' }
         : { ok: true, identity: { device: name, user: name }, name }
   }
   const devices = new Map(
@@ -188,10 +188,10 @@ function recogniserOf(
   )
   return ({ issuerKeyHash, serial }, nowSeconds): Recognised => {
     const device = devices.get(`${issuerKeyHash} ${serial}`)
-    if (device === undefined) return { ok: false, reason: 'unknown-device' }
+    if (device === undefined) return { ok: false, problem: 'unknown-device' }
     const { identity, end = Number.POSITIVE_INFINITY } = device
     return nowSeconds >= end
-      ? { ok: false, reason: 'certificate-superseded' }
+      ? { ok: false, problem: 'certificate-superseded' }
       : { ok: true, identity, name: undefined }
   }
 }

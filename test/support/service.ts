@@ -25,7 +25,7 @@ export const NOON = Date.UTC(2026, 10, 24, 12)
 export const NOON_SECONDS = NOON / 1000
 const DAY = 86_400
 
-/** What stands in for a value that the test has made sure of. */
+/** A fallback for a value that the test has already checked. */
 export function present<T>(value: T | undefined | null): T {
   if (value === undefined || value === null) throw new Error('the test lacks a value')
   return value
@@ -40,7 +40,7 @@ after(async () => {
   for (const folder of folders) await rm(folder, { recursive: true, force: true })
 })
 
-/** Ends something without keeping the next test waiting. */
+/** Stops something without making the next test wait. */
 export function endLater(ending: Promise<unknown>): void {
   endings.push(ending)
   ending.catch(() => undefined)
@@ -60,7 +60,7 @@ export interface TestAuthority extends SigningAuthority {
   readonly keyHash: string
 }
 
-/** A CA with its key, as somebody else would run one. */
+/** An external CA with its key. */
 export function makeAuthority(commonName: string, validity = years(10)): TestAuthority {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' })
   const der = issueAuthority({ ...validity, commonName, privateKey, serial: randomBytes(16) })
@@ -87,7 +87,7 @@ function years(count: number) {
 
 let deviceKeyPair: KeyObject | undefined
 
-/** A device's certificate; all of them share one key, which nobody here has to prove. */
+/** A device's certificate; all of them share one key, because possession is not proved here. */
 export function makeLeaf(
   authority: SigningAuthority,
   commonName = 'Phone of Ada',
@@ -175,14 +175,16 @@ export function requestBytes(request: RawRequest): Buffer {
 
 export interface Connection {
   readonly socket: Socket
-  /** Sends anything and answers the next answer; `undefined` if the connection ends before one. */
+  /**
+   * Sends anything and returns the next answer; `undefined` if the connection closes before one.
+   */
   send(bytes: Buffer | string, isHead?: boolean): Promise<Answer | undefined>
-  /** Everything that comes until the other side closes; `isHead`: of the first answer. */
+  /** Everything until the other side closes; `isHead`: whether the first answer is to HEAD. */
   readToEnd(isHead?: boolean): Promise<readonly Answer[]>
   close(): void
 }
 
-/** A connection that speaks whatever it is told. */
+/** A connection that sends whatever it is given. */
 export async function openConnection(port: number): Promise<Connection> {
   const socket = connect({ port, host: '127.0.0.1', noDelay: true })
   await new Promise<void>((resolve, reject) => {
@@ -255,7 +257,7 @@ function parseAnswer(bytes: Buffer, isHead: boolean) {
 
 export const CLOSED_UNANSWERED = 'the connection was closed without an answer'
 
-/** One request on a connection of its own. */
+/** One request on its own connection. */
 export async function exchange(port: number, request: RawRequest | Buffer): Promise<Answer> {
   const connection = await openConnection(port)
   const bytes = Buffer.isBuffer(request) ? request : requestBytes(request)
@@ -287,11 +289,14 @@ export interface TestService {
   /** What was logged, as one text and as parsed lines. */
   logText(): string
   logLines(): readonly LogLine[]
-  /** Asks as the proxy does: what `PROXY_HEADERS` has, unless the headers given replace it. */
+  /**
+   * Sends an auth request like the proxy's: with `PROXY_HEADERS`, unless the given headers replace
+   * it.
+   */
   ask(headers?: Headers, request?: RawRequest): Promise<Answer>
   askWith(certificate: Certificate, headers?: Headers): Promise<Answer>
   readonly pagesPort: number
-  /** Opens a page of certlatch's own through a proxy. */
+  /** Opens one of certlatch's own pages through a proxy. */
   visit(target: string, headers?: Headers, request?: RawRequest): Promise<Answer>
   admin(target: string, headers?: Headers, method?: string): Promise<Answer>
   /** The value of one series; `undefined` if there is none. */
@@ -312,7 +317,7 @@ export interface ReadinessAnswer {
   readonly checks: Readonly<Record<string, { readonly ok: boolean; readonly detail: string }>>
 }
 
-/** What a proxy tells about a navigation to https://ha.test/. */
+/** A proxy's headers for a navigation to https://ha.test/. */
 export const PROXY_HEADERS: Headers = [
   ['X-Forwarded-Method', 'GET'],
   ['X-Forwarded-Proto', 'https'],
@@ -377,7 +382,7 @@ export async function writeExternalFiles(
   return { CERTLATCH_CA_FILE: caFile, CERTLATCH_CRL_FILE: crlFile }
 }
 
-/** A whole service in this process, on ports of the system's choice; ends with the test. */
+/** A whole service in this process, on ports of the system's choice; stops with the test. */
 export async function startTestService(
   context: Pick<TestContext, 'after'>,
   options: TestServiceOptions = {},

@@ -7,10 +7,9 @@ import { fixtureFile } from './pki.ts'
 
 /**
  * A terminal session as a test. `#` begins a comment, `$` a command, `!` a line on standard error;
- * a line without a mark stands on standard output, and `[exit N]` ends what belongs to a command.
- * `…` in an expected line stands for any text. `-- path --` begins a file, which lasts to the end or
- * to the next one; files are there before the first command. `-- path < name --` is a file of
- * test/fixtures/.
+ * an unmarked line is standard output, and `[exit N]` ends a command's output. `…` in an expected
+ * line matches any text. `-- path --` begins a file, which extends to the end or to the next one;
+ * files exist before the first command. `-- path < name --` is a file of test/fixtures/.
  */
 export interface Transcript {
   readonly steps: readonly Step[]
@@ -31,7 +30,7 @@ export interface Outcome {
   readonly exitCode: number
 }
 
-/** The compiled program, as it is shipped. */
+/** The compiled program, as shipped. */
 export const MAIN: string = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
 
 export function parseTranscript(text: string): Transcript {

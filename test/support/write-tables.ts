@@ -1,5 +1,5 @@
 /**
- * The generated tables of the documents, from the code and the newest benchmark. Run by itself this
+ * The generated tables of the documents, from the code and the newest benchmark. Run directly, this
  * file writes them: `npm run build && node dist/test/support/write-tables.js`
  */
 import { readFileSync, writeFileSync } from 'node:fs'

@@ -1,16 +1,13 @@
-import { awaitConfirmation } from '../../administration/confirmation.ts'
 import { renewAuthority } from '../../administration/renew-authority.ts'
 import { describeName } from '../../certificate/name.ts'
 import type { Issuer } from '../../certificate/verify.ts'
+import { AUTHORITY_DAYS } from '../../store/create-authority.ts'
 import { daysFlag, noNames } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
-import { authorityPassphrase, changeOf, ownSettingsOf, pathsOfConfig } from '../command-context.ts'
-import { reportConfirmation } from '../confirmation.ts'
+import { ownSettingsOf, signingChangeOf } from '../command-context.ts'
+import { confirmChange, hasRevocationList } from '../confirmation.ts'
 import { day } from '../format.ts'
-import { readAuthorityName } from './init.ts'
-
-const AUTHORITY_DAYS = 3653
-const MOST_DAYS = 36_500
+import { MOST_AUTHORITY_DAYS, readAuthorityName } from './init.ts'
 
 const HELP = `Usage: certlatch ca renew [--name NAME] [--days N]
 
@@ -36,12 +33,11 @@ async function runCaRenew(invocation: Invocation): Promise<ExitCode> {
   const config = ownSettingsOf(invocation, 'renew the CA where it is managed')
   noNames(invocation)
   const commonName = readAuthorityName(invocation)
-  const days = daysFlag(invocation, MOST_DAYS, AUTHORITY_DAYS)
-  const renewed = await renewAuthority(
-    changeOf(invocation, config, 'ca renew'),
-    { commonName, days },
-    await authorityPassphrase(invocation, config),
-  )
+  const days = daysFlag(invocation, MOST_AUTHORITY_DAYS, AUTHORITY_DAYS)
+  const renewed = await renewAuthority(await signingChangeOf(invocation, config, 'ca renew'), {
+    commonName,
+    days,
+  })
   const { terminal } = invocation
   const { authority, before, dropped, crlNumber } = renewed
   const described = ({ certificate }: Issuer): string =>
@@ -49,11 +45,7 @@ async function runCaRenew(invocation: Invocation): Promise<ExitCode> {
   terminal.print(`new CA     ${described(authority)}`)
   for (const issuer of before) terminal.print(`alongside  ${described(issuer)}`)
   for (const issuer of dropped) terminal.print(`removed    ${described(issuer)}`)
-  const confirmation = await awaitConfirmation(
-    pathsOfConfig(config),
-    (state) => state.crlNumber !== undefined && BigInt(state.crlNumber) >= crlNumber,
-  )
-  const isApplied = reportConfirmation(terminal, confirmation, 'other')
+  const isApplied = await confirmChange(invocation, config, hasRevocationList(crlNumber), 'other')
   terminal.note(
     'next: reload the proxy, because public/ca.crt has changed; then certlatch device renew for each device before its CA expires',
   )

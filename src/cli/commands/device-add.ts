@@ -38,12 +38,8 @@ async function runDeviceAdd(invocation: Invocation): Promise<ExitCode> {
   const device = { name, owner: textFlag(invocation, 'owner') }
   const path = textFlag(invocation, 'certificate')
   if (path !== undefined) return register(invocation, config, device, path, 'new')
-  const { place, options, passphrase, change } = await prepareIssue(
-    invocation,
-    config,
-    'device add',
-  )
-  const added = await addDevice(change, device, options, passphrase, place.handOut)
+  const { place, options, change } = await prepareIssue(invocation, config, 'device add')
+  const added = await addDevice(change, device, options, place.handOut)
   if (!(await handOut(invocation, added, place))) return rollBackIssue(change, added)
   await confirmDevice(invocation, config)
   return 0

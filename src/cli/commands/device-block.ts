@@ -1,23 +1,23 @@
 import { blockCertificate, unblockCertificate } from '../../administration/block-certificate.ts'
 import { usageError } from '../../administration/command-error.ts'
-import { awaitConfirmation } from '../../administration/confirmation.ts'
 import {
   certificateIdByFingerprint,
   certificateIdOfFile,
   certificateIdOfSerial,
 } from '../../administration/find-certificate.ts'
+import { readGivenCertificate } from '../../administration/given-file.ts'
+import type { CertificateId } from '../../certificate/certificate-id.ts'
 import type { Config } from '../../config/config.ts'
-import type { CertificateId } from '../../store/certificate-id.ts'
 import { noNames, textFlag } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
 import { changeOf, pathsOfConfig, settingsOf } from '../command-context.ts'
 import {
+  confirmChange,
   FORGET_OPTION,
   forgetHelp,
   forgottenServices,
-  reportConfirmation,
+  hasBlocks,
 } from '../confirmation.ts'
-import { readOneCertificate } from '../register-certificate.ts'
 
 const HELP = `Usage: certlatch device block --certificate FILE
        certlatch device block --serial HEX --issuer CA.CRT
@@ -55,29 +55,31 @@ export const deviceBlock: Command = {
 async function runDeviceBlock(invocation: Invocation): Promise<ExitCode> {
   const config = settingsOf(invocation)
   noNames(invocation)
-  const pair = await pairOf(invocation, config)
+  const id = await idOf(invocation, config)
   const forgotten = await forgottenServices(invocation, pathsOfConfig(config))
   const change = changeOf(invocation, config, 'device block')
   const isLifted = invocation.flags['lift'] === true
   const { blocksNumber, hasChanged } = isLifted
-    ? await unblockCertificate(change, pair)
-    : await blockCertificate(change, pair)
+    ? await unblockCertificate(change, id)
+    : await blockCertificate(change, id)
   const { terminal } = invocation
   const what = isLifted ? 'not blocked any more' : hasChanged ? 'blocked' : 'blocked (already)'
-  terminal.print(`${what}: the certificate ${pair.serial}`)
-  const confirmation = await awaitConfirmation(
-    pathsOfConfig(config),
-    (state) => state.blocksNumber >= blocksNumber,
+  terminal.print(`${what}: the certificate ${id.serial}`)
+  const kind = isLifted ? 'other' : 'revoking'
+  const isApplied = await confirmChange(
+    invocation,
+    config,
+    hasBlocks(blocksNumber),
+    kind,
     forgotten,
   )
-  const isApplied = reportConfirmation(terminal, confirmation, isLifted ? 'other' : 'revoking')
   if (!isLifted) {
     terminal.note('not ended: WebSockets and downloads that are open now')
   }
   return isApplied ? 0 : 1
 }
 
-async function pairOf(invocation: Invocation, config: Config): Promise<CertificateId> {
+async function idOf(invocation: Invocation, config: Config): Promise<CertificateId> {
   const certificate = textFlag(invocation, 'certificate')
   const serial = textFlag(invocation, 'serial')
   const issuer = textFlag(invocation, 'issuer')
@@ -90,7 +92,7 @@ async function pairOf(invocation: Invocation, config: Config): Promise<Certifica
     )
   }
   if (certificate !== undefined) {
-    return certificateIdOfFile(certificate, await readOneCertificate(certificate), config.caFile)
+    return certificateIdOfFile(certificate, await readGivenCertificate(certificate), config.ca.file)
   }
   if (fingerprint !== undefined) {
     return certificateIdByFingerprint(pathsOfConfig(config), fingerprint, {
@@ -100,5 +102,5 @@ async function pairOf(invocation: Invocation, config: Config): Promise<Certifica
   if (serial === undefined || issuer === undefined) {
     throw usageError('--serial and --issuer go together')
   }
-  return certificateIdOfSerial(serial, issuer, await readOneCertificate(issuer))
+  return certificateIdOfSerial(serial, issuer, await readGivenCertificate(issuer))
 }

@@ -10,19 +10,18 @@ import {
 import { KEY_TYPES } from '../../administration/issue-certificate.ts'
 import type { Config } from '../../config/config.ts'
 import { quote } from '../../config/text.ts'
-import { durationReader, readOrigin } from '../../config/values.ts'
+import { readOrigin } from '../../config/values.ts'
 import { ENROLL_PATH, ruleClosingEnrollment } from '../../policy/page-policy.ts'
 import { parsePolicy } from '../../policy/parse.ts'
 import { readRunning } from '../../store/service-state-files.ts'
 import { choiceFlag, daysFlag, durationFlag, onlyName, textFlag } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
-import { authorityPassphrase, changeOf, ownSettingsOf, pathsOfConfig } from '../command-context.ts'
+import { ownSettingsOf, pathsOfConfig, signingChangeOf } from '../command-context.ts'
 import { minute } from '../format.ts'
-import { CERTIFICATE_DAYS, MOST_DAYS } from '../issue-options.ts'
+import { CERTIFICATE_DAYS, MOST_DAYS, OVERLAP_SECONDS } from '../issue-options.ts'
 import { qrCode } from '../qr-code.ts'
 import { isWritten } from '../terminal.ts'
 
-const OVERLAP_SECONDS = 14 * 86_400
 const VALID_SECONDS = 86_400
 
 const HELP = `Usage: certlatch device invite NAME [options]
@@ -72,9 +71,8 @@ async function runDeviceInvite(invocation: Invocation): Promise<ExitCode> {
   const name = onlyName(invocation, 'certlatch device invite "Ada\'s phone"')
   const options = optionsOf(invocation, config)
   const owner = textFlag(invocation, 'owner')
-  const change = changeOf(invocation, config, 'device invite')
-  const passphrase = await authorityPassphrase(invocation, config)
-  const invited = await inviteDevice(change, { name, owner }, options, passphrase)
+  const change = await signingChangeOf(invocation, config, 'device invite')
+  const invited = await inviteDevice(change, { name, owner }, options)
   if (!(await print(invocation, invited, options.site))) {
     await takeBackInvited(change, invited)
     throw new CommandError(
@@ -99,22 +97,12 @@ function optionsOf(invocation: Invocation, config: Config): InviteOptions {
   return {
     days: daysFlag(invocation, MOST_DAYS, CERTIFICATE_DAYS),
     key: choiceFlag(invocation, 'key', KEY_TYPES, 'rsa2048'),
-    validSeconds: validSeconds(invocation),
+    validSeconds: durationFlag(invocation, 'valid', '30d', VALID_SECONDS, '1s'),
     site: siteOf(invocation, config),
     overlapSeconds: isRenewal
       ? durationFlag(invocation, 'overlap', '400d', OVERLAP_SECONDS)
       : undefined,
   }
-}
-
-function validSeconds(invocation: Invocation): number {
-  const text = textFlag(invocation, 'valid')
-  if (text === undefined) return VALID_SECONDS
-  const read = durationReader('1s', '30d')(text)
-  if (read.ok) return read.value
-  throw usageError(
-    `--valid is ${quote(text)}: expected a duration from 1s to 30d, such as 90s, 12h or 14d`,
-  )
 }
 
 function siteOf(invocation: Invocation, config: Config): string {

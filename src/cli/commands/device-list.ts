@@ -1,6 +1,7 @@
 import { type DeviceReport, reportDevices } from '../../administration/device-report.ts'
 import type { Config } from '../../config/config.ts'
-import { readLastSeen, type SeenCertificate } from '../../store/service-state-files.ts'
+import { latest, type SeenCertificate } from '../../store/service-state.ts'
+import { readLastSeen } from '../../store/service-state-files.ts'
 import { noNames } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
 import { pathsOfConfig, settingsOf } from '../command-context.ts'
@@ -28,7 +29,7 @@ export const deviceList: Command = {
 async function runDeviceList(invocation: Invocation): Promise<ExitCode> {
   const config = settingsOf(invocation)
   noNames(invocation)
-  if (config.externalCa) return listSeen(invocation, config)
+  if (config.ca.kind === 'external') return listSeen(invocation, config)
   const { flags, terminal, nowSeconds } = invocation
   const now = nowSeconds()
   const devices = await reportDevices(pathsOfConfig(config), now, terminal.warn)
@@ -84,7 +85,7 @@ async function listSeen(invocation: Invocation, config: Config): Promise<ExitCod
 const SEEN_HEAD = ['NAME', 'SERIAL', 'EXPIRES IN', 'LAST SEEN'] as const
 
 function seenRowOf(entry: SeenCertificate, now: number): readonly string[] {
-  const { name, serial, notAfter, certificateAt, sessionAt } = entry
+  const { name, serial, notAfter } = entry
   const end = notAfter === undefined ? '-' : notAfter < now ? 'expired' : span(notAfter - now)
-  return [name, serial, end, ago(Math.max(certificateAt, sessionAt), now)]
+  return [name, serial, end, ago(latest(entry), now)]
 }

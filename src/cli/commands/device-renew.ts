@@ -4,11 +4,9 @@ import type { Command, ExitCode, Invocation } from '../command.ts'
 import { ownSettingsOf } from '../command-context.ts'
 import { confirmDevice } from '../confirmation.ts'
 import { moment } from '../format.ts'
-import { ISSUE_HELP, ISSUE_OPTIONS, prepareIssue } from '../issue-options.ts'
+import { ISSUE_HELP, ISSUE_OPTIONS, OVERLAP_SECONDS, prepareIssue } from '../issue-options.ts'
 import { handOut, rollBackIssue } from '../package-output.ts'
 import { register } from '../register-certificate.ts'
-
-const OVERLAP_SECONDS = 14 * 86_400
 
 const HELP = `Usage: certlatch device renew NAME [options]
 
@@ -45,19 +43,8 @@ async function runDeviceRenew(invocation: Invocation): Promise<ExitCode> {
     return register(invocation, config, { name, owner: undefined }, existing, 'another')
   }
   const overlapSeconds = durationFlag(invocation, 'overlap', '400d', OVERLAP_SECONDS)
-  const { place, options, passphrase, change } = await prepareIssue(
-    invocation,
-    config,
-    'device renew',
-  )
-  const renewed = await renewDevice(
-    change,
-    name,
-    options,
-    overlapSeconds,
-    passphrase,
-    place.handOut,
-  )
+  const { place, options, change } = await prepareIssue(invocation, config, 'device renew')
+  const renewed = await renewDevice(change, name, options, overlapSeconds, place.handOut)
   if (!(await handOut(invocation, renewed, place))) return rollBackIssue(change, renewed)
   const { othersEndAt } = renewed
   if (othersEndAt !== undefined) {

@@ -1,17 +1,17 @@
 import { usageError } from '../../administration/command-error.ts'
-import { awaitConfirmation } from '../../administration/confirmation.ts'
 import { runHook } from '../../administration/revocation-hook.ts'
 import { type Revoked, type RevokedPart, revokeDevice } from '../../administration/revoke-device.ts'
 import type { RevocationReason } from '../../certificate/revocation-reason.ts'
 import type { Config } from '../../config/config.ts'
 import { choiceFlag, onlyName, textFlag } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
-import { authorityPassphrase, changeOf, ownSettingsOf, pathsOfConfig } from '../command-context.ts'
+import { ownSettingsOf, pathsOfConfig, signingChangeOf } from '../command-context.ts'
 import {
+  confirmChange,
   FORGET_OPTION,
   forgetHelp,
   forgottenServices,
-  reportConfirmation,
+  hasRevocationList,
 } from '../confirmation.ts'
 import { count } from '../format.ts'
 
@@ -62,22 +62,17 @@ async function runDeviceRevoke(invocation: Invocation): Promise<ExitCode> {
   const part = partOf(invocation)
   const forgotten = await forgottenServices(invocation, pathsOfConfig(config))
   const revoked = await revokeDevice(
-    changeOf(invocation, config, 'device revoke'),
+    await signingChangeOf(invocation, config, 'device revoke'),
     name,
     part,
     reason,
-    await authorityPassphrase(invocation, config),
   )
   const { terminal } = invocation
   const what = count(revoked.certificates.length, 'certificate')
   const already = revoked.wasRevoked ? ' (already)' : ''
   terminal.print(`revoked${already}: ${what} of "${revoked.device.name}", and its sessions`)
-  const confirmation = await awaitConfirmation(
-    pathsOfConfig(config),
-    ({ crlNumber }) => crlNumber !== undefined && BigInt(crlNumber) >= revoked.crlNumber,
-    forgotten,
-  )
-  const isApplied = reportConfirmation(terminal, confirmation, 'revoking')
+  const hasIt = hasRevocationList(revoked.crlNumber)
+  const isApplied = await confirmChange(invocation, config, hasIt, 'revoking', forgotten)
   if (!revoked.isMarked) {
     terminal.error(
       'the revocation stands, but the entry of the device could not be marked',

@@ -1,10 +1,8 @@
 import type { CertificateReport, DeviceReport } from '../../administration/device-report.ts'
 import { findReport } from '../../administration/device-report.ts'
 import { fingerprint } from '../../administration/issue-certificate.ts'
-import { readPemBlocks } from '../../certificate/pem.ts'
-import type { DataPaths } from '../../store/data-directory.ts'
+import { type DataPaths, readCertificateCopy } from '../../store/data-directory.ts'
 import type { CertificateInvitation } from '../../store/device-registry.ts'
-import { readTextIfThere } from '../../store/files.ts'
 import { onlyName } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
 import { ownSettingsOf, pathsOfConfig } from '../command-context.ts'
@@ -66,8 +64,7 @@ async function withFingerprints(
   certificate: CertificateReport,
   paths: DataPaths,
 ): Promise<ShownCertificate> {
-  const pem = await readTextIfThere(paths.certificateOf(certificate.serial))
-  const [der] = (pem === undefined ? undefined : readPemBlocks(pem, 'CERTIFICATE')) ?? []
+  const der = await readCertificateCopy(paths, certificate.serial)
   return {
     ...certificate,
     sha256: der && fingerprint(der, 'sha256'),

@@ -1,14 +1,14 @@
 import { signOut } from '../../administration/block-certificate.ts'
-import { awaitConfirmation } from '../../administration/confirmation.ts'
 import { findKnownName } from '../../administration/unregistered.ts'
 import { onlyName } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
 import { changeOf, pathsOfConfig, settingsOf } from '../command-context.ts'
 import {
+  confirmChange,
   FORGET_OPTION,
   forgetHelp,
   forgottenServices,
-  reportConfirmation,
+  hasBlocks,
 } from '../confirmation.ts'
 
 const HELP = `Usage: certlatch device sign-out NAME [options]
@@ -34,14 +34,13 @@ async function runDeviceSignOut(invocation: Invocation): Promise<ExitCode> {
   const config = settingsOf(invocation)
   const given = onlyName(invocation, 'certlatch device sign-out "Ada\'s phone"')
   const paths = pathsOfConfig(config)
-  const name = await findKnownName(paths, given, config.externalCa, {
+  const name = await findKnownName(paths, given, config.ca.kind, {
     tell: invocation.terminal.note,
   })
   const forgotten = await forgottenServices(invocation, paths)
   const change = changeOf(invocation, config, 'device sign-out')
   const { blocksNumber } = await signOut(change, name)
   invocation.terminal.print(`signed out: all sessions of "${name}"`)
-  const hasIt = (state: { readonly blocksNumber: number }) => state.blocksNumber >= blocksNumber
-  const confirmation = await awaitConfirmation(paths, hasIt, forgotten)
-  return reportConfirmation(invocation.terminal, confirmation, 'revoking') ? 0 : 1
+  const hasIt = hasBlocks(blocksNumber)
+  return (await confirmChange(invocation, config, hasIt, 'revoking', forgotten)) ? 0 : 1
 }

@@ -1,6 +1,5 @@
 import { X509Certificate } from 'node:crypto'
 import { constants } from 'node:fs'
-import { access } from 'node:fs/promises'
 import { CommandError, usageError } from '../../administration/command-error.ts'
 import {
   beginDoctorDevice,
@@ -21,8 +20,9 @@ import {
 } from '../../doctor/report.ts'
 import { runChecks } from '../../doctor/run.ts'
 import { dataPaths } from '../../store/data-directory.ts'
+import { exists, isAllowed } from '../../store/files.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
-import { authorityPassphrase, changeOf, settingsOf } from '../command-context.ts'
+import { changeOf, ownSettingsOf, signingChangeOf } from '../command-context.ts'
 import {
   askedChecks,
   doorOf,
@@ -83,24 +83,18 @@ async function runDoctor(invocation: Invocation): Promise<ExitCode> {
 
 const INSTEAD = 'give --certificate FILE and --key FILE of a device'
 
-/** Throws unless this data directory has the key of the built-in CA. */
-async function requireOwnDevice({ externalCa, caFile, dataDir }: Config): Promise<void> {
+/** Throws unless this data directory has the CA's key. */
+async function requireOwnDevice({ dataDir }: Config): Promise<void> {
   const refuse = (problem: string): never => {
     throw usageError(problem, INSTEAD)
   }
-  if (externalCa)
-    refuse(`CERTLATCH_CA_FILE is set: certificates come from ${caFile}, not from certlatch`)
   const { privateFolder, authorityKey } = dataPaths(dataDir)
-  const can = (path: string, mode: number) =>
-    access(path, mode).then(
-      () => true,
-      () => false,
-    )
-  if (!(await can(privateFolder, constants.F_OK))) {
+  if (!(await exists(privateFolder))) {
     refuse(`the data directory ${dataDir} does not exist or is empty`)
   }
-  if (!(await can(privateFolder, constants.W_OK))) refuse(`${privateFolder} cannot be written`)
-  if (!(await can(authorityKey, constants.R_OK))) {
+  if (!(await isAllowed(privateFolder, constants.W_OK)))
+    refuse(`${privateFolder} cannot be written`)
+  if (!(await isAllowed(authorityKey, constants.R_OK))) {
     refuse(`the key of the CA, ${authorityKey}, is not there or cannot be read`)
   }
 }
@@ -110,18 +104,18 @@ async function withOwnDevice(
   invocation: Invocation,
   door: Omit<Door, 'certificate' | 'key'>,
 ): Promise<ExitCode> {
-  const config = settingsOf(invocation)
+  const config = ownSettingsOf(invocation, INSTEAD)
   await requireOwnDevice(config)
-  const change = () => changeOf(invocation, config, 'doctor')
-  const passphrase = await authorityPassphrase(invocation, config)
+  const { passphrase } = await signingChangeOf(invocation, config, 'doctor')
+  const change = () => ({ ...changeOf(invocation, config, 'doctor'), passphrase })
   // From here on a signal ends the checks but not the process, so that the cleanup runs.
   const stop = new AbortController()
   const stopped = invocation.waitForStop().then(() => stop.abort())
-  const device = await beginDoctorDevice(change(), passphrase)
+  const device = await beginDoctorDevice(change())
   try {
     const given: GivenCertificate = { certificate: device.certificatePem, key: device.keyPem }
     const revoke = async () => {
-      if (!stop.signal.aborted) await revokeDoctorDevice(change(), device, passphrase)
+      if (!stop.signal.aborted) await revokeDoctorDevice(change(), device)
     }
     const examined = examine(invocation, { ...door, ...given }, config, revoke, stop.signal)
     const exitCode = await Promise.race([examined, stopped])

@@ -1,5 +1,5 @@
 import { CommandError } from '../../administration/command-error.ts'
-import type { ListenAddress } from '../../config/config.ts'
+import type { ListenAddress } from '../../config/values.ts'
 import { askAdminListener, unexpectedStatus } from '../admin-listener.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
 import { settingsOf } from '../command-context.ts'

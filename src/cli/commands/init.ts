@@ -8,6 +8,7 @@ import { fill, initialise } from '../../administration/initialise.ts'
 import { type Config, filesToMake } from '../../config/config.ts'
 import { quote } from '../../config/text.ts'
 import { deviceNameProblem, normalizeName } from '../../enrollment/device-name.ts'
+import { AUTHORITY_DAYS } from '../../store/create-authority.ts'
 import type { Device } from '../../store/device-registry.ts'
 import { daysFlag, noNames, textFlag } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
@@ -15,8 +16,7 @@ import { settingsOf } from '../command-context.ts'
 import { count, day } from '../format.ts'
 import { askSecret } from '../terminal.ts'
 
-const AUTHORITY_DAYS = 3653
-const MOST_DAYS = 36_500
+export const MOST_AUTHORITY_DAYS = 36_500
 
 const HELP = `Usage: certlatch init [--name NAME] [--days N] [--encrypt]
        certlatch init --adopt CA.CRT CA.KEY [options]
@@ -64,7 +64,7 @@ async function runInit(invocation: Invocation): Promise<ExitCode> {
   checkFlags(invocation)
   if (invocation.flags['adopt'] === true) return adopt(invocation, config)
   noNames(invocation)
-  const days = daysFlag(invocation, MOST_DAYS, AUTHORITY_DAYS)
+  const days = daysFlag(invocation, MOST_AUTHORITY_DAYS, AUTHORITY_DAYS)
   const commonName = readAuthorityName(invocation)
   const passphrase = await newPassphrase(invocation, config)
   const { terminal, nowSeconds } = invocation
@@ -125,8 +125,8 @@ async function newPassphrase(
   throw new CommandError('the two passphrases differ; nothing was changed')
 }
 
-function noteNextSteps({ terminal }: Invocation, { externalCa }: Config): void {
-  if (externalCa) {
+function noteNextSteps({ terminal }: Invocation, { ca }: Config): void {
+  if (ca.kind === 'external') {
     terminal.note('next: certlatch serve; certificates come from the CA in CERTLATCH_CA_FILE')
     return
   }
@@ -138,7 +138,7 @@ function noteNextSteps({ terminal }: Invocation, { externalCa }: Config): void {
 
 async function adopt(invocation: Invocation, config: Config): Promise<ExitCode> {
   const { terminal, streams, nowSeconds } = invocation
-  if (config.externalCa) {
+  if (config.ca.kind === 'external') {
     throw usageError(
       '--adopt does not go with CERTLATCH_CA_FILE',
       'unset it to import the CA, or leave the CA where it is and import nothing',

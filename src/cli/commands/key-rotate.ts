@@ -1,15 +1,9 @@
 import { usageError } from '../../administration/command-error.ts'
-import { awaitConfirmation } from '../../administration/confirmation.ts'
 import { hasRotation, rotateSessionKeys } from '../../administration/rotate-session-keys.ts'
 import { durationFlag, noNames } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
 import { changeOf, pathsOfConfig, settingsOf } from '../command-context.ts'
-import {
-  FORGET_OPTION,
-  forgetHelp,
-  forgottenServices,
-  reportConfirmation,
-} from '../confirmation.ts'
+import { confirmChange, FORGET_OPTION, forgetHelp, forgottenServices } from '../confirmation.ts'
 import { moment, span } from '../format.ts'
 
 const AFTER_SECONDS = 5
@@ -63,10 +57,8 @@ async function runKeyRotate(invocation: Invocation): Promise<ExitCode> {
   if (rotated.oldUntil !== undefined) {
     terminal.print(`the previous keys verify until ${moment(rotated.oldUntil)}`)
   }
-  const confirmation = await awaitConfirmation(
-    pathsOfConfig(config),
-    ({ keySet }) => hasRotation(config.sessionKeysFile, rotated, keySet),
-    forgotten,
-  )
-  return reportConfirmation(terminal, confirmation, endSessions ? 'revoking' : 'other') ? 0 : 1
+  const hasIt = ({ keySet }: { readonly keySet: string }) =>
+    hasRotation(config.sessionKeysFile, rotated, keySet)
+  const kind = endSessions ? 'revoking' : 'other'
+  return (await confirmChange(invocation, config, hasIt, kind, forgotten)) ? 0 : 1
 }

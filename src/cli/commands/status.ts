@@ -1,7 +1,7 @@
 import { CommandError } from '../../administration/command-error.ts'
 import { printable } from '../../config/text.ts'
 import type { Status } from '../../server/admin/status.ts'
-import { askAdminListener, unexpectedStatus } from '../admin-listener.ts'
+import { askStatus } from '../admin-listener.ts'
 import { noNames } from '../arguments.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
 import { settingsOf } from '../command-context.ts'
@@ -33,28 +33,11 @@ export const status: Command = {
 async function runStatus(invocation: Invocation): Promise<ExitCode> {
   const { flags, terminal } = invocation
   noNames(invocation)
-  const { adminListen, metricsToken } = settingsOf(invocation)
-  const page = { path: '/status', token: metricsToken } as const
-  const asked = await askAdminListener(adminListen, page, TIMEOUT_MILLISECONDS)
-  if (!asked.ok) {
-    throw new CommandError(asked.problem, { hint: asked.hint })
-  }
-  const answer = asked.status === 200 ? readStatus(asked.body) : undefined
-  if (answer === undefined) {
-    const { problem, hint } = unexpectedStatus(asked.place, asked.status)
-    throw new CommandError(problem, { hint })
-  }
-  terminal.print(flags['json'] === true ? JSON.stringify(answer, undefined, 2) : describe(answer))
-  return answer.ready ? 0 : 1
-}
-
-function readStatus(body: string): Status | undefined {
-  try {
-    const value = JSON.parse(body)
-    return value?.schemaVersion === 1 ? value : undefined
-  } catch {
-    return undefined
-  }
+  const asked = await askStatus(settingsOf(invocation), TIMEOUT_MILLISECONDS)
+  if (!asked.ok) throw new CommandError(asked.problem, { hint: asked.hint })
+  const { status } = asked
+  terminal.print(flags['json'] === true ? JSON.stringify(status, undefined, 2) : describe(status))
+  return status.ready ? 0 : 1
 }
 
 /** Escapes control characters: names in certificates are untrusted. */

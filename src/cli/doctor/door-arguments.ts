@@ -1,11 +1,11 @@
-import { readFile } from 'node:fs/promises'
 import { createSecureContext } from 'node:tls'
 import { usageError } from '../../administration/command-error.ts'
+import { readGivenFile } from '../../administration/given-file.ts'
+import { isDer, isEncryptedKey, readBlocks } from '../../certificate/pem.ts'
 import { nearest, quote } from '../../config/text.ts'
 import { type Check, GROUPS } from '../../doctor/check.ts'
 import { CHECKS } from '../../doctor/checks.ts'
 import type { Door } from '../../doctor/door.ts'
-import { describeFileError } from '../../store/files.ts'
 import { textFlag } from '../arguments.ts'
 import type { Invocation } from '../command.ts'
 
@@ -61,20 +61,17 @@ function applicationOf(text: string | undefined): URL | undefined {
   throw usageError(`--application is ${quote(text)}: expected one such as http://192.168.1.20:8123`)
 }
 
-async function readGiven(flag: string, path: string): Promise<string> {
-  try {
-    return await readFile(path, 'latin1')
-  } catch (error) {
-    throw usageError(`--${flag} is ${quote(path)}: the file ${describeFileError(error)}`)
-  }
-}
+const readGiven = (flag: string, path: string): Promise<Buffer> =>
+  readGivenFile(path, `--${flag} is ${quote(path)}: the file`)
 
 async function serverAuthorities(path: string | undefined): Promise<string | undefined> {
   if (path === undefined) return undefined
-  const pem = await readGiven('server-ca', path)
+  const content = await readGiven('server-ca', path)
   try {
-    createSecureContext({ ca: pem })
-    if (/-----BEGIN (TRUSTED )?CERTIFICATE-----/.test(pem)) return pem
+    createSecureContext({ ca: content })
+    if (!isDer(content) && readBlocks(content, 'CERTIFICATE', 'TRUSTED CERTIFICATE').length > 0) {
+      return content.toString('latin1')
+    }
   } catch {
     // Reported below.
   }
@@ -98,14 +95,15 @@ export async function givenCertificate(
   if (paths.certificate === undefined || paths.key === undefined) {
     throw usageError('expected --certificate FILE and --key FILE together, both in PEM')
   }
-  const certificate = await readGiven('certificate', paths.certificate)
-  const key = await readGiven('key', paths.key)
-  if (!certificate.includes('-----BEGIN CERTIFICATE-----')) {
+  const content = await readGiven('certificate', paths.certificate)
+  const certificate = content.toString('latin1')
+  const key = (await readGiven('key', paths.key)).toString('latin1')
+  if (isDer(content) || readBlocks(content, 'CERTIFICATE').length === 0) {
     throw usageError(
       `--certificate is ${quote(paths.certificate)}: the file holds no certificate in PEM`,
     )
   }
-  if (/-----BEGIN ENCRYPTED|Proc-Type: 4,ENCRYPTED/.test(key)) {
+  if (isEncryptedKey(key)) {
     throw usageError(
       `--key is ${quote(paths.key)}: the key is encrypted`,
       'openssl pkey -in … -out … decrypts it',

@@ -1,11 +1,11 @@
 import { describeName } from '../../certificate/name.ts'
 import type { Config } from '../../config/config.ts'
-import type { Here, ServiceStatus } from '../../doctor/facts.ts'
+import type { Here } from '../../doctor/facts.ts'
 import { adviceOf } from '../../explain/explanation.ts'
 import { explainRequest } from '../../explain/judgement.ts'
 import { dataPaths } from '../../store/data-directory.ts'
 import { readRunning } from '../../store/service-state-files.ts'
-import { askAdminListener, type Obstacle, unexpectedStatus } from '../admin-listener.ts'
+import { askStatus, type Obstacle } from '../admin-listener.ts'
 import { currentGrounds } from '../current-grounds.ts'
 import { packageVersion } from '../version.ts'
 
@@ -57,26 +57,11 @@ export async function readHere(
 }
 
 /** A service that does not run is a finding, not an error. */
-async function askService({
-  adminListen,
-  metricsToken,
-}: Config): Promise<Pick<Here, 'service' | 'serviceProblem'>> {
-  const page = { path: '/status', token: metricsToken } as const
-  const asked = await askAdminListener(adminListen, page, TIMEOUT_MILLISECONDS)
-  if (!asked.ok) return { service: undefined, serviceProblem: inOneLine(asked) }
-  const service = asked.status === 200 ? readStatus(asked.body) : undefined
-  if (service !== undefined) return { service, serviceProblem: undefined }
-  const serviceProblem = inOneLine(unexpectedStatus(asked.place, asked.status))
-  return { service: undefined, serviceProblem }
+async function askService(config: Config): Promise<Pick<Here, 'service' | 'serviceProblem'>> {
+  const asked = await askStatus(config, TIMEOUT_MILLISECONDS)
+  return asked.ok
+    ? { service: asked.status, serviceProblem: undefined }
+    : { service: undefined, serviceProblem: inOneLine(asked) }
 }
 
 const inOneLine = ({ problem, hint }: Obstacle): string => `${problem}; ${hint}`
-
-function readStatus(body: string): ServiceStatus | undefined {
-  try {
-    const value = JSON.parse(body)
-    return value?.schemaVersion === 1 ? value : undefined
-  } catch {
-    return undefined
-  }
-}

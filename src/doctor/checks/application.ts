@@ -11,15 +11,15 @@ const isUnknownProxy = (seen: Observation): boolean =>
 const trustedProxy: Check = {
   name: 'trusted-proxy',
   group: 'home-assistant',
-  title: 'Home Assistant takes what the proxy hands it',
-  reason: 'It answers 400 to every request of a proxy that it was not told of.',
+  title: 'Home Assistant accepts requests from the proxy',
+  reason: 'It answers 400 to every request from a proxy that it does not trust.',
   needs: ['let-in', 'home-assistant'],
   plan: () => [],
   judge: ({ first: { certificate: seen } }) => {
     if (!isUnknownProxy(seen)) return []
     return [
       failed(
-        'Home Assistant answers 400: it does not know the proxy',
+        'Home Assistant answers 400: it does not trust the proxy',
         'since 2026.8 under Settings, System, Network, HTTP server: "use X-Forwarded-For", and as trusted proxy the address from which the proxy reaches Home Assistant (its log names it); confirm within five minutes. Before: use_x_forwarded_for and trusted_proxies under http: in configuration.yaml',
       ),
     ]
@@ -31,12 +31,12 @@ const rescueModule: Check = {
   group: 'home-assistant',
   title: "the rescue module is in Home Assistant's page",
   reason:
-    "Home Assistant's service worker shows a spinner for ever where a session has ended; the module gets past it.",
+    "Home Assistant's service worker shows a spinner forever once a session has ended; the module gets past it.",
   needs: ['let-in', 'home-assistant'],
   plan: () => [],
   judge: ({ first: { certificate: seen } }) => {
     if (seen.kind !== 'answer' || seen.status !== 200) {
-      return [unseen('Home Assistant has not answered with its page')]
+      return [unseen('Home Assistant did not answer with its page')]
     }
     if (seen.body.includes('/.certlatch/auth/rescue.js')) return []
     return [
@@ -53,7 +53,7 @@ const webhooks: Check = {
   group: 'home-assistant',
   title: 'webhooks reach Home Assistant without a certificate',
   reason:
-    'The companion apps send location and sensors there, by a client that has neither certificate nor cookie.',
+    'The companion apps report location and sensors there, with an HTTP client that has neither certificate nor cookie.',
   needs: ['closed', 'let-in', 'home-assistant'],
   plan: ({ nowhere }) => [
     request('a webhook', { method: 'POST', path: `/api/webhook/${nowhere}` }),
@@ -61,13 +61,13 @@ const webhooks: Check = {
   judge: (_, [asked]) => {
     if (asked === undefined) return []
     if (isUnknownProxy(asked.seen)) {
-      return [unseen('Home Assistant answers 400 to whatever comes from the proxy')]
+      return [unseen('Home Assistant answers 400 to everything from the proxy')]
     }
     if (!isRefusal(asked.seen)) return []
     return [
       warning(
-        'webhooks are refused: companion apps cannot send location and sensors',
-        'preset: home-assistant in the file of CERTLATCH_POLICY_FILE opens them, and nothing else',
+        'webhooks are refused: companion apps cannot report location and sensors',
+        'preset: home-assistant in the file of CERTLATCH_POLICY_FILE makes them public, and nothing else',
       ),
     ]
   },
@@ -76,21 +76,21 @@ const webhooks: Check = {
 const besideTheGate: Check = {
   name: 'beside-the-gate',
   group: 'home-assistant',
-  title: 'the application cannot be reached beside the gate, from here',
+  title: 'the gate cannot be bypassed from here',
   reason:
-    'What listens on every address is open to all who can reach the machine, whatever the gate says.',
+    'An application that listens on every address is reachable by anyone who can reach the machine, whatever the gate says.',
   needs: ['application'],
   plan: () => [{ kind: 'application', label: 'the application' }],
   judge: ({ door }, [asked]) => {
     const host = door.application?.hostname ?? ''
-    // What runs on the same machine may come from there, the proxy first of all.
+    // Programs on the same machine may connect from there, above all the proxy.
     if (asked === undefined || !isLetIn(asked.seen) || /^(127\.|localhost$|\[::1\])/.test(host)) {
       return []
     }
     return [
       failed(
-        `the application answers at ${door.application?.host}, beside the gate`,
-        'let it listen where only the proxy gets: server_host: 127.0.0.1 in Home Assistant, no ports: in compose, or a firewall',
+        `the application answers at ${door.application?.host}, bypassing the gate`,
+        'make it listen only where the proxy can reach it: server_host: 127.0.0.1 in Home Assistant, no ports: in compose, or a firewall',
       ),
     ]
   },

@@ -11,13 +11,13 @@ const name: Check = {
   name: 'name',
   group: 'door',
   title: 'the name resolves',
-  reason: 'And everything else is asked of the address that it leads to.',
+  reason: 'Everything else is tested at the address that it resolves to.',
   needs: [],
   plan: () => [],
   judge: ({ door, addresses, addressProblem }) => {
     if (addressProblem !== undefined) {
       const hint =
-        'if the name is known elsewhere alone, say with --connect HOST:PORT where the proxy is'
+        'if the name resolves only elsewhere, say where the proxy is with --connect HOST:PORT'
       return [failed(`${door.connectHost}: ${addressProblem}`, hint)]
     }
     if (door.connectHost === door.host || addresses.length === 0) return []
@@ -30,7 +30,7 @@ const OLD = ['TLS 1.0', 'TLS 1.1'] as const
 const tls: Check = {
   name: 'tls',
   group: 'door',
-  title: 'TLS is there, of version 1.2 or newer alone',
+  title: 'TLS works, only with version 1.2 or newer',
   reason: 'TLS 1.0 and 1.1 are broken, and browsers no longer speak them (RFC 8996).',
   needs: [],
   plan: ({ door: { host } }) => [
@@ -53,19 +53,21 @@ const tls: Check = {
       return answer?.kind === 'flight' && answer.flight.kind === 'answered'
     })
     if (old.length === 0) return []
-    return [warning(`${old.join(' and ')} can still be spoken`, hintFor('old-tls', facts))]
+    return [warning(`${old.join(' and ')} can still be used`, hintFor('old-tls', facts))]
   },
 }
 
 const DAY_SECONDS = 86_400
-/** What renews itself, as Let's Encrypt's does, has renewed itself by then. */
-const SOON_DAYS = 14
+/** Certificates that renew automatically, as Let's Encrypt's do, have been renewed by then. */
+const SOON_SECONDS = 14 * DAY_SECONDS
+/** The share of its life at which a short one, as of Caddy's own CA, has been renewed: a sixth. */
+const SOON_PART = 6
 
 const serverCertificate: Check = {
   name: 'server-certificate',
   group: 'door',
-  title: "the server's certificate is good for this name",
-  reason: 'A browser that has to click a warning away does so for an attacker as well.',
+  title: "the server's certificate is valid for this name",
+  reason: 'A user who is used to clicking a warning away does so for an attacker as well.',
   needs: [],
   plan: () => [{ kind: 'tls', label: 'TLS' }],
   judge: ({ door, nowSeconds }, asked) => {
@@ -74,16 +76,20 @@ const serverCertificate: Check = {
     if (seen.problem !== undefined) {
       return [
         failed(
-          `the server's certificate is not good for ${door.host}: ${seen.problem}`,
-          'if it is of a CA of your own, give that with --server-ca FILE; if the name leads elsewhere, --connect HOST:PORT',
+          `the server's certificate is not valid for ${door.host}: ${seen.problem}`,
+          'if it comes from your own CA, name that with --server-ca FILE; if the name leads elsewhere, use --connect HOST:PORT',
         ),
       ]
     }
-    const days = Math.floor((seen.notAfter - nowSeconds) / DAY_SECONDS)
-    if (days >= SOON_DAYS) return []
-    const text = `the server's certificate ends in ${days} days`
+    const left = seen.notAfter - nowSeconds
+    if (left >= Math.min(SOON_SECONDS, (seen.notAfter - seen.notBefore) / SOON_PART)) return []
+    const days = Math.floor(left / DAY_SECONDS)
+    const text = `the server's certificate expires in ${days} days`
     return [
-      warning(text, 'look why the proxy, or what renews its certificate, has not done so yet'),
+      warning(
+        text,
+        'find out why the proxy, or the tool that renews its certificate, has not done so yet',
+      ),
     ]
   },
 }
@@ -91,8 +97,8 @@ const serverCertificate: Check = {
 const plainHttp: Check = {
   name: 'plain-http',
   group: 'door',
-  title: 'plain HTTP leads to https, or is closed',
-  reason: 'Over plain HTTP there is no certificate, and everything can be read on the way.',
+  title: 'plain HTTP redirects to https, or is closed',
+  reason: 'Over plain HTTP there is no certificate, and everything can be read in transit.',
   needs: [],
   plan: () => [{ kind: 'plain', label: 'port 80' }],
   judge: ({ door }, [asked]): readonly Finding[] => {
@@ -105,7 +111,7 @@ const plainHttp: Check = {
     if (status >= 400 && status !== 401) return []
     return [
       failed(
-        `plain HTTP at port ${door.plainPort} answers ${status}${isRedirect ? `, and leads to ${headerOf(seen, 'location').slice(0, 100)}` : ''}`,
+        `plain HTTP at port ${door.plainPort} answers ${status}${isRedirect ? `, and redirects to ${headerOf(seen, 'location').slice(0, 100)}` : ''}`,
         'redirect port 80 to https for this host, or close it',
       ),
     ]
@@ -127,10 +133,8 @@ const clock: Check = {
       nothing.kind === 'answer' ? Date.parse(headerOf(nothing, 'date')) / 1000 : Number.NaN
     const difference = Math.round(Math.abs(date - atSeconds))
     if (Number.isNaN(date) || difference <= CLOCK_SECONDS) return []
-    const hint = 'let both machines set their clocks by NTP'
-    return [
-      failed(`the clock of the proxy and that of this machine are ${difference} s apart`, hint),
-    ]
+    const hint = 'synchronize the clocks of both machines by NTP'
+    return [failed(`the clocks of the proxy and of this machine differ by ${difference} s`, hint)]
   },
 }
 

@@ -10,9 +10,8 @@ const PROTOCOLS = ['HTTP/1.1', 'HTTP/2'] as const
 const nothingShown: Check = {
   name: 'no-credentials',
   group: 'closed',
-  title: 'with nothing shown, certlatch itself refuses',
-  reason:
-    'This is what the gate is for. A refusal in words of its own helps who has a right to enter.',
+  title: 'without credentials, certlatch itself refuses',
+  reason: 'This is what the gate is for. Its own refusal page helps those who should have access.',
   needs: [],
   plan: ({ closedPath }) => [
     request('GET', { path: closedPath }),
@@ -39,12 +38,12 @@ function judgeRefusal(facts: Facts, label: string, seen: Observation): Finding |
     )
     if (networks) {
       return warning(
-        `nothing shown is let in from here (${told(seen)})`,
-        'a rule opens to networks, and this may be one of them: run this from elsewhere, with --certificate and --key',
+        `a request without credentials is allowed from here (${told(seen)})`,
+        'a rule allows some networks, and this may be one of them: run this from elsewhere, with --certificate and --key',
       )
     }
     return failed(
-      `nothing shown is let in (${label}): the application answers ${told(seen)}`,
+      `a request without credentials is allowed (${label}): the application answers ${told(seen)}`,
       hintFor('ask-certlatch', facts),
     )
   }
@@ -52,8 +51,8 @@ function judgeRefusal(facts: Facts, label: string, seen: Observation): Finding |
   if (seen.kind !== 'answer') return undefined
   if (seen.status >= 500) {
     return failed(
-      `the proxy answers ${seen.status}: it does not get an answer of certlatch, or cannot read it`,
-      'look into the log of the proxy; does certlatch serve run, at the address that the proxy asks?',
+      `the proxy answers ${seen.status}: it gets no answer from certlatch, or cannot read it`,
+      "see the proxy's log; is certlatch serve running, at the address that the proxy uses?",
     )
   }
   if (seen.status === 404 || seen.status === 421) {
@@ -71,9 +70,9 @@ function judgeRefusal(facts: Facts, label: string, seen: Observation): Finding |
 const certificate: Check = {
   name: 'certificate',
   group: 'entry',
-  title: 'the certificate is let in',
+  title: 'the certificate is accepted',
   reason:
-    'And where it is not, `explain` says whose fault it is: the rules, the files, or the proxy.',
+    'If it is not, the result of `explain` shows whether the rules, the files or the proxy is at fault.',
   needs: [],
   plan: () => [],
   judge: (facts) => {
@@ -89,13 +88,14 @@ const certificate: Check = {
         ),
       ]
     }
-    if (seen.kind === 'none') return [failed(`no answer to the certificate: ${seen.problem}`)]
+    if (seen.kind === 'none')
+      return [failed(`no answer to a request with the certificate: ${seen.problem}`)]
     if (isRefusal(seen)) {
-      const text = 'the certificate was shown, and certlatch refuses'
+      const text = 'the certificate was presented, and certlatch refuses'
       const hint = dialectHint(facts) ?? hintFor('pass-certificate', facts)
       return [
         failed(
-          `${text}; by its files it would let it in, so the proxy does not hand it on whole`,
+          `${text}; according to its files it would accept it, so the proxy does not pass it on intact`,
           hint,
         ),
       ]
@@ -105,8 +105,8 @@ const certificate: Check = {
       failed(
         isFault
           ? `the application answers ${told(seen)}`
-          : `the certificate is not let in: ${told(seen)}`,
-        isFault ? 'look whether the application runs' : hintFor('ask-certlatch', facts),
+          : `the certificate is not accepted: ${told(seen)}`,
+        isFault ? 'check whether the application is running' : hintFor('ask-certlatch', facts),
       ),
     ]
   },
@@ -119,7 +119,7 @@ const sessionCookie: Check = {
   group: 'entry',
   title: 'the session arrives once, with all its attributes',
   reason:
-    'Without it every request has to show the certificate, which Safari does not do for WebSockets.',
+    'Without it every request must present the certificate, which Safari does not do for WebSockets.',
   needs: ['let-in'],
   plan: () => [],
   judge: (facts) => {
@@ -131,25 +131,25 @@ const sessionCookie: Check = {
     if (own.length === 0) return [failed(`no ${facts.cookieName} arrives with the answer`, hint)]
     if (own.length > 1) return [failed(`${facts.cookieName} arrives ${own.length} times`, hint)]
     if (!line.startsWith(`${facts.cookieName}=v`)) {
-      return [failed('the session has been joined with another cookie into one line', hint)]
+      return [failed('the session was merged with another cookie into one header', hint)]
     }
     const given = new Set(line.split(';').map((part) => part.trim().toLowerCase()))
     const lost = ATTRIBUTES.filter((attribute) => !given.has(attribute.toLowerCase()))
     if (lost.length === 0) return []
-    return [failed(`the session has lost ${lost.join(', ')} on the way`, hint)]
+    return [failed(`the session lost ${lost.join(', ')} on the way`, hint)]
   },
 }
 
 const session: Check = {
   name: 'session',
   group: 'entry',
-  title: 'the session alone is let in',
-  reason: 'It is what carries a browser that does not show its certificate each time.',
+  title: 'the session alone is accepted',
+  reason: 'Browsers that do not present their certificate each time depend on it.',
   needs: ['let-in', 'session'],
   plan: () => [request('the session', { shown: 'cookie' })],
   judge: (facts, [asked]) => {
     if (asked === undefined || isLetIn(asked.seen)) return []
-    const text = `the session alone is not let in: ${told(asked.seen)}`
+    const text = `the session alone is not accepted: ${told(asked.seen)}`
     return [failed(text, hintFor('pass-cookie', facts))]
   },
 }
@@ -157,8 +157,8 @@ const session: Check = {
 const webSocket: Check = {
   name: 'websocket',
   group: 'entry',
-  title: 'a WebSocket by the session alone is not refused',
-  reason: 'Home Assistant lives on one, and Safari shows no certificate on it.',
+  title: 'a WebSocket with only the session is not refused',
+  reason: 'Home Assistant depends on one, and Safari presents no certificate on it.',
   needs: ['let-in', 'session'],
   plan: ({ isHomeAssistant }) => [
     request('a WebSocket', {
@@ -172,14 +172,14 @@ const webSocket: Check = {
     const { seen } = asked
     if (seen.kind === 'answer' && seen.status === 101) return []
     if (isRefusal(seen) || seen.kind === 'none') {
-      const text = `a WebSocket by the session alone is refused: ${told(seen)}`
+      const text = `a WebSocket with only the session is refused: ${told(seen)}`
       return [failed(text, hintFor('pass-cookie', facts))]
     }
     if (!facts.isHomeAssistant) return []
     return [
       failed(
         `Home Assistant's WebSocket does not open: ${told(seen)}`,
-        'the proxy has to hand Upgrade and Connection on: in nginx, proxy_set_header Upgrade $http_upgrade;',
+        'the proxy must pass Upgrade and Connection on: in nginx, proxy_set_header Upgrade $http_upgrade;',
       ),
     ]
   },
@@ -188,7 +188,7 @@ const webSocket: Check = {
 const resumption: Check = {
   name: 'resumption',
   group: 'entry',
-  title: 'a resumed TLS connection still carries the certificate, or none is resumed',
+  title: 'a resumed TLS connection still has the certificate, or none is resumed',
   reason: 'A proxy that forgets it locks a device out on its second visit.',
   needs: ['let-in'],
   plan: () =>
@@ -212,9 +212,9 @@ const resumption: Check = {
 const protocols: Check = {
   name: 'protocols',
   group: 'entry',
-  title: 'HTTP/1.1 and HTTP/2 are answered alike',
+  title: 'HTTP/1.1 and HTTP/2 get the same answers',
   reason:
-    'Browsers speak HTTP/2 with pages and HTTP/1.1 with WebSockets: a rule for one alone is half a gate.',
+    'Browsers use HTTP/2 for pages and HTTP/1.1 for WebSockets: a gate for only one of them is half a gate.',
   needs: ['let-in', 'closed'],
   plan: ({ closedPath, hasSession }) =>
     PROTOCOLS.flatMap((protocol) => [
@@ -247,22 +247,22 @@ const revoked: Check = {
   group: 'operation',
   title: 'the certificate is refused within a second of its revocation',
   reason:
-    "The whole chain: command, files, service, proxy. Shown with doctor's own certificate, at the end.",
+    "This tests the whole chain: command, files, service, proxy. It uses doctor's own certificate, at the end.",
   needs: ['let-in', 'own-device'],
   plan: () => [],
   judge: ({ revokedAfterMilliseconds: after }) => {
     if (after !== undefined && after <= 1_000) return []
     const hint =
-      'does the service read the same data directory as this command? certlatch status says what it has; and no cache of answers may stand between the proxy and certlatch'
+      'does the service read the same data directory as this command? certlatch status shows what it has loaded; and there must be no cache between the proxy and certlatch'
     const text =
       after === undefined
-        ? 'the certificate is revoked, and still let in after 5 s'
+        ? 'the certificate is revoked, and still accepted after 5 s'
         : `the revoked certificate was refused only after ${(after / 1000).toFixed(1)} s`
     return [after === undefined ? failed(text, hint) : warning(text, hint)]
   },
 }
 
-/** What `first` makes of the answer to the certificate. */
+/** What `first` concludes from the answer to the certificate. */
 export const sessionOf = (seen: Observation, cookieName: string): string | undefined =>
   isLetIn(seen) ? sessionPair(seen, cookieName) : undefined
 

@@ -7,7 +7,7 @@ import { dialectHint, hintFor } from '../hints.ts'
 import { openedAddress, openPlaces } from '../open-rules.ts'
 import { type Asked, type HeaderLine, request } from '../probe.ts'
 
-/** Whether the request was let in, or given a session. */
+/** Whether the request was allowed, or given a session. */
 const isBelieved = (facts: Facts, { seen }: Asked): boolean =>
   isLetIn(seen) || sessionPair(seen, facts.cookieName) !== undefined
 
@@ -18,16 +18,16 @@ const believed = (
 ): readonly Finding[] => {
   const first = asked.find((one) => isBelieved(facts, one))
   if (first === undefined) return []
-  const text = `a client can forge the certificate: ${first.probe.label} is believed`
+  const text = `a client can forge the certificate: ${first.probe.label} is trusted`
   return [failed(text, dialectHint(facts) ?? hintFor(topic, facts))]
 }
 
 const forgedCertificates: Check = {
   name: 'forged-certificate',
   group: 'forged',
-  title: 'no header with a certificate is believed from a client',
+  title: 'no certificate header from a client is trusted',
   reason:
-    'Who knows a certificate, which is no secret, would be that device. Tried: the header of each proxy in each encoding, alone and twice, over HTTP/1.1 and HTTP/2, and at the pages.',
+    "Otherwise anyone who knows a certificate, which is no secret, could act as that device. Tested: each proxy's header in each encoding, alone and twice, over HTTP/1.1 and HTTP/2, and at the pages.",
   needs: ['closed'],
   plan: ({ certificate, closedPath: path }) => [
     ...CERTIFICATE_HEADERS.flatMap((name) =>
@@ -43,7 +43,7 @@ const forgedCertificates: Check = {
       ]),
     ),
     ...forgedCertificate(certificate).flatMap((line) => [
-      // That port judges by the same headers, and mints sessions too.
+      // That port decides by the same headers, and creates sessions too.
       request(`${line[0]} at certlatch's own pages`, { path: SESSION_PATH, headers: [line] }),
       request(`${line[0]} over HTTP/2`, { path, protocol: 'HTTP/2', headers: [line] }),
       request(`${line[0]} over HTTP/2, twice`, { path, protocol: 'HTTP/2', headers: [line, line] }),
@@ -57,9 +57,9 @@ const underscored = (name: string): string => name.replaceAll('-', '_')
 const forgedSpellings: Check = {
   name: 'forged-spelling',
   group: 'forged',
-  title: 'nor under another spelling, named in Connection, or as a trailer',
+  title: 'nor in another spelling, named in Connection, or as a trailer',
   reason:
-    'Proxies have let such copies through where they removed the plain one (CVE-2026-39858, CVE-2024-45410).',
+    'Some proxies removed the plain header but let such copies through (CVE-2026-39858, CVE-2024-45410).',
   needs: ['closed'],
   plan: ({ certificate, closedPath: path, nowhere }) =>
     forgedCertificate(certificate).flatMap(([name, value]) => [
@@ -86,7 +86,7 @@ const forgedSpellings: Check = {
   judge: (facts, asked) => believed(facts, asked, 'blank-certificate'),
 }
 
-/** Values that make certlatch refuse where they reach it, and that no application minds. */
+/** Values that make certlatch refuse if they reach it, and that are harmless to applications. */
 const MALFORMED: readonly HeaderLine[] = [
   ['X-Forwarded-Method', '(doctor)'],
   ['X-Forwarded-Proto', 'doctor'],
@@ -97,9 +97,9 @@ const MALFORMED: readonly HeaderLine[] = [
 const forgedRequests: Check = {
   name: 'forged-request',
   group: 'forged',
-  title: 'nothing is believed of what a client says in X-Forwarded-Method, -Proto, -Host and -Uri',
+  title: "a client's X-Forwarded-Method, -Proto, -Host and -Uri are not trusted",
   reason:
-    'The rules go by them: a client could name an open path, and get a closed one (CVE-2026-40575).',
+    'Rules depend on them: a client could name an open path, and get a protected one (CVE-2026-40575).',
   needs: ['closed'],
   plan: (facts) => {
     const { closedPath: path, door } = facts
@@ -134,7 +134,7 @@ const forgedRequests: Check = {
     }
     const names = new Set(asked.filter(isWrong).map(({ probe }) => probe.label))
     if (names.size === 0) return []
-    const text = `what a client says in ${[...names].join(', ')} reaches certlatch`
+    const text = `a client's ${[...names].join(', ')} reaches certlatch`
     return [failed(text, hintFor('blank-request', facts))]
   },
 }
@@ -142,8 +142,8 @@ const forgedRequests: Check = {
 const forgedAddress: Check = {
   name: 'forged-address',
   group: 'forged',
-  title: "no client's X-Forwarded-For is believed",
-  reason: 'A rule that opens to the network at home would open to all who say that they are there.',
+  title: "a client's X-Forwarded-For is not trusted",
+  reason: 'A rule that allows your home network would allow anyone who claims to be in it.',
   needs: ['closed', 'here', 'network-rules'],
   plan: (facts) => {
     const address = openedAddress(facts) ?? ''
@@ -160,7 +160,7 @@ const forgedAddress: Check = {
       .slice(0, 1)
       .map(({ probe }) =>
         failed(
-          `a client can forge its address: ${probe.label} is believed, and a rule opens to it`,
+          `a client can forge its address: ${probe.label} is trusted, and a rule allows that address`,
           hintFor('blank-address', facts),
         ),
       ),
@@ -169,9 +169,9 @@ const forgedAddress: Check = {
 const forgedMarks: Check = {
   name: 'forged-marks',
   group: 'forged',
-  title: "nothing comes of a client's Remote-User and X-Certlatch-* headers",
+  title: "a client's Remote-User and X-Certlatch-* headers have no effect",
   reason:
-    'They are what certlatch and the proxy say to each other, and to the application. What the application is told cannot be seen from here.',
+    'certlatch and the proxy use them among themselves, and for the application. What the application receives cannot be seen from here.',
   needs: ['closed'],
   plan: ({ closedPath: path, hasSession }) => [
     request('Remote-User', { path, headers: [['Remote-User', 'doctor']] }),
@@ -202,7 +202,7 @@ const forgedMarks: Check = {
       return isShown ? isRefusal(seen) : isLetIn(seen)
     })
     if (wrong === undefined) return []
-    const text = `${wrong.probe.label} of a client makes a difference: ${told(wrong.seen)}`
+    const text = `${wrong.probe.label} of a client has an effect: ${told(wrong.seen)}`
     return [failed(text, hintFor('blank-marks', facts))]
   },
 }
@@ -212,16 +212,16 @@ const ALIASES = ['Remote_User', 'X_Forwarded_Uri', 'X_Forwarded_Proto'] as const
 const aliases: Check = {
   name: 'aliases',
   group: 'forged',
-  title: 'headers with "_" in place of "-" do not get as far as certlatch',
+  title: 'headers with "_" instead of "-" do not reach certlatch',
   reason:
-    'Many applications take Remote_User for Remote-User (CVE-2026-54763). certlatch refuses such requests, so none gets in that way.',
+    'Many applications mistake Remote_User for Remote-User (CVE-2026-54763). certlatch refuses such requests, so this is only a second line of defence.',
   needs: ['let-in', 'session'],
   plan: () =>
     ALIASES.map((name) => request(name, { headers: [[name, 'doctor']], shown: 'cookie' })),
   judge: (facts, asked) => {
     const names = asked.filter(({ seen }) => isRefusal(seen)).map(({ probe }) => probe.label)
     if (names.length === 0) return []
-    const text = `the proxy hands on ${names.join(', ')}, and certlatch has to refuse the request`
+    const text = `the proxy passes on ${names.join(', ')}, so that certlatch must refuse the request`
     return [warning(text, hintFor('aliases', facts))]
   },
 }
@@ -231,9 +231,9 @@ const FOREIGN_HOST = 'certlatch-doctor.invalid'
 const otherHosts: Check = {
   name: 'other-hosts',
   group: 'forged',
-  title: 'a foreign Host in the request leads nowhere',
+  title: 'a request with a foreign Host is rejected',
   reason:
-    'Rules and sessions go by the host: a client must not be able to name one that the proxy does not go by (CVE-2026-48491).',
+    'Rules and sessions depend on the host: a client must not be able to name another one than the proxy routes by (CVE-2026-48491).',
   needs: ['closed'],
   plan: ({ closedPath: path }) => [
     request(`Host: ${FOREIGN_HOST}`, { path, host: FOREIGN_HOST }),

@@ -11,9 +11,9 @@ const nameOf = ({ door }: Facts): string | undefined => serverNameOf(door.host) 
 const certificateRequest: Check = {
   name: 'certificate-request',
   group: 'handshake',
-  title: 'the proxy asks for a client certificate, and names every CA of ca.crt',
+  title: 'the proxy requests a client certificate, and names every CA in ca.crt',
   reason:
-    'Browsers offer the certificates of the CAs that are named, and none of a successor that the proxy has not read yet. Seen in a TLS 1.2 handshake, where it travels in clear.',
+    'Browsers offer only certificates of the CAs that are named, and none of a successor that the proxy has not loaded yet. This is read from a TLS 1.2 handshake, where it is not encrypted.',
   needs: [],
   plan: (facts) => [
     { kind: 'hello', label: 'TLS 1.2', version: 'TLS 1.2', serverName: nameOf(facts) },
@@ -22,18 +22,18 @@ const certificateRequest: Check = {
     const seen = asked?.seen
     if (seen?.kind !== 'flight') return []
     const { flight } = seen
-    // A server of TLS 1.3 alone: there the request is encrypted, and cannot be seen.
+    // A TLS 1.3 only server: there the request is encrypted, and cannot be seen.
     if (flight.kind === 'refused' && flight.alert === 'protocol version') {
-      return [unseen('only TLS 1.3 is spoken, where what the proxy asks for is encrypted')]
+      return [unseen("the server supports only TLS 1.3, where the proxy's request is encrypted")]
     }
     if (flight.kind !== 'answered') {
       const why = flight.kind === 'refused' ? `the alert "${flight.alert}"` : 'no handshake'
-      return [warning(`whether the proxy asks for a certificate cannot be seen: ${why}`)]
+      return [warning(`whether the proxy requests a certificate cannot be seen: ${why}`)]
     }
     if (!flight.asks) {
       return [
         failed(
-          'the proxy does not ask for a client certificate',
+          'the proxy does not request a client certificate',
           hintFor('ask-for-certificate', facts),
         ),
       ]
@@ -62,7 +62,7 @@ function judgeNames(facts: Facts, authorities: readonly Buffer[]): readonly Find
   ]
 }
 
-/** Names that cannot be the door's, and none. */
+/** Names that cannot be this server's, and none at all. */
 const OTHER_NAMES = [undefined, 'certlatch-doctor.invalid'] as const
 const saidName = (name: string | undefined): string =>
   name === undefined ? 'without a server name' : `for the server name ${name}`
@@ -70,9 +70,9 @@ const saidName = (name: string | undefined): string =>
 const otherNames: Check = {
   name: 'other-names',
   group: 'handshake',
-  title: 'no other server name in the handshake, and none at all, gets round the question',
+  title: 'no other server name in the handshake, nor a missing one, avoids the certificate request',
   reason:
-    'A proxy that picks its TLS options by the server name may let the wrong one in without asking (CVE-2026-32305, CVE-2025-23419).',
+    'A proxy that picks its TLS options by server name may let another one in without requesting a certificate (CVE-2026-32305, CVE-2025-23419).',
   needs: ['closed'],
   plan: (facts) =>
     OTHER_NAMES.flatMap((serverName) => [
@@ -96,13 +96,18 @@ const otherNames: Check = {
     const [first] = open
     if (first !== undefined) {
       const hint = hintFor('all-names', facts)
-      return [failed(`${first.probe.label}, nothing shown is let in: ${told(first.seen)}`, hint)]
+      return [
+        failed(
+          `${first.probe.label}, a request without credentials is allowed: ${told(first.seen)}`,
+          hint,
+        ),
+      ]
     }
     return unasked(facts, asked)
   },
 }
 
-/** Where this very host is served, and no certificate is asked for, a device is locked out. */
+/** If this host is served without requesting a certificate, devices are locked out. */
 function unasked(facts: Facts, asked: readonly Asked[]): readonly Finding[] {
   if (!facts.isLetIn) return []
   for (const { probe, seen } of asked) {
@@ -115,7 +120,7 @@ function unasked(facts: Facts, asked: readonly Asked[]): readonly Finding[] {
         other.probe.shown === 'certificate',
     )
     if (byCertificate?.seen.kind !== 'answer' || byCertificate.seen.status === 421) continue
-    const text = `${probe.label}, no certificate is asked for, and the host is served all the same`
+    const text = `${probe.label}, no certificate is requested, and the host is served nevertheless`
     return [warning(text, hintFor('all-names', facts))]
   }
   return []

@@ -7,7 +7,7 @@ import { forgedCertificate } from '../forged-lines.ts'
 import { hintFor } from '../hints.ts'
 import { type Asked, type HeaderLine, type RequestProbe, request } from '../probe.ts'
 
-/** What a page is known by. */
+/** How a page is recognized. */
 const PAGES: Readonly<Record<string, RegExp>> = {
   [`${PAGES_PREFIX}reset`]: /serviceWorker/,
   [`${PAGES_PREFIX}rescue.js`]: /home-assistant/,
@@ -19,9 +19,9 @@ const pathOf = ({ probe }: Asked): string => (probe.kind === 'request' ? probe.p
 const pages: Check = {
   name: 'pages',
   group: 'own-pages',
-  title: "certlatch's own pages are answered, with nothing shown",
+  title: "certlatch's own pages are served without credentials",
   reason:
-    'A refused browser gets past its service worker by them, and a new device is enrolled there. Asked for: reset, rescue.js, enroll.',
+    'With them a refused browser gets past its service worker, and a new device is enrolled. Tested: reset, rescue.js, enroll.',
   needs: [],
   plan: () => Object.keys(PAGES).map((path) => request(path, { path })),
   judge: (facts, asked) => {
@@ -36,7 +36,7 @@ const pages: Check = {
   },
 }
 
-/** What only certlatch's own listeners say. */
+/** Answers that only certlatch's own listeners give. */
 const INNER: Readonly<Record<string, (seen: Asked['seen']) => boolean>> = {
   '/verify': (seen) =>
     seen.kind === 'answer' &&
@@ -46,7 +46,7 @@ const INNER: Readonly<Record<string, (seen: Asked['seen']) => boolean>> = {
   '/status': (seen) => seen.kind === 'answer' && /"lastHour"/.test(seen.body),
 }
 
-/** Ways from a page to `/verify`, which believes headers. */
+/** Ways from a page to `/verify`, which trusts headers. */
 const DETOURS = [
   '/.certlatch/auth/../../verify',
   '/.certlatch/auth/..%2F..%2Fverify',
@@ -62,7 +62,7 @@ const innerPaths: Check = {
   group: 'own-pages',
   title: '/verify, /metrics, /readyz and /status cannot be reached from outside',
   reason:
-    'A client that reaches /verify writes the headers that certlatch believes, and is given a session.',
+    'A client that reaches /verify can write the headers that certlatch trusts, and is given a session.',
   needs: [],
   plan: (facts) => {
     const inner = Object.keys(INNER)
@@ -88,7 +88,7 @@ const innerPaths: Check = {
       failed(
         `${path} of certlatch can be reached from outside`,
         isAdmin
-          ? 'nothing but the proxy’s own route may lead to CERTLATCH_ADMIN_LISTEN: take it out'
+          ? 'no route of the proxy may lead to CERTLATCH_ADMIN_LISTEN: remove it'
           : hintFor('no-verify', facts),
       ),
     ]
@@ -103,7 +103,7 @@ function isInner(facts: Facts, one: Asked): boolean {
   return (INNER[pathOf(one)] ?? INNER['/verify'])?.(seen) === true
 }
 
-/** Everything that the proxy would say, with the certificate in one proxy's header. */
+/** Everything that the proxy would send, with the certificate in one proxy's header. */
 function forged(facts: Facts, line: HeaderLine): readonly HeaderLine[] {
   const proxy = proxyOf(facts)
   return [

@@ -6,7 +6,7 @@ import { type Asked, type RequestProbe, request } from '../probe.ts'
 
 const isRequest = (asked: Asked): asked is Asked<RequestProbe> => asked.probe.kind === 'request'
 
-/** Paths beside an open one that look like it. */
+/** Paths that resemble an open one. */
 function neighbours({ path, folder }: OpenPlace, nowhere: string): readonly string[] {
   const base = (folder ?? path).replace(/\/$/, '')
   const parent = base.slice(0, base.lastIndexOf('/'))
@@ -16,8 +16,9 @@ function neighbours({ path, folder }: OpenPlace, nowhere: string): readonly stri
 const rules: Check = {
   name: 'rules',
   group: 'paths',
-  title: 'what the rules open is open, and what lies beside it is not',
-  reason: 'A location that the proxy serves without asking opens more than any rule says.',
+  title: 'what the rules open is open, and similar paths are not',
+  reason:
+    'A location that the proxy serves without an auth request is open whatever the rules say.',
   needs: ['closed', 'here', 'open-rules'],
   plan: (facts) => {
     const places = openPlaces(facts)
@@ -36,13 +37,13 @@ const rules: Check = {
       const { method, path, label } = probe
       const { allow } = facts.here?.explain({ method, path, shown: 'nothing' }) ?? {}
       if (allow === false && isLetIn(seen)) {
-        const text = `${path} is reached without certlatch: ${told(seen)}`
+        const text = `${path} can be reached without certlatch: ${told(seen)}`
         findings.push(failed(text, hintFor('ask-certlatch', facts)))
       } else if (allow === true && isRefusal(seen)) {
         findings.push(
           failed(
             `${label} opens ${method} ${path}, and it is refused`,
-            'the proxy asks with another path, host or method than the client: compare it with deploy/; or the service has other rules than the file: certlatch status',
+            "the auth request has another path, host or method than the client's request: compare the proxy's configuration with deploy/; or the service has other rules than the file: see certlatch status",
           ),
         )
       }
@@ -51,7 +52,7 @@ const rules: Check = {
   },
 }
 
-/** Ways out of a folder that some proxy or application takes. */
+/** Ways out of a folder that some proxy or application follows. */
 const climbing = (folder: string, place: string): readonly string[] => {
   const up = folder.replace(/\/$/, '').split('/').length - 1
   const times = (text: string) => text.repeat(up)
@@ -72,8 +73,8 @@ const climbing = (folder: string, place: string): readonly string[] => {
 const detours: Check = {
   name: 'detours',
   group: 'paths',
-  title: 'no detour through an open path reaches a closed one',
-  reason: 'Proxy, certlatch and application may read "..", "%2f" or ";" each in its own way.',
+  title: 'no detour through an open path reaches a protected one',
+  reason: 'Proxy, certlatch and application may each read "..", "%2f" or ";" differently.',
   needs: ['closed', 'here', 'open-rules'],
   plan: (facts) => {
     const folder = openPlaces(facts).find((place) => place.folder !== undefined)?.folder
@@ -83,14 +84,14 @@ const detours: Check = {
   judge: (facts, asked) => {
     const reached = asked.filter(isRequest).find(({ seen }) => isReached(seen))
     if (reached === undefined) return []
-    const text = `${reached.probe.path} reaches the application with nothing shown: ${told(reached.seen)}`
+    const text = `${reached.probe.path} reaches the application without credentials: ${told(reached.seen)}`
     return [
       failed(text, `${hintFor('ask-certlatch', facts)}; let certlatch decide about open paths`),
     ]
   },
 }
 
-/** A proxy that tidies a path up may do so by a redirection. */
+/** A proxy that normalizes a path may do so by a redirect. */
 const isReached = (seen: Asked['seen']): boolean =>
   isLetIn(seen) && seen.kind === 'answer' && ![301, 302, 307, 308].includes(seen.status)
 

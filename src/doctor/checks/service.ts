@@ -5,7 +5,7 @@ const service: Check = {
   name: 'service',
   group: 'operation',
   title: 'the service runs, and is ready',
-  reason: 'What it complains about itself comes before what the door shows.',
+  reason: 'Its own complaints explain most of what the tests from outside find.',
   needs: ['here'],
   plan: () => [],
   judge: ({ here }) => {
@@ -15,7 +15,7 @@ const service: Check = {
     if (here.service.ready) return []
     const wrong = here.service.checks.filter(({ ok }) => !ok)
     const text = wrong.map(({ name, detail }) => `${name}: ${detail}`).join('; ')
-    return [failed(`the service is not ready: ${text}`, 'certlatch status says the same, and more')]
+    return [failed(`the service is not ready: ${text}`, 'certlatch status has the details')]
   },
 }
 
@@ -25,8 +25,8 @@ const AUTHORITY_SOON_DAYS = 90
 const dates: Check = {
   name: 'dates',
   group: 'operation',
-  title: 'CA and CRL are good for a while',
-  reason: 'When the CA ends, all its certificates end with it.',
+  title: 'CA and CRL do not expire soon',
+  reason: 'When the CA expires, all its certificates expire with it.',
   needs: ['here', 'service'],
   plan: () => [],
   judge: ({ here, nowSeconds }) => {
@@ -35,12 +35,12 @@ const dates: Check = {
       const days = Math.floor((notAfter - nowSeconds) / DAY_SECONDS)
       if (days >= AUTHORITY_SOON_DAYS) continue
       const hint =
-        'certlatch ca renew makes a successor; an external CA is renewed by those who run it'
-      findings.push(warning(`the CA ${name} ends in ${days} days`, hint))
+        'certlatch ca renew creates a successor; an external CA is renewed by its operator'
+      findings.push(warning(`the CA ${name} expires in ${days} days`, hint))
     }
     for (const { authority, nextUpdate } of here?.service?.revocationLists ?? []) {
       if (nextUpdate >= nowSeconds) continue
-      const hint = 'bring a new CRL, and look why it was not renewed'
+      const hint = 'install a new CRL, and find out why it was not renewed'
       findings.push(failed(`the CRL of ${authority} is out of date`, hint))
     }
     return findings
@@ -52,7 +52,7 @@ const replicas: Check = {
   group: 'operation',
   title: 'every service has the same files as this command, and its version',
   reason:
-    'A replica with other session keys refuses what another has minted; one with an older CRL lets a lost phone in.',
+    "A replica with other session keys refuses another's sessions; one with an older CRL allows a lost phone.",
   needs: ['here', 'service'],
   plan: () => [],
   judge: ({ here }) => {
@@ -62,7 +62,7 @@ const replicas: Check = {
     const isOdd = (key: 'keySet' | 'crlNumber' | 'blocksNumber' | 'version') =>
       new Set(fresh.map((state) => state[key])).size > 1
     const hint =
-      'see that all of them, and this command, read one data directory, and run one version'
+      'make sure that all of them, and this command, use the same data directory and version'
     if (here.service.keySet !== keySet) {
       return [failed('the service has other session keys than the files here', hint)]
     }
@@ -75,22 +75,22 @@ const replicas: Check = {
         warning(`the service is version ${here.service.version}, this command ${version}`, hint),
       ]
     }
-    return isOdd('version') ? [warning('the services are of different versions', hint)] : []
+    return isOdd('version') ? [warning('the services have different versions', hint)] : []
   },
 }
 
 const proxyName: Check = {
   name: 'proxy-name',
   group: 'operation',
-  title: 'CERTLATCH_PROXY names the proxy that is there',
+  title: 'CERTLATCH_PROXY names the proxy in use',
   reason:
-    'certlatch reads the header of one proxy alone; that of another one may be the client’s own.',
+    "certlatch reads only one proxy's header; another proxy would pass on a client's own copy of it.",
   needs: ['here'],
   plan: () => [],
   judge: (facts) => {
     const hint = dialectHint(facts)
     if (hint === undefined) return []
-    return [failed('CERTLATCH_PROXY does not fit what the proxy looks like', hint)]
+    return [failed('CERTLATCH_PROXY does not match what the proxy looks like', hint)]
   },
 }
 

@@ -35,30 +35,25 @@ const caches: Check = {
   group: 'transport',
   title: 'no cache keeps a refusal, or an answer with a session',
   reason:
-    'A cache would show one device what is meant for another, or go on refusing one that has its certificate by now.',
+    'A cache would show one device what is meant for another, or keep refusing one that has a certificate by now.',
   needs: [],
   plan: () => [],
   judge: ({ first }) => {
     for (const answer of answersOf(first.nothing, first.certificate)) {
       const hit = HITS.find((name) => /\bhit\b/i.test(headerOf(answer, name)))
       if (headerOf(answer, 'age') !== '' || hit !== undefined) {
-        const hint = 'take the cache in front of the proxy away for this host'
+        const hint = 'remove the cache in front of the proxy for this host'
         return [failed(`an answer comes from a cache (${hit ?? 'Age'})`, hint)]
       }
       const control = headerOf(answer, 'cache-control')
       if (isRefusal(answer) && !/\bno-store\b/.test(control)) {
-        const hint = 'let the proxy hand the Cache-Control of the refusal on'
-        return [failed('a refusal may be kept by caches: it lacks Cache-Control: no-store', hint)]
+        const hint = 'make the proxy pass on the Cache-Control header of the refusal'
+        return [failed('a refusal may be cached: it lacks Cache-Control: no-store', hint)]
       }
       const isSession = (answer.headers['set-cookie'] ?? []).length > 0
       if (isSession && /\bpublic\b|\bs-maxage\b/.test(control)) {
-        const hint = 'take Cache-Control away from what the proxy adds to answers'
-        return [
-          failed(
-            'an answer that sets a session may be kept by caches: Cache-Control: public',
-            hint,
-          ),
-        ]
+        const hint = 'remove Cache-Control from the headers that the proxy adds'
+        return [failed('an answer that sets a session may be cached: Cache-Control: public', hint)]
       }
     }
     return []

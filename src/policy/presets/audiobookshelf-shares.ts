@@ -23,7 +23,7 @@ export const AUDIOBOOKSHELF_SHARES: Preset = {
       methods: ['GET', 'HEAD'],
       access: 'open',
     },
-    // The listener's place in the book, which the view takes only with the cookie of that share.
+    // The listener's position in the book, which the view accepts only with that share's cookie.
     { name: 'progress', path: both('/public/share/*'), methods: ['PATCH'], access: 'open' },
     // The page's scripts and styles: the same in every installation.
     { name: 'page', path: both('/_nuxt/*'), methods: ['GET', 'HEAD'], access: 'open' },
@@ -32,8 +32,8 @@ export const AUDIOBOOKSHELF_SHARES: Preset = {
     'rss-feeds': {
       needsNetworks: false,
       rules: [
-        // Podcast apps show no certificate. The secret is the slug: the item's id (a UUID) unless a
-        // person chose another; only feeds that were opened in Audiobookshelf answer.
+        // Podcast apps present no certificate. The secret is the slug: the item's id (a UUID)
+        // unless a person chose another; only feeds that were opened in Audiobookshelf answer.
         { name: 'rss-feeds', path: both('/feed/*'), methods: ['GET', 'HEAD'], access: 'open' },
       ],
     },

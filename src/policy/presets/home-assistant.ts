@@ -53,15 +53,15 @@ export const HOME_ASSISTANT: Preset = {
     'cast-media': {
       needsNetworks: false,
       rules: [
-        // A Cast device plays a camera's stream from here. The path holds a random token, which is
-        // all that the view asks for; it has GET alone, and answers the preflight of any origin.
+        // A Cast device plays a camera's stream from here. The path contains a random token, which
+        // is all that the view checks; it supports only GET, and answers preflights of any origin.
         {
           name: 'streams',
           path: ['/api/hls/*'],
           methods: ['GET', 'OPTIONS'],
           access: 'open',
         },
-        // Speech: the file's name is the token, and the view asks for nothing else.
+        // Speech: the file's name is the token, and the view checks nothing else.
         { name: 'speech', path: ['/api/tts_proxy/*'], methods: ['GET', 'HEAD'], access: 'open' },
         // Files of the local media folders: the view requires a login, or the signature (authSig)
         // that Home Assistant puts into the address it hands to the Cast device.

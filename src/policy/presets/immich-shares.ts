@@ -19,16 +19,16 @@ export const IMMICH_SHARES: Preset = {
       methods: ['GET', 'HEAD'],
       access: 'open',
     },
-    // What the page asks for before it shows anything: settings of the page, no names and no
-    // pictures. Immich asks for no login there.
+    // What the page requests before it shows anything: settings of the page, no names and no
+    // pictures. Immich requires no login there.
     {
       name: 'settings',
       path: ['/api/server/config', '/api/server/features'],
       methods: ['GET', 'HEAD'],
       access: 'open',
     },
-    // Each of these views requires a login or the link's key, and gives with the key what the link
-    // shares and no more. The key is in the query, so the rule cannot ask for it.
+    // Each of these views requires a login or the link's key, and with the key returns only what
+    // the link shares. The key is in the query, so the rule cannot check it.
     {
       name: 'pictures',
       path: ['/api/shared-links/me', '/api/assets/*', '/api/albums/*', '/api/timeline/*'],

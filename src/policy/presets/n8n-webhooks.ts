@@ -13,7 +13,7 @@ export const N8N_WEBHOOKS: Preset = {
   needsHost: true,
   rules: [
     // The secret is the path, a UUID unless a person chose another, or what the Webhook node itself
-    // asks for (Basic, header or JWT). n8n answers 404 for others. These are the node's methods.
+    // requires (Basic, header or JWT). n8n answers 404 for others. These are the node's methods.
     {
       name: 'webhooks',
       path: ['/webhook/*'],

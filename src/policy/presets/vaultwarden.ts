@@ -12,11 +12,12 @@ export const VAULTWARDEN: Preset = {
   name: 'vaultwarden',
   needsHost: true,
   rules: [
-    // One password, the ADMIN_TOKEN, gives all users and settings away: no device of the
-    // household needs that page through the internet. A rule of one's own can still let one in.
+    // The ADMIN_TOKEN, a single password, gives access to all users and settings: no device of the
+    // household needs that page over the internet. A rule of your own can still allow one.
     { name: 'admin page', path: ['/admin', '/admin/*'], access: 'deny' },
-    // A static page and its script, which the app shows in a browser to ask a security key: the
-    // question comes in the query, the answer goes back to the app. They hold nothing of the vault.
+    // A static page and its script, which the app opens in a browser to query a security key: the
+    // challenge comes in the query, the response goes back to the app. They contain nothing from
+    // the vault.
     {
       name: 'security keys',
       path: ['/webauthn-mobile-connector.html', '/connectors/*'],

@@ -2,10 +2,11 @@ import type { Config } from '../../config/config.ts'
 import type { TrustStore } from '../../store/trust-store.ts'
 import type { LastSeen } from '../verify/last-seen.ts'
 import { describePeople } from './device-status.ts'
+import type { Measured } from './gauges.ts'
 import { createLastHour } from './last-hour.ts'
-import { createRegistry, type Tally } from './metrics.ts'
-import type { Operations, Readiness } from './routes.ts'
+import type { Operations, Readiness, Scraped } from './routes.ts'
 import { describeStatus } from './status.ts'
+import type { Tally } from './tally.ts'
 
 /** What the endpoints of the admin listener report on. */
 export interface Observed {
@@ -35,7 +36,7 @@ export function observe(observed: Observed): Observation {
   const timer = setInterval(() => lastHour.tick(), MINUTE_MILLISECONDS)
   timer.unref()
   const people = () => describePeople(trust.current, lastSeen.all(), nowSeconds())
-  const registry = createRegistry(tally, {
+  const metrics = loadMetrics(tally, {
     version,
     sessionMaxAgeSeconds: config.sessionMaxAgeSeconds,
     nowSeconds,
@@ -56,12 +57,27 @@ export function observe(observed: Observed): Observation {
     })
   return {
     operations: {
-      metrics: () => registry.metrics(),
+      metrics,
       readiness,
       status,
       metricsToken: config.metricsToken,
       isDraining: observed.isDraining,
     },
     close: () => clearInterval(timer),
+  }
+}
+
+/** Loads prom-client on the first scrape: 80 modules, and not every service is scraped. */
+function loadMetrics(tally: Tally, measured: Measured): (accept: string) => Promise<Scraped> {
+  const load = async () => {
+    const { createRegistry, firstSamples, scrape } = await import('./metrics.ts')
+    const registry = createRegistry(tally, measured)
+    await firstSamples()
+    return (accept: string) => scrape(registry, accept)
+  }
+  let loaded: ReturnType<typeof load> | undefined
+  return async (accept) => {
+    loaded ??= load()
+    return (await loaded)(accept)
   }
 }

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
 import { Gauge, type Registry } from 'prom-client'
+import { DEVICE_STATES } from '../../store/device-state.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import { activeRevocationLists, firstAuthorityExpiry } from './active-authorities.ts'
-import { DEVICE_STATES, type People } from './device-status.ts'
+import type { People } from './device-status.ts'
 import type { Readiness } from './routes.ts'
 
 /** What the gauges read when they are scraped. */
@@ -26,7 +27,8 @@ export function registerGauges(registry: Registry, measured: Measured): void {
   registerDeviceGauges(registry, measured)
 }
 
-type Reading = readonly [labels: Readonly<Record<string, string>>, value: number]
+/** One series of a metric. */
+export type Reading = readonly [labels: Readonly<Record<string, string>>, value: number]
 
 function gauge(
   registry: Registry,

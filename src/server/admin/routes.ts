@@ -1,8 +1,10 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
-import Router from '@koa/router'
+import { createRequire } from 'node:module'
+import type Router from '@koa/router'
 import type { Context, Middleware } from 'koa'
-import { Registry } from 'prom-client'
-import { asOpenMetrics, prefersOpenMetrics } from './open-metrics.ts'
+
+/** The CommonJS build: the other one imports `node:http`, with the cost that http-server.ts describes. */
+const koaRouter = createRequire(import.meta.url)('@koa/router') as typeof import('@koa/router')
 
 export interface Check {
   readonly name: string
@@ -20,9 +22,15 @@ export interface Readiness {
   readonly crlNumber: string | undefined
 }
 
+/** The metrics in one of Prometheus' text formats. */
+export interface Scraped {
+  readonly type: string
+  readonly text: string
+}
+
 export interface Operations {
-  /** The text format of Prometheus. */
-  metrics(): Promise<string>
+  /** In the format that this Accept header prefers. */
+  metrics(accept: string): Promise<Scraped>
   readonly metricsToken: string | undefined
   readiness(): Readiness
   /** Whether answers close their connection, because the service is stopping. */
@@ -34,25 +42,30 @@ export interface Operations {
 /** The endpoints of the admin listener. */
 export function operationsRouter(operations: Operations): Router {
   const { metrics, metricsToken } = operations
-  const router = new Router()
+  const router = new koaRouter.Router()
   router.get('/healthz', (context) => {
     context.body = 'ok'
   })
   router.get('/readyz', (context) => {
     const readiness = operations.readiness()
     context.status = readiness.ready ? 200 : 503
-    context.body = readiness
+    answerJson(context, readiness)
   })
   router.get('/metrics', withToken(metricsToken), async (context) => {
-    const text = await metrics()
-    const isOpen = prefersOpenMetrics(context.get('accept'))
-    context.type = isOpen ? Registry.OPENMETRICS_CONTENT_TYPE : Registry.PROMETHEUS_CONTENT_TYPE
-    context.body = isOpen ? asOpenMetrics(text) : text
+    const { type, text } = await metrics(context.get('accept'))
+    context.type = type
+    context.body = text
   })
   router.get('/status', withToken(metricsToken), (context) => {
-    context.body = operations.status()
+    answerJson(context, operations.status())
   })
   return router
+}
+
+/** Writes the JSON itself: for an object, Koa looks at `Response` first, which loads all of `fetch`. */
+function answerJson(context: Context, value: object): void {
+  context.type = 'json'
+  context.body = JSON.stringify(value)
 }
 
 /** Requires the token, if one is set, for what shows which device came when. */

@@ -1,14 +1,12 @@
 import { randomBytes } from 'node:crypto'
-import type { CollectedInvitation } from '../../administration/claim-invitation.ts'
+import type { InvitationProblem } from '../../administration/claim-invitation.ts'
 import type { Decision } from '../../decision.ts'
 import { isNonce, readInvitationCode } from '../../enrollment/invitation-code.ts'
 import { describeUserAgent } from '../../enrollment/user-agent.ts'
 import { ENROLL_PATH } from '../../policy/page-policy.ts'
-import { signingKey } from '../../session/key-ring.ts'
 import { DOWNLOADS, invitedPage, problemPage } from '../pages/enroll-page.ts'
 import type { EnrollProblem } from '../pages/texts.ts'
 import { describeRequest } from '../verify/decision-log.ts'
-import { mintCookie } from '../verify/route.ts'
 import {
   clientOf,
   decideOnDevice,
@@ -18,11 +16,11 @@ import {
   setTicket,
 } from './enroll-visit.ts'
 import { isForm, readFields, type SentFields } from './request-body.ts'
-import { answerHtml, type Visit } from './routes.ts'
+import { answerHtml, setSession, type Visit } from './routes.ts'
 
 const NONCE_BYTES = 16
 
-/** Says whom an invitation is for, and claims nothing. */
+/** Says whom an invitation is for, without claiming it. */
 export async function look(enroll: EnrollService, visit: Visit): Promise<void> {
   const fields = await readFields(visit.context.req)
   const code = readInvitationCode(fields?.text('code') ?? '')
@@ -96,32 +94,27 @@ const unmarked =
     log.warn({ problem }, 'the registry does not say yet that an invitation was collected')
   }
 
-/** Counted as the decision that it is, and minted as for any other. */
+/** Counted as an ordinary decision, and its session is created like any other. */
 function openSession({ service }: EnrollService, visit: Visit, decision: Decision): void {
   const { context, nowSeconds } = visit
-  const key = signingKey(service.keyRing(), nowSeconds)
-  if (!decision.allow || decision.setSession === undefined || key === undefined) return
-  service.countDecision(decision, 0)
-  context.append('Set-Cookie', mintCookie(service, decision.setSession.claims, key, nowSeconds))
+  if (setSession(service, context, decision, nowSeconds)) service.countDecision(decision, 0)
 }
 
 const describe = ({ service }: EnrollService, { headers, context }: Visit) =>
   describeRequest(service, headers, context.req.rawHeaders)
 
-/** `iPhone, Safari, from 203.0.113.7`, as far as the log may know the address. */
+/** `iPhone, Safari, from 203.0.113.7`, with as much of the address as may be logged. */
 function describeClaimant(enroll: EnrollService, visit: Visit): string {
   const { client } = describe(enroll, visit)
   const browser = describeUserAgent(visit.context.req.headers['user-agent'])
   return client === undefined ? browser : `${browser}, from ${client}`
 }
 
-type Failed = Extract<CollectedInvitation, { ok: false }>
-
 function answerFailed(
   enroll: EnrollService,
   visit: Visit,
   fields: SentFields,
-  { problem, at }: Failed,
+  { problem, at }: InvitationProblem,
 ): void {
   const isGuess = problem === 'unknown'
   if (isGuess && enroll.wrongCodes.isTooMany(clientOf(enroll, visit))) {

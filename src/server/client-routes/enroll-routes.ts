@@ -16,7 +16,7 @@ import { answerHtml, type Page, type Visit } from './routes.ts'
 
 const READ = ['GET', 'HEAD'] as const
 
-/** The pages by which a device enrols itself, by the path as it was sent. */
+/** The pages on which a device enrols itself, by their raw paths. */
 export function enrollPages(enroll: EnrollService): (path: string) => Page | undefined {
   const get = (answer: Page['answer']): Page => ({ access: 'open', methods: READ, answer })
   const post = (answer: Page['answer']): Page => ({ access: 'open', methods: ['POST'], answer })
@@ -38,11 +38,13 @@ export function enrollPages(enroll: EnrollService): (path: string) => Page | und
       get((visit) => download(enroll, visit, file)),
     ]),
   ])
-  // Some mail scanners write the fragment's sign so; the page's script puts that right.
+  // Some mail scanners percent-encode the fragment's sign; the page's script corrects that.
   return (path) => pages.get(path) ?? (path.startsWith(`${ENROLL_PATH}%23`) ? startPage : undefined)
 }
 
-/** The steps for a device that has collected its certificate; else it is asked for a code. */
+/**
+ * Shows the steps for a device that has collected its certificate, or else the field for a code.
+ */
 async function start(enroll: EnrollService, visit: Visit): Promise<void> {
   const { context, language } = visit
   const ticket = ticketOf(visit) ?? ''
@@ -75,7 +77,7 @@ interface Downloadable {
   readonly path: string
   readonly content: Exclude<keyof Packages, 'password' | 'fileName'>
   readonly type: string
-  /** Of the file that is saved; `undefined`: the system takes it without saving. */
+  /** The name for the saved file; `undefined`: the system installs it without saving. */
   readonly extension: string | undefined
 }
 
@@ -117,7 +119,7 @@ async function download(
   context.body = packages[content]
 }
 
-/** The device has what it needs: nothing of it can be had again. */
+/** The device is done: the packages can't be downloaded again. */
 async function finish(enroll: EnrollService, visit: Visit): Promise<void> {
   const { context } = visit
   const ticket = ticketOf(visit)

@@ -6,7 +6,7 @@ import { clientAddress } from '../../proxy/client-address.ts'
 import { readOriginalRequest } from '../../proxy/original-request.ts'
 import { cookieValues } from '../../session/cookie.ts'
 import { REPLAY_SECONDS } from '../../store/invitations.ts'
-import type { InvitationOutcome } from '../admin/metrics.ts'
+import type { InvitationOutcome } from '../admin/tally.ts'
 import type { Log } from '../log.ts'
 import type { EnrollProblem } from '../pages/texts.ts'
 import type { VerifyService } from '../verify/route.ts'
@@ -14,7 +14,7 @@ import type { Enrollment } from './enrollment.ts'
 import type { Visit } from './routes.ts'
 import type { WrongCodes } from './wrong-codes.ts'
 
-/** What the pages of an enrolment are answered from. */
+/** What the enrolment pages need to answer a request. */
 export interface EnrollService {
   readonly service: VerifyService
   readonly enrollment: Enrollment
@@ -23,10 +23,10 @@ export interface EnrollService {
   count(outcome: InvitationOutcome): void
 }
 
-/** The host that was asked; a visit has one, or it would have been refused. */
+/** The requested host; a visit always has one, or it would have been refused. */
 export const hostOf = ({ headers }: Visit): string => readOriginalRequest(headers)?.host ?? ''
 
-/** What this browser would be answered on a page for devices: by its certificate or session. */
+/** What this browser would be answered on a protected page, with its certificate or session. */
 export function decideOnDevice({ service }: EnrollService, visit: Visit): Decision {
   const grounds = service.grounds()
   const policy = pagePolicy(grounds.policy, 'certificate-or-session')
@@ -39,9 +39,9 @@ export function clientOf({ service }: EnrollService, { headers }: Visit): string
 }
 
 /**
- * Whether a person opens the page or a download, as far as the browser says: what a script fetches,
- * or frames, must not get a certificate. What a service worker fetches has no destination; what the
- * browser loads ahead for one (navigation preload) has, but is marked.
+ * Whether a person opens the page or download, according to the browser: content that a script
+ * fetches or frames must not include a certificate. A service worker's own request has no
+ * destination; what the browser preloads for one has a destination, but also a header that says so.
  */
 export function isOpenedByPerson({ context, headers }: Visit): boolean {
   if (context.req.headers['service-worker-navigation-preload'] !== undefined) return false
@@ -51,7 +51,7 @@ export function isOpenedByPerson({ context, headers }: Visit): boolean {
   return secFetchMode === 'navigate' && destination === 'document' && isOwn
 }
 
-/** Its path keeps it from the application. */
+/** The path keeps the cookie from the application. */
 const COOKIE = '__Secure-certlatch-enroll'
 
 export function ticketOf({ headers }: Visit): string | undefined {
@@ -59,14 +59,14 @@ export function ticketOf({ headers }: Visit): string | undefined {
   return ticket
 }
 
-/** The parameter of the page's address that shows that it was reached through the redirect. */
+/** The query parameter which shows that the page was reached through the redirect. */
 const REDIRECTED = 'from'
 
 /**
- * Redirects to the page itself unless the request comes from that redirect, which only this browser can
- * follow. Returns whether it did. A page of the application that has the same opener policy as this one
- * (a script can make one, by a worker) would otherwise be able to read it in a window; the redirect, of
- * another policy, parts the two.
+ * Redirects to the page itself, and returns `true`, unless the request already follows that redirect,
+ * which only this browser can do. Without it, a page of the application with the same opener policy
+ * (a script can make one with a worker) could read this page in a window; the redirect has a different
+ * policy, and so separates the two.
  */
 export function redirectsAway({ context }: Visit, ticket: string): boolean {
   const proof = hash('sha256', `certlatch redirect\0${ticket}`, 'base64url')

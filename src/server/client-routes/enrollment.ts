@@ -26,7 +26,7 @@ export interface EnrollmentOptions {
   grounds(): Grounds
 }
 
-/** Invitations, as the pages need them: by the files and the grounds as they are now. */
+/** Invitations for the pages, with the current files and grounds. */
 export interface Enrollment {
   find(code: string, host: string, nowSeconds: number): Promise<FoundInvitation>
   claim(
@@ -38,8 +38,8 @@ export interface Enrollment {
   open(ticket: string, host: string, nowSeconds: number): Promise<HeldPackages | undefined>
   finish(ticket: string, host: string, nowSeconds: number): Promise<boolean>
   /**
-   * What the device would be answered if it had shown its new certificate when it was collected: so
-   * a session is the one that the certificate would have opened then.
+   * What the device would have been answered if it had presented its new certificate at the time of
+   * collection: the session is the one that the certificate would have started then.
    */
   decideAsDevice(
     invitation: Invitation,
@@ -55,7 +55,11 @@ export function createEnrollment(options: EnrollmentOptions): Enrollment {
     verifyCertificate(certificate.der, trust.current.trust.issuers)
   const exists = createInvitationIndex(dataPaths(dataDir).invitations)
   const place = (host: string, nowSeconds: number): Place => ({
-    ...{ dataDir, revocationList, host, nowSeconds, exists },
+    dataDir,
+    revocationList,
+    host,
+    nowSeconds,
+    exists,
     stands: async (invitation) => {
       await trust.refresh()
       const verdict = verdictOf(invitation)
@@ -89,7 +93,10 @@ export function createEnrollment(options: EnrollmentOptions): Enrollment {
   }
 }
 
-/** With the session of that time: a sign-out since then holds, and a repeated answer wins no time. */
+/**
+ * With the session of that time: a sign-out since then still counts, and repeating the answer gains
+ * no time.
+ */
 function asOf(decision: Decision, collectedAt: number, grounds: Grounds): Decision {
   if (!decision.allow || decision.setSession === undefined) return decision
   const { claims, cause } = decision.setSession

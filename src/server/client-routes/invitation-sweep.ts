@@ -4,15 +4,16 @@ import type { Config } from '../../config/config.ts'
 const SWEEP_MILLISECONDS = 60_000
 
 /**
- * Deletes packages whose hour is over while no command does it. Where nothing can be written there is
- * nothing to delete either; and what is left is refused all the same.
+ * Deletes packages whose hour is over even if no command runs. In a read-only directory there is
+ * nothing to delete, and expired packages are refused in any case.
  */
 export function sweepRegularly(config: Config, nowSeconds: () => number): () => void {
-  if (config.externalCa) return () => {}
-  const { dataDir, crlFile: revocationList } = config
+  const { dataDir, ca } = config
+  if (ca.kind === 'external') return () => {}
   const timer = setInterval(() => {
     const change = {
-      ...{ dataDir, revocationList },
+      dataDir,
+      revocationList: ca.crlFile,
       who: 'serve, for invitations',
       nowSeconds: nowSeconds(),
     }

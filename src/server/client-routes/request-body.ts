@@ -3,10 +3,10 @@ import type { IncomingMessage } from 'node:http'
 const MAX_BYTES = 16 * 1024
 const DEADLINE_MILLISECONDS = 10_000
 
-/** What a page was sent: the fields of a form, or of a JSON object. */
+/** The submitted fields of a form or a JSON object. */
 export interface SentFields {
   readonly kind: 'form' | 'json'
-  /** The text in a field; `undefined`: there is none, or several, or something else. */
+  /** The text of a field; `undefined` if it is missing, repeated, or not a text. */
   text(name: string): string | undefined
 }
 
@@ -15,10 +15,10 @@ const kindOf = (req: IncomingMessage): SentFields['kind'] | undefined => {
   return KINDS.get(type.trim().toLowerCase())
 }
 
-/** Whether a person has sent it, by a form of a page. */
+/** Whether a page's form sent it. */
 export const isForm = (req: IncomingMessage): boolean => kindOf(req) === 'form'
 
-/** Reads a small body; `undefined` if it is too large, too slow, or of neither kind. */
+/** Reads a small body; `undefined` if it is too large, too slow, or of another type. */
 export async function readFields(req: IncomingMessage): Promise<SentFields | undefined> {
   const kind = kindOf(req)
   const body = kind === undefined ? undefined : await readBody(req)

@@ -15,14 +15,21 @@ import { isProvenSameOrigin } from '../../proxy/same-origin.ts'
 import { signingKey } from '../../session/key-ring.ts'
 import type { HtmlDocument } from '../pages/document.ts'
 import { type Language, languageOf } from '../pages/languages/languages.ts'
-import { resetPage } from '../pages/reset-page.ts'
+import { resetPage } from '../pages/refusal-pages.ts'
 import { rescueModule } from '../pages/scripts.ts'
 import { createRefusals, inEachLanguage } from '../verify/refusals.ts'
-import { logDecision, mintCookie, rememberTrust, type VerifyService } from '../verify/route.ts'
+import {
+  type Answer,
+  INTERNAL_ERROR,
+  logDecision,
+  mintCookie,
+  rememberTrust,
+  type VerifyService,
+} from '../verify/route.ts'
 
 const READ: readonly string[] = ['GET', 'HEAD']
 
-/** A request for a page that may be answered. */
+/** A request for a page, once it may be answered. */
 export interface Visit {
   readonly context: Context
   readonly headers: RequestHeaders
@@ -37,12 +44,12 @@ export interface Page {
   answer(visit: Visit): void | Promise<void>
 }
 
-/** By the path as it was sent: no other spelling of it is a page. */
+/** By the raw path: no other spelling of it is a page. */
 export type Pages = (path: string) => Page | undefined
 
 /**
- * What clients themselves reach of certlatch, through a route of the proxy that does not ask
- * `/verify`: the request is judged here, by the same `decide`, as the page says that it wants it.
+ * The routes that clients reach directly: the proxy passes them on without an auth request, so
+ * these requests are decided here, with the same `decide` and the access that the page requires.
  */
 export function pagesRoute(service: VerifyService, pages: Pages): Middleware {
   const read = pageHeaderReader(service)
@@ -94,10 +101,11 @@ export function pagesRoute(service: VerifyService, pages: Pages): Middleware {
 }
 
 /**
- * Headers of every answer: no window of another page, not even of this origin, gets hold of this one,
- * and no other origin of what it loads. `origin` and `no-referrer` hide the page's address, with the code
- * in it, from scripts of the application in the same tab (`navigation.entries()`; in Firefox 153 only if a
- * link or a form led there). Under `no-referrer` the page's own forms would send `Origin: null`.
+ * Headers of every answer. No window of another page, even of this origin, may get a reference to
+ * this one, and no other origin may load what it loads. `origin` and `no-referrer` hide the page's
+ * address, with the code in it, from the application's scripts in the same tab
+ * (`navigation.entries()`; in Firefox 153 only if a link or a form led to the application). With
+ * `no-referrer` the page's own forms would send `Origin: null`.
  */
 function isolate(context: Context): void {
   context.set('Cross-Origin-Opener-Policy', 'same-origin')
@@ -109,7 +117,7 @@ function isolate(context: Context): void {
 
 const CROSS_SITE: Deny = { allow: false, via: 'none', reason: 'cross-site' }
 
-/** On a public page `decide` does not ask who sends a form: no rule does, where all may come. */
+/** On a public page `decide` does not check which site sends a form, because no open rule does. */
 function isForeign(page: Page | undefined, headers: RequestHeaders): boolean {
   const { method = '' } = headers
   if (page?.access !== 'open' || !page.methods.includes(method) || READ.includes(method)) {
@@ -119,13 +127,11 @@ function isForeign(page: Page | undefined, headers: RequestHeaders): boolean {
   return request === undefined || !isProvenSameOrigin(headers, request)
 }
 
-const INTERNAL_ERROR: Deny = { allow: false, via: 'none', reason: 'internal-error' }
-
 const pathOf = ({ url = '' }: IncomingMessage): string => url.split('?', 1)[0] ?? ''
 
 /**
- * The request itself says what is asked for; who asks, and at which host, the proxy. What a client
- * may have written into the headers of an auth request means nothing here.
+ * Method and path come from the request itself; client and host from the proxy. What a client may
+ * have written into the headers of an auth request is ignored.
  */
 function pageHeaderReader({ dialect }: VerifyService): (req: IncomingMessage) => RequestHeaders {
   const reader = createHeaderReader(dialect)
@@ -138,7 +144,7 @@ function pageHeaderReader({ dialect }: VerifyService): (req: IncomingMessage) =>
 
 const OF_THE_REQUEST: ReadonlySet<string> = new Set(['method', 'uri', 'page'])
 
-/** Made once for each set of rules. */
+/** Created once for each set of rules. */
 function rememberPolicies(): (grounds: Grounds, access: PageAccess) => Policy {
   const known = new WeakMap<Policy, Map<PageAccess, Policy>>()
   return ({ policy }, access) => {
@@ -150,25 +156,21 @@ function rememberPolicies(): (grounds: Grounds, access: PageAccess) => Policy {
   }
 }
 
-function setSession(
+/** Sets the session of a decision; returns whether there is one, and a key to sign it. */
+export function setSession(
   service: VerifyService,
   context: Context,
   decision: Decision,
   nowSeconds: number,
-): void {
-  if (!decision.allow || decision.setSession === undefined) return
+): boolean {
+  if (!decision.allow || decision.setSession === undefined) return false
   const key = signingKey(service.keyRing(), nowSeconds)
-  if (key === undefined) return
+  if (key === undefined) return false
   context.append('Set-Cookie', mintCookie(service, decision.setSession.claims, key, nowSeconds))
+  return true
 }
 
-interface ReadyAnswer {
-  readonly status: number
-  readonly headers: readonly string[]
-  readonly body?: Buffer
-}
-
-function answerRefusal(context: Context, { status, headers, body }: ReadyAnswer): void {
+function answerRefusal(context: Context, { status, headers, body }: Answer): void {
   context.status = status
   for (let index = 0; index < headers.length; index += 2) {
     context.set(headers[index] ?? '', headers[index + 1] ?? '')
@@ -181,7 +183,7 @@ function answerText(context: Context, status: number, text: string): void {
   context.body = text
 }
 
-/** Answers with a page of HTML, under its own policy. */
+/** Answers with an HTML page, under the page's own policy. */
 export function answerHtml(context: Context, status: number, page: HtmlDocument): void {
   context.status = status
   context.set('Content-Security-Policy', page.contentSecurityPolicy)

@@ -1,8 +1,7 @@
-import { isIPv6 } from 'node:net'
 import { LRUCache } from 'lru-cache'
-import { ipv6Prefix } from '../../proxy/networks.ts'
+import { clientKey } from '../../proxy/client-address.ts'
 
-/** Limits how many wrong codes a client may try; a right one is never asked about. */
+/** Limits how many wrong codes a client may try; a correct code is never limited. */
 export interface WrongCodes {
   /** Counts one; returns whether the client has tried too many. */
   isTooMany(client: string | undefined): boolean
@@ -18,7 +17,7 @@ export function createWrongCodes(nowMilliseconds: () => number): WrongCodes {
   })
   return {
     isTooMany: (client) => {
-      const name = nameOf(client)
+      const name = clientKey(client)
       const now = nowMilliseconds()
       const known = windows.get(name)
       const isOpen = known !== undefined && now - known.startedAt < WINDOW_MILLISECONDS
@@ -28,10 +27,4 @@ export function createWrongCodes(nowMilliseconds: () => number): WrongCodes {
       return window.count > MOST_IN_WINDOW
     },
   }
-}
-
-/** A client over IPv6 has a whole /64 of addresses. */
-function nameOf(client: string | undefined): string {
-  if (client === undefined) return 'unknown'
-  return isIPv6(client) ? ipv6Prefix(client) : client
 }

@@ -1,5 +1,5 @@
+import { type CertificateId, certificateKey } from '../../certificate/certificate-id.ts'
 import { describeName } from '../../certificate/name.ts'
-import { certificateKey } from '../../store/certificate-id.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 
 /** A change between two snapshots, as it is logged. */
@@ -56,7 +56,9 @@ function revocations(before: Snapshot, after: Snapshot): readonly Change[] {
     if (known === serials) continue
     for (const serial of serials) {
       if (known?.has(serial)) continue
-      const found = after.registry?.byCertificate.get(certificateKey(keyHash, serial))
+      const found = after.registry?.byCertificate.get(
+        certificateKey({ issuerKeyHash: keyHash, serial }),
+      )
       if (found === undefined) others += 1
       else changes.push({ what: 'revoked', fields: { device: found.device.name, serial } })
     }
@@ -67,7 +69,7 @@ function revocations(before: Snapshot, after: Snapshot): readonly Change[] {
 
 function blockChanges({ blocks: before }: Snapshot, after: Snapshot): readonly Change[] {
   const describe = (what: string) => (entry: (typeof before.certificates)[number]) => {
-    const key = certificateKey(entry.issuerKeyHash, entry.serial)
+    const key = certificateKey(entry)
     const device = after.registry?.byCertificate.get(key)?.device.name
     return { what, fields: { ...(device !== undefined && { device }), serial: entry.serial } }
   }
@@ -82,14 +84,10 @@ function blockChanges({ blocks: before }: Snapshot, after: Snapshot): readonly C
   ]
 }
 
-function without<T extends { readonly issuerKeyHash: string; readonly serial: string }>(
+function without<T extends CertificateId>(
   entries: readonly T[],
   others: readonly T[],
 ): readonly T[] {
-  const keys = new Set(
-    others.map(({ issuerKeyHash, serial }) => certificateKey(issuerKeyHash, serial)),
-  )
-  return entries.filter(
-    ({ issuerKeyHash, serial }) => !keys.has(certificateKey(issuerKeyHash, serial)),
-  )
+  const keys = new Set(others.map(certificateKey))
+  return entries.filter((entry) => !keys.has(certificateKey(entry)))
 }

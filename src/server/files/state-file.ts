@@ -2,8 +2,8 @@ import { hostname } from 'node:os'
 import { describeFileError } from '../../store/files.ts'
 import { isOtherBoot, machineIdentity } from '../../store/lock-owner.ts'
 import { FRESH_SECONDS, labelOf } from '../../store/service-standing.ts'
+import type { RunningState } from '../../store/service-state.ts'
 import {
-  type RunningState,
   readLastSeen,
   readRunning,
   runningId,

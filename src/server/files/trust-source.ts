@@ -1,89 +1,38 @@
-import { constants, existsSync } from 'node:fs'
-import { access } from 'node:fs/promises'
-import { type Config, filesToMake } from '../../config/config.ts'
+import type { Config } from '../../config/config.ts'
 import { ENROLL_PATH, ruleClosingEnrollment } from '../../policy/page-policy.ts'
-import { dataPaths, prepareDataDirectory } from '../../store/data-directory.ts'
-import { describeFileError } from '../../store/files.ts'
-import { readPolicySource } from '../../store/policy-file.ts'
+import { dataPaths } from '../../store/data-directory.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
-import { policyParser, readRegularFile, type TrustFiles } from '../../store/snapshot-sources.ts'
+import type { TrustFiles } from '../../store/snapshot-sources.ts'
 import { openTrustStore, type TrustEvents, type TrustStore } from '../../store/trust-store.ts'
-import type { Tally } from '../admin/metrics.ts'
 import { isClockWrong } from '../admin/readiness.ts'
+import type { Tally } from '../admin/tally.ts'
 import type { Log } from '../log.ts'
 import { StartError } from '../start-error.ts'
 import { describeChanges } from './snapshot-diff.ts'
 
-/** Creates the files of a first start. Throws a StartError if the data directory is unsuitable. */
-export async function makeFirstFiles(config: Config, nowSeconds: number, log: Log): Promise<void> {
-  const needed = filesToMake(config)
-  if (!Object.values(needed).includes(true)) return
-  await requireNamedFiles(config)
-  try {
-    const prepared = await prepareDataDirectory(config.dataDir, needed, nowSeconds)
-    if (!prepared.ok) throw new StartError([prepared.problem])
-    for (const file of prepared.made) log.info({ file }, 'created on first start')
-  } catch (error) {
-    if (error instanceof StartError) throw error
-    const path = error instanceof Error && 'path' in error ? String(error.path) : config.dataDir
-    throw new StartError([
-      `the data directory ${config.dataDir} cannot be prepared: ${path} ${describeFileError(error)}; set CERTLATCH_DATA_DIR to a folder that this user may write`,
-    ])
-  }
-}
-
-/** Files named by a setting are never created, and while one is missing, no others are either. */
-async function requireNamedFiles(config: Config): Promise<void> {
-  const files = trustFiles(config)
-  const named = [
-    config.externalCa && files.authorities,
-    config.crlFileNamed && files.revocationLists,
-    config.sessionKeysFileNamed && files.sessionKeys,
-    files.policy,
-  ]
-  const problems: string[] = []
-  for (const file of named) {
-    if (!file) continue
-    try {
-      await access(file.path, constants.R_OK)
-    } catch (error) {
-      problems.push(`${file.name} ${describeFileError(error)}`)
-    }
-  }
-  if (problems.length === 0 && files.policy !== undefined && isFirstStart(config)) {
-    problems.push(...(await wrongRules(files.policy)))
-  }
-  if (problems.length > 0) throw new StartError(problems)
-}
-
-const isFirstStart = ({ caFile, sessionKeysFile }: Config): boolean =>
-  !existsSync(caFile) || !existsSync(sessionKeysFile)
-
-/** Validates the policy first, so that a failed start leaves no CA behind. */
-async function wrongRules(file: NonNullable<TrustFiles['policy']>): Promise<readonly string[]> {
-  const content = await readRegularFile(file.path)
-  const parse = await policyParser()
-  return readPolicySource({ ...file, content, parse }, undefined).problems
-}
-
-/** The files of the configuration, with the names that messages use for them. */
+/**
+ * The files of the configuration, with the names that messages use for them: the path, after the setting
+ * if one names the file.
+ */
 export function trustFiles(config: Config): TrustFiles {
   const named = (path: string, setting: string, isSet: boolean) => ({
     path,
     name: isSet ? `${setting} ${path}` : path,
   })
-  const { crlFile, policyFile, trustedProxies } = config
+  const { ca, policyFile, trustedProxies } = config
   const { devices, blocks, undelivered } = dataPaths(config.dataDir)
   return {
-    authorities: named(config.caFile, 'CERTLATCH_CA_FILE', config.externalCa),
+    authorities: named(ca.file, 'CERTLATCH_CA_FILE', ca.kind === 'external'),
     revocationLists:
-      crlFile === undefined ? undefined : named(crlFile, 'CERTLATCH_CRL_FILE', config.crlFileNamed),
+      ca.crlFile === undefined
+        ? undefined
+        : named(ca.crlFile, 'CERTLATCH_CRL_FILE', ca.kind === 'external' || ca.crlFileNamed),
     sessionKeys: named(
       config.sessionKeysFile,
       'CERTLATCH_SESSION_KEYS_FILE',
       config.sessionKeysFileNamed,
     ),
-    devices: config.externalCa ? undefined : { path: devices, name: devices },
+    devices: ca.kind === 'external' ? undefined : { path: devices, name: devices },
     blocks: { path: blocks, name: blocks },
     undelivered: { path: undelivered, name: undelivered },
     policy:
@@ -91,7 +40,7 @@ export function trustFiles(config: Config): TrustFiles {
         ? undefined
         : { ...named(policyFile, 'CERTLATCH_POLICY_FILE', true), trustedProxies },
     // The built-in CA's CRL is valid as long as the CA, even if a machine with a wrong clock wrote it.
-    staleRevocationList: config.externalCa ? config.staleCrl : 'allow',
+    staleRevocationList: ca.kind === 'external' ? ca.staleCrl : 'allow',
   }
 }
 
@@ -162,7 +111,7 @@ export function warnOfFiles(
 ): void {
   warnOfSnapshot(config, snapshot, log)
   for (const problem of snapshot.problems) log.error({ problem }, 'some files were not loaded')
-  if (config.crlFile === undefined) {
+  if (config.ca.crlFile === undefined) {
     log.warn('no CERTLATCH_CRL_FILE: a certificate that the CA revokes stays valid here')
   }
   if (isClockWrong(snapshot, nowSeconds)) {
@@ -172,7 +121,7 @@ export function warnOfFiles(
 
 function warnOfSnapshot(config: Config, { policy, warnings }: Snapshot, log: Log): void {
   for (const warning of warnings) log.warn(warning)
-  if (config.externalCa) return
+  if (config.ca.kind === 'external') return
   const rule = ruleClosingEnrollment(policy, config.url, config.trustedProxies)
   if (rule === undefined) return
   log.warn(

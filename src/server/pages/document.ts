@@ -2,23 +2,23 @@ import { hash } from 'node:crypto'
 import { escapeHtml } from './html.ts'
 import type { Language } from './languages/languages.ts'
 
-/** What a page consists of; nothing in it comes from a request unescaped. */
+/** The parts of a page; anything that comes from a request is escaped. */
 export interface PageContent {
   readonly language: Language
   readonly title: string
-  /** HTML that follows the title. */
+  /** The HTML after the title. */
   readonly body: string
-  /** The one script that may run. */
+  /** The only script that may run. */
   readonly script?: string
-  /** Seconds after which the browser loads the page anew. */
+  /** Seconds after which the browser reloads the page. */
   readonly refreshAfter?: number
-  /** Whether a form on it is sent to this site. */
+  /** Whether it has a form that posts to this site. */
   readonly hasForm?: boolean
-  /** Whether its script asks this site for something. */
+  /** Whether its script makes requests to this site. */
   readonly fetches?: boolean
 }
 
-/** A page, and the policy under which it works as it is and with nothing added. */
+/** A page, and the policy that allows exactly its own parts. */
 export interface HtmlDocument {
   readonly html: string
   readonly contentSecurityPolicy: string
@@ -91,7 +91,7 @@ const sourceOf = (text: string): string => `'sha256-${hash('sha256', text, 'base
 
 const STYLE_SOURCE = sourceOf(STYLE)
 
-/** Puts the page together. It loads nothing, sends nothing, and nobody can frame it. */
+/** Assembles the page. It loads nothing, sends nothing, and can't be framed. */
 export function htmlDocument(content: PageContent): HtmlDocument {
   const { language, title, body, script, refreshAfter, hasForm, fetches } = content
   const heading = escapeHtml(title)

@@ -7,10 +7,10 @@ import { LANGUAGES, type Language } from './languages/languages.ts'
 import { codeField, listOf, timeElement } from './refusal-pages.ts'
 import { type EnrollProblem, type EnrollTexts, GUIDES, type GuideName } from './texts.ts'
 
-/** The downloads, below the page. */
+/** The paths of the downloads, below the page. */
 export const DOWNLOADS = {
   p12: `${ENROLL_PATH}/certificate.p12`,
-  /** The same as `p12`, of a type that no installer takes from the browser: for the app on iOS. */
+  /** The same as `p12`, with a type that no system installer claims: for the app on iOS. */
   file: `${ENROLL_PATH}/certificate-file.p12`,
   modernP12: `${ENROLL_PATH}/certificate-modern.p12`,
   mobileconfig: `${ENROLL_PATH}/profile.mobileconfig`,
@@ -27,7 +27,7 @@ function page(language: Language, title: string, body: string): HtmlDocument {
   })
 }
 
-/** Asks for the code of an invitation; the script takes it from the address, and looks it up. */
+/** Asks for an invitation's code; the script takes it from the address, and looks it up. */
 export function codePage(language: Language, known: string | undefined): HtmlDocument {
   const { enroll } = LANGUAGES[language]
   const lead = `<p id="ask" data-show="form">${escapeHtml(enroll.askForCode)}</p>`
@@ -43,7 +43,7 @@ export function problemPage(
 ): HtmlDocument {
   const { title, lead, steps } = LANGUAGES[language].enroll.problems[problem]
   const time = collectedAt === undefined ? '' : timeElement(collectedAt, language)
-  // The only value is HTML of our own.
+  // The only value is our own HTML.
   const said = escapeHtml(lead).replace('{time}', time)
   const body = `<div data-show="form"><p>${said}</p>\n${listOf(steps)}</div>\n${codeForm(language)}`
   return page(language, title, body)
@@ -67,16 +67,16 @@ ${codeField(language)}
 </div>`
 }
 
-/** Whom an invitation is for, before anything is claimed. */
+/** Shows whom an invitation is for, before anything is claimed. */
 export interface Invited {
   readonly device: string
   readonly owner: string | undefined
   readonly site: string
   readonly endsAt: number
   readonly code: string
-  /** Given back with the claim, so that a lost answer can be had again. */
+  /** Sent back with the claim, so that a lost answer can be repeated. */
   readonly nonce: string
-  /** The device that this browser is already. */
+  /** The device that this browser already is. */
   readonly known: string | undefined
 }
 
@@ -110,14 +110,14 @@ ${owned}<dt>${escapeHtml(enroll.until)}</dt><dd>${timeElement(endsAt, language)}
 const copyLink = (texts: EnrollTexts): string =>
   `<button type="button" class="second" data-copy="" data-copied="${escapeHtml(texts.copied)}" hidden>${escapeHtml(texts.copyLink)}</button>`
 
-/** A device that has collected its certificate, and now installs it. */
+/** Shown to a device that has collected its certificate, and now installs it. */
 export interface Claimed {
   readonly device: string
   readonly site: string
   readonly password: string
   /** Whether this browser has a session by now. */
   readonly isIn: boolean
-  /** Whether it shows a certificate that is refused. */
+  /** Whether it presents a certificate that is refused. */
   readonly showsRefused: boolean
   readonly userAgent: string | undefined
 }
@@ -154,7 +154,7 @@ ${trouble}
   return page(language, fillText(enroll.claimedTitle, { device }), body)
 }
 
-/** The guides that are shown open, by what the browser says that it runs on. */
+/** The guides that are expanded, depending on the browser's system. */
 const FIRST: Readonly<Record<Platform | 'none', readonly GuideName[]>> = {
   iphone: ['iphone', 'iphoneApp'],
   android: ['android'],
@@ -166,7 +166,7 @@ const FIRST: Readonly<Record<Platform | 'none', readonly GuideName[]>> = {
 
 type Action = 'profile' | 'p12' | 'file' | 'modern' | 'password' | 'app'
 
-/** What there is to be tapped for each guide, in the order of its steps. */
+/** The buttons for each guide, in the order of its steps. */
 const ACTIONS: Readonly<Record<GuideName, readonly Action[]>> = {
   iphone: ['profile'],
   iphoneApp: ['file', 'password', 'app'],

@@ -2,10 +2,10 @@ import { ENROLL_PATH } from '../../policy/page-policy.ts'
 import { MAY_LOAD_BY_ITSELF, UNREGISTER_WORKERS } from './scripts.ts'
 
 /**
- * Runs on every state of the enrolment page, which works without it as far as forms can. The code
- * stays in the address's fragment, which is sent to no server, until the device is set up; looking the
- * invitation up fetches the next state of the page and puts it in place of this one. Old phones are the
- * point of it, so it keeps to what Safari 14 knows.
+ * Runs on every state of the enrolment page, which also works without it, with forms. The code
+ * stays in the address's fragment, which is not sent to any server, until the device is set up;
+ * looking up the invitation fetches the next state of the page and replaces this one. Works in
+ * Safari 14, because old phones are enrolled too.
  */
 export const ENROLL_SCRIPT = `${UNREGISTER_WORKERS}${MAY_LOAD_BY_ITSELF}
 const PAGE = '${ENROLL_PATH}'
@@ -26,8 +26,8 @@ function show(name, isShown) {
   for (const element of document.querySelectorAll('[data-show="' + name + '"]')) element.hidden = !isShown
 }
 
-// A worker of the application must answer neither the claim nor a download. It may have asked for this
-// page itself: then the server has shown no certificate that is ready for this browser.
+// A worker of the application must not answer the claim or a download. It may also have fetched this
+// page: then the server did not show a certificate that is ready for this browser, so reload.
 async function leaveWorkers() {
   const isControlled = navigator.serviceWorker && navigator.serviceWorker.controller
   await unregisterWorkers()

@@ -10,7 +10,7 @@ const ENTITIES: Readonly<Record<string, string>> = {
 export const escapeHtml = (text: string): string =>
   text.replace(/[&<>"']/g, (character) => ENTITIES[character] ?? '')
 
-/** A text of ours as HTML, with `{name}` replaced by values; a name without value is a bug. */
+/** Our own text as HTML, with `{name}` replaced by values; a name without a value is a bug. */
 export const fill = (text: string, values: Readonly<Record<string, string>>): string =>
   fillText(escapeHtml(text), values, escapeHtml)
 

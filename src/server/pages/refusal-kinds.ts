@@ -1,9 +1,9 @@
 import type { DenyReason } from '../../decision.ts'
 
 /**
- * What a person is told. Coarser than the reasons, so that a page helps whose device it is, and
- * tells a stranger no more than what he has shown himself: what a page says of a certificate's
- * standing, it says only to who has proved to hold its key.
+ * What a refusal page tells a person. It is coarser than the reasons: enough to help the device's
+ * owner, and no more than a stranger has shown. Details about a certificate are shown only to a
+ * client that has proved to hold its key.
  */
 export const REFUSAL_KINDS = [
   'no-certificate',
@@ -27,7 +27,7 @@ const KINDS: Readonly<Record<DenyReason, RefusalKind>> = {
   'malformed-request': 'odd-request',
   'header-alias': 'odd-request',
   'header-repeated': 'odd-request',
-  // A rule that is stricter than the path's own has closed it: a certificate may open that too.
+  // A rule stricter than the path's own has denied it; a certificate may satisfy that rule.
   'ambiguous-path': 'closed-to-this',
   'policy-deny': 'closed',
   'not-permitted': 'closed',
@@ -49,7 +49,7 @@ const KINDS: Readonly<Record<DenyReason, RefusalKind>> = {
   'certificate-rate-limited': 'at-the-server',
   'unknown-device': 'unsuitable-certificate',
   'no-identity': 'unsuitable-certificate',
-  // All alike, so that no one can find out which cookie was once valid.
+  // All the same, so that no one can find out which cookie was once valid.
   'session-malformed': 'session-over',
   'session-forged': 'session-over',
   'session-expired': 'session-over',

@@ -3,12 +3,12 @@ import { type HtmlDocument, htmlDocument } from './document.ts'
 import { escapeHtml, fillText } from './html.ts'
 import { LANGUAGES, type Language } from './languages/languages.ts'
 import type { RefusalKind } from './refusal-kinds.ts'
-import { REFUSAL_SCRIPT } from './scripts.ts'
+import { REFUSAL_SCRIPT, RESET_SCRIPT } from './scripts.ts'
 
-/** Pages that lead to the start page, because trying the same again is of no use. */
+/** Pages that link to the start page, because retrying the same request would not help. */
 const TO_THE_START: ReadonlySet<RefusalKind> = new Set(['another-site', 'closed'])
 
-/** The page for one kind; `detail` is a sentence of its own after the first. */
+/** The page for one kind; `detail` is an additional sentence after the first. */
 export function refusalPage(kind: RefusalKind, language: Language, detail = ''): HtmlDocument {
   const texts = LANGUAGES[language]
   const { title, lead, steps } = texts.refusals[kind]
@@ -18,7 +18,7 @@ export function refusalPage(kind: RefusalKind, language: Language, detail = ''):
   const first = detail === '' ? lead : `${lead} ${detail}`
   const invited = kind === 'no-certificate' ? invitationForm(language) : ''
   const body = `<p>${escapeHtml(first)}</p>\n${listOf(steps)}\n<p>${button}</p>${invited}`
-  // Not what another site has begun: its form would be submitted again.
+  // Not for a request that another site sent: its form would be submitted again.
   const script = kind === 'another-site' ? undefined : REFUSAL_SCRIPT
   const hasForm = kind === 'no-certificate'
   return htmlDocument({ language, title, body, hasForm, ...(script !== undefined && { script }) })
@@ -56,7 +56,7 @@ export function expiredPage(notAfterSeconds: number, language: Language): HtmlDo
   return refusalPage('expired-certificate', language, detail)
 }
 
-/** British English: day before month, as the others. */
+/** British English, day before month, like the other languages. */
 const localeOf = (language: Language): string => (language === 'en' ? 'en-GB' : language)
 
 function dayOf(seconds: number, language: Language): string {
@@ -64,7 +64,7 @@ function dayOf(seconds: number, language: Language): string {
   return new Intl.DateTimeFormat(localeOf(language), options).format(seconds * 1000)
 }
 
-/** A time in UTC, which the page's script writes in the reader's own zone. */
+/** A time in UTC, which the page's script converts to the reader's own time zone. */
 export function timeElement(seconds: number, language: Language): string {
   const options = { dateStyle: 'long', timeStyle: 'short', timeZone: 'UTC' } as const
   const text = new Intl.DateTimeFormat(localeOf(language), options).format(seconds * 1000)
@@ -76,4 +76,14 @@ export function timeElement(seconds: number, language: Language): string {
 export function latecomerPage(language: Language): HtmlDocument {
   const { title, lead } = LANGUAGES[language].latecomer
   return htmlDocument({ language, title, body: `<p>${escapeHtml(lead)}</p>`, refreshAfter: 1 })
+}
+
+/** Opened by hand: does what the refusal page does behind a service worker. */
+export function resetPage(language: Language): HtmlDocument {
+  const { reset, startPage } = LANGUAGES[language]
+  const { title, lead, withoutScript } = reset
+  const body = `<p>${escapeHtml(lead)}</p>
+<noscript><p>${escapeHtml(withoutScript)}</p></noscript>
+<p><a class="button" href="/">${escapeHtml(startPage)}</a></p>`
+  return htmlDocument({ language, title, body, script: RESET_SCRIPT })
 }

@@ -1,10 +1,10 @@
 import { SESSION_PATH } from '../../policy/page-policy.ts'
 
 /**
- * What runs in the browser, as text: it is served as it stands here, and the pages' policy names its
- * hash. Home Assistant's service worker answers loads from its own cache, so a load reaches the
- * network only once the worker is unregistered. Nothing else of the site is touched: whoever is
- * logged in there stays so. Old phones are the point of it, so it keeps to what Safari 14 knows.
+ * Scripts for the browser, as text: they are served exactly like this, and the pages' policy
+ * contains their hash. Home Assistant's service worker answers requests from its own cache, so a
+ * reload reaches the network only after the worker is unregistered. Nothing else of the site is
+ * touched, so users stay logged in. Works in Safari 14, because old phones are refused too.
  */
 export const UNREGISTER_WORKERS = `
 async function unregisterWorkers() {
@@ -14,10 +14,10 @@ async function unregisterWorkers() {
 }
 `
 
-/** Whether a page may be loaded again without being asked to: once in 60 s, if that can be remembered. */
+/** Whether a page may reload by itself: once in 60 s, if that can be remembered. */
 export const MAY_LOAD_BY_ITSELF = `
 function mayLoadByItself() {
-  const mark = 'certlatch-loaded-anew'
+  const mark = 'certlatch-reloaded'
   const now = Date.now()
   try {
     if (Math.abs(now - Number(sessionStorage.getItem(mark))) < 60000) return false
@@ -30,12 +30,12 @@ function mayLoadByItself() {
 `
 
 /**
- * Of the refusal page: its button really loads anew, this page or the one that it names. If a worker
- * stands between, so does the page by itself, at most once in 60 s; where it could not remember that,
- * it waits for the button.
+ * The refusal page's script: the button reloads from the network, this page or the one that it
+ * links to. Behind a service worker the page does so by itself, at most once in 60 s; if it could
+ * not remember having done so, it waits for the button.
  */
 export const REFUSAL_SCRIPT = `${UNREGISTER_WORKERS}${MAY_LOAD_BY_ITSELF}
-async function loadAnew() {
+async function reload() {
   await unregisterWorkers()
   location.reload()
 }
@@ -44,28 +44,29 @@ const button = document.querySelector('.button')
 button.addEventListener('click', async (event) => {
   event.preventDefault()
   const elsewhere = button.getAttribute('href')
-  if (elsewhere === '') return loadAnew()
+  if (elsewhere === '') return reload()
   await unregisterWorkers()
   location.assign(elsewhere)
 })
-if (navigator.serviceWorker && navigator.serviceWorker.controller && mayLoadByItself()) loadAnew()
+if (navigator.serviceWorker && navigator.serviceWorker.controller && mayLoadByItself()) reload()
 `
 
-/** Of the reset page: the same, at once, and then to the start page. */
+/** The reset page's script: does the same immediately, and then opens the start page. */
 export const RESET_SCRIPT = `${UNREGISTER_WORKERS}
 unregisterWorkers().then(() => location.replace('/'))
 `
 
 /**
- * Runs inside Home Assistant's own page, which its worker may have shown from a cache. Not connected
- * and refused by the gate (which it knows by `X-Certlatch`, not by a status that Home Assistant may
- * give as well): load anew, so that the certificate is shown or the refusal page is. Let in, and yet
- * not connected: Chromium cannot ask for a certificate on a WebSocket, so it fails one that is the
- * first connection after a start, behind a page from the worker's cache; this module's own question
- * settles which certificate is shown, so load anew, and the next one connects. Connected: ask for
- * something often enough to have the session renewed, for a page that is open makes no requests
- * of its own. What it asks for no rule has a reason to open; Home Assistant answers 404. It asks less
- * and less often where that changes nothing: Home Assistant restarts, or the loads have not helped.
+ * Runs inside Home Assistant's own page, which may come from its service worker's cache.
+ * Disconnected and refused by the gate (recognized by `X-Certlatch`, because Home Assistant may use
+ * the same status): reloads, so that the browser presents its certificate or shows the refusal
+ * page. Allowed but disconnected: Chromium can't ask for a certificate on a WebSocket, so the
+ * WebSocket fails if it is the first connection after a start, behind a cached page. The module's
+ * own request makes Chromium choose a certificate, so a reload then connects. Connected: requests
+ * something often enough to renew the session, because an open page makes no requests of its own.
+ * It requests a path that no rule needs to open and that Home Assistant answers with 404. It asks
+ * less and less often when that changes nothing: Home Assistant is restarting, or reloading did not
+ * help.
  */
 export function rescueModule(sessionTtlSeconds: number): string {
   return `const ASK_EVERY = ${(sessionTtlSeconds * 1000) / 4} // ms: a quarter of CERTLATCH_SESSION_TTL
@@ -82,7 +83,7 @@ function isConnected() {
   return app === null || Boolean(app.hass && app.hass.connected)
 }
 
-// What the page shows when its first WebSocket has failed; by itself it tries again after a minute.
+// What the page shows when its first WebSocket has failed; it retries by itself after a minute.
 function hasFailed() {
   const page = document.querySelector('ha-init-page')
   return Boolean(page && page.error)
@@ -94,17 +95,17 @@ async function askGate() {
   try {
     const answer = await fetch('${SESSION_PATH}', { cache: 'no-store', signal: limit.signal })
     if (answer.headers.get('X-Certlatch') === 'refused') return 'refused'
-    return answer.status < 500 ? 'let in' : 'nobody there'
+    return answer.status < 500 ? 'allowed' : 'unreachable'
   } catch (error) {
-    return 'nobody there' // no network: not the gate's doing
+    return 'unreachable' // no network: not the gate's fault
   } finally {
     clearTimeout(timer)
   }
 }
 
-// Milliseconds until the page may be loaded anew; 0 is now, and remembered as done: how many loads
-// there were without a connection, and when the last was. Without a memory for that nothing is
-// loaded: it might never end.
+// Milliseconds until the page may be reloaded; 0 means now, and records the reload: the number of
+// reloads without a connection, and the time of the last. Without storage it never reloads, because
+// that might never end.
 function untilLoad() {
   const now = Date.now()
   try {
@@ -146,7 +147,7 @@ async function look() {
   const told = await askGate()
   isAsking = false
   if (isConnected()) return
-  const helps = told === 'refused' || (told === 'let in' && hasFailed())
+  const helps = told === 'refused' || (told === 'allowed' && hasFailed())
   const wait = helps ? untilLoad() : 2 * pause
   pause = Math.min(wait, ASK_AT_LEAST_EVERY)
   if (wait > 0) return

@@ -1,13 +1,13 @@
 import type { RefusalKind } from './refusal-kinds.ts'
 
-/** What the page of a refusal says. */
+/** The text of a refusal page. */
 interface RefusalText {
   readonly title: string
   readonly lead: string
   readonly steps: readonly string[]
 }
 
-/** Steps by which a certificate gets into a kind of device. */
+/** The steps for getting a certificate into a kind of device. */
 interface Guide {
   readonly title: string
   readonly steps: readonly string[]
@@ -26,7 +26,7 @@ const ENROLL_PROBLEMS = [
 ] as const
 export type EnrollProblem = (typeof ENROLL_PROBLEMS)[number]
 
-/** The page on which a device enrols itself. `{device}` and the like stand for values. */
+/** The texts of the enrolment page. `{device}` and the like are placeholders. */
 export interface EnrollTexts {
   readonly title: string
   readonly askForCode: string
@@ -74,7 +74,7 @@ export interface EnrollTexts {
   readonly problems: Readonly<Record<EnrollProblem, RefusalText>>
 }
 
-/** Everything that a person is shown in the browser, in one language. */
+/** All texts that a person sees in the browser, in one language. */
 export interface Texts {
   readonly refusals: Readonly<Record<RefusalKind, RefusalText>>
   /** `{day}` */

@@ -1,3 +1,4 @@
+import { certificateKey } from '../../certificate/certificate-id.ts'
 import type { LOG_CLIENTS } from '../../config/options.ts'
 import type { Allow, Deny } from '../../decision.ts'
 import { clientAddress } from '../../proxy/client-address.ts'
@@ -57,26 +58,20 @@ const MOST_SESSION_WINDOWS = 1_000
  * of suppressed ones.
  */
 export function createDecisionLog(log: Log, nowMilliseconds: () => number): DecisionLog {
-  const refusals = new Map<string, Window>()
-  const sessions = new Map<string, Window>()
-  const unexpected = new Map<string, Window>()
+  const refusals = createSampler(PER_WINDOW, WINDOW_MILLISECONDS, nowMilliseconds)
+  const sessions = createSampler(1, SESSION_WINDOW_MILLISECONDS, nowMilliseconds)
+  const unexpected = createSampler(1, WINDOW_MILLISECONDS, nowMilliseconds)
   return {
     logSuppressed: (isEnd) => {
       const now = nowMilliseconds()
-      for (const [reason, { startedAt, suppressed }] of refusals) {
+      for (const [reason, { startedAt, suppressed }] of refusals.windows) {
         if (!isEnd && now - startedAt < WINDOW_MILLISECONDS) continue
         if (suppressed > 0) log.info({ reason, suppressed }, 'refusals suppressed')
-        refusals.delete(reason)
+        refusals.windows.delete(reason)
       }
     },
     refused: ({ reason, via }, describe) => {
-      const { isLogged, suppressed } = sample(
-        refusals,
-        reason,
-        PER_WINDOW,
-        WINDOW_MILLISECONDS,
-        nowMilliseconds(),
-      )
+      const { isLogged, suppressed } = refusals.sample(reason)
       if (suppressed > 0) log.info({ reason, suppressed }, 'refusals suppressed')
       if (isLogged) log.info({ reason, via, ...describe() }, 'refused')
     },
@@ -85,22 +80,15 @@ export function createDecisionLog(log: Log, nowMilliseconds: () => number): Deci
       if (isFirstToday) log.info({ ...who, ...describe() }, 'first access today')
       if (setSession === undefined) return
       const { cause, claims } = setSession
-      if (sessions.size > MOST_SESSION_WINDOWS) sessions.clear()
-      const key = `${cause} ${claims.issuerKeyHash} ${claims.serial} ${claims.host}`
-      const window = SESSION_WINDOW_MILLISECONDS
-      const { isLogged, suppressed } = sample(sessions, key, 1, window, nowMilliseconds())
+      if (sessions.windows.size > MOST_SESSION_WINDOWS) sessions.windows.clear()
+      const key = `${cause} ${certificateKey(claims)} ${claims.host}`
+      const { isLogged, suppressed } = sessions.sample(key)
       if (!isLogged) return
       const fields = { ...who, cause, ...describe(), ...(suppressed > 0 && { suppressed }) }
       log.info(fields, cause === 'renewed' ? 'session renewed' : 'session opened')
     },
     unexpectedPath: (target) => {
-      const { isLogged, suppressed } = sample(
-        unexpected,
-        '',
-        1,
-        WINDOW_MILLISECONDS,
-        nowMilliseconds(),
-      )
+      const { isLogged, suppressed } = unexpected.sample('')
       if (!isLogged) return
       const fields = { path: visible(loggedPath(target)), ...(suppressed > 0 && { suppressed }) }
       log.warn(fields, 'unexpected path: the proxy must call /verify')
@@ -114,24 +102,27 @@ interface Window {
   suppressed: number
 }
 
-function sample(
-  windows: Map<string, Window>,
-  key: string,
-  most: number,
-  lengthMilliseconds: number,
-  now: number,
-): { readonly isLogged: boolean; readonly suppressed: number } {
-  let window = windows.get(key)
-  let suppressed = 0
-  if (window === undefined || now - window.startedAt >= lengthMilliseconds) {
-    suppressed = window?.suppressed ?? 0
-    window = { startedAt: now, logged: 0, suppressed: 0 }
-    windows.set(key, window)
+/** Logs at most so many of a kind in each window. */
+function createSampler(most: number, lengthMilliseconds: number, nowMilliseconds: () => number) {
+  const windows = new Map<string, Window>()
+  return {
+    windows,
+    /** `suppressed`: how many were not logged in the window before, if a new one begins. */
+    sample: (kind: string): { readonly isLogged: boolean; readonly suppressed: number } => {
+      const now = nowMilliseconds()
+      let window = windows.get(kind)
+      let suppressed = 0
+      if (window === undefined || now - window.startedAt >= lengthMilliseconds) {
+        suppressed = window?.suppressed ?? 0
+        window = { startedAt: now, logged: 0, suppressed: 0 }
+        windows.set(kind, window)
+      }
+      const isLogged = window.logged < most
+      if (isLogged) window.logged += 1
+      else window.suppressed += 1
+      return { isLogged, suppressed }
+    },
   }
-  const isLogged = window.logged < most
-  if (isLogged) window.logged += 1
-  else window.suppressed += 1
-  return { isLogged, suppressed }
 }
 
 /** How much of a client's address is logged. */
@@ -169,7 +160,7 @@ export function describeMismatch(
   const hint =
     proxy === 'unknown'
       ? `let the proxy set X-Certlatch-Proxy to ${expected}, or set CERTLATCH_PROXY to the one that asks`
-      : `set CERTLATCH_PROXY=${proxy} if ${proxy} is the one to use; otherwise stop it (docker compose up -d --remove-orphans)`
+      : `set CERTLATCH_PROXY=${proxy} if ${proxy} is the one to use; otherwise stop it`
   return { proxy, expected, hint }
 }
 

@@ -1,10 +1,10 @@
+import { certificateKey } from '../../certificate/certificate-id.ts'
 import { comparableName } from '../../certificate/identity.ts'
 import type { Config } from '../../config/config.ts'
 import type { CertificateReference, Grounds, Recognised } from '../../decide.ts'
 import type { Identity } from '../../decision.ts'
 import type { RequestHeaders } from '../../proxy/request-headers.ts'
 import { cookieValues } from '../../session/cookie.ts'
-import { certificateKey } from '../../store/certificate-id.ts'
 import { acceptedUntil } from '../../store/device-registry.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import type { LastSeen, Seen } from './last-seen.ts'
@@ -108,7 +108,7 @@ function createRecognise(
   const named = new WeakMap<Seen, Recognised & { ok: true }>()
   const recogniseByName = (certificate: CertificateReference): Recognised => {
     const { name } = certificate
-    if (name === undefined) return { ok: false, reason: 'no-identity' }
+    if (name === undefined) return { ok: false, problem: 'no-identity' }
     const seen = lastSeen.ofOther(certificate, name)
     const remembered = named.get(seen)
     // A CA can give one serial number to two certificates with different names.
@@ -127,11 +127,11 @@ function createRecognise(
         found.seen.certificateAt = certificateSeenAt
       }
       const hasEnded = nowSeconds >= found.endsAt
-      return hasEnded ? { ok: false, reason: 'certificate-superseded' } : found.recognised
+      return hasEnded ? { ok: false, problem: 'certificate-superseded' } : found.recognised
     }
     return registry === undefined
       ? recogniseByName(certificate)
-      : { ok: false, reason: 'unknown-device' }
+      : { ok: false, problem: 'unknown-device' }
   }
 }
 
@@ -147,6 +147,6 @@ function deviceOf(
     (token !== undefined && cache.knownToken(token)) ||
     undefined
   if (shown === undefined) return undefined
-  const entry = registry?.byCertificate.get(certificateKey(shown.issuerKeyHash, shown.serial))
+  const entry = registry?.byCertificate.get(certificateKey(shown))
   return entry?.device.name ?? shown.name
 }

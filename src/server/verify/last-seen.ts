@@ -1,17 +1,15 @@
 import { LRUCache } from 'lru-cache'
+import { certificateKey } from '../../certificate/certificate-id.ts'
 import type { CertificateReference } from '../../decide.ts'
-import { certificateKey } from '../../store/certificate-id.ts'
-import type { SeenCertificate } from '../../store/service-state-files.ts'
+import { joinTimes, type SeenCertificate, type SeenTimes } from '../../store/service-state.ts'
 
-/** When a certificate, or a session of it, was last accepted; Unix seconds, 0: never. */
-export interface Seen {
-  certificateAt: number
-  sessionAt: number
+/** The times are updated in place. */
+type Updatable<T extends SeenTimes> = Omit<T, keyof SeenTimes> & {
+  -readonly [time in keyof SeenTimes]: SeenTimes[time]
 }
 
-interface Slot extends Seen {
-  readonly reference: Omit<SeenCertificate, keyof Seen>
-}
+export type Seen = Updatable<SeenTimes>
+type Slot = Updatable<SeenCertificate>
 
 /**
  * Records when each certificate was last accepted. Registered certificates are all kept; for an external
@@ -38,17 +36,19 @@ export function createLastSeen(): LastSeen {
     const { issuerKeyHash, serial } = certificate
     const previous = restored.get(key) ?? others.peek(key)
     restored.delete(key)
-    const sha256 = certificate.sha256 ?? referenceOf(previous)?.sha256
-    const notAfter = certificate.notAfter ?? referenceOf(previous)?.notAfter
     return {
-      reference: { issuerKeyHash, serial, name, sha256, notAfter },
+      issuerKeyHash,
+      serial,
+      name,
+      sha256: certificate.sha256 ?? previous?.sha256,
+      notAfter: certificate.notAfter ?? previous?.notAfter,
       certificateAt: previous?.certificateAt ?? 0,
       sessionAt: previous?.sessionAt ?? 0,
     }
   }
   return {
     ofDevice(certificate, name) {
-      const key = certificateKey(certificate.issuerKeyHash, certificate.serial)
+      const key = certificateKey(certificate)
       let slot = devices.get(key)
       if (slot === undefined) {
         slot = makeSlot(key, certificate, name)
@@ -57,34 +57,25 @@ export function createLastSeen(): LastSeen {
       return slot
     },
     ofOther(certificate, name) {
-      const key = certificateKey(certificate.issuerKeyHash, certificate.serial)
+      const key = certificateKey(certificate)
       let slot = others.get(key)
-      if (slot === undefined || (slot.reference.sha256 === undefined && certificate.sha256)) {
+      if (slot === undefined || (slot.sha256 === undefined && certificate.sha256)) {
         slot = makeSlot(key, certificate, name)
         others.set(key, slot)
       }
       return slot
     },
     all: () => [
-      ...[...devices.values(), ...others.values()].map(
-        ({ reference, certificateAt, sessionAt }) => ({ ...reference, certificateAt, sessionAt }),
-      ),
+      ...[...devices.values(), ...others.values()].map((slot) => ({ ...slot })),
       ...restored.values(),
     ],
     restore(seen) {
       for (const entry of seen) {
-        const key = certificateKey(entry.issuerKeyHash, entry.serial)
+        const key = certificateKey(entry)
         const slot = devices.get(key) ?? others.peek(key)
-        if (slot === undefined) {
-          restored.set(key, entry)
-        } else {
-          slot.certificateAt = Math.max(slot.certificateAt, entry.certificateAt)
-          slot.sessionAt = Math.max(slot.sessionAt, entry.sessionAt)
-        }
+        if (slot === undefined) restored.set(key, entry)
+        else Object.assign(slot, joinTimes([slot, entry]))
       }
     },
   }
 }
-
-const referenceOf = (previous: Slot | SeenCertificate | undefined) =>
-  previous !== undefined && 'reference' in previous ? previous.reference : previous

@@ -41,7 +41,7 @@ export interface VerifyService extends LogPrivacy {
   logError(error: unknown): void
 }
 
-const INTERNAL_ERROR: Deny = { allow: false, via: 'none', reason: 'internal-error' }
+export const INTERNAL_ERROR: Deny = { allow: false, via: 'none', reason: 'internal-error' }
 
 /**
  * `/verify`: gather, decide, answer. It bypasses the router and writes the answer itself, as one flat
@@ -181,7 +181,7 @@ function noteSeen(service: VerifyService, { identity, via }: Allow, nowSeconds: 
   return isFirstToday
 }
 
-interface Answer {
+export interface Answer {
   readonly status: number
   readonly headers: readonly string[]
   readonly body?: Buffer

@@ -1,8 +1,7 @@
-import { isIPv6 } from 'node:net'
 import { LRUCache } from 'lru-cache'
 import type { CertificateVerdict } from '../../certificate/verify.ts'
-import { clientAddress } from '../../proxy/client-address.ts'
-import { ipv6Prefix, type Networks } from '../../proxy/networks.ts'
+import { clientAddress, clientKey } from '../../proxy/client-address.ts'
+import type { Networks } from '../../proxy/networks.ts'
 
 type Verdict = CertificateVerdict | 'absent'
 
@@ -87,12 +86,6 @@ export function createVerificationBudget(
       return verdict
     },
   }
-}
-
-/** An IPv6 client counts by its /64 prefix, because it can use every address in that. */
-function clientKey(client: string | undefined): string {
-  if (client === undefined) return 'unknown'
-  return isIPv6(client) ? ipv6Prefix(client) : client
 }
 
 interface TokenBucket {

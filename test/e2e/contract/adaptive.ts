@@ -4,7 +4,7 @@ import { assertOpen, BAD, type Case, HTML, sessionLines } from './case.ts'
 /** Shown at a certlatch with CERTLATCH_DENIAL=adaptive. */
 export const ADAPTIVE_CASES: readonly Case[] = [
   {
-    name: 'adaptive: a refused page is a 400, a refused token request a 401, all else a 403',
+    name: 'with CERTLATCH_DENIAL=adaptive a refused page is a 400, a refused token request a 401, everything else a 403',
     run: async (gate, protocol) => {
       const body = Buffer.from('grant_type=refresh_token')
       const token = { method: 'POST', path: '/auth/token', body } as const

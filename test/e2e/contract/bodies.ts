@@ -28,7 +28,7 @@ export const BODIES: readonly Case[] = [
     },
   },
   {
-    name: 'an upload that pauses for three seconds passes, and begins before it is complete',
+    name: 'an upload that pauses for three seconds passes, and starts before it is complete',
     protocols: ONCE,
     run: async (gate) => {
       const cookie = await gate.session('ada')
@@ -42,12 +42,12 @@ export const BODIES: readonly Case[] = [
     },
   },
   {
-    name: 'a refused POST stays refused, and says so',
+    name: 'a refused POST is refused, with an explanation',
     run: async (gate, protocol) => {
       const body = Buffer.from('{"turn":"on"}')
       const method = 'POST'
       assertRefused(await gate.send({ protocol, method, body }))
-      // One that another site makes the browser send: as a GET it would be let in.
+      // One that another site makes the browser send: as a GET it would be allowed.
       const cookie = await gate.session('ada')
       const headers: readonly HeaderLine[] = [
         ['Sec-Fetch-Site', 'cross-site'],
@@ -61,7 +61,7 @@ export const BODIES: readonly Case[] = [
     },
   },
   {
-    name: 'a refused page says so in words, for a GET and for a bad certificate',
+    name: 'a refused page explains why in words, for a GET and for a bad certificate',
     run: async (gate, protocol) => {
       for (const [shown, words] of REFUSED_IN_WORDS) {
         const answer = await gate.send({ protocol, headers: HTML, ...shown })
@@ -81,7 +81,7 @@ export const BODIES: readonly Case[] = [
     },
   },
   {
-    name: 'HEAD passes as HEAD',
+    name: 'HEAD is passed as HEAD',
     run: async (gate, protocol) => {
       const cookie = await gate.session('ada')
       const answer = await gate.send({ protocol, cookie, method: 'HEAD' })

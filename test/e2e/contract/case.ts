@@ -18,7 +18,7 @@ export interface Case {
   /** Without it, over every protocol that the proxy speaks. */
   readonly protocols?: readonly Protocol[]
   readonly proxies?: readonly DialectName[]
-  /** It ends the proxy, and so gets one of its own. */
+  /** It stops the proxy, and so gets its own. */
   readonly endsProxy?: true
   readonly run: (gate: Gate, protocol: Protocol) => Promise<void>
 }
@@ -65,7 +65,7 @@ export const userSeen = ({ seen }: Answer | SocketAnswer): readonly string[] =>
 
 /** Each header of the request to the application that carries what it must not. */
 export function leaks(gate: Gate, { seen }: Answer | SocketAnswer): readonly string[] {
-  // A piece that stands in one line of the PEM, free of what is escaped.
+  // A part of a single line of the PEM, without escaped characters.
   const lines = gate.world.pki.credential('ada').certificate.split('\n').slice(1, -2)
   const pieces = lines.flatMap((line) => line.match(/[A-Za-z0-9]{16,}/g) ?? [])
   const secrets = [...pieces, PROXY_SECRET, SESSION.slice(0, -1)]
@@ -74,7 +74,7 @@ export function leaks(gate: Gate, { seen }: Answer | SocketAnswer): readonly str
     .map(([name]) => name)
 }
 
-/** The headers that proxies fill in from a certificate, with those beside them. */
+/** The headers that proxies fill in from a certificate, and related ones. */
 export const CERTIFICATE_HEADERS =
   /^(x-forwarded-tls-client-cert(-info)?|client-cert(-chain)?|x-ssl-client-cert)$/i
 
@@ -99,7 +99,7 @@ export const FORGED_ORIGIN: readonly HeaderLine[] = [
   ['X-Forwarded-For', '203.0.113.7'],
 ]
 
-/** What certlatch was told in `X-Forwarded-…`, one value each. */
+/** The `X-Forwarded-…` values that certlatch received, one each. */
 export function told({ questions }: Answer, name: string): string | undefined {
   const [question] = questions
   const values = valuesOf(question?.headers ?? [], `x-forwarded-${name}`)

@@ -32,7 +32,7 @@ export const COOKIES: readonly Case[] = [
     },
   },
   {
-    name: 'certificate, secret and session stay out of the application; its own cookies get in',
+    name: 'certificate, secret and session never reach the application; its own cookies do',
     run: async (gate, protocol) => {
       const session = await gate.session('ada')
       for (const cookie of [

@@ -39,7 +39,7 @@ export async function openEvents(
   const head = rawHead('GET /events', 'home.example', `Cookie: ${cookie}\r\n`)
   const socket = await openTls(gate.target, undefined)
   const closed = new Promise<void>((resolve) => socket.on('close', () => resolve()))
-  // `Connection: close` ends the connection after the answer, which has no end of its own.
+  // `Connection: close` ends the connection after the answer, which has no end itself.
   socket.write(head(nextNumber()))
   await new Promise<void>((resolve) => {
     socket.on('data', (chunk: Buffer) => chunk.includes('first') && resolve())

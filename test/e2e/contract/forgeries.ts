@@ -18,7 +18,7 @@ import {
 
 export const FORGERIES: readonly Case[] = [
   {
-    name: 'a good certificate in a header of any proxy, sent by a client, opens nothing',
+    name: 'a good certificate in a header of any proxy, sent by a client, grants no access',
     run: async (gate, protocol) => {
       const headers = forgedCertificateHeaders(gate.world.pki.credential('ada'))
       assertRefused(await gate.send({ protocol, headers }))
@@ -30,7 +30,7 @@ export const FORGERIES: readonly Case[] = [
     },
   },
   {
-    name: 'a certificate header of a client is not handed to the application, nor one of another proxy to certlatch',
+    name: "a client's certificate headers do not reach the application, nor certlatch those of another proxy",
     run: async (gate, protocol) => {
       const headers = forgedCertificateHeaders(gate.world.pki.credential('ada'))
       const cookie = await gate.session('ada')
@@ -50,7 +50,7 @@ export const FORGERIES: readonly Case[] = [
     },
   },
   {
-    name: 'certlatch is told which proxy asks, whatever a client says, and the application is not',
+    name: 'certlatch learns which proxy sent the request, whatever a client claims, and the application does not',
     run: async (gate, protocol) => {
       const cookie = await gate.session('ada')
       const names = Object.keys(DIALECTS)
@@ -75,7 +75,7 @@ export const FORGERIES: readonly Case[] = [
     },
   },
   {
-    name: 'what a client says in X-Forwarded-Method and -Uri is not believed (oauth2-proxy CVE-2026-40575 GHSA-7x63-xv5r-3p2x)',
+    name: "a client's X-Forwarded-Method and -Uri are not trusted (oauth2-proxy CVE-2026-40575 GHSA-7x63-xv5r-3p2x)",
     run: async (gate, protocol) => {
       const cookie = await gate.session('ada')
       const path = '/real/%63onfig?a=b'
@@ -90,7 +90,7 @@ export const FORGERIES: readonly Case[] = [
     },
   },
   {
-    name: 'what a client says in X-Forwarded-Host, -Proto and -For is not believed',
+    name: "a client's X-Forwarded-Host, -Proto and -For are not trusted",
     run: async (gate, protocol) => {
       const cookie = await gate.session('ada')
       const answer = await gate.send({ protocol, cookie, headers: FORGED_ORIGIN })
@@ -106,7 +106,7 @@ export const FORGERIES: readonly Case[] = [
     },
   },
   {
-    name: 'X_Forwarded_Proto and X.Forwarded.Uri of a client get nowhere (Traefik CVE-2026-39858 GHSA-5m6w-wvh7-57vm)',
+    name: 'X_Forwarded_Proto and X.Forwarded.Uri of a client have no effect (Traefik CVE-2026-39858 GHSA-5m6w-wvh7-57vm)',
     run: async (gate, protocol) => {
       const cookie = await gate.session('ada')
       const headers: readonly HeaderLine[] = [
@@ -120,7 +120,7 @@ export const FORGERIES: readonly Case[] = [
     },
   },
   {
-    name: 'a Connection header cannot take the certificate or the user away (Traefik CVE-2024-45410 GHSA-62c8-mh53-4cqv)',
+    name: 'a Connection header cannot remove the certificate or the user (Traefik CVE-2024-45410 GHSA-62c8-mh53-4cqv)',
     protocols: ONCE,
     run: async (gate) => {
       const cookie = await gate.session('ada')
@@ -140,7 +140,7 @@ export const FORGERIES: readonly Case[] = [
     },
   },
   {
-    name: 'X-Certlatch-Page and X-Certlatch-Proxy-Secret of a client change nothing',
+    name: 'X-Certlatch-Page and X-Certlatch-Proxy-Secret of a client have no effect',
     run: async (gate, protocol) => {
       const cookie = await gate.session('ada')
       const headers: readonly HeaderLine[] = [

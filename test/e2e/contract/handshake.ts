@@ -7,7 +7,7 @@ const OFFERED = /Acceptable client certificate CA names\n.*The household/
 
 export const HANDSHAKE: readonly Case[] = [
   {
-    name: 'a browser is told whose certificates to offer',
+    name: "a browser is told which CAs' certificates to offer",
     protocols: ONCE,
     run: async (gate) => {
       const address = `127.0.0.1:${gate.target.port}`
@@ -19,7 +19,7 @@ export const HANDSHAKE: readonly Case[] = [
     },
   },
   {
-    name: 'the places of the question cannot be asked from outside',
+    name: 'the internal locations of the auth requests cannot be reached from outside',
     protocols: ONCE,
     proxies: ['nginx'],
     run: async (gate) => {

@@ -37,7 +37,7 @@ const ODD_STARTS = [
   'CONNECT home.example:443',
 ] as const
 
-/** What the application sees behind a body, of a client whose session opens. */
+/** What the application sees after a body, from a client whose session is accepted. */
 export async function trailersSeen(gate: Gate): Promise<readonly HeaderLine[]> {
   const cookie = await gate.session('ada')
   const more = `Cookie: ${cookie}\r\nTransfer-Encoding: chunked\r\nTrailer: Remote-User\r\n`
@@ -51,7 +51,7 @@ export async function trailersSeen(gate: Gate): Promise<readonly HeaderLine[]> {
 
 export const HOSTILE_REQUESTS: readonly Case[] = [
   {
-    name: 'no odd request line gets to the application (Authelia CVE-2021-32637 GHSA-68wm-pfjf-wqp6)',
+    name: 'no odd request line reaches the application (Authelia CVE-2021-32637 GHSA-68wm-pfjf-wqp6)',
     protocols: ONCE,
     run: async (gate) => {
       for (const start of ODD_STARTS) {
@@ -61,7 +61,7 @@ export const HOSTILE_REQUESTS: readonly Case[] = [
     },
   },
   {
-    name: 'no malformed cookie opens (authentik CVE-2026-25748 GHSA-fj56-5763-j8pp)',
+    name: 'no malformed cookie is accepted (authentik CVE-2026-25748 GHSA-fj56-5763-j8pp)',
     run: async (gate, protocol) => {
       const session = await gate.session('ada')
       const [, token = ''] = session.split('=')
@@ -83,14 +83,14 @@ export const HOSTILE_REQUESTS: readonly Case[] = [
     },
   },
   {
-    name: 'the host is compared without regard to case (Authelia CVE-2026-48794, tinyauth CVE-2026-77560)',
+    name: 'the host is compared case-insensitively (Authelia CVE-2026-48794, tinyauth CVE-2026-77560)',
     run: async (gate, protocol) => {
       const cookie = await gate.session('ada')
       assertOpen(await gate.send({ protocol, cookie, host: 'HOME.example' }))
     },
   },
   {
-    name: 'another host name gets no further, certificate or not',
+    name: 'another host name is rejected, with or without a certificate',
     run: async (gate, protocol) => {
       for (const host of ['other.example', 'home.example.evil.example', 'localhost']) {
         const cookie = await gate.session('ada')
@@ -99,7 +99,7 @@ export const HOSTILE_REQUESTS: readonly Case[] = [
     },
   },
   {
-    name: 'the host that certlatch is told is the one that the proxy went by, in an absolute request too',
+    name: 'the host that certlatch is told is the one that the proxy used for routing, in an absolute request too',
     protocols: ONCE,
     run: async (gate) => {
       const head = rawHead('GET https://home.example/', 'other.example')
@@ -112,7 +112,7 @@ export const HOSTILE_REQUESTS: readonly Case[] = [
     },
   },
   {
-    name: 'of several hosts the application is told none but its own, in a list, a second line or the target',
+    name: 'of several hosts the application is told only its own, whether in a list, a second line or the target',
     protocols: ONCE,
     run: async (gate) => {
       const lines = (...hosts: readonly string[]) => hosts.join('\r\nHost: ')
@@ -128,7 +128,7 @@ export const HOSTILE_REQUESTS: readonly Case[] = [
         ['https://evil.example/', lines('home.example', 'evil.example')],
       ] as const) {
         const answer = await sendRaw(gate, rawHead(`GET ${target}`, host), 'ada')
-        // nginx takes what follows a port for part of it, and tells the name alone.
+        // nginx ignores what follows a port, and passes on only the name.
         const told = answer.seen?.headers ?? []
         const hosts = told.filter(([name]) => /^(host|x-forwarded-host)$/i.test(name))
         for (const [, value] of hosts) assert.doesNotMatch(value, /evil/, `no other host: ${host}`)
@@ -137,7 +137,7 @@ export const HOSTILE_REQUESTS: readonly Case[] = [
     },
   },
   {
-    name: 'the application is asked by path, whatever form the target had',
+    name: 'the application is requested by path, whatever form the target had',
     protocols: ONCE,
     run: async (gate) => {
       for (const target of ['https://home.example/a?b', 'http://home.example/a?b']) {
@@ -149,7 +149,7 @@ export const HOSTILE_REQUESTS: readonly Case[] = [
     },
   },
   {
-    name: 'headers that are too many or too long are refused with a 4xx, and the proxy lives',
+    name: 'headers that are too many or too long are refused with a 4xx, and the proxy survives',
     run: async (gate, protocol) => {
       const cookie = await gate.session('ada')
       const many = (count: number): readonly HeaderLine[] =>
@@ -190,7 +190,7 @@ export const HOSTILE_REQUESTS: readonly Case[] = [
     run: async (gate) => assert.deepEqual(await trailersSeen(gate), []),
   },
   {
-    name: 'a handshake without server name, or with another, gives no way round (Traefik CVE-2026-32305, CVE-2026-48491 GHSA-5r4w-85f3-pw66)',
+    name: 'a handshake without server name, or with another, is no way around (Traefik CVE-2026-32305, CVE-2026-48491 GHSA-5r4w-85f3-pw66)',
     protocols: ONCE,
     run: async (gate) => {
       for (const servername of ['', 'other.example', 'x.home.example']) {
@@ -210,7 +210,7 @@ export const HOSTILE_REQUESTS: readonly Case[] = [
     },
   },
   {
-    name: 'a resumed TLS session shows the certificate it began with, or none is resumed (nginx CVE-2025-23419, Apache CVE-2025-23048)',
+    name: 'a resumed TLS session has the certificate it started with, or none is resumed (nginx CVE-2025-23419, Apache CVE-2025-23048)',
     protocols: ONCE,
     run: async (gate) => {
       const { pki, backend } = gate.world
@@ -235,7 +235,7 @@ export const HOSTILE_REQUESTS: readonly Case[] = [
     },
   },
   {
-    name: 'nothing is offered over HTTP/3 (Traefik CVE-2026-53622 GHSA-9cr8-q42q-g8m7, Caddy issue 7953)',
+    name: 'nothing is served over HTTP/3 (Traefik CVE-2026-53622 GHSA-9cr8-q42q-g8m7, Caddy issue 7953)',
     run: async (gate, protocol) => {
       const answer = await gate.send({ protocol, credential: 'ada' })
       assert.equal(answer.headers['alt-svc'], undefined, 'no Alt-Svc')

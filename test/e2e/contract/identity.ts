@@ -4,7 +4,7 @@ import { type HeaderLine, valuesOf } from '../support/backend.ts'
 import { IDENTITIES } from '../support/pki.ts'
 import { assertOpen, assertRefused, type Case, proxyOf, userSeen } from './case.ts'
 
-/** Other spellings of `Remote-User`, and whether the request still opens where they are sent. */
+/** Other spellings of `Remote-User`, and whether a request with them is still allowed. */
 const ALIASES: readonly (readonly [name: string, opens: (proxy: DialectName) => boolean])[] = [
   ['Remote_User', () => true],
   ['remote.user', () => true],
@@ -14,7 +14,7 @@ const ALIASES: readonly (readonly [name: string, opens: (proxy: DialectName) => 
 
 export const IDENTITY: readonly Case[] = [
   {
-    name: "the application learns who it is, whatever a client's own Remote-User says (Caddy CVE-2026-30851 GHSA-7r4p-vjf4-gxv4)",
+    name: "the application learns the user, whatever a client's own Remote-User says (Caddy CVE-2026-30851 GHSA-7r4p-vjf4-gxv4)",
     run: async (gate, protocol) => {
       const forged: readonly HeaderLine[] = [
         ['Remote-User', 'forged'],
@@ -45,7 +45,7 @@ export const IDENTITY: readonly Case[] = [
   },
   ...ALIASES.map(
     ([alias, opens]): Case => ({
-      name: `${alias} of a client gets nowhere (Traefik CVE-2026-54763 CVE-2026-88011, Caddy CVE-2026-52845, oauth2-proxy CVE-2025-64484)`,
+      name: `${alias} of a client has no effect (Traefik CVE-2026-54763 CVE-2026-88011, Caddy CVE-2026-52845, oauth2-proxy CVE-2025-64484)`,
       run: async (gate, protocol) => {
         const cookie = await gate.session('ada')
         const headers: readonly HeaderLine[] = [[alias, 'forged']]

@@ -6,7 +6,7 @@ import { assertClosed, assertOpen, assertRefused, type Case, ONCE } from './case
 
 export const OUTAGES: readonly Case[] = [
   {
-    name: 'certlatch down: closed, with a 5xx',
+    name: 'certlatch down: denied, with a 5xx',
     run: async (gate, protocol) => {
       const cookie = await gate.session('ada')
       await gate.world.relay.set('down')
@@ -25,7 +25,7 @@ export const OUTAGES: readonly Case[] = [
     },
   },
   {
-    name: 'certlatch silent: closed after five seconds, with a 5xx',
+    name: 'certlatch silent: denied after five seconds, with a 5xx',
     protocols: ONCE,
     // Traefik's limit is 30 s, and fixed.
     proxies: ['caddy', 'nginx', 'haproxy'],

@@ -55,7 +55,7 @@ const SESSION_PAGE = '/.certlatch/auth/session'
 
 export const PAGE_REQUESTS: readonly Case[] = [
   {
-    name: "certlatch's own pages pass the gate, whatever is shown or not",
+    name: "certlatch's own pages pass the gate, with and without credentials",
     run: async (gate, protocol) => {
       const { refusals } = gate.world.certlatch
       const before = await refusals()
@@ -78,11 +78,11 @@ export const PAGE_REQUESTS: readonly Case[] = [
           }
         }
       }
-      assert.equal(await refusals(), before, 'nobody was refused')
+      assert.equal(await refusals(), before, 'no one was refused')
     },
   },
   {
-    name: 'another method than that of a page is for certlatch as well, and not allowed',
+    name: 'any other method on a page goes to certlatch as well, and is not allowed',
     run: async (gate, protocol) => {
       const body = Buffer.from('x')
       for (const path of Object.keys(PAGES)) {
@@ -97,7 +97,7 @@ export const PAGE_REQUESTS: readonly Case[] = [
     },
   },
   {
-    name: 'a judged page is judged by the certificate that the proxy saw, and opens a session',
+    name: 'a judged page is judged by the certificate that the proxy saw, and creates a session',
     run: async (gate, protocol) => {
       assertRefused(await gate.send({ protocol, path: SESSION_PAGE }))
       const opened = await gate.send({ protocol, path: SESSION_PAGE, credential: 'ada' })
@@ -111,7 +111,7 @@ export const PAGE_REQUESTS: readonly Case[] = [
     },
   },
   {
-    name: "a page is asked for without a client's certificate headers and login",
+    name: "a page is requested without a client's certificate headers and login",
     run: async (gate, protocol) => {
       const { certificateHeader } = DIALECTS[proxyOf(gate)]
       const headers: readonly HeaderLine[] = [
@@ -135,13 +135,13 @@ export const PAGE_REQUESTS: readonly Case[] = [
     },
   },
   {
-    name: 'no detour by a page, with a forged certificate, yields a session (Traefik CVE-2026-40912 GHSA-6jwx-7vp4-9847)',
+    name: 'no detour through a page, with a forged certificate, yields a session (Traefik CVE-2026-40912 GHSA-6jwx-7vp4-9847)',
     run: async (gate, protocol) => {
       for (const path of DETOURS) {
         for (const method of ['GET', 'HEAD', 'POST']) {
           const answer = await gate.send({ protocol, path, method, headers: forgedHeaders(gate) })
           assert.deepEqual(sessionLines(answer), [], `${path}: no session is set`)
-          assert.equal(answer.headers['remote-user'], undefined, `${path}: nobody is named`)
+          assert.equal(answer.headers['remote-user'], undefined, `${path}: no one is named`)
           assert.equal(answer.seen, undefined, `${path}: the application saw nothing of it`)
         }
       }

@@ -14,12 +14,12 @@ import {
 
 export const RULES: readonly Case[] = [
   {
-    name: 'a good certificate opens and is answered with the session cookie, once',
+    name: 'a good certificate is accepted and answered with the session cookie, once',
     run: async (gate, protocol) => {
       const answer = await gate.send({ protocol, credential: 'ada' })
       assertOpen(answer)
       assert.equal(sessionLines(answer).length, 1, 'the session is set once')
-      // Traefik writes the attributes anew, in its own order.
+      // Traefik rewrites the attributes, in its own order.
       const [line = ''] = sessionLines(answer)
       for (const attribute of ['Path=/', 'Secure', 'HttpOnly', 'SameSite=Lax']) {
         assert.ok(line.split('; ').includes(attribute), `the session has ${attribute}`)
@@ -29,7 +29,7 @@ export const RULES: readonly Case[] = [
     },
   },
   {
-    name: 'the session cookie alone opens the page',
+    name: 'the session cookie alone is accepted for the page',
     run: async (gate, protocol) => {
       const cookie = await gate.session('ada')
       const answer = await gate.send({ protocol, cookie })
@@ -38,12 +38,12 @@ export const RULES: readonly Case[] = [
     },
   },
   {
-    name: 'without certificate and session nothing opens',
+    name: 'without certificate and session everything is denied',
     run: async (gate, protocol) => assertRefused(await gate.send({ protocol })),
   },
   ...BAD.map(
     (credential): Case => ({
-      name: `a certificate that is bad (${credential}) closes, whatever the cookie says`,
+      name: `a certificate that is bad (${credential}) is denied, whatever the cookie says`,
       run: async (gate, protocol) => {
         const cookie = await gate.session('ada')
         assertRefused(await gate.send({ protocol, credential, cookie }))
@@ -52,7 +52,7 @@ export const RULES: readonly Case[] = [
     }),
   ),
   {
-    name: 'a session opens a WebSocket; nothing, or a bad certificate, does not',
+    name: 'a WebSocket opens with a session, and not with nothing or a bad certificate',
     protocols: ONCE,
     run: async (gate) => {
       const cookie = await gate.session('ada')
@@ -68,7 +68,7 @@ export const RULES: readonly Case[] = [
     },
   },
   {
-    name: 'a WebSocket opens by certificate, and the application learns who it is and no more',
+    name: 'a WebSocket opens with a certificate, and the application learns the user and no more',
     protocols: ONCE,
     run: async (gate) => {
       const cookie = `theirs=1; ${await gate.session('ada')}`
@@ -81,7 +81,7 @@ export const RULES: readonly Case[] = [
     },
   },
   {
-    name: 'a revoked certificate takes its session with it, on the next request',
+    name: "a revoked certificate's session ends with it, on the next request",
     protocols: ONCE,
     run: async (gate) => {
       const cookie = await gate.session('lost')

@@ -21,7 +21,7 @@ export interface Seen {
   readonly trailers: readonly HeaderLine[]
 }
 
-/** The header by which a request is found again, at the application and in certlatch's questions. */
+/** The header that identifies a request, at the application and in auth requests. */
 export const NUMBER_HEADER = 'x-request-number'
 
 export const pairs = (rawHeaders: readonly string[]): HeaderLine[] =>
@@ -48,8 +48,8 @@ export interface Backend {
 
 /**
  * The application behind the gate. It records what it sees, and has: pages, all with two cookies;
- * `/missing` (404); `/upload`, which tells the SHA-256 of what came; `/events`; a WebSocket echo; and what
- * a test serves.
+ * `/missing` (404); `/upload`, which returns the SHA-256 of the body; `/events`; a WebSocket echo; and
+ * what a test has it serve.
  */
 export async function startBackend(): Promise<Backend> {
   const seen = new Map<string, Seen>()

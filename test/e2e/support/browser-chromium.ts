@@ -24,7 +24,7 @@ declare global {
 export interface Chromium extends Browser {
   readonly context: BrowserContext
   readonly page: Page
-  /** Goes on in a tab of its own; the one before is closed. */
+  /** Continues in a new tab; the previous one is closed. */
   openTab(): Promise<void>
 }
 
@@ -38,7 +38,7 @@ const CHOOSES_BY_ITSELF = {
   AutoSelectCertificateForUrls: [JSON.stringify({ pattern: 'https://[*.]example', filter: {} })],
 }
 
-/** Chromium with the certificate in its own store, which it shows without asking. */
+/** Chromium with the certificate in its own store, which it presents without asking. */
 export async function startChromium(options: BrowserOptions): Promise<Chromium> {
   const { folder, server, device, width = 1280, height = 800 } = options
   mkdirSync(folder, { recursive: true })
@@ -82,8 +82,8 @@ export async function startChromium(options: BrowserOptions): Promise<Chromium> 
       await page.goto(address, { waitUntil: 'domcontentloaded' })
     },
     reload: async () => {
-      // By the page's own means: a reload from outside breaks the tab for good ("Not attached to an
-      // active page") if the page, taken over by its worker, loads itself anew at that moment.
+      // From within the page: a reload from outside breaks the tab permanently ("Not attached to an
+      // active page") if the page, taken over by its worker, reloads itself at that moment.
       await page.evaluate('(window.isLeft = true, location.reload())').catch(() => undefined)
       await page.waitForFunction('window.isLeft !== true && document.readyState !== "loading"')
     },
@@ -121,7 +121,7 @@ export function makeCertificateStore(
   const store = `sql:${folder}`
   const run = (program: string, ...args: readonly string[]) =>
     execFileSync(findProgram(program), args, { stdio: ['ignore', 'pipe', 'pipe'] })
-  // Over a store that is there, certutil asks for its password without an end.
+  // If a store exists, certutil asks for its password endlessly.
   if (!existsSync(join(folder, 'cert9.db'))) {
     run('certutil', '-N', '-d', store, '--empty-password')
   }

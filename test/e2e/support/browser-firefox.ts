@@ -17,7 +17,7 @@ const SETTINGS = {
   'network.dns.localDomains': 'home.example,elsewhere.example',
   // Into the folder that is named below.
   'browser.download.folderList': 2,
-  // It asks its maker for nothing.
+  // It makes no requests to its maker.
   'app.update.enabled': false,
   'browser.safebrowsing.downloads.remote.enabled': false,
   'datareporting.policy.dataSubmissionEnabled': false,
@@ -96,7 +96,7 @@ async function steer(port: number, end: () => Promise<void>): Promise<Browser> {
       return Buffer.from(data, 'base64')
     },
     close: async () => {
-      // It writes its profile before it goes.
+      // It writes its profile before it exits.
       await command('browser.close', {}).catch(() => undefined)
       close()
       await end()

@@ -18,7 +18,7 @@ export interface Browser {
 }
 
 export interface BrowserOptions {
-  /** Where everything of it lies: kept between two starts, so is its profile. */
+  /** The folder with all its files: if it is kept between two starts, so is its profile. */
   readonly folder: string
   readonly server: ServerFiles
   /** What it has in its store; none: it has no certificate to show. */
@@ -27,7 +27,7 @@ export interface BrowserOptions {
   readonly height?: number
 }
 
-/** A function that finds an element in whichever shadow root it lies. */
+/** A function that finds an element in any shadow root. */
 const FIND = `
 ((selector) => {
   const search = (root) => {
@@ -46,7 +46,7 @@ const FIND = `
 export const REMOTE_VALUE = (expression: string): string =>
   `(async () => JSON.stringify((await (${expression})) ?? null))()`
 
-/** What a driver without input of its own does by script: elements cannot tell the difference. */
+/** Input by script, for a driver without its own input: elements cannot tell the difference. */
 export const byScript = (evaluate: (expression: string) => Promise<unknown>) => ({
   fill: async (selector: string, text: string) => {
     await evaluate(`((element) => {
@@ -138,21 +138,29 @@ export const untilThere = (browser: Browser, selector: string): Promise<void> =>
   )
 
 /** Waits until the worker that serves Home Assistant's page has all its files. */
-export const untilWorkerIsActive = (browser: Browser): Promise<void> =>
-  until(
+export async function untilWorkerIsActive(browser: Browser): Promise<void> {
+  let loadedAt = Date.now()
+  await until(
     'the service worker is active',
-    async () =>
-      (await browser
-        .evaluate(
-          `navigator.serviceWorker.getRegistration().then((it) => it?.active != null && !it.installing)`,
-        )
-        .catch(() => false)) === true,
+    async () => {
+      const state = await browser.evaluate(WORKER_STATE).catch(() => 'loading')
+      // Where its installation was interrupted, the page tries again when it is loaded again.
+      if (state === 'none' && Date.now() - loadedAt > 30_000) {
+        await browser.reload()
+        loadedAt = Date.now()
+      }
+      return state === 'active'
+    },
     150_000,
   )
+}
+
+const WORKER_STATE = `navigator.serviceWorker.getRegistration().then((it) =>
+  it === undefined ? 'none' : it.active != null && !it.installing ? 'active' : 'installing')`
 
 /**
- * Home Assistant's page loads itself anew when a worker takes it over. One that is loaded while the
- * worker is active has it from the start, and stays.
+ * Home Assistant's page reloads itself when a worker takes it over. A page that is loaded while the
+ * worker is active has it from the start, and does not reload.
  */
 export async function reloadUnderWorker(browser: Browser): Promise<void> {
   await untilWorkerIsActive(browser)

@@ -8,14 +8,14 @@ import { repositoryFolder, until } from './tools.ts'
 
 export const PROXY_SECRET = 'only-the-proxy-knows-this'
 
-/** `certlatch serve`, as a process of its own. */
+/** `certlatch serve` in its own process. */
 export interface Certlatch {
   /** Its settings, for commands on the same directory. */
   readonly environment: Readonly<Record<string, string>>
   readonly port: number
-  /** Of its own pages. */
+  /** The address of its own pages. */
   readonly pagesPort: number
-  /** Waits until the CRL with this number is in force. */
+  /** Waits until the CRL with this number is loaded. */
   hasRevocationList(number: string): Promise<void>
   /** How many refusals it has counted. */
   refusals(): Promise<number>
@@ -56,7 +56,7 @@ export async function startCertlatch(
     port: portOf(listen),
     pagesPort: portOf(pages),
     hasRevocationList: (number) =>
-      until(`CRL ${number} is in force`, async () => {
+      until(`CRL ${number} is loaded`, async () => {
         const answer = await fetch(`${operations}/readyz`)
         return ((await answer.json()) as { crlNumber?: string }).crlNumber === number
       }),
@@ -80,14 +80,14 @@ export interface Ended {
   readonly stderr: string
 }
 
-/** A command that goes on. */
+/** A command that is still running. */
 export interface Started {
   readonly ended: Promise<Ended>
-  /** The first group of what it prints, as soon as that is there. */
+  /** Waits for output that matches, and returns the pattern's first group. */
   output(pattern: RegExp): Promise<string>
 }
 
-/** A command of certlatch, as a person would type it beside the service. */
+/** A certlatch command, as a person would type it beside the service. */
 export function startCommand(
   environment: Readonly<Record<string, string | undefined>>,
   ...args: readonly string[]
@@ -111,7 +111,7 @@ export function startCommand(
   }
 }
 
-/** The same, to its end. */
+/** Runs a command to its end. */
 export const runCommand = (
   environment: Readonly<Record<string, string | undefined>>,
   ...args: readonly string[]

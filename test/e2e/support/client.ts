@@ -7,7 +7,7 @@ import type { Credential } from './pki.ts'
 
 export type Protocol = 'HTTP/1.1' | 'HTTP/2'
 
-/** Where the gate stands: always on the loopback interface, under the name of its certificate. */
+/** The gate's address: always on the loopback interface, under the name in its certificate. */
 export interface Target {
   readonly port: number
   readonly serverCertificate: string
@@ -143,7 +143,7 @@ export interface OpenedSocket {
   readonly setCookie: readonly string[]
   readonly open: boolean
   echo(text: string): Promise<string>
-  /** Resolves when the other side has ended it. */
+  /** Resolves when the other side has closed it. */
   readonly closed: Promise<void>
   close(): void
 }
@@ -206,7 +206,7 @@ export function openTls(
   })
 }
 
-/** Sends the bytes and answers the status, or 0 if the connection ends without one. */
+/** Sends the bytes and returns the status, or 0 if the connection closes without one. */
 export function statusOf(socket: TLSSocket, bytes: string): Promise<number> {
   return new Promise((resolve) => {
     let text = ''

@@ -6,11 +6,11 @@ import { type Gate, startGate, startWorld, type World } from './gate.ts'
 import { CADDY } from './proxies.ts'
 import { findProgram } from './tools.ts'
 
-/** Chromium without any certificate before a gate that invites devices. */
+/** Chromium without a certificate, in front of a gate that invites devices. */
 export interface EnrollBrowser {
   readonly world: World
   readonly site: string
-  /** Invites a device of a name of its own, for a day unless told otherwise; answers its link. */
+  /** Invites a new device, for a day by default, and returns the link. */
   invite(valid?: string): Promise<string>
   /** A fresh browser: no cookies, no workers. */
   withPage(options: BrowserContextOptions, work: (page: Page) => Promise<void>): Promise<void>
@@ -25,7 +25,7 @@ export async function startEnrollBrowser(): Promise<EnrollBrowser> {
     executablePath: findProgram('chromium'),
     args: [
       ...['--no-sandbox', '--disable-gpu', `--host-resolver-rules=MAP ${HOST} 127.0.0.1`],
-      // Else no service worker is registered where the server's CA is unknown.
+      // Chromium registers no service worker if the server's CA is unknown.
       '--ignore-certificate-errors',
     ],
   })

@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir, userInfo } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { DialectName } from '../../../src/proxy/dialects.ts'
 import { freePort } from '../../support/free-port.ts'
 import { type Backend, type HeaderLine, NUMBER_HEADER, type Seen, startBackend } from './backend.ts'
@@ -20,7 +20,7 @@ import { type Credential, type CredentialName, makePki, type Pki } from './pki.t
 import { type AskedQuestion, type Relay, startRelay } from './relay.ts'
 import { findProgram, repositoryFolder, until } from './tools.ts'
 
-/** Text of a shipped file, and what stands there instead. */
+/** Text of a shipped file, and its replacement. */
 export interface Change {
   readonly file: string
   readonly text: string
@@ -33,11 +33,11 @@ export type ProxyFiles = Pick<
   'authorityFile' | 'serverCertificateFile' | 'serverKeyFile' | 'serverBundleFile'
 >
 
-/** Where the shipped files shall find everything. */
+/** The paths and addresses that the shipped files should use. */
 export interface Places {
   readonly folder: string
   readonly port: number
-  /** For what a proxy opens besides. */
+  /** Additional ports that a proxy opens. */
   readonly sparePort: number
   readonly certlatchPort: number
   readonly pagesPort: number
@@ -53,9 +53,13 @@ export interface ProxyKind {
   /** Where its files are shipped, below `deploy`: without it, under the dialect's name. */
   readonly shippedIn?: string
   readonly files: readonly string[]
+  /** Where a layout has them, below the folder of its configuration. */
+  readonly placedIn?: string
+  /** What a layout has besides: its path and text. */
+  readonly others?: (places: Places) => Readonly<Record<string, string>>
   readonly fill: (places: Places) => readonly Change[]
   readonly command: (folder: string) => readonly [program: string, ...args: string[]]
-  /** What ends it, with what it has open, as a restart or a reload would. */
+  /** Stops it with its open connections, as a restart or a reload would. */
   readonly endingSignal: 'SIGTERM' | 'SIGHUP' | 'SIGUSR1'
   /** How long that may take, in milliseconds. */
   readonly endsWithin: number
@@ -71,7 +75,7 @@ export interface World {
   readonly relay: Relay
   /** The same before the pages. */
   readonly pagesRelay: Relay
-  /** As they were opened first; a proxy that is set up wrongly may have to do with them. */
+  /** The sessions that were created first; a wrongly configured proxy may not deliver any. */
   readonly sessions: Map<CredentialName, string>
   close(): Promise<void>
 }
@@ -83,7 +87,7 @@ export async function startWorld(
   settings: Readonly<Record<string, string>> = {},
 ): Promise<World> {
   const folder = mkdtempSync(join(tmpdir(), 'certlatch-e2e-'))
-  // HAProxy and nginx give up root, and have to reach what lies here.
+  // HAProxy and nginx drop root, and must be able to read these files.
   chmodSync(folder, 0o755)
   const made = makePki(folder)
   const isOwn = authority === 'own'
@@ -121,7 +125,7 @@ export interface Request extends Partial<Omit<Sent, 'credential' | 'headers'>> {
 export interface Answer extends Received {
   /** What the application saw of it, if it got that far. */
   readonly seen: Seen | undefined
-  /** What certlatch was asked about it. */
+  /** The auth requests for it. */
   readonly questions: readonly AskedQuestion[]
   /** What certlatch's pages got of it. */
   readonly visits: readonly AskedQuestion[]
@@ -134,13 +138,13 @@ export interface SocketAnswer extends OpenedSocket {
 /** A running proxy in front of a world. */
 export interface Gate {
   readonly world: World
-  /** Where its configuration lies. */
+  /** The folder of its configuration. */
   readonly folder: string
   readonly target: Target
   readonly process: ChildProcess
   send(request?: Request): Promise<Answer>
   openSocket(request?: Pick<Request, 'credential' | 'cookie' | 'headers'>): Promise<SocketAnswer>
-  /** The session that this certificate opens, as a Cookie header's value. */
+  /** The session of this certificate, as a Cookie header's value. */
   session(name: CredentialName): Promise<string>
   close(): Promise<void>
 }
@@ -172,14 +176,20 @@ export async function startGate(
     user: userInfo().username,
   }
   const { child, log } = launchProxy(kind, places, changes)
-  const target = { port, serverCertificate: pki.server.certificate }
+  const target = {
+    port,
+    // Caddy's own CA is there only once it has started.
+    get serverCertificate() {
+      return pki.server.certificate
+    },
+  }
   const gate = makeGate(world, folder, target, child)
   try {
     await until(
       `${kind.dialect} lets a request through to be judged`,
       async () => {
         if (child.exitCode !== null) throw new Error(`${kind.dialect} ended: ${log.join('')}`)
-        // Traefik listens before it knows its routes, and answers 404.
+        // Traefik listens before it has loaded its routes, and answers 404.
         const answer = await gate
           .send()
           .catch(() => gate.send({ credential: 'ada' }))
@@ -203,12 +213,18 @@ export function launchProxy(
   changes: readonly Change[] = [],
 ): { readonly child: ChildProcess; readonly log: readonly string[] } {
   const { folder } = places
+  // A test's changes refer to the text of the shipped file, so they come first.
+  const all = [...changes, ...kind.fill(places)]
+  const write = (path: string, file: string, text: string) => {
+    mkdirSync(dirname(join(folder, path)), { recursive: true })
+    const own = all.filter((change) => change.file === file)
+    writeFileSync(join(folder, path), own.reduce(replaceText, text))
+  }
   for (const file of kind.files) {
     const path = join(repositoryFolder(), 'deploy', kind.shippedIn ?? kind.dialect, file)
-    // What a test changes stands in the file as it is shipped; so that goes first.
-    const all = [...changes, ...kind.fill(places)].filter((change) => change.file === file)
-    writeFileSync(join(folder, file), all.reduce(replaceText, readFileSync(path, 'utf8')))
+    write(join(kind.placedIn ?? '', file), file, readFileSync(path, 'utf8'))
   }
+  for (const [file, text] of Object.entries(kind.others?.(places) ?? {})) write(file, file, text)
   const [program, ...args] = kind.command(folder)
   const log: string[] = []
   const child = spawn(findProgram(program), args, {

@@ -30,6 +30,7 @@ export const connectAs = (
 /** Its own settings of how it is reached, with those that are on trial. */
 export interface HttpSettings {
   readonly stable: {
+    readonly server_host?: readonly string[]
     readonly use_x_forwarded_for?: boolean
     readonly trusted_proxies?: readonly string[]
   }

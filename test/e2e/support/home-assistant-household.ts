@@ -45,7 +45,7 @@ export interface Household {
   readonly certlatch: Certlatch
   readonly recorder: Recorder
   addDevice(name: string): Promise<HouseholdDevice>
-  /** Ends all sessions of a device; its certificate opens others. */
+  /** Ends all sessions of a device; its certificate can start new ones. */
   signOut(name: string): Promise<void>
   close(): Promise<void>
 }
@@ -63,7 +63,7 @@ export async function startHousehold(
   options: HouseholdOptions = {},
 ): Promise<Household> {
   const folder = mkdtempSync(join(tmpdir(), 'certlatch-home-'))
-  // nginx and HAProxy give up root, and have to reach what lies here.
+  // nginx and HAProxy drop root, and must be able to read these files.
   chmodSync(folder, 0o755)
   const started: (() => void | Promise<void>)[] = []
   const close = async () => {
@@ -169,7 +169,7 @@ function settingsOf(folder: string, { settings, policy }: HouseholdOptions) {
   return { ...settings, CERTLATCH_POLICY_FILE: file }
 }
 
-/** Traefik listens before it knows its routes; 403 says that certlatch was asked. */
+/** Traefik listens before it has loaded its routes; 403 means that certlatch answered. */
 async function untilItAsks(
   target: Target,
   child: ChildProcess,
@@ -244,7 +244,7 @@ export function makeServerFiles(folder: string): ServerFiles {
   }
 }
 
-/** The session that a certificate opens, as a Cookie header's value. */
+/** The session of a certificate, as a Cookie header's value. */
 export async function sessionOf(target: Target, credential: Credential): Promise<string> {
   const { headers } = await send(target, { credential })
   const line = (headers['set-cookie'] ?? []).find((text) => text.startsWith(SESSION))

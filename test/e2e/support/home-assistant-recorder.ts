@@ -6,7 +6,7 @@ import { SESSION } from './gate.ts'
 
 export type Shown = 'certificate' | 'session'
 
-/** What the gate was asked about a browser's request, and what it answered. */
+/** The auth request for a browser's request, and its answer. */
 export interface Question {
   readonly method: string
   /** As the client sent it; of a query the names only. */
@@ -25,9 +25,14 @@ export type Veil = (
   asked: Pick<Question, 'method' | 'uri' | 'headers' | 'shown'>,
 ) => readonly Shown[]
 
-/** Stands between proxy and certlatch, writes everything down, and can play a browser that shows less. */
+/**
+ * Sits between proxy and certlatch, records everything, and can simulate a browser that presents
+ * less.
+ */
 export interface Recorder {
-  /** Where the proxy asks, and where it passes requests for certlatch's own pages. */
+  /**
+   * Where the proxy sends auth requests, and where it forwards requests for certlatch's own pages.
+   */
   readonly port: number
   readonly pagesPort: number
   /** All since the last `forget`, in order. */

@@ -3,7 +3,10 @@ import { join } from 'node:path'
 import type { Question } from './home-assistant-recorder.ts'
 import { repositoryFolder } from './tools.ts'
 
-/** A request of a recorded session, for tests that judge it; of many alike the first few. */
+/**
+ * A request of a recorded session, for tests that decide about it; the first few of many similar
+ * ones.
+ */
 export type RecordedRequest = Pick<Question, 'method' | 'uri' | 'headers'> & {
   /** Who sent it: the page in a browser, or another client. */
   readonly from: 'browser' | 'app' | 'automation'
@@ -16,14 +19,14 @@ const KEPT_OF_A_KIND = 2
 export function kindOf({ method, uri, headers }: RecordedRequest): string {
   const path = (uri.split('?')[0] ?? '').replace(/\/[^/]*$/, uri.startsWith('/api/') ? '$&' : '/')
   const plain = path.replace(/[0-9a-f]{32,}/g, '<id>').replace(/\/[a-z_]+\.[a-z_]+$/, '/<entity>')
-  // What a browser says besides depends on what comes first, the page or its worker.
+  // Whether a file is loaded as a script or fetched depends on what comes first, the page or its worker.
   const { 'sec-fetch-mode': mode = '', upgrade = '' } = headers
-  return [method, plain, mode, upgrade].join(' ').trimEnd()
+  return [method, plain, mode === 'navigate' ? mode : '', upgrade].join(' ').trimEnd()
 }
 
 const withoutPort = (value: string): string => value.replace(/:\d+$/, '')
 
-/** Of each kind the first few, in the order in which they came. */
+/** The first few of each kind, in the order in which they came. */
 export function recordingOf(requests: readonly RecordedRequest[]): readonly RecordedRequest[] {
   const counts = new Map<string, number>()
   return requests.filter((request) => {

@@ -19,9 +19,9 @@ export interface Person {
 /** A real Home Assistant with its frontend, on the loopback interface. */
 export interface HomeAssistant {
   readonly port: number
-  /** Makes the first user; until then the page asks for one. */
+  /** Creates the first user; until then the page asks for one. */
   onboard(): Promise<Person>
-  /** The answer to a question that goes round the proxy. */
+  /** The answer to a request that bypasses the proxy. */
   ask(path: string, person: Person): Promise<unknown>
   log(): string
   close(): Promise<void>
@@ -36,6 +36,16 @@ export interface HomeAssistantOptions {
   readonly behindProxy?: boolean
   /** More lines of configuration.yaml. */
   readonly more?: string
+  /** Where it runs, if not here. */
+  readonly machine?: OtherMachine
+}
+
+/** A network namespace in the place of another machine. */
+export interface OtherMachine {
+  readonly namespace: string
+  readonly address: string
+  /** The address from which requests of the proxy come. */
+  readonly proxy: string
 }
 
 /** The newest release; and one that reads its `http:` settings from configuration.yaml. */
@@ -65,17 +75,24 @@ exec chroot "$root" "$@"`
 
 /** Runs a line of Home Assistant's Python with its folder, in the same process. */
 export const spawnPython = (folder: string, release: string, ...args: readonly string[]) =>
-  spawn(
-    findProgram('unshare'),
-    [
-      ...['--mount', 'sh', '-euc', IN_ITS_DEBIAN, 'sh', homeAssistantRoot(), folder],
-      ...[pythonOf(release), ...args],
-    ],
-    {
-      env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: '/config', LANG: 'C.UTF-8' },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    },
-  )
+  spawnPythonBy([], folder, release, ...args)
+
+function spawnPythonBy(
+  prefix: readonly string[],
+  folder: string,
+  release: string,
+  ...args: readonly string[]
+) {
+  const [program = '', ...rest] = [
+    ...prefix,
+    ...[findProgram('unshare'), '--mount', 'sh', '-euc', IN_ITS_DEBIAN, 'sh'],
+    ...[homeAssistantRoot(), folder, pythonOf(release), ...args],
+  ]
+  return spawn(program, rest, {
+    env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: '/config', LANG: 'C.UTF-8' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+}
 
 type HttpSettings = Readonly<Record<string, unknown>>
 
@@ -97,11 +114,14 @@ sys.exit(main())
 
 const httpSettings = (
   port: number,
-  { behindProxy = true }: HomeAssistantOptions,
+  { behindProxy = true, machine }: HomeAssistantOptions,
 ): HttpSettings => ({
-  server_host: '127.0.0.1',
+  server_host: machine?.address ?? '127.0.0.1',
   server_port: port,
-  ...(behindProxy && { use_x_forwarded_for: true, trusted_proxies: ['127.0.0.1'] }),
+  ...(behindProxy && {
+    use_x_forwarded_for: true,
+    trusted_proxies: [machine?.proxy ?? '127.0.0.1'],
+  }),
 })
 
 function configuration(port: number, options: HomeAssistantOptions) {
@@ -158,17 +178,18 @@ export async function startHomeAssistant(
   mkdirSync(join(folder, '.storage'), { recursive: true })
   writeFileSync(join(folder, 'configuration.yaml'), configuration(port, options))
   writeFileSync(join(folder, '.storage', 'onboarding'), JSON.stringify(ONBOARDING))
-  const { release = RELEASE } = options
+  const { release = RELEASE, machine } = options
   const begin =
     release === RELEASE_WITH_YAML
       ? ['-m', 'homeassistant']
       : ['-c', start(httpSettings(port, options))]
-  const child = spawnPython(folder, release, ...begin, '-c', '/config', '--skip-pip')
+  const there = machine === undefined ? [] : [findProgram('ip'), 'netns', 'exec', machine.namespace]
+  const child = spawnPythonBy(there, folder, release, ...begin, '-c', '/config', '--skip-pip')
   const log: string[] = []
   for (const stream of [child.stdout, child.stderr]) {
     stream.on('data', (chunk: Buffer) => log.push(chunk.toString('utf8')))
   }
-  const address = `http://127.0.0.1:${port}`
+  const address = `http://${machine?.address ?? '127.0.0.1'}:${port}`
   const close = () => end(child)
   const isServed = async () => {
     if (child.exitCode !== null) throw new Error(`Home Assistant ended: ${log.join('')}`)

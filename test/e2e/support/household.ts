@@ -10,7 +10,7 @@ import type { Credential } from './pki.ts'
 import { CADDY, HAPROXY, NGINX, TRAEFIK } from './proxies.ts'
 import { findProgram, repositoryFolder } from './tools.ts'
 
-/** A proxy that can be told something while it runs, as its text says. */
+/** A proxy that can be controlled while it runs, as its page says. */
 export interface TalkingKind extends ProxyKind {
   /** Reads ca.crt again. */
   readonly reread: (gate: Gate) => Promise<unknown>
@@ -90,9 +90,9 @@ export interface Household {
   withHook(...args: readonly string[]): Promise<Ended>
   /** `device add`, or another command that makes a certificate. */
   issue(...args: readonly string[]): Promise<Credential>
-  /** The same with the package that phones get, opened with the password that was shown. */
+  /** The same with the package that phones get, opened with its password. */
   issuePackage(...args: readonly string[]): Promise<Credential>
-  /** The subjects of the CAs whose certificates the proxy asks for. */
+  /** The subjects of the CAs that the proxy requests certificates from. */
   askedFor(): Promise<string>
   close(): Promise<void>
 }

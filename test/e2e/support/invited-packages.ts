@@ -24,7 +24,6 @@ export async function claimPackages(folder: string): Promise<InvitedPackages> {
       ...{ days: 397, key: 'rsa2048', validSeconds: 86_400, site: 'https://ha.test' },
       overlapSeconds: undefined,
     },
-    undefined,
   )
   const place = {
     ...{ dataDir, revocationList: undefined, host: 'ha.test', nowSeconds: NOON_SECONDS },

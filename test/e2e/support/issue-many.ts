@@ -15,7 +15,6 @@ for (let number = 0; number < Number(count); number += 1) {
       publicKeyInfo: undefined,
       folder,
     },
-    undefined,
     'file',
   )
 }

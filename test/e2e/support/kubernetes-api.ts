@@ -17,8 +17,8 @@ export interface KubernetesApi {
 }
 
 /**
- * Answers the lists of an API server, which is all that Traefik asks of one: what the resources are,
- * without any change of them. Each list is of the resources at the time of the question.
+ * Serves the lists of an API server, which is all that Traefik needs: the current resources,
+ * without later changes. Each list has the resources at the time of the request.
  */
 export async function startKubernetesApi(
   resourcesOf: (cluster: string) => readonly Resource[],

@@ -10,9 +10,9 @@ import {
 import { join } from 'node:path'
 
 /**
- * Fills or refills a folder as the kubelet does with a Secret: the files lie in a new folder of their
- * own, `..data` leads there and is switched over in one step, and each file is a link through it.
- * Folders for other volumes, which are mounted inside, stay.
+ * Fills or refills a folder as the kubelet does with a Secret: the files are in a new folder, the
+ * link `..data` is switched to it in one step, and each file is a link through it. Folders for
+ * other volumes, which are mounted inside, stay.
  */
 export function projectSecret(folder: string, files: ReadonlyMap<string, Buffer>): void {
   mkdirSync(folder, { recursive: true })

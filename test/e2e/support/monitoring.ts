@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { freePort } from '../../support/free-port.ts'
 import { findProgram, repositoryFolder, until } from './tools.ts'
 
-/** What Home Assistant's webhook was told, one alert each. */
+/** What Home Assistant's webhook received, one alert each. */
 export interface ToldAlert {
   readonly status: 'firing' | 'resolved'
   readonly labels: Readonly<Record<string, string>>
@@ -18,7 +18,7 @@ export interface Sample {
   readonly values: readonly number[]
 }
 
-/** A real Prometheus and a real Alertmanager with the shipped files, and somebody who is told. */
+/** A real Prometheus and a real Alertmanager with the shipped files, and a recipient. */
 export interface Monitoring {
   readonly told: readonly ToldAlert[]
   query(expression: string): Promise<readonly Sample[]>
@@ -65,8 +65,9 @@ export async function startMonitoring(folder: string, adminPort: number): Promis
       ['127.0.0.1:9181', `127.0.0.1:${adminPort}`],
     ]),
   )
-  // The expressions are the shipped ones; only how long they have to hold is shorter.
-  write('certlatch.rules.yml', shipped('certlatch.rules.yml').replace(/for: \d+m$/gm, 'for: 1s'))
+  // The expressions are the shipped ones; only how long they have to hold is shorter, and yet longer than
+  // the first scrape takes to come: until then `up` is absent.
+  write('certlatch.rules.yml', shipped('certlatch.rules.yml').replace(/for: \d+m$/gm, 'for: 4s'))
   write(
     'alertmanager.yml',
     changed(shipped('alertmanager.yml'), [

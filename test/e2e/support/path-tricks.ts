@@ -37,7 +37,7 @@ export const climbing = (folder: string, place: string): readonly string[] => [
   `/${folder}/../${place}?x=/${folder}/`,
 ]
 
-/** Ways to write a place, and what lies below it, that a comparison of texts takes for another path. */
+/** Ways to write a path, and what is below it, that a text comparison takes for another path. */
 export const spelled = (place: string): readonly string[] => [
   `/${place}`,
   `/${place}/x`,

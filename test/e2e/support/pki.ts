@@ -38,7 +38,7 @@ export interface Pki {
   revoke(name: CredentialName): string
 }
 
-/** In base64, more than HAProxy hands on; of nobody's CA, as anyone can make one. */
+/** In base64, too large for HAProxy to pass on; from an untrusted CA, as anyone can make one. */
 const LONG_NAMES = Array.from({ length: 400 }, (_, index) => `DNS:${'x'.repeat(50)}${index}`).join()
 
 const configuration = (folder: string): string => `

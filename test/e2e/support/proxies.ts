@@ -39,6 +39,15 @@ export const TRAEFIK: ProxyKind = {
   endsWithin: 3_000,
 }
 
+/** What a person changes in a file for Caddy. */
+export const caddyWhereabouts = (file: string, places: Places): readonly Change[] => {
+  const secret = `header_up X-Certlatch-Proxy-Secret ${SECRET_PLACE}`
+  // certlatch.caddy is told of the application where it is imported.
+  return whereabouts(file, places, secret).filter(
+    ({ text }) => file === 'Caddyfile' || text !== APPLICATION,
+  )
+}
+
 export const CADDY: ProxyKind = {
   dialect: 'caddy',
   files: ['Caddyfile'],
@@ -54,24 +63,39 @@ export const CADDY: ProxyKind = {
       text: '\ttls {',
       becomes: `\ttls ${places.pki.serverCertificateFile} ${places.pki.serverKeyFile} {`,
     },
-    ...whereabouts('Caddyfile', places, `header_up X-Certlatch-Proxy-Secret ${SECRET_PLACE}`),
+    ...caddyWhereabouts('Caddyfile', places),
   ],
   command: (folder) => ['caddy', 'run', '--config', `${folder}/Caddyfile`],
   endingSignal: 'SIGTERM',
   endsWithin: 7_000,
 }
 
+export const NGINX_FOLDER = '/etc/nginx/certlatch'
+
+/** What a person changes in the files of the folder certlatch, wherever that is. */
+export const nginxWhereabouts = (places: Places): readonly Change[] => [
+  { file: 'http.conf', text: CERTLATCH, becomes: `127.0.0.1:${places.certlatchPort}` },
+  { file: 'http.conf', text: PAGES, becomes: `127.0.0.1:${places.pagesPort}` },
+  { file: 'http.conf', text: APPLICATION, becomes: `127.0.0.1:${places.applicationPort}` },
+  { file: 'server.conf', text: AUTHORITY_FILE, becomes: places.pki.authorityFile },
+  ...['ask.conf', 'page.conf'].map((file) => ({
+    file,
+    text: `# proxy_set_header X-Certlatch-Proxy-Secret ${SECRET_PLACE};`,
+    becomes: `proxy_set_header X-Certlatch-Proxy-Secret ${PROXY_SECRET};`,
+  })),
+]
+
 const TEMPORARY_PATHS = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
+
+/** Where nginx keeps what it cannot keep in memory, for a user who is not root. */
+export const nginxScratch = (folder: string): string =>
+  TEMPORARY_PATHS.map((name) => `${name}_temp_path ${folder}/${name};`).join('\n  ')
 
 export const NGINX: ProxyKind = {
   dialect: 'nginx',
-  files: ['nginx.conf', 'ask.conf', 'protect.conf', 'page.conf'],
+  files: ['nginx.conf', 'http.conf', 'server.conf', 'ask.conf', 'protect.conf', 'page.conf'],
   fill: (places) => [
     { file: 'nginx.conf', text: 'listen 443 ', becomes: `listen 127.0.0.1:${places.port} ` },
-    { file: 'nginx.conf', text: CERTLATCH, becomes: `127.0.0.1:${places.certlatchPort}` },
-    { file: 'nginx.conf', text: PAGES, becomes: `127.0.0.1:${places.pagesPort}` },
-    { file: 'nginx.conf', text: APPLICATION, becomes: `127.0.0.1:${places.applicationPort}` },
-    { file: 'nginx.conf', text: AUTHORITY_FILE, becomes: places.pki.authorityFile },
     {
       file: 'nginx.conf',
       text: '/etc/nginx/server.crt',
@@ -81,18 +105,11 @@ export const NGINX: ProxyKind = {
     {
       file: 'nginx.conf',
       text: '\nhttp {',
-      becomes: `\nhttp {\n  access_log off;${TEMPORARY_PATHS.map((name) => `\n  ${name}_temp_path ${places.folder}/${name};`).join('')}`,
+      becomes: `\nhttp {\n  access_log off;\n  ${nginxScratch(places.folder)}`,
     },
-    {
-      file: 'ask.conf',
-      text: `# proxy_set_header X-Certlatch-Proxy-Secret ${SECRET_PLACE};`,
-      becomes: `proxy_set_header X-Certlatch-Proxy-Secret ${PROXY_SECRET};`,
-    },
-    {
-      file: 'page.conf',
-      text: `# proxy_set_header X-Certlatch-Proxy-Secret ${SECRET_PLACE};`,
-      becomes: `proxy_set_header X-Certlatch-Proxy-Secret ${PROXY_SECRET};`,
-    },
+    ...nginxWhereabouts(places),
+    { file: 'nginx.conf', text: NGINX_FOLDER, becomes: places.folder },
+    { file: 'server.conf', text: NGINX_FOLDER, becomes: places.folder },
   ],
   command: (folder) => [
     'nginx',
@@ -128,7 +145,7 @@ export const HAPROXY: ProxyKind = {
       places,
       `http-request set-header X-Certlatch-Proxy-Secret ${SECRET_PLACE}`,
     ),
-    // Only root can become somebody else.
+    // Only root can switch to another user.
     ...(places.user === 'root'
       ? []
       : [

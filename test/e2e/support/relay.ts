@@ -2,19 +2,19 @@ import { once } from 'node:events'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { type HeaderLine, NUMBER_HEADER, valuesOf } from './backend.ts'
 
-/** A question that the proxy asked certlatch. */
+/** An auth request that the proxy sent to certlatch. */
 export interface AskedQuestion {
   readonly method: string
   readonly url: string
   readonly headers: readonly HeaderLine[]
 }
 
-/** Stands between proxy and certlatch: counts connections, reads the questions, plays outages. */
+/** Sits between proxy and certlatch: counts connections, reads auth requests, simulates outages. */
 export interface Relay {
   readonly port: number
   readonly connections: number
   questions(number: string): readonly AskedQuestion[]
-  /** `down`: nobody listens; `silent`: connections open, and no answer comes. */
+  /** `down`: nothing listens; `silent`: connections open, and no answer comes. */
   set(state: 'up' | 'down' | 'silent'): Promise<void>
   close(): void
 }
@@ -76,7 +76,7 @@ async function listen(onConnection: (socket: Socket) => void, port: number): Pro
   return server
 }
 
-/** Reads the heads of requests; a body, which no question should have, is stepped over. */
+/** Reads the heads of requests; skips bodies, which no auth request should have. */
 function questionReader(onQuestion: (question: AskedQuestion) => void): (bytes: Buffer) => void {
   let text = ''
   return (bytes) => {

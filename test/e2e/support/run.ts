@@ -43,7 +43,9 @@ export const without = (file: string, text: string): Change => ({
   becomes: `${file.endsWith('.lua') ? '--' : '#'} ${text}`,
 })
 
-/** Runs all cases at the shipped configuration, then every mutation at a configuration of its own. */
+/**
+ * Runs all cases with the shipped configuration, then every mutation with its own configuration.
+ */
 export function testProxy(
   kind: ProxyKind,
   mutations: readonly Mutation[],
@@ -74,7 +76,7 @@ export function testProxy(
     test(`${file} needs "${first}"${instead}: ${mutation.shows}…`, () =>
       showMutation(world, mutation))
   }
-  test('each line of the shipped files is shown to be needed, or says why it cannot be', () => {
+  test('each line of the shipped files is shown to be needed, or has a reason why it cannot be', () => {
     const known = [...mutations, ...unshown]
     for (const file of kind.files.filter((name) => !name.endsWith('.lua'))) {
       const texts = known.filter((entry) => entry.file === file).map(({ text }) => text)

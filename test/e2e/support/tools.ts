@@ -37,7 +37,7 @@ export function programsMissing(...names: readonly string[]): string | false {
   }
 }
 
-/** Asks until the answer is true; what is not within the time is an error. */
+/** Polls until the answer is true; throws if that takes too long. */
 export async function until(
   what: string,
   isSo: () => boolean | Promise<boolean>,

@@ -3,8 +3,8 @@ import type { Socket } from 'node:net'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { DENY_REASONS, type DenyReason, type Via } from '../../../src/decision.ts'
-import { DEVICE_STATES } from '../../../src/server/admin/device-status.ts'
-import { countDecision, createTally } from '../../../src/server/admin/metrics.ts'
+import { countDecision, createTally } from '../../../src/server/admin/tally.ts'
+import { DEVICE_STATES } from '../../../src/store/device-state.ts'
 import {
   addTestDevice,
   asked,
@@ -23,7 +23,7 @@ import {
 const decisions = (outcome: string, via: string, reason: string) =>
   seriesKey('certlatch_decisions_total', { outcome, via, reason })
 
-test('Every outcome, way and reason is a series at 0 from the start, and no other is', async (context) => {
+test('Every outcome, credential and reason is a series at 0 from the start, and no other is', async (context) => {
   const service = await startTestService(context)
   const { status, body, headers } = await service.admin('/metrics')
   assert.equal(status, 200)
@@ -81,7 +81,7 @@ test('Every outcome, way and reason is a series at 0 from the start, and no othe
   assert.ok(present(series.get('process_resident_memory_bytes')) > 0)
 })
 
-test('Who asks for OpenMetrics gets it, with the same series', async (context) => {
+test('A scraper that requests OpenMetrics gets it, with the same series', async (context) => {
   const service = await startTestService(context)
   await service.ask()
   const accept =
@@ -117,7 +117,7 @@ test('Every metric has a help text and a type', async (context) => {
   for (const name of names) assert.match(text, new RegExp(`^# HELP ${name} \\S.{10}`, 'm'))
 })
 
-test('Answers are counted by what they rest on, and scrapes do not add up', async (context) => {
+test('Answers are counted by credential, and scrapes do not add up', async (context) => {
   const service = await startTestService(context)
   const { certificate } = await addTestDevice(service.dataDir)
   await service.refresh()
@@ -144,7 +144,7 @@ test('Answers are counted by what they rest on, and scrapes do not add up', asyn
   }
 })
 
-/** What somebody might send to make certlatch remember it; the number makes each another one. */
+/** Requests that might make certlatch remember something; the number makes each one different. */
 const HOSTILE: readonly ((text: string, number: number) => Headers)[] = [
   (text, number) => [['X-Forwarded-Host', `${number}.${text}`]],
   (text, number) => [['X-Forwarded-Method', `${text}${number}`]],
@@ -240,7 +240,7 @@ test('The histogram is cumulative, ends in +Inf, and agrees with its count and s
   assert.ok(present(series.get('certlatch_decision_duration_seconds_sum')) > 0)
 })
 
-test('A duration falls into the first bucket that holds it; beyond the last it only counts', () => {
+test('A duration falls into the first bucket that holds it; beyond the last only the totals count it', () => {
   const tally = createTally()
   const denied = { allow: false, via: 'none', reason: 'no-credentials' } as const
   for (const seconds of [0, 0.000025, 0.000026, 1, 1.5, 60]) countDecision(tally, denied, seconds)
@@ -248,7 +248,7 @@ test('A duration falls into the first bucket that holds it; beyond the last it o
   assert.equal(tally.duration.count, 6)
 })
 
-test('Every reason can be counted, also one that the table does not foresee for that way', () => {
+test('Every reason can be counted, even with a credential that the table does not foresee for it', () => {
   const tally = createTally()
   const reasons = Object.keys(DENY_REASONS) as readonly DenyReason[]
   const ways: readonly Exclude<Via, 'rule'>[] = ['certificate', 'session', 'none']
@@ -261,7 +261,7 @@ test('Every reason can be counted, also one that the table does not foresee for 
 
 // --- the operator's other pages -------------------------------------------------------------------
 
-test('/metrics and /status want the bearer token where one is set, and nothing else does', async (context) => {
+test('/metrics and /status require the bearer token if one is set, and nothing else does', async (context) => {
   const token = 'a-token-of-the-operator'
   const service = await startTestService(context, {
     settings: { CERTLATCH_METRICS_TOKEN: token },
@@ -290,7 +290,7 @@ test('/metrics and /status want the bearer token where one is set, and nothing e
   assert.equal((await service.admin('/readyz')).status, 200)
 })
 
-test('/healthz says ok; all pages forbid storing; others are 404', async (context) => {
+test('/healthz answers ok; all pages forbid caching; other paths are 404', async (context) => {
   const service = await startTestService(context)
   const healthy = await service.admin('/healthz')
   assert.equal(healthy.body.toString(), 'ok')
@@ -304,7 +304,7 @@ test('/healthz says ok; all pages forbid storing; others are 404', async (contex
   assert.equal((await service.admin('/metrics', [], 'POST')).status, 404)
 })
 
-test('/readyz tells each check, the key set and the CRL number', async (context) => {
+test('/readyz reports each check, the key set and the CRL number', async (context) => {
   const service = await startTestService(context)
   const readiness = await service.readiness()
   assert.equal(readiness.status, 200)

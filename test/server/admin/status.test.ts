@@ -40,7 +40,7 @@ async function publish(service: TestService, revoked: readonly string[]): Promis
   await service.refresh()
 }
 
-test('/status of a new service: nobody yet, everything in order', async (context) => {
+test('/status of a new service: no visitors yet, everything in order', async (context) => {
   const service = await startTestService(context)
   const status = await statusOf(service)
   const { checks, authorities, revocationLists, keySet, ...rest } = status
@@ -68,7 +68,7 @@ test('/status of a new service: nobody yet, everything in order', async (context
   })
 })
 
-test('Devices are told with owner, state, end, and when they came by what', async (context) => {
+test('Devices are listed with owner, state, expiry, and when they last used which credential', async (context) => {
   const service = await startTestService(context)
   const phone = await addTestDevice(service.dataDir, 'Phone of Ada', 'Ada')
   await addTestDevice(service.dataDir, 'Tablet')
@@ -96,7 +96,7 @@ test('Devices are told with owner, state, end, and when they came by what', asyn
   assert.equal(await service.metric('certlatch_devices', { state: 'active' }), 2)
 })
 
-test('A revoked or blocked device has no end to be warned of; an expired one has', async (context) => {
+test('A revoked or blocked device has no expiry to warn about; an expired one has', async (context) => {
   const service = await startTestService(context)
   const lost = await addTestDevice(service.dataDir, 'Lost')
   const blocked = await addTestDevice(service.dataDir, 'Blocked')
@@ -138,7 +138,7 @@ test('A revoked or blocked device has no end to be warned of; an expired one has
   assert.equal(await service.metric('certlatch_crl_number'), NOON_SECONDS + 1)
 })
 
-test('After a renewal the end is that of the certificate which the device uses', async (context) => {
+test('After a renewal the expiry is that of the certificate which the device uses', async (context) => {
   const service = await startTestService(context)
   const authority = await ownAuthority(service.dataDir)
   const entry = (certificate: ReturnType<typeof makeLeaf>) => ({
@@ -168,7 +168,7 @@ test('After a renewal the end is that of the certificate which the device uses',
   assert.equal(devices[0].state, 'active')
 })
 
-test('After a renewal without overlap the end is that of the new one, once that is used', async (context) => {
+test("After a renewal without overlap the expiry is the new certificate's, once that is used", async (context) => {
   const service = await startTestService(context)
   const authority = await ownAuthority(service.dataDir)
   const before = makeLeaf(authority, 'Phone')
@@ -196,7 +196,7 @@ test('After a renewal without overlap the end is that of the new one, once that 
   assert.equal(await endMetric(service, 'Phone'), renewed.notAfter)
 })
 
-test('Of two certificates in use the first end is told, whichever came last', async (context) => {
+test('With two certificates in use the earlier expiry is shown, whichever was used last', async (context) => {
   const service = await startTestService(context)
   const authority = await ownAuthority(service.dataDir)
   const before = makeLeaf(authority, 'Phone')
@@ -224,7 +224,7 @@ test('Of two certificates in use the first end is told, whichever came last', as
   assert.equal(await endMetric(service, 'Phone'), renewed.notAfter, 'and does not try again')
 })
 
-test('A device that never used its new certificate is told to be what it is: locked out', async (context) => {
+test('A device that never used its new certificate is shown as what it is: locked out', async (context) => {
   const service = await startTestService(context)
   const authority = await ownAuthority(service.dataDir)
   const before = makeLeaf(authority, 'Tab')
@@ -247,7 +247,7 @@ test('A device that never used its new certificate is told to be what it is: loc
   assert.equal(await service.metric('certlatch_devices', { state: 'active' }), 0)
 })
 
-test('Who replaced a certificate that nobody renewed again is told so', async (context) => {
+test('A device without a usable certificate is shown with the reason: replaced, or of an untrusted CA', async (context) => {
   const service = await startTestService(context)
   const authority = await ownAuthority(service.dataDir)
   const { serial, notBefore, notAfter } = makeLeaf(authority, 'Phone')
@@ -270,7 +270,7 @@ test('Who replaced a certificate that nobody renewed again is told so', async (c
   )
 })
 
-test('Whoever an external CA names is one series, however many they are', async (context) => {
+test('All holders named by an external CA are one series, however many they are', async (context) => {
   const authority = makeAuthority('Household')
   const external = { authorities: authority.pem, lists: makeList(authority) }
   const service = await startTestService(context, { external })
@@ -294,7 +294,7 @@ test('Whoever an external CA names is one series, however many they are', async 
   assert.equal(await seenMetric(service, 'urn:one', 'session'), undefined)
 })
 
-test('Of others neither what is revoked nor what its holder has replaced ends', async (context) => {
+test('With an external CA, neither a revoked nor a replaced certificate counts as the next expiry', async (context) => {
   const authority = makeAuthority('Household')
   const old = makeLeaf(authority, 'Bob', { uri: 'urn:bob', notAfter: NOON_SECONDS + 2 * DAY })
   const bob = makeLeaf(authority, 'Bob', { uri: 'urn:bob', notAfter: NOON_SECONDS + 300 * DAY })
@@ -313,7 +313,7 @@ test('Of others neither what is revoked nor what its holder has replaced ends', 
   assert.equal(await endMetric(service, 'other'), bob.notAfter)
 })
 
-test('The end of a CA that was renewed, and of its CRL, concerns nobody any more', async (context) => {
+test('The expiry of a CA that was renewed, and of its CRL, no longer matters', async (context) => {
   const gone = makeAuthority('Before', {
     notBefore: NOON_SECONDS - 30 * DAY,
     notAfter: NOON_SECONDS + DAY,
@@ -345,7 +345,7 @@ test('The end of a CA that was renewed, and of its CRL, concerns nobody any more
   assert.equal((await service.readiness()).checks['ca']?.ok, false)
 })
 
-test('Of our own CAs the one that no device in use needs ends unnoticed before its time', async (context) => {
+test('A built-in CA that no device in use needs is not warned about before it expires', async (context) => {
   const service = await startTestService(context)
   const own = await ownAuthority(service.dataDir)
   const before = makeAuthority('Before', {
@@ -400,7 +400,7 @@ test('Replicas with another CRL or other blocks can be told apart', async (conte
   assert.equal(seen[2], seen[3])
 })
 
-test('While it stops, answers of the admin listener end their connection', async (context) => {
+test('During shutdown, answers of the admin listener close their connection', async (context) => {
   const service = await startTestService(context)
   const connection = await openConnection(service.port)
   const stopped = service.stop()
@@ -411,7 +411,7 @@ test('While it stops, answers of the admin listener end their connection', async
   await stopped
 })
 
-test('The last hour is told by reason, the most frequent first', async (context) => {
+test('The last hour is listed by reason, the most frequent first', async (context) => {
   const service = await startTestService(context)
   const { certificate } = await addTestDevice(service.dataDir)
   await service.refresh()
@@ -428,7 +428,7 @@ test('The last hour is told by reason, the most frequent first', async (context)
   })
 })
 
-test('What is older than an hour is forgotten, and no more than an hour is kept', () => {
+test('Refusals older than an hour are forgotten, and at most an hour is kept', () => {
   const counters = new Map([['none no-credentials', 5]])
   const lastHour = createLastHour(counters)
   const refused = () => present(lastHour.counts().get('none no-credentials'))
@@ -443,7 +443,7 @@ test('What is older than an hour is forgotten, and no more than an hour is kept'
   assert.equal(lastHour.counts().get('none header-alias'), 1, 'one that was not foreseen')
 })
 
-test('A refused change shows while it lasts', async (context) => {
+test('A refused change of files is visible as long as it lasts', async (context) => {
   const service = await startTestService(context)
   const { revocationList } = dataPaths(service.dataDir)
   await writeFile(join(revocationList), 'broken')
@@ -455,7 +455,7 @@ test('A refused change shows while it lasts', async (context) => {
   assert.equal(await service.metric('certlatch_reload_failures_total'), 1)
 })
 
-test('A scrape during reloads, and until the end of a stop, is answered', async (context) => {
+test('A scrape is answered during reloads, and until the end of a shutdown', async (context) => {
   const service = await startTestService(context)
   const statuses = new Set<number>()
   const errors: string[] = []

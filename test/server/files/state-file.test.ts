@@ -8,13 +8,8 @@ import type { StartError } from '../../../src/server/start-error.ts'
 import { dataPaths } from '../../../src/store/data-directory.ts'
 import { registryFingerprint } from '../../../src/store/device-registry.ts'
 import { machineIdentity } from '../../../src/store/lock-owner.ts'
-import { parseRunningState } from '../../../src/store/service-state.ts'
-import {
-  type RunningState,
-  readLastSeen,
-  runningId,
-  writeRunning,
-} from '../../../src/store/service-state-files.ts'
+import { parseRunningState, type RunningState } from '../../../src/store/service-state.ts'
+import { readLastSeen, runningId, writeRunning } from '../../../src/store/service-state-files.ts'
 import { freePort } from '../../support/free-port.ts'
 import {
   addTestDevice,
@@ -47,7 +42,7 @@ async function until<T>(read: () => Promise<T>, isSo: (value: T) => boolean): Pr
   }
 }
 
-test('A service says where it listens, what it has in force and since when', async (context) => {
+test('A service records where it listens, what it has loaded and since when', async (context) => {
   const service = await startTestService(context)
   const state = await stateOf(service)
   const { keySet, crlNumber } = await service.readiness()
@@ -63,7 +58,7 @@ test('A service says where it listens, what it has in force and since when', asy
   )
 })
 
-test('A new CRL, new blocks and new keys are told as soon as they are in force', async (context) => {
+test('A new CRL, new blocks and new keys are recorded as soon as they are loaded', async (context) => {
   const service = await startTestService(context)
   const { dataDir } = service
   const paths = dataPaths(dataDir)
@@ -79,7 +74,7 @@ test('A new CRL, new blocks and new keys are told as soon as they are in force',
   assert.equal(state.blocksNumber, NOON_SECONDS)
 })
 
-test('When a device was last seen, by certificate and by cookie, is known after a restart', async (context) => {
+test('When a device was last seen, by certificate and by cookie, survives a restart', async (context) => {
   const dataDir = await temporaryFolder()
   const first = await startTestService(context, { dataDir })
   const { certificate } = await addTestDevice(dataDir)
@@ -101,7 +96,7 @@ test('When a device was last seen, by certificate and by cookie, is known after 
   )
 })
 
-test('Who is refused has not been seen', async (context) => {
+test('A refused device does not count as seen', async (context) => {
   const service = await startTestService(context)
   const { certificate } = await addTestDevice(service.dataDir)
   const authority = await ownAuthority(service.dataDir)
@@ -116,7 +111,7 @@ test('Who is refused has not been seen', async (context) => {
   assert.deepEqual((await stateOf(service)).lastSeen, [])
 })
 
-test('With a CA of somebody else it is the certificate that says who came', async (context) => {
+test('With an external CA, visitors are identified by their certificate', async (context) => {
   const authority = makeAuthority('Household')
   const service = await startTestService(context, {
     external: { authorities: authority.pem, lists: makeList(authority) },
@@ -131,7 +126,7 @@ test('With a CA of somebody else it is the certificate that says who came', asyn
   )
 })
 
-test('Where it cannot be written the service serves, and says so', async (context) => {
+test('If the state file cannot be written, the service keeps serving, and says so', async (context) => {
   const dataDir = await temporaryFolder()
   const first = await startTestService(context, { dataDir })
   await first.stop()
@@ -154,7 +149,7 @@ test('Where it cannot be written the service serves, and says so', async (contex
   assert.ok((await readdir(dataDir)).includes('private'))
 })
 
-test('Beside a service of the same name and address on another machine none starts', async (context) => {
+test('A service does not start beside one of the same name and address on another machine', async (context) => {
   const dataDir = await temporaryFolder()
   const { running } = dataPaths(dataDir)
   const listen = `127.0.0.1:${await freePort()}`

@@ -23,7 +23,7 @@ const refusals = (service: Awaited<ReturnType<typeof startTestService>>) =>
 
 const statusOf = async (answer: Promise<Answer>): Promise<number> => (await answer).status
 
-test('A replaced certificate opens until its second, and its cookie with it', async (context) => {
+test('A replaced certificate is accepted until the exact second, and its cookie with it', async (context) => {
   const service = await startTestService(context)
   const { certificate, id } = await addTestDevice(service.dataDir)
   const path = join(dataPaths(service.dataDir).devices, `${id}.json`)
@@ -41,7 +41,7 @@ test('A replaced certificate opens until its second, and its cookie with it', as
   assert.ok(refusals(service).includes('certificate-superseded'))
 })
 
-test('A certificate that the CA has signed and that is in no entry is refused', async (context) => {
+test('A certificate signed by the CA but not in any entry is refused', async (context) => {
   const service = await startTestService(context)
   const authority = await ownAuthority(service.dataDir)
   const certificate = makeLeaf(authority, 'Tablet', { uri: 'urn:ada' })
@@ -49,7 +49,7 @@ test('A certificate that the CA has signed and that is in no entry is refused', 
   assert.ok(refusals(service).includes('unknown-device'))
 })
 
-test('Signing out ends the sessions of then, and no certificate and no later session', async (context) => {
+test('Signing out ends the sessions of that time, but no certificate and no later session', async (context) => {
   const service = await startTestService(context)
   const { dataDir } = service
   const { certificate } = await addTestDevice(dataDir)
@@ -66,7 +66,7 @@ test('Signing out ends the sessions of then, and no certificate and no later ses
   assert.equal(await statusOf(service.ask([['Cookie', sessionOf(fresh)]])), 200)
 })
 
-test('A blocked certificate and its cookie stay outside until the block is lifted', async (context) => {
+test('A blocked certificate and its cookie are denied until the block is lifted', async (context) => {
   const service = await startTestService(context)
   const { dataDir } = service
   const { certificate } = await addTestDevice(dataDir)

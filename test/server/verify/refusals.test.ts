@@ -48,7 +48,7 @@ function headerOf({ headers }: Refusal, name: string): string | undefined {
   return at === -1 ? undefined : headers[at + 1]
 }
 
-test('Every reason has a page in plain words with "client certificate" in it, and a way on', () => {
+test('Every reason has a page in plain words with "client certificate" in it, and a next step', () => {
   for (const reason of REASONS) {
     const page = pageFor(reason)
     assert.match(page, /client certificate/, reason)
@@ -59,7 +59,7 @@ test('Every reason has a page in plain words with "client certificate" in it, an
   }
 })
 
-test('A page says what is missing, as coarsely as helps whose device it is', () => {
+test("A page says what is missing, as vaguely as is still useful to the device's owner", () => {
   const titles: readonly (readonly [string, readonly DenyReason[]])[] = [
     ['No certificate was shown', ['no-credentials', 'session-not-accepted']],
     [
@@ -95,12 +95,12 @@ test('A page says what is missing, as coarsely as helps whose device it is', () 
   }
 })
 
-test('No page tells which cookie was once a good one', () => {
+test('No page reveals which cookie was once valid', () => {
   const tried = ['session-malformed', 'session-forged', 'session-expired'] as const
   assert.equal(new Set(tried.map((reason) => pageFor(reason))).size, 1)
 })
 
-test('Whoever did not choose the certificate is told that the choice sticks, and may try again', () => {
+test('A user who did not choose the certificate learns that the browser remembers the choice, and can retry', () => {
   const reasons = ['no-credentials', 'certificate-untrusted', 'session-expired'] as const
   for (const reason of [...reasons, 'ambiguous-path'] as const) {
     assert.match(pageFor(reason), /remembers that until it is closed entirely/, reason)
@@ -108,19 +108,19 @@ test('Whoever did not choose the certificate is told that the choice sticks, and
   }
 })
 
-test('Every page finds its way past a service worker, but the one of what another site has sent', () => {
+test('Every page gets past a service worker, except the one for a request from another site', () => {
   for (const reason of REASONS) {
     assert.equal(pageFor(reason).includes('<script>'), reason !== 'cross-site', reason)
   }
 })
 
-test('An expired certificate is told its day, where it is known', () => {
+test("An expired certificate's page shows its expiry date, if known", () => {
   const ended = Date.UTC(2026, 0, 9, 23, 59) / 1000
   assert.match(pageFor('certificate-expired', ended), /It was good until 9 January 2026\./)
   assert.doesNotMatch(pageFor('certificate-expired'), /It was good until/)
 })
 
-test('A refusal is the same object each time: nothing is put together for it', () => {
+test('A refusal is the same object each time: nothing is built for it', () => {
   const refusals = createRefusals('adaptive')
   for (const headers of [headersOf(NAVIGATION), headersOf([])]) {
     const ask = () => refusals.forRequest(headers, NO_CREDENTIALS)
@@ -128,7 +128,7 @@ test('A refusal is the same object each time: nothing is put together for it', (
   }
 })
 
-test('A page loads nothing, and only its own style and script work in it, by their hashes', () => {
+test('A page loads nothing, and only its own style and script are allowed in it, by hash', () => {
   const sourceOf = (text: string) => `'sha256-${hash('sha256', text, 'base64')}'`
   for (const reason of REASONS) {
     const refusal = createRefusals('403').forRequest(
@@ -227,7 +227,7 @@ test('With CERTLATCH_DENIAL=adaptive a refused navigation is 400, a refused toke
   assert.equal(adaptive.fallback.status, 403)
 })
 
-test('A 401 carries the challenge that HTTP wants, of a kind for which no browser asks a password', () => {
+test('A 401 carries the challenge that HTTP requires, of a kind for which no browser asks for a password', () => {
   const refusal = createRefusals('adaptive').forRequest(headersOf(TOKEN), NO_CREDENTIALS)
   assert.match(headerOf(refusal, 'WWW-Authenticate') ?? '', /^Certlatch /)
 })
@@ -237,7 +237,7 @@ test('A 401 carries the challenge that HTTP wants, of a kind for which no browse
 const HTML: Headers = [['Accept', 'text/html']]
 const shownIn = ({ body }: Answer): string => titleOf(body.toString())
 
-test('The page that a device is shown follows what becomes of it', async (context) => {
+test('The page shown to a device follows its state', async (context) => {
   const service = await startTestService(context)
   const { certificate } = await addTestDevice(service.dataDir, 'Ended', undefined, {
     notBefore: NOON_SECONDS - 7200,
@@ -261,7 +261,7 @@ test('The page that a device is shown follows what becomes of it', async (contex
   assert.equal(header(expired, 'Content-Length'), String(expired.body.length))
 })
 
-test('A form of another site gets a page too, without anything that sends it again', async (context) => {
+test('A form of another site gets a page too, without anything that submits it again', async (context) => {
   const service = await startTestService(context)
   const { body } = await service.ask([
     ['X-Forwarded-Method', 'POST'],
@@ -272,7 +272,7 @@ test('A form of another site gets a page too, without anything that sends it aga
   assert.doesNotMatch(body.toString(), /<script|refresh/)
 })
 
-test('CERTLATCH_DENIAL=adaptive changes the status, and nothing of the decision', async (context) => {
+test('CERTLATCH_DENIAL=adaptive changes the status, but not the decision', async (context) => {
   const settings = { CERTLATCH_DENIAL: 'adaptive' }
   const service = await startTestService(context, { settings, proxy: 'caddy' })
   const page = await service.ask(HTML)
@@ -284,7 +284,7 @@ test('CERTLATCH_DENIAL=adaptive changes the status, and nothing of the decision'
   assert.equal(await service.metric('certlatch_decisions_total', labels), 3)
 })
 
-test('Under nginx only the question for the page is answered adaptively: the first would become a 500', async (context) => {
+test('Under nginx only the auth request for the page is answered adaptively: the first would become a 500', async (context) => {
   const settings = { CERTLATCH_DENIAL: 'adaptive' }
   const service = await startTestService(context, { settings, proxy: 'nginx' })
   const { certificate } = await addTestDevice(service.dataDir)

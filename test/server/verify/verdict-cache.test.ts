@@ -49,7 +49,7 @@ function token(ring: KeyRing, serial = '4a'): string {
   return mintToken(claims, present(ring.keys[0]))
 }
 
-test('A verdict is worked out once and then remembered, good or bad', () => {
+test('A verdict is computed once and then remembered, accepted or not', () => {
   const { cache, tally } = cacheOf()
   for (const value of [goodHeader(), Buffer.from('not a certificate').toString('base64')]) {
     const first = cache.verifyCertificate(value)
@@ -61,7 +61,7 @@ test('A verdict is worked out once and then remembered, good or bad', () => {
   assert.equal(cache.entries, 2)
 })
 
-test('No header value, and the spellings of none, are absent', () => {
+test('A missing header, and the encodings of "none", are absent', () => {
   const { cache, tally } = cacheOf()
   assert.equal(cache.verifyCertificate(''), 'absent')
   assert.deepEqual(tally, { hits: 0, misses: 0 })
@@ -70,7 +70,7 @@ test('No header value, and the spellings of none, are absent', () => {
   assert.deepEqual(tally, { hits: 1, misses: 1 })
 })
 
-test('Each encoding is read as its own only', () => {
+test('Each encoding is read only as itself', () => {
   const value = goodHeader()
   const good = (encoding: CertificateEncoding, text: string) => {
     const verdict = cacheOf(encoding).cache.verifyCertificate(text)
@@ -83,7 +83,7 @@ test('Each encoding is read as its own only', () => {
   assert.ok(!good('traefik-list', `:${value}:`))
 })
 
-test('Two thousand and more distinct bad certificates push no good one out', () => {
+test('More than two thousand distinct bad certificates evict no good one', () => {
   const { cache, tally } = cacheOf()
   const good = Array.from({ length: 20 }, goodHeader)
   for (const value of good) cache.verifyCertificate(value)
@@ -95,11 +95,11 @@ test('Two thousand and more distinct bad certificates push no good one out', () 
   for (const value of good) cache.verifyCertificate(value)
   assert.equal(tally.misses, misses)
   assert.equal(tally.hits, good.length)
-  // Of the bad ones the last five hundred are remembered.
+  // The last five hundred bad ones are remembered.
   assert.equal(cache.entries, good.length + 500)
 })
 
-test('What there is no time to check is refused, and checked when there is', () => {
+test('What there is no time to check is refused, and checked later', () => {
   const issuer = readIssuer(authority.certificate.der)
   assert.ok(issuer.ok)
   const tally = { hits: 0, misses: 0 }
@@ -125,7 +125,7 @@ test('What there is no time to check is refused, and checked when there is', () 
   assert.deepEqual(told, ['192.0.2.7', '192.0.2.7', '192.0.2.7'])
 })
 
-test('Tokens are remembered, good ones and bad ones apart', () => {
+test('Tokens are remembered, good and bad ones separately', () => {
   const { cache, tally, ring } = cacheOf()
   const good = token(ring)
   assert.equal(cache.verifyToken(good), cache.verifyToken(good))
@@ -139,7 +139,7 @@ test('Tokens are remembered, good ones and bad ones apart', () => {
   assert.equal(cache.entries, 5)
 })
 
-test('However many bad tokens come, 500 are remembered and no good one makes room for them', () => {
+test('However many bad tokens arrive, 500 are remembered and evict no good one', () => {
   const { cache, tally, ring } = cacheOf()
   const good = token(ring)
   cache.verifyToken(good)
@@ -150,7 +150,7 @@ test('However many bad tokens come, 500 are remembered and no good one makes roo
   assert.equal(tally.hits, hits + 1)
 })
 
-test('A token that is longer than any of ours is refused each time, and not kept', () => {
+test('A token longer than any of ours is refused each time, and not remembered', () => {
   const { cache, tally } = cacheOf()
   const long = 'x'.repeat(2049)
   for (const _ of [1, 2]) assert.ok(!cache.verifyToken(long).ok)
@@ -158,7 +158,7 @@ test('A token that is longer than any of ours is refused each time, and not kept
   assert.equal(cache.entries, 0)
 })
 
-test('A token that ends like a known one is another: it is verified, and pushes nothing out', () => {
+test('A token that ends like a known one is still another: it is verified, and evicts nothing', () => {
   const { cache, tally, ring } = cacheOf()
   const good = token(ring)
   const mac = good.slice(good.lastIndexOf('.'))
@@ -197,7 +197,7 @@ test('Five thousand sessions are remembered, no more', () => {
   assert.equal(tally.misses, misses + 1, 'the oldest made room')
 })
 
-test('Keys are hashes: what a client sends is not kept, however long it is', () => {
+test('Keys are hashes: what a client sends is not stored, however long it is', () => {
   const { cache } = cacheOf()
   const huge = 48 * 1024
   const settle = () => {

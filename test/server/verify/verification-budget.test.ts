@@ -12,7 +12,7 @@ const GOOD = { ok: true } as CertificateVerdict
 const ATTACKER = '203.0.113.7'
 const HOUSEHOLD = '198.51.100.4'
 
-/** A budget whose clock goes only while something is checked, and when it is told to. */
+/** A budget whose clock advances only during checks, and on request. */
 function makeBudget(checkMilliseconds = 1) {
   const parsed = parseNetworks(['127.0.0.1', '10.0.0.0/8'])
   assert.ok(parsed.ok)
@@ -39,7 +39,7 @@ function makeBudget(checkMilliseconds = 1) {
   return { budget: budget satisfies VerificationBudget, show, flood, pass }
 }
 
-describe('a flood of new certificates', () => {
+describe('A flood of new certificates', () => {
   test('is checked for some hundredths of a second, and then turned away', () => {
     const { flood, show } = makeBudget()
     const checked = flood(ATTACKER)
@@ -47,11 +47,11 @@ describe('a flood of new certificates', () => {
     assert.equal(show(ATTACKER), undefined)
   })
 
-  test('gets a quarter of the time from then on, and one address no more', () => {
+  test('gets a quarter of the time from then on, and a single address gets no more', () => {
     const { flood, show, pass } = makeBudget()
     flood(ATTACKER)
     let checked = 0
-    // Ten seconds, asked each millisecond; those that are checked take one more.
+    // Ten seconds, with a request per millisecond; those that are checked take one more.
     for (let elapsed = 0; elapsed < 10_000; elapsed += 1) {
       if (show(ATTACKER) === undefined) pass(1)
       else checked += 1
@@ -59,7 +59,7 @@ describe('a flood of new certificates', () => {
     assert.ok(checked > 2_300 && checked < 2_900, String(checked))
   })
 
-  test('from however many addresses, it takes half of the time at the most', () => {
+  test('from any number of addresses, takes at most half of the time', () => {
     const { show, pass } = makeBudget()
     let checked = 0
     for (let elapsed = 0; elapsed < 20_000; elapsed += 1) {
@@ -70,7 +70,7 @@ describe('a flood of new certificates', () => {
     assert.ok(checked > 9_500 && checked < 11_000, String(checked))
   })
 
-  test('is forgotten seconds after it ended, however long it was', () => {
+  test('is forgotten seconds after it ends, however long it was', () => {
     const { show, pass, flood } = makeBudget()
     for (let elapsed = 0; elapsed < 60_000; elapsed += 1) {
       if (show(`203.0.${elapsed % 113}.${elapsed % 251}`) === undefined) pass(1)
@@ -79,7 +79,7 @@ describe('a flood of new certificates', () => {
     assert.ok(flood(ATTACKER) > 30)
   })
 
-  test('from however many addresses, it keeps no new device from an address where one was before', () => {
+  test('from any number of addresses, turns away no new device at an address where one was before', () => {
     const { show, pass } = makeBudget()
     assert.equal(show(HOUSEHOLD, GOOD, 'the phone'), GOOD)
     const answers: unknown[] = []
@@ -89,10 +89,10 @@ describe('a flood of new certificates', () => {
     }
     assert.equal(answers.length, 200)
     assert.ok(answers.every((answer) => answer === GOOD))
-    assert.equal(show('198.51.100.5', GOOD), undefined, 'nobody was known to come from here')
+    assert.equal(show('198.51.100.5', GOOD), undefined, 'no known client comes from here')
   })
 
-  test('finds what a household may take as it is, however many it has shown before', () => {
+  test('leaves a household its full allowance, however many certificates it has shown before', () => {
     const { show, pass, flood } = makeBudget(0.1)
     for (let count = 0; count < 5_000; count += 1) {
       assert.equal(show(HOUSEHOLD), BAD)
@@ -102,14 +102,14 @@ describe('a flood of new certificates', () => {
     for (let device = 0; device < 20; device += 1) assert.equal(show(HOUSEHOLD, GOOD), GOOD)
   })
 
-  test('turns nobody away at another address', () => {
+  test('turns away no client at another address', () => {
     const { flood, show } = makeBudget()
     flood(ATTACKER)
     for (let device = 0; device < 10; device += 1) assert.equal(show(HOUSEHOLD, GOOD), GOOD)
     assert.equal(show(ATTACKER), undefined)
   })
 
-  test('turns away at its own address what is new, and only while it lasts', () => {
+  test('turns away new certificates at its own address, and only while it lasts', () => {
     const { flood, show, pass } = makeBudget()
     assert.equal(show(ATTACKER, GOOD, 'the phone'), GOOD)
     flood(ATTACKER)
@@ -124,7 +124,7 @@ describe('a flood of new certificates', () => {
     assert.ok(checked > 5 && checked < 9, String(checked))
   })
 
-  test('slower than a quarter of the time turns nobody away, ever', () => {
+  test('that is slower than a quarter of the time turns away no one, ever', () => {
     const { show, pass } = makeBudget()
     for (let count = 0; count < 20_000; count += 1) {
       assert.equal(show(ATTACKER), BAD)
@@ -133,7 +133,7 @@ describe('a flood of new certificates', () => {
   })
 })
 
-describe('who a client is', () => {
+describe('What counts as one client', () => {
   const alike: readonly (readonly [string | undefined, string | undefined])[] = [
     ['2001:db8:1:2::1', '2001:db8:1:2:ffff::9'],
     ['fe80::1%eth0', 'fe80::2'],
@@ -142,7 +142,7 @@ describe('who a client is', () => {
     ['10.0.0.1', '127.0.0.1'],
   ]
   for (const [one, other] of alike) {
-    test(`${other} has used up what ${one} has`, () => {
+    test(`${other} shares the allowance of ${one}`, () => {
       const { flood, show } = makeBudget()
       flood(one)
       assert.equal(show(other), undefined)
@@ -156,7 +156,7 @@ describe('who a client is', () => {
   })
 })
 
-test('A bad certificate is not spared, however often it was checked', () => {
+test('A bad certificate is not exempt, however often it was checked', () => {
   const { flood, show } = makeBudget()
   assert.equal(show(ATTACKER, BAD, 'bad'), BAD)
   flood(ATTACKER)

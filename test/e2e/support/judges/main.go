@@ -33,7 +33,7 @@ type Report struct {
 	// By certificate.
 	Verified []string
 	Revoked  []bool
-	// Of the list's signature and form.
+	// The CRL's signature and form.
 	List string
 	// By lint, of the certificates and the CA's certificate; those of the list.
 	Lints, ListLints map[string]string

@@ -1,4 +1,4 @@
-/** What names a certificate among those of all CAs. */
+/** What names a certificate among those of all CAs: its issuer's key and its serial number. */
 export interface CertificateId {
   /** As in `Issuer.keyHash`. */
   readonly issuerKeyHash: string
@@ -9,5 +9,6 @@ export interface CertificateId {
 export const isSameCertificate = (one: CertificateId, other: CertificateId): boolean =>
   one.issuerKeyHash === other.issuerKeyHash && one.serial === other.serial
 
-export const certificateKey = (issuerKeyHash: string, serial: string): string =>
+/** The same as one string, for maps and sets. */
+export const certificateKey = ({ issuerKeyHash, serial }: CertificateId): string =>
   `${issuerKeyHash}/${serial}`
