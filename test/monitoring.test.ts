@@ -31,6 +31,10 @@ const rules: readonly Rule[] = parse(read('deploy/prometheus/certlatch.rules.yml
 
 const expressions = [
   ...queries.map(({ title, expr }) => ({ where: `panel "${title}"`, expr })),
+  ...dashboard.annotations.list.map(({ name, target }) => ({
+    where: `annotation "${name}"`,
+    expr: target.expr,
+  })),
   ...rules.map(({ alert, expr }) => ({ where: `alert ${alert}`, expr })),
   ...dashboard.templating.list.map(({ name, query }) => ({
     where: `variable ${name}`,
@@ -78,11 +82,20 @@ test('Every label value that a panel or an alert queries can occur', async (cont
     check: Object.keys(checks),
     state: DEVICE_STATES,
     cause: MINT_CAUSES,
+    alertstate: ['firing'],
     job: [parse(read('deploy/prometheus/prometheus.yml')).scrape_configs[0].job_name],
   }
   for (const { where, expr } of expressions) {
     for (const [, label = '', , texts = ''] of expr.matchAll(/(\w+)(=~|!~|!=|=)"([^"]*)"/g)) {
       if (label === 'instance' || label === 'device') continue
+      if (label === 'alertname') {
+        const names = new RegExp(`^(?:${texts})$`)
+        assert.ok(
+          rules.every(({ alert }) => names.test(alert)),
+          `${where}: ${texts}`,
+        )
+        continue
+      }
       for (const text of texts.split('|')) {
         assert.ok(values[label]?.includes(text), `${where}: ${label}="${text}"`)
       }
@@ -108,12 +121,21 @@ test('The README of deploy/prometheus explains every alert, with its severity, a
  * types call optional may be written as `null` where Grafana itself does so.
  */
 const CHECK = `
-import type { Dashboard } from '@grafana/schema/dist/esm/raw/dashboard/x/Dashboard_types.gen'
+import type { AnnotationQuery, Dashboard } from '@grafana/schema/dist/esm/raw/dashboard/x/Dashboard_types.gen'
 import type { Options as TimeSeries, FieldConfig as TimeSeriesField } from '@grafana/schema/dist/esm/raw/composable/timeseries/panelcfg/x/TimeSeriesPanelCfg_types.gen'
 import type { Options as Stat } from '@grafana/schema/dist/esm/raw/composable/stat/panelcfg/x/StatPanelCfg_types.gen'
 import type { Options as Table, FieldConfig as TableField } from '@grafana/schema/dist/esm/raw/composable/table/panelcfg/x/TablePanelCfg_types.gen'
 import type { Options as BarGauge } from '@grafana/schema/dist/esm/raw/composable/bargauge/panelcfg/x/BarGaugePanelCfg_types.gen'
 import type { Options as Text } from '@grafana/schema/dist/esm/raw/composable/text/panelcfg/x/TextPanelCfg_types.gen'
+/** The data source's own part, which is not in the types. */
+type FromPrometheus = {
+  target: { refId: string; expr: string }
+  titleFormat: string
+  textFormat: string
+  tagKeys: string
+  useValueForTime?: boolean
+}
+type Annotations = { list: (Omit<AnnotationQuery, 'target'> & FromPrometheus)[] }
 type Plain<T> = T extends string ? \`\${T}\` : T extends object ? { [K in keyof T]: Plain<T[K]> } : T
 type Options = { timeseries: TimeSeries; stat: Stat; table: Table; bargauge: BarGauge; text: Text }
 type Custom = { timeseries: TimeSeriesField; table: Partial<TableField> }
@@ -132,7 +154,7 @@ function typeErrors(text: string): string {
     return custom === undefined ? [checked] : [checked, typed('custom', 'Custom', custom)]
   })
   try {
-    const whole = `const dashboard: Plain<Dashboard> = ${text}\n`
+    const whole = `const dashboard: Plain<Omit<Dashboard, 'annotations'> & { annotations: Annotations }> = ${text}\n`
     writeFileSync(join(folder, 'dashboard.ts'), `${CHECK}\n${whole}${parts.join('')}`)
     symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'))
     const options = ['--noEmit', '--strict', '--skipLibCheck', '--module', 'nodenext']
@@ -196,8 +218,24 @@ test('No two panels overlap, none is narrower than a sixth, and no gap is left b
   assert.equal(covered.size, 24 * bottom, 'each row is filled from side to side')
 })
 
+test('Each state of a device has a colour of its own', () => {
+  const overrides = panels.find(({ title }) => title === 'Devices by state')?.fieldConfig?.overrides
+  const colours = new Map(
+    overrides?.map(({ matcher, properties }) => [
+      matcher.options,
+      JSON.stringify(properties.find(({ id }) => id === 'color')?.value),
+    ]),
+  )
+  assert.deepEqual([...colours.keys()].sort(), [...DEVICE_STATES].sort())
+  assert.equal(new Set(colours.values()).size, DEVICE_STATES.length)
+})
+
 test('Every query can be narrowed by instance, and those about devices by device', () => {
-  for (const { title, expr } of queries) {
+  const annotations = dashboard.annotations.list.map(({ name, target }) => ({
+    title: name,
+    expr: target.expr,
+  }))
+  for (const { title, expr } of [...queries, ...annotations]) {
     for (const [selector] of expr.matchAll(/\b(?:certlatch|process|nodejs)_\w+\{[^}]*\}/g)) {
       assert.ok(selector.includes('instance=~"$instance"'), `${title}: ${selector}`)
     }

@@ -16,11 +16,14 @@ const ERROR_PAGES = [
   /^(400 Bad Request|403 Forbidden|421|Misdirected Request|Bad Gateway|Gateway Timeout|Internal Server Error)\b/,
 ]
 
+/** Misdirected, too many requests, no answer from the server behind the proxy. */
+const BY_PROXIES: ReadonlySet<number> = new Set([421, 429, 502, 504])
+
 /** An error page written by the proxy itself, not by anything behind it. */
 export function isProxyError(answer: Answer): boolean {
   const { status, body } = answer
   if (status < 400) return false
-  if (status === 421 || status === 502 || status === 504) return true
+  if (BY_PROXIES.has(status)) return true
   if (ERROR_PAGES.some((page) => page.test(body))) return true
   return body === '' && headerOf(answer, 'server') === 'Caddy' && headerOf(answer, 'via') === ''
 }
@@ -46,4 +49,10 @@ export function sessionPair(seen: Observation, cookieName: string): string | und
   const lines = seen.kind === 'answer' ? (seen.headers['set-cookie'] ?? []) : []
   const line = lines.find((text) => text.startsWith(`${cookieName}=`))
   return line?.split(';')[0]
+}
+
+/** The name of the session cookie in this answer, if it is one of the default names. */
+export function sessionName(seen: Observation): string | undefined {
+  const lines = seen.kind === 'answer' ? (seen.headers['set-cookie'] ?? []) : []
+  return lines.map((line) => /^(__(?:Host|Secure)-certlatch)=v/.exec(line)?.[1]).find(Boolean)
 }

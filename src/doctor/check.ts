@@ -41,7 +41,7 @@ export interface Finding {
   readonly hint?: string | undefined
 }
 
-/** One requirement: data, and two functions of what is known. */
+/** One requirement: data, and functions of what is known. */
 export interface Check {
   /** For `--only`. */
   readonly name: string
@@ -55,6 +55,8 @@ export interface Check {
   plan(facts: Facts): readonly Probe[]
   /** The problems in the results; empty if all is well. */
   judge(facts: Facts, asked: readonly Asked[]): readonly Finding[]
+  /** Text to add to the title if all is well. */
+  detail?(facts: Facts, asked: readonly Asked[]): string | undefined
 }
 
 export const failed = (text: string, hint?: string): Finding => ({ level: 'failed', text, hint })

@@ -17,7 +17,8 @@ export const LIMITS: Limits = {
   mostRequests: 300,
   atOnce: 8,
   probeMilliseconds: 3_000,
-  runMilliseconds: 18_000,
+  // Reading the files and the service's status takes the rest of the 20 seconds for a whole run.
+  runMilliseconds: 15_000,
 }
 
 /** Sends probes, within the limits. */
@@ -36,7 +37,11 @@ export function createClient(
   limits: Limits = LIMITS,
   stop: AbortSignal = new AbortController().signal,
 ): Client {
-  const http = createHttpClient(door)
+  const http = createHttpClient(door, () => {
+    if (asked >= limits.mostRequests) return false
+    asked += 1
+    return true
+  })
   const endsAt = performance.now() + limits.runMilliseconds
   const waiting: (() => void)[] = []
   let running = 0
@@ -46,19 +51,29 @@ export function createClient(
   const askInTime = async (probe: Probe): Promise<Observation> => {
     const left = endsAt - performance.now()
     // The second request of a resumed session counts as well.
-    asked += probe.kind === 'resume' ? 2 : 1
-    if (asked > limits.mostRequests)
-      return none(`not tried: the limit of ${limits.mostRequests} requests is reached`)
-    if (stop.aborted) return none('not tried: the run was stopped')
-    if (left <= 0) return none('not tried: the time limit of the run is reached')
+    const requests = probe.kind === 'resume' ? 2 : 1
+    if (asked + requests > limits.mostRequests)
+      return unknown(`not tried: the limit of ${limits.mostRequests} requests is reached`)
+    if (stop.aborted) return unknown('not tried: the run was stopped')
+    if (left <= 0) return unknown('not tried: the time limit of the run is reached')
+    asked += requests
     const milliseconds = Math.ceil(Math.min(left, limits.probeMilliseconds))
-    const signal = AbortSignal.any([AbortSignal.timeout(milliseconds), stop])
+    // Not AbortSignal.any and .timeout: Node 20 may garbage-collect them, and they never fire.
+    const ending = new AbortController()
+    const end = () => ending.abort(new Error('ended'))
+    const timer = setTimeout(end, milliseconds)
+    stop.addEventListener('abort', end)
+    const { signal } = ending
     try {
       return await Promise.race([askOnce(door, http, probe, cookie, signal), rejection(signal)])
     } catch (error) {
-      if (stop.aborted) return none('not tried: the run was stopped')
-      if (signal.aborted) return none(`no answer within ${(milliseconds / 1000).toFixed(0)} s`)
-      return none(clauseOf(error))
+      if (stop.aborted) return unknown('not tried: the run was stopped')
+      if (signal.aborted) return unknown(`no answer within ${(milliseconds / 1000).toFixed(0)} s`)
+      const isReached = !UNREACHED.has((error as NodeJS.ErrnoException).code ?? '')
+      return isReached ? none(clauseOf(error)) : unknown(clauseOf(error))
+    } finally {
+      clearTimeout(timer)
+      stop.removeEventListener('abort', end)
     }
   }
   return {
@@ -117,12 +132,18 @@ function askOnce(
 }
 
 const none = (problem: string): Observation => ({ kind: 'none', problem })
+const unknown = (problem: string): Observation => ({ kind: 'none', problem, isUnknown: true })
 
 /** For operations that do not observe the signal themselves. */
 const rejection = (signal: AbortSignal): Promise<never> =>
   new Promise((_, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason), { once: true })
   })
+
+/** Also the errors of a firewall that blocks a client after many requests. */
+const UNREACHED: ReadonlySet<string> = new Set([
+  ...['ECONNREFUSED', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN'],
+])
 
 const CLAUSES: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'the connection was refused',
@@ -144,6 +165,9 @@ export function clauseOf(error: unknown): string {
     return 'the server does not speak TLS'
   }
   const [, alert] = /alert ([a-z ]+)/.exec(message) ?? []
+  if (alert?.trim() === 'no application protocol') {
+    return 'HTTP/1.1 is not offered, which WebSockets need'
+  }
   if (alert !== undefined) return `the TLS alert "${alert.trim()}"`
   if (code === 'EPROTO') return 'the TLS handshake fails'
   if (/^HPE_/.test(code)) return 'the answer is not HTTP'

@@ -15,7 +15,8 @@ export interface HttpClient {
   close(): void
 }
 
-export function createHttpClient(door: Door): HttpClient {
+/** `mayAskAgain` is called before a request is repeated, and counts it. */
+export function createHttpClient(door: Door, mayAskAgain: () => boolean): HttpClient {
   const agents = new Map<string, Agent>()
   const sessions = new Map<string, Promise<ClientHttp2Session>>()
   const connectionOptions = ({ shown, serverName }: RequestProbe) => ({
@@ -32,6 +33,7 @@ export function createHttpClient(door: Door): HttpClient {
     if (known !== undefined) return known
     const agent = new Agent({
       ...connectionOptions(probe),
+      ALPNProtocols: ['http/1.1'],
       keepAlive: true,
       maxSockets: 6,
       maxCachedSessions: 0,
@@ -52,9 +54,14 @@ export function createHttpClient(door: Door): HttpClient {
       const shown: readonly HeaderLine[] =
         probe.shown === 'cookie' && cookie !== undefined ? [['Cookie', cookie]] : []
       const lines = [...probe.headers, ...shown]
-      return probe.protocol === 'HTTP/1.1'
-        ? askHttp1(door, probe, lines, agentOf(probe), signal)
-        : askHttp2(door, probe, lines, await sessionOf(probe), signal)
+      if (probe.protocol === 'HTTP/2') {
+        return askHttp2(door, probe, lines, await sessionOf(probe), signal)
+      }
+      for (;;) {
+        const answer = await askHttp1(door, probe, lines, agentOf(probe), signal)
+        if (answer !== undefined) return answer
+        if (!mayAskAgain()) throw new Error('the connection was closed without an answer')
+      }
     },
     close: () => {
       for (const agent of agents.values()) agent.destroy()
@@ -72,13 +79,14 @@ const webSocketLines = (): readonly HeaderLine[] => [
   ['Sec-WebSocket-Key', randomBytes(16).toString('base64')],
 ]
 
+/** `undefined`: the server had already closed the connection, which had been kept alive. */
 function askHttp1(
   door: Door,
   { method, path, host, trailer, webSocket }: RequestProbe,
   headers: readonly HeaderLine[],
   agent: Agent,
   signal: AbortSignal,
-): Promise<Answer> {
+): Promise<Answer | undefined> {
   return new Promise((resolve, reject) => {
     const lines: readonly HeaderLine[] = [
       ['Host', host ?? door.authority],
@@ -90,7 +98,11 @@ function askHttp1(
     // As one flat list, so that a header can be sent twice.
     const options = { method, path, agent, signal, headers: lines.flat() }
     const outgoing = requestTls(options as unknown as RequestOptions)
-    outgoing.on('error', reject)
+    outgoing.on('error', (error: NodeJS.ErrnoException) => {
+      const isStale = outgoing.reusedSocket && error.code === 'ECONNRESET'
+      if (isStale && !signal.aborted) resolve(undefined)
+      else reject(error)
+    })
     outgoing.on('upgrade', (response, socket) => {
       socket.destroy()
       resolve(answerOf(response, ''))
@@ -137,7 +149,11 @@ function openSession(
         reject(new Error('HTTP/2 is not offered'))
         return
       }
-      const session = connectHttp2(`https://${door.authority}`, { createConnection: () => socket })
+      const session = connectHttp2(`https://${door.authority}`, {
+        createConnection: () => socket,
+        // A pushed answer would be a separate stream, whose errors nothing handles.
+        settings: { enablePush: false },
+      })
       session.on('error', reject)
       resolve(session)
     })

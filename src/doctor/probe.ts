@@ -75,8 +75,13 @@ export type Observation =
     }
   /** A QUIC server is there. */
   | { readonly kind: 'quic' }
-  /** No answer, and why, as a clause: `the connection was refused`. */
-  | { readonly kind: 'none'; readonly problem: string }
+  | {
+      readonly kind: 'none'
+      /** Why there is no answer, as a clause: `the connection was refused`. */
+      readonly problem: string
+      /** Not sent, not received, or not answered in time: what the answer would be is not known. */
+      readonly isUnknown?: true
+    }
 
 /** A probe and its result. */
 export interface Asked<P extends Probe = Probe> {

@@ -1,4 +1,5 @@
 import { printable } from '../config/text.ts'
+import type { Check } from './check.ts'
 import type { Outcome } from './run.ts'
 
 const WORDS: Readonly<Record<Outcome['result'], string>> = {
@@ -12,9 +13,11 @@ const WORDS: Readonly<Record<Outcome['result'], string>> = {
 const oneLine = (text: string): string => printable(text.replaceAll(/\s*\n\s*/g, ' '))
 
 /** An outcome as text lines. */
-export function outcomeLines({ check, result, findings, obstacle }: Outcome): readonly string[] {
+export function outcomeLines(outcome: Outcome): readonly string[] {
+  const { check, result, findings, obstacle, detail } = outcome
   const word = WORDS[result]
-  if (result === 'ok') return [`${word}  ${check.title}`]
+  if (result === 'ok')
+    return [`${word}  ${check.title}${detail === undefined ? '' : `, ${detail}`}`]
   if (result === 'not tried') return [oneLine(`${word}  ${check.name}: not tried: ${obstacle}`)]
   return findings
     .filter(({ level }) => level !== 'unseen')
@@ -48,13 +51,14 @@ export function summaryLine({ ok, warnings, failed, notTried }: Counts): string 
   return notTried === 0 ? said : `${said}, ${notTried} not tried`
 }
 
+/** Whether it sends what only a proxy or an attacker would send. */
+const isForging = ({ name, group }: Check): boolean => group === 'forged' || name === 'inner-paths'
+
 /** The alerts that the run may trigger; `undefined`: none. */
 export function raisedLine(outcomes: readonly Outcome[]): string | undefined {
-  const isTried = outcomes.some(
-    ({ check, result }) => check.group === 'forged' && result !== 'not tried',
-  )
+  const isTried = outcomes.some(({ check, result }) => isForging(check) && result !== 'not tried')
   return isTried
-    ? 'certlatch has logged these forged requests as refusals, which may trigger the alerts CertlatchHeadersForged, CertlatchManyStrangers and CertlatchWrongProxy'
+    ? 'certlatch has logged these forged requests as refusals, which may trigger the alerts CertlatchHeadersForged, CertlatchManyStrangers, CertlatchWrongProxy and CertlatchPortReached'
     : undefined
 }
 
@@ -66,13 +70,14 @@ export function describeOutcomes(url: string, outcomes: readonly Outcome[], requ
     ...countOutcomes(outcomes),
     requests,
     raises: raisedLine(outcomes),
-    checks: outcomes.map(({ check: { name, group, title }, result, findings, obstacle }) => ({
-      name,
-      group,
-      title,
+    checks: outcomes.map(({ check, result, findings, obstacle, detail }) => ({
+      name: check.name,
+      group: check.group,
+      title: check.title,
       result,
       findings: findings.filter(({ level }) => level !== 'unseen'),
       obstacle,
+      detail,
     })),
   }
 }

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { isLetIn, isRefusal } from './answers.ts'
+import { isLetIn, isRefusal, sessionName, told } from './answers.ts'
 import type { Check, Finding, Need } from './check.ts'
 import { NEEDS } from './check.ts'
 import { REVOKED_CHECK, sessionOf } from './checks/entry.ts'
@@ -11,7 +11,7 @@ import { type Client, clauseOf } from './client.ts'
 import type { Door } from './door.ts'
 import type { Facts, Here } from './facts.ts'
 import { openedAddress, openPlaces } from './open-rules.ts'
-import { type Observation, request } from './probe.ts'
+import { type Asked, type Observation, type Probe, request } from './probe.ts'
 import { looksLike, ODD_REQUEST } from './proxy-looks.ts'
 
 /** The outcome of a check. */
@@ -21,6 +21,8 @@ export interface Outcome {
   readonly findings: readonly Finding[]
   /** Why it was not tried, as a clause. */
   readonly obstacle?: string
+  /** Follows the title if all is well. */
+  readonly detail?: string
 }
 
 export interface Run {
@@ -125,7 +127,7 @@ const KNOWN_WITHIN_MILLISECONDS = 3_000
 
 /** The first requests, on which the others depend. */
 async function knock(run: Run, facts: Facts): Promise<Facts> {
-  const { client, cookieName } = run
+  const { client, here } = run
   const [nothing, odd] = await Promise.all([
     client.ask(request('nothing shown', { path: facts.closedPath })),
     client.ask({ kind: 'raw', label: 'an odd request', text: ODD_REQUEST }),
@@ -139,6 +141,9 @@ async function knock(run: Run, facts: Facts): Promise<Facts> {
     await sleep(200)
     certificate = await client.ask(shown)
   }
+  // Without certlatch's settings, the cookie's name is read from the answer.
+  const seenName = here === undefined ? sessionName(certificate) : undefined
+  const cookieName = seenName ?? run.cookieName
   const cookie = sessionOf(certificate, cookieName)
   if (cookie !== undefined) client.useCookie(cookie)
   const manifest = isLetIn(certificate)
@@ -146,6 +151,7 @@ async function knock(run: Run, facts: Facts): Promise<Facts> {
     : NOTHING
   return {
     ...facts,
+    cookieName,
     first: { nothing, certificate, manifest, atSeconds },
     isLetIn: isLetIn(certificate),
     hasSession: cookie !== undefined,
@@ -184,8 +190,24 @@ async function judged(
   const asked = await Promise.all(
     probes.map(async (probe) => ({ probe, seen: await client.ask(probe) })),
   )
-  return outcomeOf(check, check.judge(facts, asked))
+  const findings = check.judge(facts, asked)
+  const silence = findings.length === 0 ? asked.find(isSilent) : undefined
+  if (silence === undefined) return outcomeOf(check, findings, check.detail?.(facts, asked))
+  const unknown = `${silence.probe.label}: ${told(silence.seen)}`
+  return { check, result: 'not tried', findings: [], obstacle: unknown }
 }
+
+/** From a proxy's rate limit: the request was not processed. */
+const TOO_MANY_REQUESTS = 429
+
+/** Probes for which silence is a good answer: a firewall may drop what it blocks. */
+const MAY_BE_SILENT: ReadonlySet<Probe['kind']> = new Set(['plain', 'quic', 'application'])
+
+/** Whether the answer is unknown, so that the check must not report `ok`. */
+const isSilent = ({ probe, seen }: Asked): boolean =>
+  seen.kind === 'none'
+    ? seen.isUnknown === true && !MAY_BE_SILENT.has(probe.kind)
+    : seen.kind === 'answer' && seen.status === TOO_MANY_REQUESTS
 
 function obstacleOf(facts: Facts, check: Check, beyond: string | undefined): string | undefined {
   const isReached = facts.first.nothing !== NOTHING
@@ -211,41 +233,46 @@ const MET: Readonly<Record<Need, (facts: Facts) => boolean>> = {
   'network-rules': ({ hasNetworkRules }) => hasNetworkRules,
 }
 
-function outcomeOf(check: Check, findings: readonly Finding[]): Outcome {
+function outcomeOf(check: Check, findings: readonly Finding[], detail?: string): Outcome {
   const has = (level: Finding['level']) => findings.some((finding) => finding.level === level)
   const unseen = findings.find(({ level }) => level === 'unseen')
   if (has('failed')) return { check, result: 'failed', findings }
   if (has('warning')) return { check, result: 'warning', findings }
-  if (unseen === undefined) return { check, result: 'ok', findings }
+  if (unseen === undefined) return { check, result: 'ok', findings, ...(detail && { detail }) }
   return { check, result: 'not tried', findings: [], obstacle: unseen.text }
 }
 
 const REVOKED_WITHIN_MILLISECONDS = 5_000
-const POLL_MILLISECONDS = 100
+/** So that a revocation without effect costs about 50 requests. */
+const POLL_MILLISECONDS = 200
 
 /** Revokes the certificate, and probes until neither it nor its session is accepted. */
 async function judgeRevoked(run: Run, facts: Facts, beyond: string | undefined): Promise<Outcome> {
   const { client, revoke } = run
-  const obstacle = obstacleOf(facts, REVOKED_CHECK, beyond)
-  if (obstacle !== undefined || revoke === undefined) {
-    return {
-      check: REVOKED_CHECK,
-      result: 'not tried',
-      findings: [],
-      ...(obstacle && { obstacle }),
-    }
+  const notTried = (obstacle: string): Outcome => {
+    return { check: REVOKED_CHECK, result: 'not tried', findings: [], obstacle }
   }
-  await revoke()
+  const obstacle = obstacleOf(facts, REVOKED_CHECK, beyond)
+  if (obstacle !== undefined) return notTried(obstacle)
+  await revoke?.()
   const begun = performance.now()
   const shown = (['certificate', ...(facts.hasSession ? (['cookie'] as const) : [])] as const).map(
     (what) => request(what, { shown: what }),
   )
-  let after: number | undefined
-  while (after === undefined && performance.now() - begun < REVOKED_WITHIN_MILLISECONDS) {
+  for (;;) {
     const seen = await Promise.all(shown.map((probe) => client.ask(probe)))
-    if (seen.every((one) => !isLetIn(one))) after = performance.now() - begun
-    else await sleep(POLL_MILLISECONDS)
+    const milliseconds = performance.now() - begun
+    const isOver = milliseconds > REVOKED_WITHIN_MILLISECONDS
+    const silence = seen.find((one) => one.kind === 'none')
+    if (silence !== undefined && (isOver || silence.isUnknown)) {
+      return notTried(`after the revocation: ${told(silence)}`)
+    }
+    const isClosed = silence === undefined && !seen.some(isLetIn)
+    if (isClosed || isOver) {
+      const revokedAfterMilliseconds = isClosed ? milliseconds : undefined
+      const findings = REVOKED_CHECK.judge({ ...facts, revokedAfterMilliseconds }, [])
+      return outcomeOf(REVOKED_CHECK, findings)
+    }
+    await sleep(POLL_MILLISECONDS)
   }
-  const findings = REVOKED_CHECK.judge({ ...facts, revokedAfterMilliseconds: after }, [])
-  return outcomeOf(REVOKED_CHECK, findings)
 }

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { createSocket } from 'node:dgram'
+import { lookup } from 'node:dns/promises'
 import { connect as connectTcp } from 'node:net'
-import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
+import { type ConnectionOptions, checkServerIdentity, connect, type TLSSocket } from 'node:tls'
 import { readServerFlight, writeClientHello } from './client-hello.ts'
 import { type Door, serverNameOf } from './door.ts'
 import type { Answer, Observation, Probe } from './probe.ts'
@@ -17,6 +18,8 @@ export function tlsOptions(door: Door, withCertificate: boolean): ConnectionOpti
     host: connectHost,
     port: connectPort,
     servername: serverNameOf(host),
+    // If the URL has an IP address, Node would compare with the address that it connects to.
+    checkServerIdentity: (_, certificate) => checkServerIdentity(host, certificate),
     ...(serverAuthorities !== undefined && { ca: serverAuthorities }),
     ...(withCertificate && { cert: certificate, key }),
   }
@@ -72,17 +75,38 @@ export async function askRaw(
   return exchangeText(await openTls(tlsOptions(door, false), signal), text)
 }
 
+const PROBLEMS: Readonly<Record<string, string>> = {
+  CERT_HAS_EXPIRED: 'it has expired',
+  CERT_NOT_YET_VALID: "it is not valid yet, according to this machine's clock",
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'it is self-signed, and not trusted here',
+  SELF_SIGNED_CERT_IN_CHAIN: 'its CA is not trusted here',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its CA is not trusted here, or its chain is incomplete',
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'its CA is not trusted here, or its chain is incomplete',
+}
+
+/** Node's error code as a clause. */
+function problemOf(code: string, names: string): string {
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return `it is for ${names.slice(0, 100)}`
+  return PROBLEMS[code] ?? `it is not trusted here (${code})`
+}
+
 export async function askServer(door: Door, signal: AbortSignal): Promise<Observation> {
-  const options = { ...tlsOptions(door, false), rejectUnauthorized: false }
+  const options = {
+    ...tlsOptions(door, false),
+    rejectUnauthorized: false,
+    ALPNProtocols: ['h2', 'http/1.1'],
+  }
   const socket = await openTls(options, signal)
-  const { valid_from: validFrom, valid_to: validTo } = socket.getPeerCertificate()
+  const peer = socket.getPeerCertificate()
   const { authorized, authorizationError } = socket
   const observation: Observation = {
     kind: 'server',
     protocol: socket.getProtocol() ?? '',
-    problem: authorized ? undefined : String(authorizationError ?? 'it is not trusted'),
-    notBefore: Math.floor(Date.parse(validFrom) / 1000),
-    notAfter: Math.floor(Date.parse(validTo) / 1000),
+    problem: authorized
+      ? undefined
+      : problemOf(String(authorizationError ?? ''), peer.subjectaltname ?? 'none'),
+    notBefore: Math.floor(Date.parse(peer.valid_from) / 1000),
+    notAfter: Math.floor(Date.parse(peer.valid_to) / 1000),
   }
   socket.destroy()
   return observation
@@ -142,12 +166,13 @@ function quicPacket(): Buffer {
 
 const QUIC_MILLISECONDS = 500
 
-export function askQuic(
+export async function askQuic(
   { connectHost, connectPort }: Door,
   signal: AbortSignal,
 ): Promise<Observation> {
+  const { address, family } = await lookup(connectHost)
   return new Promise((resolve) => {
-    const socket = createSocket(connectHost.includes(':') ? 'udp6' : 'udp4')
+    const socket = createSocket(family === 6 ? 'udp6' : 'udp4')
     const finish = (seen: Observation) => {
       clearTimeout(timer)
       socket.removeAllListeners('error')
@@ -162,7 +187,7 @@ export function askQuic(
       const isNegotiation = message.length > 5 && message.readUInt32BE(1) === 0
       finish(isNegotiation ? { kind: 'quic' } : nothing)
     })
-    socket.connect(connectPort, connectHost, () => {
+    socket.connect(connectPort, address, () => {
       if (!signal.aborted) socket.send(quicPacket())
     })
   })

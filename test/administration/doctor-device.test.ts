@@ -27,7 +27,13 @@ import {
   type TestDirectory,
   treeOf,
 } from '../support/command.ts'
-import { NOON_SECONDS, present, startTestService } from '../support/service.ts'
+import {
+  makeAuthority,
+  NOON_SECONDS,
+  present,
+  startTestService,
+  temporaryFolder,
+} from '../support/service.ts'
 
 const begin = (directory: TestDirectory, later = 0) => beginDoctorDevice(directory.change(later))
 
@@ -84,6 +90,14 @@ test('While it is running, no other command removes it and no second run starts'
   await next(directory)
   assert.deepEqual(await lettingIn(directory.dataDir), ['certlatch doctor'])
   assert.match(await problemOf(begin(directory)), /another certlatch doctor is running/)
+})
+
+test('An expired CA issues it no certificate, and nothing is left behind', async () => {
+  const directory = await initialised()
+  const before = await treeOf(directory.dataDir)
+  const years = 11 * 366 * 86_400
+  assert.match(await problemOf(begin(directory, years)), /^the CA has expired\nhint: .*ca renew/)
+  assert.deepEqual(await treeOf(directory.dataDir), before)
 })
 
 /** The note of a process that was killed, or of one on another machine. */
@@ -146,6 +160,50 @@ test('No other device or owner can take its name, in any spelling', async () => 
     const problem = await problemOf(addDevice(directory.change(), given, options, 'file'))
     assert.match(problem, /is reserved for the device of certlatch doctor; choose another/)
   }
+})
+
+test('No command accepts its name: one line, exit code 2', async () => {
+  const { dataDir } = await initialised()
+  const environment = { CERTLATCH_DATA_DIR: dataDir }
+  const before = await treeOf(dataDir)
+  const invite = ['--url', 'https://home.example']
+  for (const [whose, args] of [
+    ['device', ['device', 'add', 'certlatch doctor']],
+    ['device', ['device', 'add', 'Certlatch  DOCTOR']],
+    ['owner', ['device', 'add', 'Phone', '--owner', 'certlatch doctor']],
+    ['device', ['device', 'invite', 'certlatch doctor', ...invite]],
+    ['owner', ['device', 'invite', 'Phone', '--owner', 'certlatch doctor', ...invite]],
+  ] as const) {
+    const { exitCode, stdout, stderr } = await certlatch(args, environment)
+    const says = `error: the ${whose}'s name is reserved for the device of certlatch doctor; choose another\n`
+    assert.deepEqual([exitCode, stdout, stderr], [2, '', says])
+  }
+  assert.deepEqual(await treeOf(dataDir), before)
+})
+
+test('A certificate with its name is not imported: one line says so, and how to register it', async () => {
+  const folder = await temporaryFolder()
+  const authority = makeAuthority('Household')
+  const file = (name: string) => join(folder, name)
+  await writeFile(file('ca.crt'), authority.pem)
+  await writeFile(file('ca.key'), authority.privateKey.export({ type: 'pkcs8', format: 'pem' }))
+  const entry = (serial: string, name: string) =>
+    ['V', '350101000000Z', '', serial, 'unknown', `/CN=${name}`].join('\t')
+  const index = [entry('0A', 'certlatch doctor'), entry('0B', 'Phone')].join('\n')
+  await writeFile(file('index.txt'), `${index}\n`)
+  const environment = { CERTLATCH_DATA_DIR: file('data') }
+  const { exitCode, stderr } = await certlatch(
+    ['init', '--adopt', file('ca.crt'), file('ca.key'), '--index', file('index.txt')],
+    environment,
+  )
+  assert.equal(exitCode, 0)
+  assert.deepEqual(
+    stderr.split('\n').filter((line) => line.includes('doctor')),
+    [
+      'warning: skipped: line 1 of the index: its name is reserved for the device of certlatch doctor; choose another; register it with certlatch device add NAME --certificate FILE',
+    ],
+  )
+  assert.deepEqual(await lettingIn(file('data')), ['Phone'])
 })
 
 test('A device that has the name but not the mark is left alone', async () => {

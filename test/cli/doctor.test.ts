@@ -52,9 +52,14 @@ interface Gate {
   readonly environment: Readonly<Record<string, string>>
   /** Flags that lead there. */
   readonly way: readonly string[]
+  /** The number of requests received, including malformed ones. */
+  requests(): number
 }
 
 /** certlatch, a stand-in for Caddy and an application, all in this process. */
+/** Half a day of a server certificate's week is left. */
+const OLD_SECONDS = 6.5 * 86_400
+
 async function startGate(context: TestContext, application = createApplication()): Promise<Gate> {
   const service = await startTestService(context, {
     proxy: 'caddy',
@@ -64,7 +69,7 @@ async function startGate(context: TestContext, application = createApplication()
   service.clock.now = Date.now()
   application.listen(0, '127.0.0.1')
   await once(application, 'listening')
-  const server = makeServerCertificate('home.example', Math.floor(Date.now() / 1000))
+  const server = makeServerCertificate('home.example', Math.floor(Date.now() / 1000) - OLD_SECONDS)
   const front = createTlsFront({
     server,
     authority: await readFile(join(service.dataDir, 'public/ca.crt'), 'latin1'),
@@ -73,6 +78,8 @@ async function startGate(context: TestContext, application = createApplication()
     applicationPort: (application.address() as { port: number }).port,
   })
   front.on('tlsClientError', () => undefined)
+  let requests = 0
+  for (const event of ['request', 'upgrade', 'clientError']) front.on(event, () => requests++)
   // Those of WebSockets are no longer the server's to close.
   const sockets = new Set<Socket>()
   for (const one of [front, application]) one.on('connection', (socket) => sockets.add(socket))
@@ -98,6 +105,7 @@ async function startGate(context: TestContext, application = createApplication()
       CERTLATCH_ADMIN_LISTEN: `127.0.0.1:${service.adminPort}`,
     },
     way: ['https://home.example', '--connect', `127.0.0.1:${port}`, '--server-ca', serverCa],
+    requests: () => requests,
   }
 }
 
@@ -148,7 +156,7 @@ test('JSON output has the same content, also for selected checks', async (contex
   )
   assert.deepEqual(
     [report.schemaVersion, report.url, report.failed, report.warnings, report.raises],
-    // The stand-in's certificate is good for a week.
+    // The warning is about the stand-in's certificate.
     [1, 'https://home.example', 0, 1, undefined],
   )
   assert.ok(report.requests > 0)
@@ -158,6 +166,47 @@ test('JSON output has the same content, also for selected checks', async (contex
     failed.map(({ name }: { name: string }) => name),
     OF_THE_STAND_IN,
   )
+})
+
+test('A run sends at most 300 requests, however many rules there are', async (context) => {
+  const { environment, way, requests } = await startGate(context)
+  const folder = await temporaryFolder()
+  const policyFile = join(folder, 'policy.yaml')
+  const rules = Array.from(
+    { length: 100 },
+    (_, index) => `  - {name: rule ${index}, path: [/open${index}, /open${index}/*], access: open}`,
+  )
+  await writeFile(policyFile, `version: 1\nrules:\n${rules.join('\n')}\n`)
+  const { stdout } = await doctor([...way, '--json'], {
+    ...environment,
+    CERTLATCH_POLICY_FILE: policyFile,
+  })
+  const report = JSON.parse(stdout)
+  assert.ok(requests() > 100 && requests() <= report.requests, `${requests()} requests`)
+  assert.ok(report.requests <= 300, `${report.requests} requests`)
+})
+
+test('The command for revocations is not run for it, but is for a device', async (context) => {
+  const { environment, way } = await startGate(context)
+  const file = join(await temporaryFolder(), 'revoked')
+  const source =
+    'require("fs").writeFileSync(process.argv[1], process.env.CERTLATCH_REVOKED_DEVICE)'
+  const settings = {
+    ...environment,
+    CERTLATCH_ON_REVOKE: JSON.stringify([process.execPath, '-e', source, file]),
+  }
+  const { stdout } = await doctor([...way, '--only', 'revoked', '--json'], settings)
+  assert.equal(JSON.parse(stdout).checks[0].result, 'ok')
+  await assert.rejects(readFile(file), { code: 'ENOENT' })
+  const packed = ['--format', 'pem', '--out', '-']
+  const streams = { stdout: new PassThrough(), stderr: new PassThrough() }
+  for (const args of [
+    ['add', 'Phone', ...packed],
+    ['revoke', 'Phone'],
+  ]) {
+    assert.equal(await run(['device', ...args], settings, streams, never), 0)
+  }
+  assert.equal(await readFile(file, 'utf8'), 'Phone')
 })
 
 test('On a terminal it shows its progress', async (context) => {
@@ -170,7 +219,7 @@ test('On a terminal it shows its progress', async (context) => {
 test('When stopped, it revokes its certificate and says so', async (context) => {
   const { environment, way, service } = await startGate(context)
   const { exitCode, stderr } = await doctor(way, environment, () => Promise.resolve())
-  assert.match(stderr, /stopped; the certificate of certlatch doctor is revoked/)
+  assert.match(stderr, /stopped; the certificate of certlatch doctor is no longer accepted/)
   assert.equal(exitCode, 1)
   assert.ok(!(await readdir(join(service.dataDir, 'private'))).includes('doctor.json'))
 })
@@ -271,7 +320,7 @@ test('Without a data directory it says that it needs a certificate', async () =>
     [{ CERTLATCH_DATA_DIR: withoutKey.dataDir }, /the key of the CA, .*ca\.key, is not there/],
   ]
   if (process.getuid?.() !== 0) {
-    cases.push([{ CERTLATCH_DATA_DIR: readOnly.dataDir }, /private cannot be written/])
+    cases.push([{ CERTLATCH_DATA_DIR: readOnly.dataDir }, /private cannot be written by this user/])
   }
   for (const [environment, says] of cases) {
     const { exitCode, stderr } = await doctor([URL], environment)

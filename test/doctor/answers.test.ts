@@ -1,7 +1,18 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { isLetIn, isProxyError, told } from '../../src/doctor/answers.ts'
+import { isLetIn, isProxyError, sessionName, told } from '../../src/doctor/answers.ts'
 import { answer, LET_IN, NO_ANSWER, REFUSED } from '../support/doctor.ts'
+
+test('The session cookie is recognised by its default names, with a domain or without', () => {
+  for (const [line, name] of [
+    ['__Host-certlatch=v1.a.b; Path=/', '__Host-certlatch'],
+    ['__Secure-certlatch=v1.a.b; Domain=example', '__Secure-certlatch'],
+    ['theme=v1.a.b', undefined],
+  ] as const) {
+    assert.equal(sessionName(answer(200, { 'set-cookie': ['a=b', line] })), name)
+  }
+  assert.equal(sessionName(NO_ANSWER), undefined)
+})
 
 const CADDY = { server: 'Caddy' }
 
@@ -9,6 +20,7 @@ test("An error page is recognised as the proxy's own by its status, its words, o
   for (const [seen, isProxys] of [
     [answer(200, {}, 'Bad Gateway'), false],
     [answer(421), true],
+    [answer(429, {}, 'Too Many Requests'), true],
     [answer(502), true],
     [answer(504), true],
     [answer(500, {}, 'Internal Server Error'), true],

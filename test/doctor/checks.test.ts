@@ -136,8 +136,8 @@ const ROWS: readonly Row[] = [
   {
     check: 'server-certificate',
     what: 'one of another name',
-    seen: tlsSeen(server('ERR_TLS_CERT_ALTNAME_INVALID', 90)),
-    finds: /not valid for home\.example: ERR_TLS/,
+    seen: tlsSeen(server('it is for DNS:other.example', 90)),
+    finds: /not valid for home\.example: it is for DNS:other/,
     hint: /--server-ca/,
   },
   {
@@ -159,7 +159,13 @@ const ROWS: readonly Row[] = [
     finds: /expires in 0 days/,
     level: 'warning',
   },
-  { check: 'server-certificate', what: 'no TLS: reported elsewhere', seen: tlsSeen(NO_ANSWER) },
+  {
+    check: 'server-certificate',
+    what: 'no TLS: reported elsewhere',
+    seen: tlsSeen(NO_ANSWER),
+    finds: /no TLS connection/,
+    level: 'unseen',
+  },
   { check: 'plain-http', what: 'closed', seen: always(NO_ANSWER) },
   {
     check: 'plain-http',
@@ -180,7 +186,13 @@ const ROWS: readonly Row[] = [
     finds: /answers 302, and redirects to http:/,
   },
   { check: 'clock', what: 'right' },
-  { check: 'clock', what: 'no Date', facts: first({ nothing: REFUSED }) },
+  {
+    check: 'clock',
+    what: 'no Date',
+    facts: first({ nothing: REFUSED }),
+    finds: /has no Date/,
+    level: 'unseen',
+  },
   {
     check: 'clock',
     what: 'wrong',
@@ -236,7 +248,13 @@ const ROWS: readonly Row[] = [
     finds: /cannot be seen: no handshake/,
     level: 'warning',
   },
-  { check: 'certificate-request', what: 'no answer: reported elsewhere', seen: always(NO_ANSWER) },
+  {
+    check: 'certificate-request',
+    what: 'no answer: reported elsewhere',
+    seen: always(NO_ANSWER),
+    finds: /handshake is not answered/,
+    level: 'unseen',
+  },
   {
     check: 'other-names',
     what: 'refused',
@@ -299,6 +317,13 @@ const ROWS: readonly Row[] = [
   },
   {
     check: 'no-credentials',
+    what: 'the proxy requires a certificate',
+    seen: always({ kind: 'none', problem: 'the TLS alert "certificate required"' }),
+    finds: /no answer to a plain request: the TLS alert "certificate required"/,
+    hint: /^the proxy must request the certificate, not require it: Caddy: tls \{ client_auth \{ mode request/,
+  },
+  {
+    check: 'no-credentials',
     what: 'no answer',
     seen: always(NO_ANSWER),
     finds: /no answer to a plain request/,
@@ -334,6 +359,20 @@ const ROWS: readonly Row[] = [
     what: 'the application fails',
     facts: { isLetIn: false, ...first({ certificate: answer(500, {}, 'Oops') }) },
     finds: /the application answers 500/,
+  },
+  {
+    check: 'certificate',
+    what: 'the proxy does not reach the application',
+    facts: { isLetIn: false, ...first({ certificate: answer(502) }) },
+    finds: /is not accepted: 502 from the proxy/,
+    hint: /^check whether the application is running, at the address/,
+  },
+  {
+    check: 'certificate',
+    what: 'the proxy does not reach certlatch',
+    facts: { isLetIn: false, ...first({ certificate: answer(502), nothing: answer(502) }) },
+    finds: /is not accepted: 502 from the proxy/,
+    hint: /is certlatch serve running/,
   },
   {
     check: 'certificate',
@@ -413,6 +452,8 @@ const ROWS: readonly Row[] = [
       (probe as RequestProbe).protocol === 'HTTP/2'
         ? { kind: 'none', problem: 'HTTP/2 is not offered' }
         : good(probe),
+    finds: /HTTP\/2 is not offered/,
+    level: 'unseen',
   },
   {
     check: 'protocols',
@@ -594,6 +635,13 @@ const ROWS: readonly Row[] = [
     what: 'refused',
     finds: /reset and .*rescue\.js and .*enroll cannot be reached: 403/,
   },
+  {
+    check: 'pages',
+    what: 'nothing behind the proxy',
+    seen: always(answer(502)),
+    finds: /cannot be reached: 502 from the proxy/,
+    hint: /CERTLATCH_PAGES_LISTEN to which the proxy/,
+  },
   { check: 'inner-paths', what: 'refused' },
   {
     check: 'inner-paths',
@@ -664,6 +712,13 @@ const ROWS: readonly Row[] = [
   },
   {
     check: 'webhooks',
+    what: 'no answer',
+    seen: always(NO_ANSWER),
+    finds: /a webhook: no answer/,
+    level: 'unseen',
+  },
+  {
+    check: 'webhooks',
     what: 'closed',
     finds: /webhooks are refused/,
     level: 'warning',
@@ -677,9 +732,19 @@ const ROWS: readonly Row[] = [
   },
   {
     check: 'beside-the-gate',
+    what: 'a name that does not resolve',
+    facts: { door: { ...factsOf().door, application: new URL('http://ha.invalid:8123') } },
+    seen: always({ kind: 'none', problem: 'the name does not resolve' }),
+    finds: /^ha\.invalid: the name does not resolve$/,
+    level: 'unseen',
+  },
+  {
+    check: 'beside-the-gate',
     what: 'only from this machine',
     facts: { door: { ...factsOf().door, application: new URL('http://127.0.0.1:8123') } },
     seen: always(answer(200)),
+    finds: /127\.0\.0\.1 is this machine/,
+    level: 'unseen',
   },
   {
     check: 'beside-the-gate',
@@ -766,7 +831,13 @@ const ROWS: readonly Row[] = [
     what: 'HAProxy and Caddy use the same header',
     facts: { looks: 'haproxy' },
   },
-  { check: 'proxy-name', what: 'does not look like any', facts: { looks: undefined } },
+  {
+    check: 'proxy-name',
+    what: 'it does not look like any',
+    facts: { looks: undefined },
+    finds: /not recognized/,
+    level: 'unseen',
+  },
   {
     check: 'proxy-name',
     what: 'another one',

@@ -11,7 +11,14 @@ test('The alerts that a run may trigger are ones that exist', () => {
   const check = checkNamed('forged-certificate')
   const line = raisedLine([{ check, result: 'ok', findings: [] }])
   const named = line?.match(/Certlatch\w+/g) ?? []
-  assert.equal(named.length, 3)
+  assert.equal(named.length, 4)
   for (const alert of named) assert.ok(rules.includes(`- alert: ${alert}\n`), alert)
   assert.equal(raisedLine([{ check, result: 'not tried', findings: [] }]), undefined)
+  for (const [name, raises] of [
+    ['inner-paths', true],
+    ['pages', false],
+  ] as const) {
+    const outcome = { check: checkNamed(name), result: 'ok', findings: [] } as const
+    assert.equal(raisedLine([outcome]) !== undefined, raises)
+  }
 })

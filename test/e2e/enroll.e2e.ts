@@ -2,15 +2,18 @@
 // and by the certificate that it has downloaded.
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { after, before, describe, test } from 'node:test'
 import { type HeaderLine, valuesOf } from './support/backend.ts'
 import { runCommand, startCommand } from './support/certlatch.ts'
 import { HOST } from './support/client.ts'
 import { type Answer, type Gate, startGate, startWorld, type World } from './support/gate.ts'
 import { CADDY, HAPROXY, NGINX, TRAEFIK } from './support/proxies.ts'
+import { until } from './support/tools.ts'
 
 const ENROLL = '/.certlatch/auth/enroll'
 const NAVIGATION: readonly HeaderLine[] = [
@@ -120,13 +123,18 @@ for (const kind of [TRAEFIK, CADDY, NGINX, HAPROXY]) {
     test('--wait reports which browser collected the invitation', async () => {
       const args = ['device', 'invite', 'Watch', '--url', `https://${HOST}`, '--wait', '--json']
       const waiting = startCommand(world.certlatch.environment, ...args)
-      const code = await waiting.output(/"code": "(\w+)"/)
+      let printed = ''
+      waiting.stdout.on('data', (chunk: Buffer) => (printed += chunk.toString('utf8')))
+      const ended = Promise.all([text(waiting.stderr), once(waiting, 'close')])
+      const codeIn = () => /"code": "(\w+)"/.exec(printed)?.[1]
+      await until('the code is printed', () => codeIn() !== undefined)
+      const code = codeIn()
       const claimed = await post(ENROLL, { code, nonce: 'one' }, [
         ...ownOrigin,
         ['User-Agent', 'Mozilla/5.0 (Linux; Android 10; K) Chrome/142.0.0.0 Mobile Safari/537.36'],
       ])
       assert.equal(claimed.status, 200)
-      const { code: exitCode, stderr } = await waiting.ended
+      const [stderr, [exitCode]] = await ended
       assert.equal(exitCode, 0)
       assert.match(stderr, /"Watch" was collected by Android, Chrome$/m)
     })

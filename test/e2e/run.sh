@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the end-to-end tests, which have to be compiled, on the Node.js that the image has; `--quick`
-# leaves out browsers and Home Assistant.
+# leaves out browsers, Home Assistant and the dashboard.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -14,7 +14,7 @@ two=("dist/test/e2e/$with_docker.e2e.js") one=()
 for file in dist/test/e2e/*.e2e.js; do
   name=$(basename "$file" .e2e.js)
   if [[ $name == "$with_docker" ]]; then continue; fi
-  if [[ ${1-} == --quick && $name =~ ^(browsers|home-assistant) ]]; then continue; fi
+  if [[ ${1-} == --quick && $name =~ ^(browsers|dashboard|home-assistant) ]]; then continue; fi
   if [[ $waiting == *" $name "* ]]; then two+=("$file"); else one+=("$file"); fi
 done
 

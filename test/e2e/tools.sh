@@ -5,7 +5,8 @@
 # test/e2e/.tools. CERTLATCH_E2E_TOOLS names another folder whose bin/ has them; what is on the PATH is
 # taken as well. Where there is Go, Prometheus at the version of the image and what its judges of
 # certificates need are fetched and built once.
-# `tools.sh --quick` leaves out what only `npm run e2e:full` needs: browsers and Home Assistant.
+# `tools.sh --quick` leaves out what only `npm run e2e:full` needs: browsers, Home Assistant and the
+# components that Grafana draws its panels with.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -157,6 +158,28 @@ if has go && ! [ -x "$folder/bin/promtool" ]; then
   build_prometheus || echo "e2e tools: it cannot be built here, and Debian's takes its place" >&2
   rm -rf "$folder/prometheus-source"
 fi
+
+# What Grafana draws panels with, its fonts, and what makes a page of them: packages that only the test
+# of the dashboard needs. None of their scripts is run.
+install_grafana() {
+  local grafana=$folder/grafana
+  local packages=(
+    @grafana/data@13.2.3 @grafana/ui@13.2.3 react@19.3.1 react-dom@19.3.1 esbuild@0.28.2
+    @fontsource/inter@5.3.0 @fontsource/roboto-mono@5.3.0
+  )
+  [ "$(cat "$grafana/installed-whole" 2> /dev/null)" = "${packages[*]}" ] && return
+  if ! has npm; then
+    echo "e2e tools: without npm there are no components of Grafana: their test will be skipped" >&2
+    return
+  fi
+  echo "e2e tools: installing Grafana's components into ${grafana#"$PWD"/}"
+  rm -rf "$grafana"
+  mkdir -p "$grafana"
+  npm install --prefix "$grafana" --silent --no-audit --no-fund --ignore-scripts "${packages[@]}"
+  echo "${packages[*]}" > "$grafana/installed-whole"
+}
+
+if [ "${1-}" != --quick ]; then install_grafana; fi
 
 if has go; then
   echo "e2e tools: building the judges that are written in Go"

@@ -11,8 +11,21 @@ export interface Panel {
   readonly gridPos: Readonly<Record<'x' | 'y' | 'w' | 'h', number>>
   readonly targets?: readonly { readonly refId: string; readonly expr: string }[]
   readonly links?: readonly { readonly url: string }[]
-  readonly fieldConfig?: { readonly defaults: { readonly unit?: string } }
+  readonly fieldConfig?: {
+    readonly defaults: { readonly unit?: string }
+    readonly overrides: readonly Override[]
+  }
   readonly options?: Readonly<Record<string, unknown>>
+}
+
+interface Override {
+  readonly matcher: { readonly id: string; readonly options: string }
+  readonly properties: readonly { readonly id: string; readonly value: unknown }[]
+}
+
+interface Annotation {
+  readonly name: string
+  readonly target: { readonly expr: string }
 }
 
 export interface Variable {
@@ -25,6 +38,7 @@ export interface Dashboard {
   readonly uid: string
   readonly schemaVersion: number
   readonly panels: readonly Panel[]
+  readonly annotations: { readonly list: readonly Annotation[] }
   readonly templating: { readonly list: readonly Variable[] }
 }
 
@@ -34,7 +48,7 @@ export const dashboardText = (): string =>
 
 export const readDashboard = (): Dashboard => JSON.parse(dashboardText())
 
-/** Every query of the dashboard, with the panel that it is for. */
+/** Every query of the panels, with the panel that it is for. */
 export function queriesOf(dashboard: Dashboard) {
   return dashboard.panels.flatMap(({ title, targets = [] }) =>
     targets.map(({ refId, expr }) => ({ title, refId, expr })),

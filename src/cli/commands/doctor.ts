@@ -1,5 +1,6 @@
 import { X509Certificate } from 'node:crypto'
 import { constants } from 'node:fs'
+import { access } from 'node:fs/promises'
 import { CommandError, usageError } from '../../administration/command-error.ts'
 import {
   beginDoctorDevice,
@@ -20,7 +21,7 @@ import {
 } from '../../doctor/report.ts'
 import { runChecks } from '../../doctor/run.ts'
 import { dataPaths } from '../../store/data-directory.ts'
-import { exists, isAllowed } from '../../store/files.ts'
+import { errorCode, isAllowed } from '../../store/files.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
 import { changeOf, ownSettingsOf, signingChangeOf } from '../command-context.ts'
 import {
@@ -89,11 +90,9 @@ async function requireOwnDevice({ dataDir }: Config): Promise<void> {
     throw usageError(problem, INSTEAD)
   }
   const { privateFolder, authorityKey } = dataPaths(dataDir)
-  if (!(await exists(privateFolder))) {
-    refuse(`the data directory ${dataDir} does not exist or is empty`)
-  }
-  if (!(await isAllowed(privateFolder, constants.W_OK)))
-    refuse(`${privateFolder} cannot be written`)
+  const code = await access(privateFolder, constants.W_OK).then(() => undefined, errorCode)
+  if (code === 'ENOENT') refuse(`the data directory ${dataDir} does not exist or is empty`)
+  if (code !== undefined) refuse(`${privateFolder} cannot be written by this user (${code})`)
   if (!(await isAllowed(authorityKey, constants.R_OK))) {
     refuse(`the key of the CA, ${authorityKey}, is not there or cannot be read`)
   }
@@ -120,7 +119,7 @@ async function withOwnDevice(
     const examined = examine(invocation, { ...door, ...given }, config, revoke, stop.signal)
     const exitCode = await Promise.race([examined, stopped])
     if (exitCode !== undefined) return exitCode
-    throw new CommandError('stopped; the certificate of certlatch doctor is revoked')
+    throw new CommandError('stopped; the certificate of certlatch doctor is no longer accepted')
   } finally {
     await finishDoctorDevice(change())
   }

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { describeName } from '../../certificate/name.ts'
 import type { Config } from '../../config/config.ts'
 import type { Here } from '../../doctor/facts.ts'
@@ -20,8 +21,8 @@ export async function readHere(
   door: { readonly authority: string; readonly certificate: Buffer },
   nowSeconds: () => number,
 ): Promise<Here> {
-  const { snapshot, grounds } = await currentGrounds(config)
-  const running = await readRunning(dataPaths(config.dataDir).running).catch(() => [])
+  const { read, running, asked } = await readWhenAgreed(config)
+  const { snapshot, grounds } = read
   return {
     config,
     policy: snapshot.policy,
@@ -31,7 +32,7 @@ export async function readHere(
     })),
     keySet: snapshot.keyRing.fingerprint,
     version: packageVersion(),
-    ...(await askService(config)),
+    ...asked,
     running,
     explain: ({ method, path, shown }) => {
       const certificate = shown === 'certificate' ? door.certificate : undefined
@@ -53,6 +54,26 @@ export async function readHere(
         advice: adviceOf(decision),
       }
     },
+  }
+}
+
+const AGREED_WITHIN_MILLISECONDS = 2_000
+const POLL_MILLISECONDS = 200
+
+/** Reads files and services; tries again if their keys differ, because a service may not have reloaded yet. */
+async function readWhenAgreed(config: Config) {
+  const until = performance.now() + AGREED_WITHIN_MILLISECONDS
+  for (;;) {
+    const read = await currentGrounds(config)
+    const running = await readRunning(dataPaths(config.dataDir).running).catch(() => [])
+    const asked = await askService(config)
+    const keySets = [
+      read.snapshot.keyRing.fingerprint,
+      ...(asked.service === undefined ? [] : [asked.service.keySet]),
+      ...running.filter(({ isFresh }) => isFresh).map(({ state }) => state.keySet),
+    ]
+    if (new Set(keySets).size === 1 || performance.now() > until) return { read, running, asked }
+    await sleep(POLL_MILLISECONDS)
   }
 }
 

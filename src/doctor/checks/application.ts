@@ -2,7 +2,7 @@ import { isLetIn, isRefusal } from '../answers.ts'
 import { type Check, failed, unseen, warning } from '../check.ts'
 import { type Observation, request } from '../probe.ts'
 
-/** What Home Assistant's server says where it believes no proxy. */
+/** Home Assistant's answer to a proxy that it does not trust. */
 const BAD_REQUEST = /^400: Bad Request/
 
 const isUnknownProxy = (seen: Observation): boolean =>
@@ -63,6 +63,7 @@ const webhooks: Check = {
     if (isUnknownProxy(asked.seen)) {
       return [unseen('Home Assistant answers 400 to everything from the proxy')]
     }
+    if (asked.seen.kind === 'none') return [unseen(`a webhook: ${asked.seen.problem}`)]
     if (!isRefusal(asked.seen)) return []
     return [
       warning(
@@ -83,9 +84,15 @@ const besideTheGate: Check = {
   plan: () => [{ kind: 'application', label: 'the application' }],
   judge: ({ door }, [asked]) => {
     const host = door.application?.hostname ?? ''
+    if (asked === undefined) return []
+    const { seen } = asked
+    if (seen.kind === 'none' && /does not resolve/.test(seen.problem)) {
+      return [unseen(`${host}: ${seen.problem}`)]
+    }
+    if (!isLetIn(seen)) return []
     // Programs on the same machine may connect from there, above all the proxy.
-    if (asked === undefined || !isLetIn(asked.seen) || /^(127\.|localhost$|\[::1\])/.test(host)) {
-      return []
+    if (/^(127\.|localhost$|\[::1\])/.test(host)) {
+      return [unseen(`${host} is this machine: give the address that others would use`)]
     }
     return [
       failed(

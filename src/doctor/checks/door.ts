@@ -1,3 +1,4 @@
+import { writeAddress } from '../../config/values.ts'
 import { headerOf } from '../answers.ts'
 import { type Check, type Finding, failed, unseen, warning } from '../check.ts'
 import { serverNameOf } from '../door.ts'
@@ -46,8 +47,13 @@ const tls: Check = {
     ),
   ],
   judge: (facts, asked) => {
+    const { door } = facts
     const seen = seenOf(asked, 'TLS')
-    if (seen?.kind === 'none') return [failed(`no TLS connection: ${seen.problem}`)]
+    if (seen?.kind === 'none') {
+      const place = writeAddress({ host: door.connectHost, port: door.connectPort })
+      const hint = `is the proxy running, and listening at ${place}? --connect HOST:PORT names another address`
+      return [failed(`no TLS connection: ${seen.problem}`, hint)]
+    }
     const old = OLD.filter((version) => {
       const answer = seenOf(asked, version)
       return answer?.kind === 'flight' && answer.flight.kind === 'answered'
@@ -72,7 +78,7 @@ const serverCertificate: Check = {
   plan: () => [{ kind: 'tls', label: 'TLS' }],
   judge: ({ door, nowSeconds }, asked) => {
     const seen = seenOf(asked, 'TLS')
-    if (seen?.kind !== 'server') return []
+    if (seen?.kind !== 'server') return [unseen('there is no TLS connection')]
     if (seen.problem !== undefined) {
       return [
         failed(
@@ -91,6 +97,11 @@ const serverCertificate: Check = {
         'find out why the proxy, or the tool that renews its certificate, has not done so yet',
       ),
     ]
+  },
+  detail: (_, asked) => {
+    const seen = seenOf(asked, 'TLS')
+    if (seen?.kind !== 'server') return undefined
+    return `until ${new Date(seen.notAfter * 1000).toISOString().slice(0, 10)}`
   },
 }
 
@@ -127,12 +138,12 @@ const clock: Check = {
   reason: 'Certificates, CRLs and sessions are judged by the clock.',
   needs: [],
   plan: () => [],
-  judge: ({ first }) => {
-    const { nothing, atSeconds } = first
+  judge: ({ first: { nothing, atSeconds } }) => {
     const date =
       nothing.kind === 'answer' ? Date.parse(headerOf(nothing, 'date')) / 1000 : Number.NaN
+    if (Number.isNaN(date)) return [unseen('the answer has no Date')]
     const difference = Math.round(Math.abs(date - atSeconds))
-    if (Number.isNaN(date) || difference <= CLOCK_SECONDS) return []
+    if (difference <= CLOCK_SECONDS) return []
     const hint = 'synchronize the clocks of both machines by NTP'
     return [failed(`the clocks of the proxy and of this machine differ by ${difference} s`, hint)]
   },

@@ -1,5 +1,5 @@
 import { isLetIn, isProxyError, isRefusal, sessionPair, told } from '../answers.ts'
-import { type Check, type Finding, failed, warning } from '../check.ts'
+import { type Check, type Finding, failed, unseen, warning } from '../check.ts'
 import type { Facts } from '../facts.ts'
 import { dialectHint, hintFor } from '../hints.ts'
 import { type Observation, request } from '../probe.ts'
@@ -30,6 +30,9 @@ const nothingShown: Check = {
   },
 }
 
+const UNANSWERED =
+  "see the proxy's log; is certlatch serve running, at the address that the proxy uses?"
+
 function judgeRefusal(facts: Facts, label: string, seen: Observation): Finding | undefined {
   if (isRefusal(seen)) return undefined
   if (isLetIn(seen)) {
@@ -47,12 +50,21 @@ function judgeRefusal(facts: Facts, label: string, seen: Observation): Finding |
       hintFor('ask-certlatch', facts),
     )
   }
-  if (seen.kind === 'none') return failed(`no answer to a plain request: ${seen.problem}`)
+  if (seen.kind === 'none') {
+    // TLS 1.3 sends the first, earlier versions the second. Pages must be served without a certificate.
+    const insists = /alert "(certificate required|handshake failure)"/.test(seen.problem)
+    return failed(
+      `no answer to a plain request: ${seen.problem}`,
+      insists
+        ? `the proxy must request the certificate, not require it: ${hintFor('ask-for-certificate', facts)}`
+        : undefined,
+    )
+  }
   if (seen.kind !== 'answer') return undefined
   if (seen.status >= 500) {
     return failed(
       `the proxy answers ${seen.status}: it gets no answer from certlatch, or cannot read it`,
-      "see the proxy's log; is certlatch serve running, at the address that the proxy uses?",
+      UNANSWERED,
     )
   }
   if (seen.status === 404 || seen.status === 421) {
@@ -100,17 +112,21 @@ const certificate: Check = {
         ),
       ]
     }
-    const isFault = seen.kind === 'answer' && seen.status >= 500 && !isProxyError(seen)
-    return [
-      failed(
-        isFault
-          ? `the application answers ${told(seen)}`
-          : `the certificate is not accepted: ${told(seen)}`,
-        isFault ? 'check whether the application is running' : hintFor('ask-certlatch', facts),
-      ),
-    ]
+    const isFault = seen.kind === 'answer' && seen.status >= 500
+    if (isFault && !isProxyError(seen)) {
+      const text = `the application answers ${told(seen)}`
+      return [failed(text, 'check whether the application is running')]
+    }
+    const hint = isFault ? faultHint(facts) : hintFor('ask-certlatch', facts)
+    return [failed(`the certificate is not accepted: ${told(seen)}`, hint)]
   },
 }
+
+/** Depends on which of the two gives the proxy no answer: certlatch, or the application. */
+const faultHint = ({ first: { nothing } }: Facts): string =>
+  isRefusal(nothing)
+    ? 'check whether the application is running, at the address that the proxy uses'
+    : UNANSWERED
 
 const ATTRIBUTES = ['Path=/', 'Secure', 'HttpOnly', 'SameSite=Lax'] as const
 
@@ -232,7 +248,8 @@ const protocols: Check = {
       seen !== undefined && !(seen.kind === 'none' && /not offered/.test(seen.problem))
     for (const label of ['nothing shown', 'the certificate', 'the session']) {
       const [one, two] = PROTOCOLS.map((protocol) => of(protocol, label))
-      if (one === undefined || !isOffered(two)) continue
+      if (one === undefined) continue
+      if (!isOffered(two)) return [unseen('HTTP/2 is not offered')]
       if (isLetIn(one) === isLetIn(two) && isRefusal(one) === isRefusal(two)) continue
       const text = `${label}: HTTP/1.1 says ${told(one)}, and HTTP/2 says ${told(two)}`
       const hint = hintFor(label === 'the session' ? 'pass-cookie' : 'pass-certificate', facts)

@@ -20,7 +20,7 @@ const certificateRequest: Check = {
   ],
   judge: (facts, [asked]) => {
     const seen = asked?.seen
-    if (seen?.kind !== 'flight') return []
+    if (seen?.kind !== 'flight') return [unseen('a TLS 1.2 handshake is not answered')]
     const { flight } = seen
     // A TLS 1.3 only server: there the request is encrypted, and cannot be seen.
     if (flight.kind === 'refused' && flight.alert === 'protocol version') {

@@ -16,6 +16,9 @@ const PAGES: Readonly<Record<string, RegExp>> = {
 
 const pathOf = ({ probe }: Asked): string => (probe.kind === 'request' ? probe.path : '')
 
+const UNANSWERED =
+  'is certlatch serve running, with the CERTLATCH_PAGES_LISTEN to which the proxy routes these paths?'
+
 const pages: Check = {
   name: 'pages',
   group: 'own-pages',
@@ -32,7 +35,8 @@ const pages: Check = {
     const [first] = missing
     if (first === undefined) return []
     const text = `${missing.map(pathOf).join(' and ')} cannot be reached: ${told(first.seen)}`
-    return [failed(text, hintFor('own-pages', facts))]
+    const isUnanswered = first.seen.kind === 'answer' && first.seen.status >= 500
+    return [failed(text, isUnanswered ? UNANSWERED : hintFor('own-pages', facts))]
   },
 }
 

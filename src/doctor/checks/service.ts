@@ -1,4 +1,4 @@
-import { type Check, type Finding, failed, warning } from '../check.ts'
+import { type Check, type Finding, failed, unseen, warning } from '../check.ts'
 import { dialectHint } from '../hints.ts'
 
 const service: Check = {
@@ -89,6 +89,7 @@ const proxyName: Check = {
   plan: () => [],
   judge: (facts) => {
     const hint = dialectHint(facts)
+    if (facts.looks === undefined) return [unseen('the proxy was not recognized')]
     if (hint === undefined) return []
     return [failed('CERTLATCH_PROXY does not match what the proxy looks like', hint)]
   },

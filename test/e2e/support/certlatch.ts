@@ -66,7 +66,7 @@ export async function startCertlatch(
       return [...lines].reduce((sum, [, value]) => sum + Number(value), 0)
     },
     close: async () => {
-      if (child.exitCode !== null) return
+      if (child.exitCode !== null || child.signalCode !== null) return
       const ended = once(child, 'exit')
       child.kill('SIGKILL')
       await ended
@@ -80,42 +80,29 @@ export interface Ended {
   readonly stderr: string
 }
 
-/** A command that is still running. */
-export interface Started {
-  readonly ended: Promise<Ended>
-  /** Waits for output that matches, and returns the pattern's first group. */
-  output(pattern: RegExp): Promise<string>
-}
-
-/** A certlatch command, as a person would type it beside the service. */
-export function startCommand(
+/** Starts a certlatch command, as a person would type it beside the service. */
+export const startCommand = (
   environment: Readonly<Record<string, string | undefined>>,
   ...args: readonly string[]
-): Started {
-  const child = spawn(process.execPath, [program(), ...args], {
+) =>
+  spawn(process.execPath, [program(), ...args], {
     env: environment,
     stdio: ['ignore', 'pipe', 'pipe'],
   })
-  let printed = ''
-  child.stdout.on('data', (chunk: Buffer) => (printed += chunk.toString('utf8')))
-  const end = async (): Promise<Ended> => {
-    const [stderr, [code]] = await Promise.all([text(child.stderr), once(child, 'close')])
-    return { code, stdout: printed, stderr }
-  }
-  return {
-    ended: end(),
-    output: async (pattern) => {
-      await until(`it prints ${pattern}`, () => pattern.test(printed))
-      return pattern.exec(printed)?.[1] ?? ''
-    },
-  }
-}
 
-/** Runs a command to its end. */
-export const runCommand = (
+/** Runs a certlatch command to its end. */
+export async function runCommand(
   environment: Readonly<Record<string, string | undefined>>,
   ...args: readonly string[]
-): Promise<Ended> => startCommand(environment, ...args).ended
+): Promise<Ended> {
+  const child = startCommand(environment, ...args)
+  const [stdout, stderr, [code]] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    once(child, 'close'),
+  ])
+  return { code, stdout, stderr }
+}
 
 const portOf = (address: string): number => Number(address.slice(address.lastIndexOf(':') + 1))
 

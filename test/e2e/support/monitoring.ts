@@ -20,6 +20,8 @@ export interface Sample {
 
 /** A real Prometheus and a real Alertmanager with the shipped files, and a recipient. */
 export interface Monitoring {
+  /** Prometheus' address. */
+  readonly address: string
   readonly told: readonly ToldAlert[]
   query(expression: string): Promise<readonly Sample[]>
   /** Over the last minutes, in steps of a second. */
@@ -93,8 +95,10 @@ export async function startMonitoring(folder: string, adminPort: number): Promis
       `--web.listen-address=127.0.0.1:${prometheusPort}`,
     ),
   ]
-  const api = `http://127.0.0.1:${prometheusPort}/api/v1`
+  const prometheus = `http://127.0.0.1:${prometheusPort}`
+  const api = `${prometheus}/api/v1`
   const monitoring: Monitoring = {
+    address: prometheus,
     told,
     query: (query) => ask(`${api}/query`, { query }),
     queryRange: (query, seconds) => {
