@@ -183,7 +183,7 @@ function hintFor({ name, certificates }: Device, given: string): string {
   if (name !== given) return 'names have to differ in more than upper and lower case'
   return certificates.every(({ revokedAt }) => revokedAt !== undefined)
     ? 'it is revoked for good; give the device that takes its place another name'
-    : 'certlatch device renew makes it a new certificate; a second device needs a name of its own'
+    : 'certlatch device renew makes it a new certificate, device invite --renew a link to one; a second device needs a name of its own'
 }
 
 /** Stricter than the comparison in a decision, so that people never have to tell two names apart. */

@@ -6,6 +6,7 @@ import type { Problem, Result } from '../result.ts'
 import { errorCode } from '../store/files.ts'
 import {
   type Claim,
+  forgetClaim,
   type Invitation,
   listInvitations,
   REPLAY_SECONDS,
@@ -29,6 +30,8 @@ export interface Place extends Pick<Change, 'dataDir' | 'revocationList'> {
   /** The host of the request, without port: an invitation can be collected only at its own. */
   readonly host: string
   readonly nowSeconds: number
+  /** Whether there is or was an invitation with this id. */
+  exists(id: string): Promise<boolean>
   /** Whether the certificate would be accepted according to the current files. */
   stands(invitation: Invitation): Promise<boolean>
 }
@@ -53,7 +56,7 @@ export async function findInvitation(
   const folder = pathsOf(place).invitations
   const { host, nowSeconds } = place
   const id = invitationId(code)
-  // Always reads both, so that an unknown code takes as long as one that has ended.
+  if (!(await place.exists(id))) return UNKNOWN
   const [claim, invitation] = await Promise.all([readClaim(folder, id), readInvitation(folder, id)])
   if (invitation !== undefined && new URL(invitation.site).hostname !== host) return UNKNOWN
   if (claim?.outcome === 'ended') return ENDED
@@ -103,25 +106,32 @@ export async function claimInvitation(
   const opened = unseal(invitation.sealed, { secret: code, purpose: 'code', id })
   if (opened === undefined) return UNKNOWN
   const folder = pathsOf(place).invitations
-  let { claim } = found
-  const isReplay = claim !== undefined
-  if (claim === undefined) {
-    const { nonce, by } = claimant
-    claim = { outcome: 'collected', at: place.nowSeconds, nonceHash: nonceHash(nonce), by }
-    try {
-      // Another claimant was faster: the second attempt returns the outcome.
-      if (!(await settle(folder, id, claim))) return await claimInvitation(place, code, claimant)
-    } catch (error) {
-      if (!isReadOnly(error)) throw error
-      return { ok: false, problem: 'read-only' }
+  const isReplay = found.claim !== undefined
+  const claim = found.claim ?? collectedNow(place, claimant)
+  let ticket: string
+  try {
+    // Another claimant was faster: the second attempt returns the outcome.
+    if (!isReplay && !(await settle(folder, id, claim))) {
+      return await claimInvitation(place, code, claimant)
     }
+    ticket = await keepForDownloads(folder, id, opened)
+  } catch (error) {
+    if (!isReadOnly(error)) throw error
+    if (!isReplay) await undoClaim(folder, id, claim)
+    return { ok: false, problem: 'read-only' }
   }
   await mark(place, claimant)
   // It may have been revoked meanwhile.
   if (!(await place.stands(invitation))) return ENDED
-  const ticket = await keepForDownloads(folder, id, opened)
   return { ok: true, invitation, packages: readPackages(opened), claim, isReplay, ticket }
 }
+
+const collectedNow = ({ nowSeconds }: Place, { nonce, by }: Claimant): Collected => ({
+  outcome: 'collected',
+  at: nowSeconds,
+  nonceHash: nonceHash(nonce),
+  by,
+})
 
 const READ_ONLY: ReadonlySet<string | undefined> = new Set(['EROFS', 'EACCES', 'EPERM', 'ENOSPC'])
 
@@ -137,6 +147,14 @@ async function mark(place: Place, { onUnmarked }: Pick<Claimant, 'onUnmarked'>):
   } catch (error) {
     onUnmarked(error)
   }
+}
+
+/** Undoes a claim whose claimant received nothing, so that the link can be opened again. */
+async function undoClaim(folder: string, id: string, { nonceHash }: Collected): Promise<void> {
+  const claim = await readClaim(folder, id)
+  const isOwn = claim?.outcome === 'collected' && claim.nonceHash === nonceHash
+  // If that fails too, only the page that claimed it can get the answer, for an hour.
+  if (isOwn) await forgetClaim(folder, id).catch(() => undefined)
 }
 
 const COOKIE_KEY_BYTES = 32

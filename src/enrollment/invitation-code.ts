@@ -20,10 +20,14 @@ const SEPARATORS = /[\s\p{Pd}]/gu
 /** Allows a separator or two after each character. */
 const LONGEST_TYPED = 3 * LENGTH
 
-/** Reads a code as typed, in any case, with hyphens and spaces; `undefined` if it is not a code. */
+/**
+ * Reads a code as typed, in any case, with hyphens and spaces, or from the end of its link;
+ * `undefined` if it is not a code.
+ */
 export function readInvitationCode(typed: string): string | undefined {
-  if (typed.length > LONGEST_TYPED) return undefined
-  const code = typed.replace(SEPARATORS, '').toLowerCase()
+  const afterLink = typed.slice(typed.lastIndexOf('#') + 1)
+  if (afterLink.length > LONGEST_TYPED) return undefined
+  const code = afterLink.replace(SEPARATORS, '').toLowerCase()
   return CODE.test(code) ? code : undefined
 }
 

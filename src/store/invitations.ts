@@ -1,5 +1,6 @@
 import { dirname, join } from 'node:path'
 import type { CertificateId } from '../certificate/certificate-id.ts'
+import { type Look, lookAtFiles } from './file-signature.ts'
 import {
   createFile,
   ifThere,
@@ -140,6 +141,24 @@ export async function listInvitations(folder: string): Promise<InvitationFiles> 
   const of = (kind: string) => matches.flatMap(([, id = '', found]) => (found === kind ? [id] : []))
   const waiting = of('json')
   return { waiting, settled: of('claim').filter((id) => !waiting.includes(id)) }
+}
+
+/**
+ * Returns whether an invitation or a claim has this id. It goes by the files' names, and lists them
+ * again only when the folder has changed: wrong codes are cheap.
+ */
+export function createInvitationIndex(folder: string): (id: string) => Promise<boolean> {
+  let listed: Look | undefined
+  let ids: ReadonlySet<string> = new Set()
+  return async (id) => {
+    const look = await lookAtFiles([folder], undefined, listed)
+    if (look !== listed || !look.settled) {
+      const { waiting, settled } = await listInvitations(folder)
+      ids = new Set([...waiting, ...settled])
+      listed = look
+    }
+    return ids.has(id)
+  }
 }
 
 /** Deletes a claim: the code is unknown from then on. */

@@ -20,7 +20,9 @@ import {
   takeBackInvited,
 } from '../../src/administration/invite-device.ts'
 import { revokeDevice } from '../../src/administration/revoke-device.ts'
+import { unseal } from '../../src/enrollment/sealing.ts'
 import { acceptedUntil } from '../../src/store/device-registry.ts'
+import { readCollected, readInvitation } from '../../src/store/invitations.ts'
 import { initialised, problemOf, type TestDirectory, treeOf } from '../support/command.ts'
 import { NOON_SECONDS } from '../support/service.ts'
 
@@ -44,6 +46,7 @@ const place = (directory: TestDirectory, laterSeconds = 0, more: Partial<Place> 
   dataDir: directory.dataDir,
   host: 'ha.test',
   nowSeconds: NOON_SECONDS + laterSeconds,
+  exists: () => Promise.resolve(true),
   stands: () => Promise.resolve(true),
   ...more,
 })
@@ -85,6 +88,31 @@ test('Neither the code nor the secrets it protects are stored in the directory',
     assert.ok(!content.includes(found.ticket.slice(33)), name)
     if (name.includes('invitations/')) assert.doesNotMatch(content, /PRIVATE KEY/)
   }
+})
+
+test('A stolen directory opens nothing: no text in any file is the code, before or after the claim', async () => {
+  const directory = await initialised()
+  const { code, invitation } = await invite(directory)
+  const { id } = invitation
+  const opensAny = async (sealed: Buffer, purpose: 'code' | 'cookie') => {
+    const tree = Object.entries(await treeOf(directory.dataDir))
+    const words = tree.flatMap(([name, content]) => [
+      content,
+      name,
+      ...`${name} ${content}`.split(/[^\w+/=-]+/),
+    ])
+    return [...new Set(words)].some(
+      (secret) => unseal(sealed, { secret, purpose, id }) !== undefined,
+    )
+  }
+  const sealed = (await readInvitation(directory.paths.invitations, id))?.sealed ?? Buffer.alloc(0)
+  assert.ok(unseal(sealed, { secret: code, purpose: 'code', id }))
+  assert.equal(await opensAny(sealed, 'code'), false)
+  await claimInvitation(place(directory), code, CLAIMANT)
+  const kept = await readCollected(directory.paths.invitations, id)
+  assert.ok(kept)
+  assert.equal(await opensAny(sealed, 'code'), false)
+  assert.equal(await opensAny(kept, 'cookie'), false)
 })
 
 test('Looking at an invitation does not claim it', async () => {
@@ -252,6 +280,29 @@ test('A block does the same', async () => {
   }
 })
 
+test('With a claim, a revocation and the expiry at once, the first decides, and a revoked device never has access', async () => {
+  for (let round = 0; round < 3; round += 1) {
+    const directory = await initialised()
+    const { code } = await invite(directory)
+    const claimant = { ...CLAIMANT, onUnmarked: () => {} }
+    const claiming = claimInvitation(place(directory), code, claimant)
+    // An invitation that has expired already cannot be revoked.
+    await Promise.allSettled([
+      revokeDevice(directory.change(10), "Ada's phone", 'all', 'unspecified'),
+      sweepInvitations(directory.change(86_400)),
+    ])
+    const claimed = await claiming
+    const outcome = claimed.ok ? 'collected' : 'ended'
+    await settleLater(directory, 86_400)
+    const again = await claimInvitation(place(directory, 20), code, claimant)
+    assert.equal(again.ok, false)
+    if (outcome === 'collected') assert.equal(!again.ok && again.problem, 'used')
+    assert.deepEqual(await filesOf(directory), ['.claim'])
+    const [[, state] = []] = await stateOf(directory, 86_500)
+    assert.ok(state === 'revoked' || state === 'no-certificate', state)
+  }
+})
+
 test('A certificate that would be refused by now is not handed out', async () => {
   const directory = await initialised()
   const { code } = await invite(directory)
@@ -270,7 +321,6 @@ test('A certificate that becomes refused during collection is not handed out eit
   }
   const answer = await claimInvitation(place(directory, 0, { stands }), code, CLAIMANT)
   assert.deepEqual(answer, { ok: false, problem: 'ended' })
-  assert.deepEqual(await filesOf(directory), ['.claim', '.json'])
 })
 
 test('The ticket, and no other, gives access to the packages for an hour', async () => {

@@ -38,6 +38,7 @@ test('device show names what collected the invitation', async () => {
     {
       ...{ dataDir: directory.dataDir, revocationList: undefined, host: 'ha.test' },
       nowSeconds: NOON_SECONDS,
+      exists: () => Promise.resolve(true),
       stands: () => Promise.resolve(true),
     },
     code,

@@ -1,16 +1,13 @@
-// A phone's browser on the page to enrol on: from the link to the application, with and without script,
-// in each language; axe-core finds nothing. With CERTLATCH_E2E_PICTURES it leaves pictures there.
+// A phone's browser on the enrolment page: from the link to the application, with and without JavaScript,
+// in each language, and axe-core finds no problem. With CERTLATCH_E2E_PICTURES it saves pictures there.
 import assert from 'node:assert/strict'
 import { mkdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
-import { runCommand } from './support/certlatch.ts'
-import { HOST } from './support/client.ts'
-import { type Gate, startGate, startWorld, type World } from './support/gate.ts'
-import { CADDY } from './support/proxies.ts'
-import { findProgram, programsMissing } from './support/tools.ts'
+import type { Page } from 'playwright-core'
+import { type EnrollBrowser, startEnrollBrowser } from './support/enroll-browser.ts'
+import { programsMissing } from './support/tools.ts'
 
 // Its types are of a browser's program; only its text is needed.
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
@@ -29,50 +26,17 @@ const ANDROID =
   'Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Mobile Safari/537.36'
 
 describe('In Chromium', { skip: programsMissing('chromium') }, () => {
-  let world: World
-  let gate: Gate
-  let browser: Browser
+  let enroll: EnrollBrowser
   let site = ''
-  let number = 0
   before(async () => {
-    world = await startWorld(CADDY, 'own')
-    gate = await startGate(world)
-    site = `https://${HOST}:${gate.target.port}`
-    browser = await chromium.launch({
-      executablePath: findProgram('chromium'),
-      args: ['--no-sandbox', '--disable-gpu', `--host-resolver-rules=MAP ${HOST} 127.0.0.1`],
-    })
+    enroll = await startEnrollBrowser()
+    site = enroll.site
     if (PICTURES !== undefined) mkdirSync(PICTURES, { recursive: true })
   })
-  after(async () => {
-    await browser?.close()
-    await gate?.close()
-    await world?.close()
-  })
+  after(() => enroll?.close())
 
-  async function invite(name = "Ada's phone"): Promise<string> {
-    number += 1
-    const words = ['device', 'invite', `${name} ${number}`, '--owner', 'Ada', '--url', site]
-    const { code, stdout, stderr } = await runCommand(
-      world.certlatch.environment,
-      ...words,
-      '--json',
-    )
-    assert.equal(code, 0, stderr)
-    return JSON.parse(stdout).invitation.url
-  }
-
-  async function withPage(
-    options: BrowserContextOptions,
-    work: (page: Page) => Promise<void>,
-  ): Promise<void> {
-    const context = await browser.newContext({ ignoreHTTPSErrors: true, ...options })
-    try {
-      await work(await context.newPage())
-    } finally {
-      await context.close()
-    }
-  }
+  const invite = () => enroll.invite()
+  const withPage: EnrollBrowser['withPage'] = (options, work) => enroll.withPage(options, work)
 
   /** What axe-core finds wrong; by `evaluate`, because the page runs no script but its own. */
   async function assertAccessible(page: Page): Promise<void> {
@@ -152,32 +116,64 @@ describe('In Chromium', { skip: programsMissing('chromium') }, () => {
     })
   })
 
-  test("a used or invalid link says so, in the visitor's language", async () => {
-    const url = await invite()
-    await withPage({}, async (page) => {
-      await page.goto(url)
-      await page.click('#claim button')
-      await page.waitForSelector('#claimed')
-    })
-    for (const [locale, title] of [
-      ['en', 'This invitation was used already'],
-      ['de', 'Diese Einladung wurde schon benutzt'],
-      ['fr', 'Cette invitation a déjà servi'],
-      ['nl', 'Deze uitnodiging is al gebruikt'],
-    ] as const) {
-      await withPage({ locale, viewport: { width: 390, height: 844 } }, async (page) => {
-        await page.goto(url)
-        await page.waitForFunction(
-          `document.querySelector('h1').textContent === ${JSON.stringify(title)}`,
-        )
+  const SPOKEN = [
+    ['en', 'phone-light', 'This invitation has already been used', 'This invitation has ended'],
+    ['de', 'phone-dark', 'Diese Einladung wurde schon benutzt', 'Diese Einladung gilt nicht mehr'],
+    ['fr', 'desktop-light', 'Cette invitation a déjà servi', 'Cette invitation n’est plus valable'],
+    ['nl', 'desktop-dark', 'Deze uitnodiging is al gebruikt', 'Deze uitnodiging geldt niet meer'],
+  ] as const
+
+  for (const [locale, look, used, ended] of SPOKEN) {
+    test(`every page is in the visitor's language: ${locale}, ${look}`, async () => {
+      const options = { ...LOOKS.find(([name]) => name === look)?.[1], locale }
+      const title = (page: Page, text: string) => page.waitForSelector(`h1:text-is("${text}")`)
+      const url = await invite()
+      const late = await enroll.invite('1s')
+      const seen = async (page: Page, name: string) => {
         assert.equal(await page.getAttribute('html', 'lang'), locale)
         await assertAccessible(page)
-        await picture(page, `used-${locale}`)
-        await page.goto(`${site}/.certlatch/auth/enroll%23${'a'.repeat(20)}`)
-        await page.waitForFunction(`location.hash === '#${'a'.repeat(20)}'`)
+        await picture(page, `${locale}-${name}`)
+      }
+      await withPage({ ...options, userAgent: ANDROID }, async (page) => {
+        await page.goto(`${site}/lovelace`)
+        await seen(page, '0-refused')
+        await page.goto(`${site}/.certlatch/auth/enroll`)
+        await seen(page, '1-code')
+        await page.goto(url)
+        await page.waitForSelector('#claim')
+        await seen(page, '2-invited')
+        await page.click('#claim button')
+        await page.waitForSelector('#claimed')
+        await page.click('details:has(.password) summary')
+        await seen(page, '3-steps')
       })
-    }
-  })
+      await withPage(options, async (page) => {
+        await page.goto(url)
+        await title(page, used)
+        await seen(page, '4-used')
+        await page.goto(late)
+        await title(page, ended)
+        await seen(page, '5-ended')
+        const none = 'a'.repeat(20)
+        await page.goto(`${site}/.certlatch/auth/enroll%23${none}`)
+        await page.waitForURL(`${site}/.certlatch/auth/enroll#${none}`)
+        await page.waitForSelector('#look:not([hidden])')
+        await seen(page, '6-unknown')
+        await page.fill('#code', 'k7fm')
+        await page.click('#look button')
+        await page.waitForURL(`${site}/.certlatch/auth/enroll#k7fm`)
+        await page.waitForSelector('#look:not([hidden])')
+        await seen(page, '7-malformed')
+      })
+      await withPage({ ...options, javaScriptEnabled: false }, async (page) => {
+        await page.goto(`${site}/.certlatch/auth/enroll`)
+        await page.fill('#code', url)
+        await page.click('#look button')
+        await title(page, used)
+        await picture(page, `${locale}-8-used-without-script`)
+      })
+    })
+  }
 
   test('inside another app on an iPhone the page points to Safari instead of showing the button', async () => {
     const url = await invite()
@@ -191,38 +187,14 @@ describe('In Chromium', { skip: programsMissing('chromium') }, () => {
     })
   })
 
-  test("a script at the application's origin learns nothing after the claim", async () => {
+  test('inside another app on Android the link can be copied, instead of the button', async () => {
     const url = await invite()
-    await withPage({}, async (page) => {
+    const userAgent = ANDROID.replace('Android 10; K', 'Android 15; Pixel 9; wv')
+    await withPage({ userAgent, viewport: { width: 390, height: 844 } }, async (page) => {
       await page.goto(url)
-      await page.click('#claim button')
-      await page.waitForSelector('#claimed')
-      const password = (await page.textContent('.password')) ?? ''
-      const context = page.context()
-      const other = await context.newPage()
-      await other.goto(`${site}/`)
-      const fetched = await other.evaluate(`(async () => {
-        const get = (path) => fetch(path, { credentials: 'include' }).then((answer) => answer.text(), String)
-        return (await get('/.certlatch/auth/enroll')) + (await get('/.certlatch/auth/enroll/certificate.p12'))
-      })()`)
-      assert.ok(!String(fetched).includes(password), 'by fetch')
-      const framed = await other.evaluate(`new Promise((resolve) => {
-        const frame = document.createElement('iframe')
-        frame.src = '/.certlatch/auth/enroll'
-        frame.onload = () => {
-          try { resolve(frame.contentDocument.body.innerHTML) } catch (error) { resolve(String(error)) }
-        }
-        setTimeout(() => resolve('nothing'), 3000)
-        document.body.append(frame)
-      })`)
-      assert.ok(!String(framed).includes(password), 'by a frame')
-      const opened = await other.evaluate(`new Promise((resolve) => {
-        const opened = window.open('/.certlatch/auth/enroll')
-        setTimeout(() => {
-          try { resolve(opened.document.body.innerHTML) } catch (error) { resolve(String(error)) }
-        }, 2000)
-      })`)
-      assert.ok(!String(opened).includes(password), 'by a window')
+      await page.waitForSelector('[data-show="in-app"] button')
+      assert.equal(await page.isVisible('#claim button'), false)
+      await picture(page, 'in-app')
     })
   })
 })

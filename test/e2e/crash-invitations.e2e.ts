@@ -33,6 +33,7 @@ after(() => rm(folder, { recursive: true, force: true }))
 
 const placeOf = (dataDir: string): Place => ({
   ...{ dataDir, revocationList: undefined, host: 'ha.test', nowSeconds: NOON_SECONDS },
+  exists: () => Promise.resolve(true),
   stands: () => Promise.resolve(true),
 })
 
@@ -71,6 +72,31 @@ test('Whenever a claim is killed, its own page gets the answer; no other page do
   context.diagnostic(`${points} changes`)
   assert.ok(points > 5)
 })
+
+for (const kind of ['ENOSPC', 'EROFS'] as const) {
+  test(`Whichever write of a claim fails (${kind}), the claim is reported and undone, or it counts`, async (context) => {
+    let dataDir = ''
+    const outcomes = new Set<string>()
+    const points = await crashPoints(
+      kind,
+      async (fault) => {
+        dataDir = join(folder, `${kind}-${fault.at}`)
+        await cp(template, dataDir, { recursive: true })
+        return runWithFault([PROGRAM, dataDir, code, NOW], fault)
+      },
+      async ({ stdout, exitCode }, at) => {
+        assert.equal(exitCode, 0, `at change ${at}`)
+        const isCollected = stdout.trim() !== 'read-only'
+        outcomes.add(isCollected ? 'collected' : 'read-only')
+        const other = await claimInvitation(placeOf(dataDir), code, claimant('two'))
+        const said = other.ok ? 'collected' : other.problem
+        assert.equal(said, isCollected ? 'used' : 'collected', `at change ${at}: ${stdout}`)
+      },
+    )
+    context.diagnostic(`${points} changes`)
+    assert.deepEqual([...outcomes].sort(), ['collected', 'read-only'])
+  })
+}
 
 test('Of fifty processes that claim at once exactly one succeeds', async () => {
   const dataDir = join(folder, 'race')

@@ -2,15 +2,18 @@
 // and by the certificate that it has downloaded.
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { after, before, describe, test } from 'node:test'
 import { type HeaderLine, valuesOf } from './support/backend.ts'
-import { runCommand } from './support/certlatch.ts'
+import { runCommand, startCommand } from './support/certlatch.ts'
 import { HOST } from './support/client.ts'
 import { type Answer, type Gate, startGate, startWorld, type World } from './support/gate.ts'
 import { CADDY, HAPROXY, NGINX, TRAEFIK } from './support/proxies.ts'
+import { until } from './support/tools.ts'
 
 const ENROLL = '/.certlatch/auth/enroll'
 const NAVIGATION: readonly HeaderLine[] = [
@@ -72,7 +75,10 @@ for (const kind of [TRAEFIK, CADDY, NGINX, HAPROXY]) {
       const download = await gate.send({ path: downloads.p12, cookie, headers: NAVIGATION })
       assert.equal(download.status, 200)
       assert.deepEqual(download.headers['content-type'], ['application/x-pkcs12'])
-      const steps = await gate.send({ path: ENROLL, cookie, headers: NAVIGATION })
+      const away = await gate.send({ path: ENROLL, cookie, headers: NAVIGATION })
+      assert.equal(away.status, 303)
+      const [path = ''] = away.headers['location'] ?? []
+      const steps = await gate.send({ path, cookie, headers: NAVIGATION })
       assert.ok(steps.body.includes(password))
       const profile = await gate.send({ path: downloads.mobileconfig, cookie, headers: NAVIGATION })
       const [, base64 = ''] =
@@ -112,6 +118,25 @@ for (const kind of [TRAEFIK, CADDY, NGINX, HAPROXY]) {
       const second = await post(ENROLL, { code, nonce: 'two' })
       assert.equal(second.status, 409, second.body)
       assert.equal(JSON.parse(second.body).problem, 'used')
+    })
+
+    test('--wait reports which browser collected the invitation', async () => {
+      const args = ['device', 'invite', 'Watch', '--url', `https://${HOST}`, '--wait', '--json']
+      const waiting = startCommand(world.certlatch.environment, ...args)
+      let printed = ''
+      waiting.stdout.on('data', (chunk: Buffer) => (printed += chunk.toString('utf8')))
+      const ended = Promise.all([text(waiting.stderr), once(waiting, 'close')])
+      const codeIn = () => /"code": "(\w+)"/.exec(printed)?.[1]
+      await until('the code is printed', () => codeIn() !== undefined)
+      const code = codeIn()
+      const claimed = await post(ENROLL, { code, nonce: 'one' }, [
+        ...ownOrigin,
+        ['User-Agent', 'Mozilla/5.0 (Linux; Android 10; K) Chrome/142.0.0.0 Mobile Safari/537.36'],
+      ])
+      assert.equal(claimed.status, 200)
+      const [stderr, [exitCode]] = await ended
+      assert.equal(exitCode, 0)
+      assert.match(stderr, /"Watch" was collected by Android, Chrome$/m)
     })
 
     test('the code is in no auth request, and no request with it reaches the application', async () => {

@@ -39,6 +39,13 @@ test('A code is read in any case, with hyphens and spaces anywhere', () => {
   fc.assert(fc.property(typed, ({ code, text }) => readInvitationCode(text) === code))
 })
 
+test('A code is read from the end of its link', () => {
+  for (const text of ['https://ha.test/.certlatch/auth/enroll#', ' #', '#a#']) {
+    assert.equal(readInvitationCode(`${text}k7fmx2ab9tqeuw4rc8hn `), 'k7fmx2ab9tqeuw4rc8hn')
+  }
+  assert.equal(readInvitationCode('k7fmx2ab9tqeuw4rc8hn#'), undefined)
+})
+
 test('Anything else is not a code', () => {
   const wrong = ['', 'k7fm', 'k7fmx2ab9tqeuw4rc8h', 'k7fmx2ab9tqeuw4rc8hnn', 'k7fmx2ab9tqeuw4rc8h0']
   const odd = [

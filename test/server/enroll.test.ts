@@ -4,6 +4,11 @@ import { blockCertificate, signOut } from '../../src/administration/block-certif
 import type { Change } from '../../src/administration/change-directory.ts'
 import { type InviteOptions, inviteDevice } from '../../src/administration/invite-device.ts'
 import { INVITATION_OUTCOMES } from '../../src/server/admin/tally.ts'
+import { PROBLEM_STATUS } from '../../src/server/client-routes/enroll-visit.ts'
+import { problemPage } from '../../src/server/pages/enroll-page.ts'
+import { escapeHtml } from '../../src/server/pages/html.ts'
+import { LANGUAGES, type Language } from '../../src/server/pages/languages/languages.ts'
+import type { EnrollProblem, Texts } from '../../src/server/pages/texts.ts'
 import {
   type Answer,
   addTestDevice,
@@ -37,6 +42,8 @@ const NAVIGATION: Headers = [
   ['Sec-Fetch-Site', 'same-origin'],
   ['User-Agent', IPHONE],
 ]
+
+const UNKNOWN_CODE = 'a'.repeat(20)
 
 async function invited(
   context: TestContext,
@@ -73,13 +80,19 @@ const cookiesOf = (answer: Answer): string =>
     .map((line) => line.split(';')[0])
     .join('; ')
 
+/** Opens a page like a browser, which follows redirects. */
+async function opened(service: TestService, path: string, headers: Headers): Promise<Answer> {
+  const answer = await service.visit(path, headers)
+  return answer.status === 303 ? service.visit(header(answer, 'Location') ?? '', headers) : answer
+}
+
 /** Collects the invitation like a phone, and opens the page with the cookies that it got. */
 async function claimed(service: TestService, code: string, nonce = 'one') {
   const answer = await postJson(service, ENROLL, { code, nonce })
   assert.equal(answer.status, 200, answer.body.toString())
   const cookie = cookiesOf(answer)
   const open = (path: string, headers: Headers = NAVIGATION) =>
-    service.visit(path, [...headers, ['Cookie', cookie]])
+    opened(service, path, [...headers, ['Cookie', cookie]])
   return { answer, cookie, open, told: jsonOf(answer) }
 }
 
@@ -168,6 +181,16 @@ test('The packages can be downloaded, each with its media type', async (context)
   assert.ok(profile.includes(told.password))
 })
 
+test('A download after its hour is answered with a page that says so', async (context) => {
+  const { service, code } = await invited(context)
+  const { open, told } = await claimed(service, code)
+  service.clock.now += 3_600_000
+  const german: Headers = [...NAVIGATION, ['Accept-Language', 'de']]
+  const late = await open(told.downloads.p12, german)
+  assert.equal(late.status, 404)
+  assert.match(late.body.toString(), /<h1>Diese Einladung gilt nicht mehr<\/h1>/)
+})
+
 test('A script of the application gets neither page nor packages: not fetched, framed or sent from elsewhere', async (context) => {
   const { service, code } = await invited(context)
   const { open, told } = await claimed(service, code)
@@ -192,6 +215,8 @@ test('A script of the application gets neither page nor packages: not fetched, f
       ['Sec-Fetch-Dest', 'document'],
       ['Sec-Fetch-Site', 'cross-site'],
     ],
+    [...NAVIGATION, ['Service-Worker-Navigation-Preload', 'true']],
+    [...NAVIGATION, ['Service-Worker-Navigation-Preload', '']],
   ]
   for (const headers of scripts) {
     assert.ok(!(await open(ENROLL, headers)).body.toString().includes(told.password))
@@ -200,10 +225,61 @@ test('A script of the application gets neither page nor packages: not fetched, f
   for (const answer of [await open(ENROLL), await open(told.downloads.p12)]) {
     assert.equal(header(answer, 'Cross-Origin-Opener-Policy'), 'same-origin')
     assert.equal(header(answer, 'Cross-Origin-Resource-Policy'), 'same-origin')
-    assert.equal(header(answer, 'Referrer-Policy'), 'same-origin')
+    assert.equal(header(answer, 'Referrer-Policy'), 'origin')
     assert.match(header(answer, 'Content-Security-Policy') ?? '', /frame-ancestors 'none'/)
   }
   assert.equal((await service.visit(told.downloads.p12, NAVIGATION)).status, 404)
+})
+
+test('The claimed page is shown only after a redirect with a different opener policy, which cannot be forged', async (context) => {
+  const { service, code } = await invited(context)
+  const { cookie, told } = await claimed(service, code)
+  const visit = (path: string) => service.visit(path, [...NAVIGATION, ['Cookie', cookie]])
+  const first = await visit(ENROLL)
+  assert.equal(first.status, 303)
+  assert.equal(header(first, 'Cross-Origin-Opener-Policy'), 'unsafe-none')
+  const address = header(first, 'Location') ?? ''
+  assert.match(address, /^\/\.certlatch\/auth\/enroll\?from=[\w-]{43}$/)
+  const shown = await visit(address)
+  assert.equal(header(shown, 'Cross-Origin-Opener-Policy'), 'same-origin')
+  assert.ok(shown.body.toString().includes(told.password))
+  for (const forged of ['?from=', `?from=${'a'.repeat(43)}`, `?from=x&${address.split('?')[1]}`]) {
+    assert.equal((await visit(ENROLL + forged)).status, 303, forged)
+  }
+  const other = await inviteDevice(
+    { dataDir: service.dataDir, who: 'test', nowSeconds: NOON_SECONDS },
+    { name: 'Tablet', owner: undefined },
+    OPTIONS,
+  )
+  const others = await claimed(service, other.code)
+  const taken = await service.visit(address, [...NAVIGATION, ['Cookie', others.cookie]])
+  assert.equal(taken.status, 303)
+})
+
+test('Every answer, including a refusal, is isolated from other windows and other sites', async (context) => {
+  const { service, code } = await invited(context)
+  const answers = [
+    await service.visit(ENROLL),
+    await postJson(service, `${ENROLL}/look`, { code }),
+    await postForm(service, `${ENROLL}/look`, { code: UNKNOWN_CODE }),
+    await postJson(service, ENROLL, { code, nonce: 'one' }, []),
+    await postJson(service, `${ENROLL}/certificate.p12`, {}),
+    await service.visit(`${ENROLL}/nothing`),
+    await service.visit('/.certlatch/auth/session'),
+    await claimed(service, code).then(({ answer }) => answer),
+  ]
+  assert.deepEqual(
+    answers.map(({ status }) => status),
+    [200, 200, 404, 403, 405, 404, 403, 200],
+  )
+  for (const answer of answers) {
+    assert.equal(header(answer, 'Cross-Origin-Opener-Policy'), 'same-origin')
+    assert.equal(header(answer, 'Cross-Origin-Resource-Policy'), 'same-origin')
+    assert.equal(header(answer, 'Referrer-Policy'), 'origin')
+    assert.equal(header(answer, 'X-Content-Type-Options'), 'nosniff')
+    assert.equal(header(answer, 'Cache-Control'), 'no-store')
+    assert.match(header(answer, 'Content-Security-Policy') ?? '', /frame-ancestors 'none'/)
+  }
 })
 
 test('Without JavaScript it works with forms', async (context) => {
@@ -218,34 +294,94 @@ test('Without JavaScript it works with forms', async (context) => {
   assert.equal(answer.status, 303)
   assert.equal(header(answer, 'Location'), ENROLL)
   const cookie = cookiesOf(answer)
-  const shown = await service.visit(ENROLL, [...NAVIGATION, ['Cookie', cookie]])
+  const shown = await opened(service, ENROLL, [...NAVIGATION, ['Cookie', cookie]])
   assert.match(shown.body.toString(), /class="password">[a-z2-9-]{24}</)
   const done = await postForm(service, `${ENROLL}/done`, {}, [...SAME_ORIGIN, ['Cookie', cookie]])
   assert.equal(done.status, 303)
   assert.equal(header(done, 'Location'), '/')
   assert.match(allHeaders(done, 'Set-Cookie')[0] ?? '', /^__Secure-certlatch-enroll=; .*Max-Age=0;/)
-  const after = await service.visit(ENROLL, [...NAVIGATION, ['Cookie', cookie]])
+  const after = await opened(service, ENROLL, [...NAVIGATION, ['Cookie', cookie]])
   assert.doesNotMatch(after.body.toString(), /class="password"/)
 })
 
 test("Each mistake has its status, its problem type, and a page in the visitor's language", async (context) => {
-  const { service, code } = await invited(context)
+  const { service, change, code } = await invited(context)
   await claimed(service, code)
-  const rows = [
-    [{ code: 'k7fm' }, 400, 'malformed', 'Das ist kein Code'],
-    [{ code: 'a'.repeat(20) }, 404, 'unknown', 'Diese Einladung ist nicht bekannt'],
-    [{ code }, 409, 'used', 'Diese Einladung wurde schon benutzt'],
-  ] as const
-  for (const [fields, status, problem, title] of rows) {
-    const asJson = await postJson(service, `${ENROLL}/look`, fields)
-    assert.equal(asJson.status, status)
-    assert.equal(jsonOf(asJson).problem, problem)
-    const german: Headers = [...SAME_ORIGIN, ['Accept-Language', 'de-DE,de;q=0.9,en;q=0.8']]
-    const page = await postForm(service, `${ENROLL}/look`, fields, german)
-    assert.equal(page.status, status)
-    assert.match(page.body.toString(), new RegExp(`<html lang="de">[^]*<h1>${title}</h1>`))
+  const tablet = { name: 'Tablet', owner: undefined }
+  const short = await inviteDevice(change, tablet, { ...OPTIONS, validSeconds: 1 })
+  service.clock.now += 1_000
+  const elsewhere: Headers = [['X-Forwarded-For', '192.0.2.99']]
+  for (let guess = 0; guess < 60; guess += 1) {
+    await postJson(service, `${ENROLL}/look`, { code: UNKNOWN_CODE }, [
+      ...SAME_ORIGIN,
+      ...elsewhere,
+    ])
+  }
+  const rows: readonly (readonly [string, number, EnrollProblem, Headers])[] = [
+    ['k7fm', 400, 'malformed', []],
+    ['a'.repeat(17 * 1024), 400, 'malformed', []],
+    [UNKNOWN_CODE, 404, 'unknown', []],
+    [code, 409, 'used', []],
+    [short.code, 410, 'ended', []],
+    [UNKNOWN_CODE, 429, 'rate-limited', elsewhere],
+  ]
+  for (const [typed, status, problem, more] of rows) {
+    for (const [path, fields] of [
+      [`${ENROLL}/look`, { code: typed }],
+      [ENROLL, { code: typed, nonce: 'two' }],
+    ] as const) {
+      const asJson = await postJson(service, path, fields, [...SAME_ORIGIN, ...more])
+      assert.equal(asJson.status, status)
+      assert.equal(jsonOf(asJson).problem, problem)
+      for (const [language, { enroll }] of Object.entries(LANGUAGES)) {
+        const spoken: Headers = [['Accept-Language', `${language}-XX,${language};q=0.9,en;q=0.1`]]
+        const page = await postForm(service, path, fields, [...SAME_ORIGIN, ...more, ...spoken])
+        assert.equal(page.status, status)
+        const text = page.body.toString()
+        assert.ok(text.includes(`<html lang="${language}">`), `${problem} ${language}`)
+        assert.ok(text.includes(`<h1>${escapeHtml(enroll.problems[problem].title)}</h1>`))
+      }
+    }
   }
   assert.ok(service.logLines().some(({ msg }) => msg === 'invitation reused'))
+})
+
+test("A server that may not write says so, in the visitor's language", () => {
+  assert.equal(PROBLEM_STATUS['read-only'], 423)
+  for (const [language, { enroll }] of Object.entries(LANGUAGES) as [Language, Texts][]) {
+    const { html } = problemPage(language, 'read-only', undefined)
+    assert.ok(html.includes(`<h1>${escapeHtml(enroll.problems['read-only'].title)}</h1>`))
+  }
+})
+
+test('Of fifty claims at once at two replicas of one directory exactly one succeeds', async (context) => {
+  const { service, code } = await invited(context)
+  const other = await startTestService(context, { dataDir: service.dataDir })
+  const answers = await Promise.all(
+    Array.from({ length: 50 }, (_, index) =>
+      postJson(index % 2 === 0 ? service : other, ENROLL, { code, nonce: `n${index}` }),
+    ),
+  )
+  const statuses = answers.map(({ status }) => status)
+  assert.equal(statuses.filter((status) => status === 200).length, 1)
+  assert.equal(statuses.filter((status) => status === 409).length, 49)
+  const won = statuses.indexOf(200)
+  // The other replica also gives the device access, and repeats the same answer.
+  const loser = won % 2 === 0 ? other : service
+  const again = await claimed(loser, code, `n${won}`)
+  assert.equal(again.told.password, jsonOf(answers[won] ?? again.answer).password)
+  const asked = await loser.ask([['Cookie', again.cookie.split('; ')[0] ?? '']])
+  assert.equal(asked.status, 200)
+})
+
+test("If the server's clock is a day behind, the page says what may be wrong", async (context) => {
+  const { service, code } = await invited(context)
+  service.clock.now -= 86_400_000
+  const answer = await postForm(service, `${ENROLL}/look`, { code })
+  assert.equal(answer.status, 410)
+  assert.match(answer.body.toString(), /the clock of the server may be wrong/)
+  service.clock.now += 86_400_000
+  assert.equal((await postJson(service, `${ENROLL}/look`, { code })).status, 200)
 })
 
 test('An expired invitation is distinguished from an unknown one, and cannot be collected', async (context) => {
@@ -372,7 +508,7 @@ test('A registered device is told which one it is, and one with a refused certif
   assert.match(page, /This browser already has access, as “Old phone”/)
   const { cookie } = await claimed(service, code)
   const foreign = certificateHeader(makeLeaf(makeAuthority('Foreign')), 'traefik')
-  const warned = await service.visit(ENROLL, [...NAVIGATION, ...foreign, ['Cookie', cookie]])
+  const warned = await opened(service, ENROLL, [...NAVIGATION, ...foreign, ['Cookie', cookie]])
   assert.match(warned.body.toString(), /shows another certificate, which is refused here/)
 })
 

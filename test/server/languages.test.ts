@@ -21,6 +21,10 @@ for (const [language, texts] of Object.entries(LANGUAGES)) {
   })
 }
 
+test('French has no-break spaces inside « » and before its punctuation', () => {
+  assert.doesNotMatch(JSON.stringify(LANGUAGES.fr), /« | »| [:;?!]/)
+})
+
 test('No text is the same in another language, except for names', () => {
   const shared = (Object.keys(LANGUAGES) as (keyof typeof LANGUAGES)[]).filter(
     (language) =>

@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict'
-import { mkdir, readdir, utimes, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rm, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { removeAbandoned } from '../../src/store/files.ts'
 import {
+  createInvitationIndex,
   type Invitation,
+  invitationPath,
   readClaim,
   readInvitation,
+  settle,
   writeInvitation,
 } from '../../src/store/invitations.ts'
 import { temporaryFolder } from '../support/service.ts'
@@ -104,4 +107,19 @@ test('Temporary files of killed processes are removed after an hour, and nothing
   assert.deepEqual((await readdir(folder)).sort(), [`${ID}.json`, 'new.tmp'])
   await mkdir(join(folder, 'empty'))
   await removeAbandoned(join(folder, 'missing'), Date.now())
+})
+
+test('The index knows invitations and claims as soon as they exist, and no longer than that', async () => {
+  const folder = join(await temporaryFolder(), 'invitations')
+  const exists = createInvitationIndex(folder)
+  const [one, other] = ['1', '2'].map((digit) => digit.repeat(32)) as [string, string]
+  assert.equal(await exists(one), false)
+  await mkdir(folder)
+  await writeFile(invitationPath(folder, one), '{}')
+  assert.equal(await exists(one), true)
+  assert.equal(await exists(other), false)
+  assert.equal(await settle(folder, other, { outcome: 'ended', at: 1 }), true)
+  assert.equal(await exists(other), true)
+  await rm(invitationPath(folder, one))
+  assert.equal(await exists(one), false)
 })

@@ -5,6 +5,7 @@ const [dataDir = '', code = '', now = ''] = process.argv.slice(2)
 const claimed = await claimInvitation(
   {
     ...{ dataDir, revocationList: undefined, host: 'ha.test', nowSeconds: Number(now) },
+    exists: () => Promise.resolve(true),
     stands: () => Promise.resolve(true),
   },
   code,

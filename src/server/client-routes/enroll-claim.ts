@@ -12,18 +12,16 @@ import {
   decideOnDevice,
   type EnrollService,
   hostOf,
-  isolate,
   PROBLEM_STATUS,
   setTicket,
 } from './enroll-visit.ts'
-import { readFields, type SentFields } from './request-body.ts'
+import { isForm, readFields, type SentFields } from './request-body.ts'
 import { answerHtml, setSession, type Visit } from './routes.ts'
 
 const NONCE_BYTES = 16
 
 /** Says whom an invitation is for, without claiming it. */
 export async function look(enroll: EnrollService, visit: Visit): Promise<void> {
-  isolate(visit.context)
   const fields = await readFields(visit.context.req)
   const code = readInvitationCode(fields?.text('code') ?? '')
   if (fields === undefined || code === undefined) {
@@ -51,7 +49,6 @@ export async function look(enroll: EnrollService, visit: Visit): Promise<void> {
 
 /** Collects an invitation: the browser has a session from then on, and can download the packages. */
 export async function claim(enroll: EnrollService, visit: Visit): Promise<void> {
-  isolate(visit.context)
   const fields = await readFields(visit.context.req)
   const code = readInvitationCode(fields?.text('code') ?? '')
   const nonce = fields?.text('nonce') ?? ''
@@ -139,7 +136,7 @@ function answerProblem(
   enroll.count(problem)
   const { context, language } = visit
   const status = PROBLEM_STATUS[problem]
-  if (fields?.kind === 'form') {
+  if (fields?.kind === 'form' || (fields === undefined && isForm(context.req))) {
     answerHtml(context, status, problemPage(language, problem, at))
     return
   }

@@ -1,6 +1,6 @@
 import type { Packages } from '../../enrollment/packages.ts'
 import { ENROLL_PATH } from '../../policy/page-policy.ts'
-import { claimedPage, codePage, DOWNLOADS } from '../pages/enroll-page.ts'
+import { claimedPage, codePage, DOWNLOADS, problemPage } from '../pages/enroll-page.ts'
 import { claim, look } from './enroll-claim.ts'
 import {
   clearTicket,
@@ -8,9 +8,10 @@ import {
   type EnrollService,
   hostOf,
   isOpenedByPerson,
-  isolate,
+  redirectsAway,
   ticketOf,
 } from './enroll-visit.ts'
+import { isForm } from './request-body.ts'
 import { answerHtml, type Page, type Visit } from './routes.ts'
 
 const READ = ['GET', 'HEAD'] as const
@@ -46,8 +47,9 @@ export function enrollPages(enroll: EnrollService): (path: string) => Page | und
  */
 async function start(enroll: EnrollService, visit: Visit): Promise<void> {
   const { context, language } = visit
-  isolate(context)
-  const held = await heldBy(enroll, visit)
+  const ticket = ticketOf(visit) ?? ''
+  const held = await heldBy(enroll, visit, ticket)
+  if (held !== undefined && redirectsAway(visit, ticket)) return
   const decision = decideOnDevice(enroll, visit)
   if (held === undefined) {
     const known = decision.allow ? decision.identity?.device : undefined
@@ -66,9 +68,8 @@ async function start(enroll: EnrollService, visit: Visit): Promise<void> {
   answerHtml(context, 200, page)
 }
 
-async function heldBy(enroll: EnrollService, visit: Visit) {
-  const ticket = ticketOf(visit)
-  if (ticket === undefined || !isOpenedByPerson(visit)) return undefined
+async function heldBy(enroll: EnrollService, visit: Visit, ticket: string) {
+  if (!isOpenedByPerson(visit)) return undefined
   return enroll.enrollment.open(ticket, hostOf(visit), visit.nowSeconds)
 }
 
@@ -103,12 +104,10 @@ async function download(
   visit: Visit,
   { content, type, extension }: Downloadable,
 ): Promise<void> {
-  const { context } = visit
-  isolate(context)
-  const held = await heldBy(enroll, visit)
+  const { context, language } = visit
+  const held = await heldBy(enroll, visit, ticketOf(visit) ?? '')
   if (held === undefined) {
-    context.status = 404
-    context.body = 'not found\n'
+    answerHtml(context, 404, problemPage(language, 'ended', undefined))
     return
   }
   const { packages } = held
@@ -123,13 +122,12 @@ async function download(
 /** The device is done: the packages can't be downloaded again. */
 async function finish(enroll: EnrollService, visit: Visit): Promise<void> {
   const { context } = visit
-  isolate(context)
   const ticket = ticketOf(visit)
   if (ticket !== undefined) {
     await enroll.enrollment.finish(ticket, hostOf(visit), visit.nowSeconds)
   }
   clearTicket(visit)
-  const isForm = (context.req.headers['content-type'] ?? '').includes('form')
-  context.status = isForm ? 303 : 204
-  if (isForm) context.set('Location', '/')
+  const isOfPage = isForm(context.req)
+  context.status = isOfPage ? 303 : 204
+  if (isOfPage) context.set('Location', '/')
 }

@@ -1,4 +1,4 @@
-import type { Context } from 'koa'
+import { hash } from 'node:crypto'
 import { decide } from '../../decide.ts'
 import type { Decision } from '../../decision.ts'
 import { ENROLL_PATH, pagePolicy } from '../../policy/page-policy.ts'
@@ -39,23 +39,12 @@ export function clientOf({ service }: EnrollService, { headers }: Visit): string
 }
 
 /**
- * Headers of every answer. No window of another page, even of this origin, may get a reference to
- * this one, and no other origin may load what it loads. With `no-referrer` its own forms would send
- * `Origin: null`.
- */
-export function isolate(context: Context): void {
-  context.set('Cross-Origin-Opener-Policy', 'same-origin')
-  context.set('Cross-Origin-Resource-Policy', 'same-origin')
-  context.set('Referrer-Policy', 'same-origin')
-  context.set('X-Content-Type-Options', 'nosniff')
-  context.set('Content-Security-Policy', "default-src 'none'; frame-ancestors 'none'")
-}
-
-/**
  * Whether a person opens the page or download, according to the browser: content that a script
- * fetches or frames must not include a certificate.
+ * fetches or frames must not include a certificate. A service worker's own request has no
+ * destination; what the browser preloads for one has a destination, but also a header that says so.
  */
 export function isOpenedByPerson({ context, headers }: Visit): boolean {
+  if (context.req.headers['service-worker-navigation-preload'] !== undefined) return false
   const { secFetchMode = 'navigate', secFetchSite = 'none' } = headers
   const destination = context.get('Sec-Fetch-Dest') || 'document'
   const isOwn = secFetchSite === 'none' || secFetchSite === 'same-origin'
@@ -68,6 +57,24 @@ const COOKIE = '__Secure-certlatch-enroll'
 export function ticketOf({ headers }: Visit): string | undefined {
   const [ticket] = (headers.cookie !== undefined && cookieValues(headers.cookie, COOKIE)) || []
   return ticket
+}
+
+/** The query parameter which shows that the page was reached through the redirect. */
+const REDIRECTED = 'from'
+
+/**
+ * Redirects to the page itself, and returns `true`, unless the request already follows that redirect,
+ * which only this browser can do. Without it, a page of the application with the same opener policy
+ * (a script can make one with a worker) could read this page in a window; the redirect has a different
+ * policy, and so separates the two.
+ */
+export function redirectsAway({ context }: Visit, ticket: string): boolean {
+  const proof = hash('sha256', `certlatch redirect\0${ticket}`, 'base64url')
+  if (context.query[REDIRECTED] === proof) return false
+  context.set('Cross-Origin-Opener-Policy', 'unsafe-none')
+  context.status = 303
+  context.set('Location', `${ENROLL_PATH}?${REDIRECTED}=${proof}`)
+  return true
 }
 
 export function setTicket(

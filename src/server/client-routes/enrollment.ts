@@ -15,7 +15,8 @@ import { decide, type Grounds } from '../../decide.ts'
 import type { Decision } from '../../decision.ts'
 import { pagePolicy } from '../../policy/page-policy.ts'
 import type { RequestHeaders } from '../../proxy/request-headers.ts'
-import type { Invitation } from '../../store/invitations.ts'
+import { dataPaths } from '../../store/data-directory.ts'
+import { createInvitationIndex, type Invitation } from '../../store/invitations.ts'
 import type { TrustStore } from '../../store/trust-store.ts'
 
 export interface EnrollmentOptions {
@@ -52,11 +53,13 @@ export function createEnrollment(options: EnrollmentOptions): Enrollment {
   const { dataDir, revocationList, trust } = options
   const verdictOf = ({ certificate }: Invitation): CertificateVerdict =>
     verifyCertificate(certificate.der, trust.current.trust.issuers)
+  const exists = createInvitationIndex(dataPaths(dataDir).invitations)
   const place = (host: string, nowSeconds: number): Place => ({
     dataDir,
     revocationList,
     host,
     nowSeconds,
+    exists,
     stands: async (invitation) => {
       await trust.refresh()
       const verdict = verdictOf(invitation)

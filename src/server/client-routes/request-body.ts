@@ -10,10 +10,17 @@ export interface SentFields {
   text(name: string): string | undefined
 }
 
+const kindOf = (req: IncomingMessage): SentFields['kind'] | undefined => {
+  const [type = ''] = (req.headers['content-type'] ?? '').split(';')
+  return KINDS.get(type.trim().toLowerCase())
+}
+
+/** Whether a page's form sent it. */
+export const isForm = (req: IncomingMessage): boolean => kindOf(req) === 'form'
+
 /** Reads a small body; `undefined` if it is too large, too slow, or of another type. */
 export async function readFields(req: IncomingMessage): Promise<SentFields | undefined> {
-  const [type = ''] = (req.headers['content-type'] ?? '').split(';')
-  const kind = KINDS.get(type.trim().toLowerCase())
+  const kind = kindOf(req)
   const body = kind === undefined ? undefined : await readBody(req)
   if (kind === undefined || body === undefined) return undefined
   return kind === 'json' ? readJson(body) : readForm(body)

@@ -88,6 +88,7 @@ export function pagesRoute(service: VerifyService, pages: Pages): Middleware {
   return async (context) => {
     if (service.endsConnection()) context.set('Connection', 'close')
     context.set('Cache-Control', 'no-store')
+    isolate(context)
     try {
       await service.catchUp()
       await respond(context)
@@ -97,6 +98,21 @@ export function pagesRoute(service: VerifyService, pages: Pages): Middleware {
       answerRefusal(context, refusals.fallback)
     }
   }
+}
+
+/**
+ * Headers of every answer. No window of another page, even of this origin, may get a reference to
+ * this one, and no other origin may load what it loads. `origin` and `no-referrer` hide the page's
+ * address, with the code in it, from the application's scripts in the same tab
+ * (`navigation.entries()`; in Firefox 153 only if a link or a form led to the application). With
+ * `no-referrer` the page's own forms would send `Origin: null`.
+ */
+function isolate(context: Context): void {
+  context.set('Cross-Origin-Opener-Policy', 'same-origin')
+  context.set('Cross-Origin-Resource-Policy', 'same-origin')
+  context.set('Referrer-Policy', 'origin')
+  context.set('X-Content-Type-Options', 'nosniff')
+  context.set('Content-Security-Policy', "default-src 'none'; frame-ancestors 'none'")
 }
 
 const CROSS_SITE: Deny = { allow: false, via: 'none', reason: 'cross-site' }
@@ -164,15 +180,12 @@ function answerRefusal(context: Context, { status, headers, body }: Answer): voi
 
 function answerText(context: Context, status: number, text: string): void {
   context.status = status
-  context.set('X-Content-Type-Options', 'nosniff')
   context.body = text
 }
 
 /** Answers with an HTML page, under the page's own policy. */
 export function answerHtml(context: Context, status: number, page: HtmlDocument): void {
   context.status = status
-  context.set('X-Content-Type-Options', 'nosniff')
-  context.set('Cross-Origin-Resource-Policy', 'same-origin')
   context.set('Content-Security-Policy', page.contentSecurityPolicy)
   context.type = 'text/html; charset=utf-8'
   context.body = page.html
@@ -197,9 +210,6 @@ export function standingPages(sessionTtlSeconds: number): ReadonlyMap<string, Pa
         access: 'open',
         methods: READ,
         answer: ({ context }) => {
-          context.set('X-Content-Type-Options', 'nosniff')
-          context.set('Cross-Origin-Resource-Policy', 'same-origin')
-          context.set('Content-Security-Policy', "default-src 'none'")
           context.type = 'text/javascript; charset=utf-8'
           context.body = rescue
         },

@@ -58,6 +58,7 @@ p:last-child { margin: 1.5rem 0 0 }
   outline: 3px solid var(--text); outline-offset: 2px;
 }
 .invited { margin-top: 2rem; padding-top: 1.5rem; border-top: 1px solid var(--line) }
+form { margin-top: 1.5rem }
 label { display: block; font-weight: 600 }
 input {
   box-sizing: border-box; width: 100%; margin: .35rem 0; padding: .6rem .7rem; border: 1px solid var(--text);

@@ -30,7 +30,7 @@ function page(language: Language, title: string, body: string): HtmlDocument {
 /** Asks for an invitation's code; the script takes it from the address, and looks it up. */
 export function codePage(language: Language, known: string | undefined): HtmlDocument {
   const { enroll } = LANGUAGES[language]
-  const lead = `<p data-show="form">${escapeHtml(enroll.askForCode)}</p>`
+  const lead = `<p id="ask" data-show="form">${escapeHtml(enroll.askForCode)}</p>`
   const body = `${knownNotice(enroll, known)}${lead}\n${codeForm(language)}`
   return page(language, enroll.title, body)
 }

@@ -1,5 +1,5 @@
 import { ENROLL_PATH } from '../../policy/page-policy.ts'
-import { UNREGISTER_WORKERS } from './scripts.ts'
+import { MAY_LOAD_BY_ITSELF, UNREGISTER_WORKERS } from './scripts.ts'
 
 /**
  * Runs on every state of the enrolment page, which also works without it, with forms. The code
@@ -7,7 +7,7 @@ import { UNREGISTER_WORKERS } from './scripts.ts'
  * looking up the invitation fetches the next state of the page and replaces this one. Works in
  * Safari 14, because old phones are enrolled too.
  */
-export const ENROLL_SCRIPT = `${UNREGISTER_WORKERS}
+export const ENROLL_SCRIPT = `${UNREGISTER_WORKERS}${MAY_LOAD_BY_ITSELF}
 const PAGE = '${ENROLL_PATH}'
 const agent = navigator.userAgent
 const isIpad = /Macintosh/.test(agent) && navigator.maxTouchPoints > 1
@@ -26,11 +26,21 @@ function show(name, isShown) {
   for (const element of document.querySelectorAll('[data-show="' + name + '"]')) element.hidden = !isShown
 }
 
+// A worker of the application must not answer the claim or a download. It may also have fetched this
+// page: then the server did not show a certificate that is ready for this browser, so reload.
+async function leaveWorkers() {
+  const isControlled = navigator.serviceWorker && navigator.serviceWorker.controller
+  await unregisterWorkers()
+  const asksForCode = document.getElementById('ask') && location.hash === ''
+  if (isControlled && asksForCode && mayLoadByItself()) location.reload()
+}
+
 function prepare() {
+  const locale = navigator.languages.find((name) => name.split('-')[0] === document.documentElement.lang)
   for (const element of document.querySelectorAll('time')) {
     const time = new Date(element.dateTime)
     const options = { dateStyle: 'long', timeStyle: 'short' }
-    element.textContent = new Intl.DateTimeFormat(document.documentElement.lang, options).format(time)
+    element.textContent = new Intl.DateTimeFormat(locale || document.documentElement.lang, options).format(time)
   }
   for (const button of document.querySelectorAll('[data-copy]')) {
     if (!navigator.clipboard) continue
@@ -51,7 +61,7 @@ function prepare() {
   if (form) {
     form.addEventListener('submit', (event) => {
       event.preventDefault()
-      const code = form.elements.code.value.replace(/[^A-Za-z0-9]/g, '').toLowerCase()
+      const code = form.elements.code.value.split('#').pop().replace(/[^A-Za-z0-9]/g, '').toLowerCase()
       if (location.hash.slice(1) === code) look()
       else location.hash = code
     })
@@ -59,8 +69,7 @@ function prepare() {
   const again = document.getElementById('again')
   if (again) again.addEventListener('click', look)
   if (document.getElementById('claimed')) {
-    // Otherwise a worker of the application could answer a download.
-    unregisterWorkers()
+    history.replaceState(null, '', PAGE)
     const ipad = document.getElementById('guide-iphone')
     if (isIpad && ipad) ipad.open = true
   }
@@ -92,6 +101,7 @@ async function look() {
 }
 
 addEventListener('hashchange', look)
+leaveWorkers()
 prepare()
 if (!document.getElementById('claimed')) look()
 `

@@ -45,7 +45,7 @@ ${codeField(language)}
 export function codeField(language: Language): string {
   const { code, codeHint } = LANGUAGES[language].enroll
   return `<label for="code">${escapeHtml(code)}</label>
-<input id="code" name="code" required maxlength="60" autocomplete="off" autocapitalize="none" spellcheck="false" aria-describedby="code-hint">
+<input id="code" name="code" required maxlength="400" autocomplete="off" autocapitalize="none" spellcheck="false" aria-describedby="code-hint">
 <p class="hint" id="code-hint">${escapeHtml(codeHint)}</p>`
 }
 

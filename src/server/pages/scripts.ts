@@ -14,17 +14,8 @@ async function unregisterWorkers() {
 }
 `
 
-/**
- * The refusal page's script: the button reloads from the network, this page or the one that it
- * links to. Behind a service worker the page does so by itself, at most once in 60 s; if it could
- * not remember having done so, it waits for the button.
- */
-export const REFUSAL_SCRIPT = `${UNREGISTER_WORKERS}
-async function reload() {
-  await unregisterWorkers()
-  location.reload()
-}
-
+/** Whether a page may reload by itself: once in 60 s, if that can be remembered. */
+export const MAY_LOAD_BY_ITSELF = `
 function mayLoadByItself() {
   const mark = 'certlatch-reloaded'
   const now = Date.now()
@@ -35,6 +26,18 @@ function mayLoadByItself() {
   } catch (error) {
     return false
   }
+}
+`
+
+/**
+ * The refusal page's script: the button reloads from the network, this page or the one that it
+ * links to. Behind a service worker the page does so by itself, at most once in 60 s; if it could
+ * not remember having done so, it waits for the button.
+ */
+export const REFUSAL_SCRIPT = `${UNREGISTER_WORKERS}${MAY_LOAD_BY_ITSELF}
+async function reload() {
+  await unregisterWorkers()
+  location.reload()
 }
 
 const button = document.querySelector('.button')

@@ -1,6 +1,11 @@
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import {
+  createServer,
+  type IncomingMessage,
+  type OutgoingHttpHeaders,
+  type ServerResponse,
+} from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { WebSocketServer } from 'ws'
 
@@ -34,6 +39,8 @@ export interface Backend {
   /** How many requests arrived, of any number. */
   readonly count: number
   find(number: string): Seen | undefined
+  /** Serves a text at a path from now on. */
+  serve(path: string, text: string, headers: OutgoingHttpHeaders): void
   /** Sends the next event on all open event streams. */
   emit(): void
   close(): void
@@ -41,12 +48,14 @@ export interface Backend {
 
 /**
  * The application behind the gate. It records what it sees, and has: pages, all with two cookies;
- * `/missing` (404); `/upload`, which returns the SHA-256 of the body; `/events`; a WebSocket echo.
+ * `/missing` (404); `/upload`, which returns the SHA-256 of the body; `/events`; a WebSocket echo; and
+ * what a test has it serve.
  */
 export async function startBackend(): Promise<Backend> {
   const seen = new Map<string, Seen>()
   let count = 0
   const streams = new Set<ServerResponse>()
+  const served = new Map<string, { readonly text: string; readonly headers: OutgoingHttpHeaders }>()
   const record = (req: IncomingMessage) => {
     count += 1
     const headers = pairs(req.rawHeaders)
@@ -64,6 +73,12 @@ export async function startBackend(): Promise<Backend> {
       res.write('data: first\n\n')
       streams.add(res)
       res.on('close', () => streams.delete(res))
+      return
+    }
+    const own = served.get(req.url ?? '')
+    if (own !== undefined) {
+      res.writeHead(200, own.headers)
+      res.end(own.text)
       return
     }
     const hash = createHash('sha256')
@@ -90,6 +105,7 @@ export async function startBackend(): Promise<Backend> {
       return count
     },
     find: (number) => seen.get(number),
+    serve: (path, text, headers) => served.set(path, { text, headers }),
     emit: () => {
       for (const stream of streams) stream.write('data: second\n\n')
     },

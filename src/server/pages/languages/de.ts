@@ -27,7 +27,7 @@ export const de: Texts = {
     },
     'expired-certificate': {
       title: 'Das Zertifikat dieses Geräts ist abgelaufen',
-      lead: 'Die Zeit des Client-Zertifikats, das Ihr Browser vorgezeigt hat, ist vorbei.',
+      lead: 'Das Client-Zertifikat, das Ihr Browser vorgezeigt hat, gilt nicht mehr.',
       steps: [ASK_FOR_ONE, INSTALLED_SINCE],
     },
     'withdrawn-certificate': {
@@ -127,7 +127,7 @@ export const de: Texts = {
     refusedCertificate:
       'Dieser Browser zeigt ein anderes Zertifikat vor, das hier nicht gilt. Entfernen Sie es von diesem Gerät, und schließen Sie den Browser ganz.',
     password: 'Passwort des Zertifikats',
-    showPassword: 'Passwort zeigen',
+    showPassword: 'Passwort anzeigen',
     copyPassword: 'Passwort kopieren',
     keepHint:
       'Passwort und Dateien sind eine Stunde lang hier, oder bis Sie zu Home Assistant weitergehen.',
@@ -203,7 +203,7 @@ export const de: Texts = {
       'Das Telefon eines Kindes unter Family Link, ein von Arbeitgeber oder Schule verwaltetes iPhone und der Blockierungsmodus installieren kein Zertifikat. Dieser Browser hat trotzdem Zugang, bis seine Sitzung endet.',
       'Mit einem Arbeitsprofil installieren Sie das Zertifikat in dem Profil, in dem der Browser oder die App ist.',
       'Im Codescanner von iOS tippen Sie erst auf den Kompass: Er öffnet Safari.',
-      'Prüfen Sie Datum und Uhrzeit dieses Geräts, wenn ein Zertifikat ungültig sein soll.',
+      'Prüfen Sie Datum und Uhrzeit dieses Geräts, wenn es heißt, ein Zertifikat sei ungültig.',
     ],
     problems: {
       unknown: {
@@ -216,13 +216,16 @@ export const de: Texts = {
         lead: 'Mit ihr wurde ein Gerät eingerichtet: {time}.',
         steps: [
           `Waren Sie das, auf diesem Gerät? Dann ist das Zertifikat vielleicht schon installiert. Wenn nicht: ${ASK_FOR_INVITATION}`,
-          'Waren Sie es nicht? Sagen Sie sofort Bescheid, wo Sie eingeladen wurden: Jenes Gerät sollte gesperrt werden.',
+          'War es jemand anders? Sagen Sie sofort der Person Bescheid, die Sie eingeladen hat: Jenes Gerät sollte gesperrt werden.',
         ],
       },
       ended: {
         title: 'Diese Einladung gilt nicht mehr',
         lead: 'Ihre Zeit ist vorbei, oder sie wurde zurückgezogen.',
-        steps: [ASK_FOR_INVITATION],
+        steps: [
+          ASK_FOR_INVITATION,
+          'Wurde sie gerade erst erstellt? Dann geht vielleicht die Uhr des Servers falsch.',
+        ],
       },
       malformed: {
         title: 'Das ist kein Code',

@@ -21,7 +21,7 @@ export const en: Texts = {
       title: 'This certificate is not accepted here',
       lead: 'Your browser has shown a client certificate that is not one of this server’s devices.',
       steps: [
-        'Have you several certificates, and chosen another one? The browser remembers that until it is closed entirely: all its windows, on a phone by swiping it away. Then open it again.',
+        'Do you have several certificates, and did you choose another one? The browser remembers that until it is closed entirely: all its windows, on a phone by swiping it away. Then open it again.',
         'Is it the one that you were given for this server? Ask the person who runs it for a new one.',
       ],
     },
@@ -68,7 +68,7 @@ export const en: Texts = {
       lead: 'What has arrived at this server is not quite what a browser sends, so neither client certificate nor session was looked at.',
       steps: [
         'Type the address again, or follow a fresh link.',
-        'Does it stay so? An extension of the browser or another program on the way may change what is sent. Try another browser.',
+        'Does it keep happening? An extension of the browser or another program on the way may change what is sent. Try another browser.',
       ],
     },
     'at-the-server': {
@@ -105,17 +105,17 @@ export const en: Texts = {
     owner: 'Belongs to',
     until: 'Invitation ends',
     claim: 'Set up this device',
-    claimHint: 'Only on the device that shall be set up: the invitation works once.',
+    claimHint: 'Do this only on the device you want to set up: the invitation works once.',
     already: 'This browser already has access, as “{device}”. Continue only to set it up again.',
     openInSafari:
-      'This has to be done in Safari: from any other app an iPhone or iPad cannot install a certificate.',
+      'This only works in Safari: no other app can install a certificate on an iPhone or iPad.',
     openInBrowser:
       'This page was opened inside another app, which cannot install a certificate. Copy the link, and open it in the browser.',
     safariButton: 'Open in Safari',
     copyLink: 'Copy link',
     copied: 'Copied',
     claimedTitle: 'Install the certificate of “{device}”',
-    inNow: 'This browser has access now. Install the certificate, so that this stays so.',
+    inNow: 'This browser has access now. Install the certificate to keep it.',
     notInNow: 'This device has access once its certificate is installed.',
     refusedCertificate:
       'This browser shows another certificate, which is refused here. Remove that one from this device, and close the browser entirely.',
@@ -193,10 +193,10 @@ export const en: Texts = {
     },
     troubleTitle: 'If something is in the way',
     trouble: [
-      'A child’s phone under Family Link, an iPhone that an employer or school manages, and Lockdown Mode install no certificate. This browser has access nevertheless, until its session ends.',
+      'A child’s phone under Family Link, an iPhone managed by an employer or a school, and Lockdown Mode don’t let you install a certificate. This browser still has access, until its session ends.',
       'With a work profile, install the certificate in the profile in which the browser or the app is.',
       'In iOS’s Code Scanner, tap the compass first: that opens Safari.',
-      'Check date and time of this device if a certificate is said not to be valid.',
+      'If a certificate is said to be invalid, check the date and time of this device.',
     ],
     problems: {
       unknown: {
@@ -205,22 +205,25 @@ export const en: Texts = {
         steps: ['Check the code, or open the link again.', ASK_FOR_INVITATION],
       },
       used: {
-        title: 'This invitation was used already',
-        lead: 'A device was set up with it at {time}.',
+        title: 'This invitation has already been used',
+        lead: 'A device was set up with it: {time}.',
         steps: [
-          `Was it you, on this device? Then the certificate may be installed already. If not: ${ASK_FOR_INVITATION}`,
-          'Was it not you? Tell the person who invited you at once: that device should be revoked.',
+          `Was that you, on this device? Then the certificate may already be installed. If not: ${ASK_FOR_INVITATION}`,
+          'Was it someone else? Tell the person who invited you at once: that device should be revoked.',
         ],
       },
       ended: {
         title: 'This invitation has ended',
         lead: 'Its time is over, or it was withdrawn.',
-        steps: [ASK_FOR_INVITATION],
+        steps: [
+          ASK_FOR_INVITATION,
+          'Was it made only just now? Then the clock of the server may be wrong.',
+        ],
       },
       malformed: {
         title: 'This is not a code',
         lead: 'A code has 20 letters and digits, without 0, 1, l and o.',
-        steps: ['Check it for missing characters.'],
+        steps: ['Check that no character is missing.'],
       },
       'rate-limited': {
         title: 'Too many attempts',
@@ -229,7 +232,7 @@ export const en: Texts = {
       },
       'read-only': {
         title: 'This server cannot hand out certificates now',
-        lead: 'It may not write to its data directory. The invitation stays good.',
+        lead: 'It may not write to its data directory. The invitation stays valid.',
         steps: ['Tell the person who runs this server, and try again later.'],
       },
     },

@@ -1,15 +1,16 @@
 import type { Texts } from '../texts.ts'
 
 const CHOSEN_BEFORE =
-  'Avez-vous annulé quand le navigateur a demandé un certificat, ou en avez-vous choisi un autre ? Il s’en souvient jusqu’à ce qu’il soit entièrement fermé : toutes ses fenêtres, sur un téléphone en le balayant. Rouvrez-le ensuite.'
+  'Avez-vous annulé quand le navigateur a demandé un certificat, ou en avez-vous choisi un autre ? Il s’en souvient jusqu’à ce qu’il soit entièrement fermé : toutes ses fenêtres, sur un téléphone en le balayant. Rouvrez-le ensuite.'
 const ASK_FOR_ONE =
   'Demandez-en un nouveau à la personne qui gère ce serveur, et installez-le sur cet appareil.'
 const INSTALLED_SINCE =
-  'En avez-vous déjà installé un nouveau ? Fermez entièrement le navigateur et rouvrez-le, pour qu’il demande lequel présenter.'
+  'En avez-vous déjà installé un nouveau ? Fermez entièrement le navigateur et rouvrez-le, pour qu’il demande lequel présenter.'
 const IS_IT_INSTALLED =
-  'Est-il installé sur cet appareil ? Sinon, demandez-en un à la personne qui gère ce serveur.'
+  'Est-il installé sur cet appareil ? Sinon, demandez-en un à la personne qui gère ce serveur.'
 const ASK_FOR_INVITATION = 'Demandez une nouvelle invitation.'
 
+/** Spaces inside « » and before : ; ? and ! are no-break spaces. */
 export const fr: Texts = {
   refusals: {
     'no-certificate': {
@@ -21,8 +22,8 @@ export const fr: Texts = {
       title: 'Ce certificat n’est pas accepté ici',
       lead: 'Votre navigateur a présenté un certificat client qui n’est celui d’aucun appareil de ce serveur.',
       steps: [
-        'Avez-vous plusieurs certificats, et en avez-vous choisi un autre ? Le navigateur s’en souvient jusqu’à ce qu’il soit entièrement fermé : toutes ses fenêtres, sur un téléphone en le balayant. Rouvrez-le ensuite.',
-        'Est-ce celui que vous avez reçu pour ce serveur ? Demandez-en un nouveau à la personne qui le gère.',
+        'Avez-vous plusieurs certificats, et en avez-vous choisi un autre ? Le navigateur s’en souvient jusqu’à ce qu’il soit entièrement fermé : toutes ses fenêtres, sur un téléphone en le balayant. Rouvrez-le ensuite.',
+        'Est-ce celui que vous avez reçu pour ce serveur ? Demandez-en un nouveau à la personne qui le gère.',
       ],
     },
     'expired-certificate': {
@@ -33,13 +34,13 @@ export const fr: Texts = {
     'withdrawn-certificate': {
       title: 'Le certificat de cet appareil a été retiré',
       lead: 'Le certificat client de cet appareil n’est plus accepté.',
-      steps: [`Cet appareil doit-il avoir accès ? ${ASK_FOR_ONE}`, INSTALLED_SINCE],
+      steps: [`Cet appareil doit-il avoir accès ? ${ASK_FOR_ONE}`, INSTALLED_SINCE],
     },
     'replaced-certificate': {
       title: 'Ce certificat a été remplacé par un plus récent',
       lead: 'Cet appareil a reçu un certificat client plus récent, et votre navigateur a présenté l’ancien.',
       steps: [
-        'Le nouveau est-il installé sur cet appareil ? Sinon, installez-le, ou demandez-le à la personne qui gère ce serveur.',
+        'Le nouveau est-il installé sur cet appareil ? Sinon, installez-le, ou demandez-le à la personne qui gère ce serveur.',
         'Supprimez l’ancien, fermez entièrement le navigateur et rouvrez-le, pour qu’il présente le nouveau.',
       ],
     },
@@ -47,7 +48,7 @@ export const fr: Texts = {
       title: 'La session de cet appareil est terminée',
       lead: 'Votre navigateur doit présenter de nouveau le certificat client, et ne l’a pas fait cette fois.',
       steps: [
-        'Réessayez : la plupart des navigateurs le présentent quand la page est rechargée.',
+        'Réessayez : la plupart des navigateurs le présentent quand la page est rechargée.',
         CHOSEN_BEFORE,
       ],
     },
@@ -58,8 +59,8 @@ export const fr: Texts = {
     },
     closed: {
       title: 'Cette page est fermée',
-      lead: 'Ce que cet appareil a présenté ne suffit pas pour cette page. Un certificat client, ou un autre, peut donner accès ; d’autres pages de ce serveur sont peut-être déjà accessibles.',
-      steps: ['En avez-vous besoin ? Demandez à la personne qui gère ce serveur.'],
+      lead: 'Ce que cet appareil a présenté ne suffit pas pour cette page. Un certificat client, ou un autre, peut donner accès ; d’autres pages de ce serveur sont peut-être déjà accessibles.',
+      steps: ['En avez-vous besoin ? Demandez à la personne qui gère ce serveur.'],
     },
     'closed-to-this': {
       title: 'Cette page est fermée',
@@ -68,10 +69,10 @@ export const fr: Texts = {
     },
     'odd-request': {
       title: 'Cette requête n’a pas pu être lue',
-      lead: 'Ce qui est arrivé à ce serveur n’est pas tout à fait ce qu’envoie un navigateur : ni certificat client ni session n’ont été examinés.',
+      lead: 'Ce qui est arrivé à ce serveur n’est pas tout à fait ce qu’envoie un navigateur : ni certificat client ni session n’ont été examinés.',
       steps: [
         'Saisissez de nouveau l’adresse, ou suivez un lien récent.',
-        'Cela persiste ? Une extension du navigateur ou un autre programme modifie peut-être ce qui est envoyé. Essayez un autre navigateur.',
+        'Cela persiste ? Une extension du navigateur ou un autre programme modifie peut-être ce qui est envoyé. Essayez un autre navigateur.',
       ],
     },
     'at-the-server': {
@@ -87,39 +88,39 @@ export const fr: Texts = {
     title: 'Un instant',
     lead: 'Cet appareil et son certificat client ont maintenant accès. Si la page n’apparaît pas, rechargez-la.',
   },
-  haveYouBeenInvited: 'Avez-vous été invité ?',
+  haveYouBeenInvited: 'Avez-vous été invité ?',
   reset: {
     title: 'Rechargement de ce site',
     lead: 'Ce que ce navigateur a gardé des pages du site est mis de côté, et la page d’accueil est chargée depuis le serveur. Personne n’est déconnecté.',
     withoutScript:
-      'Cela demande JavaScript. Sans lui, supprimez plutôt les données de ce site dans les réglages du navigateur ; cela vous déconnecte.',
+      'Cela demande JavaScript. Sans lui, supprimez plutôt les données de ce site dans les réglages du navigateur ; cela vous déconnecte.',
   },
   enroll: {
     title: 'Configurer cet appareil',
     askForCode: 'Saisissez le code de votre invitation, ou ouvrez son lien sur cet appareil.',
     code: 'Code',
-    codeHint: '20 lettres et chiffres ; majuscules ou minuscules, avec ou sans traits d’union',
+    codeHint: '20 lettres et chiffres ; majuscules ou minuscules, avec ou sans traits d’union',
     continue: 'Continuer',
-    looking: 'Un instant : l’invitation est recherchée.',
-    offline: 'Le serveur n’a pas répondu. Cet appareil est-il en ligne ?',
+    looking: 'Un instant : l’invitation est recherchée.',
+    offline: 'Le serveur n’a pas répondu. Cet appareil est-il en ligne ?',
     again: 'Réessayer',
-    invitedTitle: 'Configurer « {device} »',
+    invitedTitle: 'Configurer « {device} »',
     invited:
-      'Vous êtes invité à utiliser {site} sur cet appareil. Il y sera connu sous le nom « {device} ».',
+      'Vous êtes invité à utiliser {site} sur cet appareil. Il y sera connu sous le nom « {device} ».',
     owner: 'Appartient à',
     until: 'L’invitation vaut jusqu’au',
     claim: 'Configurer cet appareil',
-    claimHint: 'Seulement sur l’appareil à configurer : l’invitation ne sert qu’une fois.',
+    claimHint: 'Seulement sur l’appareil à configurer : l’invitation ne sert qu’une fois.',
     already:
-      'Ce navigateur a déjà accès, sous le nom « {device} ». Ne continuez que pour le configurer de nouveau.',
+      'Ce navigateur a déjà accès, sous le nom « {device} ». Ne continuez que pour le configurer de nouveau.',
     openInSafari:
-      'Cela doit se faire dans Safari : depuis une autre app, un iPhone ou un iPad ne peut pas installer de certificat.',
+      'Cela doit se faire dans Safari : depuis une autre app, un iPhone ou un iPad ne peut pas installer de certificat.',
     openInBrowser:
       'Cette page a été ouverte dans une autre app, qui ne peut pas installer de certificat. Copiez le lien, et ouvrez-le dans le navigateur.',
     safariButton: 'Ouvrir dans Safari',
     copyLink: 'Copier le lien',
     copied: 'Copié',
-    claimedTitle: 'Installer le certificat de « {device} »',
+    claimedTitle: 'Installer le certificat de « {device} »',
     inNow: 'Ce navigateur a maintenant accès. Installez le certificat pour que cela dure.',
     notInNow: 'Cet appareil aura accès dès que son certificat sera installé.',
     refusedCertificate:
@@ -132,7 +133,7 @@ export const fr: Texts = {
     downloadProfile: 'Télécharger le profil',
     downloadCertificate: 'Télécharger le certificat',
     saveFile: 'Enregistrer le fichier',
-    modernCertificate: 'Le même, chiffré en AES : pour Windows, Linux et les systèmes depuis 2025',
+    modernCertificate: 'Le même, chiffré en AES : pour Windows, Linux et les systèmes depuis 2025',
     openApp: 'Ouvrir dans l’app Home Assistant',
     open: 'Ouvrir Home Assistant',
     otherDevices: 'Autres appareils',
@@ -140,57 +141,57 @@ export const fr: Texts = {
       iphone: {
         title: 'iPhone et iPad, dans Safari',
         steps: [
-          'Touchez « Télécharger le profil », puis « Autoriser » et « Fermer ».',
-          'Dans les 8 minutes, ouvrez Réglages et touchez « Profil téléchargé » en haut.',
-          'Touchez « Installer », saisissez le code de cet iPhone, puis touchez « Installer » et « OK ». « Non signé » est normal.',
-          'Revenez ici et touchez « Ouvrir Home Assistant ». Si Safari demande un certificat, choisissez « {device} ».',
+          'Touchez « Télécharger le profil », puis « Autoriser » et « Fermer ».',
+          'Dans les 8 minutes, ouvrez Réglages et touchez « Profil téléchargé » en haut.',
+          'Touchez « Installer », saisissez le code de cet iPhone, puis touchez « Installer » et « OK ». « Non signé » est normal.',
+          'Revenez ici et touchez « Ouvrir Home Assistant ». Si Safari demande un certificat, choisissez « {device} ».',
         ],
       },
       iphoneApp: {
         title: 'iPhone et iPad, app Home Assistant (2026.4 ou plus récente)',
         steps: [
-          'Touchez « Enregistrer le fichier ».',
-          'Touchez « Copier le mot de passe ».',
-          'Touchez « Ouvrir dans l’app Home Assistant », et acceptez.',
-          'Touchez « Select Certificate File », choisissez le fichier dans Téléchargements, collez le mot de passe, et touchez « Import ».',
+          'Touchez « Enregistrer le fichier ».',
+          'Touchez « Copier le mot de passe ».',
+          'Touchez « Ouvrir dans l’app Home Assistant », et acceptez.',
+          'Touchez « Select Certificate File », choisissez le fichier dans Téléchargements, collez le mot de passe, et touchez « Import ».',
           'Connectez-vous. Supprimez ensuite le fichier.',
         ],
       },
       android: {
         title: 'Android, dans Chrome et dans l’app Home Assistant',
         steps: [
-          'Touchez « Copier le mot de passe ».',
-          'Touchez « Télécharger le certificat ». L’installation s’ouvre ; sinon, touchez le fichier téléchargé.',
-          'Collez le mot de passe, et touchez « OK ».',
-          'Laissez « Certificat utilisateur de VPN et d’application », touchez « OK », gardez le nom, et touchez « OK ».',
-          'Touchez « Ouvrir Home Assistant », choisissez le certificat et touchez « Sélectionner ». Supprimez ensuite le fichier téléchargé.',
-          'Pour l’app Home Assistant : d’abord tout cela, puis « Ouvrir dans l’app Home Assistant ».',
+          'Touchez « Copier le mot de passe ».',
+          'Touchez « Télécharger le certificat ». L’installation s’ouvre ; sinon, touchez le fichier téléchargé.',
+          'Collez le mot de passe, et touchez « OK ».',
+          'Laissez « Certificat utilisateur de VPN et d’application », touchez « OK », gardez le nom, et touchez « OK ».',
+          'Touchez « Ouvrir Home Assistant », choisissez le certificat et touchez « Sélectionner ». Supprimez ensuite le fichier téléchargé.',
+          'Pour l’app Home Assistant : d’abord tout cela, puis « Ouvrir dans l’app Home Assistant ».',
         ],
       },
       mac: {
         title: 'Mac',
         steps: [
-          'Cliquez sur « Télécharger le profil », et ouvrez-le.',
-          'Dans Réglages Système, Général, Gestion de l’appareil, double-cliquez sur le profil et cliquez sur « Installer ».',
-          'Cliquez sur « Ouvrir Home Assistant » et choisissez le certificat ; si on vous le demande, saisissez le mot de passe de ce Mac et cliquez sur « Toujours autoriser ».',
+          'Cliquez sur « Télécharger le profil », et ouvrez-le.',
+          'Dans Réglages Système, Général, Gestion de l’appareil, double-cliquez sur le profil et cliquez sur « Installer ».',
+          'Cliquez sur « Ouvrir Home Assistant » et choisissez le certificat ; si on vous le demande, saisissez le mot de passe de ce Mac et cliquez sur « Toujours autoriser ».',
         ],
       },
       windows: {
         title: 'Windows',
         steps: [
-          'Cliquez sur « Copier le mot de passe » et « Télécharger le certificat », et ouvrez le fichier.',
-          'Gardez « Utilisateur actuel », et cliquez deux fois sur « Suivant ».',
-          'Collez le mot de passe, et cliquez sur « Suivant ».',
-          'Gardez « Sélectionner automatiquement le magasin de certificats », cliquez sur « Suivant » et « Terminer ».',
-          'Fermez toutes les fenêtres du navigateur, rouvrez-le, et allez sur {site}. Firefox : comme sous Linux.',
+          'Cliquez sur « Copier le mot de passe » et « Télécharger le certificat », et ouvrez le fichier.',
+          'Gardez « Utilisateur actuel », et cliquez deux fois sur « Suivant ».',
+          'Collez le mot de passe, et cliquez sur « Suivant ».',
+          'Gardez « Sélectionner automatiquement le magasin de certificats », cliquez sur « Suivant » et « Terminer ».',
+          'Fermez toutes les fenêtres du navigateur, rouvrez-le, et allez sur {site}. Firefox : comme sous Linux.',
         ],
       },
       linux: {
         title: 'Linux',
         steps: [
-          'Cliquez sur « Copier le mot de passe » et « Télécharger le certificat ».',
-          'Chromium : Paramètres, Confidentialité et sécurité, Sécurité, Gérer les certificats, Vos certificats, Importer.',
-          'Firefox : Paramètres, Vie privée et sécurité, Afficher les certificats, Vos certificats, Importer.',
+          'Cliquez sur « Copier le mot de passe » et « Télécharger le certificat ».',
+          'Chromium : Paramètres, Confidentialité et sécurité, Sécurité, Gérer les certificats, Vos certificats, Importer.',
+          'Firefox : Paramètres, Vie privée et sécurité, Afficher les certificats, Vos certificats, Importer.',
           'Choisissez le fichier, collez le mot de passe, et allez sur {site}.',
           'Après pk12util, fermez entièrement Chromium et rouvrez-le.',
         ],
@@ -200,8 +201,8 @@ export const fr: Texts = {
     trouble: [
       'Le téléphone d’un enfant sous Family Link, un iPhone géré par un employeur ou une école et le mode Isolement n’installent aucun certificat. Ce navigateur a tout de même accès, jusqu’à la fin de sa session.',
       'Avec un profil professionnel, installez le certificat dans le profil où se trouve le navigateur ou l’app.',
-      'Dans le lecteur de code d’iOS, touchez d’abord la boussole : elle ouvre Safari.',
-      'Vérifiez la date et l’heure de cet appareil si un certificat est dit non valable.',
+      'Dans le lecteur de code d’iOS, touchez d’abord la boussole : elle ouvre Safari.',
+      'Vérifiez la date et l’heure de cet appareil si un certificat est signalé comme non valable.',
     ],
     problems: {
       unknown: {
@@ -211,16 +212,19 @@ export const fr: Texts = {
       },
       used: {
         title: 'Cette invitation a déjà servi',
-        lead: 'Un appareil a été configuré avec elle : {time}.',
+        lead: 'Un appareil a été configuré avec elle : {time}.',
         steps: [
-          `Était-ce vous, sur cet appareil ? Le certificat est peut-être déjà installé. Sinon : ${ASK_FOR_INVITATION}`,
-          'N’était-ce pas vous ? Prévenez tout de suite la personne qui vous a invité : cet appareil devrait être révoqué.',
+          `Était-ce vous, sur cet appareil ? Le certificat est peut-être déjà installé. Sinon : ${ASK_FOR_INVITATION}`,
+          'N’était-ce pas vous ? Prévenez tout de suite la personne qui vous a invité : cet autre appareil devrait être révoqué.',
         ],
       },
       ended: {
         title: 'Cette invitation n’est plus valable',
         lead: 'Son délai est passé, ou elle a été retirée.',
-        steps: [ASK_FOR_INVITATION],
+        steps: [
+          ASK_FOR_INVITATION,
+          'Vient-elle d’être créée ? Alors l’horloge du serveur n’est peut-être pas à l’heure.',
+        ],
       },
       malformed: {
         title: 'Ce n’est pas un code',
@@ -229,7 +233,7 @@ export const fr: Texts = {
       },
       'rate-limited': {
         title: 'Trop de tentatives',
-        lead: 'Trop de codes faux sont venus de votre réseau.',
+        lead: 'Trop de codes erronés sont venus de votre réseau.',
         steps: ['Attendez une minute, et réessayez.'],
       },
       'read-only': {

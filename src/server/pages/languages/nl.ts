@@ -200,7 +200,7 @@ export const nl: Texts = {
       'De telefoon van een kind onder Family Link, een iPhone die een werkgever of school beheert, en de Isolatiemodus installeren geen certificaat. Deze browser heeft toch toegang, tot zijn sessie eindigt.',
       'Installeer met een werkprofiel het certificaat in het profiel waarin de browser of de app zit.',
       'Tik in de codescanner van iOS eerst op het kompas: dat opent Safari.',
-      'Controleer datum en tijd van dit apparaat als een certificaat ongeldig zou zijn.',
+      'Controleer datum en tijd van dit apparaat als een certificaat ongeldig wordt genoemd.',
     ],
     problems: {
       unknown: {
@@ -213,13 +213,16 @@ export const nl: Texts = {
         lead: 'Er is een apparaat mee ingesteld: {time}.',
         steps: [
           `Was u dat, op dit apparaat? Dan is het certificaat misschien al geïnstalleerd. Zo niet: ${ASK_FOR_INVITATION}`,
-          'Was u het niet? Zeg het meteen tegen wie u heeft uitgenodigd: dat apparaat moet worden geblokkeerd.',
+          'Was het iemand anders? Zeg het meteen tegen degene die u heeft uitgenodigd: dat apparaat moet worden geblokkeerd.',
         ],
       },
       ended: {
         title: 'Deze uitnodiging geldt niet meer',
         lead: 'Haar tijd is voorbij, of ze is ingetrokken.',
-        steps: [ASK_FOR_INVITATION],
+        steps: [
+          ASK_FOR_INVITATION,
+          'Is ze net pas gemaakt? Dan loopt de klok van de server misschien verkeerd.',
+        ],
       },
       malformed: {
         title: 'Dit is geen code',
