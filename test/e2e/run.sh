@@ -4,22 +4,30 @@
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-# They wait for Docker, for what Home Assistant does after five minutes, or for what a proxy does after
-# five seconds: two at a time take half as long. Of those with Docker there is one: they share its
-# networks. All others compute, and what they measure is theirs alone.
-waiting=' caddy haproxy nginx traefik '
-with_docker=compose
-if [[ ${1-} != --quick ]]; then with_docker=home-assistant-compose; fi
-two=("dist/test/e2e/$with_docker.e2e.js") one=()
+# Those with Docker share its networks, so they run one after the other. They mostly wait, so the others
+# run meanwhile; but not browsers, which drop their connections when a network comes or goes.
+with_docker=' compose compose-scale home-assistant-compose home-assistant-compose-network traefik-labels '
+without_browser=' home-assistant-policy home-assistant-trust '
+docker=() browsers=() others=()
 for file in dist/test/e2e/*.e2e.js; do
   name=$(basename "$file" .e2e.js)
-  if [[ $name == "$with_docker" ]]; then continue; fi
   if [[ ${1-} == --quick && $name =~ ^(browsers|dashboard|home-assistant) ]]; then continue; fi
-  if [[ $waiting == *" $name "* ]]; then two+=("$file"); else one+=("$file"); fi
+  if [[ $with_docker == *" $name "* ]]; then
+    docker+=("$file")
+  elif [[ $name =~ ^(browsers|dashboard|home-assistant) && $without_browser != *" $name "* ]]; then
+    browsers+=("$file")
+  else
+    others+=("$file")
+  fi
 done
 
+run() { test/with-node.sh shipped node --test --test-concurrency=1 "$@"; }
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
 failed=0
-node() { test/with-node.sh shipped node "$@"; }
-node --test --test-concurrency=2 "${two[@]}" || failed=1
-node --test --test-concurrency=1 "${one[@]}" || failed=1
+run "${docker[@]}" > "$log" 2>&1 &
+run "${others[@]}" || failed=1
+wait $! || failed=1
+cat "$log"
+if [[ ${#browsers[@]} -gt 0 ]]; then run "${browsers[@]}" || failed=1; fi
 exit "$failed"
