@@ -31,7 +31,7 @@ export function warningsOf(config: Warned): readonly string[] {
     if (!isEveryAddress(network)) continue
     const condition = config.proxySecret === undefined ? '' : ' and knows the secret'
     warnings.push(
-      `CERTLATCH_TRUSTED_PROXIES has ${network}: any client that reaches the port${condition} is believed; name the address of the proxy`,
+      `CERTLATCH_TRUSTED_PROXIES has ${network}: any client that reaches the port${condition} is trusted; name the address of the proxy`,
     )
   }
   const exposed = exposedAdminListener(config)

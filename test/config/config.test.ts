@@ -462,19 +462,19 @@ describe('Trusted proxies', () => {
   test('that include everyone cause a warning, however they are written', () => {
     for (const network of ['0.0.0.0/0', '::/0', '0:0::/0', '::ffff:0:0/96', '::ffff:0.0.0.0/96']) {
       assert.deepEqual(warningsOf({ CERTLATCH_TRUSTED_PROXIES: `10.0.0.0/8 ${network}` }), [
-        `CERTLATCH_TRUSTED_PROXIES has ${network}: any client that reaches the port is believed; name the address of the proxy`,
+        `CERTLATCH_TRUSTED_PROXIES has ${network}: any client that reaches the port is trusted; name the address of the proxy`,
       ])
     }
   })
   test('that include everyone cause a warning', () => {
     assert.deepEqual(warningsOf({ CERTLATCH_TRUSTED_PROXIES: '0.0.0.0/0, ::/0' }), [
-      'CERTLATCH_TRUSTED_PROXIES has 0.0.0.0/0: any client that reaches the port is believed; name the address of the proxy',
-      'CERTLATCH_TRUSTED_PROXIES has ::/0: any client that reaches the port is believed; name the address of the proxy',
+      'CERTLATCH_TRUSTED_PROXIES has 0.0.0.0/0: any client that reaches the port is trusted; name the address of the proxy',
+      'CERTLATCH_TRUSTED_PROXIES has ::/0: any client that reaches the port is trusted; name the address of the proxy',
     ])
     assert.deepEqual(
       warningsOf({ CERTLATCH_TRUSTED_PROXIES: '0.0.0.0/0', CERTLATCH_PROXY_SECRET: SECRET }),
       [
-        'CERTLATCH_TRUSTED_PROXIES has 0.0.0.0/0: any client that reaches the port and knows the secret is believed; name the address of the proxy',
+        'CERTLATCH_TRUSTED_PROXIES has 0.0.0.0/0: any client that reaches the port and knows the secret is trusted; name the address of the proxy',
       ],
     )
   })
