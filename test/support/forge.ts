@@ -97,6 +97,10 @@ const usual = (key: KeyObject): Signing =>
       ? { algorithm: algorithm('1.3.101.112'), hash: null }
       : { algorithm: ECDSA_SHA256 }
 
+/** A certificate of this signed part. */
+export const signAgain = (tbs: Buffer, key: KeyObject): Buffer =>
+  signed(tbs, usual(key).algorithm, key, usual(key))
+
 export interface Authority {
   readonly key: KeyObject
   readonly name: Buffer
