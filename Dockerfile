@@ -39,9 +39,9 @@ COPY --from=files --chown=10001:10001 /data /data
 COPY --from=files /bin /usr/local/bin
 COPY --from=files /app /app
 WORKDIR /app
-# In a container the proxy is never on the loopback interface. Which proxy is believed is still up to
-# CERTLATCH_TRUSTED_PROXIES, which has to be set.
-# `container` tells commands, as it tells systemd's, that a file has to be fetched from here.
+# In a container the proxy is never on the loopback interface. CERTLATCH_TRUSTED_PROXIES still decides which
+# proxy is trusted, and has to be set.
+# By `container`, commands know that they run in one (systemd's name for it), and say how to fetch a file.
 # A small young generation and one arena of malloc: as fast here, and less memory under load.
 ENV NODE_ENV=production \
   NODE_OPTIONS=--max-semi-space-size=2 \

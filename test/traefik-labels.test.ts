@@ -106,7 +106,7 @@ test('the labels have the routes of dynamic.yml, each with the TLS option of the
   assert.deepEqual(certlatch.clientAuth, { ...clientAuth, caFiles: ['/certlatch/ca.crt'] })
 })
 
-test('certlatch is alone on its network, and believes the address that README.md gives Traefik', () => {
+test('certlatch is alone on its network, and trusts the address that README.md gives Traefik', () => {
   const { gate } = networks
   assert.equal(gate.internal, true)
   assert.deepEqual(Object.keys(services), ['certlatch'])
