@@ -79,7 +79,7 @@ export async function openFiles(options: OpenFilesOptions): Promise<TrustStore> 
   return opened.store
 }
 
-/** Restoring a whole registry makes many changes: beyond this, only their number is logged. */
+/** Restoring a whole registry is many changes: beyond this, only their number is logged. */
 const MOST_CHANGES_LOGGED = 100
 
 function logChanges(log: Log, before: Snapshot, after: Snapshot): void {
