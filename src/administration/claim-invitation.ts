@@ -33,7 +33,7 @@ export interface Place extends Pick<Change, 'dataDir' | 'revocationList'> {
   /** Whether there is or was an invitation with this id. */
   exists(id: string): Promise<boolean>
   /** Whether the certificate would be accepted according to the current files. */
-  stands(invitation: Invitation): Promise<boolean>
+  isAcceptable(invitation: Invitation): Promise<boolean>
 }
 
 export type FoundInvitation = Result<
@@ -67,10 +67,10 @@ export async function findInvitation(
       nonceHash(nonce) === claim.nonceHash &&
       nowSeconds < claim.at + REPLAY_SECONDS
     if (!isReplay) return { ok: false, problem: 'used', at: claim.at }
-    return (await place.stands(invitation)) ? { ok: true, invitation, claim } : ENDED
+    return (await place.isAcceptable(invitation)) ? { ok: true, invitation, claim } : ENDED
   }
   if (invitation === undefined) return UNKNOWN
-  if (nowSeconds >= invitation.endsAt || !(await place.stands(invitation))) return ENDED
+  if (nowSeconds >= invitation.endsAt || !(await place.isAcceptable(invitation))) return ENDED
   return { ok: true, invitation, claim: undefined }
 }
 
@@ -122,7 +122,7 @@ export async function claimInvitation(
   }
   await mark(place, claimant)
   // It may have been revoked meanwhile.
-  if (!(await place.stands(invitation))) return ENDED
+  if (!(await place.isAcceptable(invitation))) return ENDED
   return { ok: true, invitation, packages: readPackages(opened), claim, isReplay, ticket }
 }
 
@@ -190,7 +190,7 @@ export async function openTicket(place: Place, ticket: string): Promise<HeldPack
   if (place.nowSeconds >= claim.at + REPLAY_SECONDS) return undefined
   const key = { secret: Buffer.from(secret, 'base64url'), purpose: 'cookie', id } as const
   const opened = unseal(sealed, key)
-  if (opened === undefined || !(await place.stands(invitation))) return undefined
+  if (opened === undefined || !(await place.isAcceptable(invitation))) return undefined
   return { invitation, packages: readPackages(opened), claim }
 }
 

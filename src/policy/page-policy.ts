@@ -42,7 +42,7 @@ function ruleOnPage(rule: ConditionalRule, access: PageAccess): readonly Conditi
  * The name of the rule that denies the enrollment page of the application at this address, or, where
  * the address is not known, on every host; `undefined` if none does.
  */
-export function ruleClosingEnrollment(
+export function ruleDenyingEnrollment(
   policy: Policy,
   site: string | undefined,
   trustedProxies: Networks,
