@@ -11,7 +11,7 @@ export type Probe =
   | RequestProbe
   /** Bytes over TLS without a certificate, for what no HTTP client would send. */
   | { readonly kind: 'raw'; readonly label: string; readonly text: string }
-  /** A ClientHello of our own; the server name `undefined`: without one. */
+  /** A handshake that is written and read here; `serverName` is `undefined`: without one. */
   | {
       readonly kind: 'hello'
       readonly label: string
@@ -39,9 +39,9 @@ export interface RequestProbe {
   readonly path: string
   readonly shown: Shown
   readonly headers: readonly HeaderLine[]
-  /** Another Host than the server's. */
+  /** A Host other than the server's. */
   readonly host?: string
-  /** Another server name in the handshake; then the server's certificate is not checked. */
+  /** Another server name in the handshake: the server's certificate is not checked then. */
   readonly serverName?: string
   /** After an empty body in chunks (HTTP/1.1). */
   readonly trailer?: HeaderLine
