@@ -27,7 +27,7 @@ export function ownSettingsOf(invocation: Invocation, instead: string): Config {
 
 export function changeOf(invocation: Invocation, config: Config, who: string): Change {
   const { nowSeconds, terminal } = invocation
-  return { ...directoryOf(config), who, nowSeconds: nowSeconds(), tell: terminal.warn }
+  return { ...directoryOf(config), who, nowSeconds: nowSeconds(), notify: terminal.warn }
 }
 
 /** The same for a change that signs with the CA's key: asks for its passphrase if that is not set. */

@@ -23,7 +23,7 @@ export interface Folder {
 }
 
 const isRoot = (): boolean => process.geteuid?.() === 0
-/** Without root's rights a link leads nowhere that its creator could not go. */
+/** Without root's rights, following a link gives its creator no access that they lack. */
 const isGuarded = (): boolean => isRoot() && process.platform === 'linux'
 
 const FOLDER = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW

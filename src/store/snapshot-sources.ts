@@ -37,7 +37,7 @@ export const filePaths = (files: TrustFiles): readonly (string | undefined)[] =>
 /** The files that can only revoke access. */
 export type RevokingSources = Partial<Pick<Sources, 'revocationLists' | 'blocks'>>
 
-/** `revoking`: those that could be read nevertheless. */
+/** `revoking`: the revoking files that could be read nevertheless. */
 export type ReadSources = Result<{ sources: Sources }, Problems & { revoking: RevokingSources }>
 
 export async function readSources(files: TrustFiles): Promise<ReadSources> {
