@@ -30,7 +30,7 @@ export function changeOf(invocation: Invocation, config: Config, who: string): C
   return { ...directoryOf(config), who, nowSeconds: nowSeconds(), notify: terminal.warn }
 }
 
-/** The same for a change that signs with the CA's key: asks for its passphrase if that is not set. */
+/** The same for a change that signs with the CA's key: prompts for its passphrase if none is set. */
 export async function signingChangeOf(
   invocation: Invocation,
   config: Config,
