@@ -77,7 +77,7 @@ async function completeInterrupted(directory: Directory): Promise<void> {
   await removeTemporaries(publicFolder, privateFolder, devices, certificates, previous)
 }
 
-/** Moves a successor CA's key to its path exactly if ca.crt has the successor already. */
+/** Moves a successor CA's key to its path if ca.crt has the successor already; otherwise deletes it. */
 async function completeAuthorityRenewal({ paths, lock }: Directory): Promise<void> {
   const { nextAuthorityKey, nextAuthority, authority, authorityKey } = paths
   const next = await readTextIfThere(nextAuthority)

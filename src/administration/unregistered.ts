@@ -37,7 +37,7 @@ export async function findSeen(
   // Before the first look, so that a state written after it is read again.
   const before = await versionsOf(folder)
   for (let isFirst = true; ; isFirst = false) {
-    // Also before the look: a service that has written by now did so before its state is read.
+    // Before its state is read, so that a service counts as having written only if that was read.
     const versions = await versionsOf(folder)
     const found = [...(await readLastSeen(folder)).values()].find(isIt)
     if (found !== undefined) return found

@@ -66,7 +66,7 @@ export interface Facts {
   readonly cookieName: string
   /** The certificate that is presented, in DER. */
   readonly certificate: Buffer
-  /** A path that no rule opens without a certificate. */
+  /** A path that no rule makes public. */
   readonly closedPath: string
   /** A path that does not exist, different in each run. */
   readonly nowhere: string

@@ -250,8 +250,8 @@ export async function readRegistryFolder(folder: string): Promise<ReadonlyMap<st
 }
 
 /**
- * Equal for two readings exactly if entries and undelivered certificate were the same. A service
- * reports by it which registry it has loaded.
+ * Equal for two readings if and only if entries and undelivered certificate were the same. With it, a
+ * service reports which registry it has loaded.
  */
 export function registryFingerprint(
   files: ReadonlyMap<string, string>,

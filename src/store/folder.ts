@@ -88,7 +88,7 @@ function plainFolder(path: string): Folder {
 
 const inProc = ({ fd }: FileHandle): string => `/proc/self/fd/${fd}`
 
-/** A path to an open file that does not depend on its name; `undefined`: its name will do. */
+/** A path to an open file that does not depend on its name; `undefined`: its name is safe to use. */
 export const throughHandle = (handle: FileHandle): string | undefined =>
   isGuarded() ? inProc(handle) : undefined
 

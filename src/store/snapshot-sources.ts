@@ -92,7 +92,7 @@ export async function readRegularFile(path: string): Promise<Buffer> {
   return await readFile(path)
 }
 
-/** Equal for two readings exactly if they found the same. */
+/** Equal for two readings if and only if they found the same. */
 export function digest(read: ReadSources): string {
   const parts = read.ok ? partsOf(read.sources) : revokingParts(read)
   const joined = createHash('sha256')

@@ -84,7 +84,7 @@ export const HOME_ASSISTANT: Preset = {
           access: 'open',
         },
         { name: 'images', path: ['/api/image_proxy/*'], methods: ['GET'], access: 'open' },
-        // Album covers, and those of what is browsed.
+        // Album covers, and the pictures in the media browser.
         { name: 'covers', path: ['/api/media_player_proxy/*'], methods: ['GET'], access: 'open' },
       ],
     },
