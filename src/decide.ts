@@ -38,7 +38,7 @@ export type Recognised = Result<
 
 interface Holder {
   readonly identity: Identity
-  /** The name for the session to remember; `undefined` where the registry is asked again. */
+  /** The name for the session to remember; `undefined` where the registry is looked up again. */
   readonly name: string | undefined
 }
 
@@ -63,7 +63,7 @@ export interface Grounds {
   signedOutAt(device: string): number | undefined
 }
 
-/** What identifies a certificate's holder, whether it is shown now or remembered by a session. */
+/** What identifies a certificate's holder, from the certificate itself or from a session. */
 export interface CertificateReference extends CertificateId {
   readonly name: string | undefined
   /** Known where the certificate itself was shown. */
@@ -73,7 +73,7 @@ export interface CertificateReference extends CertificateId {
   readonly certificateSeenAt?: number
 }
 
-/** One request to decide on, with everything that counts for it but the rule. */
+/** One request to decide on, with everything that the decision depends on except the rule. */
 interface Case {
   readonly request: OriginalRequest
   readonly headers: RequestHeaders
@@ -85,7 +85,7 @@ interface Case {
 
 /**
  * Decides whether a request may pass. The order of the checks is the contract: the first one that
- * fails gives the reason, and a request that passes none of the ways in is denied.
+ * fails gives the reason, and what nothing allows is denied.
  */
 export function decide(auth: AuthRequest, grounds: Grounds, nowSeconds: number): Decision {
   const { headers } = auth

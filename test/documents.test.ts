@@ -67,7 +67,7 @@ test('Docs/operations.md explains every metric of certlatch, and no other', () =
     nowSeconds: unused,
     snapshot: unused,
     readiness: unused,
-    people: unused,
+    holders: unused,
     cacheEntries: unused,
   })
   const names = registry.getMetricsAsArray().map(({ name }) => name)

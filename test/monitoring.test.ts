@@ -49,7 +49,7 @@ const registry = createRegistry(createTally(), {
   nowSeconds: unasked,
   snapshot: unasked,
   readiness: unasked,
-  people: unasked,
+  holders: unasked,
   cacheEntries: unasked,
 })
 const exposed: ReadonlySet<string> = new Set(registry.getMetricsAsArray().map(({ name }) => name))

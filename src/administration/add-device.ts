@@ -186,7 +186,7 @@ function hintFor({ name, certificates }: Device, given: string): string {
     : 'certlatch device renew makes it a new certificate, device invite --renew a link to one; a second device needs a name of its own'
 }
 
-/** Stricter than the comparison in a decision, so that people never have to tell two names apart. */
+/** Stricter than the comparison in a decision: no two names differ only in case. */
 const isSameName = (one: string, other: string): boolean =>
   comparableName(one).toLocaleLowerCase('en') === comparableName(other).toLocaleLowerCase('en')
 
@@ -197,12 +197,12 @@ export function findDevice({ devices, broken }: Devices, given: string): Device 
   const found =
     shown.find((device) => comparableName(device.name) === comparableName(name)) ??
     shown.find((device) => isSameName(device.name, name))
-  const rival = broken.find(
+  const ambiguous = broken.find(
     (entry) =>
       entry.name !== undefined && found !== undefined && isSameName(entry.name, found.name),
   )
-  if (rival !== undefined) {
-    throw new CommandError(`which "${name}"? ${rival.problem}`, {
+  if (ambiguous !== undefined) {
+    throw new CommandError(`which "${name}"? ${ambiguous.problem}`, {
       hint: 'restore it from a backup first',
     })
   }

@@ -48,7 +48,7 @@ export function gatherDevices(
 ): Gathered {
   const all = allIssued(index, certificates, issuer)
   const current = all.filter(({ notAfter }) => notAfter >= nowSeconds)
-  const ended = new Set(all.filter((one) => !current.includes(one)).map(({ serial }) => serial))
+  const expired = new Set(all.filter((one) => !current.includes(one)).map(({ serial }) => serial))
     .size
   const groups = joinBySerial(current)
   const repeated = groups.filter(({ length }) => length > 1)
@@ -73,8 +73,8 @@ export function gatherDevices(
     }
     devices.set(key, { ...device, certificates: [...device.certificates, certificate] })
   }
-  if (ended > 0) {
-    skipped.push(`${ended} certificate${ended === 1 ? ' that has' : 's that have'} expired`)
+  if (expired > 0) {
+    skipped.push(`${expired} certificate${expired === 1 ? ' that has' : 's that have'} expired`)
   }
   return {
     devices: [...devices.values()],
@@ -120,7 +120,7 @@ function joined(one: Issued, same: Issued | undefined): Issued {
   return { ...main, name: main.name ?? other?.name }
 }
 
-/** The index has no more of a certificate than serial number, expiry and name. */
+/** The index has only the serial number, expiry and name of a certificate. */
 function isSameCertificate(one: Issued, other: Issued): boolean {
   if (one.der !== undefined && other.der !== undefined) return one.der.equals(other.der)
   if (one.notAfter !== other.notAfter) return false
@@ -132,7 +132,7 @@ function isSameCertificate(one: Issued, other: Issued): boolean {
   return long === '' || long.startsWith(short)
 }
 
-/** Whether it is the name as in the certificate: of some string types the index has only raw bytes. */
+/** Whether the index has the certificate's name, and not the raw bytes of some string type. */
 const isLegible = (name: string): boolean => isPrintableName(name) && !name.includes('\ufffd')
 
 function describeRepeated(issued: readonly Issued[]): string {

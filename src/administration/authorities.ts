@@ -45,7 +45,7 @@ export function readWrittenList(
   return { ok: true, list: { issuerKeyHash, der, number, entries } }
 }
 
-/** Whether the CRL of its CA lists the certificate. */
+/** Whether its CA's CRL lists the certificate. */
 export const isListed = (
   { lists }: Pick<OwnAuthorities, 'lists'>,
   { issuerKeyHash, serial }: CertificateId,
@@ -160,7 +160,7 @@ export function decryptKey(path: string, pem: string, passphrase: string | undef
   }
 }
 
-/** Without errors of parsing the decrypted key, which a wrong passphrase can cause as well. */
+/** Leaves out parse errors of the decrypted key, because a wrong passphrase can cause those too. */
 const UNKNOWN_CIPHER =
   /^ERR_OSSL_(?:EVP_UNSUPPORTED|EVP_UNKNOWN_PBE_ALGORITHM|PEM_UNSUPPORTED_(?:CIPHER|ENCRYPTION))$/
 

@@ -71,7 +71,7 @@ function changeBlocks(
     const before = await readBlocksFile(directory.paths)
     const after = next(before)
     if (after === undefined) return { blocksNumber: before.number, hasChanged: false }
-    // Also above the number of a file that a restored backup has replaced.
+    // Also higher than the number of a file that a restored backup has replaced.
     const number = Math.max(before.number + 1, change.nowSeconds)
     await directory.replace(directory.paths.blocks, writeBlocks({ ...after, number }), MODE.secret)
     await endInvitations(directory, after.certificates).catch(() => undefined)

@@ -2,10 +2,10 @@ import { completeStagedFiles, type DataPaths, dataPaths } from '../store/data-di
 import { exists, readTextIfThere, removeTemporaries, renameFile } from '../store/files.ts'
 import { removeFile } from '../store/folder.ts'
 import { acquireLock } from '../store/lock.ts'
-import { foldDead } from '../store/service-state-files.ts'
+import { mergeEnded } from '../store/service-state-files.ts'
 import { CommandError } from './command-error.ts'
 import { endDoctorDevice } from './doctor-note.ts'
-import { type Directory, directoryOf, type Tell } from './locked-directory.ts'
+import { type Directory, directoryOf, type Notify } from './locked-directory.ts'
 import { withdrawUndelivered } from './pending-delivery.ts'
 import { settleInvitations } from './settle-invitations.ts'
 
@@ -20,7 +20,7 @@ export interface Change {
   /** That of the CA's key, for changes that sign, if it is encrypted. */
   readonly passphrase?: string | undefined
   /** Gets warnings: problems that do not stop the command. */
-  readonly tell?: Tell | undefined
+  readonly notify?: Notify | undefined
 }
 
 /** The paths of a data directory according to the settings. */
@@ -55,8 +55,8 @@ export async function changeDirectory<T>(
   if (!acquired.ok) throw new CommandError(acquired.problem)
   const { lock } = acquired
   try {
-    const { nowSeconds, passphrase, tell } = change
-    const directory = directoryOf(paths, lock, nowSeconds, passphrase, tell)
+    const { nowSeconds, passphrase, notify } = change
+    const directory = directoryOf(paths, lock, nowSeconds, passphrase, notify)
     await completeInterrupted(directory)
     return await work(directory)
   } finally {
@@ -72,12 +72,12 @@ async function completeInterrupted(directory: Directory): Promise<void> {
   await withdrawUndelivered(directory)
   await settleInvitations(directory)
   await endDoctorDevice(directory, 'unless it runs')
-  await foldDead(paths.running, lock)
+  await mergeEnded(paths.running, lock)
   const { publicFolder, privateFolder, devices, certificates, previous } = paths
   await removeTemporaries(publicFolder, privateFolder, devices, certificates, previous)
 }
 
-/** Moves a successor CA's key to its path exactly if ca.crt has the successor already. */
+/** Moves a successor CA's key to its path if ca.crt has the successor already; otherwise deletes it. */
 async function completeAuthorityRenewal({ paths, lock }: Directory): Promise<void> {
   const { nextAuthorityKey, nextAuthority, authority, authorityKey } = paths
   const next = await readTextIfThere(nextAuthority)

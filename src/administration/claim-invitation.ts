@@ -33,7 +33,7 @@ export interface Place extends Pick<Change, 'dataDir' | 'revocationList'> {
   /** Whether there is or was an invitation with this id. */
   exists(id: string): Promise<boolean>
   /** Whether the certificate would be accepted according to the current files. */
-  stands(invitation: Invitation): Promise<boolean>
+  isAcceptable(invitation: Invitation): Promise<boolean>
 }
 
 export type FoundInvitation = Result<
@@ -67,10 +67,10 @@ export async function findInvitation(
       nonceHash(nonce) === claim.nonceHash &&
       nowSeconds < claim.at + REPLAY_SECONDS
     if (!isReplay) return { ok: false, problem: 'used', at: claim.at }
-    return (await place.stands(invitation)) ? { ok: true, invitation, claim } : ENDED
+    return (await place.isAcceptable(invitation)) ? { ok: true, invitation, claim } : ENDED
   }
   if (invitation === undefined) return UNKNOWN
-  if (nowSeconds >= invitation.endsAt || !(await place.stands(invitation))) return ENDED
+  if (nowSeconds >= invitation.endsAt || !(await place.isAcceptable(invitation))) return ENDED
   return { ok: true, invitation, claim: undefined }
 }
 
@@ -110,7 +110,7 @@ export async function claimInvitation(
   const claim = found.claim ?? collectedNow(place, claimant)
   let ticket: string
   try {
-    // Another claimant was faster: the second attempt returns the outcome.
+    // Another claimant was faster: trying again returns that outcome.
     if (!isReplay && !(await settle(folder, id, claim))) {
       return await claimInvitation(place, code, claimant)
     }
@@ -121,8 +121,8 @@ export async function claimInvitation(
     return { ok: false, problem: 'read-only' }
   }
   await mark(place, claimant)
-  // It may have been revoked meanwhile.
-  if (!(await place.stands(invitation))) return ENDED
+  // It may have been revoked in the meantime.
+  if (!(await place.isAcceptable(invitation))) return ENDED
   return { ok: true, invitation, packages: readPackages(opened), claim, isReplay, ticket }
 }
 
@@ -153,7 +153,7 @@ async function mark(place: Place, { onUnmarked }: Pick<Claimant, 'onUnmarked'>):
 async function undoClaim(folder: string, id: string, { nonceHash }: Collected): Promise<void> {
   const claim = await readClaim(folder, id)
   const isOwn = claim?.outcome === 'collected' && claim.nonceHash === nonceHash
-  // If that fails too, only the page that claimed it can get the answer, for an hour.
+  // If that fails as well, only the page that made the claim can get the packages, for an hour.
   if (isOwn) await forgetClaim(folder, id).catch(() => undefined)
 }
 
@@ -190,7 +190,7 @@ export async function openTicket(place: Place, ticket: string): Promise<HeldPack
   if (place.nowSeconds >= claim.at + REPLAY_SECONDS) return undefined
   const key = { secret: Buffer.from(secret, 'base64url'), purpose: 'cookie', id } as const
   const opened = unseal(sealed, key)
-  if (opened === undefined || !(await place.stands(invitation))) return undefined
+  if (opened === undefined || !(await place.isAcceptable(invitation))) return undefined
   return { invitation, packages: readPackages(opened), claim }
 }
 
@@ -200,7 +200,7 @@ export async function finishEnrollment(place: Place, ticket: string): Promise<bo
   if (held === undefined) return false
   let isMarked = true
   await mark(place, { onUnmarked: () => (isMarked = false) })
-  // Until the registry is updated, the file marks that there is something to do.
+  // Until the registry is updated, the file shows that there is something to do.
   if (isMarked) await removePackages(pathsOf(place).invitations, held.invitation.id)
   return true
 }

@@ -14,7 +14,7 @@ import { CommandError, usageError } from './command-error.ts'
 export type Confirmation = RunningConfirmation
 
 const TIMEOUT_MILLISECONDS = 5_000
-/** Long enough for a service that cannot write its state to check the files. */
+/** Enough for a service that can't report its state to have checked the files. */
 const UNCONFIRMED_MILLISECONDS = 1_000
 
 /** Waits until all running services report that they have it, for five seconds at most. */

@@ -11,7 +11,7 @@ import { readLastSeen } from '../store/service-state-files.ts'
 import { findDevice } from './add-device.ts'
 import { readOwnAuthorities } from './authorities.ts'
 import { readBlocksFile } from './block-certificate.ts'
-import { type Devices, readDevices, type Tell } from './locked-directory.ts'
+import { type Devices, type Notify, readDevices } from './locked-directory.ts'
 
 export interface CertificateReport extends DeviceCertificate {
   readonly state: CertificateState
@@ -37,9 +37,9 @@ export interface DeviceReport {
 export async function reportDevices(
   paths: DataPaths,
   nowSeconds: number,
-  tell: Tell = () => {},
+  notify: Notify = () => {},
 ): Promise<readonly DeviceReport[]> {
-  return report(paths, await readDevices(paths, tell), nowSeconds)
+  return report(paths, await readDevices(paths, notify), nowSeconds)
 }
 
 async function report(
@@ -69,9 +69,9 @@ export async function findReport(
   paths: DataPaths,
   given: string,
   nowSeconds: number,
-  tell: Tell = () => {},
+  notify: Notify = () => {},
 ): Promise<DeviceReport> {
-  const known = await readDevices(paths, tell)
+  const known = await readDevices(paths, notify)
   const device = findDevice(known, given)
   const [found] = await report(paths, { ...known, devices: [device] }, nowSeconds)
   if (found === undefined) throw new Error('a device has a report')

@@ -15,7 +15,7 @@ import { certify } from './issue-certificate.ts'
 import { type Directory, requireWhole } from './locked-directory.ts'
 import { writeLists } from './sign-revocation-lists.ts'
 
-/** How long the certificate of `certlatch doctor` is valid, unless it is removed before. */
+/** How long the certificate of `certlatch doctor` is valid, unless it is removed earlier. */
 export const DOCTOR_SECONDS = 900
 
 /** The device of `certlatch doctor` while it runs; its key is in no file. */
@@ -61,7 +61,7 @@ export async function beginDoctorDevice(change: Change): Promise<DoctorDevice> {
   })
 }
 
-/** The marked entry, or a new one; a device that only has the name belongs to the user. */
+/** The marked entry, or a new one; an unmarked device of this name is the user's own. */
 async function ownEntry(directory: Directory): Promise<Device> {
   const known = await directory.readDevices()
   requireWhole(directory.paths, known)

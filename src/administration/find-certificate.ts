@@ -51,7 +51,7 @@ const plainHex = (text: string): string => text.replace(/[:\s]/g, '').toLowerCas
 /** As in DER: without redundant leading bytes. */
 const shortest = (hex: string): string => hex.replace(/^(?:00)+(?=..)/, '')
 
-/** Only for certificates that were accepted before: the id does not follow from the fingerprint. */
+/** Only for certificates that were accepted before: the id can't be derived from the fingerprint. */
 export async function certificateIdByFingerprint(
   paths: DataPaths,
   given: string,

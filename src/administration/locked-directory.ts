@@ -19,7 +19,7 @@ export interface Directory {
   readonly lock: Lock
   /** That of the CA's key, if it is encrypted. */
   readonly passphrase: string | undefined
-  readonly tell: Tell
+  readonly notify: Notify
   /** Replaces a file; throws if another process has become the writer. */
   replace(path: string, content: string | Buffer, mode: number): Promise<void>
   remove(path: string): Promise<void>
@@ -34,26 +34,26 @@ export interface Devices {
 }
 
 /** Shows a line to the user of the command. */
-export type Tell = (line: string) => void
+export type Notify = (line: string) => void
 
 export function directoryOf(
   paths: DataPaths,
   lock: Lock,
   nowSeconds: number,
   passphrase: string | undefined,
-  tell: Tell = () => {},
+  notify: Notify = () => {},
 ): Directory {
-  const told = new Set<string>()
-  const tellOnce: Tell = (line) => {
-    if (!told.has(line)) tell(line)
-    told.add(line)
+  const shown = new Set<string>()
+  const notifyOnce: Notify = (line) => {
+    if (!shown.has(line)) notify(line)
+    shown.add(line)
   }
   return {
     paths,
     nowSeconds,
     lock,
     passphrase,
-    tell: tellOnce,
+    notify: notifyOnce,
     replace: async (path, content, mode) => {
       await makeFolder(dirname(path), MODE.secretFolder)
       await lock.assertHeld()
@@ -63,7 +63,7 @@ export function directoryOf(
       await lock.assertHeld()
       await removeFile(path)
     },
-    readDevices: () => readDevices(paths, tellOnce),
+    readDevices: () => readDevices(paths, notifyOnce),
     writeDevice: async (device) => {
       await lock.assertHeld()
       await writeDevice(paths.devices, device.id, device)
@@ -72,10 +72,10 @@ export function directoryOf(
 }
 
 /** All devices of the registry with valid entries; reports each entry that is not. */
-export async function readDevices(paths: DataPaths, tell: Tell): Promise<Devices> {
+export async function readDevices(paths: DataPaths, notify: Notify): Promise<Devices> {
   const { devices, broken } = sortEntries(await readRegistryFolder(paths.devices))
   for (const { problem } of broken) {
-    tell(
+    notify(
       `left out: ${hintFor(paths, problem)}; until then a running service applies only revocations, blocks and sign-outs`,
     )
   }

@@ -10,7 +10,7 @@ import { inFolder, removeFile } from '../store/folder.ts'
 import { isSerial, parseObject } from '../store/json-file.ts'
 import type { Directory } from './locked-directory.ts'
 
-/** A package that is being handed out, and its final path. */
+/** A package to be handed out, and its final path. */
 export interface Package {
   readonly path: string
   readonly content: Buffer
@@ -63,7 +63,7 @@ export async function deliver(
     // A note that reappears after a power cut would take back a certificate already in use.
     await syncFolder(paths.privateFolder)
   } catch (error) {
-    // This fails too while the disk is full: then the note stays for the next command.
+    // If this fails as well, as on a full disk, the note is left for the next command.
     await withdrawUndelivered(directory).catch(() => undefined)
     throw error
   }
@@ -73,15 +73,15 @@ const temporaryOf = (path: string, serial: string): string => `${path}.${serial.
 
 /** Takes back a certificate that was registered but never handed out. */
 export async function withdrawUndelivered(directory: Directory): Promise<void> {
-  const { paths, tell } = directory
+  const { paths, notify } = directory
   const text = await readTextIfThere(paths.undelivered)
   if (text === undefined) return
   const note = readNote(text, resolve(paths.invitations))
   for (const file of note?.files ?? []) {
-    // Its folder may be out of reach by now; the package there is useless.
+    // Its folder may be unreachable by now; the package there is useless.
     const outcome = await removePackage(directory, file).catch(() => 'gone')
     if (outcome === 'left') {
-      tell(`left: ${file} is in a folder of another user; it is of no use, so delete it there`)
+      notify(`left: ${file} is in a folder of another user; it is of no use, so delete it there`)
     }
   }
   if (note !== undefined) await takeBack(directory, note)
@@ -122,7 +122,7 @@ async function removePackage({ paths }: Directory, file: string): Promise<'gone'
   })
 }
 
-/** Puts the device's entry back to what it was, and removes the copy of the certificate. */
+/** Restores the device's previous entry, and removes the copy of the certificate. */
 export async function takeBack(
   directory: Directory,
   { before, serial }: Pick<Undelivered, 'before' | 'serial'>,

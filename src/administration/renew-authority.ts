@@ -67,7 +67,7 @@ export async function renewAuthority(
   })
 }
 
-/** A browser that asks which certificate to use shows only the names of the CAs. */
+/** Browsers that ask which certificate to use identify its CA only by name. */
 function requireNewName({ certificate }: Issuer, others: readonly Issuer[]): void {
   const { comparable } = certificate.subject
   if (others.every((other) => other.certificate.subject.comparable !== comparable)) return

@@ -34,12 +34,12 @@ export async function revokeDevice(
     const device = findDevice(await directory.readDevices(), name)
     const authorities = await readOwnAuthorities(directory.paths)
     const chosen = choose(device, part)
-    requireLivingAuthority(directory, device, chosen, authorities)
+    requireCurrentAuthority(directory, device, chosen, authorities)
     const fresh = chosen.filter(
       (certificate) =>
         authorities.lists.has(certificate.issuerKeyHash) && !isListed(authorities, certificate),
     )
-    // Already on the CRL: waiting for a service to load it needs no key.
+    // Already on the CRL: no key is needed to wait until the services have loaded it.
     const crlNumber =
       fresh.length === 0
         ? lowestNumber(authorities.lists)
@@ -62,7 +62,7 @@ export async function revokeDevice(
   })
 }
 
-/** Only the CRL counts: an error after it must not stop the rest. */
+/** Only the CRL counts, so an error here must not stop what follows. */
 async function tryMarking(
   directory: Directory,
   marked: Device,
@@ -77,8 +77,8 @@ async function tryMarking(
   }
 }
 
-/** Certificates of removed CAs are not accepted; at least one must be of a current CA. */
-function requireLivingAuthority(
+/** Requires a certificate of a current CA: those of removed CAs are not accepted in any case. */
+function requireCurrentAuthority(
   { paths }: Directory,
   { name }: Device,
   chosen: readonly DeviceCertificate[],

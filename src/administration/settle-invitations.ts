@@ -61,7 +61,7 @@ async function settleOne(
   const certificate = device?.certificates.find((one) =>
     isSameCertificate(one, invitation.certificate),
   )
-  // A broken entry may be the device's own: decides nothing until that is repaired.
+  // The broken entry may be this device's own, so nothing is decided until that is repaired.
   if (certificate === undefined && known.broken.length > 0) return
   const isWithdrawn =
     certificate === undefined ||

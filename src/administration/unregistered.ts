@@ -6,7 +6,7 @@ import type { SeenCertificate } from '../store/service-state.ts'
 import { readLastSeen, readRunning } from '../store/service-state-files.ts'
 import { findDevice } from './add-device.ts'
 import { CommandError } from './command-error.ts'
-import { readDevices, type Tell } from './locked-directory.ts'
+import { type Notify, readDevices } from './locked-directory.ts'
 
 /** Longer than a service takes from one writing to the next. */
 const LONGEST_MILLISECONDS = 11_000
@@ -14,7 +14,7 @@ const POLL_MILLISECONDS = 250
 
 export interface Search {
   /** Gets a line before a wait. */
-  readonly tell?: Tell
+  readonly notify?: Notify
   /** Eleven seconds by default. */
   readonly longestMilliseconds?: number
   /** A clock that never jumps, in milliseconds. */
@@ -31,19 +31,19 @@ export async function findSeen(
   isIt: (seen: SeenCertificate) => boolean,
   search: Search = {},
 ): Promise<SeenCertificate | undefined> {
-  const { tell = () => {}, now = () => performance.now(), sleep = wait } = search
+  const { notify = () => {}, now = () => performance.now(), sleep = wait } = search
   const { longestMilliseconds = LONGEST_MILLISECONDS } = search
   const begun = now()
   // Before the first look, so that a state written after it is read again.
   const before = await versionsOf(folder)
   for (let isFirst = true; ; isFirst = false) {
-    // Also before the look: a service that has written by now did so before its state is read.
+    // Before its state is read, so that a service counts as having written only if that was read.
     const versions = await versionsOf(folder)
     const found = [...(await readLastSeen(folder)).values()].find(isIt)
     if (found !== undefined) return found
     const isWaiting = [...before].some(([id, version]) => versions.get(id) === version)
     if (!isWaiting || now() - begun >= longestMilliseconds) return undefined
-    if (isFirst) tell('not seen so far: waiting for what the running services write next')
+    if (isFirst) notify('not seen so far: waiting for what the running services write next')
     await sleep(POLL_MILLISECONDS)
   }
 }
@@ -61,7 +61,7 @@ export async function findKnownName(
   search: Search = {},
 ): Promise<string> {
   if (ca === 'built-in') {
-    return findDevice(await readDevices(paths, search.tell ?? (() => {})), given).name
+    return findDevice(await readDevices(paths, search.notify ?? (() => {})), given).name
   }
   const names = [given, normalizeName(given)].map(comparableName)
   const found = await findSeen(paths, ({ name }) => names.includes(comparableName(name)), search)

@@ -1,4 +1,4 @@
-/** What names a certificate among those of all CAs: its issuer's key and its serial number. */
+/** Identifies a certificate among those of all CAs: its issuer's key and its serial number. */
 export interface CertificateId {
   /** As in `Issuer.keyHash`. */
   readonly issuerKeyHash: string

@@ -35,7 +35,7 @@ export function writeInteger(bigEndian: Uint8Array): Buffer {
 export function writeIntegerHex(hex: string): Buffer {
   if (!hex.startsWith('-')) return writeInteger(Buffer.from(hex, 'hex'))
   const magnitude = BigInt(`0x${hex.slice(1)}`)
-  // As many bytes as hold it in two's complement, whose lowest number has no positive counterpart.
+  // As many bytes as two's complement needs; its lowest number has no positive counterpart.
   const bytes = Math.ceil(((magnitude - 1n).toString(2).length + 1) / 8)
   const complement = (1n << BigInt(8 * bytes)) - magnitude
   return writeElement(TAG.integer, Buffer.from(complement.toString(16), 'hex'))

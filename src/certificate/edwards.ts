@@ -12,7 +12,7 @@ export function isEd25519Point(encoded: Uint8Array): boolean {
   const bigEndian = Buffer.from(encoded).reverse()
   const y = BigInt.asUintN(255, BigInt(`0x${bigEndian.toString('hex')}`))
   if (y >= P || SMALL_ORDER.has(y)) return false
-  // x² is (y² - 1) / (d y² + 1), and that is a square exactly if the product of the two is one.
+  // x² is (y² - 1) / (d y² + 1), and that is a square if and only if the product of the two is one.
   const square = (y * y) % P
   return power((square - 1n) * (D * square + 1n), (P - 1n) / 2n) === 1n
 }

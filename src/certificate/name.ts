@@ -9,7 +9,7 @@ interface NameAttribute {
 
 export interface DistinguishedName {
   readonly der: Buffer
-  /** Equal for two names exactly if RFC 5280 §7.1 calls them equal. */
+  /** Equal for two names if and only if RFC 5280 §7.1 considers them equal. */
   readonly comparable: string
   /** In the order of the encoding, most significant first. */
   readonly attributes: readonly NameAttribute[]

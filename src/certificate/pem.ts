@@ -31,7 +31,7 @@ export function readPemBlocks(
   return blocks.length > 0 ? blocks : undefined
 }
 
-/** Whether a file begins like DER: with a SEQUENCE, whose length is not a character of a text. */
+/** Whether a file begins like DER: with a SEQUENCE, whose length byte does not occur in text. */
 export function isDer([tag, length = 0x30]: Uint8Array): boolean {
   return tag === 0x30 && (length < 0x09 || length > 0x7e)
 }

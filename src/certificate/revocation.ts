@@ -229,13 +229,13 @@ function readScope(extensions: Extensions): readonly string[] | 'all' | 'partial
   if (elements === undefined) return 'partial'
   const fields = new SequenceReader(elements)
   const name = fields.take(contextTag(0, true))
-  // [1] onlyContainsUserCerts is no limit here: device certificates are user certificates.
+  // [1] onlyContainsUserCerts excludes nothing here: device certificates are user certificates.
   const userCertificatesOnly = fields.take(contextTag(1, false))
   if (userCertificatesOnly && readBoolean(userCertificatesOnly.content) === undefined) {
     return 'partial'
   }
-  // All other fields are limits: [2] CA certificates, [3] some reasons, [4] indirect, [5] attributes;
-  // except for a DEFAULT FALSE that is written.
+  // All other fields limit the scope: [2] CA certificates, [3] some reasons, [4] indirect, [5]
+  // attributes; except for a DEFAULT FALSE that is written out.
   for (const number of [2, 4, 5]) {
     const limit = fields.take(contextTag(number, false))
     if (limit && readBoolean(limit.content) !== false) return 'partial'

@@ -114,7 +114,7 @@ export interface SignedBytes {
   readonly signature: Buffer
 }
 
-/** Whether the holder of `key` signed these bytes with an algorithm that is fit today. */
+/** Whether the holder of `key` signed these bytes with an algorithm that is accepted. */
 export function isSignedBy(signed: SignedBytes, key: KeyObject): boolean {
   const { tbs, signatureAlgorithm, signature } = signed
   const fit = fitAlgorithm(signatureAlgorithm)

@@ -15,7 +15,7 @@ export interface TrustSet {
   readonly staleRevocationList: 'deny' | 'allow'
   /** Certificates that are refused whatever the CRLs say, by `certificateKey`. */
   readonly blocked: ReadonlySet<string>
-  /** Certificates that certlatch's records call revoked, even if a CRL from a backup does not. */
+  /** Certificates that the registry marks as revoked, even if a CRL from a backup lacks them. */
   readonly revoked: ReadonlySet<string>
 }
 
@@ -39,7 +39,7 @@ export function isStale(list: RevocationList, nowSeconds: number): boolean {
 export type CertificateStanding = CertificateId & Pick<VerifiedCertificate, 'distributionPoints'>
 
 /**
- * Why a certificate with this issuer key and serial number is refused today; `undefined` if it is not.
+ * Why a certificate with this issuer key and serial number is refused now; `undefined` if it is not.
  * Checked for a certificate that is shown, and for the one that a session was started with.
  */
 export function standingProblem(
@@ -70,7 +70,7 @@ export function standingProblem(
   return coversCertificate(list, distributionPoints) ? undefined : 'certificate-crl-missing'
 }
 
-/** Why a certificate that is shown is refused today: the above, or its own dates. */
+/** Why a certificate that is shown is refused now: for a reason above, or for its own dates. */
 export function certificateStandingProblem(
   verified: VerifiedCertificate,
   trust: TrustSet,

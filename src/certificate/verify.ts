@@ -85,8 +85,8 @@ export const sha256Base64Url = (bytes: Buffer): string => hash('sha256', bytes, 
 export type ReadIssuer = Result<{ issuer: Issuer }>
 
 /**
- * Reads a CA certificate of the CA file; the problem is a sentence. Certificates of an unfit CA would all
- * be refused later, so that is reported at startup.
+ * Reads a CA certificate of the CA file; the problem is a sentence. An unfit CA is reported at startup,
+ * because all its certificates would be refused later.
  */
 export function readIssuer(der: Buffer): ReadIssuer {
   const certificate = readCertificate(der)
@@ -133,7 +133,7 @@ export function readIssuer(der: Buffer): ReadIssuer {
  * is built, so nothing else that a client sends matters. Dates and revocation are not checked, so the
  * result may be cached as long as the issuers stay the same. Cheap checks come first: the signature is
  * verified only if the certificate names an issuer, and its own key only if an issuer signed it.
- * `identity` lists the parts of it that may name its holder.
+ * `identity` lists the parts of the certificate that may name its holder.
  */
 export function verifyCertificate(
   der: Buffer,

@@ -7,7 +7,7 @@ import type { Status } from '../server/admin/status.ts'
 /** Not imported, for the reason in http-server.ts: a container's healthcheck runs every ten seconds. */
 const { get } = process.getBuiltinModule('node:http')
 
-/** What a page of the admin listener answered, or why it could not be asked. */
+/** What a page of the admin listener answered, or why it could not be requested. */
 export type Asked = Result<Answer & { place: string }, Obstacle>
 
 interface Answer {
@@ -59,7 +59,7 @@ function describeFailure(error: unknown, place: string, timeoutMilliseconds: num
   return { problem: `${place} cannot be asked (${code ?? name})`, hint: CHECK_ADDRESS }
 }
 
-/** Describes an answer with a status that the page does not have. */
+/** Describes an answer with a status that this page never has. */
 export const unexpectedStatus = (place: string, status: number): Obstacle =>
   status === 401
     ? {
@@ -71,7 +71,7 @@ export const unexpectedStatus = (place: string, status: number): Obstacle =>
         hint: CHECK_ADDRESS,
       }
 
-/** Asks the service for its status. */
+/** Requests the service's status. */
 export async function askStatus(
   { adminListen, metricsToken }: Config,
   timeoutMilliseconds: number,

@@ -27,10 +27,10 @@ export function ownSettingsOf(invocation: Invocation, instead: string): Config {
 
 export function changeOf(invocation: Invocation, config: Config, who: string): Change {
   const { nowSeconds, terminal } = invocation
-  return { ...directoryOf(config), who, nowSeconds: nowSeconds(), tell: terminal.warn }
+  return { ...directoryOf(config), who, nowSeconds: nowSeconds(), notify: terminal.warn }
 }
 
-/** The same for a change that signs with the CA's key: asks for its passphrase if that is not set. */
+/** The same for a change that signs with the CA's key: prompts for its passphrase if none is set. */
 export async function signingChangeOf(
   invocation: Invocation,
   config: Config,

@@ -30,7 +30,7 @@ export function forgottenServices(
   return requireForgettable(paths, Array.isArray(given) ? given.map(String) : [])
 }
 
-/** Waits until the services have a change, and reports which do; returns whether none lacks it. */
+/** Waits until the services have a change, and reports which do; returns whether no service lacks it. */
 export async function confirmChange(
   { terminal }: Invocation,
   config: Config,
@@ -55,9 +55,9 @@ export const hasBlocks =
     blocksNumber >= number
 
 /**
- * Reports which services have applied a change; returns whether none lacks it. A change that takes
- * access away also has to reach silent services: one may be cut off from the files and still allow
- * what it allowed before.
+ * Reports which services have applied a change; returns whether no service lacks it. A change that
+ * takes access away also has to reach silent services: one may be cut off from the files and still
+ * allow what it allowed before.
  */
 function reportConfirmation(
   terminal: Terminal,
@@ -96,7 +96,7 @@ const unconfirmed = (service: string): string =>
 
 const LOOK = 'look at its log, and stop it if it should not run'
 
-/** Waits until every service knows a new device: until then its first request could be denied. */
+/** Waits until every service has loaded a new device, whose first request could otherwise be denied. */
 export async function confirmDevice({ terminal }: Invocation, config: Config): Promise<void> {
   const { missing, problems, silent } = await awaitRegistry(pathsOfConfig(config))
   for (const service of missing) terminal.warn(`${unconfirmed(service)}: ${LOOK}`)

@@ -15,8 +15,8 @@ import { signingChangeOf } from './command-context.ts'
 import { type Place, placeOf } from './package-output.ts'
 
 /**
- * Three years: the limit of 397 days for public CAs is about server certificates, and a lost device
- * is revoked within a second, however long its certificate would be valid.
+ * Three years: the limits for public CAs are about server certificates, and a lost device is revoked
+ * within a second, however long its certificate would be valid.
  */
 export const CERTIFICATE_DAYS = 1_095
 export const MOST_DAYS = 3_653

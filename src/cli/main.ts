@@ -162,7 +162,7 @@ interface FileError extends NodeJS.ErrnoException {
   readonly isReplaced?: true
 }
 
-/** Turns an error of the file system into a `CommandError`: it is no bug of the program. */
+/** Turns an error of the file system into a `CommandError`, because it is not a bug. */
 function unusableFile(error: unknown): CommandError | undefined {
   if (error instanceof LockLostError) return new CommandError(error.message)
   if (errorCode(error) === undefined || !(error instanceof Error)) return undefined

@@ -22,7 +22,7 @@ export interface Terminal {
 export interface Streams {
   readonly stdout: NodeJS.WritableStream
   readonly stderr: NodeJS.WritableStream
-  /** Where a person can be asked; `undefined`: nowhere. */
+  /** Where a person can be prompted; `undefined`: nowhere. */
   readonly stdin?: NodeJS.ReadableStream & { readonly isTTY?: boolean }
 }
 
@@ -45,7 +45,7 @@ export function createTerminal({ stdout, stderr }: Streams): Terminal {
 }
 
 /**
- * `certlatch … | head -1` is no failure, and a log on a full disk must not stop the service: output
+ * `certlatch … | head -1` is not a failure, and a log on a full disk must not stop the service: output
  * that can't be written is lost.
  */
 function ignore(): void {}
@@ -65,7 +65,7 @@ export async function askSecret(
   question: string,
 ): Promise<string | undefined> {
   if (stdin?.isTTY !== true) return undefined
-  // Only here: the service never asks.
+  // Imported only here: the service never prompts.
   const { createInterface } = await import('node:readline/promises')
   stderr.write(question)
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() })

@@ -64,10 +64,10 @@ const KNOWN: ReadonlySet<string> = new Set(NAMES)
 /** The hook's own variables may be left over in the environment of a command that it runs. */
 const HOOK_PREFIX = `${PREFIX}REVOKED_`
 
-/** What Kubernetes gives every container for a Service called `certlatch` or `certlatch-admin`. */
+/** The variables that Kubernetes sets in every container for a Service called `certlatch…`. */
 const SERVICE_VARIABLE =
   /^CERTLATCH_(?:[A-Z0-9_]+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)$/
-/** By its name alone this could be a mistaken setting. */
+/** Its name alone could also be a mistyped setting's. */
 const SERVICE_PORT = /^CERTLATCH_(?:[A-Z0-9_]+_)?PORT$/
 const SERVICE_PORT_VALUE = /^(?:tcp|udp|sctp):\/\//
 

@@ -32,9 +32,9 @@ type Kind =
 
 export type Option = Kind & {
   readonly name: string
-  /** The value that stands in for a missing one. */
+  /** The value of a setting that is not given. */
   readonly default?: string
-  /** Shown instead of a default where that follows from other settings. */
+  /** Shown instead of a default that depends on other settings. */
   readonly otherwise?: string
   /** Never shown, and also read from the file that `<name>_FILE` names. */
   readonly secret?: true

@@ -5,8 +5,8 @@ import type { Problems, Result } from '../result.ts'
 import { printable } from './text.ts'
 
 /**
- * A value read from a setting's text. Without problems of its own, a failure means "not what the
- * setting expects", and the table of settings has the words for that.
+ * A value read from a setting's text. A failure without problems of its own means "not what the setting
+ * expects", which the table of settings has the words for.
  */
 export type Reading<T> = Result<{ value: T }, Partial<Problems>>
 
@@ -108,7 +108,7 @@ export function choiceReader<T extends string>(
   }
 }
 
-/** Words of the list, each once, separated by commas, white space or both. */
+/** A list of these words, each once, separated by commas, white space or both. */
 export function readIdentity(text: string): Reading<readonly IdentityKind[]> {
   const words = text.split(/[\s,]+/).filter((word) => word !== '')
   const kinds = words.flatMap((word) => DEFAULT_IDENTITY.filter((kind) => kind === word))
@@ -177,7 +177,7 @@ const RESERVED_HEADER_NAMES: ReadonlySet<string> = new Set([
   'via',
 ])
 
-/** The name of a certificate header in lower case; `usual` are the names that proxies have for it. */
+/** The name of a certificate header in lower case; `usual`: the names that the proxies use. */
 export function headerNameReader(usual: readonly string[]): (text: string) => Reading<string> {
   return (text) => {
     const name = text.toLowerCase()

@@ -44,7 +44,7 @@ export function warningsOf(config: Warned): readonly string[] {
   return warnings
 }
 
-/** The admin listener shows when devices came and what is wrong, which is for operators only. */
+/** The admin listener shows when devices connected and what is wrong, which only operators should see. */
 function exposedAdminListener({ listen, adminListen, metricsToken }: Warned): string | undefined {
   const { host } = adminListen
   if (isLoopback(host)) return undefined

@@ -29,14 +29,14 @@ export function isProxyError(answer: Answer): boolean {
 }
 
 /** Whether the application has answered: neither certlatch's refusal nor an error of the proxy. */
-export function isLetIn(seen: Observation): boolean {
+export function isFromApplication(seen: Observation): boolean {
   if (seen.kind !== 'answer' || isRefusal(seen) || isProxyError(seen)) return false
   // A refusal without certlatch's header, from a proxy that passes on only the status.
   return seen.status !== 403 && seen.status < 500
 }
 
-/** The response, in a few words. */
-export function told(seen: Observation): string {
+/** Describes the response in a few words. */
+export function summaryOf(seen: Observation): string {
   if (seen.kind === 'none') return seen.problem
   if (seen.kind !== 'answer') return 'no HTTP'
   if (isRefusal(seen)) return `${seen.status}, refused by certlatch`

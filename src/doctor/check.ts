@@ -20,7 +20,7 @@ export type Group = keyof typeof GROUPS
 export const NEEDS = {
   here: 'there is no certlatch data directory here',
   service: 'the service was not contacted',
-  'let-in': 'the certificate is not accepted',
+  access: 'the certificate is not accepted',
   session: 'no session was received',
   closed: 'requests from here are allowed without credentials',
   'home-assistant': 'the application does not look like Home Assistant',
@@ -46,7 +46,7 @@ export interface Check {
   /** For `--only`. */
   readonly name: string
   readonly group: Group
-  /** The statement that holds if there are no findings, as a clause. */
+  /** What is true if there are no findings, as a clause. */
   readonly title: string
   /** Why it matters, for the documents. */
   readonly reason: string

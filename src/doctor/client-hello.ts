@@ -66,8 +66,7 @@ export type ServerFlight =
   | {
       readonly kind: 'answered'
       readonly version: string
-      /** Whether it requests a client certificate. */
-      readonly asks: boolean
+      readonly requestsCertificate: boolean
       /** The CAs whose certificates it requests, each a Name in DER; empty: any. */
       readonly authorities: readonly Buffer[]
     }
@@ -143,8 +142,12 @@ function readMessages(bytes: Buffer): ServerFlight {
       authorities = readAuthorities(body, version === 'TLS 1.2')
       if (authorities === undefined) return BROKEN
     } else if (type === SERVER_HELLO_DONE) {
-      const asks = authorities !== undefined
-      return { kind: 'answered', version: version ?? '', asks, authorities: authorities ?? [] }
+      return {
+        kind: 'answered',
+        version: version ?? '',
+        requestsCertificate: authorities !== undefined,
+        authorities: authorities ?? [],
+      }
     }
     at += 4 + length
   }

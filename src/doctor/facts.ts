@@ -66,7 +66,7 @@ export interface Facts {
   readonly cookieName: string
   /** The certificate that is presented, in DER. */
   readonly certificate: Buffer
-  /** A path that no rule opens without a certificate. */
+  /** A path that no rule makes public. */
   readonly closedPath: string
   /** A path that does not exist, different in each run. */
   readonly nowhere: string
@@ -79,7 +79,8 @@ export interface Facts {
     /** Seconds on the clock here when `nothing` was answered. */
     readonly atSeconds: number
   }
-  readonly isLetIn: boolean
+  /** Whether the certificate was accepted. */
+  readonly hasAccess: boolean
   readonly hasSession: boolean
   readonly isHomeAssistant: boolean
   /** Which proxy the answers look like; `undefined`: an unknown one. */
@@ -96,6 +97,6 @@ export interface Facts {
 /** The proxy that hints are about: the recognized one, else that of CERTLATCH_PROXY. */
 export const proxyOf = ({ looks, here }: Facts): DialectName | undefined => {
   const configured = here?.config.dialect.name
-  // Caddy and HAProxy use the same dialect; only their answers distinguish them.
+  // Caddy and HAProxy use the same header; only their answers distinguish them.
   return looks ?? configured
 }

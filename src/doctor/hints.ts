@@ -179,14 +179,14 @@ export function hintFor(topic: Topic, facts: Facts): string {
 /** A hint if CERTLATCH_PROXY has another dialect than the recognized proxy. */
 export function dialectHint({ here, looks }: Facts): string | undefined {
   const configured = here?.config.dialect
-  if (configured === undefined || looks === undefined || isAlike(configured.name, looks)) {
+  if (configured === undefined || looks === undefined || sharesHeader(configured.name, looks)) {
     return undefined
   }
   return `CERTLATCH_PROXY is ${configured.name}, and the proxy looks like ${spelled(looks)}: set CERTLATCH_PROXY=${looks}`
 }
 
-/** Whether both proxies use the same dialect. */
-const isAlike = (one: DialectName, other: DialectName): boolean =>
+/** Whether both proxies send the certificate in the same header. */
+const sharesHeader = (one: DialectName, other: DialectName): boolean =>
   DIALECTS[one].certificateHeader === DIALECTS[other].certificateHeader
 
 const SPELLED: Readonly<Record<DialectName, string>> = {

@@ -15,8 +15,8 @@ export interface HttpClient {
   close(): void
 }
 
-/** `mayAskAgain` is called before a request is repeated, and counts it. */
-export function createHttpClient(door: Door, mayAskAgain: () => boolean): HttpClient {
+/** `mayRepeat` is called before a request is repeated, and counts it. */
+export function createHttpClient(door: Door, mayRepeat: () => boolean): HttpClient {
   const agents = new Map<string, Agent>()
   const sessions = new Map<string, Promise<ClientHttp2Session>>()
   const connectionOptions = ({ shown, serverName }: RequestProbe) => ({
@@ -60,7 +60,7 @@ export function createHttpClient(door: Door, mayAskAgain: () => boolean): HttpCl
       for (;;) {
         const answer = await askHttp1(door, probe, lines, agentOf(probe), signal)
         if (answer !== undefined) return answer
-        if (!mayAskAgain()) throw new Error('the connection was closed without an answer')
+        if (!mayRepeat()) throw new Error('the connection was closed without an answer')
       }
     },
     close: () => {

@@ -2,8 +2,8 @@ import type { ConditionalRule } from '../policy/policy.ts'
 import type { Facts } from './facts.ts'
 import type { RequestProbe } from './probe.ts'
 
-/** A place that a rule opens, and how to request it without changing anything. */
-export interface OpenPlace {
+/** A path that a rule makes public, and how to request it without changing anything. */
+export interface OpenPath {
   readonly rule: string
   readonly method: RequestProbe['method']
   readonly path: string
@@ -13,8 +13,8 @@ export interface OpenPlace {
 
 const MOST_RULES = 10
 
-/** What the rules open without a certificate, from any network. */
-export function openPlaces(facts: Facts): readonly OpenPlace[] {
+/** The paths that the rules make public, from any network. */
+export function openPaths(facts: Facts): readonly OpenPath[] {
   const { here, door } = facts
   if (here === undefined) return []
   const open = here.policy.rules.filter(
@@ -22,17 +22,17 @@ export function openPlaces(facts: Facts): readonly OpenPlace[] {
       access === 'open' && from === undefined && (hosts === undefined || hosts.has(door.host)),
   )
   return open
-    .flatMap((rule) => placesOf(rule, facts.nowhere))
+    .flatMap((rule) => pathsOf(rule, facts.nowhere))
     .filter(({ method, path }) => here.explain({ method, path, shown: 'nothing' }).allow)
     .slice(0, MOST_RULES)
 }
 
-function placesOf({ name, conditions }: ConditionalRule, nowhere: string): readonly OpenPlace[] {
+function pathsOf({ name, conditions }: ConditionalRule, nowhere: string): readonly OpenPath[] {
   const { paths, methods } = conditions
   if (paths === undefined) return []
   const has = (method: string) => methods === undefined || methods.has(method)
   const harmless = (['GET', 'HEAD', 'OPTIONS'] as const).find(has)
-  const below = paths.below.flatMap((folder): OpenPlace[] => {
+  const below = paths.below.flatMap((folder): OpenPath[] => {
     // The path below the folder does not exist: posting there reaches nothing.
     const method = harmless ?? (has('POST') ? 'POST' : undefined)
     return method === undefined ? [] : [{ rule: name, method, path: `${folder}${nowhere}`, folder }]
@@ -45,7 +45,7 @@ function placesOf({ name, conditions }: ConditionalRule, nowhere: string): reado
 }
 
 /** An address that some rule allows, and a request that it allows; never loopback. */
-export function openedAddress({ here }: Pick<Facts, 'here'>): string | undefined {
+export function allowedAddress({ here }: Pick<Facts, 'here'>): string | undefined {
   for (const { access, conditions } of here?.policy.rules ?? []) {
     if (access !== 'open') continue
     for (const network of conditions.from?.text ?? []) {

@@ -9,9 +9,9 @@ export type Shown = 'nothing' | 'certificate' | 'cookie'
 /** One test against the server; checks plan them, and the client carries them out. */
 export type Probe =
   | RequestProbe
-  /** Bytes over TLS without a certificate, for what no HTTP client would send. */
+  /** Bytes over TLS without a certificate: what no HTTP client would send. */
   | { readonly kind: 'raw'; readonly label: string; readonly text: string }
-  /** A ClientHello of our own; the server name `undefined`: without one. */
+  /** A handshake that is written and read here; `serverName` is `undefined`: without one. */
   | {
       readonly kind: 'hello'
       readonly label: string
@@ -26,12 +26,12 @@ export type Probe =
   | { readonly kind: 'plain'; readonly label: string }
   /** A QUIC packet of an unknown version, which each QUIC server answers (RFC 9000 §6). */
   | { readonly kind: 'quic'; readonly label: string }
-  /** A request to the application itself, beside the gate. */
+  /** A request to the application itself, bypassing the gate. */
   | { readonly kind: 'application'; readonly label: string }
 
 export interface RequestProbe {
   readonly kind: 'request'
-  /** What is special about it, in words. */
+  /** What distinguishes it from other requests, in words. */
   readonly label: string
   readonly protocol: 'HTTP/1.1' | 'HTTP/2'
   readonly method: 'GET' | 'HEAD' | 'OPTIONS' | 'POST'
@@ -39,9 +39,9 @@ export interface RequestProbe {
   readonly path: string
   readonly shown: Shown
   readonly headers: readonly HeaderLine[]
-  /** Another Host than the server's. */
+  /** A Host other than the server's. */
   readonly host?: string
-  /** Another server name in the handshake; then the server's certificate is not checked. */
+  /** Another server name in the handshake: the server's certificate is not checked then. */
   readonly serverName?: string
   /** After an empty body in chunks (HTTP/1.1). */
   readonly trailer?: HeaderLine

@@ -17,7 +17,7 @@ export function looksLike(
   if (page === undefined) return undefined
   if (/<center>nginx/.test(page.body) || /^nginx/.test(headerOf(page, 'server'))) return 'nginx'
   if (/Your browser sent an invalid request/.test(page.body)) return 'haproxy'
-  // Go's HTTP server says the same in any program; Caddy was already recognized by name.
+  // Go's HTTP server answers the same in any program; Caddy was already recognized by name.
   return /^400 Bad Request/.test(page.body) ? 'traefik' : undefined
 }
 

@@ -47,8 +47,8 @@ export function countOutcomes(outcomes: readonly Outcome[]): Counts {
 
 /** `14 ok, 1 warning, 1 failed`, and how many were not tried. */
 export function summaryLine({ ok, warnings, failed, notTried }: Counts): string {
-  const said = `${ok} ok, ${warnings} warning${warnings === 1 ? '' : 's'}, ${failed} failed`
-  return notTried === 0 ? said : `${said}, ${notTried} not tried`
+  const counts = `${ok} ok, ${warnings} warning${warnings === 1 ? '' : 's'}, ${failed} failed`
+  return notTried === 0 ? counts : `${counts}, ${notTried} not tried`
 }
 
 /** Whether it sends what only a proxy or an attacker would send. */

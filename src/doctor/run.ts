@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { isLetIn, isRefusal, sessionName, told } from './answers.ts'
+import { isFromApplication, isRefusal, sessionName, summaryOf } from './answers.ts'
 import type { Check, Finding, Need } from './check.ts'
 import { NEEDS } from './check.ts'
 import { REVOKED_CHECK, sessionOf } from './checks/entry.ts'
@@ -10,7 +10,7 @@ import { CHECKS } from './checks.ts'
 import { type Client, clauseOf } from './client.ts'
 import type { Door } from './door.ts'
 import type { Facts, Here } from './facts.ts'
-import { openedAddress, openPlaces } from './open-rules.ts'
+import { allowedAddress, openPaths } from './open-rules.ts'
 import { type Asked, type Observation, type Probe, request } from './probe.ts'
 import { looksLike, ODD_REQUEST } from './proxy-looks.ts'
 
@@ -45,7 +45,7 @@ export interface Run {
 export async function runChecks(run: Run): Promise<readonly Outcome[]> {
   const checks = CHECKS.filter(run.isAsked)
   const outcomes: Outcome[] = []
-  const tell = (outcome: Outcome) => {
+  const report = (outcome: Outcome) => {
     outcomes.push(outcome)
     run.onOutcome(outcome)
     run.onProgress(outcomes.length, checks.length)
@@ -53,15 +53,15 @@ export async function runChecks(run: Run): Promise<readonly Outcome[]> {
   run.onProgress(0, checks.length)
   const addresses = await resolve(run.door)
   let facts = firstFacts(run, addresses)
-  const obstacle = await approach(run, facts)
-  if (obstacle === undefined) facts = await knock(run, facts)
-  // As far as it got: the checks of the group `door` say why it got no further.
-  const beyond =
+  const obstacle = await checkConnection(run, facts)
+  if (obstacle === undefined) facts = await sendFirstRequests(run, facts)
+  // Why most checks cannot be tried; those of the group `door` report the cause.
+  const general =
     obstacle ?? (facts.first.nothing.kind === 'none' ? 'the server gives no answer' : undefined)
   const ordinary = checks.filter((check) => check !== REVOKED_CHECK)
-  const underWay = ordinary.map((check) => judged(run, facts, check, beyond))
-  for (const outcome of underWay) tell(await outcome)
-  if (checks.includes(REVOKED_CHECK)) tell(await judgeRevoked(run, facts, beyond))
+  const pending = ordinary.map((check) => runCheck(run, facts, check, general))
+  for (const outcome of pending) report(await outcome)
+  if (checks.includes(REVOKED_CHECK)) report(await judgeRevoked(run, facts, general))
   return outcomes
 }
 
@@ -102,20 +102,23 @@ function firstFacts(run: Run, { addresses, problem }: Resolved): Facts {
     closedPath: isOpen('/') ? `/${nowhere}` : '/',
     nowhere,
     first: { nothing: NOTHING, certificate: NOTHING, manifest: NOTHING, atSeconds: 0 },
-    isLetIn: false,
+    hasAccess: false,
     hasSession: false,
     isHomeAssistant: false,
     looks: undefined,
     hasOpenRules: false,
-    hasNetworkRules: openedAddress({ here }) !== undefined,
+    hasNetworkRules: allowedAddress({ here }) !== undefined,
     isOwnDevice: run.revoke !== undefined,
     revokedAfterMilliseconds: undefined,
   }
-  return { ...facts, hasOpenRules: openPlaces(facts).length > 0 }
+  return { ...facts, hasOpenRules: openPaths(facts).length > 0 }
 }
 
-/** Why nothing can be tried at all; a session is only sent to a server that proved its name. */
-async function approach({ client }: Run, { addressProblem }: Facts): Promise<string | undefined> {
+/** Why nothing can be tried at all: a session is only sent to a server that proved its name. */
+async function checkConnection(
+  { client }: Run,
+  { addressProblem }: Facts,
+): Promise<string | undefined> {
   if (addressProblem !== undefined) return 'the name does not resolve'
   const seen = await client.ask({ kind: 'tls', label: 'TLS' })
   if (seen.kind !== 'server') return 'there is no TLS connection'
@@ -126,7 +129,7 @@ async function approach({ client }: Run, { addressProblem }: Facts): Promise<str
 const KNOWN_WITHIN_MILLISECONDS = 3_000
 
 /** The first requests, on which the others depend. */
-async function knock(run: Run, facts: Facts): Promise<Facts> {
+async function sendFirstRequests(run: Run, facts: Facts): Promise<Facts> {
   const { client, here } = run
   const [nothing, odd] = await Promise.all([
     client.ask(request('nothing shown', { path: facts.closedPath })),
@@ -146,14 +149,14 @@ async function knock(run: Run, facts: Facts): Promise<Facts> {
   const cookieName = seenName ?? run.cookieName
   const cookie = sessionOf(certificate, cookieName)
   if (cookie !== undefined) client.useCookie(cookie)
-  const manifest = isLetIn(certificate)
+  const manifest = isFromApplication(certificate)
     ? await client.ask(request('the manifest', { path: '/manifest.json', shown: 'certificate' }))
     : NOTHING
   return {
     ...facts,
     cookieName,
     first: { nothing, certificate, manifest, atSeconds },
-    isLetIn: isLetIn(certificate),
+    hasAccess: isFromApplication(certificate),
     hasSession: cookie !== undefined,
     isHomeAssistant: isHomeAssistant(certificate, manifest),
     looks: looksLike(odd, [nothing, certificate]),
@@ -171,20 +174,20 @@ function isHomeAssistant(page: Observation, manifest: Observation): boolean {
 }
 
 /** Checks that do not depend on the server's answers. */
-const WITHOUT_DOOR: ReadonlySet<string> = new Set([
+const WITHOUT_ANSWERS: ReadonlySet<string> = new Set([
   ...['name', 'tls', 'server-certificate', 'plain-http', 'beside-the-gate'],
   ...['service', 'dates', 'replicas'],
 ])
-/** They say why there was no answer. */
-const SAYS_WHY: ReadonlySet<string> = new Set(['no-credentials'])
+/** Checks that report why there was no answer. */
+const EXPLAINS_SILENCE: ReadonlySet<string> = new Set(['no-credentials'])
 
-async function judged(
+async function runCheck(
   { client }: Run,
   facts: Facts,
   check: Check,
-  beyond: string | undefined,
+  general: string | undefined,
 ): Promise<Outcome> {
-  const obstacle = obstacleOf(facts, check, beyond)
+  const obstacle = obstacleOf(facts, check, general)
   if (obstacle !== undefined) return { check, result: 'not tried', findings: [], obstacle }
   const probes = check.plan(facts)
   const asked = await Promise.all(
@@ -193,7 +196,7 @@ async function judged(
   const findings = check.judge(facts, asked)
   const silence = findings.length === 0 ? asked.find(isSilent) : undefined
   if (silence === undefined) return outcomeOf(check, findings, check.detail?.(facts, asked))
-  const unknown = `${silence.probe.label}: ${told(silence.seen)}`
+  const unknown = `${silence.probe.label}: ${summaryOf(silence.seen)}`
   return { check, result: 'not tried', findings: [], obstacle: unknown }
 }
 
@@ -209,12 +212,12 @@ const isSilent = ({ probe, seen }: Asked): boolean =>
     ? seen.isUnknown === true && !MAY_BE_SILENT.has(probe.kind)
     : seen.kind === 'answer' && seen.status === TOO_MANY_REQUESTS
 
-function obstacleOf(facts: Facts, check: Check, beyond: string | undefined): string | undefined {
+function obstacleOf(facts: Facts, check: Check, general: string | undefined): string | undefined {
   const isReached = facts.first.nothing !== NOTHING
-  const saysWhy = isReached && SAYS_WHY.has(check.name)
-  if (beyond !== undefined && !WITHOUT_DOOR.has(check.name) && !saysWhy) return beyond
-  if (check.name !== 'name' && beyond === 'the name does not resolve' && check.group === 'door') {
-    return beyond
+  const explainsIt = isReached && EXPLAINS_SILENCE.has(check.name)
+  if (general !== undefined && !WITHOUT_ANSWERS.has(check.name) && !explainsIt) return general
+  if (check.name !== 'name' && general === 'the name does not resolve' && check.group === 'door') {
+    return general
   }
   const missing = check.needs.find((need) => !MET[need](facts))
   return missing && NEEDS[missing]
@@ -223,10 +226,10 @@ function obstacleOf(facts: Facts, check: Check, beyond: string | undefined): str
 const MET: Readonly<Record<Need, (facts: Facts) => boolean>> = {
   here: ({ here }) => here !== undefined,
   service: ({ here }) => here?.service !== undefined,
-  'let-in': ({ isLetIn: isIn }) => isIn,
+  access: ({ hasAccess }) => hasAccess,
   session: ({ hasSession }) => hasSession,
-  closed: ({ first }) => !isLetIn(first.nothing),
-  'home-assistant': ({ isHomeAssistant: isIt }) => isIt,
+  closed: ({ first }) => !isFromApplication(first.nothing),
+  'home-assistant': (facts) => facts.isHomeAssistant,
   application: ({ door }) => door.application !== undefined,
   'own-device': ({ isOwnDevice }) => isOwnDevice,
   'open-rules': ({ hasOpenRules }) => hasOpenRules,
@@ -247,12 +250,12 @@ const REVOKED_WITHIN_MILLISECONDS = 5_000
 const POLL_MILLISECONDS = 200
 
 /** Revokes the certificate, and probes until neither it nor its session is accepted. */
-async function judgeRevoked(run: Run, facts: Facts, beyond: string | undefined): Promise<Outcome> {
+async function judgeRevoked(run: Run, facts: Facts, general: string | undefined): Promise<Outcome> {
   const { client, revoke } = run
   const notTried = (obstacle: string): Outcome => {
     return { check: REVOKED_CHECK, result: 'not tried', findings: [], obstacle }
   }
-  const obstacle = obstacleOf(facts, REVOKED_CHECK, beyond)
+  const obstacle = obstacleOf(facts, REVOKED_CHECK, general)
   if (obstacle !== undefined) return notTried(obstacle)
   await revoke?.()
   const begun = performance.now()
@@ -265,11 +268,11 @@ async function judgeRevoked(run: Run, facts: Facts, beyond: string | undefined):
     const isOver = milliseconds > REVOKED_WITHIN_MILLISECONDS
     const silence = seen.find((one) => one.kind === 'none')
     if (silence !== undefined && (isOver || silence.isUnknown)) {
-      return notTried(`after the revocation: ${told(silence)}`)
+      return notTried(`after the revocation: ${summaryOf(silence)}`)
     }
-    const isClosed = silence === undefined && !seen.some(isLetIn)
-    if (isClosed || isOver) {
-      const revokedAfterMilliseconds = isClosed ? milliseconds : undefined
+    const isDenied = silence === undefined && !seen.some(isFromApplication)
+    if (isDenied || isOver) {
+      const revokedAfterMilliseconds = isDenied ? milliseconds : undefined
       const findings = REVOKED_CHECK.judge({ ...facts, revokedAfterMilliseconds }, [])
       return outcomeOf(REVOKED_CHECK, findings)
     }

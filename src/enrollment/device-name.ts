@@ -17,7 +17,7 @@ const JOINING_SCRIPTS = [
 
 const PICTURE = String.raw`\p{Extended_Pictographic}`
 
-/** Where such characters are legitimate: inside a word, an emoji, a flag or a variant of an ideograph. */
+/** Where such characters are legitimate: in a word, an emoji, a flag or a variant of an ideograph. */
 const VISIBLE_IN_CONTEXT = new RegExp(
   [
     String.raw`(?<=[${JOINING_SCRIPTS.join('')}])[\u200c\u200d](?=\p{L})`,

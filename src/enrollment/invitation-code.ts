@@ -42,7 +42,7 @@ export const isInvitationId = (text: string): boolean => ID.test(text)
 
 const NONCE = /^[A-Za-z0-9_-]{1,64}$/
 
-/** Whether a page can have sent this with its claim, so that a repeated claim gets the same answer. */
+/** Whether this can be a claim's nonce, with which a repeated claim gets the same answer. */
 export const isNonce = (text: string): boolean => NONCE.test(text)
 
 /** The hash that is stored instead of the nonce. */

@@ -1,4 +1,5 @@
 import type { Result } from '../result.ts'
+
 /** A line of the database that `openssl ca` keeps (`index.txt`). */
 export interface IndexEntry {
   readonly line: number

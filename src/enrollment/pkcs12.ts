@@ -198,7 +198,7 @@ function encryptAes(content: Buffer, password: string, randomBytes: RandomBytes)
   }
 }
 
-/** MacData (RFC 7292 §4), which tells importers a wrong password from a broken file. */
+/** MacData (RFC 7292 §4), by which importers distinguish a wrong password from a broken file. */
 function writeMac(content: Buffer, protection: Protection, password: string, salt: Buffer): Buffer {
   const { macHash, macOid, iterations } = protection
   const length = macHash === 'sha1' ? 20 : 32

@@ -10,7 +10,7 @@ export interface ProfileRequest {
   /** The file name of the package inside. */
   readonly fileName: string
   readonly pkcs12: Uint8Array
-  /** The package's password, for a profile that only its device gets: then no one has to type it. */
+  /** The package's password, so that no one has to type it: for a profile that only its device gets. */
   readonly password?: string
 }
 

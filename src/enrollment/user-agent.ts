@@ -22,7 +22,7 @@ const BROWSERS: readonly (readonly [RegExp, string])[] = [
   [/\bVersion\/\S+.*\bSafari\//, 'Safari'],
 ]
 
-/** The rest adds nothing, and takes time to search. */
+/** What follows adds nothing, and takes time to search. */
 const MAX_READ_LENGTH = 512
 
 /** Describes the browser for people: `iPhone, Safari`. Clients can claim anything here. */

@@ -72,7 +72,7 @@ export function authRequestHeaders(described: Described, config: Config): Reques
   return createHeaderReader(config.dialect).read(lines.flat())
 }
 
-/** Returns the value of Sec-Fetch-Site: every other site counts as cross-site, however near. */
+/** Returns the value of Sec-Fetch-Site: every other origin counts as cross-site, subdomains too. */
 const site = (origin: string, own: string): string =>
   origin.toLowerCase() === own.toLowerCase() ? 'same-origin' : 'cross-site'
 

@@ -60,7 +60,7 @@ const is = (decision: Decision, reason: DenyReason): boolean =>
 
 function shownSteps(explanation: Explanation, rule: Rule): readonly Step[] {
   const { decision, shownCertificate, shownCookie } = explanation
-  const whose = decision.allow ? whoIs(decision.identity) : undefined
+  const whose = decision.allow ? nameOfHolder(decision.identity) : undefined
   const good = whose === undefined ? 'is valid' : `is valid, and belongs to ${whose}`
   const isKnown = decision.allow || decision.reason === 'not-permitted'
   const verdict = isKnown ? good : `is not accepted: ${decision.reason}`
@@ -90,7 +90,7 @@ function holderSteps(decision: Decision, { holders }: Rule): readonly Step[] {
   return [{ check: 'holder', finding: `is ${isOther ? 'not among' : 'among'} ${named}` }]
 }
 
-const whoIs = (identity: Identity | undefined): string | undefined =>
+const nameOfHolder = (identity: Identity | undefined): string | undefined =>
   identity === undefined || identity.user === identity.device
     ? identity?.device
     : `${identity.device}, owned by ${identity.user}`

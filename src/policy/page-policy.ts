@@ -9,10 +9,10 @@ import {
   ruleFor,
 } from './policy.ts'
 
-/** The path that certlatch's own pages are below, for clients. */
+/** The path below which clients reach certlatch's own pages. */
 export const PAGES_PREFIX = '/.certlatch/auth/'
 
-/** Tells the rescue module whether this browser has access. */
+/** Where the rescue module finds out whether this browser has access. */
 export const SESSION_PATH = `${PAGES_PREFIX}session`
 
 export const ENROLL_PATH = `${PAGES_PREFIX}enroll`
@@ -23,8 +23,8 @@ export type PageAccess = Exclude<Access, 'deny'>
 /**
  * The policy for requests to one of certlatch's own pages. The page's access replaces the default. On
  * a public page only rules that deny count, because a rule for a whole host must not lock out the
- * people that the page is for; on others the stricter of page and rule applies, so that no rule makes
- * the page public.
+ * people whom the page is for; on other pages the stricter of page and rule applies, so that no rule
+ * makes the page public.
  */
 export function pagePolicy(policy: Policy, access: PageAccess): Policy {
   const rules = policy.rules.flatMap((rule) => ruleOnPage(rule, access))
@@ -42,7 +42,7 @@ function ruleOnPage(rule: ConditionalRule, access: PageAccess): readonly Conditi
  * The name of the rule that denies the enrollment page of the application at this address, or, where
  * the address is not known, on every host; `undefined` if none does.
  */
-export function ruleClosingEnrollment(
+export function ruleDenyingEnrollment(
   policy: Policy,
   site: string | undefined,
   trustedProxies: Networks,

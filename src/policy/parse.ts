@@ -32,7 +32,7 @@ export const RULE_KEYS = [
   'access',
   'dangerous',
 ] as const
-/** More would be generated, and each is compared with all the others for the warnings. */
+/** Files with more are generated, and the warnings compare each rule with all others. */
 export const MAX_RULES = 200
 /** Files written by hand are far shorter, and aliases can make a huge value of a long text. */
 const MAX_BYTES = 32 * 1024

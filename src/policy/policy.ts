@@ -8,7 +8,7 @@ import { readRequestPath } from '../proxy/request-path.ts'
 export const ACCESS = ['open', 'certificate-or-session', 'certificate', 'deny'] as const
 export type Access = (typeof ACCESS)[number]
 
-/** Who may pass a rule: the named devices, and every device of the named owners. */
+/** Which devices a rule permits: the named ones, and every device of the named owners. */
 export interface Holders {
   readonly devices: Names
   /** As sent to the application in Remote-User. */
@@ -198,7 +198,7 @@ interface Switch {
 /** Rules for one kind of application, which the policy file names. */
 export interface Preset {
   readonly name: string
-  /** Whether the hosts must be named with it: its paths would mean something else at other ones. */
+  /** Whether the hosts must be named with it: at other hosts its paths mean something else. */
   readonly needsHost?: true
   readonly rules: readonly PresetRule[]
   readonly switches: Readonly<Record<string, Switch>>

@@ -71,7 +71,7 @@ function requireHost({ name: { text, at } }: Entry, diagnostics: Diagnostics): v
   )
 }
 
-/** A preset without rules takes nothing away from another one, though it may look as if it did. */
+/** A preset without rules does not restrict another one, though it may look as if it did. */
 function warnOfEmptyPresets(named: readonly NamedPreset[], diagnostics: Diagnostics): void {
   for (const { preset, entry } of named) {
     if (preset.rules.length > 0) continue
@@ -143,7 +143,7 @@ function presetDraft(
     device: undefined,
     owner: undefined,
     access: { text: access, at },
-    // The paths of a preset are reviewed; the networks are the person's choice.
+    // The paths of a preset are reviewed; the networks are the user's choice.
     mayExposeAnything: true,
     mayExposeProxies: false,
     isPreset: true,

@@ -4,8 +4,8 @@ import { quote } from './yaml-reader.ts'
 
 /**
  * Warns of a likely mistake: an `earlier` rule matches everything that this one matches, or a part of
- * it with less strict access. An earlier rule that lies wholly within this one is an exception to it,
- * which is ordinary.
+ * it with less strict access. An earlier rule that covers only a part of what this one matches is an
+ * exception to it, which is ordinary.
  */
 export function orderWarning(
   rule: ConditionalRule,

@@ -18,7 +18,7 @@ export interface RuleDraft {
   readonly device: readonly Written[] | undefined
   readonly owner: readonly Written[] | undefined
   readonly access: Written | undefined
-  /** Whether it may open what no rule should open by mistake. */
+  /** Whether it may expose what no rule should expose by mistake. */
   readonly mayExposeAnything: boolean
   readonly mayExposeProxies: boolean
   readonly isPreset: boolean
@@ -66,7 +66,7 @@ function readEach(
   return values
 }
 
-/** The access of a rule that is refused anyway is the strictest one. */
+/** A rule with a wrong access gets the strictest one; its file is refused in any case. */
 function readAccess({ access, at, name }: RuleDraft, diagnostics: Diagnostics): Access {
   const found = ACCESS.find((word) => word === access?.text)
   if (found !== undefined) return found
@@ -167,7 +167,7 @@ function readHolders(
   return [{ devices: namesOf(device), owners: namesOf(owner) }]
 }
 
-/** What no one opens on purpose: the whole application, its API, its login. */
+/** What no rule exposes on purpose: the whole application, its API, its login. */
 const SENSITIVE = ['/', '/api/', '/api/websocket', '/auth/'] as const
 const LOGIN = '/auth/'
 const API = '/api/'
@@ -179,9 +179,9 @@ function reportWideAccess(
 ): void {
   const place = written?.[0]?.at ?? at
   const meant = 'or write "dangerous: true" if it is meant'
-  const opened = SENSITIVE.find((path) => paths === undefined || reaches(paths, path))
+  const exposed = SENSITIVE.find((path) => paths === undefined || reaches(paths, path))
   const named = paths === undefined ? [] : [...paths.exact, ...paths.below]
-  const refused = opened ?? named.find((path) => path.startsWith(LOGIN))
+  const refused = exposed ?? named.find((path) => path.startsWith(LOGIN))
   if (refused !== undefined) {
     diagnostics.problem(
       place,
@@ -201,14 +201,13 @@ function reportWideAccess(
 const reaches = ({ exact, below }: Paths, path: string): boolean =>
   exact.has(path) || below.some((folder) => path.startsWith(folder))
 
-/** Whether a preset opens this path, enabled or not. */
+/** Whether a rule of a preset, enabled or not, is for this path. */
 function isOfPreset(path: string): boolean {
   return PRESETS.some(({ rules, switches }) =>
     [...rules, ...Object.values(switches).flatMap((choice) => choice.rules)].some(
       (rule) =>
         rule.path?.some(
-          (opened) =>
-            path === opened || (opened.endsWith('*') && path.startsWith(opened.slice(0, -1))),
+          (known) => path === known || (known.endsWith('*') && path.startsWith(known.slice(0, -1))),
         ) ?? false,
     ),
   )

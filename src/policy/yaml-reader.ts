@@ -33,7 +33,7 @@ export interface Entry {
 /** The value of each key of a map. */
 export type Fields = ReadonlyMap<string, Value>
 
-/** Not read yet: the function that reads it decides what is allowed there. */
+/** A value that is not read yet: the function that reads it decides what is allowed there. */
 export interface Value {
   readonly key: Written
   readonly node: ParsedNode | null
@@ -75,7 +75,7 @@ export function readFields(text: string, keys: readonly string[], diagnostics: D
 /** Each one is looked up in the whole file. */
 const MAX_ALIASES = 100
 
-/** Reports what is wrong with the aliases; returns whether anything was: the rest is not read then. */
+/** Reports what is wrong with the aliases; returns whether anything is, so that the rest is not read. */
 function reportAliases(document: Document.Parsed, diagnostics: Diagnostics): boolean {
   const aliases: Alias.Parsed[] = []
   visit(document, { Alias: (_, alias) => void aliases.push(alias as Alias.Parsed) })

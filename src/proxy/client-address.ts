@@ -29,7 +29,7 @@ export function clientAddress(
   return undefined
 }
 
-/** What a client counts as where requests are limited: over IPv6 its /64, as it has all of that. */
+/** The key under which rate limits count a client: over IPv6 its /64, all of which it can use. */
 export function clientKey(address: string | undefined): string {
   if (address === undefined) return 'unknown'
   return isIP(address) === 6 ? ipv6Prefix(address) : address

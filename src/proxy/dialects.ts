@@ -1,4 +1,4 @@
-/** The proxies that certlatch understands; the configuration names one, none is ever guessed. */
+/** The proxies that certlatch understands: the configuration names one, and it is never guessed. */
 export type DialectName = 'traefik' | 'caddy' | 'haproxy' | 'nginx'
 
 /** How the proxy encodes the certificate in its header. */

@@ -36,7 +36,7 @@ export interface RequestHeaders {
 
 type Field = Exclude<keyof RequestHeaders, 'repeated' | 'alias' | 'tooMany'>
 
-/** Apache accepts 100 by default, HAProxy 101; proxies add about ten. Each one costs time. */
+/** Apache accepts 100 by default, HAProxy 101; proxies add about ten. Each header costs time. */
 export const MAX_HEADERS = 200
 
 /** In the order of `build`: `readHeaders` works with the index of a field. */
@@ -151,7 +151,7 @@ const SET_BY_PROXY: readonly Field[] = [
 export const repeatsTheProxy = ({ repeated }: RequestHeaders): boolean =>
   repeated.size > 0 && SET_BY_PROXY.some((field) => repeated.has(field))
 
-/** Reads the headers of one proxy; made once, at startup. */
+/** Reads the headers of one proxy; created once, at startup. */
 export interface HeaderReader {
   read(rawHeaders: readonly string[]): RequestHeaders
 }

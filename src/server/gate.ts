@@ -7,7 +7,7 @@ import { createPagesApp, createVerifyApp } from './app.ts'
 import { enrollPages } from './client-routes/enroll-routes.ts'
 import { createEnrollment } from './client-routes/enrollment.ts'
 import { sweepRegularly } from './client-routes/invitation-sweep.ts'
-import { type Pages, standingPages } from './client-routes/routes.ts'
+import { commonPages, type Pages } from './client-routes/routes.ts'
 import { createWrongCodes } from './client-routes/wrong-codes.ts'
 import { openFiles } from './files/trust-source.ts'
 import { createVerifyServer, drain } from './http-server.ts'
@@ -28,7 +28,7 @@ export interface GateOptions {
   onFilesChanged(): void
 }
 
-/** The files, and the servers that decide by them; they do not listen yet. */
+/** The files, and the servers that decide by them, which do not listen yet. */
 export interface Gate {
   readonly trust: TrustStore
   /** Answers `/verify`. */
@@ -99,9 +99,9 @@ function createPages(
   service: VerifyService,
   trust: TrustStore,
 ): Pages {
-  const standing = standingPages(config.sessionTtlSeconds)
+  const common = commonPages(config.sessionTtlSeconds)
   const { dataDir, ca } = config
-  if (ca.kind === 'external') return (path) => standing.get(path)
+  if (ca.kind === 'external') return (path) => common.get(path)
   const enrolling = enrollPages({
     service,
     enrollment: createEnrollment({
@@ -116,7 +116,7 @@ function createPages(
       tally.invitations[outcome] += 1
     },
   })
-  return (path) => standing.get(path) ?? enrolling(path)
+  return (path) => common.get(path) ?? enrolling(path)
 }
 
 /** How often the numbers of suppressed refusals are logged. */

@@ -61,7 +61,7 @@ export async function startService(options: StartOptions): Promise<RunningServic
   const gate = await openGate({ ...shared, onFilesChanged: () => void running?.write() })
   const { trust } = gate
   warnOfFiles(config, trust.current, nowSeconds(), log)
-  const stopWatchingAge = watchExpiry(trust, nowSeconds, log)
+  const stopExpiryWatch = watchExpiry(trust, nowSeconds, log)
   const observation = observe({
     ...shared,
     version,
@@ -97,7 +97,7 @@ export async function startService(options: StartOptions): Promise<RunningServic
       trust.close()
       await running?.close()
       await closeSoon(admin)
-      stopWatchingAge()
+      stopExpiryWatch()
       observation.close()
       log.info('stopped')
     },

@@ -103,8 +103,8 @@ export interface CookieAttributes {
 }
 
 /**
- * Cookies outlive their session by a day, so that an expired session can be told from none; the
- * token's own expiry decides.
+ * Cookies outlive their session by a day, to distinguish an expired session from none; the token's own
+ * expiry decides.
  */
 const AFTERLIFE_SECONDS = 86_400
 

@@ -15,7 +15,7 @@ export interface SessionKey {
 /** In the order of the file: oldest first, newest last. Never empty. */
 export interface KeyRing {
   readonly keys: readonly SessionKey[]
-  /** Equal for two rings exactly if they hold the same keys in the same order; not secret. */
+  /** Equal for two rings if and only if they hold the same keys in the same order; not secret. */
   readonly fingerprint: string
 }
 

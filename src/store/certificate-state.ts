@@ -1,7 +1,7 @@
 import type { Issuer } from '../certificate/verify.ts'
 import { type DeviceCertificate, isInvited } from './device-registry.ts'
 
-/** Where a device's certificate stands; only an `active` one is accepted, or one not yet collected. */
+/** The states of a device's certificate: only `active` and `invited` ones are accepted. */
 export const CERTIFICATE_STATES = [
   'untrusted-ca',
   'revoked',
@@ -25,7 +25,7 @@ export interface CertificateFacts {
 }
 
 /**
- * The state of a certificate: of several that apply the first in the order of CERTIFICATE_STATES.
+ * The state of a certificate: if several apply, the first of them in CERTIFICATE_STATES.
  * `invited` is an active certificate that still waits in an invitation.
  */
 export function certificateState(

@@ -102,8 +102,8 @@ export type Prepared = Result<{ made: readonly string[] }>
 const LOCK_WAIT_MILLISECONDS = 10_000
 
 /**
- * An earlier clock is wrong: certlatch did not exist then. It happens on machines without a battery
- * that have not synchronised yet, and a CA created there would expire years too early.
+ * A clock that shows an earlier time is wrong: certlatch did not exist then. Machines without a battery
+ * show one until they have synchronised, and a CA created then would expire years too early.
  */
 export const EARLIEST_NOW_SECONDS: number = Date.UTC(2026, 10, 24) / 1000
 

@@ -72,17 +72,17 @@ export function acceptedUntil(certificate: DeviceCertificate): number | undefine
   return Math.min(endsAt ?? invitation.endsAt, invitation.endsAt)
 }
 
-/** When a certificate ends, by its date or its replacement; Unix seconds. */
+/** When a certificate expires, or is denied earlier because it was replaced; Unix seconds. */
 export const endOf = ({
   endsAt,
   notAfter,
 }: Pick<DeviceCertificate, 'endsAt' | 'notAfter'>): number => Math.min(endsAt ?? notAfter, notAfter)
 
-/** Whether the certificate can still be replaced: it has neither ended nor been revoked. */
+/** Whether a renewal still has to limit the certificate: it has neither ended nor been revoked. */
 export const isGood = (certificate: DeviceCertificate, nowSeconds: number): boolean =>
   certificate.revokedAt === undefined && nowSeconds < endOf(certificate)
 
-/** The certificate as a renewal leaves it. Never extends an end that is already earlier. */
+/** The certificate as a renewal leaves it. Never extends an earlier end. */
 export const endAt = (certificate: DeviceCertificate, endsAt: number): DeviceCertificate => ({
   ...certificate,
   endsAt: Math.min(certificate.endsAt ?? endsAt, endsAt),
@@ -250,8 +250,8 @@ export async function readRegistryFolder(folder: string): Promise<ReadonlyMap<st
 }
 
 /**
- * Equal for two readings exactly if entries and undelivered certificate were the same. A service
- * reports by it which registry it has loaded.
+ * Equal for two readings if and only if entries and undelivered certificate were the same. With it, a
+ * service reports which registry it has loaded.
  */
 export function registryFingerprint(
   files: ReadonlyMap<string, string>,

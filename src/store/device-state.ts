@@ -14,7 +14,7 @@ export type DeviceState = (typeof DEVICE_STATES)[number]
 /** When a certificate was used, and until when it can be. */
 export interface Use extends SeenTimes {
   readonly issuerKeyHash: string
-  /** From when on it is denied, Unix seconds. */
+  /** When it stops being accepted, Unix seconds. */
   readonly end: number
 }
 
@@ -36,7 +36,7 @@ export interface DeviceStanding {
   readonly state: DeviceState
   /** Oldest first. */
   readonly certificates: readonly Held[]
-  /** Those in use, the first to end first. */
+  /** Those in use, in the order in which they end. */
   readonly used: readonly Use[]
 }
 
@@ -52,7 +52,7 @@ export function deviceStanding(
     return { certificate, state, issuerKeyHash, end: endOf(certificate), certificateAt, sessionAt }
   })
   const used = inUse(
-    certificates.filter((one) => mayBeInUse(one.state) && !isLeft(one, certificates)),
+    certificates.filter((one) => mayBeInUse(one.state) && !isAbandoned(one, certificates)),
   )
   const state = (used.at(-1) ?? certificates.at(-1))?.state ?? 'no-certificate'
   return { state, certificates, used }
@@ -65,7 +65,10 @@ const DAY_SECONDS = 86_400
  */
 const TOGETHER_SECONDS = DAY_SECONDS
 
-/** One holder's certificates in use, the first to end first; if none is, the last to end. */
+/**
+ * One holder's certificates in use, in the order in which they end; if none was ever used, the one that
+ * ends last.
+ */
 export function inUse<T extends Use>(certificates: readonly T[]): readonly T[] {
   const sorted = certificates.toSorted((one, other) => one.end - other.end)
   const lastUse = Math.max(0, ...sorted.map(latest))
@@ -77,14 +80,15 @@ export function inUse<T extends Use>(certificates: readonly T[]): readonly T[] {
 
 const ENDING: readonly CertificateState[] = ['active', 'expired', 'not-yet-valid', 'replaced']
 
-/** A replaced one counts until the device has shown its successor: it may be locked out. */
+/** A replaced certificate counts until its successor is used: the device may be locked out. */
 export const mayBeInUse = (state: CertificateState): boolean => ENDING.includes(state)
 
 /**
- * Whether a replaced certificate is unused since its successor exists, and the successor is used: as
- * after a renewal without overlap. With an overlap, something on the device may still use it.
+ * Whether the device has moved on from a replaced certificate: it was last used before its successor was
+ * issued, and the successor is in use. This is usual after a renewal without overlap; with an overlap,
+ * some program on the device may still use the old certificate.
  */
-const isLeft = (one: Held, all: readonly Held[]): boolean =>
+const isAbandoned = (one: Held, all: readonly Held[]): boolean =>
   one.state === 'replaced' &&
   all.some(
     (other) =>

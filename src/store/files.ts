@@ -198,7 +198,7 @@ async function makeFolderIn(parent: Folder, name: string, mode: number): Promise
 const isFolder = async (path: string): Promise<boolean> =>
   (await ifThere(stat(path)))?.isDirectory() === true
 
-/** What is read from a file or folder; `undefined` if that does not exist. */
+/** The result of reading a file or folder; `undefined` if it does not exist. */
 export async function ifThere<T>(reading: Promise<T>): Promise<T | undefined> {
   try {
     return await reading

@@ -23,7 +23,7 @@ export interface Folder {
 }
 
 const isRoot = (): boolean => process.geteuid?.() === 0
-/** Without root's rights a link leads nowhere that its creator could not go. */
+/** Without root's rights, following a link gives its creator no access that they lack. */
 const isGuarded = (): boolean => isRoot() && process.platform === 'linux'
 
 const FOLDER = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW
@@ -88,7 +88,7 @@ function plainFolder(path: string): Folder {
 
 const inProc = ({ fd }: FileHandle): string => `/proc/self/fd/${fd}`
 
-/** A path to an open file that does not depend on its name; `undefined`: its name will do. */
+/** A path to an open file that does not depend on its name; `undefined`: its name is safe to use. */
 export const throughHandle = (handle: FileHandle): string | undefined =>
   isGuarded() ? inProc(handle) : undefined
 

@@ -19,7 +19,7 @@ export function holderContent(who: string, identity: string | undefined): string
   })
 }
 
-/** Another writer, as its file says. */
+/** Another writer, according to its file. */
 export interface Holder {
   readonly path: string
   readonly touchedAt: number

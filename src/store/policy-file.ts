@@ -54,7 +54,7 @@ function isSame(one: PolicySource, other: PolicySource): boolean {
   )
 }
 
-/** Warns of names without a device: with a typo, a rule holds for no device, or later for a wrong one. */
+/** Warns of names without a device: a rule with a typo applies to no device, or later to a wrong one. */
 export function unknownHolders(
   { rules }: Policy,
   registry: DeviceRegistry | undefined,
@@ -62,12 +62,12 @@ export function unknownHolders(
   if (registry === undefined) return []
   const names = new Set(registry.devices.map(({ name }) => comparableName(name)))
   const users = new Set(registry.devices.map(({ name, owner }) => comparableName(owner ?? name)))
-  const told = (rule: string, kind: string, name: string) =>
+  const warningFor = (rule: string, kind: string, name: string) =>
     `the rule ${JSON.stringify(rule)} names the ${kind} ${JSON.stringify(name)}, which no device entry has`
   return rules.flatMap(({ name: rule, holders }) =>
     holders.flatMap(({ devices, owners }) => [
-      ...missing(devices, names).map((name) => told(rule, 'device', name)),
-      ...missing(owners, users).map((name) => told(rule, 'owner', name)),
+      ...missing(devices, names).map((name) => warningFor(rule, 'device', name)),
+      ...missing(owners, users).map((name) => warningFor(rule, 'owner', name)),
     ]),
   )
 }

@@ -43,7 +43,7 @@ interface Lists {
     readonly byIssuer: ReadonlyMap<string, RevocationList>
     readonly read: ReadLists | undefined
     readonly warnings: readonly string[]
-    /** What of the file is not applied, while the rest is. */
+    /** What is not applied, although the rest of the file is. */
     readonly leftOut: readonly string[]
   }
   readonly problems: readonly string[]
@@ -66,11 +66,11 @@ export function readListSource(
   const { name, issuers, isOwn } = source
   const byIssuer = newestOf(read.lists, isOwn)
   const refused = read.lists.flatMap((one) => (one.ok ? [] : [one]))
-  const told = ({ problem }: { readonly problem: string }) => `${name}: ${problem}`
+  const lineOf = ({ problem }: { readonly problem: string }) => `${name}: ${problem}`
   const warnings = refused
     .filter(({ foreign }) => foreign)
-    .map((one) => `${told(one)}; it is ignored`)
-  const leftOut = refused.filter(({ foreign }) => !foreign).map(told)
+    .map((one) => `${lineOf(one)}; it is ignored`)
+  const leftOut = refused.filter(({ foreign }) => !foreign).map(lineOf)
   const problems: string[] = []
   let kept = 0
   for (const issuer of issuers) {

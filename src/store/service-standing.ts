@@ -12,7 +12,7 @@ export interface Standing {
   readonly ageSeconds: number
   /** It has written lately, and its process is not known to be gone. */
   readonly isFresh: boolean
-  /** It no longer runs. A service that is neither is silent: cut off or suspended, it may come back. */
+  /** It no longer runs. One that is neither is silent: cut off or suspended, it may come back. */
   readonly hasEnded: boolean
 }
 

@@ -57,19 +57,19 @@ export async function readLastSeen(folder: string): Promise<ReadonlyMap<string, 
 }
 
 /** Merges what ended services have seen into last-seen.json, and removes their states. */
-export async function foldDead(folder: string, lock: Lock): Promise<void> {
+export async function mergeEnded(folder: string, lock: Lock): Promise<void> {
   const names = await listIfThere(folder)
   if (!names.some((name) => STATE_FILE.test(name) || TEMPORARY_FILE.test(name))) return
   const clock = await folderClock(folder)
-  const dead = (await readStates(folder, new Map())).filter(
+  const ended = (await readStates(folder, new Map())).filter(
     ({ state, writtenAt }) =>
       state.stoppedAt !== undefined || (clock - writtenAt) / 1000 > FORGOTTEN_SECONDS,
   )
   await lock.assertHeld()
-  if (dead.length > 0) {
+  if (ended.length > 0) {
     const joined = joinLastSeen([
       await readRemembered(folder),
-      ...dead.map(({ state }) => state.lastSeen),
+      ...ended.map(({ state }) => state.lastSeen),
     ])
     const lastSeen = [...joined.values()]
       .sort((one, other) => latest(other) - latest(one))
@@ -79,7 +79,7 @@ export async function foldDead(folder: string, lock: Lock): Promise<void> {
       JSON.stringify({ schemaVersion: 1, lastSeen }),
       MODE.secret,
     )
-    for (const { path, version } of dead) {
+    for (const { path, version } of ended) {
       // A service may have started again meanwhile.
       if ((await versionOf(path)) === version) await removeFile(path)
     }

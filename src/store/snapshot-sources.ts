@@ -37,7 +37,7 @@ export const filePaths = (files: TrustFiles): readonly (string | undefined)[] =>
 /** The files that can only revoke access. */
 export type RevokingSources = Partial<Pick<Sources, 'revocationLists' | 'blocks'>>
 
-/** `revoking`: those that could be read nevertheless. */
+/** `revoking`: the revoking files that could be read nevertheless. */
 export type ReadSources = Result<{ sources: Sources }, Problems & { revoking: RevokingSources }>
 
 export async function readSources(files: TrustFiles): Promise<ReadSources> {
@@ -92,7 +92,7 @@ export async function readRegularFile(path: string): Promise<Buffer> {
   return await readFile(path)
 }
 
-/** Equal for two readings exactly if they found the same. */
+/** Equal for two readings if and only if they found the same. */
 export function digest(read: ReadSources): string {
   const parts = read.ok ? partsOf(read.sources) : revokingParts(read)
   const joined = createHash('sha256')

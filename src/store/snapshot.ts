@@ -30,7 +30,7 @@ export interface Snapshot {
   /** The source of the CRLs; reused while their file is unchanged. */
   readonly lists: ReadLists | undefined
   readonly warnings: readonly string[]
-  /** What of the files is not applied although the rest is. */
+  /** What is not applied, although the rest of the files is. */
   readonly problems: readonly string[]
   /** The newest CRL ever loaded, by issuer, including issuers that are no longer trusted. */
   readonly newestLists: ReadonlyMap<string, ListAge>
@@ -64,9 +64,9 @@ export type CompiledSnapshot = Result<{ snapshot: Snapshot }, Problems>
 type Part<T> = { readonly value: T; readonly problems: readonly string[] }
 
 /**
- * Makes one snapshot of all files, or reports everything that is wrong with them. It never goes back
- * behind the previous one: where the CRL of a trusted CA is missing, unreadable or older, the previous
- * CRL stays, and the snapshot's `problems` say so.
+ * Makes one snapshot of all files, or reports everything that is wrong with them. It never undoes a
+ * revocation: where the CRL of a trusted CA is missing, unreadable or older than before, the previous CRL
+ * stays, and the snapshot's `problems` say so.
  */
 export function compileSnapshot(
   sources: Sources,
@@ -132,7 +132,7 @@ export function compileSnapshot(
   }
 }
 
-/** Blocks do not get lost: a file that is missing or older than the loaded one is refused. */
+/** Blocks are never lost: a file that is missing, or older than the loaded one, is refused. */
 function readBlocksSource(
   source: Source | undefined,
   previous: Snapshot | undefined,

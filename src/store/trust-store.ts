@@ -11,7 +11,7 @@ import {
   type TrustFiles,
 } from './snapshot-sources.ts'
 
-/** What happened to the files while the service runs. */
+/** What happens to the files while the service runs. */
 export interface TrustEvents {
   readonly onReplaced: (snapshot: Snapshot) => void
   /** Called once for each new problem; the current snapshot stays. */
@@ -85,8 +85,8 @@ function holdSnapshot(
       return current
     },
     /**
-     * Loads the files; returns what is wrong with them. Unless that concerns single CRLs only, the
-     * previous snapshot stays then, except that revocations and blocks are applied.
+     * Loads the files; returns what is wrong with them. Unless only single CRLs are wrong, the
+     * previous snapshot stays, except that new revocations and blocks are applied.
      */
     take: (read: ReadSources): readonly string[] => {
       const problems = read.ok ? take(read.sources) : read.problems

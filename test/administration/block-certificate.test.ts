@@ -231,7 +231,7 @@ test('A recent visitor is found once the running service has written its state f
   const hex = createHash('sha256').update('certificate').digest('hex')
   const told: string[] = []
   const search = () => ({
-    tell: (line: string) => told.push(line),
+    notify: (line: string) => told.push(line),
     now: () => 0,
     sleep: () => writeSeen(directory, [SEEN]),
   })

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { writeFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import { reportDevices } from '../../src/administration/device-report.ts'
-import { describePeople } from '../../src/server/admin/device-status.ts'
+import { describeHolders } from '../../src/server/admin/device-status.ts'
 import { writeBlocks } from '../../src/store/blocks.ts'
 import { CERTIFICATE_STATES } from '../../src/store/certificate-state.ts'
 import { writeDevice } from '../../src/store/device-registry.ts'
@@ -66,7 +66,7 @@ test('device list and /status show the same state, the first one that applies', 
 
   const expected = states(rows)
   assert.deepEqual(states(await reportDevices(directory.paths, NOON_SECONDS)), expected)
-  const { devices } = describePeople(await snapshotOf(directory.dataDir), [], NOON_SECONDS)
+  const { devices } = describeHolders(await snapshotOf(directory.dataDir), [], NOON_SECONDS)
   assert.deepEqual(states(devices), expected)
   assert.deepEqual([...new Set(rows.map(({ state }) => state))], [...CERTIFICATE_STATES])
 })
@@ -82,7 +82,7 @@ test('A certificate is expired once its CA is', async () => {
   })
   const later = NOON_SECONDS + 2 * DAY
   const [listed] = await reportDevices(directory.paths, later)
-  const { devices } = describePeople(await snapshotOf(directory.dataDir), [], later)
+  const { devices } = describeHolders(await snapshotOf(directory.dataDir), [], later)
   assert.deepEqual([listed?.state, devices[0]?.state], ['expired', 'expired'])
 })
 
@@ -163,6 +163,6 @@ test('device list and /status find a device in the state of the certificate that
     lastSeen: seen,
   })
   assert.deepEqual(states(await reportDevices(directory.paths, NOON_SECONDS)), expected)
-  const { devices } = describePeople(await snapshotOf(directory.dataDir), seen, NOON_SECONDS)
+  const { devices } = describeHolders(await snapshotOf(directory.dataDir), seen, NOON_SECONDS)
   assert.deepEqual(states(devices), expected)
 })

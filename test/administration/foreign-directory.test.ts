@@ -13,7 +13,7 @@ import { temporaryFolder } from '../support/service.ts'
 /** A root's command on a directory that the service's user owns, and may have prepared. */
 async function command(directory: TestDirectory): Promise<readonly string[]> {
   const told: string[] = []
-  const change = { ...directory.change(), tell: (line: string) => told.push(line) }
+  const change = { ...directory.change(), notify: (line: string) => told.push(line) }
   await changeDirectory(change, async () => undefined)
   return told
 }

@@ -47,7 +47,7 @@ const place = (directory: TestDirectory, laterSeconds = 0, more: Partial<Place> 
   host: 'ha.test',
   nowSeconds: NOON_SECONDS + laterSeconds,
   exists: () => Promise.resolve(true),
-  stands: () => Promise.resolve(true),
+  isAcceptable: () => Promise.resolve(true),
   ...more,
 })
 
@@ -306,7 +306,7 @@ test('With a claim, a revocation and the expiry at once, the first decides, and 
 test('A certificate that would be refused by now is not handed out', async () => {
   const directory = await initialised()
   const { code } = await invite(directory)
-  const refused = place(directory, 0, { stands: () => Promise.resolve(false) })
+  const refused = place(directory, 0, { isAcceptable: () => Promise.resolve(false) })
   assert.deepEqual(await claimInvitation(refused, code, CLAIMANT), { ok: false, problem: 'ended' })
   assert.ok((await findInvitation(place(directory), code)).ok)
 })
@@ -315,11 +315,11 @@ test('A certificate that becomes refused during collection is not handed out eit
   const directory = await initialised()
   const { code } = await invite(directory)
   let looks = 0
-  const stands = () => {
+  const isAcceptable = () => {
     looks += 1
     return Promise.resolve(looks === 1)
   }
-  const answer = await claimInvitation(place(directory, 0, { stands }), code, CLAIMANT)
+  const answer = await claimInvitation(place(directory, 0, { isAcceptable }), code, CLAIMANT)
   assert.deepEqual(answer, { ok: false, problem: 'ended' })
 })
 
@@ -336,7 +336,7 @@ test('The ticket, and no other, gives access to the packages for an hour', async
     assert.equal(await openTicket(place(directory), other), undefined)
   }
   assert.equal(await openTicket(place(directory, 3_600), ticket), undefined)
-  const refused = place(directory, 0, { stands: () => Promise.resolve(false) })
+  const refused = place(directory, 0, { isAcceptable: () => Promise.resolve(false) })
   assert.equal(await openTicket(refused, ticket), undefined)
 })
 

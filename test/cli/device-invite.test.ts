@@ -39,7 +39,7 @@ test('device show names what collected the invitation', async () => {
       ...{ dataDir: directory.dataDir, revocationList: undefined, host: 'ha.test' },
       nowSeconds: NOON_SECONDS,
       exists: () => Promise.resolve(true),
-      stands: () => Promise.resolve(true),
+      isAcceptable: () => Promise.resolve(true),
     },
     code,
     { nonce: 'one', by: 'iPhone, Safari, from 203.0.113.7', onUnmarked: () => {} },

@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { isLetIn, isProxyError, sessionName, told } from '../../src/doctor/answers.ts'
+import {
+  isFromApplication,
+  isProxyError,
+  sessionName,
+  summaryOf,
+} from '../../src/doctor/answers.ts'
 import { answer, LET_IN, NO_ANSWER, REFUSED } from '../support/doctor.ts'
 
 test('The session cookie is recognised by its default names, with a domain or without', () => {
@@ -43,6 +48,6 @@ test("A response is described in a few words, and classified as the application'
     [answer(502), '502 from the proxy', false],
     [answer(404, {}, 'of the application'), '404', true],
   ] as const) {
-    assert.deepEqual([told(seen), isLetIn(seen)], [words, isApplication])
+    assert.deepEqual([summaryOf(seen), isFromApplication(seen)], [words, isApplication])
   }
 })

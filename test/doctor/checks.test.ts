@@ -66,7 +66,7 @@ const flight = (authorities: readonly Buffer[] | undefined): Observation => ({
   kind: 'flight',
   flight: {
     ...{ kind: 'answered', version: 'TLS 1.2' },
-    ...{ asks: authorities !== undefined, authorities: authorities ?? [] },
+    ...{ requestsCertificate: authorities !== undefined, authorities: authorities ?? [] },
   },
 })
 const HOUSEHOLD = Buffer.from('30143112301006035504030c09686f757365686f6c64', 'hex')
@@ -333,7 +333,7 @@ const ROWS: readonly Row[] = [
     check: 'certificate',
     what: 'refused, correctly',
     facts: {
-      isLetIn: false,
+      hasAccess: false,
       here: hereOf({ explain: () => ({ ...EXPECTED, reason: 'certificate-expired' }) }),
       ...first({ certificate: REFUSED }),
     },
@@ -343,41 +343,41 @@ const ROWS: readonly Row[] = [
   {
     check: 'certificate',
     what: 'refused, although the files allow it',
-    facts: { isLetIn: false, ...first({ certificate: REFUSED }) },
+    facts: { hasAccess: false, ...first({ certificate: REFUSED }) },
     finds: /does not pass it on intact/,
     hint: /^Caddy: header_up Client-Cert/,
   },
   {
     check: 'certificate',
     what: 'refused, because certlatch is configured for another proxy',
-    facts: { isLetIn: false, looks: 'traefik', ...first({ certificate: REFUSED }) },
+    facts: { hasAccess: false, looks: 'traefik', ...first({ certificate: REFUSED }) },
     finds: /does not pass it on intact/,
     hint: /CERTLATCH_PROXY is caddy, and the proxy looks like Traefik: set CERTLATCH_PROXY=traefik/,
   },
   {
     check: 'certificate',
     what: 'the application fails',
-    facts: { isLetIn: false, ...first({ certificate: answer(500, {}, 'Oops') }) },
+    facts: { hasAccess: false, ...first({ certificate: answer(500, {}, 'Oops') }) },
     finds: /the application answers 500/,
   },
   {
     check: 'certificate',
     what: 'the proxy does not reach the application',
-    facts: { isLetIn: false, ...first({ certificate: answer(502) }) },
+    facts: { hasAccess: false, ...first({ certificate: answer(502) }) },
     finds: /is not accepted: 502 from the proxy/,
     hint: /^check whether the application is running, at the address/,
   },
   {
     check: 'certificate',
     what: 'the proxy does not reach certlatch',
-    facts: { isLetIn: false, ...first({ certificate: answer(502), nothing: answer(502) }) },
+    facts: { hasAccess: false, ...first({ certificate: answer(502), nothing: answer(502) }) },
     finds: /is not accepted: 502 from the proxy/,
     hint: /is certlatch serve running/,
   },
   {
     check: 'certificate',
     what: 'the application hangs',
-    facts: { isLetIn: false, ...first({ certificate: NO_ANSWER }) },
+    facts: { hasAccess: false, ...first({ certificate: NO_ANSWER }) },
     finds: /no answer to a request with the certificate: no answer within 3 s/,
   },
   { check: 'session-cookie', what: 'as it was set' },
@@ -506,7 +506,7 @@ const ROWS: readonly Row[] = [
   {
     check: 'forged-request',
     what: 'it is needed',
-    facts: { isLetIn: false },
+    facts: { hasAccess: false },
     seen: labelled('X-Forwarded-Uri', LET_IN),
     finds: /X-Forwarded-Method, X-Forwarded-Proto, X-Forwarded-Host, X-Forwarded-Uri reaches/,
   },

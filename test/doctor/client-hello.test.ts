@@ -69,14 +69,19 @@ describe('Our own ClientHello', () => {
     const asking = { requestCert: true, rejectUnauthorized: false, ca: bundle }
     const port = await tlsServer(context, asking)
     const flight = await greet(port)
-    assert.equal(flight.kind === 'answered' && flight.asks, true)
+    assert.equal(flight.kind === 'answered' && flight.requestsCertificate, true)
     assert.deepEqual(namesOf(flight), subjects)
     assert.deepEqual(namesOf(await greet(port, 'TLS 1.2', undefined)), subjects)
   })
 
   test('learns that none is requested', async (context) => {
     const flight = await greet(await tlsServer(context, {}))
-    assert.deepEqual(flight, { kind: 'answered', version: 'TLS 1.2', asks: false, authorities: [] })
+    assert.deepEqual(flight, {
+      kind: 'answered',
+      version: 'TLS 1.2',
+      requestsCertificate: false,
+      authorities: [],
+    })
   })
 
   test('is refused by a TLS 1.3 only server, with the alert for that', async (context) => {
@@ -160,7 +165,7 @@ describe("A server's TLS messages", () => {
         const parts = [all.subarray(0, cut), all.subarray(cut)].filter(({ length }) => length > 0)
         const bytes = Buffer.concat(parts.map((part) => record(22, part)))
         assert.deepEqual(readServerFlight(bytes), {
-          ...{ kind: 'answered', version: 'TLS 1.2', asks: true },
+          ...{ kind: 'answered', version: 'TLS 1.2', requestsCertificate: true },
           authorities: [subject],
         })
         for (const length of [0, 1, 4, 5, cut, bytes.length - 1]) {

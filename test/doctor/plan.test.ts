@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { CHECKS } from '../../src/doctor/checks.ts'
 import { LIMITS } from '../../src/doctor/client.ts'
 import type { Expected } from '../../src/doctor/facts.ts'
-import { openedAddress, openPlaces } from '../../src/doctor/open-rules.ts'
+import { allowedAddress, openPaths } from '../../src/doctor/open-rules.ts'
 import { looksLike } from '../../src/doctor/proxy-looks.ts'
 import { parsePolicy } from '../../src/policy/parse.ts'
 import { createPolicy } from '../../src/policy/policy.ts'
@@ -53,7 +53,7 @@ test('Nothing is planned that could change anything', () => {
 
 test('A client address is taken from within a network that a rule allows', () => {
   const addressIn = (network: string) =>
-    openedAddress({
+    allowedAddress({
       here: hereOf(
         {},
         createPolicy(
@@ -99,7 +99,7 @@ test('Open paths are tried in ways that change nothing, and only where anyone is
   assert.ok(parsed.ok, parsed.ok ? '' : parsed.problems.join('\n'))
   const allow: Expected = { ...EXPECTED, allow: true, reason: undefined }
   const here = hereOf({ explain: () => allow }, parsed.policy)
-  const places = openPlaces(factsOf({ here }))
+  const places = openPaths(factsOf({ here }))
   assert.deepEqual(
     places.map(({ rule, method, path, folder }) => [rule, method, folder ?? path]),
     [
@@ -109,8 +109,8 @@ test('Open paths are tried in ways that change nothing, and only where anyone is
       ['this host', 'GET', '/d'],
     ],
   )
-  assert.deepEqual(openPlaces(factsOf({ here: undefined })), [])
-  assert.deepEqual(openPlaces(factsOf({ here: hereOf({}, parsed.policy) })), [])
+  assert.deepEqual(openPaths(factsOf({ here: undefined })), [])
+  assert.deepEqual(openPaths(factsOf({ here: hereOf({}, parsed.policy) })), [])
 })
 
 const NGINX = '<html><head><title>400 Bad Request</title></head><center>nginx/1.22.1</center>'

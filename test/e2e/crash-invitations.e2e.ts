@@ -34,7 +34,7 @@ after(() => rm(folder, { recursive: true, force: true }))
 const placeOf = (dataDir: string): Place => ({
   ...{ dataDir, revocationList: undefined, host: 'ha.test', nowSeconds: NOON_SECONDS },
   exists: () => Promise.resolve(true),
-  stands: () => Promise.resolve(true),
+  isAcceptable: () => Promise.resolve(true),
 })
 
 const claimant = (nonce: string) => ({

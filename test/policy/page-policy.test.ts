@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { pagePolicy, ruleClosingEnrollment } from '../../src/policy/page-policy.ts'
+import { pagePolicy, ruleDenyingEnrollment } from '../../src/policy/page-policy.ts'
 import { parsePolicy } from '../../src/policy/parse.ts'
 import { ACCESS } from '../../src/policy/policy.ts'
 import { parseNetworks } from '../../src/proxy/networks.ts'
@@ -45,10 +45,10 @@ test('Elsewhere the stricter of page and rule counts', () => {
 
 test('A rule that denies the enrolment page is found, for its host', () => {
   const rule = '  - {name: ours, host: ha.test, path: /.certlatch/*, access: deny}\n'
-  assert.equal(ruleClosingEnrollment(policyOf(rule), 'https://ha.test:8443', NETWORKS), 'ours')
-  assert.equal(ruleClosingEnrollment(policyOf(rule), 'https://other.test', NETWORKS), undefined)
-  assert.equal(ruleClosingEnrollment(policyOf(rule), undefined, NETWORKS), undefined)
+  assert.equal(ruleDenyingEnrollment(policyOf(rule), 'https://ha.test:8443', NETWORKS), 'ours')
+  assert.equal(ruleDenyingEnrollment(policyOf(rule), 'https://other.test', NETWORKS), undefined)
+  assert.equal(ruleDenyingEnrollment(policyOf(rule), undefined, NETWORKS), undefined)
   const everywhere = policyOf('  - {name: all, access: deny}\n')
-  assert.equal(ruleClosingEnrollment(everywhere, undefined, NETWORKS), 'all')
-  assert.equal(ruleClosingEnrollment(RULES, 'https://ha.test', NETWORKS), undefined)
+  assert.equal(ruleDenyingEnrollment(everywhere, undefined, NETWORKS), 'all')
+  assert.equal(ruleDenyingEnrollment(RULES, 'https://ha.test', NETWORKS), undefined)
 })

@@ -16,7 +16,7 @@ import {
 } from '../../src/store/service-state.ts'
 import {
   awaitRunning,
-  foldDead,
+  mergeEnded,
   readLastSeen,
   readRunning,
   runningId,
@@ -221,7 +221,7 @@ test('Merging takes the latest of each time, in whatever order', () => {
 test('What services saw outlives them: stopped and long silent ones are folded together', async () => {
   const folder = await runningFolder()
   const lock = countingLock()
-  await foldDead(folder, lock)
+  await mergeEnded(folder, lock)
   assert.equal(lock.asked(), 0)
   const ids = [ID, OTHER_ID, runningId('attic', 'x'), runningId('shed', 'x')] as const
   const withSeen = (serial: string, sessionAt: number, stoppedAt?: number) => ({
@@ -240,7 +240,7 @@ test('What services saw outlives them: stopped and long silent ones are folded t
     before.get(certificateKey({ issuerKeyHash: KEY_HASH, serial: '01' }))?.sessionAt,
     600,
   )
-  await foldDead(folder, lock)
+  await mergeEnded(folder, lock)
   assert.ok(lock.asked() > 0)
   assert.deepEqual(
     (await readdir(folder)).sort(),
@@ -250,7 +250,7 @@ test('What services saw outlives them: stopped and long silent ones are folded t
   assert.deepEqual(new Map([...(await readLastSeen(folder))].sort()), new Map([...before].sort()))
   // And again, with what was folded before.
   await writeRunning(folder, ids[2], withSeen('04', 700, 800))
-  await foldDead(folder, lock)
+  await mergeEnded(folder, lock)
   assert.equal(
     (await readLastSeen(folder)).get(certificateKey({ issuerKeyHash: KEY_HASH, serial: '04' }))
       ?.sessionAt,
@@ -268,7 +268,7 @@ test('A broken memory file counts as empty, and is replaced at the next folding'
   await writeRunning(folder, ID, { ...state, stoppedAt: 1 })
   await writeFile(join(folder, LAST_SEEN), '{"schemaVersion":1,')
   assert.equal((await readLastSeen(folder)).size, 1)
-  await foldDead(folder, countingLock())
+  await mergeEnded(folder, countingLock())
   assert.deepEqual([...(await readLastSeen(folder)).values()], [seen])
 })
 
@@ -276,10 +276,10 @@ test('A service that starts again while its file is folded keeps its file', asyn
   const folder = await runningFolder()
   await writeRunning(folder, ID, { ...state, stoppedAt: 1 })
   const lock = { ...countingLock(), assertHeld: () => writeRunning(folder, ID, state) }
-  await foldDead(folder, lock)
+  await mergeEnded(folder, lock)
   assert.equal((await readRunning(folder))[0]?.isFresh, true)
   await writeRunning(folder, ID, { ...state, stoppedAt: 1 })
-  await foldDead(folder, { ...lock, assertHeld: () => rm(pathOf(folder, ID)) })
+  await mergeEnded(folder, { ...lock, assertHeld: () => rm(pathOf(folder, ID)) })
   assert.deepEqual(await readdir(folder), [LAST_SEEN])
 })
 
@@ -287,7 +287,7 @@ test('A process that has lost the lock folds nothing', async () => {
   const folder = await runningFolder()
   await writeRunning(folder, ID, { ...state, stoppedAt: 1 })
   const lost = { ...countingLock(), assertHeld: () => Promise.reject(new Error('lost')) }
-  await assert.rejects(foldDead(folder, lost), /lost/)
+  await assert.rejects(mergeEnded(folder, lost), /lost/)
   assert.deepEqual(await readdir(folder), [`${ID}.json`])
 })
 
@@ -300,7 +300,7 @@ test('At most 20,000 certificates are remembered, the latest ones', async () => 
     sessionAt: 0,
   }))
   await writeRunning(folder, ID, { ...state, stoppedAt: 1, lastSeen })
-  await foldDead(folder, countingLock())
+  await mergeEnded(folder, countingLock())
   const remembered = [...(await readLastSeen(folder)).values()]
   assert.equal(remembered.length, 20_000)
   assert.equal(Math.min(...remembered.map(({ certificateAt }) => certificateAt)), 10)
@@ -313,11 +313,11 @@ test('What a killed service had begun to write is cleaned up after an hour', asy
   await writeFile(join(folder, old), '')
   await makeOld(join(folder, old), 4_000)
   await writeFile(join(folder, young), '')
-  await foldDead(folder, countingLock())
+  await mergeEnded(folder, countingLock())
   assert.deepEqual(await readdir(folder), [young])
   // Another process may be faster.
   await makeOld(join(folder, young), 4_000)
-  await foldDead(folder, { ...countingLock(), assertHeld: () => rm(join(folder, young)) })
+  await mergeEnded(folder, { ...countingLock(), assertHeld: () => rm(join(folder, young)) })
   assert.deepEqual(await readdir(folder), [])
 })
 

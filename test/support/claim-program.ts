@@ -6,7 +6,7 @@ const claimed = await claimInvitation(
   {
     ...{ dataDir, revocationList: undefined, host: 'ha.test', nowSeconds: Number(now) },
     exists: () => Promise.resolve(true),
-    stands: () => Promise.resolve(true),
+    isAcceptable: () => Promise.resolve(true),
   },
   code,
   {

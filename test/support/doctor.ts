@@ -84,7 +84,7 @@ export function factsOf(changes: Partial<Facts> = {}): Facts {
       manifest: answer(404),
       atSeconds: NOON_SECONDS,
     },
-    isLetIn: true,
+    hasAccess: true,
     hasSession: true,
     isHomeAssistant: false,
     looks: 'caddy',

@@ -96,7 +96,7 @@ async function idOf(invocation: Invocation, config: Config): Promise<Certificate
   }
   if (fingerprint !== undefined) {
     return certificateIdByFingerprint(pathsOfConfig(config), fingerprint, {
-      tell: invocation.terminal.note,
+      notify: invocation.terminal.note,
     })
   }
   if (serial === undefined || issuer === undefined) {

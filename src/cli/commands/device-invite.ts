@@ -11,7 +11,7 @@ import { KEY_TYPES } from '../../administration/issue-certificate.ts'
 import type { Config } from '../../config/config.ts'
 import { quote } from '../../config/text.ts'
 import { readOrigin } from '../../config/values.ts'
-import { ENROLL_PATH, ruleClosingEnrollment } from '../../policy/page-policy.ts'
+import { ENROLL_PATH, ruleDenyingEnrollment } from '../../policy/page-policy.ts'
 import { parsePolicy } from '../../policy/parse.ts'
 import { readRunning } from '../../store/service-state-files.ts'
 import { choiceFlag, daysFlag, durationFlag, onlyName, textFlag } from '../arguments.ts'
@@ -176,7 +176,7 @@ async function denyingRule(
   const content = await readFile(policyFile).catch(() => Buffer.alloc(0))
   const parsed = parsePolicy(content, trustedProxies)
   if (!parsed.ok) return undefined
-  return ruleClosingEnrollment(parsed.policy, site, trustedProxies)
+  return ruleDenyingEnrollment(parsed.policy, site, trustedProxies)
 }
 
 async function waitFor(

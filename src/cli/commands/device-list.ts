@@ -64,7 +64,7 @@ function rowOf(report: DeviceReport, now: number): readonly string[] {
 export const ago = (seconds: number, now: number): string =>
   seconds === 0 ? 'never' : seconds >= now ? 'just now' : `${span(now - seconds)} ago`
 
-/** Lists the certificates of an external CA that were used. */
+/** Lists the certificates of an external CA that have been used. */
 async function listSeen(invocation: Invocation, config: Config): Promise<ExitCode> {
   const { flags, terminal, nowSeconds } = invocation
   const now = nowSeconds()

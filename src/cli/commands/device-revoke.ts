@@ -118,7 +118,7 @@ async function callHook(
   return false
 }
 
-/** What certlatch cannot end, because the proxy asked only once about it. */
+/** Notes what certlatch can't end: the proxy sent its auth request when the connection began. */
 function noteOpenConnections({ terminal }: Invocation, { onRevoke }: Config): void {
   terminal.note(
     onRevoke === undefined

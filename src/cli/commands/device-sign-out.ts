@@ -35,7 +35,7 @@ async function runDeviceSignOut(invocation: Invocation): Promise<ExitCode> {
   const given = onlyName(invocation, 'certlatch device sign-out "Ada\'s phone"')
   const paths = pathsOfConfig(config)
   const name = await findKnownName(paths, given, config.ca.kind, {
-    tell: invocation.terminal.note,
+    notify: invocation.terminal.note,
   })
   const forgotten = await forgottenServices(invocation, paths)
   const change = changeOf(invocation, config, 'device sign-out')

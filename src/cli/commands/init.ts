@@ -97,7 +97,7 @@ export function readAuthorityName(invocation: Invocation): string | undefined {
   throw usageError(`--name ${quote(given)} ${problem}`)
 }
 
-/** A file that a setting names is managed elsewhere, so it is not created. */
+/** Files that settings name are managed elsewhere, so they are not created. */
 function neededOf(config: Config) {
   const needed = filesToMake(config)
   if (Object.values(needed).includes(true)) return needed

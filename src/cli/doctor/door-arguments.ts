@@ -117,7 +117,7 @@ export async function givenCertificate(
   }
 }
 
-/** Returns a filter of the checks that `--only` names, by name or group. */
+/** Returns a filter for the checks that `--only` names, by name or group. */
 export function askedChecks(invocation: Invocation): (check: Check) => boolean {
   const text = textFlag(invocation, 'only')
   if (text === undefined) return () => true

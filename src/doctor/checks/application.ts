@@ -1,4 +1,4 @@
-import { isLetIn, isRefusal } from '../answers.ts'
+import { isFromApplication, isRefusal } from '../answers.ts'
 import { type Check, failed, unseen, warning } from '../check.ts'
 import { type Observation, request } from '../probe.ts'
 
@@ -13,7 +13,7 @@ const trustedProxy: Check = {
   group: 'home-assistant',
   title: 'Home Assistant accepts requests from the proxy',
   reason: 'It answers 400 to every request from a proxy that it does not trust.',
-  needs: ['let-in', 'home-assistant'],
+  needs: ['access', 'home-assistant'],
   plan: () => [],
   judge: ({ first: { certificate: seen } }) => {
     if (!isUnknownProxy(seen)) return []
@@ -32,7 +32,7 @@ const rescueModule: Check = {
   title: "the rescue module is in Home Assistant's page",
   reason:
     "Home Assistant's service worker shows a spinner forever once a session has ended; the module gets past it.",
-  needs: ['let-in', 'home-assistant'],
+  needs: ['access', 'home-assistant'],
   plan: () => [],
   judge: ({ first: { certificate: seen } }) => {
     if (seen.kind !== 'answer' || seen.status !== 200) {
@@ -54,7 +54,7 @@ const webhooks: Check = {
   title: 'webhooks reach Home Assistant without a certificate',
   reason:
     'The companion apps report location and sensors there, with an HTTP client that has neither certificate nor cookie.',
-  needs: ['closed', 'let-in', 'home-assistant'],
+  needs: ['closed', 'access', 'home-assistant'],
   plan: ({ nowhere }) => [
     request('a webhook', { method: 'POST', path: `/api/webhook/${nowhere}` }),
   ],
@@ -89,8 +89,8 @@ const besideTheGate: Check = {
     if (seen.kind === 'none' && /does not resolve/.test(seen.problem)) {
       return [unseen(`${host}: ${seen.problem}`)]
     }
-    if (!isLetIn(seen)) return []
-    // Programs on the same machine may connect from there, above all the proxy.
+    if (!isFromApplication(seen)) return []
+    // On the same machine, programs may connect directly, above all the proxy.
     if (/^(127\.|localhost$|\[::1\])/.test(host)) {
       return [unseen(`${host} is this machine: give the address that others would use`)]
     }

@@ -64,9 +64,9 @@ const tls: Check = {
 }
 
 const DAY_SECONDS = 86_400
-/** Certificates that renew automatically, as Let's Encrypt's do, have been renewed by then. */
+/** Automatic renewal, as with Let's Encrypt, happens earlier than this. */
 const SOON_SECONDS = 14 * DAY_SECONDS
-/** The share of its life at which a short one, as of Caddy's own CA, has been renewed: a sixth. */
+/** A short-lived certificate, as from Caddy's own CA, is renewed before a sixth of its life is left. */
 const SOON_PART = 6
 
 const serverCertificate: Check = {

@@ -1,4 +1,4 @@
-import { isLetIn, isProxyError, isRefusal, sessionPair, told } from '../answers.ts'
+import { isFromApplication, isProxyError, isRefusal, sessionPair, summaryOf } from '../answers.ts'
 import { type Check, type Finding, failed, unseen, warning } from '../check.ts'
 import type { Facts } from '../facts.ts'
 import { dialectHint, hintFor } from '../hints.ts'
@@ -35,23 +35,23 @@ const UNANSWERED =
 
 function judgeRefusal(facts: Facts, label: string, seen: Observation): Finding | undefined {
   if (isRefusal(seen)) return undefined
-  if (isLetIn(seen)) {
+  if (isFromApplication(seen)) {
     const networks = facts.here?.policy.rules.some(
       ({ access, conditions }) => access === 'open' && conditions.from !== undefined,
     )
     if (networks) {
       return warning(
-        `a request without credentials is allowed from here (${told(seen)})`,
+        `a request without credentials is allowed from here (${summaryOf(seen)})`,
         'a rule allows some networks, and this may be one of them: run this from elsewhere, with --certificate and --key',
       )
     }
     return failed(
-      `a request without credentials is allowed (${label}): the application answers ${told(seen)}`,
+      `a request without credentials is allowed (${label}): the application answers ${summaryOf(seen)}`,
       hintFor('ask-certlatch', facts),
     )
   }
   if (seen.kind === 'none') {
-    // TLS 1.3 sends the first, earlier versions the second. Pages must be served without a certificate.
+    // TLS 1.3 sends the first, earlier versions the second. Clients without a certificate need a page.
     const insists = /alert "(certificate required|handshake failure)"/.test(seen.problem)
     return failed(
       `no answer to a plain request: ${seen.problem}`,
@@ -74,7 +74,7 @@ function judgeRefusal(facts: Facts, label: string, seen: Observation): Finding |
     )
   }
   return warning(
-    `the refusal (${label}) is not certlatch's own: ${told(seen)}`,
+    `the refusal (${label}) is not certlatch's own: ${summaryOf(seen)}`,
     hintFor('refusal-page', facts),
   )
 }
@@ -88,8 +88,8 @@ const certificate: Check = {
   needs: [],
   plan: () => [],
   judge: (facts) => {
-    const { first, here, isLetIn: isIn } = facts
-    if (isIn) return []
+    const { first, here, hasAccess } = facts
+    if (hasAccess) return []
     const seen = first.certificate
     const expected = here?.explain({ method: 'GET', path: '/', shown: 'certificate' })
     if (expected !== undefined && !expected.allow) {
@@ -114,15 +114,15 @@ const certificate: Check = {
     }
     const isFault = seen.kind === 'answer' && seen.status >= 500
     if (isFault && !isProxyError(seen)) {
-      const text = `the application answers ${told(seen)}`
+      const text = `the application answers ${summaryOf(seen)}`
       return [failed(text, 'check whether the application is running')]
     }
     const hint = isFault ? faultHint(facts) : hintFor('ask-certlatch', facts)
-    return [failed(`the certificate is not accepted: ${told(seen)}`, hint)]
+    return [failed(`the certificate is not accepted: ${summaryOf(seen)}`, hint)]
   },
 }
 
-/** Depends on which of the two gives the proxy no answer: certlatch, or the application. */
+/** Depends on which one does not answer the proxy: certlatch or the application. */
 const faultHint = ({ first: { nothing } }: Facts): string =>
   isRefusal(nothing)
     ? 'check whether the application is running, at the address that the proxy uses'
@@ -136,7 +136,7 @@ const sessionCookie: Check = {
   title: 'the session arrives once, with all its attributes',
   reason:
     'Without it every request must present the certificate, which Safari does not do for WebSockets.',
-  needs: ['let-in'],
+  needs: ['access'],
   plan: () => [],
   judge: (facts) => {
     const seen = facts.first.certificate
@@ -161,11 +161,11 @@ const session: Check = {
   group: 'entry',
   title: 'the session alone is accepted',
   reason: 'Browsers that do not present their certificate each time depend on it.',
-  needs: ['let-in', 'session'],
+  needs: ['access', 'session'],
   plan: () => [request('the session', { shown: 'cookie' })],
   judge: (facts, [asked]) => {
-    if (asked === undefined || isLetIn(asked.seen)) return []
-    const text = `the session alone is not accepted: ${told(asked.seen)}`
+    if (asked === undefined || isFromApplication(asked.seen)) return []
+    const text = `the session alone is not accepted: ${summaryOf(asked.seen)}`
     return [failed(text, hintFor('pass-cookie', facts))]
   },
 }
@@ -175,7 +175,7 @@ const webSocket: Check = {
   group: 'entry',
   title: 'a WebSocket with only the session is not refused',
   reason: 'Home Assistant depends on one, and Safari presents no certificate on it.',
-  needs: ['let-in', 'session'],
+  needs: ['access', 'session'],
   plan: ({ isHomeAssistant }) => [
     request('a WebSocket', {
       shown: 'cookie',
@@ -188,13 +188,13 @@ const webSocket: Check = {
     const { seen } = asked
     if (seen.kind === 'answer' && seen.status === 101) return []
     if (isRefusal(seen) || seen.kind === 'none') {
-      const text = `a WebSocket with only the session is refused: ${told(seen)}`
+      const text = `a WebSocket with only the session is refused: ${summaryOf(seen)}`
       return [failed(text, hintFor('pass-cookie', facts))]
     }
     if (!facts.isHomeAssistant) return []
     return [
       failed(
-        `Home Assistant's WebSocket does not open: ${told(seen)}`,
+        `Home Assistant's WebSocket does not open: ${summaryOf(seen)}`,
         'the proxy must pass Upgrade and Connection on: in nginx, proxy_set_header Upgrade $http_upgrade;',
       ),
     ]
@@ -206,7 +206,7 @@ const resumption: Check = {
   group: 'entry',
   title: 'a resumed TLS connection still has the certificate, or none is resumed',
   reason: 'A proxy that forgets it locks a device out on its second visit.',
-  needs: ['let-in'],
+  needs: ['access'],
   plan: () =>
     (['TLSv1.2', 'TLSv1.3'] as const).map((version) => ({
       kind: 'resume',
@@ -231,7 +231,7 @@ const protocols: Check = {
   title: 'HTTP/1.1 and HTTP/2 get the same answers',
   reason:
     'Browsers use HTTP/2 for pages and HTTP/1.1 for WebSockets: a gate for only one of them is half a gate.',
-  needs: ['let-in', 'closed'],
+  needs: ['access', 'closed'],
   plan: ({ closedPath, hasSession }) =>
     PROTOCOLS.flatMap((protocol) => [
       request('nothing shown', { protocol, path: closedPath }),
@@ -250,8 +250,9 @@ const protocols: Check = {
       const [one, two] = PROTOCOLS.map((protocol) => of(protocol, label))
       if (one === undefined) continue
       if (!isOffered(two)) return [unseen('HTTP/2 is not offered')]
-      if (isLetIn(one) === isLetIn(two) && isRefusal(one) === isRefusal(two)) continue
-      const text = `${label}: HTTP/1.1 says ${told(one)}, and HTTP/2 says ${told(two)}`
+      if (isFromApplication(one) === isFromApplication(two) && isRefusal(one) === isRefusal(two))
+        continue
+      const text = `${label}: HTTP/1.1 says ${summaryOf(one)}, and HTTP/2 says ${summaryOf(two)}`
       const hint = hintFor(label === 'the session' ? 'pass-cookie' : 'pass-certificate', facts)
       return [failed(text, hint)]
     }
@@ -265,7 +266,7 @@ const revoked: Check = {
   title: 'the certificate is refused within a second of its revocation',
   reason:
     "This tests the whole chain: command, files, service, proxy. It uses doctor's own certificate, at the end.",
-  needs: ['let-in', 'own-device'],
+  needs: ['access', 'own-device'],
   plan: () => [],
   judge: ({ revokedAfterMilliseconds: after }) => {
     if (after !== undefined && after <= 1_000) return []
@@ -279,9 +280,9 @@ const revoked: Check = {
   },
 }
 
-/** What `first` concludes from the answer to the certificate. */
+/** The session in the answer to the certificate, if the application answered. */
 export const sessionOf = (seen: Observation, cookieName: string): string | undefined =>
-  isLetIn(seen) ? sessionPair(seen, cookieName) : undefined
+  isFromApplication(seen) ? sessionPair(seen, cookieName) : undefined
 
 export const ENTRY_CHECKS: readonly Check[] = [
   nothingShown,

@@ -1,25 +1,21 @@
 import { SESSION_PATH } from '../../policy/page-policy.ts'
-import { isLetIn, isRefusal, sessionPair, told } from '../answers.ts'
+import { isFromApplication, isRefusal, sessionPair, summaryOf } from '../answers.ts'
 import { type Check, type Finding, failed, warning } from '../check.ts'
 import type { Facts } from '../facts.ts'
 import { CERTIFICATE_HEADERS, encodings, forgedCertificate } from '../forged-lines.ts'
 import { dialectHint, hintFor } from '../hints.ts'
-import { openedAddress, openPlaces } from '../open-rules.ts'
+import { allowedAddress, openPaths } from '../open-rules.ts'
 import { type Asked, type HeaderLine, request } from '../probe.ts'
 
 /** Whether the request was allowed, or given a session. */
-const isBelieved = (facts: Facts, { seen }: Asked): boolean =>
-  isLetIn(seen) || sessionPair(seen, facts.cookieName) !== undefined
+const isTrusted = (facts: Facts, { seen }: Asked): boolean =>
+  isFromApplication(seen) || sessionPair(seen, facts.cookieName) !== undefined
 
-const believed = (
-  facts: Facts,
-  asked: readonly Asked[],
-  topic: Parameters<typeof hintFor>[0],
-): readonly Finding[] => {
-  const first = asked.find((one) => isBelieved(facts, one))
+const judgeForgeries = (facts: Facts, asked: readonly Asked[]): readonly Finding[] => {
+  const first = asked.find((one) => isTrusted(facts, one))
   if (first === undefined) return []
   const text = `a client can forge the certificate: ${first.probe.label} is trusted`
-  return [failed(text, dialectHint(facts) ?? hintFor(topic, facts))]
+  return [failed(text, dialectHint(facts) ?? hintFor('blank-certificate', facts))]
 }
 
 const forgedCertificates: Check = {
@@ -43,13 +39,13 @@ const forgedCertificates: Check = {
       ]),
     ),
     ...forgedCertificate(certificate).flatMap((line) => [
-      // That port decides by the same headers, and creates sessions too.
+      // Requests for the pages are decided by the same headers, and can start sessions too.
       request(`${line[0]} at certlatch's own pages`, { path: SESSION_PATH, headers: [line] }),
       request(`${line[0]} over HTTP/2`, { path, protocol: 'HTTP/2', headers: [line] }),
       request(`${line[0]} over HTTP/2, twice`, { path, protocol: 'HTTP/2', headers: [line, line] }),
     ]),
   ],
-  judge: (facts, asked) => believed(facts, asked, 'blank-certificate'),
+  judge: judgeForgeries,
 }
 
 const underscored = (name: string): string => name.replaceAll('-', '_')
@@ -83,7 +79,7 @@ const forgedSpellings: Check = {
         trailer: [name, value],
       }),
     ]),
-  judge: (facts, asked) => believed(facts, asked, 'blank-certificate'),
+  judge: judgeForgeries,
 }
 
 /** Values that make certlatch refuse if they reach it, and that are harmless to applications. */
@@ -103,7 +99,7 @@ const forgedRequests: Check = {
   needs: ['closed'],
   plan: (facts) => {
     const { closedPath: path, door } = facts
-    const [open] = openPlaces(facts)
+    const [open] = openPaths(facts)
     const whole: readonly HeaderLine[] = [
       ['X-Forwarded-Method', 'GET'],
       ['X-Forwarded-Proto', 'https'],
@@ -111,7 +107,7 @@ const forgedRequests: Check = {
       ['X-Forwarded-Uri', '/'],
     ]
     return [
-      ...(facts.isLetIn
+      ...(facts.hasAccess
         ? MALFORMED.map((line) => request(line[0], { headers: [line], shown: 'certificate' }))
         : whole.map((line) => request(line[0], { headers: [line], shown: 'certificate' }))),
       ...(open === undefined
@@ -130,7 +126,9 @@ const forgedRequests: Check = {
   judge: (facts, asked) => {
     const isWrong = ({ probe, seen }: Asked) => {
       if (probe.kind !== 'request') return false
-      return probe.shown === 'nothing' || !facts.isLetIn ? isLetIn(seen) : isRefusal(seen)
+      return probe.shown === 'nothing' || !facts.hasAccess
+        ? isFromApplication(seen)
+        : isRefusal(seen)
     }
     const names = new Set(asked.filter(isWrong).map(({ probe }) => probe.label))
     if (names.size === 0) return []
@@ -146,7 +144,7 @@ const forgedAddress: Check = {
   reason: 'A rule that allows your home network would allow anyone who claims to be in it.',
   needs: ['closed', 'here', 'network-rules'],
   plan: (facts) => {
-    const address = openedAddress(facts) ?? ''
+    const address = allowedAddress(facts) ?? ''
     const lines: readonly HeaderLine[] = [
       ['X-Forwarded-For', address],
       ['X-Real-Ip', address],
@@ -156,7 +154,7 @@ const forgedAddress: Check = {
   },
   judge: (facts, asked) =>
     asked
-      .filter(({ seen }) => isLetIn(seen))
+      .filter(({ seen }) => isFromApplication(seen))
       .slice(0, 1)
       .map(({ probe }) =>
         failed(
@@ -199,10 +197,10 @@ const forgedMarks: Check = {
   judge: (facts, asked) => {
     const wrong = asked.find(({ probe, seen }) => {
       const isShown = probe.kind === 'request' && probe.shown === 'cookie'
-      return isShown ? isRefusal(seen) : isLetIn(seen)
+      return isShown ? isRefusal(seen) : isFromApplication(seen)
     })
     if (wrong === undefined) return []
-    const text = `${wrong.probe.label} of a client has an effect: ${told(wrong.seen)}`
+    const text = `${wrong.probe.label} of a client has an effect: ${summaryOf(wrong.seen)}`
     return [failed(text, hintFor('blank-marks', facts))]
   },
 }
@@ -215,7 +213,7 @@ const aliases: Check = {
   title: 'headers with "_" instead of "-" do not reach certlatch',
   reason:
     'Many applications mistake Remote_User for Remote-User (CVE-2026-54763). certlatch refuses such requests, so this is only a second line of defence.',
-  needs: ['let-in', 'session'],
+  needs: ['access', 'session'],
   plan: () =>
     ALIASES.map((name) => request(name, { headers: [[name, 'doctor']], shown: 'cookie' })),
   judge: (facts, asked) => {
@@ -248,11 +246,11 @@ const otherHosts: Check = {
     const wrong = asked.find(
       ({ seen }) =>
         seen.kind === 'answer' &&
-        isLetIn(seen) &&
+        isFromApplication(seen) &&
         (seen.status < 300 || seen.status === 401 || sessionPair(seen, facts.cookieName)),
     )
     if (wrong === undefined) return []
-    const text = `${wrong.probe.label}: ${told(wrong.seen)}, as if it were this host`
+    const text = `${wrong.probe.label}: ${summaryOf(wrong.seen)}, as if it were this host`
     return [failed(text, hintFor('only-its-host', facts))]
   },
 }

@@ -1,5 +1,5 @@
 import { describeName, readName } from '../../certificate/name.ts'
-import { isLetIn, told } from '../answers.ts'
+import { isFromApplication, summaryOf } from '../answers.ts'
 import { type Check, type Finding, failed, unseen, warning } from '../check.ts'
 import { serverNameOf } from '../door.ts'
 import type { Facts } from '../facts.ts'
@@ -30,7 +30,7 @@ const certificateRequest: Check = {
       const why = flight.kind === 'refused' ? `the alert "${flight.alert}"` : 'no handshake'
       return [warning(`whether the proxy requests a certificate cannot be seen: ${why}`)]
     }
-    if (!flight.asks) {
+    if (!flight.requestsCertificate) {
       return [
         failed(
           'the proxy does not request a client certificate',
@@ -64,7 +64,7 @@ function judgeNames(facts: Facts, authorities: readonly Buffer[]): readonly Find
 
 /** Names that cannot be this server's, and none at all. */
 const OTHER_NAMES = [undefined, 'certlatch-doctor.invalid'] as const
-const saidName = (name: string | undefined): string =>
+const labelFor = (name: string | undefined): string =>
   name === undefined ? 'without a server name' : `for the server name ${name}`
 
 const otherNames: Check = {
@@ -78,12 +78,12 @@ const otherNames: Check = {
     OTHER_NAMES.flatMap((serverName) => [
       {
         kind: 'hello',
-        label: saidName(serverName),
+        label: labelFor(serverName),
         version: 'TLS 1.2',
         serverName,
       } as const,
-      request(saidName(serverName), { path: facts.closedPath, serverName: serverName ?? '' }),
-      request(saidName(serverName), {
+      request(labelFor(serverName), { path: facts.closedPath, serverName: serverName ?? '' }),
+      request(labelFor(serverName), {
         path: facts.closedPath,
         serverName: serverName ?? '',
         shown: 'certificate',
@@ -91,28 +91,30 @@ const otherNames: Check = {
     ]),
   judge: (facts, asked) => {
     const open = asked.filter(
-      ({ probe, seen }) => probe.kind === 'request' && probe.shown === 'nothing' && isLetIn(seen),
+      ({ probe, seen }) =>
+        probe.kind === 'request' && probe.shown === 'nothing' && isFromApplication(seen),
     )
     const [first] = open
     if (first !== undefined) {
       const hint = hintFor('all-names', facts)
       return [
         failed(
-          `${first.probe.label}, a request without credentials is allowed: ${told(first.seen)}`,
+          `${first.probe.label}, a request without credentials is allowed: ${summaryOf(first.seen)}`,
           hint,
         ),
       ]
     }
-    return unasked(facts, asked)
+    return servedWithoutRequest(facts, asked)
   },
 }
 
-/** If this host is served without requesting a certificate, devices are locked out. */
-function unasked(facts: Facts, asked: readonly Asked[]): readonly Finding[] {
-  if (!facts.isLetIn) return []
+/** Devices are locked out where this host is served without requesting a certificate. */
+function servedWithoutRequest(facts: Facts, asked: readonly Asked[]): readonly Finding[] {
+  if (!facts.hasAccess) return []
   for (const { probe, seen } of asked) {
-    const isUnasked = seen.kind === 'flight' && seen.flight.kind === 'answered' && !seen.flight.asks
-    if (probe.kind !== 'hello' || !isUnasked) continue
+    const requestsNone =
+      seen.kind === 'flight' && seen.flight.kind === 'answered' && !seen.flight.requestsCertificate
+    if (probe.kind !== 'hello' || !requestsNone) continue
     const byCertificate = asked.find(
       (other) =>
         other.probe.kind === 'request' &&

@@ -1,6 +1,6 @@
 import { ENROLL_PATH, PAGES_PREFIX } from '../../policy/page-policy.ts'
 import { DIALECTS } from '../../proxy/dialects.ts'
-import { headerOf, sessionPair, told } from '../answers.ts'
+import { headerOf, sessionPair, summaryOf } from '../answers.ts'
 import { type Check, failed } from '../check.ts'
 import { type Facts, proxyOf } from '../facts.ts'
 import { forgedCertificate } from '../forged-lines.ts'
@@ -34,7 +34,7 @@ const pages: Check = {
     })
     const [first] = missing
     if (first === undefined) return []
-    const text = `${missing.map(pathOf).join(' and ')} cannot be reached: ${told(first.seen)}`
+    const text = `${missing.map(pathOf).join(' and ')} cannot be reached: ${summaryOf(first.seen)}`
     const isUnanswered = first.seen.kind === 'answer' && first.seen.status >= 500
     return [failed(text, isUnanswered ? UNANSWERED : hintFor('own-pages', facts))]
   },

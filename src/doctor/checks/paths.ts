@@ -1,13 +1,13 @@
-import { isLetIn, isRefusal, told } from '../answers.ts'
+import { isFromApplication, isRefusal, summaryOf } from '../answers.ts'
 import { type Check, type Finding, failed } from '../check.ts'
 import { hintFor } from '../hints.ts'
-import { type OpenPlace, openPlaces } from '../open-rules.ts'
+import { type OpenPath, openPaths } from '../open-rules.ts'
 import { type Asked, type RequestProbe, request } from '../probe.ts'
 
 const isRequest = (asked: Asked): asked is Asked<RequestProbe> => asked.probe.kind === 'request'
 
 /** Paths that resemble an open one. */
-function neighbours({ path, folder }: OpenPlace, nowhere: string): readonly string[] {
+function neighbours({ path, folder }: OpenPath, nowhere: string): readonly string[] {
   const base = (folder ?? path).replace(/\/$/, '')
   const parent = base.slice(0, base.lastIndexOf('/'))
   return [`${base}x`, `${parent}/${nowhere}`, folder === undefined ? `${base}/${nowhere}` : base]
@@ -21,7 +21,7 @@ const rules: Check = {
     'A location that the proxy serves without an auth request is open whatever the rules say.',
   needs: ['closed', 'here', 'open-rules'],
   plan: (facts) => {
-    const places = openPlaces(facts)
+    const places = openPaths(facts)
     const beside = new Set(places.flatMap((place) => neighbours(place, facts.nowhere)))
     const closed = [...beside].filter(
       (path) => facts.here?.explain({ method: 'GET', path, shown: 'nothing' }).allow === false,
@@ -36,8 +36,8 @@ const rules: Check = {
     for (const { probe, seen } of asked.filter(isRequest)) {
       const { method, path, label } = probe
       const { allow } = facts.here?.explain({ method, path, shown: 'nothing' }) ?? {}
-      if (allow === false && isLetIn(seen)) {
-        const text = `${path} can be reached without certlatch: ${told(seen)}`
+      if (allow === false && isFromApplication(seen)) {
+        const text = `${path} can be reached without certlatch: ${summaryOf(seen)}`
         findings.push(failed(text, hintFor('ask-certlatch', facts)))
       } else if (allow === true && isRefusal(seen)) {
         findings.push(
@@ -52,8 +52,8 @@ const rules: Check = {
   },
 }
 
-/** Ways out of a folder that some proxy or application follows. */
-const climbing = (folder: string, place: string): readonly string[] => {
+/** Spellings of a path outside the folder that some proxy or application resolves. */
+const detoursTo = (place: string, folder: string): readonly string[] => {
   const up = folder.replace(/\/$/, '').split('/').length - 1
   const times = (text: string) => text.repeat(up)
   return [
@@ -77,14 +77,14 @@ const detours: Check = {
   reason: 'Proxy, certlatch and application may each read "..", "%2f" or ";" differently.',
   needs: ['closed', 'here', 'open-rules'],
   plan: (facts) => {
-    const folder = openPlaces(facts).find((place) => place.folder !== undefined)?.folder
+    const folder = openPaths(facts).find((place) => place.folder !== undefined)?.folder
     if (folder === undefined) return []
-    return climbing(folder, facts.nowhere).map((path) => request('a detour', { path }))
+    return detoursTo(facts.nowhere, folder).map((path) => request('a detour', { path }))
   },
   judge: (facts, asked) => {
     const reached = asked.filter(isRequest).find(({ seen }) => isReached(seen))
     if (reached === undefined) return []
-    const text = `${reached.probe.path} reaches the application without credentials: ${told(reached.seen)}`
+    const text = `${reached.probe.path} reaches the application without credentials: ${summaryOf(reached.seen)}`
     return [
       failed(text, `${hintFor('ask-certlatch', facts)}; let certlatch decide about open paths`),
     ]
@@ -93,6 +93,6 @@ const detours: Check = {
 
 /** A proxy that normalizes a path may do so by a redirect. */
 const isReached = (seen: Asked['seen']): boolean =>
-  isLetIn(seen) && seen.kind === 'answer' && ![301, 302, 307, 308].includes(seen.status)
+  isFromApplication(seen) && seen.kind === 'answer' && ![301, 302, 307, 308].includes(seen.status)
 
 export const PATH_CHECKS: readonly Check[] = [rules, detours]

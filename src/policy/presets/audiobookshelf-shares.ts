@@ -6,8 +6,8 @@ const PREFIX = '/audiobookshelf'
 const both = (path: string): readonly string[] => [path, `${PREFIX}${path}`]
 
 /**
- * What a person needs who was sent a share of one book or episode. Facts are from Audiobookshelf's
- * source (`server/routers/PublicRouter.js`, `server/Server.js`, `client/pages/share/_slug.vue`).
+ * What the recipient of a share of one book or episode needs. Facts are from Audiobookshelf's source
+ * (`server/routers/PublicRouter.js`, `server/Server.js`, `client/pages/share/_slug.vue`).
  *
  * Deliberately not allowed: `/api/*`, `/hls/*`, `/login`, the rest of `/public/*`.
  */
@@ -16,14 +16,14 @@ export const AUDIOBOOKSHELF_SHARES: Preset = {
   needsHost: true,
   rules: [
     // The page, and its data, cover, tracks and download. The secret is the slug in the path: ten
-    // random characters, unless a person chose another. A share that expired answers 404.
+    // random characters, unless the user chose others. An expired share answers 404.
     {
       name: 'shares',
       path: [...both('/share/*'), ...both('/public/share/*')],
       methods: ['GET', 'HEAD'],
       access: 'open',
     },
-    // The listener's position in the book, which the view accepts only with that share's cookie.
+    // The listener's position in the book, which the view accepts only with the share's cookie.
     { name: 'progress', path: both('/public/share/*'), methods: ['PATCH'], access: 'open' },
     // The page's scripts and styles: the same in every installation.
     { name: 'page', path: both('/_nuxt/*'), methods: ['GET', 'HEAD'], access: 'open' },
@@ -33,7 +33,7 @@ export const AUDIOBOOKSHELF_SHARES: Preset = {
       needsNetworks: false,
       rules: [
         // Podcast apps present no certificate. The secret is the slug: the item's id (a UUID)
-        // unless a person chose another; only feeds that were opened in Audiobookshelf answer.
+        // unless the user chose another; only feeds that were opened in Audiobookshelf answer.
         { name: 'rss-feeds', path: both('/feed/*'), methods: ['GET', 'HEAD'], access: 'open' },
       ],
     },

@@ -6,16 +6,16 @@ import type { Preset } from '../policy.ts'
  *
  * Deliberately not allowed, though other guides do: `/api/websocket` (the page reaches it by cookie),
  * `/auth/*` (the login, which passwords are guessed at), `/api/*` (every service and state), and
- * what the page itself is made of: the cookie opens all of it, the service worker's requests too.
+ * what the page itself is made of: all of it is allowed by cookie, the service worker's requests too.
  */
 export const HOME_ASSISTANT: Preset = {
   name: 'home-assistant',
   rules: [
     // The companion app sends location, sensors and notification actions to the webhook that it got
     // at its registration, by a client without certificate and cookie; automations with a webhook
-    // are called by other people's machines. The id of 64 hex digits is the secret: the view asks for
+    // are called by other people's machines. The id of 64 hex digits is the secret: the view requires
     // no login and answers 200 to unknown ids as well. With the app's id anyone can call services
-    // until the device is deleted in Home Assistant. The view has these four methods.
+    // until the device is deleted in Home Assistant. The view supports these four methods.
     {
       name: 'webhooks',
       path: ['/api/webhook/*'],
@@ -46,7 +46,7 @@ export const HOME_ASSISTANT: Preset = {
         // The skill's Lambda function posts directives there, with a token of Home Assistant as
         // bearer; the view requires it.
         { name: 'alexa', path: ['/api/alexa/smart_home'], methods: ['POST'], access: 'open' },
-        // Amazon fetches and renews that token there; /auth/authorize is not opened, as above.
+        // Amazon fetches and renews that token there; /auth/authorize is not allowed, as above.
         { name: 'alexa-token', path: ['/auth/token'], methods: ['POST'], access: 'open' },
       ],
     },
@@ -74,9 +74,9 @@ export const HOME_ASSISTANT: Preset = {
       needsNetworks: false,
       rules: [
         // The companion apps fetch the pictures of notifications and widgets by clients that show no
-        // certificate and have no cookie. None of these views requires a login; each asks for one or
-        // for the token in the query: 256 random bits, of a camera or an image for five to ten minutes,
-        // of a media player until Home Assistant restarts. They have GET alone.
+        // certificate and have no cookie. Each of these views requires a login or the token in the
+        // query: 256 random bits, valid for five to ten minutes for a camera or an image, and until
+        // Home Assistant restarts for a media player. They support only GET.
         {
           name: 'cameras',
           path: ['/api/camera_proxy/*', '/api/camera_proxy_stream/*'],
@@ -84,7 +84,7 @@ export const HOME_ASSISTANT: Preset = {
           access: 'open',
         },
         { name: 'images', path: ['/api/image_proxy/*'], methods: ['GET'], access: 'open' },
-        // Album covers, and those of what is browsed.
+        // Album covers, and the pictures in the media browser.
         { name: 'covers', path: ['/api/media_player_proxy/*'], methods: ['GET'], access: 'open' },
       ],
     },

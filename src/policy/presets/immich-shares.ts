@@ -1,12 +1,12 @@
 import type { Preset } from '../policy.ts'
 
 /**
- * What a person needs who was sent a shared link. Facts are from Immich's source: `@Authenticated` of
- * each controller, and the list of what a shared link reaches in its test of the controllers.
+ * What the recipient of a shared link needs. Facts are from Immich's source: `@Authenticated` of each
+ * controller, and the list of what a shared link reaches in its test of the controllers.
  *
  * Deliberately not allowed: uploads by a link (`POST /api/assets`), search, `/api/auth/*`, and pages of
- * custom addresses, `/s/*`, whose word a person chose and others can guess. The views below take that
- * word in place of the key (`slug` in the query), which no rule sees: docs/policy.md warns of it.
+ * custom addresses, `/s/*`, whose last word the user chose and others can guess. The views below accept
+ * that word instead of the key (`slug` in the query), which no rule sees: docs/policy.md warns of it.
  */
 export const IMMICH_SHARES: Preset = {
   name: 'immich-shares',

@@ -6,7 +6,7 @@ import { IMMICH_SHARES } from './immich-shares.ts'
 import { N8N_WEBHOOKS } from './n8n-webhooks.ts'
 import { VAULTWARDEN } from './vaultwarden.ts'
 
-/** Every preset; a new one is a file beside this one and its name here. */
+/** Every preset; to add one, add a file beside this one and its name here. */
 export const PRESETS: readonly Preset[] = [
   HOME_ASSISTANT,
   AUDIOBOOKSHELF_SHARES,

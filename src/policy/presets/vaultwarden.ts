@@ -29,9 +29,9 @@ export const VAULTWARDEN: Preset = {
     'website-icons': {
       needsNetworks: false,
       rules: [
-        // Icons of the sites in the vault, by the site's name. They are no secret, but have none
-        // either: anyone can make Vaultwarden fetch icons, and see which ones it has already. So
-        // they are not in the preset itself.
+        // Icons of the sites in the vault, by the site's name. They are not secret, and their paths
+        // contain no secret: anyone can make Vaultwarden fetch icons, and see which ones it has
+        // already. So the preset itself does not have this rule.
         { name: 'website-icons', path: ['/icons/*'], methods: ['GET', 'HEAD'], access: 'open' },
       ],
     },

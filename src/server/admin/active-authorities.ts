@@ -36,19 +36,19 @@ export function activeRevocationLists(snapshot: Snapshot, nowSeconds: number) {
 }
 
 /**
- * When the first CA expires whose expiry locks a device out. A predecessor of the built-in CA does not
+ * When the first of the CAs expires that devices depend on. A predecessor of the built-in CA does not
  * count once no device uses its certificates.
  */
 export function firstAuthorityExpiry(
   snapshot: Snapshot,
-  reliedUpon: ReadonlySet<string>,
+  issuersInUse: ReadonlySet<string>,
   nowSeconds: number,
 ): number {
   const active = activeAuthorities(snapshot, nowSeconds)
   const last = Math.max(...active.map(({ notAfter }) => notAfter))
   const isBuiltIn = snapshot.registry !== undefined
-  const concerned = active.filter(
-    ({ keyHash, notAfter }) => !isBuiltIn || reliedUpon.has(keyHash) || notAfter === last,
+  const relevant = active.filter(
+    ({ keyHash, notAfter }) => !isBuiltIn || issuersInUse.has(keyHash) || notAfter === last,
   )
-  return Math.min(...concerned.map(({ notAfter }) => notAfter))
+  return Math.min(...relevant.map(({ notAfter }) => notAfter))
 }

@@ -1,7 +1,7 @@
 import type { Config } from '../../config/config.ts'
 import type { TrustStore } from '../../store/trust-store.ts'
 import type { LastSeen } from '../verify/last-seen.ts'
-import { describePeople } from './device-status.ts'
+import { describeHolders } from './device-status.ts'
 import type { Measured } from './gauges.ts'
 import { createLastHour } from './last-hour.ts'
 import type { Operations, Readiness, Scraped } from './routes.ts'
@@ -35,14 +35,14 @@ export function observe(observed: Observed): Observation {
   const lastHour = createLastHour(tally.decisions)
   const timer = setInterval(() => lastHour.tick(), MINUTE_MILLISECONDS)
   timer.unref()
-  const people = () => describePeople(trust.current, lastSeen.all(), nowSeconds())
+  const holders = () => describeHolders(trust.current, lastSeen.all(), nowSeconds())
   const metrics = loadMetrics(tally, {
     version,
     sessionMaxAgeSeconds: config.sessionMaxAgeSeconds,
     nowSeconds,
     snapshot: () => trust.current,
     readiness,
-    people,
+    holders,
     cacheEntries: observed.cacheEntries,
   })
   const status = () =>
@@ -52,7 +52,7 @@ export function observe(observed: Observed): Observation {
       startedAt,
       readiness: readiness(),
       snapshot: trust.current,
-      people: people(),
+      holders: holders(),
       lastHour: lastHour.counts(),
     })
   return {

@@ -15,9 +15,9 @@ import type { Snapshot } from '../../store/snapshot.ts'
 /** When a device was last accepted, and until when it can be; Unix seconds. */
 export interface Presence extends SeenTimes {
   /**
-   * When the device is locked out unless its certificate is renewed: the end of the certificate that
-   * it uses, which a renewal may have brought forward; of several in use, the first. 0: it has none
-   * that could be accepted.
+   * When the device is locked out unless its certificate is renewed: the expiry of the certificate
+   * that it uses, or the earlier date that a renewal has set; with several in use, the earliest. 0: it
+   * has none that could be accepted.
    */
   readonly certificateNotAfter: number
 }
@@ -28,21 +28,21 @@ export interface DeviceStatus extends Presence {
   readonly state: DeviceState
 }
 
-export interface People {
+export interface HolderOverview {
   /** The devices of the registry, by name. */
   readonly devices: readonly DeviceStatus[]
-  /** All holders not in the registry, together: an external CA decides how many there are. */
+  /** All holders that are not in the registry, together: an external CA decides how many there are. */
   readonly others: Presence
   /** Key hashes of the CAs whose certificates are in use, or would be next. */
-  readonly reliedUpon: ReadonlySet<string>
+  readonly issuersInUse: ReadonlySet<string>
 }
 
 /** Describes the devices and other holders, and when they were seen. */
-export function describePeople(
+export function describeHolders(
   snapshot: Snapshot,
   seen: readonly SeenCertificate[],
   nowSeconds: number,
-): People {
+): HolderOverview {
   const byKey = new Map(seen.map((entry) => [certificateKey(entry), entry] as const))
   const { registry } = snapshot
   const described = (registry?.devices ?? [])
@@ -59,7 +59,7 @@ export function describePeople(
   return {
     devices: described.map(({ status }) => status),
     others: presence,
-    reliedUpon: new Set(all.map(({ issuerKeyHash }) => issuerKeyHash)),
+    issuersInUse: new Set(all.map(({ issuerKeyHash }) => issuerKeyHash)),
   }
 }
 
@@ -91,7 +91,7 @@ function factsOf(certificate: CertificateId, { trust }: Snapshot): CertificateFa
 }
 
 /** How long a holder with an expired certificate, and no other, is reported. */
-const ENDED_SECONDS = 7 * 86_400
+const EXPIRED_SECONDS = 7 * 86_400
 
 function describeOthers(
   seen: readonly SeenCertificate[],
@@ -102,7 +102,7 @@ function describeOthers(
   for (const entry of seen) {
     const { issuerKeyHash, notAfter: end } = entry
     const name = comparableName(entry.name)
-    if (end === undefined || end < nowSeconds - ENDED_SECONDS) continue
+    if (end === undefined || end < nowSeconds - EXPIRED_SECONDS) continue
     const dates = { notBefore: 0, notAfter: end }
     const state = certificateState(dates, factsOf(entry, snapshot), nowSeconds)
     if (!mayBeInUse(state)) continue

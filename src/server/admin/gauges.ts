@@ -3,7 +3,7 @@ import { Gauge, type Registry } from 'prom-client'
 import { DEVICE_STATES } from '../../store/device-state.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import { activeRevocationLists, firstAuthorityExpiry } from './active-authorities.ts'
-import type { People } from './device-status.ts'
+import type { HolderOverview } from './device-status.ts'
 import type { Readiness } from './routes.ts'
 
 /** What the gauges read when they are scraped. */
@@ -13,7 +13,7 @@ export interface Measured {
   nowSeconds(): number
   snapshot(): Snapshot
   readiness(): Readiness
-  people(): People
+  holders(): HolderOverview
   cacheEntries(): number
 }
 
@@ -82,13 +82,13 @@ function registerServiceGauges(registry: Registry, measured: Measured): void {
 }
 
 function registerFileGauges(registry: Registry, measured: Measured): void {
-  const { snapshot, people, nowSeconds } = measured
+  const { snapshot, holders, nowSeconds } = measured
   gauge(
     registry,
     'certlatch_ca_not_after_timestamp_seconds',
     'When the first CA certificate expires that devices depend on; renew it before',
     [],
-    () => [[{}, firstAuthorityExpiry(snapshot(), people().reliedUpon, nowSeconds())]],
+    () => [[{}, firstAuthorityExpiry(snapshot(), holders().issuersInUse, nowSeconds())]],
   )
   gauge(
     registry,
@@ -146,7 +146,7 @@ function registerDeviceGauges(registry: Registry, measured: Measured): void {
     'Registered devices by the state of their certificate; only active ones are allowed',
     ['state'],
     () => {
-      const { devices } = measured.people()
+      const { devices } = measured.holders()
       return DEVICE_STATES.map((state) => [
         { state },
         devices.filter((device) => device.state === state).length,
@@ -159,7 +159,7 @@ function registerDeviceGauges(registry: Registry, measured: Measured): void {
     'When a device was last allowed, by its certificate or by its session (0: never); other: all unregistered certificates',
     ['device', 'via'],
     () => {
-      const { devices, others } = measured.people()
+      const { devices, others } = measured.holders()
       return [{ name: OTHER, ...others }, ...devices].flatMap(
         ({ name, certificateAt, sessionAt }): readonly Reading[] => [
           [{ device: name, via: 'certificate' }, certificateAt],
@@ -174,7 +174,7 @@ function registerDeviceGauges(registry: Registry, measured: Measured): void {
     'When a device is locked out unless it gets a new certificate (0: it has no usable one, or none is known); renew it before',
     ['device'],
     () => {
-      const { devices, others } = measured.people()
+      const { devices, others } = measured.holders()
       return [{ name: OTHER, ...others }, ...devices].map(({ name, certificateNotAfter }) => [
         { device: name },
         certificateNotAfter,

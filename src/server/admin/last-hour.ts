@@ -8,7 +8,7 @@ export interface LastHour {
 
 const MINUTES = 60
 
-/** Copies the counters once a minute and keeps an hour of copies, so that counting costs nothing more. */
+/** Copies the counters once a minute and keeps an hour of copies, so that counting itself costs no more. */
 export function createLastHour(counters: ReadonlyMap<string, number>): LastHour {
   const copies: ReadonlyMap<string, number>[] = [new Map(counters)]
   return {
@@ -17,8 +17,8 @@ export function createLastHour(counters: ReadonlyMap<string, number>): LastHour 
       if (copies.length > MINUTES) copies.shift()
     },
     counts: () => {
-      const [before] = copies
-      return new Map([...counters].map(([key, now]) => [key, now - (before?.get(key) ?? 0)]))
+      const [anHourAgo] = copies
+      return new Map([...counters].map(([key, now]) => [key, now - (anHourAgo?.get(key) ?? 0)]))
     },
   }
 }

@@ -10,7 +10,7 @@ const DURATION = 'certlatch_decision_duration_seconds'
 
 /**
  * A histogram that reads its buckets from the tally on scrape; prom-client's own takes only single
- * observations. The registry uses nothing of a metric but its name and `get`.
+ * observations. Of a metric, the registry uses only its name and `get`.
  */
 function registerDuration(registry: Registry, { duration }: Tally): void {
   const get = async () => {
@@ -46,7 +46,7 @@ export function createRegistry(tally: Tally, measured: Measured): Registry {
   return registry
 }
 
-/** Waits for samples of the event loop, one every 10 ms: the metrics of none are NaN or 292 years. */
+/** Waits for samples of the event loop, one every 10 ms: without any, its metrics are NaN or 292 years. */
 export const firstSamples = (): Promise<void> => setTimeout(50)
 
 /** The metrics in the format that this Accept header prefers. */

@@ -58,7 +58,7 @@ function filesCheck({ problems, current }: TrustStore): Check {
   return { name: 'files', ok: false, detail: `${what}: ${problems.join('; ')}` }
 }
 
-/** What has expired, or is about to, since the snapshot was loaded; for the operator. */
+/** What has expired or soon will, although the files are unchanged; for the operator. */
 export function agingProblems(snapshot: Snapshot, nowSeconds: number): readonly string[] {
   const expired = expiredAuthorities(snapshot, nowSeconds)
   const checks = [revocationCheck, renewalCheck, keyCheck]
@@ -117,14 +117,14 @@ function renewalCheck(snapshot: Snapshot, nowSeconds: number): Check {
   const isDue = ({ thisUpdate, nextUpdate }: RevocationList) =>
     nowSeconds > nextUpdate - (nextUpdate - thisUpdate) * LAST_PART
   const due = lists.filter((list) => !isStale(list, nowSeconds) && isDue(list))
-  const ends = due.map(({ issuerKeyHash, nextUpdate }) => {
+  const expiries = due.map(({ issuerKeyHash, nextUpdate }) => {
     const name = authoritiesOf(snapshot).find(({ keyHash }) => keyHash === issuerKeyHash)?.name
     return `that of "${name}" expires at ${new Date(nextUpdate * 1000).toISOString()}`
   })
   return {
     name: 'crl-renewal',
     ok: due.length === 0,
-    detail: due.length === 0 ? 'none is due' : `bring a new CRL: ${ends.join('; ')}`,
+    detail: due.length === 0 ? 'none is due' : `bring a new CRL: ${expiries.join('; ')}`,
   }
 }
 

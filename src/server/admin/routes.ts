@@ -68,7 +68,7 @@ function answerJson(context: Context, value: object): void {
   context.body = JSON.stringify(value)
 }
 
-/** Requires the token, if one is set, for what shows which device came when. */
+/** Requires the token, if one is set: these endpoints show which devices connected, and when. */
 function withToken(token: string | undefined): Middleware {
   return (context, next) => {
     if (isAuthorised(context, token)) return next()
@@ -79,7 +79,7 @@ function withToken(token: string | undefined): Middleware {
   }
 }
 
-/** Compares hashes, which all have one length, so that the time does not depend on what was sent. */
+/** Compares hashes, which all have the same length, so that timing reveals nothing about the token. */
 function isAuthorised(context: Context, token: string | undefined): boolean {
   if (token === undefined) return true
   const digest = (text: string) => createHash('sha256').update(text).digest()

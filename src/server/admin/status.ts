@@ -1,6 +1,6 @@
 import { describeName } from '../../certificate/name.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
-import type { DeviceStatus, People, Presence } from './device-status.ts'
+import type { DeviceStatus, HolderOverview, Presence } from './device-status.ts'
 import type { Readiness } from './routes.ts'
 
 /** The content of `/status`; all times in Unix seconds, and 0 for never. */
@@ -37,13 +37,13 @@ export interface StatusFacts {
   readonly startedAt: number
   readonly readiness: Readiness
   readonly snapshot: Snapshot
-  readonly people: People
+  readonly holders: HolderOverview
   /** By `via reason`, as in the tally; for allowed requests the reason is `none`. */
   readonly lastHour: ReadonlyMap<string, number>
 }
 
 export function describeStatus(facts: StatusFacts): Status {
-  const { snapshot, people } = facts
+  const { snapshot, holders } = facts
   const { issuers, issuersByKeyHash, revocationLists } = snapshot.trust
   return {
     schemaVersion: 1,
@@ -62,8 +62,8 @@ export function describeStatus(facts: StatusFacts): Status {
       nextUpdate,
       revoked: serials.size,
     })),
-    devices: people.devices,
-    others: people.others,
+    devices: holders.devices,
+    others: holders.others,
     lastHour: describeAnswers(facts.lastHour),
   }
 }

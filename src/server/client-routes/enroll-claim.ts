@@ -20,7 +20,7 @@ import { answerHtml, setSession, type Visit } from './routes.ts'
 
 const NONCE_BYTES = 16
 
-/** Says whom an invitation is for, without claiming it. */
+/** Shows which device an invitation is for, without claiming it. */
 export async function look(enroll: EnrollService, visit: Visit): Promise<void> {
   const fields = await readFields(visit.context.req)
   const code = readInvitationCode(fields?.text('code') ?? '')
@@ -66,8 +66,8 @@ export async function claim(enroll: EnrollService, visit: Visit): Promise<void> 
   const { invitation, claim, isReplay, ticket, packages } = collected
   enroll.count(isReplay ? 'replayed' : 'collected')
   const circumstances = describe(enroll, visit)
-  const told = { device: invitation.device.name, by: claim.by, ...circumstances }
-  enroll.log.info(told, isReplay ? 'invitation answered again' : 'invitation collected')
+  const logged = { device: invitation.device.name, by: claim.by, ...circumstances }
+  enroll.log.info(logged, isReplay ? 'invitation answered again' : 'invitation collected')
   const { headers, nowSeconds } = visit
   openSession(enroll, visit, enrollment.decideAsDevice(invitation, claim.at, headers, nowSeconds))
   setTicket(visit, ticket, claim.at)
@@ -94,7 +94,7 @@ const unmarked =
     log.warn({ problem }, 'the registry does not say yet that an invitation was collected')
   }
 
-/** Counted as an ordinary decision, and its session is created like any other. */
+/** Counts it as an ordinary decision: its session is like any other. */
 function openSession({ service }: EnrollService, visit: Visit, decision: Decision): void {
   const { context, nowSeconds } = visit
   if (setSession(service, context, decision, nowSeconds)) service.countDecision(decision, 0)

@@ -61,7 +61,7 @@ async function start(enroll: EnrollService, visit: Visit): Promise<void> {
     device: device.name,
     site,
     password: held.packages.password,
-    isIn: decision.allow && decision.identity?.device === device.name,
+    hasAccess: decision.allow && decision.identity?.device === device.name,
     showsRefused: !decision.allow && decision.via === 'certificate',
     userAgent: context.get('User-Agent'),
   })
@@ -82,7 +82,7 @@ interface Downloadable {
 }
 
 const DOWNLOADABLE: readonly Downloadable[] = [
-  // Chrome and Samsung Internet on Android hand this type to the system's installer.
+  // Chrome and Samsung Internet on Android pass this type to the system's installer.
   { path: DOWNLOADS.p12, content: 'p12', type: 'application/x-pkcs12', extension: 'p12' },
   { path: DOWNLOADS.file, content: 'p12', type: 'application/octet-stream', extension: 'p12' },
   {

@@ -26,12 +26,12 @@ export interface EnrollService {
 /** The requested host; a visit always has one, or it would have been refused. */
 export const hostOf = ({ headers }: Visit): string => readOriginalRequest(headers)?.host ?? ''
 
-/** What this browser would be answered on a protected page, with its certificate or session. */
+/** The decision that this browser would get on a protected page, with its certificate or session. */
 export function decideOnDevice({ service }: EnrollService, visit: Visit): Decision {
   const grounds = service.grounds()
   const policy = pagePolicy(grounds.policy, 'certificate-or-session')
-  const question = { fromTrustedAddress: true, headers: visit.headers }
-  return decide(question, { ...grounds, policy }, visit.nowSeconds)
+  const auth = { fromTrustedAddress: true, headers: visit.headers }
+  return decide(auth, { ...grounds, policy }, visit.nowSeconds)
 }
 
 export function clientOf({ service }: EnrollService, { headers }: Visit): string | undefined {
@@ -59,7 +59,7 @@ export function ticketOf({ headers }: Visit): string | undefined {
   return ticket
 }
 
-/** The query parameter which shows that the page was reached through the redirect. */
+/** The query parameter that proves that the redirect was followed. */
 const REDIRECTED = 'from'
 
 /**

@@ -38,8 +38,8 @@ export interface Enrollment {
   open(ticket: string, host: string, nowSeconds: number): Promise<HeldPackages | undefined>
   finish(ticket: string, host: string, nowSeconds: number): Promise<boolean>
   /**
-   * What the device would have been answered if it had presented its new certificate at the time of
-   * collection: the session is the one that the certificate would have started then.
+   * The decision that the device would have got if it had presented its new certificate when it
+   * collected it, with the session that the certificate would have started then.
    */
   decideAsDevice(
     invitation: Invitation,
@@ -60,7 +60,7 @@ export function createEnrollment(options: EnrollmentOptions): Enrollment {
     host,
     nowSeconds,
     exists,
-    stands: async (invitation) => {
+    isAcceptable: async (invitation) => {
       await trust.refresh()
       const verdict = verdictOf(invitation)
       if (!verdict.ok) return false
@@ -94,8 +94,8 @@ export function createEnrollment(options: EnrollmentOptions): Enrollment {
 }
 
 /**
- * With the session of that time: a sign-out since then still counts, and repeating the answer gains
- * no time.
+ * The decision with its session as of the collection: repeating the answer does not extend the
+ * session, and a sign-out since then still ends it.
  */
 function asOf(decision: Decision, collectedAt: number, grounds: Grounds): Decision {
   if (!decision.allow || decision.setSession === undefined) return decision

@@ -64,10 +64,10 @@ export function pagesRoute(service: VerifyService, pages: Pages): Middleware {
     const nowSeconds = service.nowSeconds()
     const page = pages(pathOf(req))
     const grounds = service.grounds()
-    const question = { fromTrustedAddress: isTrusted(req.socket), headers }
+    const auth = { fromTrustedAddress: isTrusted(req.socket), headers }
     const policy = policyFor(grounds, page?.access ?? 'open')
-    const judged = decide(question, { ...grounds, policy }, nowSeconds)
-    const decision = judged.allow && isForeign(page, headers) ? CROSS_SITE : judged
+    const decided = decide(auth, { ...grounds, policy }, nowSeconds)
+    const decision = decided.allow && isForeign(page, headers) ? CROSS_SITE : decided
     service.countDecision(decision, (performance.now() - startedAt) / 1000)
     logDecision(service, decision, headers, req, nowSeconds)
     if (!decision.allow) {
@@ -117,7 +117,7 @@ function isolate(context: Context): void {
 
 const CROSS_SITE: Deny = { allow: false, via: 'none', reason: 'cross-site' }
 
-/** On a public page `decide` does not check which site sends a form, because no open rule does. */
+/** `decide` does not check which site sends a form where access is open, so public pages check it here. */
 function isForeign(page: Page | undefined, headers: RequestHeaders): boolean {
   const { method = '' } = headers
   if (page?.access !== 'open' || !page.methods.includes(method) || READ.includes(method)) {
@@ -144,7 +144,7 @@ function pageHeaderReader({ dialect }: VerifyService): (req: IncomingMessage) =>
 
 const OF_THE_REQUEST: ReadonlySet<string> = new Set(['method', 'uri', 'page'])
 
-/** Created once for each set of rules. */
+/** Creates each policy once per set of rules. */
 function rememberPolicies(): (grounds: Grounds, access: PageAccess) => Policy {
   const known = new WeakMap<Policy, Map<PageAccess, Policy>>()
   return ({ policy }, access) => {
@@ -191,8 +191,8 @@ export function answerHtml(context: Context, status: number, page: HtmlDocument)
   context.body = page.html
 }
 
-/** The pages that every service has. */
-export function standingPages(sessionTtlSeconds: number): ReadonlyMap<string, Page> {
+/** The pages that every service has, whichever CA it uses. */
+export function commonPages(sessionTtlSeconds: number): ReadonlyMap<string, Page> {
   const reset = inEachLanguage(resetPage)
   const rescue = rescueModule(sessionTtlSeconds)
   return new Map<string, Page>([

@@ -20,8 +20,8 @@ export function createWrongCodes(nowMilliseconds: () => number): WrongCodes {
       const name = clientKey(client)
       const now = nowMilliseconds()
       const known = windows.get(name)
-      const isOpen = known !== undefined && now - known.startedAt < WINDOW_MILLISECONDS
-      const window = isOpen ? known : { startedAt: now, count: 0 }
+      const isCurrent = known !== undefined && now - known.startedAt < WINDOW_MILLISECONDS
+      const window = isCurrent ? known : { startedAt: now, count: 0 }
       window.count += 1
       windows.set(name, window)
       return window.count > MOST_IN_WINDOW

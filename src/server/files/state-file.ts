@@ -23,9 +23,9 @@ export interface StateFile {
   write(): Promise<void>
   /** Writes it for the last time. */
   close(): Promise<void>
-  /** Call once the service listens: the file is its own then, and is written if it was not yet. */
+  /** Call once the service listens: from then on the file is its own; writes it if that had to wait. */
   own(): Promise<void>
-  /** Call if the service could not listen: writes for the last time, unless another may own the file. */
+  /** Call if the service could not listen: writes for the last time, unless the file may be another's. */
   abandon(): Promise<void>
 }
 
@@ -98,7 +98,7 @@ export async function openStateFile(options: StateFileOptions): Promise<StateFil
   const services = await readRunning(folder).catch(() => [])
   // A service with this id may be running, suspended or just killed: commands rely on its file until
   // this one listens.
-  let isAnothers = services.some((service) => service.id === id && !service.hasEnded)
+  let mayBeAnothers = services.some((service) => service.id === id && !service.hasEnded)
   let problem: string | undefined
   let pending: Promise<void> = Promise.resolve()
 
@@ -130,7 +130,7 @@ export async function openStateFile(options: StateFileOptions): Promise<StateFil
   }
   // One after another, so that an older state never replaces a newer one.
   const inTurn = (stoppedAt?: number): Promise<void> => {
-    if (isAnothers) return pending
+    if (mayBeAnothers) return pending
     pending = pending.then(() => write(stoppedAt))
     return pending
   }
@@ -152,8 +152,8 @@ export async function openStateFile(options: StateFileOptions): Promise<StateFil
       return inTurn(nowSeconds())
     },
     own: () => {
-      if (!isAnothers) return pending
-      isAnothers = false
+      if (!mayBeAnothers) return pending
+      mayBeAnothers = false
       return inTurn()
     },
     abandon: () => {

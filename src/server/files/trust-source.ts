@@ -1,5 +1,5 @@
 import type { Config } from '../../config/config.ts'
-import { ENROLL_PATH, ruleClosingEnrollment } from '../../policy/page-policy.ts'
+import { ENROLL_PATH, ruleDenyingEnrollment } from '../../policy/page-policy.ts'
 import { dataPaths } from '../../store/data-directory.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import type { TrustFiles } from '../../store/snapshot-sources.ts'
@@ -79,7 +79,7 @@ export async function openFiles(options: OpenFilesOptions): Promise<TrustStore> 
   return opened.store
 }
 
-/** Restoring a whole registry makes many changes: beyond this, only their number is logged. */
+/** Restoring a whole registry is many changes: beyond this, only their number is logged. */
 const MOST_CHANGES_LOGGED = 100
 
 function logChanges(log: Log, before: Snapshot, after: Snapshot): void {
@@ -122,7 +122,7 @@ export function warnOfFiles(
 function warnOfSnapshot(config: Config, { policy, warnings }: Snapshot, log: Log): void {
   for (const warning of warnings) log.warn(warning)
   if (config.ca.kind === 'external') return
-  const rule = ruleClosingEnrollment(policy, config.url, config.trustedProxies)
+  const rule = ruleDenyingEnrollment(policy, config.url, config.trustedProxies)
   if (rule === undefined) return
   log.warn(
     `the rule "${rule}" of ${config.policyFile} denies ${ENROLL_PATH}: links of certlatch device invite do not open where it holds`,

@@ -44,8 +44,8 @@ export function problemPage(
   const { title, lead, steps } = LANGUAGES[language].enroll.problems[problem]
   const time = collectedAt === undefined ? '' : timeElement(collectedAt, language)
   // The only value is our own HTML.
-  const said = escapeHtml(lead).replace('{time}', time)
-  const body = `<div data-show="form"><p>${said}</p>\n${listOf(steps)}</div>\n${codeForm(language)}`
+  const text = escapeHtml(lead).replace('{time}', time)
+  const body = `<div data-show="form"><p>${text}</p>\n${listOf(steps)}</div>\n${codeForm(language)}`
   return page(language, title, body)
 }
 
@@ -67,16 +67,17 @@ ${codeField(language)}
 </div>`
 }
 
-/** Shows whom an invitation is for, before anything is claimed. */
+/** What the page shows of an invitation before anything is claimed. */
 export interface Invited {
   readonly device: string
   readonly owner: string | undefined
   readonly site: string
+  /** Unix seconds. */
   readonly endsAt: number
   readonly code: string
   /** Sent back with the claim, so that a lost answer can be repeated. */
   readonly nonce: string
-  /** The device that this browser already is. */
+  /** The device whose certificate or session this browser already has. */
   readonly known: string | undefined
 }
 
@@ -115,8 +116,8 @@ export interface Claimed {
   readonly device: string
   readonly site: string
   readonly password: string
-  /** Whether this browser has a session by now. */
-  readonly isIn: boolean
+  /** Whether this browser has access by now. */
+  readonly hasAccess: boolean
   /** Whether it presents a certificate that is refused. */
   readonly showsRefused: boolean
   readonly userAgent: string | undefined
@@ -124,7 +125,7 @@ export interface Claimed {
 
 export function claimedPage(language: Language, claimed: Claimed): HtmlDocument {
   const { enroll } = LANGUAGES[language]
-  const { device, isIn, showsRefused, password } = claimed
+  const { device, hasAccess, showsRefused, password } = claimed
   const refused = showsRefused
     ? `<p class="notice">${escapeHtml(enroll.refusedCertificate)}</p>\n`
     : ''
@@ -133,7 +134,7 @@ export function claimedPage(language: Language, claimed: Claimed): HtmlDocument 
   const others = GUIDES.filter((name) => !first.includes(name))
   const trouble = enroll.trouble.map((text) => `<li>${escapeHtml(text)}</li>`).join('\n')
   const body = `<div id="claimed">
-<p>${escapeHtml(isIn ? enroll.inNow : enroll.notInNow)}</p>
+<p>${escapeHtml(hasAccess ? enroll.inNow : enroll.notInNow)}</p>
 ${refused}${first.map(guide).join('\n')}
 <details><summary>${escapeHtml(enroll.showPassword)}</summary>
 <p class="hint">${escapeHtml(enroll.password)}</p>

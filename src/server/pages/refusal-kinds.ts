@@ -1,9 +1,9 @@
 import type { DenyReason } from '../../decision.ts'
 
 /**
- * What a refusal page tells a person. It is coarser than the reasons: enough to help the device's
- * owner, and no more than a stranger has shown. Details about a certificate are shown only to a
- * client that has proved to hold its key.
+ * What a refusal page explains. It is coarser than the reasons: enough to help the device's owner, and
+ * nothing that a stranger does not know already. Details about a certificate are shown only to a client
+ * that has proved that it holds the key.
  */
 export const REFUSAL_KINDS = [
   'no-certificate',
@@ -27,7 +27,7 @@ const KINDS: Readonly<Record<DenyReason, RefusalKind>> = {
   'malformed-request': 'odd-request',
   'header-alias': 'odd-request',
   'header-repeated': 'odd-request',
-  // A rule stricter than the path's own has denied it; a certificate may satisfy that rule.
+  // A stricter rule than the path's own denied it; a certificate may satisfy that rule.
   'ambiguous-path': 'closed-to-this',
   'policy-deny': 'closed',
   'not-permitted': 'closed',

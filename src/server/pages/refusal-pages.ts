@@ -78,7 +78,7 @@ export function latecomerPage(language: Language): HtmlDocument {
   return htmlDocument({ language, title, body: `<p>${escapeHtml(lead)}</p>`, refreshAfter: 1 })
 }
 
-/** Opened by hand: does what the refusal page does behind a service worker. */
+/** For people to open themselves: does what the refusal page does behind a service worker. */
 export function resetPage(language: Language): HtmlDocument {
   const { reset, startPage } = LANGUAGES[language]
   const { title, lead, withoutScript } = reset

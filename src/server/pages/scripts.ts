@@ -64,9 +64,8 @@ unregisterWorkers().then(() => location.replace('/'))
  * WebSocket fails if it is the first connection after a start, behind a cached page. The module's
  * own request makes Chromium choose a certificate, so a reload then connects. Connected: requests
  * something often enough to renew the session, because an open page makes no requests of its own.
- * It requests a path that no rule needs to open and that Home Assistant answers with 404. It asks
- * less and less often when that changes nothing: Home Assistant is restarting, or reloading did not
- * help.
+ * It requests a path that no rule has to allow and that Home Assistant answers with 404. When nothing
+ * changes, it asks less and less often: Home Assistant is restarting, or reloading did not help.
  */
 export function rescueModule(sessionTtlSeconds: number): string {
   return `const ASK_EVERY = ${(sessionTtlSeconds * 1000) / 4} // ms: a quarter of CERTLATCH_SESSION_TTL
@@ -144,14 +143,14 @@ async function look() {
   if (passed < (connected ? ASK_EVERY : pause) - LOOK_EVERY / 2) return
   isAsking = true
   askedAt = Date.now()
-  const told = await askGate()
+  const access = await askGate()
   isAsking = false
   if (isConnected()) return
-  const helps = told === 'refused' || (told === 'allowed' && hasFailed())
+  const helps = access === 'refused' || (access === 'allowed' && hasFailed())
   const wait = helps ? untilLoad() : 2 * pause
   pause = Math.min(wait, ASK_AT_LEAST_EVERY)
   if (wait > 0) return
-  if (told === 'refused') await unregisterWorkers()
+  if (access === 'refused') await unregisterWorkers()
   location.reload()
 }
 

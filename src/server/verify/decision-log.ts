@@ -18,7 +18,7 @@ export interface RequestDescription {
 
 /** What is added about a request that is denied. */
 export interface RefusalDescription extends RequestDescription {
-  /** The device whose certificate or session it was, where a signature proves that. */
+  /** The device whose certificate or session it was, if a signature proves that. */
   readonly device: string | undefined
   /** The rule that denied it, if one did. */
   readonly rule?: string | undefined
@@ -76,15 +76,15 @@ export function createDecisionLog(log: Log, nowMilliseconds: () => number): Deci
       if (isLogged) log.info({ reason, via, ...describe() }, 'refused')
     },
     allowed: ({ identity, via, setSession }, isFirstToday, describe) => {
-      const who = { device: identity?.device, user: identity?.user, via }
-      if (isFirstToday) log.info({ ...who, ...describe() }, 'first access today')
+      const holder = { device: identity?.device, user: identity?.user, via }
+      if (isFirstToday) log.info({ ...holder, ...describe() }, 'first access today')
       if (setSession === undefined) return
       const { cause, claims } = setSession
       if (sessions.windows.size > MOST_SESSION_WINDOWS) sessions.windows.clear()
       const key = `${cause} ${certificateKey(claims)} ${claims.host}`
       const { isLogged, suppressed } = sessions.sample(key)
       if (!isLogged) return
-      const fields = { ...who, cause, ...describe(), ...(suppressed > 0 && { suppressed }) }
+      const fields = { ...holder, cause, ...describe(), ...(suppressed > 0 && { suppressed }) }
       log.info(fields, cause === 'renewed' ? 'session renewed' : 'session opened')
     },
     unexpectedPath: (target) => {
@@ -102,12 +102,12 @@ interface Window {
   suppressed: number
 }
 
-/** Logs at most so many of a kind in each window. */
+/** Lets through at most `most` lines of each kind in each window. */
 function createSampler(most: number, lengthMilliseconds: number, nowMilliseconds: () => number) {
   const windows = new Map<string, Window>()
   return {
     windows,
-    /** `suppressed`: how many were not logged in the window before, if a new one begins. */
+    /** `suppressed`: how many lines the previous window dropped, if this call begins a new window. */
     sample: (kind: string): { readonly isLogged: boolean; readonly suppressed: number } => {
       const now = nowMilliseconds()
       let window = windows.get(kind)
@@ -194,7 +194,7 @@ export function loggedPath(uri: string): string {
   return segments.map((part, index) => (isSecret(part, segments[index - 1]) ? '…' : part)).join('/')
 }
 
-/** The beginning of a query, or what some applications take for one: `%3F`, `%253F`, `;`. */
+/** The start of a query, or what some applications treat as one: `%3F`, `%253F`, `;`. */
 const QUERY = /[?#;]|%(?:25)*(?:3f|23|3b)/i
 const USER_INFORMATION = /(?::|%3a).*(?:@|%40)/i
 

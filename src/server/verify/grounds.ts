@@ -77,6 +77,7 @@ function latestSignOuts({ signOuts }: Snapshot['blocks']): ReadonlyMap<string, n
 
 interface RegisteredCertificate {
   readonly recognised: Recognised & { ok: true }
+  /** When the registry stops accepting it, Unix seconds. */
   readonly endsAt: number
   readonly seen: Seen
 }
@@ -122,7 +123,7 @@ function createRecognise(
     const found = registered.get(certificate.issuerKeyHash)?.get(certificate.serial)
     if (found !== undefined) {
       const { certificateSeenAt } = certificate
-      // The session still has the time if this service lost it, with its state file for instance.
+      // If this service has lost the time, for instance with its state file, the session still has it.
       if (certificateSeenAt !== undefined && found.seen.certificateAt === 0) {
         found.seen.certificateAt = certificateSeenAt
       }

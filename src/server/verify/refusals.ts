@@ -25,7 +25,7 @@ export interface Refusals {
     deny: Deny,
     acceptLanguage?: () => string | undefined,
   ): Refusal
-  /** The same for nginx's second request, if that would be allowed by now. */
+  /** The same for nginx's second request, if access was granted in between. */
   forLatecomer(headers: RequestHeaders, acceptLanguage?: () => string | undefined): Refusal
   /** For a request that failed on an internal error. */
   readonly fallback: Refusal
@@ -36,8 +36,8 @@ const REFUSED_JSON = `${JSON.stringify({ error: 'refused', message: 'no valid cl
 
 /** Renders all bodies once, except for pages that show a date. */
 export function createRefusals(denial: Config['denial']): Refusals {
-  // Both apps of Home Assistant handle a 400 with "client certificate" in it. Safari takes a 403 on
-  // such a connection for a refused certificate, and hides the page.
+  // Both apps of Home Assistant handle a 400 with "client certificate" in it. Safari interprets a 403
+  // on such a connection as a refused certificate, and hides the page.
   const html = (page: HtmlDocument) => htmlRefusal(denial === 'adaptive' ? 400 : 403, page)
   const pages = inEachLanguage((language) => ({
     ofKind: Object.fromEntries(
@@ -107,7 +107,7 @@ function refusal(
   return { status, body, headers }
 }
 
-/** Returns whether a browser is about to show the answer; if it does not say so, whether it accepts HTML. */
+/** Returns whether a browser will display the answer; without Sec-Fetch-Mode, whether it accepts HTML. */
 function isNavigation({ method, secFetchMode, accept }: RequestHeaders): boolean {
   if (secFetchMode !== undefined) return secFetchMode === 'navigate'
   if (method !== 'GET' && method !== 'HEAD') return false

@@ -170,7 +170,7 @@ function logRefusal(
 
 const DAY_SECONDS = 86_400
 
-/** Returns whether it is the first time on this day, in UTC. */
+/** Records the access; returns whether it is the device's first of the day, in UTC. */
 function noteSeen(service: VerifyService, { identity, via }: Allow, nowSeconds: number): boolean {
   const seen = identity && service.seenOf(identity)
   if (seen === undefined) return false

@@ -28,7 +28,7 @@ export async function claimPackages(folder: string): Promise<InvitedPackages> {
   const place = {
     ...{ dataDir, revocationList: undefined, host: 'ha.test', nowSeconds: NOON_SECONDS },
     exists: () => Promise.resolve(true),
-    stands: () => Promise.resolve(true),
+    isAcceptable: () => Promise.resolve(true),
   }
   const onUnmarked = (error: unknown) => {
     throw error
