@@ -194,9 +194,16 @@ const isSameName = (one: string, other: string): boolean =>
 export function findDevice({ devices, broken }: Devices, given: string): Device {
   const name = normalizeName(given)
   const shown = devices.filter(({ doctor }) => doctor === undefined)
-  const found =
-    shown.find((device) => comparableName(device.name) === comparableName(name)) ??
-    shown.find((device) => isSameName(device.name, name))
+  const same = shown.filter((device) => isSameName(device.name, name))
+  const exact = same.find((device) => device.name.normalize('NFC') === name)
+  if (exact === undefined && same.length > 1) {
+    const names = same.map((device) => `"${device.name}"`)
+    throw usageError(
+      `which "${name}"? there are ${names.join(' and ')}`,
+      'write the name exactly as certlatch device list shows it',
+    )
+  }
+  const found = exact ?? same[0]
   const ambiguous = broken.find(
     (entry) =>
       entry.name !== undefined && found !== undefined && isSameName(entry.name, found.name),

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import {
   addDevice,
+  findDevice,
   registerCertificate,
   takeBackAdded,
 } from '../../src/administration/add-device.ts'
@@ -296,6 +297,28 @@ test('Registering a certificate for an existing device keeps its other certifica
   const device = await registerCertificate(directory.change(), given, 'another', read)
   assert.equal(device.certificates.length, 2)
   assert.deepEqual(await lettingIn(directory.dataDir), ['Phone', 'Phone'])
+})
+
+test('A name given in another case means a device only if no other device may be meant', () => {
+  const named = (...names: readonly string[]) => ({
+    devices: names.map((name) => ({ id: name, name, owner: undefined, certificates: [] })),
+    broken: [],
+  })
+  const both = named('ÉÀ', 'éà')
+  for (const [known, given, found] of [
+    [both, 'ÉÀ', 'ÉÀ'],
+    [both, 'éà', 'éà'],
+    [both, 'e\u0301a\u0300', 'éà'],
+    [named('Phone', 'éà'), 'Éà', 'éà'],
+    [named('Phone', 'éà'), 'PHONE', 'Phone'],
+  ] as const) {
+    assert.equal(findDevice(known, given).name, found)
+  }
+  assert.throws(() => findDevice(both, 'Éà'), {
+    code: 'usage',
+    message: 'which "Éà"? there are "ÉÀ" and "éà"',
+    hint: 'write the name exactly as certlatch device list shows it',
+  })
 })
 
 test('An expired or revoked certificate is not registered', async () => {
