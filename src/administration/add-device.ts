@@ -105,6 +105,7 @@ export async function registerCertificate(
     const { certificate, issuerKeyHash } = await readGiven(directory)
     await requireAcceptable(directory, devices, { certificate, issuerKeyHash })
     const entry = kind === 'new' ? newEntry(devices, name, owner) : findDevice(known, name)
+    requireNotRevoked(entry, 'add')
     const certificates = [...entry.certificates, describe(certificate, issuerKeyHash)]
     const pem = writePem('CERTIFICATE', certificate.der)
     await directory.replace(directory.paths.certificateOf(certificate.serial), pem, MODE.secret)
@@ -133,6 +134,17 @@ async function requireAcceptable(
     throw new CommandError('this certificate is revoked', { hint: 'make the device a new one' })
   }
 }
+
+/** Refuses another certificate for a device whose certificates are all revoked. */
+export function requireNotRevoked(device: Device, verb: 'add' | 'invite'): void {
+  if (!isWhollyRevoked(device)) return
+  throw new CommandError(`all certificates of "${device.name}" are revoked`, {
+    hint: `${verb} the device that takes its place under a new name`,
+  })
+}
+
+const isWhollyRevoked = ({ certificates }: Device): boolean =>
+  certificates.length > 0 && certificates.every(({ revokedAt }) => revokedAt !== undefined)
 
 export function describe(
   { serial, notBefore, notAfter }: Certificate,
@@ -179,9 +191,9 @@ export function newEntry(
   return { id: same?.id ?? randomUUID(), name, owner, certificates: [] }
 }
 
-function hintFor({ name, certificates }: Device, given: string): string {
-  if (name !== given) return 'names have to differ in more than upper and lower case'
-  return certificates.every(({ revokedAt }) => revokedAt !== undefined)
+function hintFor(device: Device, given: string): string {
+  if (device.name !== given) return 'names have to differ in more than upper and lower case'
+  return isWhollyRevoked(device)
     ? 'it is revoked for good; give the device that takes its place another name'
     : 'certlatch device renew makes it a new certificate, device invite --renew a link to one; a second device needs a name of its own'
 }

@@ -10,6 +10,7 @@ import {
   takeBackAdded,
 } from '../../src/administration/add-device.ts'
 import { renewAuthority } from '../../src/administration/renew-authority.ts'
+import { revokeDevice } from '../../src/administration/revoke-device.ts'
 import type { Certificate } from '../../src/certificate/certificate.ts'
 import { publicKeyInfoOf } from '../../src/certificate/issue.ts'
 import { describeFileError, errorCode, MODE } from '../../src/store/files.ts'
@@ -297,6 +298,22 @@ test('Registering a certificate for an existing device keeps its other certifica
   const device = await registerCertificate(directory.change(), given, 'another', read)
   assert.equal(device.certificates.length, 2)
   assert.deepEqual(await lettingIn(directory.dataDir), ['Phone', 'Phone'])
+})
+
+test('A revoked device gets no other certificate', async () => {
+  const directory = await initialised()
+  const authority = await ownAuthority(directory.dataDir)
+  await add(directory, 'Phone')
+  await revokeDevice(directory.change(60), 'Phone', 'all', 'unspecified')
+  const certificate = makeLeaf(authority, 'Another')
+  const read = async () => ({ certificate, issuerKeyHash: authority.keyHash })
+  const given = { name: 'Phone', owner: undefined }
+  const before = await treeOf(directory.dataDir)
+  assert.equal(
+    await problemOf(registerCertificate(directory.change(120), given, 'another', read)),
+    'all certificates of "Phone" are revoked\nhint: add the device that takes its place under a new name',
+  )
+  assert.deepEqual(await treeOf(directory.dataDir), before)
 })
 
 test('A name given in another case means a device only if no other device may be meant', () => {
