@@ -9,6 +9,7 @@ import type { Device, DeviceCertificate } from '../store/device-registry.ts'
 import { MODE, makeFolder } from '../store/files.ts'
 import { removeFile } from '../store/folder.ts'
 import { isListed, readActiveSigner, readOwnAuthorities } from './authorities.ts'
+import { readBlocksFile } from './block-certificate.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
 import { CommandError, usageError } from './command-error.ts'
 import { type Issued, type IssueOptions, issueFor } from './issue-certificate.ts'
@@ -132,6 +133,13 @@ async function requireAcceptable(
   }
   if (isListed(await readOwnAuthorities(paths), id)) {
     throw new CommandError('this certificate is revoked', { hint: 'make the device a new one' })
+  }
+  const { certificates: blocked } = await readBlocksFile(paths)
+  if (blocked.some((known) => isSameCertificate(known, id))) {
+    throw usageError(
+      'this certificate is blocked',
+      'to give it access again, first run certlatch device block --lift --certificate FILE',
+    )
   }
 }
 

@@ -9,6 +9,7 @@ import {
   registerCertificate,
   takeBackAdded,
 } from '../../src/administration/add-device.ts'
+import { blockCertificate, unblockCertificate } from '../../src/administration/block-certificate.ts'
 import { renewAuthority } from '../../src/administration/renew-authority.ts'
 import { revokeDevice } from '../../src/administration/revoke-device.ts'
 import type { Certificate } from '../../src/certificate/certificate.ts'
@@ -314,6 +315,35 @@ test('A revoked device gets no other certificate', async () => {
     'all certificates of "Phone" are revoked\nhint: add the device that takes its place under a new name',
   )
   assert.deepEqual(await treeOf(directory.dataDir), before)
+})
+
+test('A blocked certificate is not registered until the block is lifted', async () => {
+  const directory = await initialised()
+  const { keyHash: issuerKeyHash, ...authority } = await ownAuthority(directory.dataDir)
+  const certificate = makeLeaf(authority, 'Blocked')
+  const id = { issuerKeyHash, serial: certificate.serial }
+  await blockCertificate(directory.change(), id)
+  await add(directory, 'Tablet')
+  const before = await treeOf(directory.dataDir)
+  const register = (kind: 'new' | 'another', name: string) =>
+    registerCertificate(directory.change(), { name, owner: undefined }, kind, async () => ({
+      certificate,
+      issuerKeyHash,
+    }))
+  for (const [kind, name] of [
+    ['new', 'Phone'],
+    ['another', 'Tablet'],
+  ] as const) {
+    await assert.rejects(register(kind, name), {
+      code: 'usage',
+      message: 'this certificate is blocked',
+      hint: 'to give it access again, first run certlatch device block --lift --certificate FILE',
+    })
+  }
+  assert.deepEqual(await treeOf(directory.dataDir), before)
+  await unblockCertificate(directory.change(), id)
+  await register('new', 'Phone')
+  assert.deepEqual(await lettingIn(directory.dataDir), ['Phone', 'Tablet'])
 })
 
 test('A name given in another case means a device only if no other device may be meant', () => {
