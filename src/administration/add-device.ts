@@ -9,6 +9,7 @@ import type { Device, DeviceCertificate } from '../store/device-registry.ts'
 import { MODE, makeFolder } from '../store/files.ts'
 import { removeFile } from '../store/folder.ts'
 import { isListed, readActiveSigner, readOwnAuthorities } from './authorities.ts'
+import { readBlocksFile } from './block-certificate.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
 import { CommandError, usageError } from './command-error.ts'
 import { type Issued, type IssueOptions, issueFor } from './issue-certificate.ts'
@@ -105,6 +106,7 @@ export async function registerCertificate(
     const { certificate, issuerKeyHash } = await readGiven(directory)
     await requireAcceptable(directory, devices, { certificate, issuerKeyHash })
     const entry = kind === 'new' ? newEntry(devices, name, owner) : findDevice(known, name)
+    requireNotRevoked(entry, 'add')
     const certificates = [...entry.certificates, describe(certificate, issuerKeyHash)]
     const pem = writePem('CERTIFICATE', certificate.der)
     await directory.replace(directory.paths.certificateOf(certificate.serial), pem, MODE.secret)
@@ -132,7 +134,25 @@ async function requireAcceptable(
   if (isListed(await readOwnAuthorities(paths), id)) {
     throw new CommandError('this certificate is revoked', { hint: 'make the device a new one' })
   }
+  const { certificates: blocked } = await readBlocksFile(paths)
+  if (blocked.some((known) => isSameCertificate(known, id))) {
+    throw usageError(
+      'this certificate is blocked',
+      'to give it access again, first run certlatch device block --lift --certificate FILE',
+    )
+  }
 }
+
+/** Refuses another certificate for a device whose certificates are all revoked. */
+export function requireNotRevoked(device: Device, verb: 'add' | 'invite'): void {
+  if (!isWhollyRevoked(device)) return
+  throw new CommandError(`all certificates of "${device.name}" are revoked`, {
+    hint: `${verb} the device that takes its place under a new name`,
+  })
+}
+
+const isWhollyRevoked = ({ certificates }: Device): boolean =>
+  certificates.length > 0 && certificates.every(({ revokedAt }) => revokedAt !== undefined)
 
 export function describe(
   { serial, notBefore, notAfter }: Certificate,
@@ -179,9 +199,9 @@ export function newEntry(
   return { id: same?.id ?? randomUUID(), name, owner, certificates: [] }
 }
 
-function hintFor({ name, certificates }: Device, given: string): string {
-  if (name !== given) return 'names have to differ in more than upper and lower case'
-  return certificates.every(({ revokedAt }) => revokedAt !== undefined)
+function hintFor(device: Device, given: string): string {
+  if (device.name !== given) return 'names have to differ in more than upper and lower case'
+  return isWhollyRevoked(device)
     ? 'it is revoked for good; give the device that takes its place another name'
     : 'certlatch device renew makes it a new certificate, device invite --renew a link to one; a second device needs a name of its own'
 }
@@ -194,9 +214,16 @@ const isSameName = (one: string, other: string): boolean =>
 export function findDevice({ devices, broken }: Devices, given: string): Device {
   const name = normalizeName(given)
   const shown = devices.filter(({ doctor }) => doctor === undefined)
-  const found =
-    shown.find((device) => comparableName(device.name) === comparableName(name)) ??
-    shown.find((device) => isSameName(device.name, name))
+  const same = shown.filter((device) => isSameName(device.name, name))
+  const exact = same.find((device) => device.name.normalize('NFC') === name)
+  if (exact === undefined && same.length > 1) {
+    const names = same.map((device) => `"${device.name}"`)
+    throw usageError(
+      `which "${name}"? there are ${names.join(' and ')}`,
+      'write the name exactly as certlatch device list shows it',
+    )
+  }
+  const found = exact ?? same[0]
   const ambiguous = broken.find(
     (entry) =>
       entry.name !== undefined && found !== undefined && isSameName(entry.name, found.name),

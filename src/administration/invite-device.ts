@@ -9,13 +9,20 @@ import { SEALING_IV_BYTES, seal } from '../enrollment/sealing.ts'
 import type { Device, DeviceCertificate } from '../store/device-registry.ts'
 import { isInvited } from '../store/device-registry.ts'
 import { type Invitation, invitationPath, settle, writeInvitation } from '../store/invitations.ts'
-import { describe, enter, findDevice, type NewDevice, newEntry, readName } from './add-device.ts'
+import {
+  describe,
+  enter,
+  findDevice,
+  type NewDevice,
+  newEntry,
+  readName,
+  requireNotRevoked,
+} from './add-device.ts'
 import { readActiveSigner, readOwnAuthorities, type Signer } from './authorities.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
 import { CommandError } from './command-error.ts'
 import { type IssuedPackages, type IssueOptions, issuePackagesFor } from './issue-certificate.ts'
 import { type Devices, type Directory, requireWhole } from './locked-directory.ts'
-import { isWhollyRevoked } from './renew-device.ts'
 import { allWithoutInvited, settleInvitations } from './settle-invitations.ts'
 
 export interface InviteOptions extends Pick<IssueOptions, 'days' | 'key'> {
@@ -70,11 +77,7 @@ function entryFor(known: Devices, { name, owner }: NewDevice, isRenewal: boolean
       hint: 'invite it as a new device',
     })
   }
-  if (isWhollyRevoked(device)) {
-    throw new CommandError(`all certificates of "${device.name}" are revoked`, {
-      hint: 'invite the device that takes its place under a new name',
-    })
-  }
+  requireNotRevoked(device, 'invite')
   return device
 }
 

@@ -1,8 +1,7 @@
 import { type Device, endAt, endOf, isGood } from '../store/device-registry.ts'
-import { type Added, describe, enter, findDevice } from './add-device.ts'
+import { type Added, describe, enter, findDevice, requireNotRevoked } from './add-device.ts'
 import { readActiveSigner, readOwnAuthorities } from './authorities.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
-import { CommandError } from './command-error.ts'
 import { type IssueOptions, issueFor } from './issue-certificate.ts'
 
 /** A new certificate, and until when the previous ones are accepted. */
@@ -26,11 +25,7 @@ export async function renewDevice(
   return changeDirectory(change, async (directory) => {
     const before = findDevice(await directory.readDevices(), name)
     const authorities = await readOwnAuthorities(directory.paths)
-    if (isWhollyRevoked(before)) {
-      throw new CommandError(`all certificates of "${before.name}" are revoked`, {
-        hint: 'add the device that takes its place under a new name',
-      })
-    }
+    requireNotRevoked(before, 'add')
     const signer = await readActiveSigner(directory, authorities)
     const issued = await issueFor(before, signer, options, nowSeconds)
     const certificate = describe(issued.certificate, signer.issuer.keyHash, nowSeconds)
@@ -55,6 +50,3 @@ export async function renewDevice(
     }
   })
 }
-
-export const isWhollyRevoked = ({ certificates }: Device): boolean =>
-  certificates.length > 0 && certificates.every(({ revokedAt }) => revokedAt !== undefined)

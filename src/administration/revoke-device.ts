@@ -42,7 +42,7 @@ export async function revokeDevice(
     // Already on the CRL: no key is needed to wait until the services have loaded it.
     const crlNumber =
       fresh.length === 0
-        ? lowestNumber(authorities.lists)
+        ? highestNumber(authorities.lists)
         : await writeLists(
             directory,
             authorities,
@@ -109,9 +109,11 @@ function choose(device: Device, part: RevokedPart): readonly DeviceCertificate[]
   })
 }
 
-function lowestNumber(lists: ReadonlyMap<string, { readonly number: bigint }>): bigint {
-  const numbers = [...lists.values()].map(({ number }) => number)
-  return numbers.sort((one, other) => (one < other ? -1 : 1))[0] ?? 0n
+/** The number of the last write. The CRL of an expired CA keeps an older one. */
+function highestNumber(lists: ReadonlyMap<string, { readonly number: bigint }>): bigint {
+  let highest = 0n
+  for (const { number } of lists.values()) if (number > highest) highest = number
+  return highest
 }
 
 function mark(

@@ -5,10 +5,13 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import {
   addDevice,
+  findDevice,
   registerCertificate,
   takeBackAdded,
 } from '../../src/administration/add-device.ts'
+import { blockCertificate, unblockCertificate } from '../../src/administration/block-certificate.ts'
 import { renewAuthority } from '../../src/administration/renew-authority.ts'
+import { revokeDevice } from '../../src/administration/revoke-device.ts'
 import type { Certificate } from '../../src/certificate/certificate.ts'
 import { publicKeyInfoOf } from '../../src/certificate/issue.ts'
 import { describeFileError, errorCode, MODE } from '../../src/store/files.ts'
@@ -296,6 +299,73 @@ test('Registering a certificate for an existing device keeps its other certifica
   const device = await registerCertificate(directory.change(), given, 'another', read)
   assert.equal(device.certificates.length, 2)
   assert.deepEqual(await lettingIn(directory.dataDir), ['Phone', 'Phone'])
+})
+
+test('A revoked device gets no other certificate', async () => {
+  const directory = await initialised()
+  const authority = await ownAuthority(directory.dataDir)
+  await add(directory, 'Phone')
+  await revokeDevice(directory.change(60), 'Phone', 'all', 'unspecified')
+  const certificate = makeLeaf(authority, 'Another')
+  const read = async () => ({ certificate, issuerKeyHash: authority.keyHash })
+  const given = { name: 'Phone', owner: undefined }
+  const before = await treeOf(directory.dataDir)
+  assert.equal(
+    await problemOf(registerCertificate(directory.change(120), given, 'another', read)),
+    'all certificates of "Phone" are revoked\nhint: add the device that takes its place under a new name',
+  )
+  assert.deepEqual(await treeOf(directory.dataDir), before)
+})
+
+test('A blocked certificate is not registered until the block is lifted', async () => {
+  const directory = await initialised()
+  const { keyHash: issuerKeyHash, ...authority } = await ownAuthority(directory.dataDir)
+  const certificate = makeLeaf(authority, 'Blocked')
+  const id = { issuerKeyHash, serial: certificate.serial }
+  await blockCertificate(directory.change(), id)
+  await add(directory, 'Tablet')
+  const before = await treeOf(directory.dataDir)
+  const register = (kind: 'new' | 'another', name: string) =>
+    registerCertificate(directory.change(), { name, owner: undefined }, kind, async () => ({
+      certificate,
+      issuerKeyHash,
+    }))
+  for (const [kind, name] of [
+    ['new', 'Phone'],
+    ['another', 'Tablet'],
+  ] as const) {
+    await assert.rejects(register(kind, name), {
+      code: 'usage',
+      message: 'this certificate is blocked',
+      hint: 'to give it access again, first run certlatch device block --lift --certificate FILE',
+    })
+  }
+  assert.deepEqual(await treeOf(directory.dataDir), before)
+  await unblockCertificate(directory.change(), id)
+  await register('new', 'Phone')
+  assert.deepEqual(await lettingIn(directory.dataDir), ['Phone', 'Tablet'])
+})
+
+test('A name given in another case means a device only if no other device may be meant', () => {
+  const named = (...names: readonly string[]) => ({
+    devices: names.map((name) => ({ id: name, name, owner: undefined, certificates: [] })),
+    broken: [],
+  })
+  const both = named('ÉÀ', 'éà')
+  for (const [known, given, found] of [
+    [both, 'ÉÀ', 'ÉÀ'],
+    [both, 'éà', 'éà'],
+    [both, 'e\u0301a\u0300', 'éà'],
+    [named('Phone', 'éà'), 'Éà', 'éà'],
+    [named('Phone', 'éà'), 'PHONE', 'Phone'],
+  ] as const) {
+    assert.equal(findDevice(known, given).name, found)
+  }
+  assert.throws(() => findDevice(both, 'Éà'), {
+    code: 'usage',
+    message: 'which "Éà"? there are "ÉÀ" and "éà"',
+    hint: 'write the name exactly as certlatch device list shows it',
+  })
 })
 
 test('An expired or revoked certificate is not registered', async () => {

@@ -128,6 +128,16 @@ test("An already revoked device is reported as such, without the CA's key, with 
   assert.deepEqual(await treeOf(directory.dataDir), before)
 })
 
+test('After a previous CA has expired, the CRL to wait for is the one that lists the certificates', async () => {
+  const directory = await initialised({ days: 5 })
+  await renewAuthority(directory.change(10), { commonName: undefined, days: 30 })
+  await add(directory, 'New')
+  const first = await revoke(directory, 'New', { later: 6 * DAY })
+  const second = await revoke(directory, 'New', { later: 6 * DAY + 60 })
+  assert.ok(second.wasRevoked)
+  assert.equal(second.crlNumber, first.crlNumber)
+})
+
 test('A CRL that was published without marking the device is completed by the next call', async () => {
   const directory = await initialised()
   const { certificate } = await add(directory, 'Phone')

@@ -45,7 +45,7 @@ export function readiness(
     ready: !clockIsWrong && !draining,
     checks,
     keySet: snapshot.keyRing.fingerprint,
-    crlNumber: lowestNumber(snapshot),
+    crlNumber: lowestNumber(snapshot, nowSeconds),
   }
 }
 
@@ -128,12 +128,9 @@ function renewalCheck(snapshot: Snapshot, nowSeconds: number): Check {
   }
 }
 
-/** The lowest cRLNumber of the loaded CRLs, decimal. */
-export function lowestNumber({ trust }: Snapshot): string | undefined {
-  const lists = [...trust.revocationLists.values()]
-  const newest = Math.max(...lists.map(({ thisUpdate }) => thisUpdate))
-  // The CRL of a CA that had expired when the newest one was written is not renewed.
-  const active = lists.filter(({ nextUpdate }) => nextUpdate >= newest)
-  const numbers = active.flatMap(({ number }) => number ?? [])
+/** The lowest cRLNumber of the loaded CRLs, decimal. The CRL of an expired CA is not renewed. */
+export function lowestNumber(snapshot: Snapshot, nowSeconds: number): string | undefined {
+  const lists = activeRevocationLists(snapshot, nowSeconds)
+  const numbers = lists.flatMap(({ number }) => number ?? [])
   return numbers.sort((a, b) => (a < b ? -1 : 1))[0]?.toString()
 }

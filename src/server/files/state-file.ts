@@ -47,8 +47,8 @@ const MOST_PROBLEMS = 5
 const LONGEST_PROBLEM = 500
 
 /** The state that commands wait for. */
-const loaded = ({ current }: TrustStore) => ({
-  crlNumber: lowestNumber(current),
+const loaded = ({ current }: TrustStore, nowSeconds: number) => ({
+  crlNumber: lowestNumber(current, nowSeconds),
   blocksNumber: current.blocks.number,
   keySet: current.keyRing.fingerprint,
   ...(current.devicesFingerprint !== undefined && { devices: current.devicesFingerprint }),
@@ -111,7 +111,7 @@ export async function openStateFile(options: StateFileOptions): Promise<StateFil
     ...(identity !== undefined && { identity }),
     startedAt,
     stoppedAt,
-    ...loaded(trust),
+    ...loaded(trust, nowSeconds()),
     sessionTtlSeconds: options.sessionTtlSeconds,
     ...described(trust.problems),
     lastSeen: lastSeen

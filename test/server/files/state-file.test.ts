@@ -3,13 +3,17 @@ import { readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { addDevice } from '../../../src/administration/add-device.ts'
 import { signOut } from '../../../src/administration/block-certificate.ts'
+import { renewAuthority } from '../../../src/administration/renew-authority.ts'
+import { revokeDevice } from '../../../src/administration/revoke-device.ts'
 import type { StartError } from '../../../src/server/start-error.ts'
 import { dataPaths } from '../../../src/store/data-directory.ts'
 import { registryFingerprint } from '../../../src/store/device-registry.ts'
 import { machineIdentity } from '../../../src/store/lock-owner.ts'
 import { parseRunningState, type RunningState } from '../../../src/store/service-state.ts'
 import { readLastSeen, runningId, writeRunning } from '../../../src/store/service-state-files.ts'
+import { initialised } from '../../support/command.ts'
 import { freePort } from '../../support/free-port.ts'
 import {
   addTestDevice,
@@ -72,6 +76,22 @@ test('A new CRL, new blocks and new keys are recorded as soon as they are loaded
   )
   assert.equal(state.crlNumber, String(2 ** 40))
   assert.equal(state.blocksNumber, NOON_SECONDS)
+})
+
+test('From the moment a previous CA expires, its last CRL does not keep a revocation unconfirmed', async (context) => {
+  const directory = await initialised({ days: 5 })
+  const { dataDir } = directory
+  const soon = 5 * 86_400 + 1
+  await renewAuthority(directory.change(10), { commonName: undefined, days: 30 })
+  const given = { name: 'Phone', owner: undefined }
+  await addDevice(directory.change(20), given, directory.issue(), 'file')
+  const service = await startTestService(context, { dataDir })
+  service.clock.now += soon * 1000
+  const revoked = await revokeDevice(directory.change(soon), 'Phone', 'all', 'unspecified')
+  await service.refresh()
+  assert.equal((await service.readiness()).crlNumber, String(revoked.crlNumber))
+  await service.stop()
+  assert.equal((await stateOf(service)).crlNumber, String(revoked.crlNumber))
 })
 
 test('When a device was last seen, by certificate and by cookie, survives a restart', async (context) => {
