@@ -67,9 +67,12 @@ export async function startMonitoring(folder: string, adminPort: number): Promis
       ['127.0.0.1:9181', `127.0.0.1:${adminPort}`],
     ]),
   )
-  // The expressions are the shipped ones; only how long they have to hold is shorter, but longer than
-  // the first scrape takes to come: until then `up` is absent.
-  write('certlatch.rules.yml', shipped('certlatch.rules.yml').replace(/for: \d+m$/gm, 'for: 8s'))
+  // The expressions are the shipped ones; only how long they have to hold is shorter. Until the first
+  // scrape, which takes some seconds to come, `up` is absent.
+  const rules = shipped('certlatch.rules.yml')
+    .replace(/(?<=alert: CertlatchDown\n.*\n +for: )\d+m$/m, '8s')
+    .replace(/for: \d+m$/gm, 'for: 1s')
+  write('certlatch.rules.yml', rules)
   write(
     'alertmanager.yml',
     changed(shipped('alertmanager.yml'), [
