@@ -3,7 +3,10 @@ import { type Claim, readClaim } from '../store/invitations.ts'
 
 const POLL_MILLISECONDS = 500
 
-/** Waits until an invitation is settled or ends; `undefined` if `stop` is fulfilled before. */
+/**
+ * Waits until an invitation is settled, or ends at `endsAt` (Unix seconds); `undefined` if `stop` is
+ * fulfilled before.
+ */
 export async function awaitCollection(
   folder: string,
   { id, endsAt }: { readonly id: string; readonly endsAt: number },

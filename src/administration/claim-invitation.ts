@@ -21,7 +21,7 @@ import { type Change, changeDirectory, pathsOf } from './change-directory.ts'
 
 type Collected = Extract<Claim, { outcome: 'collected' }>
 
-/** Why an invitation is not shown, or not collected; `at` is when it was collected. */
+/** Why an invitation is not shown, or not collected; `at` is when it was collected, in Unix seconds. */
 export interface InvitationProblem extends Problem<'unknown' | 'used' | 'ended' | 'read-only'> {
   readonly at?: number
 }

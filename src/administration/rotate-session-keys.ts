@@ -22,6 +22,7 @@ export interface Rotated {
   readonly fingerprint: string
   /** The new key's id, as `SessionKey.id`. */
   readonly keyId: string
+  /** Unix seconds: the new key signs from then on. */
   readonly signsFrom: number
   /** Unix seconds: the old keys verify until then; `undefined`: they are removed. */
   readonly oldUntil: number | undefined

@@ -1,4 +1,5 @@
 import { DIALECTS, type DialectName } from '../proxy/dialects.ts'
+import { isRefusal } from './answers.ts'
 import { type Facts, proxyOf } from './facts.ts'
 
 type Topic =
@@ -177,13 +178,21 @@ export function hintFor(topic: Topic, facts: Facts): string {
 }
 
 /** A hint if CERTLATCH_PROXY has another dialect than the recognized proxy. */
-export function dialectHint({ here, looks }: Facts): string | undefined {
+export function dialectHint(facts: Facts): string | undefined {
+  const { here, looks } = facts
   const configured = here?.config.dialect
-  if (configured === undefined || looks === undefined || sharesHeader(configured.name, looks)) {
-    return undefined
-  }
+  if (configured === undefined || looks === undefined || configured.name === looks) return undefined
+  if (sharesHeader(configured.name, looks) && !isRefusedUnexpectedly(facts)) return undefined
   return `CERTLATCH_PROXY is ${configured.name}, and the proxy looks like ${spelled(looks)}: set CERTLATCH_PROXY=${looks}`
 }
+
+/**
+ * Between two proxies with the same header, only this shows the mismatch: certlatch refuses a proxy that
+ * gives another name (`proxy-mismatch`). Otherwise one may stand in front of the other.
+ */
+const isRefusedUnexpectedly = ({ here, first }: Facts): boolean =>
+  isRefusal(first.certificate) &&
+  here?.explain({ method: 'GET', path: '/', shown: 'certificate' }).allow === true
 
 /** Whether both proxies send the certificate in the same header. */
 const sharesHeader = (one: DialectName, other: DialectName): boolean =>

@@ -19,6 +19,8 @@ export interface HttpClient {
 export function createHttpClient(door: Door, mayRepeat: () => boolean): HttpClient {
   const agents = new Map<string, Agent>()
   const sessions = new Map<string, Promise<ClientHttp2Session>>()
+  /** Of all sessions, also those that are still being opened. */
+  const sockets = new Set<TLSSocket>()
   const connectionOptions = ({ shown, serverName }: RequestProbe) => ({
     ...tlsOptions(door, shown === 'certificate'),
     // Under another name the server certificate is a different one; nothing secret is sent there.
@@ -43,10 +45,20 @@ export function createHttpClient(door: Door, mayRepeat: () => boolean): HttpClie
   }
   const sessionOf = async (probe: RequestProbe): Promise<ClientHttp2Session> => {
     const key = keyOf(probe)
-    const known = await sessions.get(key)?.catch(() => undefined)
-    if (known !== undefined && !known.closed && !known.destroyed) return known
-    const opening = openSession(door, connectionOptions(probe))
+    for (;;) {
+      const known = sessions.get(key)
+      if (known === undefined) break
+      const session = await known
+      if (!session.closed && !session.destroyed) return session
+      // Another probe may have replaced it meanwhile.
+      if (sessions.get(key) === known) sessions.delete(key)
+    }
+    const socket = connectTls({ ...connectionOptions(probe), ALPNProtocols: ['h2', 'http/1.1'] })
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+    const opening = openSession(door, socket)
     sessions.set(key, opening)
+    opening.catch(() => sessions.delete(key))
     return opening
   }
   return {
@@ -65,9 +77,7 @@ export function createHttpClient(door: Door, mayRepeat: () => boolean): HttpClie
     },
     close: () => {
       for (const agent of agents.values()) agent.destroy()
-      for (const session of sessions.values()) {
-        session.then((open) => open.destroy()).catch(() => undefined)
-      }
+      for (const socket of sockets) socket.destroy()
     },
   }
 }
@@ -135,12 +145,8 @@ function answerOf(response: IncomingMessage, body: string): Answer {
   return { kind: 'answer', status: response.statusCode ?? 0, headers, body }
 }
 
-function openSession(
-  door: Door,
-  options: ReturnType<typeof tlsOptions>,
-): Promise<ClientHttp2Session> {
+function openSession(door: Door, socket: TLSSocket): Promise<ClientHttp2Session> {
   return new Promise((resolve, reject) => {
-    const socket: TLSSocket = connectTls({ ...options, ALPNProtocols: ['h2', 'http/1.1'] })
     socket.on('error', reject)
     socket.on('close', () => reject(new Error('the connection was closed')))
     socket.once('secureConnect', () => {

@@ -266,11 +266,12 @@ async function judgeRevoked(run: Run, facts: Facts, general: string | undefined)
     const seen = await Promise.all(shown.map((probe) => client.ask(probe)))
     const milliseconds = performance.now() - begun
     const isOver = milliseconds > REVOKED_WITHIN_MILLISECONDS
-    const silence = seen.find((one) => one.kind === 'none')
-    if (silence !== undefined && (isOver || silence.isUnknown)) {
-      return notTried(`after the revocation: ${summaryOf(silence)}`)
+    const unclear = seen.find((one) => !isFromApplication(one) && !isDenial(facts, one))
+    // A closed connection may be that of a proxy that reloads; anything else would not change.
+    if (unclear !== undefined && (isOver || unclear.kind !== 'none' || unclear.isUnknown)) {
+      return notTried(`after the revocation: ${summaryOf(unclear)}`)
     }
-    const isDenied = silence === undefined && !seen.some(isFromApplication)
+    const isDenied = seen.every((one) => isDenial(facts, one))
     if (isDenied || isOver) {
       const revokedAfterMilliseconds = isDenied ? milliseconds : undefined
       const findings = REVOKED_CHECK.judge({ ...facts, revokedAfterMilliseconds }, [])
@@ -279,3 +280,10 @@ async function judgeRevoked(run: Run, facts: Facts, general: string | undefined)
     await sleep(POLL_MILLISECONDS)
   }
 }
+
+/**
+ * certlatch's refusal; from a proxy that passes on only its status, any 403. A rate limit or a fault
+ * says nothing about the certificate.
+ */
+const isDenial = ({ first }: Facts, seen: Observation): boolean =>
+  isRefusal(seen) || (seen.kind === 'answer' && seen.status === 403 && !isRefusal(first.nothing))

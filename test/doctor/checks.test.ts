@@ -18,7 +18,7 @@ import {
   REFUSED,
   SESSION,
 } from '../support/doctor.ts'
-import { NOON_SECONDS } from '../support/service.ts'
+import { configOf, NOON_SECONDS } from '../support/service.ts'
 
 /** The service of `hereOf`, with changes. */
 const serviceOf = (changes: Partial<ServiceStatus>): Partial<Here> => ({
@@ -73,6 +73,8 @@ const HOUSEHOLD = Buffer.from('30143112301006035504030c09686f757365686f6c64', 'h
 const householdHere = hereOf({
   authorities: [{ name: 'CN=Household', comparable: '2.5.4.3="household"' }],
 })
+
+const HAPROXY = hereOf({ config: configOf({ CERTLATCH_PROXY: 'haproxy' }).config })
 
 interface Row {
   readonly check: string
@@ -828,8 +830,23 @@ const ROWS: readonly Row[] = [
   { check: 'proxy-name', what: 'fits' },
   {
     check: 'proxy-name',
-    what: 'HAProxy and Caddy use the same header',
+    what: 'HAProxy and Caddy use the same header, and the certificate is accepted',
     facts: { looks: 'haproxy' },
+  },
+  {
+    check: 'proxy-name',
+    what: 'Caddy names itself, and certlatch expects HAProxy',
+    facts: { here: HAPROXY, hasAccess: false, ...first({ certificate: REFUSED }) },
+    finds: /does not match/,
+    hint: /CERTLATCH_PROXY is haproxy, .* looks like Caddy: set CERTLATCH_PROXY=caddy/,
+  },
+  {
+    check: 'proxy-name',
+    what: 'the same, but the files refuse the certificate anyway',
+    facts: {
+      here: { ...HAPROXY, explain: () => EXPECTED },
+      ...first({ certificate: REFUSED }),
+    },
   },
   {
     check: 'proxy-name',

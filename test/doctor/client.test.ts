@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { createServer as createHttp, type RequestListener } from 'node:http'
-import { createSecureServer } from 'node:http2'
+import { createSecureServer, type ServerHttp2Session } from 'node:http2'
 import { createServer as createHttps } from 'node:https'
 import type { Server } from 'node:net'
 import { createServer as createTcp } from 'node:net'
@@ -92,6 +92,54 @@ test('A server that pushes answers and then closes the session gives no answer',
   const port = await listen(context, server as unknown as Server)
   const client = clientAt(context, doorAt(port))
   assert.equal((await client.ask(request('x', { protocol: 'HTTP/2' }))).kind, 'none')
+})
+
+test('Probes over HTTP/2 that start together share one session, and closing the client ends it', async (context) => {
+  const server = createSecureServer(tlsOptions, (_, res) => res.end())
+  let opened = 0
+  const ended: Promise<unknown>[] = []
+  server.on('session', (session) => {
+    opened += 1
+    ended.push(once(session, 'close'))
+  })
+  const port = await listen(context, server as unknown as Server)
+  const client = clientAt(context, doorAt(port))
+  const probes = Array.from({ length: 8 }, () => request('x', { protocol: 'HTTP/2' }))
+  const seen = await Promise.all(probes.map((probe) => client.ask(probe)))
+  assert.ok(seen.every(({ kind }) => kind === 'answer'))
+  assert.equal(opened, 1)
+  client.close()
+  await Promise.all(ended)
+})
+
+test('Closing the client ends a connection on which the TLS handshake is not answered', {
+  timeout: 10_000,
+}, async (context) => {
+  let ended: Promise<unknown> | undefined
+  const silent = createTcp((socket) => {
+    socket.resume()
+    ended = once(socket, 'close')
+  })
+  const client = clientAt(context, doorAt(await listen(context, silent)), SOON)
+  const seen = await client.ask(request('x', { protocol: 'HTTP/2' }))
+  assert.match(problemOf(seen), /^no answer within /)
+  client.close()
+  await ended
+})
+
+test('After the server has ended the session, the next probe over HTTP/2 opens another', async (context) => {
+  const server = createSecureServer(tlsOptions, (_, res) => res.end())
+  const sessions: ServerHttp2Session[] = []
+  server.on('session', (session) => sessions.push(session))
+  const port = await listen(context, server as unknown as Server)
+  const client = clientAt(context, doorAt(port))
+  const probe = request('x', { protocol: 'HTTP/2' })
+  assert.equal((await client.ask(probe)).kind, 'answer')
+  sessions[0]?.close()
+  // The socket has been closed by both sides then.
+  if (sessions[0]?.destroyed === false) await once(sessions[0], 'close')
+  assert.equal((await client.ask(probe)).kind, 'answer')
+  assert.equal(sessions.length, 2)
 })
 
 test('Of an endless answer 64 kB are read, over HTTP/1.1 and HTTP/2', async (context) => {

@@ -92,3 +92,24 @@ test('No answer after the revocation counts neither as refused nor as accepted',
   assert.equal(outcome?.result, 'not tried')
   assert.equal(outcome?.obstacle, 'after the revocation: no answer within 3 s')
 })
+
+for (const [what, without, after, result, obstacle] of [
+  ["certlatch's refusal", REFUSED, REFUSED, 'ok', undefined],
+  ['a rate limit', REFUSED, answer(429), 'not tried', '429 from the proxy'],
+  ['a fault of the proxy', REFUSED, answer(502), 'not tried', '502 from the proxy'],
+  ['a fault of the application', REFUSED, answer(500), 'not tried', '500'],
+  ['a 403 of something else', REFUSED, answer(403), 'not tried', '403'],
+  ['a 403, as without credentials', answer(403), answer(403), 'ok', undefined],
+] as const) {
+  test(`After the revocation, ${what} is reported as ${result}`, async () => {
+    const [outcome] = await runAt(
+      (probe, revoked) => {
+        if (revoked) return after
+        return probe.label === 'nothing shown' ? without : (first(probe) ?? REFUSED)
+      },
+      (name) => name === 'revoked',
+    )
+    assert.equal(outcome?.result, result)
+    assert.equal(outcome?.obstacle, obstacle && `after the revocation: ${obstacle}`)
+  })
+}

@@ -117,11 +117,35 @@ test('The path is logged without query, fragment, long segments and deep parts',
   ]) {
     assert.equal(loggedPath(`/six${encoded}=SECRET/a`), '/six')
   }
-  assert.equal(loggedPath('/api/webhook/short/a'), '/api/webhook/…/a')
+  assert.equal(loggedPath('/api/webhook/short/a'), '/api/webhook/…')
   assert.equal(loggedPath('/api/webhook/'), '/api/webhook/')
   assert.equal(loggedPath('https://user:SECRET@home/x'), '…')
   assert.equal(loggedPath('//user:SECRET@home/@scope/a:b'), '//…/@scope/a:b')
   assert.equal(loggedPath('/user%3aSECRET%40home'), '/…')
+})
+
+test('Secrets in the paths of applications with a preset are not logged, however short', () => {
+  for (const [application, path, logged] of [
+    ['Home Assistant', '/api/webhook/SECRET', '/api/webhook/…'],
+    ['Audiobookshelf', '/share/SECRET', '/share/…'],
+    ['Audiobookshelf', '/public/share/SECRET/track/1', '/public/share/…'],
+    ['Audiobookshelf', '/audiobookshelf/share/SECRET', '/audiobookshelf/share/…'],
+    ['Audiobookshelf', '/feed/SECRET/cover.jpg', '/feed/…'],
+    ['Immich', '/share/SECRET/photos/1', '/share/…'],
+    ['Immich', '/s/SECRET', '/s/…'],
+    ['n8n', '/webhook/my/own/SECRET', '/webhook/…'],
+    ['n8n', '/webhook-test/SECRET', '/webhook-test/…'],
+    ['n8n', '/webhook-waiting/SECRET', '/webhook-waiting/…'],
+    ['Vaultwarden', '/api/sends/access/SECRET', '/api/sends/…'],
+    ['Vaultwarden', '/#/send/SECRET/KEY', '/'],
+    ['Vaultwarden', '/send/SECRET/KEY', '/send/…'],
+    ['in capitals', '/Share//SECRET', '/Share/…'],
+  ] as const) {
+    assert.equal(loggedPath(path), logged, application)
+  }
+  for (const path of ['/share', '/share/', '/shared/a', '/api/states']) {
+    assert.equal(loggedPath(path), path)
+  }
 })
 
 test('A host is logged without user and password', async (context) => {

@@ -77,7 +77,11 @@ function loadMetrics(tally: Tally, measured: Measured): (accept: string) => Prom
   }
   let loaded: ReturnType<typeof load> | undefined
   return async (accept) => {
-    loaded ??= load()
+    loaded ??= load().catch((error: unknown) => {
+      // The next scrape tries again.
+      loaded = undefined
+      throw error
+    })
     return (await loaded)(accept)
   }
 }

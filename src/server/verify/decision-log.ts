@@ -182,6 +182,11 @@ const visible = (text: string): string => text.replace(/\p{Cc}/gu, '?')
 const LONGEST_SEGMENT = 24
 const MAX_SEGMENTS = 6
 
+/** What follows one of these is the secret of a webhook (n8n has several), a share, a feed or a Send. */
+const BEFORE_SECRETS: ReadonlySet<string> = new Set([
+  ...['webhook', 'webhook-test', 'webhook-waiting', 'share', 's', 'feed', 'send', 'sends'],
+])
+
 /**
  * The path in the form that is safe to log: without the query, and without segments that may be
  * secrets (the id of a webhook, a signed media path).
@@ -191,17 +196,19 @@ export function loggedPath(uri: string): string {
   // An absolute URI, or not a URI at all: any part of it could be a secret.
   if (path !== '' && !path.startsWith('/')) return '…'
   const segments = path.split('/').slice(0, MAX_SEGMENTS + 1)
-  return segments.map((part, index) => (isSecret(part, segments[index - 1]) ? '…' : part)).join('/')
+  const last = segments.findIndex((part) => BEFORE_SECRETS.has(part.toLowerCase()))
+  const known = last === -1 ? segments : segments.slice(0, last + 1)
+  const shown = known.map((part) => (isSecret(part) ? '…' : part)).join('/')
+  const rest = segments.slice(known.length)
+  return rest.length === 0 ? shown : `${shown}/${rest.some((part) => part !== '') ? '…' : ''}`
 }
 
 /** The start of a query, or what some applications treat as one: `%3F`, `%253F`, `;`. */
 const QUERY = /[?#;]|%(?:25)*(?:3f|23|3b)/i
 const USER_INFORMATION = /(?::|%3a).*(?:@|%40)/i
 
-const isSecret = (segment: string, previous: string | undefined): boolean =>
-  segment.length > LONGEST_SEGMENT ||
-  (previous?.toLowerCase() === 'webhook' && segment !== '') ||
-  USER_INFORMATION.test(segment)
+const isSecret = (segment: string): boolean =>
+  segment.length > LONGEST_SEGMENT || USER_INFORMATION.test(segment)
 
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/
 
