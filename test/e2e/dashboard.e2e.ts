@@ -6,15 +6,9 @@ import { dataPaths } from '../../src/store/data-directory.ts'
 import { dashboardText, type Panel, readDashboard } from '../support/dashboard.ts'
 import { freePort } from '../support/free-port.ts'
 import { dataFolder, runCommand, startCertlatch } from './support/certlatch.ts'
-import { HOST, keepAliveAgent } from './support/client.ts'
-import {
-  type Gate,
-  type Request,
-  sessionOf,
-  startGate,
-  startWorld,
-  type World,
-} from './support/gate.ts'
+import { HOST } from './support/client.ts'
+import { type Gate, type Request, startGate, startWorld, type World } from './support/gate.ts'
+import { openSession, sendTimes } from './support/gate-requests.ts'
 import {
   type Cut,
   type Drawn,
@@ -80,21 +74,9 @@ describe("the dashboard, drawn by Grafana's own components", { skip: grafanaMiss
     for (const end of ended) await end()
   })
 
-  /** Sends the same request several times, and makes sure of each answer. */
-  async function send(times: number, status: number, request: Request): Promise<void> {
-    const agent = keepAliveAgent()
-    for (let time = 0; time < times; time += 1) {
-      const answer = await gate.send({ ...request, agent })
-      assert.equal(answer.status, status)
-    }
-    agent.destroy()
-  }
-
-  async function open(credential: Credential): Promise<string> {
-    const answer = await gate.send({ credential })
-    assert.equal(answer.status, 200)
-    return sessionOf(answer) ?? assert.fail('no session')
-  }
+  const send = (times: number, status: number, request: Request) =>
+    sendTimes(gate, times, status, request)
+  const open = (credential: Credential) => openSession(gate, credential)
 
   async function run(...args: readonly string[]): Promise<string> {
     const { code, stdout, stderr } = await runCommand(world.certlatch.environment, ...args)

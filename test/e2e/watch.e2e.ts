@@ -7,15 +7,9 @@ import { dataPaths } from '../../src/store/data-directory.ts'
 import { queriesOf, readDashboard } from '../support/dashboard.ts'
 import { freePort } from '../support/free-port.ts'
 import { type Certlatch, runCommand } from './support/certlatch.ts'
-import { HOST, keepAliveAgent } from './support/client.ts'
-import {
-  type Gate,
-  type Request,
-  sessionOf,
-  startGate,
-  startWorld,
-  type World,
-} from './support/gate.ts'
+import { HOST } from './support/client.ts'
+import { type Gate, type Request, startGate, startWorld, type World } from './support/gate.ts'
+import { openSession, sendTimes } from './support/gate-requests.ts'
 import { type Monitoring, startMonitoring } from './support/monitoring.ts'
 import type { Credential } from './support/pki.ts'
 import { CADDY } from './support/proxies.ts'
@@ -73,23 +67,9 @@ async function counted(): Promise<ReadonlyMap<string, number>> {
   )
 }
 
-/** Sends the same request several times, and makes sure of each answer. */
-async function send(times: number, status: number, request: Request): Promise<void> {
-  const agent = keepAliveAgent()
-  for (let time = 0; time < times; time += 1) {
-    const answer = await gate.send({ ...request, agent })
-    assert.equal(answer.status, status)
-  }
-  agent.destroy()
-}
-
-async function open(credential: Credential): Promise<string> {
-  const answer = await gate.send({ credential })
-  assert.equal(answer.status, 200)
-  const cookie = sessionOf(answer)
-  assert.ok(cookie)
-  return cookie
-}
+const send = (times: number, status: number, request: Request) =>
+  sendTimes(gate, times, status, request)
+const open = (credential: Credential) => openSession(gate, credential)
 
 /** What the script below sends, as it has to be counted. */
 const SCRIPT: Readonly<Record<string, number>> = {
