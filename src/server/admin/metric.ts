@@ -22,7 +22,10 @@ export function registerIn(registry: Registry, type: 'counter' | 'gauge' | 'hist
   }
 }
 
-/** Series with the same labels would make the whole scrape invalid: the last one counts. */
+/**
+ * Keeps only the last of several series with the same labels, as repeated ones make the whole scrape
+ * invalid: a device may be named `other`, which is also the label of the unregistered certificates.
+ */
 function seriesOf(name: string, read: number | readonly Reading[]) {
   if (typeof read === 'number') return [{ value: read }]
   const series = read.map(([labels, value, suffix = '']) => ({
