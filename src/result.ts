@@ -15,3 +15,8 @@ export interface Problem<Kind extends string = string> {
 export interface Problems {
   readonly problems: readonly string[]
 }
+
+/** As much as could be read, and everything that is wrong with the rest. */
+export interface Part<T> extends Problems {
+  readonly value: T
+}

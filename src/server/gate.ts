@@ -12,7 +12,7 @@ import { createWrongCodes } from './client-routes/wrong-codes.ts'
 import { openFiles } from './files/trust-source.ts'
 import { createVerifyServer, drain } from './http-server.ts'
 import type { Log } from './log.ts'
-import { createDecisionLog, describeMalformed } from './verify/decision-log.ts'
+import { createDecisionLog, loggedAddress } from './verify/decision-log.ts'
 import { createGrounds } from './verify/grounds.ts'
 import type { LastSeen } from './verify/last-seen.ts'
 import type { VerifyService } from './verify/route.ts'
@@ -72,7 +72,7 @@ export async function openGate(options: GateOptions): Promise<Gate> {
   }
   const onMalformed = (peer: string | undefined, code: string) => {
     service.countDecision(MALFORMED, 0)
-    decisionLog.refused(MALFORMED, () => describeMalformed(service, { peer, code }))
+    decisionLog.refused(MALFORMED, () => ({ peer: loggedAddress(service, peer), code }))
   }
   const server = createVerifyServer(createVerifyApp(service).callback(), onMalformed)
   const pagesApp = createPagesApp(service, createPages(options, service, trust))

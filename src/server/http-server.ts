@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import type { RequestListener, Server } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { type ListenAddress, writeAddress } from '../config/values.ts'
@@ -109,13 +110,8 @@ const BACKLOG = 4_096
 
 /** Throws the system's error (`EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`). */
 export async function listen(server: Server, host: string, port: number): Promise<AddressInfo> {
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen({ host, port, backlog: BACKLOG }, () => {
-      server.off('error', reject)
-      resolve()
-    })
-  })
+  server.listen({ host, port, backlog: BACKLOG })
+  await once(server, 'listening')
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('no address to listen on')
   return address
@@ -123,6 +119,7 @@ export async function listen(server: Server, host: string, port: number): Promis
 
 /** How long busy connections have to get an answer that closes them. */
 const DRAIN_MILLISECONDS = 1_000
+/** How long the requests that are still in progress then may take. */
 const DEADLINE_MILLISECONDS = 5_000
 
 /**
@@ -132,29 +129,26 @@ const DEADLINE_MILLISECONDS = 5_000
  */
 export async function drain(server: Server): Promise<void> {
   if ((await connectionCount(server)) > 0) await delay(DRAIN_MILLISECONDS)
-  const closed = new Promise<void>((resolve) => server.close(() => resolve()))
-  const deadline = setTimeout(() => server.closeAllConnections(), DEADLINE_MILLISECONDS)
-  await closed
-  clearTimeout(deadline)
+  await closeWithin(server, DEADLINE_MILLISECONDS)
 }
 
 const connectionCount = (server: Server): Promise<number> =>
   new Promise((resolve) => server.getConnections((error, count) => resolve(error ? 1 : count)))
 
+const delay = (milliseconds: number): Promise<void> =>
+  new Promise((resolve) => setTimeout(resolve, milliseconds))
+
 const LAST_ANSWERS_MILLISECONDS = 1_000
 
 /** For a listener whose clients retry: accepts nothing new, and lets a scrape in progress finish. */
-export async function closeSoon(server: Server): Promise<void> {
-  const deadline = setTimeout(() => server.closeAllConnections(), LAST_ANSWERS_MILLISECONDS)
-  await new Promise<void>((resolve) => {
-    server.close(() => resolve())
-    server.closeIdleConnections()
-  })
+export const closeSoon = (server: Server): Promise<void> =>
+  closeWithin(server, LAST_ANSWERS_MILLISECONDS)
+
+async function closeWithin(server: Server, milliseconds: number): Promise<void> {
+  const deadline = setTimeout(() => server.closeAllConnections(), milliseconds)
+  await new Promise<void>((resolve) => server.close(() => resolve()))
   clearTimeout(deadline)
 }
-
-const delay = (milliseconds: number): Promise<void> =>
-  new Promise((resolve) => setTimeout(resolve, milliseconds))
 
 const LISTEN_ERRORS: Readonly<Record<string, string>> = {
   EADDRINUSE: 'is in use by another process: stop that one, or choose another port',

@@ -132,7 +132,7 @@ async function openListeners(
   } catch (error) {
     trust.close()
     for (const listener of [server, admin, pages]) listener.close()
-    await running?.abandon()
+    await running?.close()
     throw error
   }
 }

@@ -1,14 +1,12 @@
 import { certificateFileProblem, isDer, readPemBlocks } from '../certificate/pem.ts'
 import { type Issuer, readIssuer } from '../certificate/verify.ts'
+import type { Part } from '../result.ts'
 
-export interface AuthoritiesFile {
-  readonly value: readonly Issuer[]
-  /** Each begins with the file's name. */
-  readonly problems: readonly string[]
-}
-
-/** The CA certificates of a file in PEM, or the only one of a file in DER. */
-export function readAuthoritiesFile(name: string, content: Buffer): AuthoritiesFile {
+/**
+ * The CA certificates of a file in PEM, or the only one of a file in DER. Problems begin with the
+ * file's name.
+ */
+export function readAuthoritiesFile(name: string, content: Buffer): Part<readonly Issuer[]> {
   const text = content.toString('latin1')
   const blocks = isDer(content) ? [content] : readPemBlocks(text, 'CERTIFICATE', true)
   if (blocks === undefined) {

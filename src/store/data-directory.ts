@@ -120,7 +120,7 @@ export async function prepareDataDirectory(
 ): Promise<Prepared> {
   const paths = dataPaths(dataDir)
   await completeStagedFiles(paths)
-  const before = await lookAtFiles(dataDir, needed)
+  const before = await checkFiles(dataDir, needed)
   if (before !== 'empty') return before
   if (needed.authority && nowSeconds < EARLIEST_NOW_SECONDS) {
     const [today] = new Date(nowSeconds * 1000).toISOString().split('T')
@@ -140,7 +140,7 @@ export async function prepareDataDirectory(
   try {
     await completeStagedFiles(paths)
     await removeTemporaries(paths.publicFolder, paths.privateFolder, paths.devices)
-    const meanwhile = await lookAtFiles(dataDir, needed)
+    const meanwhile = await checkFiles(dataDir, needed)
     if (meanwhile !== 'empty') return meanwhile
     await stageFiles(paths, needed, makeFiles(needed))
     await completeStagedFiles(paths)
@@ -150,15 +150,12 @@ export async function prepareDataDirectory(
   return { ok: true, made: neededPaths(paths, needed) }
 }
 
-function neededPaths(paths: DataPaths, needed: Needed): readonly string[] {
-  const names: string[] = []
-  if (needed.authority) names.push(paths.authority)
-  if (needed.revocationList) names.push(paths.revocationList)
-  if (needed.sessionKeys) names.push(paths.sessionKeys)
-  return names
-}
+const neededPaths = (paths: DataPaths, needed: Needed): readonly string[] =>
+  (['authority', 'revocationList', 'sessionKeys'] as const)
+    .filter((name) => needed[name])
+    .map((name) => paths[name])
 
-async function lookAtFiles(dataDir: string, needed: Needed): Promise<Prepared | 'empty'> {
+async function checkFiles(dataDir: string, needed: Needed): Promise<Prepared | 'empty'> {
   const paths = dataPaths(dataDir)
   const names = neededPaths(paths, needed)
   let there = await Promise.all(names.map(exists))

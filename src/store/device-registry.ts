@@ -7,7 +7,7 @@ import { comparableName, isPrintableName } from '../certificate/identity.ts'
 import { isInvitationId } from '../enrollment/invitation-code.ts'
 import type { Result } from '../result.ts'
 import { listIfThere, MODE, makeFolder, replaceFile } from './files.ts'
-import { isCertificateId, isTime, parseObject } from './json-file.ts'
+import { isCertificateId, isOptional, isString, isTime, parseObject } from './json-file.ts'
 
 /** A device with certificates of the built-in CA. */
 export interface Device {
@@ -186,43 +186,36 @@ function readFields(
   id: string,
   { name, owner, certificates, doctor }: Readonly<Record<string, unknown>>,
 ): Device | undefined {
-  if (typeof name !== 'string' || !isPrintableName(name)) return undefined
-  if (owner !== undefined && (typeof owner !== 'string' || !isPrintableName(owner))) {
-    return undefined
-  }
+  if (!isName(name) || !isOptional(owner, isName)) return undefined
   if (!Array.isArray(certificates) || !certificates.every(isDeviceCertificate)) return undefined
   if (doctor !== undefined && doctor !== true) return undefined
   return { id, name, owner, certificates, ...(doctor && { doctor }) }
 }
 
+const isName = (value: unknown): value is string => isString(value) && isPrintableName(value)
+
 function isDeviceCertificate(value: unknown): value is DeviceCertificate {
-  if (typeof value !== 'object' || value === null) return false
-  const fields = value as Record<string, unknown>
+  const fields = (value ?? {}) as Partial<Record<keyof DeviceCertificate, unknown>>
   return (
-    isCertificateId(fields) &&
-    isTime(fields['notBefore']) &&
-    isTime(fields['notAfter']) &&
-    [fields['issuedAt'], fields['endsAt'], fields['revokedAt']].every(
-      (time) => time === undefined || isTime(time),
-    ) &&
-    ['undefined', 'string'].includes(typeof fields['reason']) &&
-    ['undefined', 'string'].includes(typeof fields['unfit']) &&
-    (fields['invitation'] === undefined || isCertificateInvitation(fields['invitation']))
+    isTime(fields.notBefore) &&
+    isTime(fields.notAfter) &&
+    [fields.issuedAt, fields.endsAt, fields.revokedAt].every((time) => isOptional(time, isTime)) &&
+    isOptional(fields.reason, isString) &&
+    isOptional(fields.unfit, isString) &&
+    isOptional(fields.invitation, isCertificateInvitation) &&
+    isCertificateId(fields)
   )
 }
 
 function isCertificateInvitation(value: unknown): value is CertificateInvitation {
-  if (typeof value !== 'object' || value === null) return false
-  const { id, endsAt, overlapSeconds, collectedAt, collectedBy } = { ...value } as Record<
-    string,
-    unknown
-  >
+  const fields = (value ?? {}) as Partial<Record<keyof CertificateInvitation, unknown>>
   return (
-    typeof id === 'string' &&
-    isInvitationId(id) &&
-    isTime(endsAt) &&
-    [overlapSeconds, collectedAt].every((time) => time === undefined || isTime(time)) &&
-    ['undefined', 'string'].includes(typeof collectedBy)
+    isString(fields.id) &&
+    isInvitationId(fields.id) &&
+    isTime(fields.endsAt) &&
+    isOptional(fields.overlapSeconds, isTime) &&
+    isOptional(fields.collectedAt, isTime) &&
+    isOptional(fields.collectedBy, isString)
   )
 }
 

@@ -58,12 +58,11 @@ export function deviceStanding(
   return { state, certificates, used }
 }
 
-const DAY_SECONDS = 86_400
 /**
  * A phone's app may use the new certificate while its browser keeps using the old one: so both count
- * as in use.
+ * as in use if they were used within a day.
  */
-const TOGETHER_SECONDS = DAY_SECONDS
+const TOGETHER_SECONDS = 86_400
 
 /**
  * One holder's certificates in use, in the order in which they end; if none was ever used, the one that
@@ -78,10 +77,10 @@ export function inUse<T extends Use>(certificates: readonly T[]): readonly T[] {
   )
 }
 
-const ENDING: readonly CertificateState[] = ['active', 'expired', 'not-yet-valid', 'replaced']
+const USABLE: readonly CertificateState[] = ['active', 'expired', 'not-yet-valid', 'replaced']
 
 /** A replaced certificate counts until its successor is used: the device may be locked out. */
-export const mayBeInUse = (state: CertificateState): boolean => ENDING.includes(state)
+export const mayBeInUse = (state: CertificateState): boolean => USABLE.includes(state)
 
 /**
  * Whether the device has moved on from a replaced certificate: it was last used before its successor was

@@ -236,7 +236,7 @@ const REASONS: Readonly<Record<string, string>> = {
   EISDIR: 'is not a file',
   ENOTDIR: 'has something in its path that is not a folder',
   ENOSPC: 'cannot be written: the disk is full',
-  EROFS: 'lies on a read-only file system',
+  EROFS: 'is on a read-only file system',
   EEXIST: 'exists already',
   ELOOP: 'is a symbolic link that leads nowhere',
   EMFILE:
@@ -260,7 +260,7 @@ export function describeFileError(error: unknown): string {
   if (code === undefined) return `cannot be used (${String(error)})`
   if (code === 'EACCES' && isWriteError(error)) return 'may not be written by this user'
   if (code === 'ELOOP' && (error as { isForeignLink?: boolean }).isForeignLink === true) {
-    return 'is or lies behind a symbolic link that another user could change, which root does not follow: run this as that user'
+    return 'is a symbolic link that another user could change, or is behind one, and root does not follow it: run this as that user'
   }
   return REASONS[code] ?? `cannot be used (${code})`
 }

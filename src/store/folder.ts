@@ -80,7 +80,7 @@ function plainFolder(path: string): Folder {
     enter: async (name) => {
       const inner = join(path, name)
       if ((await lstat(inner)).isDirectory()) return plainFolder(inner)
-      throw Object.assign(new Error(`ENOTDIR: ${inner}`), { code: 'ENOTDIR', path: inner })
+      throw fileError('ENOTDIR', inner)
     },
     close: async () => undefined,
   }
@@ -166,7 +166,11 @@ async function isTrustedLink(folder: FileHandle, path: string): Promise<boolean>
 }
 
 const linkError = (path: string, isForeignLink: boolean): Error =>
-  Object.assign(new Error(`ELOOP: ${path}`), { code: 'ELOOP', path, isForeignLink })
+  Object.assign(fileError('ELOOP', path), { isForeignLink })
+
+/** An error like the system's. */
+export const fileError = (code: string, path: string): Error =>
+  Object.assign(new Error(`${code}: ${path}`), { code, path })
 
 // --- single files -----------------------------------------------------------------------------------
 
@@ -178,7 +182,7 @@ export async function readOwnFile(path: string): Promise<Buffer> {
     const handle = await openFile(folder, inner)
     try {
       if ((await handle.stat()).isFile()) return await handle.readFile()
-      throw Object.assign(new Error(`EISDIR: ${path}`), { code: 'EISDIR', path })
+      throw fileError('EISDIR', path)
     } finally {
       await handle.close()
     }

@@ -220,7 +220,7 @@ function holdLock({ path, file, folder: opened }: Claim, folder: string): Lock {
     assertHeld: async () => {
       if (await isHeld()) return
       throw new LockLostError(
-        `another certlatch command has taken over ${folder}, because this one stood still for more than ${SILENCE_MILLISECONDS / 1000} seconds; it has stopped before changing more: look at what is there, and run it again`,
+        `another certlatch command has taken over ${folder}, because this one was suspended for more than ${SILENCE_MILLISECONDS / 1000} seconds; it stopped before changing anything more: check what is there, and run it again`,
       )
     },
     release: async () => {

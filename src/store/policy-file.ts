@@ -2,6 +2,7 @@ import { comparableName } from '../certificate/identity.ts'
 import type { parsePolicy } from '../policy/parse.ts'
 import { CLOSED_POLICY, type Policy } from '../policy/policy.ts'
 import type { Networks } from '../proxy/networks.ts'
+import type { Part } from '../result.ts'
 import type { DeviceRegistry } from './device-registry.ts'
 
 /** The policy file, with what its rules are checked against. */
@@ -21,11 +22,6 @@ export interface ReadRules {
   readonly source: PolicySource | undefined
 }
 
-interface Rules {
-  readonly value: ReadRules
-  readonly problems: readonly string[]
-}
-
 /**
  * The rules of the file; without one every request needs a certificate or a session. An unchanged
  * file is not parsed again: comparing each rule with all others takes time, and answers would wait.
@@ -33,7 +29,7 @@ interface Rules {
 export function readPolicySource(
   source: PolicySource | undefined,
   previous: ReadRules | undefined,
-): Rules {
+): Part<ReadRules> {
   const none = { policy: CLOSED_POLICY, warnings: [], source: undefined }
   if (source === undefined) return { value: none, problems: [] }
   if (previous?.source !== undefined && isSame(previous.source, source)) {

@@ -7,6 +7,7 @@ import {
   readRevocationList,
 } from '../certificate/revocation.ts'
 import type { Issuer } from '../certificate/verify.ts'
+import type { Part } from '../result.ts'
 
 /** The file of CRLs, with what they are checked against. */
 export interface ListSource {
@@ -39,14 +40,11 @@ interface LoadedLists {
 }
 
 interface Lists {
-  readonly value: {
-    readonly byIssuer: ReadonlyMap<string, RevocationList>
-    readonly read: ReadLists | undefined
-    readonly warnings: readonly string[]
-    /** What is not applied, although the rest of the file is. */
-    readonly leftOut: readonly string[]
-  }
-  readonly problems: readonly string[]
+  readonly byIssuer: ReadonlyMap<string, RevocationList>
+  readonly read: ReadLists | undefined
+  readonly warnings: readonly string[]
+  /** What is not applied, although the rest of the file is. */
+  readonly leftOut: readonly string[]
 }
 
 /**
@@ -57,7 +55,7 @@ interface Lists {
 export function readListSource(
   source: ListSource | undefined,
   previous: LoadedLists | undefined,
-): Lists {
+): Part<Lists> {
   const read = source && readLists(source, previous?.lists)
   if (source === undefined || read === undefined) {
     const value = { byIssuer: new Map(), read: undefined, warnings: [], leftOut: [] }

@@ -27,7 +27,7 @@ export const labelOf = ({ listen, host }: Pick<RunningState, 'listen' | 'host'>)
   `${listen}@${host}`
 
 /** `clock`: what time it is in the folder, in milliseconds; `machine`: the identity of this one. */
-export function judge<T extends WrittenState>(
+export function standingsOf<T extends WrittenState>(
   files: readonly T[],
   clock: number,
   machine: string | undefined,

@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
+import type { Stats } from 'node:fs'
 import { open, readFile, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
@@ -6,7 +7,7 @@ import { ifThere, listIfThere, MODE, makeFolder, removeAbandoned, replaceFile } 
 import { removeFile } from './folder.ts'
 import type { Lock } from './lock.ts'
 import { machineIdentity } from './lock-owner.ts'
-import { FORGOTTEN_SECONDS, judge, labelOf, type Standing } from './service-standing.ts'
+import { FORGOTTEN_SECONDS, labelOf, type Standing, standingsOf } from './service-standing.ts'
 import {
   joinLastSeen,
   latest,
@@ -16,13 +17,8 @@ import {
   type SeenCertificate,
 } from './service-state.ts'
 
-/** What a service has written about itself. */
-export interface RunningService extends Standing {
-  readonly id: string
-  readonly state: RunningState
-  /** Differs after each write. */
-  readonly version: string
-}
+/** What a service has written about itself, and whether it is running. */
+export type RunningService = Pick<StateFile, 'id' | 'state' | 'version'> & Standing
 
 const MOST_REMEMBERED = 20_000
 const POLL_MILLISECONDS = 50
@@ -44,15 +40,15 @@ export async function writeRunning(folder: string, id: string, state: RunningSta
 
 /** Reads the states of all services; other files are ignored. */
 export async function readRunning(folder: string): Promise<readonly RunningService[]> {
-  const files = await readStates(folder, new Map())
+  const files = await readStates(folder)
   if (files.length === 0) return []
-  return judge(files, await folderClock(folder), await machineIdentity())
+  return standingsOf(files, await folderClock(folder), await machineIdentity())
 }
 
 /** When each certificate was last accepted, by any service past or present. */
 export async function readLastSeen(folder: string): Promise<ReadonlyMap<string, SeenCertificate>> {
   // The states first: one that is merged meanwhile is then found in last-seen.json.
-  const states = (await readStates(folder, new Map())).map(({ state }) => state.lastSeen)
+  const states = (await readStates(folder)).map(({ state }) => state.lastSeen)
   return joinLastSeen([await readRemembered(folder), ...states])
 }
 
@@ -61,7 +57,7 @@ export async function mergeEnded(folder: string, lock: Lock): Promise<void> {
   const names = await listIfThere(folder)
   if (!names.some((name) => STATE_FILE.test(name) || TEMPORARY_FILE.test(name))) return
   const clock = await folderClock(folder)
-  const ended = (await readStates(folder, new Map())).filter(
+  const ended = (await readStates(folder)).filter(
     ({ state, writtenAt }) =>
       state.stoppedAt !== undefined || (clock - writtenAt) / 1000 > FORGOTTEN_SECONDS,
   )
@@ -81,7 +77,8 @@ export async function mergeEnded(folder: string, lock: Lock): Promise<void> {
     )
     for (const { path, version } of ended) {
       // A service may have started again meanwhile.
-      if ((await versionOf(path)) === version) await removeFile(path)
+      const found = await stat(path).catch(() => undefined)
+      if (found !== undefined && versionOf(found) === version) await removeFile(path)
     }
   }
   await removeAbandoned(folder, clock)
@@ -133,7 +130,7 @@ export async function awaitRunning(
     const files = await readStates(folder, known)
     if (files.length === 0) return { confirmed: [], missing: [], problems: [], silent: [] }
     clock ??= (await folderClock(folder)) - (now() - begun)
-    const services = judge(files, clock + (now() - begun), machine).filter(
+    const services = standingsOf(files, clock + (now() - begun), machine).filter(
       ({ hasEnded, isFresh, state }) =>
         isFresh || !(hasEnded || forgotten.includes(labelOf(state))),
     )
@@ -177,7 +174,7 @@ interface StateFile {
 /** `known` is a cache by path: a file that was not replaced is not read again. */
 async function readStates(
   folder: string,
-  known: Map<string, StateFile>,
+  known = new Map<string, StateFile>(),
 ): Promise<readonly StateFile[]> {
   const files: StateFile[] = []
   for (const name of await listIfThere(folder)) {
@@ -199,22 +196,17 @@ async function readState(
   // The time first: a replacement between the two then makes the state look older, not younger.
   const found = await ifThere(stat(path))
   if (found === undefined) return undefined
-  const { mtimeMs: writtenAt, ino } = found
-  const version = `${ino} ${writtenAt}`
+  const version = versionOf(found)
   const before = known.get(path)
   if (before?.version === version) return before
   const state = parseRunningState((await ifThere(readFile(path, 'utf8'))) ?? '')
-  return state && { id, path, state, writtenAt, version }
+  return state && { id, path, state, writtenAt: found.mtimeMs, version }
 }
 
-async function versionOf(path: string): Promise<string | undefined> {
-  const found = await stat(path).catch(() => undefined)
-  return found && `${found.ino} ${found.mtimeMs}`
-}
+const versionOf = ({ ino, mtimeMs }: Stats): string => `${ino} ${mtimeMs}`
 
-async function readRemembered(folder: string): Promise<readonly SeenCertificate[]> {
-  return parseLastSeen((await ifThere(readFile(join(folder, LAST_SEEN_FILE), 'utf8'))) ?? '')
-}
+const readRemembered = async (folder: string): Promise<readonly SeenCertificate[]> =>
+  parseLastSeen((await ifThere(readFile(join(folder, LAST_SEEN_FILE), 'utf8'))) ?? '')
 
 /**
  * The time in milliseconds by the clock that stamps files here: on a network file system, that of

@@ -1,5 +1,5 @@
 import { type CertificateId, certificateKey } from '../certificate/certificate-id.ts'
-import { isKeyHash, isSerial, isTime, parseObject } from './json-file.ts'
+import { isKeyHash, isOptional, isSerial, isTime, parseObject } from './json-file.ts'
 
 /** When a certificate, and when a session of it, was last accepted; Unix seconds, 0: never. */
 export interface SeenTimes {
@@ -46,14 +46,13 @@ export function parseRunningState(text: string): RunningState | undefined {
   const fields = parseObject(text)
   if (fields?.['schemaVersion'] !== 1) return undefined
   const { listen, host, version, startedAt, stoppedAt, crlNumber, blocksNumber, keySet } = fields
-  const ttl = fields['sessionTtlSeconds']
-  const { pid, identity, devices } = fields
+  const { pid, identity, devices, sessionTtlSeconds } = fields
   return isText(listen) &&
     isText(host) &&
     isText(version) &&
     isTime(startedAt) &&
-    (stoppedAt === undefined || isTime(stoppedAt)) &&
-    (crlNumber === undefined || isText(crlNumber)) &&
+    isOptional(stoppedAt, isTime) &&
+    isOptional(crlNumber, isText) &&
     isTime(blocksNumber) &&
     isText(keySet)
     ? {
@@ -70,7 +69,7 @@ export function parseRunningState(text: string): RunningState | undefined {
         ...(isTime(pid) && pid > 0 && { pid }),
         ...(isText(identity) && { identity }),
         ...(isText(devices) && { devices }),
-        ...(isTime(ttl) && { sessionTtlSeconds: ttl }),
+        ...(isTime(sessionTtlSeconds) && { sessionTtlSeconds }),
         ...readProblems(fields['problems']),
       }
     : undefined
@@ -128,14 +127,13 @@ function readSeen(list: unknown): readonly SeenCertificate[] {
 }
 
 function readEntry(entry: unknown): SeenCertificate | undefined {
-  if (typeof entry !== 'object' || entry === null) return undefined
-  const fields: { readonly [field: string]: unknown } = { ...entry }
+  const fields = (entry ?? {}) as Partial<Record<keyof SeenCertificate, unknown>>
   const { issuerKeyHash, serial, name, sha256, notAfter, certificateAt, sessionAt } = fields
   return isKeyHash(issuerKeyHash) &&
     isSerial(serial) &&
     isText(name) &&
-    (sha256 === undefined || isKeyHash(sha256)) &&
-    (notAfter === undefined || isTime(notAfter)) &&
+    isOptional(sha256, isKeyHash) &&
+    isOptional(notAfter, isTime) &&
     isTime(certificateAt) &&
     isTime(sessionAt)
     ? { issuerKeyHash, serial, name, sha256, notAfter, certificateAt, sessionAt }

@@ -3,6 +3,7 @@ import { readFile, stat } from 'node:fs/promises'
 import type { Problems, Result } from '../result.ts'
 import { readRegistryFolder } from './device-registry.ts'
 import { describeFileError, ifThere } from './files.ts'
+import { fileError } from './folder.ts'
 import type { PolicySource } from './policy-file.ts'
 import type { Source, Sources } from './snapshot.ts'
 
@@ -88,32 +89,23 @@ export async function policyParser(): Promise<PolicySource['parse']> {
 
 /** Refuses anything but a regular file: reading a pipe might never end. */
 export async function readRegularFile(path: string): Promise<Buffer> {
-  if (!(await stat(path)).isFile()) throw Object.assign(new Error(path), { code: 'EISDIR' })
+  if (!(await stat(path)).isFile()) throw fileError('EISDIR', path)
   return await readFile(path)
 }
 
 /** Equal for two readings if and only if they found the same. */
 export function digest(read: ReadSources): string {
-  const parts = read.ok ? partsOf(read.sources) : revokingParts(read)
+  const sources: Partial<Sources> = read.ok ? read.sources : read.revoking
+  const { authorities, revocationLists, sessionKeys, blocks, undelivered, policy } = sources
+  const parts = [
+    ...(read.ok ? [] : read.problems),
+    // A missing file must differ from an empty one, and each from its neighbour.
+    ...[authorities, revocationLists, sessionKeys, blocks, undelivered, policy].flatMap((source) =>
+      source === undefined ? ['-'] : ['+', source.content],
+    ),
+    ...[...(sources.devices?.files ?? [])].flat(),
+  ]
   const joined = createHash('sha256')
   for (const part of parts) joined.update(`${part.length}:`).update(part)
   return joined.digest('base64')
-}
-
-const revokingParts = ({ problems, revoking }: Extract<ReadSources, { ok: false }>) => [
-  ...problems,
-  ...optionalParts([revoking.revocationLists, revoking.blocks]),
-]
-
-/** A missing file must differ from an empty one, and each from its neighbour. */
-const optionalParts = (sources: readonly (Source | undefined)[]): readonly (Buffer | string)[] =>
-  sources.flatMap((source) => (source === undefined ? ['-'] : ['+', source.content]))
-
-function partsOf(sources: Sources): readonly (Buffer | string)[] {
-  const { authorities, revocationLists, sessionKeys, blocks, undelivered } = sources
-  const optional = [revocationLists, blocks, undelivered, sources.policy]
-  return [
-    ...[authorities.content, sessionKeys.content, ...optionalParts(optional)],
-    ...[...(sources.devices?.files ?? [])].flat(),
-  ]
 }

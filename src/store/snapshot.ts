@@ -1,7 +1,7 @@
 import { certificateKey } from '../certificate/certificate-id.ts'
 import { groupByKeyHash, type TrustSet } from '../certificate/trust.ts'
 import type { Policy } from '../policy/policy.ts'
-import type { Problems, Result } from '../result.ts'
+import type { Part, Problems, Result } from '../result.ts'
 import { type KeyRing, readKeyRing } from '../session/key-ring.ts'
 import { readAuthoritiesFile } from './authorities-file.ts'
 import { type Blocks, NO_BLOCKS, readBlocks } from './blocks.ts'
@@ -60,8 +60,6 @@ export interface Source {
 }
 
 export type CompiledSnapshot = Result<{ snapshot: Snapshot }, Problems>
-
-type Part<T> = { readonly value: T; readonly problems: readonly string[] }
 
 /**
  * Makes one snapshot of all files, or reports everything that is wrong with them. It never undoes a
@@ -163,5 +161,5 @@ function readUndelivered(source: Source | undefined): Part<string | undefined> {
   const serial = parseObject(source.content.toString('utf8'))?.['serial']
   return isSerial(serial)
     ? { value: serial, problems: [] }
-    : { value: undefined, problems: [`${source.name} is not the note of a command`] }
+    : { value: undefined, problems: [`${source.name} is not a note of an undelivered certificate`] }
 }

@@ -130,18 +130,18 @@ function watch(
     if (found.length > 0) report(found)
     else problems = []
   }
-  const safely = () =>
-    lookAgain().catch((error) => report([`the files could not be read again: ${String(error)}`]))
   // One check after another: a running one may have read before the caller's change.
   const refresh = (): Promise<void> => {
     underWay = underWay.then(async () => {
       const begun = performance.now()
-      await safely()
+      await lookAgain().catch((error: unknown) => {
+        report([`the files could not be read again: ${String(error)}`])
+      })
       lookedAt = begun
     })
     return underWay
   }
-  const catchUp = sharing(() => Promise.race([refresh(), aMoment()]))
+  let catchingUp: Promise<unknown> | undefined
   const timer = setInterval(() => {
     const now = performance.now()
     if (lookingSince === undefined) {
@@ -154,7 +154,7 @@ function watch(
       hanging = true
       // Forces the next reading to be compiled, which reports what is still wrong.
       readDigest = ''
-      report(['the files do not answer: changes are not seen'])
+      report(['reading the files takes too long: changes are not noticed'])
     }
   }, POLL_MILLISECONDS)
   timer.unref()
@@ -166,22 +166,16 @@ function watch(
       return problems
     },
     refresh,
-    // If the files hang, the service keeps answering; `problems` reports the hang.
-    catchUp: (nowMilliseconds) =>
-      nowMilliseconds - lookedAt < STANDSTILL_MILLISECONDS || hanging ? undefined : catchUp(),
+    catchUp: (nowMilliseconds) => {
+      // If the files hang, the service keeps answering; `problems` reports the hang.
+      if (nowMilliseconds - lookedAt < STANDSTILL_MILLISECONDS || hanging) return undefined
+      catchingUp ??= Promise.race([refresh(), aMoment()]).finally(() => {
+        catchingUp = undefined
+      })
+      return catchingUp
+    },
     close: () => clearInterval(timer),
   }
 }
 
 const aMoment = (): Promise<unknown> => wait(CATCH_UP_MILLISECONDS, undefined, { ref: false })
-
-/** Shares one run among all callers while it lasts. */
-function sharing(work: () => Promise<unknown>): () => Promise<unknown> {
-  let underWay: Promise<unknown> | undefined
-  return () => {
-    underWay ??= work().finally(() => {
-      underWay = undefined
-    })
-    return underWay
-  }
-}

@@ -228,7 +228,7 @@ describe('In a read-only directory nothing changes, and one line says so', () =>
       const found = await treeOf(place)
       const { exitCode, stderr } = await runFaulty(place, given, { at: 1, kind: 'EROFS' })
       assertOneLine(exitCode, stderr)
-      assert.match(stderr, /lies on a read-only file system/)
+      assert.match(stderr, /is on a read-only file system/)
       assert.deepEqual(await treeOf(place), found)
     })
   }

@@ -7,8 +7,9 @@ import { INVITATION_OUTCOMES } from '../../src/server/admin/tally.ts'
 import { PROBLEM_STATUS } from '../../src/server/client-routes/enroll-visit.ts'
 import { problemPage } from '../../src/server/pages/enroll-page.ts'
 import { escapeHtml } from '../../src/server/pages/html.ts'
+import type { Texts } from '../../src/server/pages/languages/en.ts'
 import { LANGUAGES, type Language } from '../../src/server/pages/languages/languages.ts'
-import type { EnrollProblem, Texts } from '../../src/server/pages/texts.ts'
+import type { EnrollProblem } from '../../src/server/pages/texts.ts'
 import {
   type Answer,
   addTestDevice,

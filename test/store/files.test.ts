@@ -95,7 +95,7 @@ test('File errors are described in words that can follow a path', async () => {
   }
   assert.equal(describeFileError(coded('ENOSPC')), 'cannot be written: the disk is full')
   assert.match(describeFileError(coded('EMFILE')), /^cannot be opened: .* \(ulimit -n\)$/)
-  assert.equal(describeFileError(coded('EROFS')), 'lies on a read-only file system')
+  assert.equal(describeFileError(coded('EROFS')), 'is on a read-only file system')
   assert.equal(describeFileError(coded('EIO')), 'cannot be used (EIO)')
   assert.equal(describeFileError(new Error('odd')), 'cannot be used (Error: odd)')
   assert.equal(describeFileError('odd'), 'cannot be used (odd)')

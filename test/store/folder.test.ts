@@ -44,7 +44,7 @@ async function scene(t: TestContext) {
 }
 
 const isForeignLink = (error: unknown): boolean =>
-  describeFileError(error).includes('which root does not follow')
+  describeFileError(error).includes('and root does not follow it')
 
 test('A file that is swapped for a link while it is written exposes nothing else', async (t) => {
   const { data, secret } = await scene(t)

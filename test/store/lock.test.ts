@@ -362,7 +362,7 @@ test('A failed write is reported in one line, and nothing is left behind', async
   }
   const cases: readonly (readonly [string, string, string, RegExp])[] = [
     ['mkdir', 'ENOSPC', 'mkdir', / cannot be written: the disk is full; nothing was changed$/],
-    ['mkdir', 'EROFS', 'mkdir', / lies on a read-only file system; nothing was changed$/],
+    ['mkdir', 'EROFS', 'mkdir', / is on a read-only file system; nothing was changed$/],
     ['writeFile', 'EACCES', 'open', / may not be written by this user: run the command as /],
     ['writeFile', 'EPERM', 'open', / may not be written by this user: run the command as /],
     ['writeFile', 'ENOSPC', 'write', / cannot be written: the disk is full; nothing was changed$/],

@@ -316,7 +316,7 @@ test('An undelivered certificate does not belong to its device yet, and a marked
   assert.deepEqual([...(registry?.byCertificate.keys() ?? [])], [`${household.keyHash}/4a`])
   assert.deepEqual([...trust.revoked], [`${household.keyHash}/4a`])
   assert.deepEqual(problemsOf(compile({ devices, undelivered: '{}' })), [
-    'undelivered.json is not the note of a command',
+    'undelivered.json is not a note of an undelivered certificate',
   ])
 })
 

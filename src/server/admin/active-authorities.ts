@@ -9,10 +9,16 @@ interface Authority {
   readonly notAfter: number
 }
 
-export function authoritiesOf({ trust }: Snapshot): readonly Authority[] {
-  return [...trust.issuersByKeyHash].map(([keyHash, issuers]) => ({
+/** The name of the CA with this key. */
+export function authorityName({ trust }: Snapshot, keyHash: string): string {
+  const [issuer] = trust.issuersByKeyHash.get(keyHash) ?? []
+  return issuer === undefined ? keyHash : describeName(issuer.certificate.subject)
+}
+
+export function authoritiesOf(snapshot: Snapshot): readonly Authority[] {
+  return [...snapshot.trust.issuersByKeyHash].map(([keyHash, issuers]) => ({
     keyHash,
-    name: issuers.map(({ certificate }) => describeName(certificate.subject))[0] ?? keyHash,
+    name: authorityName(snapshot, keyHash),
     notAfter: Math.max(...issuers.map(({ certificate }) => certificate.notAfter)),
   }))
 }

@@ -4,21 +4,18 @@ import type { LastSeen } from '../verify/last-seen.ts'
 import { describeHolders } from './device-status.ts'
 import type { Measured } from './gauges.ts'
 import { createLastHour } from './last-hour.ts'
-import type { Operations, Readiness, Scraped } from './routes.ts'
+import type { Operations, Scraped } from './routes.ts'
 import { describeStatus } from './status.ts'
 import type { Tally } from './tally.ts'
 
 /** What the endpoints of the admin listener report on. */
-export interface Observed {
+export interface Observed
+  extends Pick<Measured, 'version' | 'nowSeconds' | 'readiness' | 'cacheEntries'> {
   readonly config: Config
-  readonly version: string
   readonly tally: Tally
   readonly lastSeen: LastSeen
   readonly trust: TrustStore
-  nowSeconds(): number
   isDraining(): boolean
-  readiness(): Readiness
-  cacheEntries(): number
 }
 
 export interface Observation {
@@ -30,38 +27,24 @@ const MINUTE_MILLISECONDS = 60_000
 
 /** Creates what the admin listener serves; every value is read when it is requested. */
 export function observe(observed: Observed): Observation {
-  const { config, version, tally, lastSeen, trust, nowSeconds, readiness } = observed
+  const { config, tally, lastSeen, trust, nowSeconds, readiness, isDraining } = observed
   const startedAt = nowSeconds()
   const lastHour = createLastHour(tally.decisions)
   const timer = setInterval(() => lastHour.tick(), MINUTE_MILLISECONDS)
   timer.unref()
-  const holders = () => describeHolders(trust.current, lastSeen.all(), nowSeconds())
-  const metrics = loadMetrics(tally, {
-    version,
+  const measured: Measured = {
+    ...observed,
     sessionMaxAgeSeconds: config.sessionMaxAgeSeconds,
-    nowSeconds,
     snapshot: () => trust.current,
-    readiness,
-    holders,
-    cacheEntries: observed.cacheEntries,
-  })
-  const status = () =>
-    describeStatus({
-      version,
-      nowSeconds: nowSeconds(),
-      startedAt,
-      readiness: readiness(),
-      snapshot: trust.current,
-      holders: holders(),
-      lastHour: lastHour.counts(),
-    })
+    holders: () => describeHolders(trust.current, lastSeen.all(), nowSeconds()),
+  }
   return {
     operations: {
-      metrics,
+      metrics: loadMetrics(tally, measured),
       readiness,
-      status,
+      status: () => describeStatus(measured, startedAt, lastHour.counts()),
       metricsToken: config.metricsToken,
-      isDraining: observed.isDraining,
+      isDraining,
     },
     close: () => clearInterval(timer),
   }

@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto'
-import { Gauge, type Registry } from 'prom-client'
+import type { Registry } from 'prom-client'
 import { DEVICE_STATES } from '../../store/device-state.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import { activeRevocationLists, firstAuthorityExpiry } from './active-authorities.ts'
 import type { HolderOverview } from './device-status.ts'
+import { type Reading, type Register, registerIn } from './metric.ts'
 import type { Readiness } from './routes.ts'
 
-/** What the gauges read when they are scraped. */
+/** What gauges and `/status` read when they are requested. */
 export interface Measured {
   readonly version: string
   readonly sessionMaxAgeSeconds: number
@@ -20,109 +21,64 @@ export interface Measured {
 /** The device label for all unregistered certificates together. */
 const OTHER = 'other'
 
-/** Registers the gauges: each value is read on scrape, and every label has a bounded set of values. */
+/** Registers the gauges; every label has a bounded set of values. */
 export function registerGauges(registry: Registry, measured: Measured): void {
-  registerServiceGauges(registry, measured)
-  registerFileGauges(registry, measured)
-  registerDeviceGauges(registry, measured)
+  const gauge = registerIn(registry, 'gauge')
+  registerServiceGauges(gauge, measured)
+  registerFileGauges(gauge, measured)
+  registerDeviceGauges(gauge, measured)
 }
 
-/** One series of a metric. */
-export type Reading = readonly [labels: Readonly<Record<string, string>>, value: number]
-
-function gauge(
-  registry: Registry,
-  name: string,
-  help: string,
-  labelNames: readonly string[],
-  read: () => readonly Reading[],
-): void {
-  new Gauge({
-    name,
-    help,
-    labelNames,
-    registers: [registry],
-    collect() {
-      this.reset()
-      for (const [labels, value] of read()) this.set({ ...labels }, value)
-    },
-  })
-}
-
-function registerServiceGauges(registry: Registry, measured: Measured): void {
+function registerServiceGauges(gauge: Register, measured: Measured): void {
   const { version } = measured
   gauge(
-    registry,
     'certlatch_build_info',
     'Always 1; the labels say which certlatch runs on which Node',
-    ['version', 'node'],
     () => [[{ version, node: process.version }, 1]],
   )
   gauge(
-    registry,
     'certlatch_check_ok',
     'Whether a check of /readyz passes (1) or not (0); /readyz and the log say what is wrong',
-    ['check'],
     () => measured.readiness().checks.map(({ name, ok }) => [{ check: name }, ok ? 1 : 0]),
   )
   gauge(
-    registry,
     'certlatch_session_max_age_seconds',
     'How long a session is renewed without the certificate being shown: CERTLATCH_SESSION_MAX_AGE',
-    [],
-    () => [[{}, measured.sessionMaxAgeSeconds]],
+    () => measured.sessionMaxAgeSeconds,
   )
   gauge(
-    registry,
     'certlatch_verdict_cache_entries',
     'Cached verdicts; each change of the files empties the cache',
-    [],
-    () => [[{}, measured.cacheEntries()]],
+    () => measured.cacheEntries(),
   )
 }
 
-function registerFileGauges(registry: Registry, measured: Measured): void {
+function registerFileGauges(gauge: Register, measured: Measured): void {
   const { snapshot, holders, nowSeconds } = measured
   gauge(
-    registry,
     'certlatch_ca_not_after_timestamp_seconds',
     'When the first CA certificate expires that devices depend on; renew it before',
-    [],
-    () => [[{}, firstAuthorityExpiry(snapshot(), holders().issuersInUse, nowSeconds())]],
+    () => firstAuthorityExpiry(snapshot(), holders().issuersInUse, nowSeconds()),
   )
   gauge(
-    registry,
     'certlatch_crl_next_update_timestamp_seconds',
     'When the first CRL goes out of date (0: there is none); fetch a new one before',
-    [],
-    () => [
-      [
-        {},
-        leastOf(
-          activeRevocationLists(snapshot(), nowSeconds()).map(({ nextUpdate }) => nextUpdate),
-        ),
-      ],
-    ],
+    () =>
+      leastOf(activeRevocationLists(snapshot(), nowSeconds()).map(({ nextUpdate }) => nextUpdate)),
   )
   gauge(
-    registry,
     'certlatch_crl_number',
     'The lowest loaded cRLNumber (0: none); a replica with a lower one has missed a revocation',
-    [],
-    () => [[{}, Number(measured.readiness().crlNumber ?? 0)]],
+    () => Number(measured.readiness().crlNumber ?? 0),
   )
   gauge(
-    registry,
     'certlatch_revocations_info',
     'Always 1; replicas whose label differs have not loaded the same CRLs and blocks',
-    ['revocations'],
     () => [[{ revocations: revocationsOf(snapshot()) }, 1]],
   )
   gauge(
-    registry,
     'certlatch_session_keys_info',
     "Always 1; replicas whose key_set differs do not accept each other's cookies",
-    ['key_set'],
     () => [[{ key_set: measured.readiness().keySet }, 1]],
   )
 }
@@ -139,12 +95,10 @@ function revocationsOf({ trust, blocks }: Snapshot): string {
 const leastOf = (numbers: readonly number[]): number =>
   numbers.length === 0 ? 0 : Math.min(...numbers)
 
-function registerDeviceGauges(registry: Registry, measured: Measured): void {
+function registerDeviceGauges(gauge: Register, measured: Measured): void {
   gauge(
-    registry,
     'certlatch_devices',
     'Registered devices by the state of their certificate; only active ones are allowed',
-    ['state'],
     () => {
       const { devices } = measured.holders()
       return DEVICE_STATES.map((state) => [
@@ -154,10 +108,8 @@ function registerDeviceGauges(registry: Registry, measured: Measured): void {
     },
   )
   gauge(
-    registry,
     'certlatch_device_last_seen_timestamp_seconds',
     'When a device was last allowed, by its certificate or by its session (0: never); other: all unregistered certificates',
-    ['device', 'via'],
     () => {
       const { devices, others } = measured.holders()
       return [{ name: OTHER, ...others }, ...devices].flatMap(
@@ -169,10 +121,8 @@ function registerDeviceGauges(registry: Registry, measured: Measured): void {
     },
   )
   gauge(
-    registry,
     'certlatch_device_certificate_not_after_timestamp_seconds',
     'When a device is locked out unless it gets a new certificate (0: it has no usable one, or none is known); renew it before',
-    ['device'],
     () => {
       const { devices, others } = measured.holders()
       return [{ name: OTHER, ...others }, ...devices].map(({ name, certificateNotAfter }) => [

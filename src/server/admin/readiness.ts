@@ -3,7 +3,12 @@ import { isStale } from '../../certificate/trust.ts'
 import { signingKey } from '../../session/key-ring.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import type { TrustStore } from '../../store/trust-store.ts'
-import { activeAuthorities, activeRevocationLists, authoritiesOf } from './active-authorities.ts'
+import {
+  activeAuthorities,
+  activeRevocationLists,
+  authoritiesOf,
+  authorityName,
+} from './active-authorities.ts'
 import type { Check, Readiness } from './routes.ts'
 
 /** Returns whether the time is before every CA's notBefore: the machine booted with a wrong clock. */
@@ -24,22 +29,24 @@ export function readiness(
   const snapshot = trust.current
   const clockIsWrong = isClockWrong(snapshot, nowSeconds)
   const checks: readonly Check[] = [
-    {
-      name: 'clock',
-      ok: !clockIsWrong,
-      detail: clockIsWrong ? 'earlier than the CA certificate: the clock is wrong' : 'plausible',
-    },
+    check(
+      'clock',
+      !clockIsWrong,
+      'plausible',
+      'earlier than the CA certificate: the clock is wrong',
+    ),
     filesCheck(trust),
     authorityCheck(snapshot, nowSeconds),
     revocationCheck(snapshot, nowSeconds),
     renewalCheck(snapshot, nowSeconds),
     keyCheck(snapshot, nowSeconds),
-    {
-      name: 'commands',
-      ok: stateFileProblem === undefined,
-      detail: stateFileProblem ?? 'can see what is loaded here',
-    },
-    { name: 'running', ok: !draining, detail: draining ? 'stopping' : 'taking requests' },
+    check(
+      'commands',
+      stateFileProblem === undefined,
+      'can see what is loaded here',
+      stateFileProblem ?? '',
+    ),
+    check('running', !draining, 'taking requests', 'stopping'),
   ]
   return {
     ready: !clockIsWrong && !draining,
@@ -49,20 +56,24 @@ export function readiness(
   }
 }
 
+const check = (name: string, ok: boolean, good: string, bad: string): Check => ({
+  name,
+  ok,
+  detail: ok ? good : bad,
+})
+
 function filesCheck({ problems, current }: TrustStore): Check {
-  if (problems.length === 0) {
-    return { name: 'files', ok: true, detail: 'the current files are loaded' }
-  }
   const isPart = problems.every((problem) => current.problems.includes(problem))
   const what = isPart ? 'the files are loaded except for this' : 'the previous files are kept'
-  return { name: 'files', ok: false, detail: `${what}: ${problems.join('; ')}` }
+  const bad = `${what}: ${problems.join('; ')}`
+  return check('files', problems.length === 0, 'the current files are loaded', bad)
 }
 
 /** What has expired or soon will, although the files are unchanged; for the operator. */
 export function agingProblems(snapshot: Snapshot, nowSeconds: number): readonly string[] {
   const expired = expiredAuthorities(snapshot, nowSeconds)
   const checks = [revocationCheck, renewalCheck, keyCheck]
-    .map((check) => check(snapshot, nowSeconds))
+    .map((make) => make(snapshot, nowSeconds))
     .filter(({ ok }) => !ok)
     .map(({ name, detail }) => `${name}: ${detail}`)
   return expired === undefined ? checks : [`ca: ${expired}`, ...checks]
@@ -70,9 +81,9 @@ export function agingProblems(snapshot: Snapshot, nowSeconds: number): readonly 
 
 function authorityCheck(snapshot: Snapshot, nowSeconds: number): Check {
   const expired = expiredAuthorities(snapshot, nowSeconds)
-  if (expired === undefined) return { name: 'ca', ok: true, detail: 'in its dates' }
+  if (expired === undefined) return { name: 'ca', ok: true, detail: 'within its dates' }
   const ok = activeAuthorities(snapshot, nowSeconds).some(({ notAfter }) => nowSeconds <= notAfter)
-  return { name: 'ca', ok, detail: ok ? `in its dates; another ${expired}` : expired }
+  return check('ca', ok, `within its dates; another ${expired}`, expired)
 }
 
 function expiredAuthorities(snapshot: Snapshot, nowSeconds: number): string | undefined {
@@ -83,11 +94,8 @@ function expiredAuthorities(snapshot: Snapshot, nowSeconds: number): string | un
 
 function keyCheck({ keyRing }: Snapshot, nowSeconds: number): Check {
   const ok = signingKey(keyRing, nowSeconds) !== undefined
-  return {
-    name: 'keys',
-    ok,
-    detail: ok ? 'one signs' : 'none may sign: certificates are accepted, but no session is set',
-  }
+  const bad = 'none may sign: certificates are accepted, but no session is set'
+  return check('keys', ok, 'one signs', bad)
 }
 
 function revocationCheck(snapshot: Snapshot, nowSeconds: number): Check {
@@ -98,14 +106,8 @@ function revocationCheck(snapshot: Snapshot, nowSeconds: number): Check {
   }
   const stale = lists.filter((list) => isStale(list, nowSeconds))
   const answer = trust.staleRevocationList === 'deny' ? 'refused' : 'still accepted'
-  return {
-    name: 'crl',
-    ok: stale.length === 0,
-    detail:
-      stale.length === 0
-        ? 'up to date'
-        : `${stale.length} of ${lists.length} out of date: certificates of that CA are ${answer}`,
-  }
+  const bad = `${stale.length} of ${lists.length} out of date: certificates of that CA are ${answer}`
+  return check('crl', stale.length === 0, 'up to date', bad)
 }
 
 /** A CRL's successor is due when this fraction of its validity is left. */
@@ -118,14 +120,11 @@ function renewalCheck(snapshot: Snapshot, nowSeconds: number): Check {
     nowSeconds > nextUpdate - (nextUpdate - thisUpdate) * LAST_PART
   const due = lists.filter((list) => !isStale(list, nowSeconds) && isDue(list))
   const expiries = due.map(({ issuerKeyHash, nextUpdate }) => {
-    const name = authoritiesOf(snapshot).find(({ keyHash }) => keyHash === issuerKeyHash)?.name
+    const name = authorityName(snapshot, issuerKeyHash)
     return `that of "${name}" expires at ${new Date(nextUpdate * 1000).toISOString()}`
   })
-  return {
-    name: 'crl-renewal',
-    ok: due.length === 0,
-    detail: due.length === 0 ? 'none is due' : `bring a new CRL: ${expiries.join('; ')}`,
-  }
+  const bad = `bring a new CRL: ${expiries.join('; ')}`
+  return check('crl-renewal', due.length === 0, 'none is due', bad)
 }
 
 /** The lowest cRLNumber of the loaded CRLs, decimal. The CRL of an expired CA is not renewed. */

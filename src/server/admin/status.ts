@@ -1,6 +1,7 @@
 import { describeName } from '../../certificate/name.ts'
-import type { Snapshot } from '../../store/snapshot.ts'
-import type { DeviceStatus, HolderOverview, Presence } from './device-status.ts'
+import { authorityName } from './active-authorities.ts'
+import type { DeviceStatus, Presence } from './device-status.ts'
+import type { Measured } from './gauges.ts'
 import type { Readiness } from './routes.ts'
 
 /** The content of `/status`; all times in Unix seconds, and 0 for never. */
@@ -31,45 +32,36 @@ interface Answers {
   readonly reasons: readonly { readonly reason: string; readonly count: number }[]
 }
 
-export interface StatusFacts {
-  readonly version: string
-  readonly nowSeconds: number
-  readonly startedAt: number
-  readonly readiness: Readiness
-  readonly snapshot: Snapshot
-  readonly holders: HolderOverview
-  /** By `via reason`, as in the tally; for allowed requests the reason is `none`. */
-  readonly lastHour: ReadonlyMap<string, number>
-}
-
-export function describeStatus(facts: StatusFacts): Status {
-  const { snapshot, holders } = facts
-  const { issuers, issuersByKeyHash, revocationLists } = snapshot.trust
+/** `lastHour` is counted by `via reason`, as in the tally. */
+export function describeStatus(
+  measured: Measured,
+  startedAt: number,
+  lastHour: ReadonlyMap<string, number>,
+): Status {
+  const snapshot = measured.snapshot()
+  const { devices, others } = measured.holders()
   return {
     schemaVersion: 1,
-    version: facts.version,
+    version: measured.version,
     node: process.version,
-    now: facts.nowSeconds,
-    startedAt: facts.startedAt,
-    ...facts.readiness,
-    authorities: issuers.map(({ certificate }) => ({
+    now: measured.nowSeconds(),
+    startedAt,
+    ...measured.readiness(),
+    authorities: snapshot.trust.issuers.map(({ certificate }) => ({
       name: describeName(certificate.subject),
       notAfter: certificate.notAfter,
     })),
-    revocationLists: [...revocationLists].map(([keyHash, { number, nextUpdate, serials }]) => ({
-      authority: issuersByKeyHash.get(keyHash)?.map(nameOf)[0] ?? keyHash,
-      number: number?.toString(),
-      nextUpdate,
-      revoked: serials.size,
+    revocationLists: [...snapshot.trust.revocationLists].map(([keyHash, list]) => ({
+      authority: authorityName(snapshot, keyHash),
+      number: list.number?.toString(),
+      nextUpdate: list.nextUpdate,
+      revoked: list.serials.size,
     })),
-    devices: holders.devices,
-    others: holders.others,
-    lastHour: describeAnswers(facts.lastHour),
+    devices,
+    others,
+    lastHour: describeAnswers(lastHour),
   }
 }
-
-const nameOf = ({ certificate }: Snapshot['trust']['issuers'][number]): string =>
-  describeName(certificate.subject)
 
 function describeAnswers(counts: ReadonlyMap<string, number>): Answers {
   const byReason = new Map<string, number>()

@@ -64,20 +64,19 @@ export function createTally(): Tally {
   for (const [reason, vias] of Object.entries(DENY_REASONS)) {
     for (const via of vias) decisions.set(decisionKey(via, reason as DenyReason), 0)
   }
-  const [opened, shownAgain, renewed] = MINT_CAUSES
   return {
     decisions,
-    minted: { [opened]: 0, [shownAgain]: 0, [renewed]: 0 } as Record<MintCause, number>,
-    invitations: Object.fromEntries(INVITATION_OUTCOMES.map((outcome) => [outcome, 0])) as Record<
-      InvitationOutcome,
-      number
-    >,
+    minted: zeros(MINT_CAUSES),
+    invitations: zeros(INVITATION_OUTCOMES),
     cache: { hits: 0, misses: 0 },
     duration: { sum: 0, count: 0, buckets: DURATION_BUCKETS.map(() => 0) },
     reloads: 0,
     reloadFailures: 0,
   }
 }
+
+const zeros = <Name extends string>(names: readonly Name[]) =>
+  Object.fromEntries(names.map((name) => [name, 0])) as Record<Name, number>
 
 export function countDecision(tally: Tally, decision: Decision, seconds: number): void {
   const reason = decision.allow ? 'none' : decision.reason

@@ -1,18 +1,22 @@
 import { randomBytes } from 'node:crypto'
-import type { InvitationProblem } from '../../administration/claim-invitation.ts'
+import {
+  claimInvitation,
+  findInvitation,
+  type InvitationProblem,
+} from '../../administration/claim-invitation.ts'
 import type { Decision } from '../../decision.ts'
 import { isNonce, readInvitationCode } from '../../enrollment/invitation-code.ts'
 import { describeUserAgent } from '../../enrollment/user-agent.ts'
 import { ENROLL_PATH } from '../../policy/page-policy.ts'
+import { clientAddress } from '../../proxy/client-address.ts'
 import { DOWNLOADS, invitedPage, problemPage } from '../pages/enroll-page.ts'
 import type { EnrollProblem } from '../pages/texts.ts'
 import { describeRequest } from '../verify/decision-log.ts'
 import {
-  clientOf,
   decideOnDevice,
   type EnrollService,
-  hostOf,
   PROBLEM_STATUS,
+  placeOf,
   setTicket,
 } from './enroll-visit.ts'
 import { isForm, readFields, type SentFields } from './request-body.ts'
@@ -28,7 +32,7 @@ export async function look(enroll: EnrollService, visit: Visit): Promise<void> {
     answerProblem(enroll, visit, fields, 'malformed')
     return
   }
-  const found = await enroll.enrollment.find(code, hostOf(visit), visit.nowSeconds)
+  const found = await findInvitation(placeOf(enroll, visit), code)
   if (!found.ok) {
     answerFailed(enroll, visit, fields, found)
     return
@@ -57,8 +61,7 @@ export async function claim(enroll: EnrollService, visit: Visit): Promise<void> 
     return
   }
   const claimant = { nonce, by: describeClaimant(enroll, visit), onUnmarked: unmarked(enroll) }
-  const { enrollment } = enroll
-  const collected = await enrollment.claim(code, claimant, hostOf(visit), visit.nowSeconds)
+  const collected = await claimInvitation(placeOf(enroll, visit), code, claimant)
   if (!collected.ok) {
     answerFailed(enroll, visit, fields, collected)
     return
@@ -69,7 +72,8 @@ export async function claim(enroll: EnrollService, visit: Visit): Promise<void> 
   const logged = { device: invitation.device.name, by: claim.by, ...circumstances }
   enroll.log.info(logged, isReplay ? 'invitation answered again' : 'invitation collected')
   const { headers, nowSeconds } = visit
-  openSession(enroll, visit, enrollment.decideAsDevice(invitation, claim.at, headers, nowSeconds))
+  const decision = enroll.enrollment.decideAsDevice(invitation, claim.at, headers, nowSeconds)
+  openSession(enroll, visit, decision)
   setTicket(visit, ticket, claim.at)
   const { context } = visit
   if (fields.kind === 'form') {
@@ -116,8 +120,8 @@ function answerFailed(
   fields: SentFields,
   { problem, at }: InvitationProblem,
 ): void {
-  const isGuess = problem === 'unknown'
-  if (isGuess && enroll.wrongCodes.isTooMany(clientOf(enroll, visit))) {
+  const client = clientAddress(visit.headers.forwardedFor, enroll.service.trustedProxies)
+  if (problem === 'unknown' && enroll.wrongCodes.isTooMany(client)) {
     visit.context.set('Retry-After', '60')
     answerProblem(enroll, visit, fields, 'rate-limited')
     return

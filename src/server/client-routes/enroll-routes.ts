@@ -1,3 +1,4 @@
+import { finishEnrollment, openTicket } from '../../administration/claim-invitation.ts'
 import type { Packages } from '../../enrollment/packages.ts'
 import { ENROLL_PATH } from '../../policy/page-policy.ts'
 import { claimedPage, codePage, DOWNLOADS, problemPage } from '../pages/enroll-page.ts'
@@ -6,22 +7,19 @@ import {
   clearTicket,
   decideOnDevice,
   type EnrollService,
-  hostOf,
   isOpenedByPerson,
+  placeOf,
   redirectsAway,
   ticketOf,
 } from './enroll-visit.ts'
 import { isForm } from './request-body.ts'
-import { answerHtml, type Page, type Visit } from './routes.ts'
-
-const READ = ['GET', 'HEAD'] as const
+import { answerHtml, openPage, type Page, READ, type Visit } from './routes.ts'
 
 /** The pages on which a device enrols itself, by their raw paths. */
 export function enrollPages(enroll: EnrollService): (path: string) => Page | undefined {
-  const get = (answer: Page['answer']): Page => ({ access: 'open', methods: READ, answer })
   const post = (answer: Page['answer']): Page => ({ access: 'open', methods: ['POST'], answer })
   const claimPage = post((visit) => claim(enroll, visit))
-  const startPage = get((visit) => start(enroll, visit))
+  const startPage = openPage((visit) => start(enroll, visit))
   const pages = new Map<string, Page>([
     [
       ENROLL_PATH,
@@ -35,16 +33,14 @@ export function enrollPages(enroll: EnrollService): (path: string) => Page | und
     [`${ENROLL_PATH}/done`, post((visit) => finish(enroll, visit))],
     ...DOWNLOADABLE.map((file): [string, Page] => [
       file.path,
-      get((visit) => download(enroll, visit, file)),
+      openPage((visit) => download(enroll, visit, file)),
     ]),
   ])
   // Some mail scanners percent-encode the fragment's sign; the page's script corrects that.
   return (path) => pages.get(path) ?? (path.startsWith(`${ENROLL_PATH}%23`) ? startPage : undefined)
 }
 
-/**
- * Shows the steps for a device that has collected its certificate, or else the field for a code.
- */
+/** Shows the steps for a device that has collected its certificate, or else the field for a code. */
 async function start(enroll: EnrollService, visit: Visit): Promise<void> {
   const { context, language } = visit
   const ticket = ticketOf(visit) ?? ''
@@ -70,7 +66,7 @@ async function start(enroll: EnrollService, visit: Visit): Promise<void> {
 
 async function heldBy(enroll: EnrollService, visit: Visit, ticket: string) {
   if (!isOpenedByPerson(visit)) return undefined
-  return enroll.enrollment.open(ticket, hostOf(visit), visit.nowSeconds)
+  return openTicket(placeOf(enroll, visit), ticket)
 }
 
 interface Downloadable {
@@ -123,9 +119,7 @@ async function download(
 async function finish(enroll: EnrollService, visit: Visit): Promise<void> {
   const { context } = visit
   const ticket = ticketOf(visit)
-  if (ticket !== undefined) {
-    await enroll.enrollment.finish(ticket, hostOf(visit), visit.nowSeconds)
-  }
+  if (ticket !== undefined) await finishEnrollment(placeOf(enroll, visit), ticket)
   clearTicket(visit)
   const isOfPage = isForm(context.req)
   context.status = isOfPage ? 303 : 204

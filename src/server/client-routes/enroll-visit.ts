@@ -1,8 +1,8 @@
 import { hash } from 'node:crypto'
+import type { Place } from '../../administration/claim-invitation.ts'
 import { decide } from '../../decide.ts'
 import type { Decision } from '../../decision.ts'
 import { ENROLL_PATH, pagePolicy } from '../../policy/page-policy.ts'
-import { clientAddress } from '../../proxy/client-address.ts'
 import { readOriginalRequest } from '../../proxy/original-request.ts'
 import { cookieValues } from '../../session/cookie.ts'
 import { REPLAY_SECONDS } from '../../store/invitations.ts'
@@ -23,8 +23,9 @@ export interface EnrollService {
   count(outcome: InvitationOutcome): void
 }
 
-/** The requested host; a visit always has one, or it would have been refused. */
-export const hostOf = ({ headers }: Visit): string => readOriginalRequest(headers)?.host ?? ''
+/** Where the visit looks for invitations. It always has a host, or it would have been refused. */
+export const placeOf = ({ enrollment }: EnrollService, { headers, nowSeconds }: Visit): Place =>
+  enrollment.place(readOriginalRequest(headers)?.host ?? '', nowSeconds)
 
 /** The decision that this browser would get on a protected page, with its certificate or session. */
 export function decideOnDevice({ service }: EnrollService, visit: Visit): Decision {
@@ -32,10 +33,6 @@ export function decideOnDevice({ service }: EnrollService, visit: Visit): Decisi
   const policy = pagePolicy(grounds.policy, 'certificate-or-session')
   const auth = { fromTrustedAddress: true, headers: visit.headers }
   return decide(auth, { ...grounds, policy }, visit.nowSeconds)
-}
-
-export function clientOf({ service }: EnrollService, { headers }: Visit): string | undefined {
-  return clientAddress(headers.forwardedFor, service.trustedProxies)
 }
 
 /**
@@ -77,13 +74,9 @@ export function redirectsAway({ context }: Visit, ticket: string): boolean {
   return true
 }
 
-export function setTicket(
-  { context, nowSeconds }: Visit,
-  ticket: string,
-  collectedAt: number,
-): void {
-  const seconds = Math.max(0, collectedAt + REPLAY_SECONDS - nowSeconds)
-  context.append('Set-Cookie', cookieLine(ticket, seconds))
+export function setTicket(visit: Visit, ticket: string, collectedAt: number): void {
+  const seconds = Math.max(0, collectedAt + REPLAY_SECONDS - visit.nowSeconds)
+  visit.context.append('Set-Cookie', cookieLine(ticket, seconds))
 }
 
 export const clearTicket = ({ context }: Visit): void => {

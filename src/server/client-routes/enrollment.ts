@@ -1,14 +1,4 @@
-import {
-  type Claimant,
-  type CollectedInvitation,
-  claimInvitation,
-  type FoundInvitation,
-  findInvitation,
-  finishEnrollment,
-  type HeldPackages,
-  openTicket,
-  type Place,
-} from '../../administration/claim-invitation.ts'
+import type { Place } from '../../administration/claim-invitation.ts'
 import { certificateStandingProblem } from '../../certificate/trust.ts'
 import { type CertificateVerdict, verifyCertificate } from '../../certificate/verify.ts'
 import { decide, type Grounds } from '../../decide.ts'
@@ -28,15 +18,8 @@ export interface EnrollmentOptions {
 
 /** Invitations for the pages, with the current files and grounds. */
 export interface Enrollment {
-  find(code: string, host: string, nowSeconds: number): Promise<FoundInvitation>
-  claim(
-    code: string,
-    claimant: Claimant,
-    host: string,
-    nowSeconds: number,
-  ): Promise<CollectedInvitation>
-  open(ticket: string, host: string, nowSeconds: number): Promise<HeldPackages | undefined>
-  finish(ticket: string, host: string, nowSeconds: number): Promise<boolean>
+  /** Where a request for this host looks for invitations. */
+  place(host: string, nowSeconds: number): Place
   /**
    * The decision that the device would have got if it had presented its new certificate when it
    * collected it, with the session that the certificate would have started then.
@@ -54,27 +37,23 @@ export function createEnrollment(options: EnrollmentOptions): Enrollment {
   const verdictOf = ({ certificate }: Invitation): CertificateVerdict =>
     verifyCertificate(certificate.der, trust.current.trust.issuers)
   const exists = createInvitationIndex(dataPaths(dataDir).invitations)
-  const place = (host: string, nowSeconds: number): Place => ({
-    dataDir,
-    revocationList,
-    host,
-    nowSeconds,
-    exists,
-    isAcceptable: async (invitation) => {
-      await trust.refresh()
-      const verdict = verdictOf(invitation)
-      if (!verdict.ok) return false
-      const { verified } = verdict
-      const grounds = options.grounds()
-      const problem = certificateStandingProblem(verified, grounds.trust, nowSeconds)
-      return problem === undefined && grounds.recognise(verified, nowSeconds).ok
-    },
-  })
   return {
-    find: (code, host, now) => findInvitation(place(host, now), code),
-    claim: (code, claimant, host, now) => claimInvitation(place(host, now), code, claimant),
-    open: (ticket, host, now) => openTicket(place(host, now), ticket),
-    finish: (ticket, host, now) => finishEnrollment(place(host, now), ticket),
+    place: (host, nowSeconds) => ({
+      dataDir,
+      revocationList,
+      host,
+      nowSeconds,
+      exists,
+      isAcceptable: async (invitation) => {
+        await trust.refresh()
+        const verdict = verdictOf(invitation)
+        if (!verdict.ok) return false
+        const { verified } = verdict
+        const grounds = options.grounds()
+        const problem = certificateStandingProblem(verified, grounds.trust, nowSeconds)
+        return problem === undefined && grounds.recognise(verified, nowSeconds).ok
+      },
+    }),
     decideAsDevice: (invitation, collectedAt, headers, nowSeconds) => {
       const grounds = options.grounds()
       const verdict = verdictOf(invitation)

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import { parseObject } from '../../store/json-file.ts'
 
 const MAX_BYTES = 16 * 1024
 const DEADLINE_MILLISECONDS = 10_000
@@ -43,21 +44,16 @@ function readForm(body: string): SentFields {
 }
 
 function readJson(body: string): SentFields | undefined {
-  let value: unknown
-  try {
-    value = JSON.parse(body)
-  } catch {
-    return undefined
-  }
-  if (typeof value !== 'object' || value === null) return undefined
-  const fields = new Map<string, unknown>(Object.entries(value))
-  return {
-    kind: 'json',
-    text: (name) => {
-      const field = fields.get(name)
-      return typeof field === 'string' ? field : undefined
-    },
-  }
+  const fields = parseObject(body)
+  return (
+    fields && {
+      kind: 'json',
+      text: (name) => {
+        const field = fields[name]
+        return typeof field === 'string' ? field : undefined
+      },
+    }
+  )
 }
 
 function readBody(req: IncomingMessage): Promise<string | undefined> {

@@ -27,7 +27,7 @@ import {
   type VerifyService,
 } from '../verify/route.ts'
 
-const READ: readonly string[] = ['GET', 'HEAD']
+export const READ: readonly string[] = ['GET', 'HEAD']
 
 /** A request for a page, once it may be answered. */
 export interface Visit {
@@ -43,6 +43,13 @@ export interface Page {
   readonly methods: readonly string[]
   answer(visit: Visit): void | Promise<void>
 }
+
+/** A page that every client may read. */
+export const openPage = (answer: Page['answer']): Page => ({
+  access: 'open',
+  methods: READ,
+  answer,
+})
 
 /** By the raw path: no other spelling of it is a page. */
 export type Pages = (path: string) => Page | undefined
@@ -198,22 +205,14 @@ export function commonPages(sessionTtlSeconds: number): ReadonlyMap<string, Page
   return new Map<string, Page>([
     [
       `${PAGES_PREFIX}reset`,
-      {
-        access: 'open',
-        methods: READ,
-        answer: ({ context, language }) => answerHtml(context, 200, reset[language]),
-      },
+      openPage(({ context, language }) => answerHtml(context, 200, reset[language])),
     ],
     [
       `${PAGES_PREFIX}rescue.js`,
-      {
-        access: 'open',
-        methods: READ,
-        answer: ({ context }) => {
-          context.type = 'text/javascript; charset=utf-8'
-          context.body = rescue
-        },
-      },
+      openPage(({ context }) => {
+        context.type = 'text/javascript; charset=utf-8'
+        context.body = rescue
+      }),
     ],
     [
       SESSION_PATH,

@@ -21,12 +21,10 @@ export interface StateFile {
   readonly problem: string | undefined
   /** Writes it now; never fails. */
   write(): Promise<void>
-  /** Writes it for the last time. */
-  close(): Promise<void>
   /** Call once the service listens: from then on the file is its own; writes it if that had to wait. */
   own(): Promise<void>
-  /** Call if the service could not listen: writes for the last time, unless the file may be another's. */
-  abandon(): Promise<void>
+  /** Writes it for the last time, unless the file may be another's. */
+  close(): Promise<void>
 }
 
 export interface StateFileOptions {
@@ -54,14 +52,10 @@ const loaded = ({ current }: TrustStore, nowSeconds: number) => ({
   ...(current.devicesFingerprint !== undefined && { devices: current.devicesFingerprint }),
 })
 
-const described = (problems: readonly string[]): Pick<RunningState, 'problems'> =>
-  problems.length === 0
-    ? {}
-    : {
-        problems: problems
-          .slice(0, MOST_PROBLEMS)
-          .map((line) => line.replace(/\p{Cc}+/gu, ' ').slice(0, LONGEST_PROBLEM)),
-      }
+const described = (problems: readonly string[]): readonly string[] =>
+  problems
+    .slice(0, MOST_PROBLEMS)
+    .map((line) => line.replace(/\p{Cc}+/gu, ' ').slice(0, LONGEST_PROBLEM))
 
 const WRITE_MILLISECONDS = 10_000
 
@@ -113,7 +107,7 @@ export async function openStateFile(options: StateFileOptions): Promise<StateFil
     stoppedAt,
     ...loaded(trust, nowSeconds()),
     sessionTtlSeconds: options.sessionTtlSeconds,
-    ...described(trust.problems),
+    ...(trust.problems.length > 0 && { problems: described(trust.problems) }),
     lastSeen: lastSeen
       .all()
       .filter(({ certificateAt, sessionAt }) => certificateAt + sessionAt > 0),
@@ -123,8 +117,9 @@ export async function openStateFile(options: StateFileOptions): Promise<StateFil
       await writeRunning(folder, id, state(stoppedAt))
       problem = undefined
     } catch (error) {
-      const found = `${folder} ${describeFileError(error)}: when devices were last seen is lost when this process ends`
-      if (problem !== found) log.warn({ problem: found }, 'cannot write what commands ask for')
+      const found = `${folder} ${describeFileError(error)}: the times at which devices were last seen are lost when this process ends`
+      if (problem !== found)
+        log.warn({ problem: found }, 'cannot write the state that commands read')
       problem = found
     }
   }
@@ -147,16 +142,12 @@ export async function openStateFile(options: StateFileOptions): Promise<StateFil
       return problem
     },
     write: () => inTurn(),
-    close: () => {
-      clearInterval(timer)
-      return inTurn(nowSeconds())
-    },
     own: () => {
       if (!mayBeAnothers) return pending
       mayBeAnothers = false
       return inTurn()
     },
-    abandon: () => {
+    close: () => {
       clearInterval(timer)
       return inTurn(nowSeconds())
     },

@@ -1,9 +1,10 @@
-import type { Config } from '../../config/config.ts'
+import { type Config, filesToMake } from '../../config/config.ts'
+import type { SettingName } from '../../config/options.ts'
 import { ENROLL_PATH, ruleDenyingEnrollment } from '../../policy/page-policy.ts'
 import { dataPaths } from '../../store/data-directory.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import type { TrustFiles } from '../../store/snapshot-sources.ts'
-import { openTrustStore, type TrustEvents, type TrustStore } from '../../store/trust-store.ts'
+import { openTrustStore, type TrustStore } from '../../store/trust-store.ts'
 import { isClockWrong } from '../admin/readiness.ts'
 import type { Tally } from '../admin/tally.ts'
 import type { Log } from '../log.ts'
@@ -15,30 +16,28 @@ import { describeChanges } from './snapshot-diff.ts'
  * if one names the file.
  */
 export function trustFiles(config: Config): TrustFiles {
-  const named = (path: string, setting: string, isSet: boolean) => ({
-    path,
-    name: isSet ? `${setting} ${path}` : path,
-  })
   const { ca, policyFile, trustedProxies } = config
   const { devices, blocks, undelivered } = dataPaths(config.dataDir)
+  // A file that certlatch does not make itself is one that a setting names.
+  const made = filesToMake(config)
+  const named = (path: string, setting?: SettingName | false) => ({
+    path,
+    name: setting ? `${setting} ${path}` : path,
+  })
   return {
-    authorities: named(ca.file, 'CERTLATCH_CA_FILE', ca.kind === 'external'),
+    authorities: named(ca.file, !made.authority && 'CERTLATCH_CA_FILE'),
     revocationLists:
       ca.crlFile === undefined
         ? undefined
-        : named(ca.crlFile, 'CERTLATCH_CRL_FILE', ca.kind === 'external' || ca.crlFileNamed),
-    sessionKeys: named(
-      config.sessionKeysFile,
-      'CERTLATCH_SESSION_KEYS_FILE',
-      config.sessionKeysFileNamed,
-    ),
-    devices: ca.kind === 'external' ? undefined : { path: devices, name: devices },
-    blocks: { path: blocks, name: blocks },
-    undelivered: { path: undelivered, name: undelivered },
+        : named(ca.crlFile, !made.revocationList && 'CERTLATCH_CRL_FILE'),
+    sessionKeys: named(config.sessionKeysFile, !made.sessionKeys && 'CERTLATCH_SESSION_KEYS_FILE'),
+    devices: ca.kind === 'external' ? undefined : named(devices),
+    blocks: named(blocks),
+    undelivered: named(undelivered),
     policy:
       policyFile === undefined
         ? undefined
-        : { ...named(policyFile, 'CERTLATCH_POLICY_FILE', true), trustedProxies },
+        : { ...named(policyFile, 'CERTLATCH_POLICY_FILE'), trustedProxies },
     // The built-in CA's CRL is valid as long as the CA, even if a machine with a wrong clock wrote it.
     staleRevocationList: ca.kind === 'external' ? ca.staleCrl : 'allow',
   }
@@ -56,7 +55,7 @@ export interface OpenFilesOptions {
 export async function openFiles(options: OpenFilesOptions): Promise<TrustStore> {
   const { config, tally, log, onReplaced, onRefused } = options
   let previous: Snapshot | undefined
-  const events: TrustEvents = {
+  const opened = await openTrustStore(trustFiles(config), {
     onReplaced: (snapshot) => {
       tally.reloads += 1
       onReplaced(snapshot)
@@ -72,8 +71,7 @@ export async function openFiles(options: OpenFilesOptions): Promise<TrustStore> 
         log.error({ problem }, 'reload failed, keeping the previous files')
       }
     },
-  }
-  const opened = await openTrustStore(trustFiles(config), events)
+  })
   if (!opened.ok) throw new StartError(opened.problems)
   previous = opened.store.current
   return opened.store
@@ -125,6 +123,6 @@ function warnOfSnapshot(config: Config, { policy, warnings }: Snapshot, log: Log
   const rule = ruleDenyingEnrollment(policy, config.url, config.trustedProxies)
   if (rule === undefined) return
   log.warn(
-    `the rule "${rule}" of ${config.policyFile} denies ${ENROLL_PATH}: links of certlatch device invite do not open where it holds`,
+    `the rule "${rule}" of ${config.policyFile} denies ${ENROLL_PATH}: links of certlatch device invite do not work where it applies`,
   )
 }

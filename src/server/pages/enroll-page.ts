@@ -3,9 +3,10 @@ import { ENROLL_PATH } from '../../policy/page-policy.ts'
 import { type HtmlDocument, htmlDocument } from './document.ts'
 import { ENROLL_SCRIPT } from './enroll-script.ts'
 import { escapeHtml, fill, fillText } from './html.ts'
+import type { Texts } from './languages/en.ts'
 import { LANGUAGES, type Language } from './languages/languages.ts'
 import { codeField, listOf, timeElement } from './refusal-pages.ts'
-import { type EnrollProblem, type EnrollTexts, GUIDES, type GuideName } from './texts.ts'
+import { type EnrollProblem, GUIDES, type GuideName } from './texts.ts'
 
 /** The paths of the downloads, below the page. */
 export const DOWNLOADS = {
@@ -16,16 +17,10 @@ export const DOWNLOADS = {
   mobileconfig: `${ENROLL_PATH}/profile.mobileconfig`,
 } as const
 
-function page(language: Language, title: string, body: string): HtmlDocument {
-  return htmlDocument({
-    language,
-    title,
-    body,
-    script: ENROLL_SCRIPT,
-    hasForm: true,
-    fetches: true,
-  })
-}
+type EnrollTexts = Texts['enroll']
+
+const page = (language: Language, title: string, body: string): HtmlDocument =>
+  htmlDocument({ language, title, body, script: ENROLL_SCRIPT, hasForm: true, fetches: true })
 
 /** Asks for an invitation's code; the script takes it from the address, and looks it up. */
 export function codePage(language: Language, known: string | undefined): HtmlDocument {
@@ -85,6 +80,7 @@ export function invitedPage(language: Language, invited: Invited): HtmlDocument 
   const { enroll } = LANGUAGES[language]
   const { device, owner, site, endsAt, code, nonce, known } = invited
   const host = new URL(site).host
+  const copyLink = copyButton(enroll, enroll.copyLink, '')
   const owned =
     owner === undefined ? '' : `<dt>${escapeHtml(enroll.owner)}</dt><dd>${escapeHtml(owner)}</dd>\n`
   const body = `${knownNotice(enroll, known)}<p>${fill(enroll.invited, { device, site: host })}</p>
@@ -99,17 +95,18 @@ ${owned}<dt>${escapeHtml(enroll.until)}</dt><dd>${timeElement(endsAt, language)}
 </form>
 <div data-show="ios" hidden>
 <p class="notice">${escapeHtml(enroll.openInSafari)}</p>
-<p><a class="button" id="safari" href="">${escapeHtml(enroll.safariButton)}</a> ${copyLink(enroll)}</p>
+<p><a class="button" id="safari" href="">${escapeHtml(enroll.safariButton)}</a> ${copyLink}</p>
 </div>
 <div data-show="in-app" hidden>
 <p class="notice">${escapeHtml(enroll.openInBrowser)}</p>
-<p>${copyLink(enroll)}</p>
+<p>${copyLink}</p>
 </div>`
   return page(language, fillText(enroll.invitedTitle, { device }), body)
 }
 
-const copyLink = (texts: EnrollTexts): string =>
-  `<button type="button" class="second" data-copy="" data-copied="${escapeHtml(texts.copied)}" hidden>${escapeHtml(texts.copyLink)}</button>`
+/** A button that copies a text, or the page's own address if that is empty. */
+const copyButton = (texts: EnrollTexts, label: string, copied: string): string =>
+  `<button type="button" class="second" data-copy="${escapeHtml(copied)}" data-copied="${escapeHtml(texts.copied)}" hidden>${escapeHtml(label)}</button>`
 
 /** Shown to a device that has collected its certificate, and now installs it. */
 export interface Claimed {
@@ -132,7 +129,6 @@ export function claimedPage(language: Language, claimed: Claimed): HtmlDocument 
   const first = FIRST[platformOf(claimed.userAgent) ?? 'none']
   const guide = (name: GuideName) => guideOf(enroll, name, claimed, first.includes(name))
   const others = GUIDES.filter((name) => !first.includes(name))
-  const trouble = enroll.trouble.map((text) => `<li>${escapeHtml(text)}</li>`).join('\n')
   const body = `<div id="claimed">
 <p>${escapeHtml(hasAccess ? enroll.inNow : enroll.notInNow)}</p>
 ${refused}${first.map(guide).join('\n')}
@@ -146,9 +142,7 @@ ${refused}${first.map(guide).join('\n')}
 <h2>${escapeHtml(first.length === 0 ? enroll.title : enroll.otherDevices)}</h2>
 ${others.map(guide).join('\n')}
 <details><summary>${escapeHtml(enroll.troubleTitle)}</summary>
-<ul>
-${trouble}
-</ul>
+${listOf(enroll.trouble)}
 </details>
 </div>
 </div>`
@@ -214,6 +208,6 @@ function actionOf(texts: EnrollTexts, action: Action, site: string, password: st
         'button second',
       )
     case 'password':
-      return `<button type="button" class="second" data-copy="${escapeHtml(password)}" data-copied="${escapeHtml(texts.copied)}" hidden>${escapeHtml(texts.copyPassword)}</button>`
+      return copyButton(texts, texts.copyPassword, password)
   }
 }

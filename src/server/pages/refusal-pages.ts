@@ -51,23 +51,22 @@ export function codeField(language: Language): string {
 
 /** Says when the certificate expired: the reader has that date in the certificate itself. */
 export function expiredPage(notAfterSeconds: number, language: Language): HtmlDocument {
-  const day = dayOf(notAfterSeconds, language)
+  const day = writeTime(notAfterSeconds, language)
   const detail = fillText(LANGUAGES[language].expiredOn, { day })
   return refusalPage('expired-certificate', language, detail)
 }
 
-/** British English, day before month, like the other languages. */
-const localeOf = (language: Language): string => (language === 'en' ? 'en-GB' : language)
-
-function dayOf(seconds: number, language: Language): string {
-  const options = { dateStyle: 'long', timeZone: 'UTC' } as const
-  return new Intl.DateTimeFormat(localeOf(language), options).format(seconds * 1000)
+/** The day in UTC, with the time if a style is given for it. */
+function writeTime(seconds: number, language: Language, timeStyle?: 'short'): string {
+  // British English, day before month, like the other languages.
+  const locale = language === 'en' ? 'en-GB' : language
+  const options = { dateStyle: 'long', timeStyle, timeZone: 'UTC' } as const
+  return new Intl.DateTimeFormat(locale, options).format(seconds * 1000)
 }
 
 /** A time in UTC, which the page's script converts to the reader's own time zone. */
 export function timeElement(seconds: number, language: Language): string {
-  const options = { dateStyle: 'long', timeStyle: 'short', timeZone: 'UTC' } as const
-  const text = new Intl.DateTimeFormat(localeOf(language), options).format(seconds * 1000)
+  const text = writeTime(seconds, language, 'short')
   const machine = new Date(seconds * 1000).toISOString()
   return `<time datetime="${machine}">${escapeHtml(text)} UTC</time>`
 }

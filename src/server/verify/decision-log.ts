@@ -1,9 +1,9 @@
 import { certificateKey } from '../../certificate/certificate-id.ts'
-import type { LOG_CLIENTS } from '../../config/options.ts'
+import type { Config } from '../../config/config.ts'
 import type { Allow, Deny } from '../../decision.ts'
 import { clientAddress } from '../../proxy/client-address.ts'
 import { DIALECTS, type DialectName } from '../../proxy/dialects.ts'
-import { type Networks, shortenAddress } from '../../proxy/networks.ts'
+import { shortenAddress } from '../../proxy/networks.ts'
 import type { RequestHeaders } from '../../proxy/request-headers.ts'
 import type { Log } from '../log.ts'
 
@@ -32,6 +32,7 @@ export interface RefusalDescription extends RequestDescription {
 interface MalformedRequest {
   /** The address at the other end of the connection: usually the proxy's. */
   readonly peer: string | undefined
+  /** Node's error code. */
   readonly code: string
 }
 
@@ -126,10 +127,7 @@ function createSampler(most: number, lengthMilliseconds: number, nowMilliseconds
 }
 
 /** How much of a client's address is logged. */
-export interface LogPrivacy {
-  readonly trustedProxies: Networks
-  readonly logClient: (typeof LOG_CLIENTS)[number]
-}
+export type LogPrivacy = Pick<Config, 'trustedProxies' | 'logClient'>
 
 export function describeRequest(
   privacy: LogPrivacy,
@@ -159,22 +157,19 @@ export function describeMismatch(
   const proxy = Object.values(DIALECTS).find(({ name }) => name === sent)?.name ?? 'unknown'
   const hint =
     proxy === 'unknown'
-      ? `let the proxy set X-Certlatch-Proxy to ${expected}, or set CERTLATCH_PROXY to the one that asks`
+      ? `let the proxy set X-Certlatch-Proxy to ${expected}, or set CERTLATCH_PROXY to the proxy that sends these requests`
       : `set CERTLATCH_PROXY=${proxy} if ${proxy} is the one to use; otherwise stop it`
   return { proxy, expected, hint }
 }
 
 /** The address in the form that CERTLATCH_LOG_CLIENT allows. */
-function loggedAddress({ logClient }: LogPrivacy, address: string | undefined): string | undefined {
+export function loggedAddress(
+  { logClient }: LogPrivacy,
+  address: string | undefined,
+): string | undefined {
   if (address === undefined || logClient === 'none') return undefined
   return logClient === 'shortened' ? shortenAddress(address) : address
 }
-
-/** Describes a request that could not be parsed: its sender, and Node's error code. */
-export const describeMalformed = (
-  privacy: LogPrivacy,
-  { peer, code }: MalformedRequest,
-): MalformedRequest => ({ peer: loggedAddress(privacy, peer), code })
 
 /** JSON escapes only the control characters of ASCII, but terminals interpret others too. */
 const visible = (text: string): string => text.replace(/\p{Cc}/gu, '?')

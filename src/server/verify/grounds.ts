@@ -96,7 +96,7 @@ function createRecognise(
     // Visits of certlatch doctor are not recorded: they would outlast its certificate.
     const seen = device.doctor
       ? { certificateAt: 0, sessionAt: 0 }
-      : lastSeen.ofDevice({ ...certificate, name: undefined }, device.name)
+      : lastSeen.ofDevice(certificate, device.name)
     seenByIdentity.set(identity, seen)
     const ofIssuer =
       registered.get(certificate.issuerKeyHash) ?? new Map<string, RegisteredCertificate>()

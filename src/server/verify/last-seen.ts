@@ -10,6 +10,7 @@ type Updatable<T extends SeenTimes> = Omit<T, keyof SeenTimes> & {
 
 export type Seen = Updatable<SeenTimes>
 type Slot = Updatable<SeenCertificate>
+type Shown = Omit<CertificateReference, 'name'>
 
 /**
  * Records when each certificate was last accepted. Registered certificates are all kept; for an external
@@ -17,9 +18,9 @@ type Slot = Updatable<SeenCertificate>
  */
 export interface LastSeen {
   /** The record of a registered certificate. */
-  ofDevice(certificate: CertificateReference, name: string): Seen
+  ofDevice(certificate: Shown, name: string): Seen
   /** The record of an external CA's certificate, by the name in it. */
-  ofOther(certificate: CertificateReference, name: string): Seen
+  ofOther(certificate: Shown, name: string): Seen
   all(): readonly SeenCertificate[]
   /** Restores what was saved before a restart, without overwriting newer times. */
   restore(seen: Iterable<SeenCertificate>): void
@@ -32,11 +33,15 @@ export function createLastSeen(): LastSeen {
   const others = new LRUCache<string, Slot>({ max: MOST_OTHERS })
   const restored = new Map<string, SeenCertificate>()
 
-  const makeSlot = (key: string, certificate: CertificateReference, name: string): Slot => {
+  const slotIn = (slots: typeof devices | typeof others, certificate: Shown, name: string) => {
+    const key = certificateKey(certificate)
+    const known = slots.get(key)
+    // A session knows less of its certificate than the certificate itself.
+    if (known !== undefined && (known.sha256 !== undefined || !certificate.sha256)) return known
     const { issuerKeyHash, serial } = certificate
-    const previous = restored.get(key) ?? others.peek(key)
+    const previous = known ?? restored.get(key) ?? others.peek(key)
     restored.delete(key)
-    return {
+    const slot: Slot = {
       issuerKeyHash,
       serial,
       name,
@@ -45,26 +50,12 @@ export function createLastSeen(): LastSeen {
       certificateAt: previous?.certificateAt ?? 0,
       sessionAt: previous?.sessionAt ?? 0,
     }
+    slots.set(key, slot)
+    return slot
   }
   return {
-    ofDevice(certificate, name) {
-      const key = certificateKey(certificate)
-      let slot = devices.get(key)
-      if (slot === undefined) {
-        slot = makeSlot(key, certificate, name)
-        devices.set(key, slot)
-      }
-      return slot
-    },
-    ofOther(certificate, name) {
-      const key = certificateKey(certificate)
-      let slot = others.get(key)
-      if (slot === undefined || (slot.sha256 === undefined && certificate.sha256)) {
-        slot = makeSlot(key, certificate, name)
-        others.set(key, slot)
-      }
-      return slot
-    },
+    ofDevice: (certificate, name) => slotIn(devices, certificate, name),
+    ofOther: (certificate, name) => slotIn(others, certificate, name),
     all: () => [
       ...[...devices.values(), ...others.values()].map((slot) => ({ ...slot })),
       ...restored.values(),

@@ -4,7 +4,6 @@ import type { Middleware } from 'koa'
 import type { Config } from '../../config/config.ts'
 import { decide, type Grounds } from '../../decide.ts'
 import type { Allow, Decision, Deny, Identity } from '../../decision.ts'
-import type { Dialect } from '../../proxy/dialects.ts'
 import { containsAddress, type Networks } from '../../proxy/networks.ts'
 import { createHeaderReader, type RequestHeaders } from '../../proxy/request-headers.ts'
 import { sessionCookie, withoutCookie } from '../../session/cookie.ts'
@@ -20,11 +19,9 @@ import type { Seen } from './last-seen.ts'
 import { createRefusals } from './refusals.ts'
 
 /** What `/verify` depends on; `grounds` and `keyRing` change with the files. */
-export interface VerifyService extends LogPrivacy {
-  readonly dialect: Dialect
-  readonly cookieName: string
-  readonly cookieDomain: string | undefined
-  readonly denial: Config['denial']
+export interface VerifyService
+  extends LogPrivacy,
+    Pick<Config, 'dialect' | 'cookieName' | 'cookieDomain' | 'denial'> {
   grounds(): Grounds
   keyRing(): KeyRing
   nowSeconds(): number

@@ -113,10 +113,10 @@ export function createVerdictCache(
         tally.hits += 1
         return known.verdict
       }
-      const bad = badTokens.get(mac)
-      if (bad?.token === token) {
+      const knownBad = badTokens.get(mac)
+      if (knownBad?.token === token) {
         tally.hits += 1
-        return bad.verdict
+        return knownBad.verdict
       }
       tally.misses += 1
       const verdict = verifyToken(token, keyRing)

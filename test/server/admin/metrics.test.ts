@@ -117,6 +117,16 @@ test('Every metric has a help text and a type', async (context) => {
   for (const name of names) assert.match(text, new RegExp(`^# HELP ${name} \\S.{10}`, 'm'))
 })
 
+test('No series occurs twice, even if a device has the name of the label for all others', async (context) => {
+  const service = await startTestService(context)
+  await addTestDevice(service.dataDir, 'other')
+  await service.refresh()
+  const text = (await service.admin('/metrics')).body.toString()
+  const series = [...text.matchAll(/^certlatch_\S+(?= )/gm)].map(([name]) => name)
+  assert.equal(new Set(series).size, series.length)
+  assert.ok(text.includes('{device="other"} '))
+})
+
 test('Answers are counted by credential, and scrapes do not add up', async (context) => {
   const service = await startTestService(context)
   const { certificate } = await addTestDevice(service.dataDir)

@@ -159,10 +159,12 @@ test('If the state file cannot be written, the service keeps serving, and says s
   assert.equal(checks['commands']?.ok, false)
   assert.match(
     checks['commands']?.detail ?? '',
-    /running .*: when devices were last seen is lost when this process ends$/,
+    /running .*: the times at which devices were last seen are lost when this process ends$/,
   )
-  assert.ok(service.logText().includes('cannot write what commands ask for'))
-  const told = service.logLines().filter(({ msg }) => msg === 'cannot write what commands ask for')
+  assert.ok(service.logText().includes('cannot write the state that commands read'))
+  const told = service
+    .logLines()
+    .filter(({ msg }) => msg === 'cannot write the state that commands read')
   await service.stop()
   assert.equal(told.length, 1)
   assert.deepEqual(await readFile(running, 'utf8'), '')

@@ -1,4 +1,4 @@
-import type { Texts } from '../texts.ts'
+import type { Texts } from './en.ts'
 
 const CHOSEN_BEFORE =
   'Haben Sie abgebrochen, als der Browser nach einem Zertifikat fragte, oder ein anderes gewählt? Er merkt sich das, bis er ganz geschlossen wird: alle Fenster, auf dem Telefon durch Wegwischen. Öffnen Sie ihn dann wieder.'

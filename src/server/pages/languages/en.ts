@@ -1,4 +1,4 @@
-import type { Texts } from '../texts.ts'
+import type { GuideTexts, ProblemTexts, RefusalTexts } from '../texts.ts'
 
 const CHOSEN_BEFORE =
   'Did you cancel when the browser asked for a certificate, or choose another one? It remembers that until it is closed entirely: all its windows, on a phone by swiping it away. Then open it again.'
@@ -10,7 +10,13 @@ const IS_IT_INSTALLED =
   'Is it installed on this device? If not, ask the person who runs this server for one.'
 const ASK_FOR_INVITATION = 'Ask the person who invited you for a new invitation.'
 
-export const en: Texts = {
+/**
+ * All texts that a person sees in the browser; the other languages have the same. `{device}` and the
+ * like are placeholders.
+ */
+export type Texts = typeof en
+
+export const en = {
   refusals: {
     'no-certificate': {
       title: 'No certificate was shown',
@@ -76,7 +82,7 @@ export const en: Texts = {
       lead: 'Something has to be put right at the server. Your device and its client certificate may be in order.',
       steps: ['The person who runs this server finds the reason in its log.'],
     },
-  },
+  } satisfies RefusalTexts,
   expiredOn: 'It was good until {day}.',
   tryAgain: 'Try again',
   startPage: 'Go to the start page',
@@ -190,7 +196,7 @@ export const en: Texts = {
           'After pk12util, close Chromium entirely and open it again.',
         ],
       },
-    },
+    } satisfies GuideTexts,
     troubleTitle: 'If something is in the way',
     trouble: [
       'A child’s phone under Family Link, an iPhone managed by an employer or a school, and Lockdown Mode don’t let you install a certificate. This browser still has access, until its session ends.',
@@ -235,6 +241,6 @@ export const en: Texts = {
         lead: 'It may not write to its data directory. The invitation stays valid.',
         steps: ['Tell the person who runs this server, and try again later.'],
       },
-    },
+    } satisfies ProblemTexts,
   },
 }

@@ -1,4 +1,4 @@
-import type { Texts } from '../texts.ts'
+import type { Texts } from './en.ts'
 
 const CHOSEN_BEFORE =
   'Avez-vous annulé quand le navigateur a demandé un certificat, ou en avez-vous choisi un autre ? Il s’en souvient jusqu’à ce qu’il soit entièrement fermé : toutes ses fenêtres, sur un téléphone en le balayant. Rouvrez-le ensuite.'

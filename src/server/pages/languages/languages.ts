@@ -1,6 +1,5 @@
-import type { Texts } from '../texts.ts'
 import { de } from './de.ts'
-import { en } from './en.ts'
+import { en, type Texts } from './en.ts'
 import { fr } from './fr.ts'
 import { nl } from './nl.ts'
 

@@ -1,4 +1,4 @@
-import type { Texts } from '../texts.ts'
+import type { Texts } from './en.ts'
 
 const CHOSEN_BEFORE =
   'Hebt u geannuleerd toen de browser om een certificaat vroeg, of een ander gekozen? De browser onthoudt dat tot hij helemaal gesloten wordt: alle vensters, op een telefoon door hem weg te vegen. Open hem daarna weer.'
