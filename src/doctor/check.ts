@@ -3,15 +3,15 @@ import type { Asked, Probe } from './probe.ts'
 
 /** The groups of checks, in the order of a run. */
 export const GROUPS = {
-  door: 'the door itself',
+  connection: 'name, TLS and clock',
   handshake: 'the certificate request',
   closed: 'without credentials',
-  entry: 'certificate and session',
+  access: 'certificate and session',
   forged: 'forged headers',
   paths: 'paths and rules',
   transport: 'HTTP/3 and caches',
   'own-pages': "certlatch's own pages",
-  'home-assistant': 'Home Assistant, and ways around the gate',
+  'home-assistant': 'Home Assistant, and bypassing the gate',
   operation: 'the service and its files',
 } as const
 export type Group = keyof typeof GROUPS

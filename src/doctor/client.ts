@@ -1,6 +1,6 @@
-import type { Door } from './door.ts'
 import { askPlain, createHttpClient, type HttpClient } from './http-client.ts'
 import type { Observation, Probe } from './probe.ts'
+import type { Target } from './target.ts'
 import { askHello, askQuic, askRaw, askResumed, askServer } from './wire.ts'
 
 /** The limits of a run. */
@@ -33,11 +33,11 @@ export interface Client {
 
 /** After `stop` no more probes are sent. */
 export function createClient(
-  door: Door,
+  target: Target,
   limits: Limits = LIMITS,
   stop: AbortSignal = new AbortController().signal,
 ): Client {
-  const http = createHttpClient(door, () => {
+  const http = createHttpClient(target, () => {
     if (asked >= limits.mostRequests) return false
     asked += 1
     return true
@@ -65,7 +65,7 @@ export function createClient(
     stop.addEventListener('abort', end)
     const { signal } = ending
     try {
-      return await Promise.race([askOnce(door, http, probe, cookie, signal), rejection(signal)])
+      return await Promise.race([askOnce(target, http, probe, cookie, signal), rejection(signal)])
     } catch (error) {
       if (stop.aborted) return unknown('not tried: the run was stopped')
       if (signal.aborted) return unknown(`no answer within ${(milliseconds / 1000).toFixed(0)} s`)
@@ -98,7 +98,7 @@ export function createClient(
 }
 
 function askOnce(
-  door: Door,
+  target: Target,
   http: HttpClient,
   probe: Probe,
   cookie: string | undefined,
@@ -108,22 +108,22 @@ function askOnce(
     case 'request':
       return http.ask(probe, cookie, signal)
     case 'raw':
-      return askRaw(door, probe, signal)
+      return askRaw(target, probe, signal)
     case 'tls':
-      return askServer(door, signal)
+      return askServer(target, signal)
     case 'hello':
-      return askHello(door, probe, signal)
+      return askHello(target, probe, signal)
     case 'resume':
-      return askResumed(door, probe, signal)
+      return askResumed(target, probe, signal)
     case 'quic':
-      return askQuic(door, signal)
+      return askQuic(target, signal)
     case 'plain': {
-      const name = door.authority.replace(/:\d+$/, '')
-      const url = new URL(`http://${name}:${door.plainPort}/`)
-      return askPlain(url, door.connectHost, name, signal)
+      const name = target.authority.replace(/:\d+$/, '')
+      const url = new URL(`http://${name}:${target.plainPort}/`)
+      return askPlain(url, target.connectHost, name, signal)
     }
     case 'application': {
-      const { application } = door
+      const { application } = target
       if (application === undefined) return Promise.resolve(none('no address was given'))
       const host = application.hostname.replace(/^\[|\]$/g, '')
       return askPlain(application, host, application.host, signal)

@@ -3,8 +3,8 @@ import type { DenyReason } from '../decision.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { DialectName } from '../proxy/dialects.ts'
 import type { RunningService } from '../store/service-state-files.ts'
-import type { Door } from './door.ts'
 import type { Observation, Shown } from './probe.ts'
+import type { Target } from './target.ts'
 
 /** What certlatch would answer, according to its files. */
 export interface Expected {
@@ -55,7 +55,7 @@ export interface Here {
 
 /** Everything that the checks depend on; early results are passed to later checks. */
 export interface Facts {
-  readonly door: Door
+  readonly target: Target
   /** `undefined`: certlatch's files are somewhere else. */
   readonly here: Here | undefined
   /** The server's addresses; none if they could not be looked up, because of the problem. */

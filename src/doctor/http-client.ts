@@ -4,8 +4,8 @@ import { request as requestPlain } from 'node:http'
 import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2'
 import { Agent, request as requestTls } from 'node:https'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
-import type { Door } from './door.ts'
 import type { Answer, HeaderLine, Observation, RequestProbe } from './probe.ts'
+import type { Target } from './target.ts'
 import { MOST_BODY_BYTES, tlsOptions } from './wire.ts'
 
 /** Connections to one server, kept open from request to request. */
@@ -16,13 +16,13 @@ export interface HttpClient {
 }
 
 /** `mayRepeat` is called before a request is repeated, and counts it. */
-export function createHttpClient(door: Door, mayRepeat: () => boolean): HttpClient {
+export function createHttpClient(target: Target, mayRepeat: () => boolean): HttpClient {
   const agents = new Map<string, Agent>()
   const sessions = new Map<string, Promise<ClientHttp2Session>>()
   /** Of all sessions, also those that are still being opened. */
   const sockets = new Set<TLSSocket>()
   const connectionOptions = ({ shown, serverName }: RequestProbe) => ({
-    ...tlsOptions(door, shown === 'certificate'),
+    ...tlsOptions(target, shown === 'certificate'),
     // Under another name the server certificate is a different one; nothing secret is sent there.
     ...(serverName !== undefined && { servername: serverName, rejectUnauthorized: false }),
   })
@@ -56,7 +56,7 @@ export function createHttpClient(door: Door, mayRepeat: () => boolean): HttpClie
     const socket = connectTls({ ...connectionOptions(probe), ALPNProtocols: ['h2', 'http/1.1'] })
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
-    const opening = openSession(door, socket)
+    const opening = openSession(target, socket)
     sessions.set(key, opening)
     opening.catch(() => sessions.delete(key))
     return opening
@@ -67,10 +67,10 @@ export function createHttpClient(door: Door, mayRepeat: () => boolean): HttpClie
         probe.shown === 'cookie' && cookie !== undefined ? [['Cookie', cookie]] : []
       const lines = [...probe.headers, ...shown]
       if (probe.protocol === 'HTTP/2') {
-        return askHttp2(door, probe, lines, await sessionOf(probe), signal)
+        return askHttp2(target, probe, lines, await sessionOf(probe), signal)
       }
       for (;;) {
-        const answer = await askHttp1(door, probe, lines, agentOf(probe), signal)
+        const answer = await askHttp1(target, probe, lines, agentOf(probe), signal)
         if (answer !== undefined) return answer
         if (!mayRepeat()) throw new Error('the connection was closed without an answer')
       }
@@ -91,7 +91,7 @@ const webSocketLines = (): readonly HeaderLine[] => [
 
 /** `undefined`: the server had already closed the connection, which had been kept alive. */
 function askHttp1(
-  door: Door,
+  target: Target,
   { method, path, host, trailer, webSocket }: RequestProbe,
   headers: readonly HeaderLine[],
   agent: Agent,
@@ -99,7 +99,7 @@ function askHttp1(
 ): Promise<Answer | undefined> {
   return new Promise((resolve, reject) => {
     const lines: readonly HeaderLine[] = [
-      ['Host', host ?? door.authority],
+      ['Host', host ?? target.authority],
       ...headers,
       ...(webSocket ? webSocketLines() : []),
       ...(trailer ? ([['Transfer-Encoding', 'chunked']] as const) : []),
@@ -145,7 +145,7 @@ function answerOf(response: IncomingMessage, body: string): Answer {
   return { kind: 'answer', status: response.statusCode ?? 0, headers, body }
 }
 
-function openSession(door: Door, socket: TLSSocket): Promise<ClientHttp2Session> {
+function openSession(target: Target, socket: TLSSocket): Promise<ClientHttp2Session> {
   return new Promise((resolve, reject) => {
     socket.on('error', reject)
     socket.on('close', () => reject(new Error('the connection was closed')))
@@ -155,7 +155,7 @@ function openSession(door: Door, socket: TLSSocket): Promise<ClientHttp2Session>
         reject(new Error('HTTP/2 is not offered'))
         return
       }
-      const session = connectHttp2(`https://${door.authority}`, {
+      const session = connectHttp2(`https://${target.authority}`, {
         createConnection: () => socket,
         // A pushed answer would be a separate stream, whose errors nothing handles.
         settings: { enablePush: false },
@@ -167,7 +167,7 @@ function openSession(door: Door, socket: TLSSocket): Promise<ClientHttp2Session>
 }
 
 function askHttp2(
-  door: Door,
+  target: Target,
   { method, path, host }: RequestProbe,
   headers: readonly HeaderLine[],
   session: ClientHttp2Session,
@@ -183,7 +183,7 @@ function askHttp2(
       {
         ':method': method,
         ':scheme': 'https',
-        ':authority': host ?? door.authority,
+        ':authority': host ?? target.authority,
         ':path': path,
         ...lines,
       },

@@ -5,14 +5,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { isFromApplication, isRefusal, sessionName, summaryOf } from './answers.ts'
 import type { Check, Finding, Need } from './check.ts'
 import { NEEDS } from './check.ts'
-import { REVOKED_CHECK, sessionOf } from './checks/entry.ts'
+import { REVOKED_CHECK, sessionOf } from './checks/access.ts'
 import { CHECKS } from './checks.ts'
 import { type Client, clauseOf } from './client.ts'
-import type { Door } from './door.ts'
 import type { Facts, Here } from './facts.ts'
 import { allowedAddress, openPaths } from './open-rules.ts'
 import { type Asked, type Observation, type Probe, request } from './probe.ts'
 import { looksLike, ODD_REQUEST } from './proxy-looks.ts'
+import type { Target } from './target.ts'
 
 /** The outcome of a check. */
 export interface Outcome {
@@ -26,7 +26,7 @@ export interface Outcome {
 }
 
 export interface Run {
-  readonly door: Door
+  readonly target: Target
   readonly here: Here | undefined
   /** The certificate that is presented, in DER. */
   readonly certificate: Buffer
@@ -51,11 +51,11 @@ export async function runChecks(run: Run): Promise<readonly Outcome[]> {
     run.onProgress(outcomes.length, checks.length)
   }
   run.onProgress(0, checks.length)
-  const addresses = await resolve(run.door)
+  const addresses = await resolve(run.target)
   let facts = firstFacts(run, addresses)
   const obstacle = await checkConnection(run, facts)
   if (obstacle === undefined) facts = await sendFirstRequests(run, facts)
-  // Why most checks cannot be tried; those of the group `door` report the cause.
+  // Why most checks cannot be tried; those of the group `connection` report the cause.
   const general =
     obstacle ?? (facts.first.nothing.kind === 'none' ? 'the server gives no answer' : undefined)
   const ordinary = checks.filter((check) => check !== REVOKED_CHECK)
@@ -72,7 +72,7 @@ interface Resolved {
 
 const LOOKUP_MILLISECONDS = 3_000
 
-async function resolve({ connectHost }: Door): Promise<Resolved> {
+async function resolve({ connectHost }: Target): Promise<Resolved> {
   if (isIP(connectHost) !== 0) return { addresses: [connectHost], problem: undefined }
   const late = sleep(LOOKUP_MILLISECONDS, undefined, { ref: false }).then(() => undefined)
   try {
@@ -87,12 +87,12 @@ async function resolve({ connectHost }: Door): Promise<Resolved> {
 const NOTHING: Observation = { kind: 'none', problem: 'it was not tried' }
 
 function firstFacts(run: Run, { addresses, problem }: Resolved): Facts {
-  const { door, here, certificate, cookieName } = run
+  const { target, here, certificate, cookieName } = run
   const nowhere = randomBytes(32).toString('hex')
   const isOpen = (path: string) =>
     here?.explain({ method: 'GET', path, shown: 'nothing' }).allow === true
   const facts: Facts = {
-    door,
+    target,
     here,
     addresses,
     addressProblem: problem,
@@ -175,7 +175,7 @@ function isHomeAssistant(page: Observation, manifest: Observation): boolean {
 
 /** Checks that do not depend on the server's answers. */
 const WITHOUT_ANSWERS: ReadonlySet<string> = new Set([
-  ...['name', 'tls', 'server-certificate', 'plain-http', 'beside-the-gate'],
+  ...['name', 'tls', 'server-certificate', 'plain-http', 'bypass'],
   ...['service', 'dates', 'replicas'],
 ])
 /** Checks that report why there was no answer. */
@@ -216,7 +216,11 @@ function obstacleOf(facts: Facts, check: Check, general: string | undefined): st
   const isReached = facts.first.nothing !== NOTHING
   const explainsIt = isReached && EXPLAINS_SILENCE.has(check.name)
   if (general !== undefined && !WITHOUT_ANSWERS.has(check.name) && !explainsIt) return general
-  if (check.name !== 'name' && general === 'the name does not resolve' && check.group === 'door') {
+  if (
+    check.name !== 'name' &&
+    general === 'the name does not resolve' &&
+    check.group === 'connection'
+  ) {
     return general
   }
   const missing = check.needs.find((need) => !MET[need](facts))
@@ -230,7 +234,7 @@ const MET: Readonly<Record<Need, (facts: Facts) => boolean>> = {
   session: ({ hasSession }) => hasSession,
   closed: ({ first }) => !isFromApplication(first.nothing),
   'home-assistant': (facts) => facts.isHomeAssistant,
-  application: ({ door }) => door.application !== undefined,
+  application: ({ target }) => target.application !== undefined,
   'own-device': ({ isOwnDevice }) => isOwnDevice,
   'open-rules': ({ hasOpenRules }) => hasOpenRules,
   'network-rules': ({ hasNetworkRules }) => hasNetworkRules,

@@ -19,7 +19,7 @@ function runAt(
   ask: (probe: Probe, revoked: boolean) => Observation,
   isAsked = (_: string) => true,
 ) {
-  const { door, certificate } = factsOf()
+  const { target, certificate } = factsOf()
   let revoked = false
   const client: Client = {
     ask: async (probe) => ask(probe, revoked),
@@ -29,7 +29,7 @@ function runAt(
   }
   return runChecks({
     ...{ client, certificate, here: hereOf(), cookieName: '__Host-certlatch' },
-    door: { ...door, connectHost: '127.0.0.1' },
+    target: { ...target, connectHost: '127.0.0.1' },
     isAsked: ({ name }) => isAsked(name),
     revoke: async () => {
       revoked = true

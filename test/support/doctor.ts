@@ -52,10 +52,10 @@ export function hereOf(changes: Partial<Here> = {}, policy: Policy = CLOSED_POLI
   }
 }
 
-/** A door where all is well. */
+/** The facts about a deployment where all is well. */
 export function factsOf(changes: Partial<Facts> = {}): Facts {
   return {
-    door: {
+    target: {
       authority: 'home.example',
       host: 'home.example',
       port: 443,

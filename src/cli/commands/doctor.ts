@@ -10,7 +10,6 @@ import {
 import type { Config } from '../../config/config.ts'
 import { loadConfig } from '../../config/load.ts'
 import { createClient, LIMITS } from '../../doctor/client.ts'
-import type { Door } from '../../doctor/door.ts'
 import type { Here } from '../../doctor/facts.ts'
 import {
   countOutcomes,
@@ -20,17 +19,18 @@ import {
   summaryLine,
 } from '../../doctor/report.ts'
 import { runChecks } from '../../doctor/run.ts'
+import type { Target } from '../../doctor/target.ts'
 import { dataPaths } from '../../store/data-directory.ts'
 import { errorCode, isAllowed } from '../../store/files.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
 import { changeOf, ownSettingsOf, signingChangeOf } from '../command-context.ts'
+import { readHere } from '../doctor/here.ts'
 import {
   askedChecks,
-  doorOf,
   type GivenCertificate,
   givenCertificate,
-} from '../doctor/door-arguments.ts'
-import { readHere } from '../doctor/here.ts'
+  targetOf,
+} from '../doctor/target-arguments.ts'
 
 const HELP = `Usage: certlatch doctor URL [--connect HOST:PORT] [--server-ca FILE]
          [--certificate FILE --key FILE] [--application URL] [--only NAME,…] [--json]
@@ -74,12 +74,12 @@ export const doctor: Command = {
 
 async function runDoctor(invocation: Invocation): Promise<ExitCode> {
   askedChecks(invocation)
-  const door = await doorOf(invocation)
+  const target = await targetOf(invocation)
   const given = await givenCertificate(invocation)
-  if (given === undefined) return withOwnDevice(invocation, door)
+  if (given === undefined) return withOwnDevice(invocation, target)
   const loaded = loadConfig(invocation.environment)
   const config = loaded.ok ? loaded.config : undefined
-  return examine(invocation, { ...door, ...given }, config, undefined)
+  return examine(invocation, { ...target, ...given }, config, undefined)
 }
 
 const INSTEAD = 'give --certificate FILE and --key FILE of a device'
@@ -101,7 +101,7 @@ async function requireOwnDevice({ dataDir }: Config): Promise<void> {
 /** Issues the doctor's certificate, and revokes it whatever happens. */
 async function withOwnDevice(
   invocation: Invocation,
-  door: Omit<Door, 'certificate' | 'key'>,
+  target: Omit<Target, 'certificate' | 'key'>,
 ): Promise<ExitCode> {
   const config = ownSettingsOf(invocation, INSTEAD)
   await requireOwnDevice(config)
@@ -116,7 +116,7 @@ async function withOwnDevice(
     const revoke = async () => {
       if (!stop.signal.aborted) await revokeDoctorDevice(change(), device)
     }
-    const examined = examine(invocation, { ...door, ...given }, config, revoke, stop.signal)
+    const examined = examine(invocation, { ...target, ...given }, config, revoke, stop.signal)
     const exitCode = await Promise.race([examined, stopped])
     if (exitCode !== undefined) return exitCode
     throw new CommandError('stopped; the certificate of certlatch doctor is no longer accepted')
@@ -127,26 +127,26 @@ async function withOwnDevice(
 
 async function examine(
   invocation: Invocation,
-  door: Door,
+  target: Target,
   config: Config | undefined,
   revoke: (() => Promise<void>) | undefined,
   stop?: AbortSignal,
 ): Promise<ExitCode> {
   const { flags, terminal, streams } = invocation
-  const certificate = new X509Certificate(door.certificate).raw
+  const certificate = new X509Certificate(target.certificate).raw
   const here = await hereIfAny(
     config,
-    door.authority,
+    target.authority,
     certificate,
     revoke !== undefined,
     invocation,
   )
-  const client = createClient(door, LIMITS, stop)
+  const client = createClient(target, LIMITS, stop)
   const isJson = flags['json'] === true
   const progress = progressOn(streams.stderr)
   try {
     const outcomes = await runChecks({
-      door,
+      target,
       here,
       certificate,
       cookieName: config?.cookieName ?? '__Host-certlatch',
@@ -164,7 +164,7 @@ async function examine(
     progress.clear()
     const counts = countOutcomes(outcomes)
     if (isJson) {
-      const url = `https://${door.authority}`
+      const url = `https://${target.authority}`
       terminal.print(JSON.stringify(describeOutcomes(url, outcomes, client.asked), undefined, 2))
     } else {
       terminal.print(summaryLine(counts))

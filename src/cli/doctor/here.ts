@@ -13,12 +13,12 @@ import { packageVersion } from '../version.ts'
 const TIMEOUT_MILLISECONDS = 2_000
 
 /**
- * Reads what certlatch's files and its service report. `door` is the host and the certificate that
+ * Reads what certlatch's files and its service report. `target` is the host and the certificate that
  * requests are explained for. Throws a `CommandError` if the files cannot be read.
  */
 export async function readHere(
   config: Config,
-  door: { readonly authority: string; readonly certificate: Buffer },
+  target: { readonly authority: string; readonly certificate: Buffer },
   nowSeconds: () => number,
 ): Promise<Here> {
   const { read, running, asked } = await readWhenAgreed(config)
@@ -35,10 +35,10 @@ export async function readHere(
     ...asked,
     running,
     explain: ({ method, path, shown }) => {
-      const certificate = shown === 'certificate' ? door.certificate : undefined
+      const certificate = shown === 'certificate' ? target.certificate : undefined
       const explanation = explainRequest(
         {
-          ...{ url: `https://${door.authority}${path}`, method, certificate },
+          ...{ url: `https://${target.authority}${path}`, method, certificate },
           ...{ from: undefined, cookie: undefined, origin: undefined },
         },
         certificate && { name: 'the certificate', certificate },

@@ -74,16 +74,16 @@ const webhooks: Check = {
   },
 }
 
-const besideTheGate: Check = {
-  name: 'beside-the-gate',
+const bypass: Check = {
+  name: 'bypass',
   group: 'home-assistant',
   title: 'the gate cannot be bypassed from here',
   reason:
     'An application that listens on every address is reachable by anyone who can reach the machine, whatever the gate says.',
   needs: ['application'],
   plan: () => [{ kind: 'application', label: 'the application' }],
-  judge: ({ door }, [asked]) => {
-    const host = door.application?.hostname ?? ''
+  judge: ({ target }, [asked]) => {
+    const host = target.application?.hostname ?? ''
     if (asked === undefined) return []
     const { seen } = asked
     if (seen.kind === 'none' && /does not resolve/.test(seen.problem)) {
@@ -96,16 +96,11 @@ const besideTheGate: Check = {
     }
     return [
       failed(
-        `the application answers at ${door.application?.host}, bypassing the gate`,
+        `the application answers at ${target.application?.host}, bypassing the gate`,
         'make it listen only where the proxy can reach it: server_host: 127.0.0.1 in Home Assistant, no ports: in compose, or a firewall',
       ),
     ]
   },
 }
 
-export const APPLICATION_CHECKS: readonly Check[] = [
-  trustedProxy,
-  rescueModule,
-  webhooks,
-  besideTheGate,
-]
+export const APPLICATION_CHECKS: readonly Check[] = [trustedProxy, rescueModule, webhooks, bypass]

@@ -98,12 +98,12 @@ const forgedRequests: Check = {
     'Rules depend on them: a client could name an open path, and get a protected one (CVE-2026-40575).',
   needs: ['closed'],
   plan: (facts) => {
-    const { closedPath: path, door } = facts
+    const { closedPath: path, target } = facts
     const [open] = openPaths(facts)
     const whole: readonly HeaderLine[] = [
       ['X-Forwarded-Method', 'GET'],
       ['X-Forwarded-Proto', 'https'],
-      ['X-Forwarded-Host', door.authority],
+      ['X-Forwarded-Host', target.authority],
       ['X-Forwarded-Uri', '/'],
     ]
     return [
@@ -164,8 +164,8 @@ const forgedAddress: Check = {
       ),
 }
 
-const forgedMarks: Check = {
-  name: 'forged-marks',
+const forgedInternal: Check = {
+  name: 'forged-internal',
   group: 'forged',
   title: "a client's Remote-User and X-Certlatch-* headers have no effect",
   reason:
@@ -260,7 +260,7 @@ export const FORGED_CHECKS: readonly Check[] = [
   forgedSpellings,
   forgedRequests,
   forgedAddress,
-  forgedMarks,
+  forgedInternal,
   aliases,
   otherHosts,
 ]

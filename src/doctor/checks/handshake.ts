@@ -1,12 +1,12 @@
 import { describeName, readName } from '../../certificate/name.ts'
 import { isFromApplication, summaryOf } from '../answers.ts'
 import { type Check, type Finding, failed, unseen, warning } from '../check.ts'
-import { serverNameOf } from '../door.ts'
 import type { Facts } from '../facts.ts'
 import { hintFor } from '../hints.ts'
 import { type Asked, request } from '../probe.ts'
+import { serverNameOf } from '../target.ts'
 
-const nameOf = ({ door }: Facts): string | undefined => serverNameOf(door.host) || undefined
+const nameOf = ({ target }: Facts): string | undefined => serverNameOf(target.host) || undefined
 
 const certificateRequest: Check = {
   name: 'certificate-request',

@@ -114,7 +114,7 @@ function forged(facts: Facts, line: HeaderLine): readonly HeaderLine[] {
     line,
     ['X-Forwarded-Method', 'GET'],
     ['X-Forwarded-Uri', '/'],
-    ['X-Forwarded-Host', facts.door.authority],
+    ['X-Forwarded-Host', facts.target.authority],
     ['X-Forwarded-Proto', 'https'],
     ...(proxy === undefined ? [] : ([['X-Certlatch-Proxy', proxy]] as const)),
   ]

@@ -24,7 +24,7 @@ const http3: Check = {
     if (offer !== undefined)
       return [failed(`HTTP/3 is offered: Alt-Svc: ${offer.slice(0, 100)}`, hint)]
     if (asked?.seen.kind !== 'quic') return []
-    return [warning(`a QUIC server answers at UDP port ${facts.door.connectPort}`, hint)]
+    return [warning(`a QUIC server answers at UDP port ${facts.target.connectPort}`, hint)]
   },
 }
 

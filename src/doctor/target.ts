@@ -1,5 +1,5 @@
 /** The server to test, and the credentials to test it with. */
-export interface Door {
+export interface Target {
   /** The URL's host and port, as a browser sends them in Host: without the usual port. */
   readonly authority: string
   readonly host: string

@@ -81,7 +81,7 @@ function judgeRefusal(facts: Facts, label: string, seen: Observation): Finding |
 
 const certificate: Check = {
   name: 'certificate',
-  group: 'entry',
+  group: 'access',
   title: 'the certificate is accepted',
   reason:
     'If it is not, the result of `explain` shows whether the rules, the files or the proxy is at fault.',
@@ -132,7 +132,7 @@ const ATTRIBUTES = ['Path=/', 'Secure', 'HttpOnly', 'SameSite=Lax'] as const
 
 const sessionCookie: Check = {
   name: 'session-cookie',
-  group: 'entry',
+  group: 'access',
   title: 'the session arrives once, with all its attributes',
   reason:
     'Without it every request must present the certificate, which Safari does not do for WebSockets.',
@@ -158,7 +158,7 @@ const sessionCookie: Check = {
 
 const session: Check = {
   name: 'session',
-  group: 'entry',
+  group: 'access',
   title: 'the session alone is accepted',
   reason: 'Browsers that do not present their certificate each time depend on it.',
   needs: ['access', 'session'],
@@ -172,7 +172,7 @@ const session: Check = {
 
 const webSocket: Check = {
   name: 'websocket',
-  group: 'entry',
+  group: 'access',
   title: 'a WebSocket with only the session is not refused',
   reason: 'Home Assistant depends on one, and Safari presents no certificate on it.',
   needs: ['access', 'session'],
@@ -203,7 +203,7 @@ const webSocket: Check = {
 
 const resumption: Check = {
   name: 'resumption',
-  group: 'entry',
+  group: 'access',
   title: 'a resumed TLS connection still has the certificate, or none is resumed',
   reason: 'A proxy that forgets it locks a device out on its second visit.',
   needs: ['access'],
@@ -227,7 +227,7 @@ const resumption: Check = {
 
 const protocols: Check = {
   name: 'protocols',
-  group: 'entry',
+  group: 'access',
   title: 'HTTP/1.1 and HTTP/2 get the same answers',
   reason:
     'Browsers use HTTP/2 for pages and HTTP/1.1 for WebSockets: a gate for only one of them is half a gate.',
@@ -284,7 +284,7 @@ const revoked: Check = {
 export const sessionOf = (seen: Observation, cookieName: string): string | undefined =>
   isFromApplication(seen) ? sessionPair(seen, cookieName) : undefined
 
-export const ENTRY_CHECKS: readonly Check[] = [
+export const ACCESS_CHECKS: readonly Check[] = [
   nothingShown,
   certificate,
   sessionCookie,

@@ -5,14 +5,16 @@ import { isDer, isEncryptedKey, readBlocks } from '../../certificate/pem.ts'
 import { nearest, quote } from '../../config/text.ts'
 import { type Check, GROUPS } from '../../doctor/check.ts'
 import { CHECKS } from '../../doctor/checks.ts'
-import type { Door } from '../../doctor/door.ts'
+import type { Target } from '../../doctor/target.ts'
 import { textFlag } from '../arguments.ts'
 import type { Invocation } from '../command.ts'
 
 const bare = (host: string): string => host.replace(/^\[|\]$/g, '')
 
 /** Reads the URL and the flags about the deployment, except for the certificate. */
-export async function doorOf(invocation: Invocation): Promise<Omit<Door, 'certificate' | 'key'>> {
+export async function targetOf(
+  invocation: Invocation,
+): Promise<Omit<Target, 'certificate' | 'key'>> {
   const url = urlOf(invocation)
   const port = url.port === '' ? 443 : Number(url.port)
   const host = bare(url.hostname)

@@ -1,28 +1,28 @@
 import { writeAddress } from '../../config/values.ts'
 import { headerOf } from '../answers.ts'
 import { type Check, type Finding, failed, unseen, warning } from '../check.ts'
-import { serverNameOf } from '../door.ts'
 import { hintFor } from '../hints.ts'
 import type { Asked } from '../probe.ts'
+import { serverNameOf } from '../target.ts'
 
 const seenOf = (asked: readonly Asked[], label: string) =>
   asked.find(({ probe }) => probe.label === label)?.seen
 
 const name: Check = {
   name: 'name',
-  group: 'door',
+  group: 'connection',
   title: 'the name resolves',
   reason: 'Everything else is tested at the address that it resolves to.',
   needs: [],
   plan: () => [],
-  judge: ({ door, addresses, addressProblem }) => {
+  judge: ({ target, addresses, addressProblem }) => {
     if (addressProblem !== undefined) {
       const hint =
         'if the name resolves only elsewhere, say where the proxy is with --connect HOST:PORT'
-      return [failed(`${door.connectHost}: ${addressProblem}`, hint)]
+      return [failed(`${target.connectHost}: ${addressProblem}`, hint)]
     }
-    if (door.connectHost === door.host || addresses.length === 0) return []
-    return [unseen(`${door.host} was not looked up: --connect says where it is`)]
+    if (target.connectHost === target.host || addresses.length === 0) return []
+    return [unseen(`${target.host} was not looked up: --connect says where it is`)]
   },
 }
 
@@ -30,11 +30,11 @@ const OLD = ['TLS 1.0', 'TLS 1.1'] as const
 
 const tls: Check = {
   name: 'tls',
-  group: 'door',
+  group: 'connection',
   title: 'TLS works, only with version 1.2 or newer',
   reason: 'TLS 1.0 and 1.1 are broken, and browsers no longer speak them (RFC 8996).',
   needs: [],
-  plan: ({ door: { host } }) => [
+  plan: ({ target: { host } }) => [
     { kind: 'tls', label: 'TLS' },
     ...OLD.map(
       (version) =>
@@ -47,10 +47,10 @@ const tls: Check = {
     ),
   ],
   judge: (facts, asked) => {
-    const { door } = facts
+    const { target } = facts
     const seen = seenOf(asked, 'TLS')
     if (seen?.kind === 'none') {
-      const place = writeAddress({ host: door.connectHost, port: door.connectPort })
+      const place = writeAddress({ host: target.connectHost, port: target.connectPort })
       const hint = `is the proxy running, and listening at ${place}? --connect HOST:PORT names another address`
       return [failed(`no TLS connection: ${seen.problem}`, hint)]
     }
@@ -71,18 +71,18 @@ const SOON_PART = 6
 
 const serverCertificate: Check = {
   name: 'server-certificate',
-  group: 'door',
+  group: 'connection',
   title: "the server's certificate is valid for this name",
   reason: 'A user who is used to clicking a warning away does so for an attacker as well.',
   needs: [],
   plan: () => [{ kind: 'tls', label: 'TLS' }],
-  judge: ({ door, nowSeconds }, asked) => {
+  judge: ({ target, nowSeconds }, asked) => {
     const seen = seenOf(asked, 'TLS')
     if (seen?.kind !== 'server') return [unseen('there is no TLS connection')]
     if (seen.problem !== undefined) {
       return [
         failed(
-          `the server's certificate is not valid for ${door.host}: ${seen.problem}`,
+          `the server's certificate is not valid for ${target.host}: ${seen.problem}`,
           'if it comes from your own CA, name that with --server-ca FILE; if the name leads elsewhere, use --connect HOST:PORT',
         ),
       ]
@@ -107,12 +107,12 @@ const serverCertificate: Check = {
 
 const plainHttp: Check = {
   name: 'plain-http',
-  group: 'door',
+  group: 'connection',
   title: 'plain HTTP redirects to https, or is closed',
   reason: 'Over plain HTTP there is no certificate, and everything can be read in transit.',
   needs: [],
   plan: () => [{ kind: 'plain', label: 'port 80' }],
-  judge: ({ door }, [asked]): readonly Finding[] => {
+  judge: ({ target }, [asked]): readonly Finding[] => {
     const seen = asked?.seen
     if (seen?.kind !== 'answer') return []
     const { status } = seen
@@ -122,7 +122,7 @@ const plainHttp: Check = {
     if (status >= 400 && status !== 401) return []
     return [
       failed(
-        `plain HTTP at port ${door.plainPort} answers ${status}${isRedirect ? `, and redirects to ${headerOf(seen, 'location').slice(0, 100)}` : ''}`,
+        `plain HTTP at port ${target.plainPort} answers ${status}${isRedirect ? `, and redirects to ${headerOf(seen, 'location').slice(0, 100)}` : ''}`,
         'redirect port 80 to https for this host, or close it',
       ),
     ]
@@ -133,7 +133,7 @@ const CLOCK_SECONDS = 60
 
 const clock: Check = {
   name: 'clock',
-  group: 'door',
+  group: 'connection',
   title: 'the clocks of this machine and of the proxy agree',
   reason: 'Certificates, CRLs and sessions are judged by the clock.',
   needs: [],
@@ -149,4 +149,4 @@ const clock: Check = {
   },
 }
 
-export const DOOR_CHECKS: readonly Check[] = [name, tls, serverCertificate, plainHttp, clock]
+export const CONNECTION_CHECKS: readonly Check[] = [name, tls, serverCertificate, plainHttp, clock]
