@@ -1,4 +1,4 @@
-import { askPlain, createHttpClient, type HttpClient } from './http-client.ts'
+import { askUrl, createHttpClient, type HttpClient } from './http-client.ts'
 import type { Observation, Probe } from './probe.ts'
 import type { Target } from './target.ts'
 import { askHello, askQuic, askRaw, askResumed, askServer } from './wire.ts'
@@ -25,7 +25,7 @@ export const LIMITS: Limits = {
 export interface Client {
   /** Never rejects: no answer is an observation too. */
   ask(probe: Probe): Promise<Observation>
-  /** The session that `shown: 'cookie'` sends, a `name=value`. */
+  /** Sets the session that `shown: 'cookie'` sends, as `name=value`. */
   useCookie(cookie: string): void
   readonly asked: number
   close(): void
@@ -70,7 +70,8 @@ export function createClient(
       if (stop.aborted) return unknown('not tried: the run was stopped')
       if (signal.aborted) return unknown(`no answer within ${(milliseconds / 1000).toFixed(0)} s`)
       const isReached = !UNREACHED.has((error as NodeJS.ErrnoException).code ?? '')
-      return isReached ? none(clauseOf(error)) : unknown(clauseOf(error))
+      const problem = clauseOf(error)
+      return isReached ? { kind: 'none', problem } : unknown(problem)
     } finally {
       clearTimeout(timer)
       stop.removeEventListener('abort', end)
@@ -117,21 +118,11 @@ function askOnce(
       return askResumed(target, probe, signal)
     case 'quic':
       return askQuic(target, signal)
-    case 'plain': {
-      const name = target.authority.replace(/:\d+$/, '')
-      const url = new URL(`http://${name}:${target.plainPort}/`)
-      return askPlain(url, target.connectHost, name, signal)
-    }
-    case 'application': {
-      const { application } = target
-      if (application === undefined) return Promise.resolve(none('no address was given'))
-      const host = application.hostname.replace(/^\[|\]$/g, '')
-      return askPlain(application, host, application.host, signal)
-    }
+    case 'get':
+      return askUrl(probe, signal)
   }
 }
 
-const none = (problem: string): Observation => ({ kind: 'none', problem })
 const unknown = (problem: string): Observation => ({ kind: 'none', problem, isUnknown: true })
 
 /** For operations that do not observe the signal themselves. */
@@ -140,7 +131,7 @@ const rejection = (signal: AbortSignal): Promise<never> =>
     signal.addEventListener('abort', () => reject(signal.reason), { once: true })
   })
 
-/** Also the errors of a firewall that blocks a client after many requests. */
+/** Nothing was reached: a firewall that blocks a client after many requests causes these too. */
 const UNREACHED: ReadonlySet<string> = new Set([
   ...['ECONNREFUSED', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN'],
 ])
@@ -149,6 +140,7 @@ const CLAUSES: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'the connection was refused',
   ECONNRESET: 'the connection was closed without an answer',
   EPIPE: 'the connection was closed without an answer',
+  ERR_STREAM_PREMATURE_CLOSE: 'the connection was closed before the end of the answer',
   ETIMEDOUT: 'nothing answers at that address',
   EHOSTUNREACH: 'the address cannot be reached',
   ENETUNREACH: 'the address cannot be reached',

@@ -17,7 +17,7 @@ export function tlsOptions(target: Target, withCertificate: boolean): Connection
   return {
     host: connectHost,
     port: connectPort,
-    servername: serverNameOf(host),
+    servername: serverNameOf(target) ?? '',
     // If the URL has an IP address, Node would compare with the address that it connects to.
     checkServerIdentity: (_, certificate) => checkServerIdentity(host, certificate),
     ...(serverAuthorities !== undefined && { ca: serverAuthorities }),
@@ -26,7 +26,7 @@ export function tlsOptions(target: Target, withCertificate: boolean): Connection
 }
 
 /** Resolves once the handshake is complete; the signal closes the connection at any time. */
-function openTls(options: ConnectionOptions, signal: AbortSignal): Promise<TLSSocket> {
+export function openTls(options: ConnectionOptions, signal: AbortSignal): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
     const socket = connect({ ALPNProtocols: ['http/1.1'], ...options })
     const abort = () => socket.destroy(signal.reason as Error)
@@ -101,7 +101,6 @@ export async function askServer(target: Target, signal: AbortSignal): Promise<Ob
   const { authorized, authorizationError } = socket
   const observation: Observation = {
     kind: 'server',
-    protocol: socket.getProtocol() ?? '',
     problem: authorized
       ? undefined
       : problemOf(String(authorizationError ?? ''), peer.subjectaltname ?? 'none'),

@@ -241,7 +241,10 @@ test('A service that is not running is a finding', async (context) => {
   const admin = `127.0.0.1:${await freePort()}`
   const elsewhere = { ...environment, CERTLATCH_ADMIN_LISTEN: admin }
   const { stdout, exitCode } = await doctor([...way, '--only', 'service'], elsewhere)
-  assert.match(stdout, /^FAIL {2}nothing listens at 127\.0\.0\.1:\d+; is certlatch serve running/m)
+  assert.match(
+    stdout,
+    /^FAIL {2}nothing listens at 127\.0\.0\.1:\d+\n {6}hint: is certlatch serve running/m,
+  )
   assert.equal(exitCode, 1)
 })
 

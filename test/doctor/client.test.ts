@@ -13,8 +13,10 @@ import { type Client, clauseOf, createClient, LIMITS } from '../../src/doctor/cl
 import { type Observation, request } from '../../src/doctor/probe.ts'
 import type { Target } from '../../src/doctor/target.ts'
 import { parseAnswer } from '../../src/doctor/wire.ts'
+import { checkNamed, factsOf } from '../support/doctor.ts'
 import { freePort } from '../support/free-port.ts'
 import { makeServerCertificate } from '../support/server-certificate.ts'
+import { present } from '../support/service.ts'
 
 const certificate = makeServerCertificate('home.example', Math.floor(Date.now() / 1000))
 const OTHER_NAMES = 'it is for DNS:home.example, IP Address:127.0.0.1'
@@ -23,7 +25,7 @@ const tlsOptions = { cert: certificate.certificate, key: certificate.key }
 const SOON = { ...LIMITS, probeMilliseconds: 150 }
 
 const targetAt = (port: number, more: Partial<Target> = {}): Target => ({
-  ...{ authority: 'home.example', host: 'home.example', port: 443 },
+  ...{ authority: 'home.example', host: 'home.example' },
   ...{ connectHost: '127.0.0.1', connectPort: port, plainPort: 80 },
   serverAuthorities: certificate.certificate,
   ...{ certificate: certificate.certificate, key: certificate.key },
@@ -366,18 +368,16 @@ test('The application is probed at its own address, and plain HTTP at its port',
     createHttp((req, res) => res.end(req.headers.host)),
   )
   const application = new URL(`http://127.0.0.1:${port}`)
-  const client = clientAt(context, targetAt(1, { application, plainPort: port }))
-  for (const [kind, host] of [
-    ['application', `127.0.0.1:${port}`],
-    ['plain', 'home.example'],
+  const target = targetAt(1, { application, plainPort: port })
+  const client = clientAt(context, target)
+  for (const [check, host] of [
+    ['bypass', `127.0.0.1:${port}`],
+    ['plain-http', `home.example:${port}`],
   ] as const) {
-    const seen = await client.ask({ kind, label: '' })
+    const [probe] = checkNamed(check).plan?.(factsOf({ target })) ?? []
+    const seen = await client.ask(present(probe))
     assert.equal(seen.kind === 'answer' && seen.body, host)
   }
-  assert.match(
-    problemOf(await clientAt(context, targetAt(1)).ask({ kind: 'application', label: '' })),
-    /no address/,
-  )
 })
 
 test('No probe is sent once the run is stopped', async (context) => {

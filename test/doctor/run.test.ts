@@ -8,7 +8,7 @@ import { answer, factsOf, hereOf, LET_IN, REFUSED } from '../support/doctor.ts'
 import { NOON_SECONDS } from '../support/service.ts'
 
 const SERVER: Observation = {
-  ...{ kind: 'server', protocol: 'TLSv1.3', problem: undefined },
+  ...{ kind: 'server', problem: undefined },
   notBefore: NOON_SECONDS - 86_400,
   notAfter: NOON_SECONDS + 90 * 86_400,
 }

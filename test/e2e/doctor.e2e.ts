@@ -233,7 +233,7 @@ const WRONG: readonly Wrong[] = [
     kind: HAPROXY,
     what: 'the certificate is passed on only over HTTP/1.1',
     changes: [at('haproxy.cfg', 'length le 24000 }', 'length le 24000 } !HTTP_2.0')],
-    says: /the certificate: HTTP\/1\.1 says 200, and HTTP\/2 says 403/,
+    says: /the certificate: HTTP\/1\.1 gets 200, and HTTP\/2 gets 403/,
   },
   {
     check: 'forged-certificate',

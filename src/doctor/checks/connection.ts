@@ -1,6 +1,6 @@
 import { writeAddress } from '../../config/values.ts'
 import { headerOf } from '../answers.ts'
-import { type Check, type Finding, failed, unseen, warning } from '../check.ts'
+import { type Check, failed, unseen, warning } from '../check.ts'
 import { hintFor } from '../hints.ts'
 import type { Asked } from '../probe.ts'
 import { serverNameOf } from '../target.ts'
@@ -13,16 +13,15 @@ const name: Check = {
   group: 'connection',
   title: 'the name resolves',
   reason: 'Everything else is tested at the address that it resolves to.',
-  needs: [],
-  plan: () => [],
-  judge: ({ target, addresses, addressProblem }) => {
+  judge: ({ target, addressProblem }) => {
     if (addressProblem !== undefined) {
       const hint =
         'if the name resolves only elsewhere, say where the proxy is with --connect HOST:PORT'
-      return [failed(`${target.connectHost}: ${addressProblem}`, hint)]
+      return failed(`${target.connectHost}: ${addressProblem}`, hint)
     }
-    if (target.connectHost === target.host || addresses.length === 0) return []
-    return [unseen(`${target.host} was not looked up: --connect says where it is`)]
+    return target.connectHost === target.host
+      ? undefined
+      : unseen(`${target.host} was not looked up, because of --connect`)
   },
 }
 
@@ -33,17 +32,11 @@ const tls: Check = {
   group: 'connection',
   title: 'TLS works, only with version 1.2 or newer',
   reason: 'TLS 1.0 and 1.1 are broken, and browsers no longer speak them (RFC 8996).',
-  needs: [],
-  plan: ({ target: { host } }) => [
+  plan: ({ target }) => [
     { kind: 'tls', label: 'TLS' },
     ...OLD.map(
       (version) =>
-        ({
-          kind: 'hello',
-          label: version,
-          version,
-          serverName: serverNameOf(host) || undefined,
-        }) as const,
+        ({ kind: 'hello', label: version, version, serverName: serverNameOf(target) }) as const,
     ),
   ],
   judge: (facts, asked) => {
@@ -52,14 +45,14 @@ const tls: Check = {
     if (seen?.kind === 'none') {
       const place = writeAddress({ host: target.connectHost, port: target.connectPort })
       const hint = `is the proxy running, and listening at ${place}? --connect HOST:PORT names another address`
-      return [failed(`no TLS connection: ${seen.problem}`, hint)]
+      return failed(`no TLS connection: ${seen.problem}`, hint)
     }
     const old = OLD.filter((version) => {
       const answer = seenOf(asked, version)
       return answer?.kind === 'flight' && answer.flight.kind === 'answered'
     })
-    if (old.length === 0) return []
-    return [warning(`${old.join(' and ')} can still be used`, hintFor('old-tls', facts))]
+    if (old.length === 0) return undefined
+    return warning(`${old.join(' and ')} can still be used`, hintFor('old-tls', facts))
   },
 }
 
@@ -73,30 +66,24 @@ const serverCertificate: Check = {
   name: 'server-certificate',
   group: 'connection',
   title: "the server's certificate is valid for this name",
-  reason: 'A user who is used to clicking a warning away does so for an attacker as well.',
-  needs: [],
+  reason: 'Users who are used to dismissing the warning also dismiss it for an attacker.',
   plan: () => [{ kind: 'tls', label: 'TLS' }],
   judge: ({ target, nowSeconds }, asked) => {
     const seen = seenOf(asked, 'TLS')
-    if (seen?.kind !== 'server') return [unseen('there is no TLS connection')]
+    if (seen?.kind !== 'server') return unseen('there is no TLS connection')
     if (seen.problem !== undefined) {
-      return [
-        failed(
-          `the server's certificate is not valid for ${target.host}: ${seen.problem}`,
-          'if it comes from your own CA, name that with --server-ca FILE; if the name leads elsewhere, use --connect HOST:PORT',
-        ),
-      ]
+      return failed(
+        `the server's certificate is not valid for ${target.host}: ${seen.problem}`,
+        'if it comes from your own CA, name that with --server-ca FILE; if the name leads elsewhere, use --connect HOST:PORT',
+      )
     }
     const left = seen.notAfter - nowSeconds
-    if (left >= Math.min(SOON_SECONDS, (seen.notAfter - seen.notBefore) / SOON_PART)) return []
-    const days = Math.floor(left / DAY_SECONDS)
-    const text = `the server's certificate expires in ${days} days`
-    return [
-      warning(
-        text,
-        'find out why the proxy, or the tool that renews its certificate, has not done so yet',
-      ),
-    ]
+    const soon = Math.min(SOON_SECONDS, (seen.notAfter - seen.notBefore) / SOON_PART)
+    if (left >= soon) return undefined
+    return warning(
+      `the server's certificate expires in ${Math.floor(left / DAY_SECONDS)} days`,
+      'find out why the proxy, or the tool that renews its certificate, has not done so yet',
+    )
   },
   detail: (_, asked) => {
     const seen = seenOf(asked, 'TLS')
@@ -110,22 +97,23 @@ const plainHttp: Check = {
   group: 'connection',
   title: 'plain HTTP redirects to https, or is closed',
   reason: 'Over plain HTTP there is no certificate, and everything can be read in transit.',
-  needs: [],
-  plan: () => [{ kind: 'plain', label: 'port 80' }],
-  judge: ({ target }, [asked]): readonly Finding[] => {
+  plan: ({ target }) => {
+    const url = new URL(`http://${target.authority}`)
+    url.port = `${target.plainPort}`
+    return [{ kind: 'get', label: 'port 80', url, connectHost: target.connectHost }]
+  },
+  judge: ({ target }, [asked]) => {
     const seen = asked?.seen
-    if (seen?.kind !== 'answer') return []
+    if (seen?.kind !== 'answer') return undefined
     const { status } = seen
     const isRedirect = status >= 300 && status < 400
-    if (isRedirect && /^https:\/\//i.test(headerOf(seen, 'location'))) return []
+    if (isRedirect && /^https:\/\//i.test(headerOf(seen, 'location'))) return undefined
     // "Not found", "bad request" and the like don't come from an application.
-    if (status >= 400 && status !== 401) return []
-    return [
-      failed(
-        `plain HTTP at port ${target.plainPort} answers ${status}${isRedirect ? `, and redirects to ${headerOf(seen, 'location').slice(0, 100)}` : ''}`,
-        'redirect port 80 to https for this host, or close it',
-      ),
-    ]
+    if (status >= 400 && status !== 401) return undefined
+    return failed(
+      `plain HTTP at port ${target.plainPort} answers ${status}${isRedirect ? `, and redirects to ${headerOf(seen, 'location').slice(0, 100)}` : ''}`,
+      'redirect port 80 to https for this host, or close it',
+    )
   },
 }
 
@@ -136,16 +124,13 @@ const clock: Check = {
   group: 'connection',
   title: 'the clocks of this machine and of the proxy agree',
   reason: 'Certificates, CRLs and sessions are judged by the clock.',
-  needs: [],
-  plan: () => [],
   judge: ({ first: { nothing, atSeconds } }) => {
-    const date =
-      nothing.kind === 'answer' ? Date.parse(headerOf(nothing, 'date')) / 1000 : Number.NaN
-    if (Number.isNaN(date)) return [unseen('the answer has no Date')]
+    const date = nothing.kind === 'answer' ? Date.parse(headerOf(nothing, 'date')) / 1000 : NaN
+    if (Number.isNaN(date)) return unseen('the answer has no Date')
     const difference = Math.round(Math.abs(date - atSeconds))
-    if (difference <= CLOCK_SECONDS) return []
+    if (difference <= CLOCK_SECONDS) return undefined
     const hint = 'synchronize the clocks of both machines by NTP'
-    return [failed(`the clocks of the proxy and of this machine differ by ${difference} s`, hint)]
+    return failed(`the clocks of the proxy and of this machine differ by ${difference} s`, hint)
   },
 }
 
