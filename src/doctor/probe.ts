@@ -3,9 +3,6 @@ import type { ClearVersion, ServerFlight } from './client-hello.ts'
 /** A header line as it is sent. */
 export type HeaderLine = readonly [name: string, value: string]
 
-/** Which credentials a request carries. */
-type Shown = 'nothing' | 'certificate' | 'cookie'
-
 /** One test against the server; checks plan them, and the client carries them out. */
 export type Probe =
   | RequestProbe
@@ -40,7 +37,8 @@ export interface RequestProbe {
   readonly method: 'GET' | 'HEAD' | 'OPTIONS' | 'POST'
   /** Sent as it is, without normalization. */
   readonly path: string
-  readonly shown: Shown
+  /** Which credentials it carries. */
+  readonly shown: 'nothing' | 'certificate' | 'cookie'
   readonly headers: readonly HeaderLine[]
   /** A Host other than the server's. */
   readonly host?: string

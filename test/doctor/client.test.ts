@@ -96,6 +96,15 @@ test('A server that pushes answers and then closes the session gives no answer',
   assert.equal((await client.ask(request('x', { protocol: 'HTTP/2' }))).kind, 'none')
 })
 
+test('A connection that is closed before the end of its answer gives no answer', async (context) => {
+  const client = await https(context, (req, res) => {
+    res.writeHead(200, { 'Content-Length': 10 })
+    res.write('half')
+    setImmediate(() => req.socket.destroy())
+  })
+  assert.match(problemOf(await client.ask(request('x'))), /^the connection was closed/)
+})
+
 test('Probes over HTTP/2 that start together share one session, and closing the client ends it', async (context) => {
   const server = createSecureServer(tlsOptions, (_, res) => res.end())
   let opened = 0
