@@ -103,7 +103,7 @@ export function decide(auth: AuthRequest, grounds: Grounds, nowSeconds: number):
   const rule = ruleFor(grounds.policy, request, headers.forwardedFor, grounds.trustedProxies)
   const decision = decideByRule(rule, asked)
   if (decision.allow || rule.insteadOf === undefined) return decision
-  // The path is blamed only if its literal reading would have been allowed.
+  // The path is the reason only if its literal reading would have been allowed.
   const literally = decideByRule(rule.insteadOf, asked)
   return literally.allow ? deny('ambiguous-path', 'none', rule) : decision
 }

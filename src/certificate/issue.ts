@@ -17,9 +17,9 @@ import {
   writeUtf8String,
 } from './der-writer.ts'
 import { CLIENT_AUTH, EXTENSION, KEY_USAGE, subjectKeyIdentifier } from './extensions.ts'
+import { ATTRIBUTE } from './name.ts'
 import { type RevokedCertificate, writeReason } from './revocation-reason.ts'
 
-const COMMON_NAME = '2.5.4.3'
 /** Certificates are valid from an hour before they are issued: the clocks of devices differ. */
 export const BACKDATE_SECONDS = 3600
 
@@ -67,16 +67,8 @@ export function issueAuthority(request: AuthorityRequest): Buffer {
         true,
         writeNamedBits([KEY_USAGE.keyCertSign, KEY_USAGE.crlSign]),
       ),
-      writeExtension(
-        EXTENSION.extendedKeyUsage,
-        false,
-        writeSequence(writeObjectIdentifier(CLIENT_AUTH)),
-      ),
-      writeExtension(
-        EXTENSION.subjectKeyIdentifier,
-        false,
-        writeOctetString(keyIdentifier(publicKeyInfo)),
-      ),
+      CLIENTS_ONLY,
+      subjectKeyIdentifierOf(publicKeyInfo),
     ],
   })
 }
@@ -101,21 +93,13 @@ export function issueCertificate(request: CertificateRequest, authority: Signing
     extensions: [
       writeExtension(EXTENSION.basicConstraints, true, writeSequence()),
       writeExtension(EXTENSION.keyUsage, true, writeNamedBits([KEY_USAGE.digitalSignature])),
-      writeExtension(
-        EXTENSION.extendedKeyUsage,
-        false,
-        writeSequence(writeObjectIdentifier(CLIENT_AUTH)),
-      ),
+      CLIENTS_ONLY,
       writeExtension(
         EXTENSION.subjectAltName,
         false,
         writeSequence(writeElement(contextTag(6, false), Buffer.from(request.uri, 'latin1'))),
       ),
-      writeExtension(
-        EXTENSION.subjectKeyIdentifier,
-        false,
-        writeOctetString(keyIdentifier(request.publicKeyInfo)),
-      ),
+      subjectKeyIdentifierOf(request.publicKeyInfo),
       authorityKeyIdentifierOf(authority),
     ],
   })
@@ -229,7 +213,9 @@ export function publicKeyInfoOf(privateKey: KeyObject): Buffer {
 
 const writeName = (commonName: string): Buffer =>
   writeSequence(
-    writeSet(writeSequence(writeObjectIdentifier(COMMON_NAME), writeUtf8String(commonName))),
+    writeSet(
+      writeSequence(writeObjectIdentifier(ATTRIBUTE.commonName), writeUtf8String(commonName)),
+    ),
   )
 
 function writeExtension(oid: string, critical: boolean, value: Buffer): Buffer {
@@ -237,10 +223,24 @@ function writeExtension(oid: string, critical: boolean, value: Buffer): Buffer {
   return writeSequence(writeObjectIdentifier(oid), ...criticality, writeOctetString(value))
 }
 
+/** The only extendedKeyUsage that is issued. */
+const CLIENTS_ONLY = writeExtension(
+  EXTENSION.extendedKeyUsage,
+  false,
+  writeSequence(writeObjectIdentifier(CLIENT_AUTH)),
+)
+
 /** Identifies the key (RFC 5280 §4.2.1.2): 160 bits of its hash (RFC 7093 §2). */
 function keyIdentifier(publicKeyInfo: Buffer): Buffer {
   return hash('sha256', publicKeyInfo, 'buffer').subarray(0, 20)
 }
+
+const subjectKeyIdentifierOf = (publicKeyInfo: Buffer): Buffer =>
+  writeExtension(
+    EXTENSION.subjectKeyIdentifier,
+    false,
+    writeOctetString(keyIdentifier(publicKeyInfo)),
+  )
 
 function authorityKeyIdentifierOf({ certificate }: SigningAuthority): Buffer {
   const own = subjectKeyIdentifier(certificate.extensions)

@@ -55,7 +55,7 @@ export function readPemFile(text: string): readonly PemBlock[] {
 }
 
 /**
- * What a file holds under these labels: the DER of each block, `undefined` for one that is not whole; or
+ * What a file holds under these labels: the DER of each block, `undefined` for an incomplete one; or
  * the file itself if it is DER. Everything else in the file is ignored.
  */
 export function readBlocks(
@@ -76,8 +76,8 @@ export function certificateFileProblem(text: string): string {
   const others = new Set(readPemFile(text).map(({ label }) => label))
   if (!others.delete('CERTIFICATE')) return 'holds no certificate, in PEM or DER'
   const [other] = others
-  if (other === undefined) return 'holds a certificate that is not whole'
-  return `holds something else beside the certificate, a block "${other}": put the certificate alone into a file`
+  if (other === undefined) return 'holds an incomplete certificate'
+  return `also holds a block "${other}": put the certificate into a file of its own`
 }
 
 /** U+FEFF in UTF-8, read as latin1: Windows puts it at the start, `cat` leaves it in the middle. */

@@ -1,6 +1,6 @@
 import type { Answer, Observation } from './probe.ts'
 
-/** The first value of a header, or nothing. */
+/** The first value of a header, or an empty text. */
 export const headerOf = ({ headers }: Answer, name: string): string => headers[name]?.[0] ?? ''
 
 /** certlatch's own refusal, with whatever status the proxy sends it. */
@@ -44,15 +44,25 @@ export function summaryOf(seen: Observation): string {
   return `${seen.status}${who}`
 }
 
+export const bodyMatches = (seen: Observation, pattern: RegExp): boolean =>
+  seen.kind === 'answer' && pattern.test(seen.body)
+
+/** Home Assistant's answer to a proxy that it does not trust. */
+export const isUntrustedProxy = (seen: Observation): boolean =>
+  seen.kind === 'answer' && seen.status === 400 && bodyMatches(seen, /^400: Bad Request/)
+
+/** The Set-Cookie headers of this answer. */
+export const setCookies = (seen: Observation): readonly string[] =>
+  seen.kind === 'answer' ? (seen.headers['set-cookie'] ?? []) : []
+
 /** The `name=value` of a session that this answer sets; `undefined` if it sets none. */
-export function sessionPair(seen: Observation, cookieName: string): string | undefined {
-  const lines = seen.kind === 'answer' ? (seen.headers['set-cookie'] ?? []) : []
-  const line = lines.find((text) => text.startsWith(`${cookieName}=`))
-  return line?.split(';')[0]
-}
+export const sessionPair = (seen: Observation, cookieName: string): string | undefined =>
+  setCookies(seen)
+    .find((line) => line.startsWith(`${cookieName}=`))
+    ?.split(';')[0]
 
 /** The name of the session cookie in this answer, if it is one of the default names. */
-export function sessionName(seen: Observation): string | undefined {
-  const lines = seen.kind === 'answer' ? (seen.headers['set-cookie'] ?? []) : []
-  return lines.map((line) => /^(__(?:Host|Secure)-certlatch)=v/.exec(line)?.[1]).find(Boolean)
-}
+export const sessionName = (seen: Observation): string | undefined =>
+  setCookies(seen)
+    .map((line) => /^(__(?:Host|Secure)-certlatch)=v/.exec(line)?.[1])
+    .find((name) => name !== undefined)

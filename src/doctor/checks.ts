@@ -1,7 +1,7 @@
 import type { Check } from './check.ts'
+import { ACCESS_CHECKS, REVOKED_CHECK } from './checks/access.ts'
 import { APPLICATION_CHECKS } from './checks/application.ts'
-import { DOOR_CHECKS } from './checks/door.ts'
-import { ENTRY_CHECKS, REVOKED_CHECK } from './checks/entry.ts'
+import { CONNECTION_CHECKS } from './checks/connection.ts'
 import { FORGED_CHECKS } from './checks/forged.ts'
 import { HANDSHAKE_CHECKS } from './checks/handshake.ts'
 import { PAGE_CHECKS } from './checks/pages.ts'
@@ -11,9 +11,9 @@ import { TRANSPORT_CHECKS } from './checks/transport.ts'
 
 /** Every check, in the order of a run; the last one revokes the certificate. */
 export const CHECKS: readonly Check[] = [
-  ...DOOR_CHECKS,
+  ...CONNECTION_CHECKS,
   ...HANDSHAKE_CHECKS,
-  ...ENTRY_CHECKS,
+  ...ACCESS_CHECKS,
   ...FORGED_CHECKS,
   ...PATH_CHECKS,
   ...TRANSPORT_CHECKS,

@@ -1,6 +1,6 @@
-import type { Door } from './door.ts'
-import { askPlain, createHttpClient, type HttpClient } from './http-client.ts'
+import { askUrl, createHttpClient, type HttpClient } from './http-client.ts'
 import type { Observation, Probe } from './probe.ts'
+import type { Target } from './target.ts'
 import { askHello, askQuic, askRaw, askResumed, askServer } from './wire.ts'
 
 /** The limits of a run. */
@@ -25,7 +25,7 @@ export const LIMITS: Limits = {
 export interface Client {
   /** Never rejects: no answer is an observation too. */
   ask(probe: Probe): Promise<Observation>
-  /** The session that `shown: 'cookie'` sends, a `name=value`. */
+  /** Sets the session that `shown: 'cookie'` sends, as `name=value`. */
   useCookie(cookie: string): void
   readonly asked: number
   close(): void
@@ -33,11 +33,11 @@ export interface Client {
 
 /** After `stop` no more probes are sent. */
 export function createClient(
-  door: Door,
+  target: Target,
   limits: Limits = LIMITS,
   stop: AbortSignal = new AbortController().signal,
 ): Client {
-  const http = createHttpClient(door, () => {
+  const http = createHttpClient(target, () => {
     if (asked >= limits.mostRequests) return false
     asked += 1
     return true
@@ -65,12 +65,13 @@ export function createClient(
     stop.addEventListener('abort', end)
     const { signal } = ending
     try {
-      return await Promise.race([askOnce(door, http, probe, cookie, signal), rejection(signal)])
+      return await Promise.race([askOnce(target, http, probe, cookie, signal), rejection(signal)])
     } catch (error) {
       if (stop.aborted) return unknown('not tried: the run was stopped')
       if (signal.aborted) return unknown(`no answer within ${(milliseconds / 1000).toFixed(0)} s`)
       const isReached = !UNREACHED.has((error as NodeJS.ErrnoException).code ?? '')
-      return isReached ? none(clauseOf(error)) : unknown(clauseOf(error))
+      const problem = clauseOf(error)
+      return isReached ? { kind: 'none', problem } : unknown(problem)
     } finally {
       clearTimeout(timer)
       stop.removeEventListener('abort', end)
@@ -98,7 +99,7 @@ export function createClient(
 }
 
 function askOnce(
-  door: Door,
+  target: Target,
   http: HttpClient,
   probe: Probe,
   cookie: string | undefined,
@@ -108,30 +109,20 @@ function askOnce(
     case 'request':
       return http.ask(probe, cookie, signal)
     case 'raw':
-      return askRaw(door, probe, signal)
+      return askRaw(target, probe, signal)
     case 'tls':
-      return askServer(door, signal)
+      return askServer(target, signal)
     case 'hello':
-      return askHello(door, probe, signal)
+      return askHello(target, probe, signal)
     case 'resume':
-      return askResumed(door, probe, signal)
+      return askResumed(target, probe, signal)
     case 'quic':
-      return askQuic(door, signal)
-    case 'plain': {
-      const name = door.authority.replace(/:\d+$/, '')
-      const url = new URL(`http://${name}:${door.plainPort}/`)
-      return askPlain(url, door.connectHost, name, signal)
-    }
-    case 'application': {
-      const { application } = door
-      if (application === undefined) return Promise.resolve(none('no address was given'))
-      const host = application.hostname.replace(/^\[|\]$/g, '')
-      return askPlain(application, host, application.host, signal)
-    }
+      return askQuic(target, signal)
+    case 'get':
+      return askUrl(probe, signal)
   }
 }
 
-const none = (problem: string): Observation => ({ kind: 'none', problem })
 const unknown = (problem: string): Observation => ({ kind: 'none', problem, isUnknown: true })
 
 /** For operations that do not observe the signal themselves. */
@@ -140,7 +131,7 @@ const rejection = (signal: AbortSignal): Promise<never> =>
     signal.addEventListener('abort', () => reject(signal.reason), { once: true })
   })
 
-/** Also the errors of a firewall that blocks a client after many requests. */
+/** Nothing was reached: a firewall that blocks a client after many requests causes these too. */
 const UNREACHED: ReadonlySet<string> = new Set([
   ...['ECONNREFUSED', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN'],
 ])
@@ -149,6 +140,7 @@ const CLAUSES: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'the connection was refused',
   ECONNRESET: 'the connection was closed without an answer',
   EPIPE: 'the connection was closed without an answer',
+  ERR_STREAM_PREMATURE_CLOSE: 'the connection was closed before the end of the answer',
   ETIMEDOUT: 'nothing answers at that address',
   EHOSTUNREACH: 'the address cannot be reached',
   ENETUNREACH: 'the address cannot be reached',

@@ -3,23 +3,15 @@ import type { DenyReason } from '../decision.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { DialectName } from '../proxy/dialects.ts'
 import type { RunningService } from '../store/service-state-files.ts'
-import type { Door } from './door.ts'
-import type { Observation, Shown } from './probe.ts'
+import type { Observation } from './probe.ts'
+import type { Target } from './target.ts'
 
-/** What certlatch would answer, according to its files. */
-export interface Expected {
-  readonly allow: boolean
-  readonly reason: DenyReason | undefined
+/** Why certlatch refuses the certificate, according to its files. */
+export interface Denial {
+  readonly reason: DenyReason
   readonly rule: string
-  /** What would change a refusal. */
+  /** What to do about it. */
   readonly advice: string | undefined
-}
-
-/** A request for `explain`, from an unknown address. */
-interface Described {
-  readonly method: string
-  readonly path: string
-  readonly shown: Exclude<Shown, 'cookie'>
 }
 
 /** The part of the service's `/status` that matters here; times in Unix seconds. */
@@ -48,18 +40,20 @@ export interface Here {
   readonly version: string
   /** `undefined` if it could not be contacted, for the reason in `serviceProblem`. */
   readonly service: ServiceStatus | undefined
-  readonly serviceProblem: string | undefined
+  readonly serviceProblem: { readonly problem: string; readonly hint: string } | undefined
   readonly running: readonly RunningService[]
-  explain(request: Described): Expected
+  /** Whether the files allow this request without credentials, from an unknown address. */
+  isOpen(method: string, path: string): boolean
+  /** Why the files deny a GET of `/` with the certificate; `undefined` if they allow it. */
+  certificateDenial(): Denial | undefined
 }
 
 /** Everything that the checks depend on; early results are passed to later checks. */
 export interface Facts {
-  readonly door: Door
+  readonly target: Target
   /** `undefined`: certlatch's files are somewhere else. */
   readonly here: Here | undefined
-  /** The server's addresses; none if they could not be looked up, because of the problem. */
-  readonly addresses: readonly string[]
+  /** Why the target's name does not resolve, as a clause; `undefined` if it does. */
   readonly addressProblem: string | undefined
   /** Unix seconds. */
   readonly nowSeconds: number
@@ -85,18 +79,12 @@ export interface Facts {
   readonly isHomeAssistant: boolean
   /** Which proxy the answers look like; `undefined`: an unknown one. */
   readonly looks: DialectName | undefined
-  /** Checks whose needs are missing are not tried. */
-  readonly hasOpenRules: boolean
-  readonly hasNetworkRules: boolean
   /** Whether `certlatch doctor` created the certificate for itself. */
   readonly isOwnDevice: boolean
   /** Milliseconds until the revoked certificate was refused; `undefined`: not tried, or never. */
   readonly revokedAfterMilliseconds: number | undefined
 }
 
-/** The proxy that hints are about: the recognized one, else that of CERTLATCH_PROXY. */
-export const proxyOf = ({ looks, here }: Facts): DialectName | undefined => {
-  const configured = here?.config.dialect.name
-  // Caddy and HAProxy use the same header; only their answers distinguish them.
-  return looks ?? configured
-}
+/** The proxy that hints are about: the recognized one, otherwise that of CERTLATCH_PROXY. */
+export const proxyOf = ({ looks, here }: Facts): DialectName | undefined =>
+  looks ?? here?.config.dialect.name

@@ -1,40 +1,29 @@
 import { writePem } from '../certificate/pem.ts'
-import { DIALECTS } from '../proxy/dialects.ts'
 import type { HeaderLine } from './probe.ts'
 
-export const CERTIFICATE_HEADERS = [
-  'X-Forwarded-Tls-Client-Cert',
-  'Client-Cert',
-  'X-SSL-Client-Cert',
-] as const
+type Encoding = 'base64' | 'RFC 9440' | 'URL-escaped PEM'
 
-/** The certificate as each proxy writes it. */
-export function encodings(
-  certificate: Buffer,
-): readonly (readonly [name: string, value: string])[] {
+/** The header of each proxy, with its encoding. */
+const OWN_ENCODING = {
+  'X-Forwarded-Tls-Client-Cert': 'base64',
+  'Client-Cert': 'RFC 9440',
+  'X-SSL-Client-Cert': 'URL-escaped PEM',
+} as const satisfies Readonly<Record<string, Encoding>>
+
+export const CERTIFICATE_HEADERS = Object.keys(OWN_ENCODING)
+
+/** The certificate in every encoding. */
+export function encodings(certificate: Buffer): Readonly<Record<Encoding, string>> {
   const base64 = certificate.toString('base64')
-  return [
-    ['base64', base64],
-    ['RFC 9440', `:${base64}:`],
-    ['URL-escaped PEM', encodeURIComponent(writePem('CERTIFICATE', certificate))],
-  ]
+  return {
+    base64,
+    'RFC 9440': `:${base64}:`,
+    'URL-escaped PEM': encodeURIComponent(writePem('CERTIFICATE', certificate)),
+  }
 }
 
-/** A header with the certificate in the encoding of its dialect. */
-function ownLine(name: string, certificate: Buffer): HeaderLine {
-  const dialect = Object.values(DIALECTS).find(
-    ({ certificateHeader }) => certificateHeader === name.toLowerCase(),
-  )
-  const [base64, bytes, pem] = encodings(certificate).map(([, value]) => value)
-  const value = {
-    'traefik-list': base64,
-    rfc9440: bytes,
-    'rfc9440-or-empty': bytes,
-    'url-escaped-pem': pem,
-  }[dialect?.encoding ?? 'rfc9440']
-  return [name, value ?? '']
+/** Every proxy's header, as that proxy would write it. */
+export function forgedCertificate(certificate: Buffer): readonly HeaderLine[] {
+  const encoded = encodings(certificate)
+  return Object.entries(OWN_ENCODING).map(([name, encoding]) => [name, encoded[encoding]])
 }
-
-/** Every proxy's header, correctly encoded; for the detours, too. */
-export const forgedCertificate = (certificate: Buffer): readonly HeaderLine[] =>
-  CERTIFICATE_HEADERS.map((name) => ownLine(name, certificate))

@@ -2,31 +2,11 @@ import { DIALECTS, type DialectName } from '../proxy/dialects.ts'
 import { isRefusal } from './answers.ts'
 import { type Facts, proxyOf } from './facts.ts'
 
-type Topic =
-  | 'ask-for-certificate'
-  | 'read-authorities'
-  | 'all-names'
-  | 'ask-certlatch'
-  | 'refusal-page'
-  | 'pass-certificate'
-  | 'session-cookie'
-  | 'pass-cookie'
-  | 'blank-certificate'
-  | 'blank-request'
-  | 'blank-address'
-  | 'blank-marks'
-  | 'aliases'
-  | 'only-its-host'
-  | 'no-http3'
-  | 'own-pages'
-  | 'no-verify'
-  | 'old-tls'
-
 const OTHERWISE = "compare the proxy's configuration with the one in deploy/"
 
 /** What to change, in each proxy's own terms. */
-const HINTS: Readonly<Record<Topic, Readonly<Record<DialectName, string>>>> = {
-  'ask-for-certificate': {
+const HINTS = {
+  'request-certificate': {
     traefik:
       'Traefik: tls.options.default.clientAuth with clientAuthType: RequestClientCert and caFiles',
     caddy: 'Caddy: tls { client_auth { mode request; trust_pool file …/ca.crt } } in this site',
@@ -48,7 +28,7 @@ const HINTS: Readonly<Record<Topic, Readonly<Record<DialectName, string>>>> = {
     haproxy:
       'HAProxy: one bind line with verify optional for all names; it requests a certificate whatever the name is',
   },
-  'ask-certlatch': {
+  'auth-request': {
     traefik:
       'Traefik: the router of the application needs middlewares: [from-client, client-certificate, certlatch]',
     caddy:
@@ -89,7 +69,7 @@ const HINTS: Readonly<Record<Topic, Readonly<Record<DialectName, string>>>> = {
     nginx: 'nginx: no proxy_set_header Cookie in ask.conf',
     haproxy: 'HAProxy: no del-header cookie before http-request lua.certlatch',
   },
-  'blank-certificate': {
+  'overwrite-certificate': {
     traefik:
       'Traefik: X-Forwarded-Tls-Client-Cert: "" in from-client, before passTLSClientCert, for the pages as well',
     caddy:
@@ -98,7 +78,7 @@ const HINTS: Readonly<Record<Topic, Readonly<Record<DialectName, string>>>> = {
       'nginx: proxy_set_header X-SSL-Client-Cert $ssl_client_escaped_cert; in ask.conf and page.conf',
     haproxy: 'HAProxy: http-request del-header client-cert before set-header Client-Cert',
   },
-  'blank-request': {
+  'overwrite-request': {
     traefik:
       'Traefik: no forwardedHeaders.insecure, and X-Forwarded-Method: "" and X-Forwarded-Uri: "" in from-client',
     caddy:
@@ -106,7 +86,7 @@ const HINTS: Readonly<Record<Topic, Readonly<Record<DialectName, string>>>> = {
     nginx: 'nginx: all of proxy_set_header X-Forwarded-Method, -Proto, -Host and -Uri in ask.conf',
     haproxy: 'HAProxy: http-request del-header x-forwarded- -m beg before the set-header lines',
   },
-  'blank-address': {
+  'overwrite-address': {
     traefik:
       'Traefik: no forwardedHeaders.insecure, and in trustedIPs only a proxy that overwrites X-Forwarded-For',
     caddy: 'Caddy: no trusted_proxies, or only a proxy that overwrites X-Forwarded-For',
@@ -115,7 +95,7 @@ const HINTS: Readonly<Record<Topic, Readonly<Record<DialectName, string>>>> = {
     haproxy:
       'HAProxy: http-request del-header x-forwarded- -m beg, then set-header X-Forwarded-For %[src]',
   },
-  'blank-marks': {
+  'overwrite-internal': {
     traefik:
       'Traefik: X-Certlatch-Page: "" and X-Certlatch-Proxy: traefik in from-client, and X-Certlatch-Proxy-Secret if you have one',
     caddy:
@@ -169,10 +149,10 @@ const HINTS: Readonly<Record<Topic, Readonly<Record<DialectName, string>>>> = {
     nginx: 'nginx: ssl_protocols TLSv1.2 TLSv1.3;',
     haproxy: 'HAProxy: ssl-min-ver TLSv1.2 on the bind line',
   },
-}
+} as const satisfies Readonly<Record<string, Readonly<Record<DialectName, string>>>>
 
 /** What to change at the recognized proxy. */
-export function hintFor(topic: Topic, facts: Facts): string {
+export function hintFor(topic: keyof typeof HINTS, facts: Facts): string {
   const proxy = proxyOf(facts)
   return proxy === undefined ? OTHERWISE : HINTS[topic][proxy]
 }
@@ -182,21 +162,17 @@ export function dialectHint(facts: Facts): string | undefined {
   const { here, looks } = facts
   const configured = here?.config.dialect
   if (configured === undefined || looks === undefined || configured.name === looks) return undefined
-  if (sharesHeader(configured.name, looks) && !isRefusedUnexpectedly(facts)) return undefined
-  return `CERTLATCH_PROXY is ${configured.name}, and the proxy looks like ${spelled(looks)}: set CERTLATCH_PROXY=${looks}`
+  const sharesHeader = configured.certificateHeader === DIALECTS[looks].certificateHeader
+  if (sharesHeader && !isRefusedUnexpectedly(facts)) return undefined
+  return `CERTLATCH_PROXY is ${configured.name}, and the proxy looks like ${SPELLED[looks]}: set CERTLATCH_PROXY=${looks}`
 }
 
 /**
  * Between two proxies with the same header, only this shows the mismatch: certlatch refuses a proxy that
- * gives another name (`proxy-mismatch`). Otherwise one may stand in front of the other.
+ * gives another name (`proxy-mismatch`). Otherwise one may be in front of the other.
  */
 const isRefusedUnexpectedly = ({ here, first }: Facts): boolean =>
-  isRefusal(first.certificate) &&
-  here?.explain({ method: 'GET', path: '/', shown: 'certificate' }).allow === true
-
-/** Whether both proxies send the certificate in the same header. */
-const sharesHeader = (one: DialectName, other: DialectName): boolean =>
-  DIALECTS[one].certificateHeader === DIALECTS[other].certificateHeader
+  isRefusal(first.certificate) && here !== undefined && here.certificateDenial() === undefined
 
 const SPELLED: Readonly<Record<DialectName, string>> = {
   traefik: 'Traefik',
@@ -204,5 +180,3 @@ const SPELLED: Readonly<Record<DialectName, string>> = {
   haproxy: 'HAProxy',
   nginx: 'nginx',
 }
-
-const spelled = (proxy: DialectName): string => SPELLED[proxy]

@@ -1,12 +1,17 @@
 import { randomBytes } from 'node:crypto'
-import type { IncomingMessage, RequestOptions } from 'node:http'
-import { request as requestPlain } from 'node:http'
-import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2'
+import { type IncomingMessage, type RequestOptions, request as requestPlain } from 'node:http'
+import {
+  type ClientHttp2Session,
+  connect as connectHttp2,
+  type IncomingHttpHeaders,
+  type IncomingHttpStatusHeader,
+} from 'node:http2'
 import { Agent, request as requestTls } from 'node:https'
-import { connect as connectTls, type TLSSocket } from 'node:tls'
-import type { Door } from './door.ts'
-import type { Answer, HeaderLine, Observation, RequestProbe } from './probe.ts'
-import { MOST_BODY_BYTES, tlsOptions } from './wire.ts'
+import type { Readable } from 'node:stream'
+import type { TLSSocket } from 'node:tls'
+import type { Answer, HeaderLine, Observation, Probe, RequestProbe } from './probe.ts'
+import type { Target } from './target.ts'
+import { MOST_BODY_BYTES, openTls, tlsOptions } from './wire.ts'
 
 /** Connections to one server, kept open from request to request. */
 export interface HttpClient {
@@ -16,13 +21,13 @@ export interface HttpClient {
 }
 
 /** `mayRepeat` is called before a request is repeated, and counts it. */
-export function createHttpClient(door: Door, mayRepeat: () => boolean): HttpClient {
+export function createHttpClient(target: Target, mayRepeat: () => boolean): HttpClient {
   const agents = new Map<string, Agent>()
   const sessions = new Map<string, Promise<ClientHttp2Session>>()
-  /** Of all sessions, also those that are still being opened. */
-  const sockets = new Set<TLSSocket>()
+  /** Also closes the connections of sessions that are still being opened. */
+  const closing = new AbortController()
   const connectionOptions = ({ shown, serverName }: RequestProbe) => ({
-    ...tlsOptions(door, shown === 'certificate'),
+    ...tlsOptions(target, shown === 'certificate'),
     // Under another name the server certificate is a different one; nothing secret is sent there.
     ...(serverName !== undefined && { servername: serverName, rejectUnauthorized: false }),
   })
@@ -53,10 +58,8 @@ export function createHttpClient(door: Door, mayRepeat: () => boolean): HttpClie
       // Another probe may have replaced it meanwhile.
       if (sessions.get(key) === known) sessions.delete(key)
     }
-    const socket = connectTls({ ...connectionOptions(probe), ALPNProtocols: ['h2', 'http/1.1'] })
-    sockets.add(socket)
-    socket.once('close', () => sockets.delete(socket))
-    const opening = openSession(door, socket)
+    const options = { ...connectionOptions(probe), ALPNProtocols: ['h2', 'http/1.1'] }
+    const opening = openTls(options, closing.signal).then((socket) => startSession(target, socket))
     sessions.set(key, opening)
     opening.catch(() => sessions.delete(key))
     return opening
@@ -67,17 +70,17 @@ export function createHttpClient(door: Door, mayRepeat: () => boolean): HttpClie
         probe.shown === 'cookie' && cookie !== undefined ? [['Cookie', cookie]] : []
       const lines = [...probe.headers, ...shown]
       if (probe.protocol === 'HTTP/2') {
-        return askHttp2(door, probe, lines, await sessionOf(probe), signal)
+        return askHttp2(target, probe, lines, await sessionOf(probe), signal)
       }
       for (;;) {
-        const answer = await askHttp1(door, probe, lines, agentOf(probe), signal)
+        const answer = await askHttp1(target, probe, lines, agentOf(probe), signal)
         if (answer !== undefined) return answer
         if (!mayRepeat()) throw new Error('the connection was closed without an answer')
       }
     },
     close: () => {
       for (const agent of agents.values()) agent.destroy()
-      for (const socket of sockets) socket.destroy()
+      closing.abort()
     },
   }
 }
@@ -91,7 +94,7 @@ const webSocketLines = (): readonly HeaderLine[] => [
 
 /** `undefined`: the server had already closed the connection, which had been kept alive. */
 function askHttp1(
-  door: Door,
+  target: Target,
   { method, path, host, trailer, webSocket }: RequestProbe,
   headers: readonly HeaderLine[],
   agent: Agent,
@@ -99,7 +102,7 @@ function askHttp1(
 ): Promise<Answer | undefined> {
   return new Promise((resolve, reject) => {
     const lines: readonly HeaderLine[] = [
-      ['Host', host ?? door.authority],
+      ['Host', host ?? target.authority],
       ...headers,
       ...(webSocket ? webSocketLines() : []),
       ...(trailer ? ([['Transfer-Encoding', 'chunked']] as const) : []),
@@ -117,131 +120,97 @@ function askHttp1(
       socket.destroy()
       resolve(answerOf(response, ''))
     })
-    outgoing.on('response', (response) => readAnswer(response, resolve, reject))
+    outgoing.on('response', (response) => resolve(readAnswer(response)))
     if (trailer) outgoing.addTrailers([[trailer[0], trailer[1]]])
     outgoing.end()
   })
 }
 
-function readAnswer(
-  response: IncomingMessage,
-  resolve: (answer: Answer) => void,
-  reject: (error: Error) => void,
-): void {
-  let body = ''
-  response.setEncoding('latin1')
-  response.on('data', (chunk: string) => {
-    body += chunk
-    if (body.length <= MOST_BODY_BYTES) return
-    resolve(answerOf(response, body.slice(0, MOST_BODY_BYTES)))
-    response.destroy()
-  })
-  response.on('error', reject)
-  response.on('end', () => resolve(answerOf(response, body)))
-}
+const readAnswer = async (response: IncomingMessage): Promise<Answer> =>
+  answerOf(response, await readBody(response))
 
 function answerOf(response: IncomingMessage, body: string): Answer {
   const headers = response.headersDistinct as Answer['headers']
   return { kind: 'answer', status: response.statusCode ?? 0, headers, body }
 }
 
-function openSession(door: Door, socket: TLSSocket): Promise<ClientHttp2Session> {
-  return new Promise((resolve, reject) => {
-    socket.on('error', reject)
-    socket.on('close', () => reject(new Error('the connection was closed')))
-    socket.once('secureConnect', () => {
-      if (socket.alpnProtocol !== 'h2') {
-        socket.destroy()
-        reject(new Error('HTTP/2 is not offered'))
-        return
-      }
-      const session = connectHttp2(`https://${door.authority}`, {
-        createConnection: () => socket,
-        // A pushed answer would be a separate stream, whose errors nothing handles.
-        settings: { enablePush: false },
-      })
-      session.on('error', reject)
-      resolve(session)
-    })
+/** Reads as much as an `Answer` holds, and closes the stream if there is more. */
+async function readBody(stream: Readable): Promise<string> {
+  let body = ''
+  stream.setEncoding('latin1')
+  for await (const chunk of stream) {
+    body += chunk
+    if (body.length > MOST_BODY_BYTES) break
+  }
+  return body.slice(0, MOST_BODY_BYTES)
+}
+
+function startSession(target: Target, socket: TLSSocket): ClientHttp2Session {
+  if (socket.alpnProtocol !== 'h2') {
+    socket.destroy()
+    throw new Error('HTTP/2 is not offered')
+  }
+  const session = connectHttp2(`https://${target.authority}`, {
+    createConnection: () => socket,
+    // A pushed answer would be a separate stream, whose errors nothing handles.
+    settings: { enablePush: false },
   })
+  // The requests on it report the error.
+  session.on('error', () => undefined)
+  return session
 }
 
 function askHttp2(
-  door: Door,
+  target: Target,
   { method, path, host }: RequestProbe,
   headers: readonly HeaderLine[],
   session: ClientHttp2Session,
   signal: AbortSignal,
 ): Promise<Answer> {
+  const lines: Record<string, string[]> = {}
+  for (const [name, value] of headers) lines[name] = [...(lines[name] ?? []), value]
   return new Promise((resolve, reject) => {
-    const lines: Record<string, string | string[]> = {}
-    for (const [name, value] of headers) {
-      const before = lines[name.toLowerCase()]
-      lines[name.toLowerCase()] = before === undefined ? value : [before, value].flat()
-    }
     const stream = session.request(
       {
         ':method': method,
         ':scheme': 'https',
-        ':authority': host ?? door.authority,
+        ':authority': host ?? target.authority,
         ':path': path,
         ...lines,
       },
       { endStream: true, signal },
     )
-    let head: Readonly<Record<string, string | string[] | number | undefined>> = {}
-    let body = ''
-    const finish = () => resolve(http2Answer(head, body.slice(0, MOST_BODY_BYTES)))
-    stream.setEncoding('latin1')
-    stream.on('response', (given) => {
-      head = given as typeof head
-    })
-    stream.on('data', (chunk: string) => {
-      body += chunk
-      if (body.length <= MOST_BODY_BYTES) return
-      finish()
-      stream.close()
-    })
+    stream.on('response', (head) => resolve(readHttp2Answer(head, stream)))
     stream.on('error', reject)
     stream.on('close', () => reject(new Error('the connection was closed')))
-    stream.on('end', finish)
   })
 }
 
-function http2Answer(
-  head: Readonly<Record<string, string | string[] | number | undefined>>,
-  body: string,
-): Answer {
-  const entries = Object.entries(head).filter(([name]) => !name.startsWith(':'))
-  const headers = Object.fromEntries(
-    entries.map(([name, value]) => [name, value === undefined ? [] : [value].flat().map(String)]),
-  )
-  return { kind: 'answer', status: Number(head[':status'] ?? 0), headers, body }
+async function readHttp2Answer(
+  head: IncomingHttpHeaders & IncomingHttpStatusHeader,
+  stream: Readable,
+): Promise<Answer> {
+  const lines = Object.entries(head).filter(([name]) => !name.startsWith(':'))
+  const headers = Object.fromEntries(lines.map(([name, value = []]) => [name, [value].flat()]))
+  return { kind: 'answer', status: head[':status'] ?? 0, headers, body: await readBody(stream) }
 }
 
-/** Plain HTTP, or the application itself. */
-export function askPlain(
-  url: URL,
-  connectHost: string,
-  authority: string,
+export function askUrl(
+  { url, connectHost }: Extract<Probe, { kind: 'get' }>,
   signal: AbortSignal,
 ): Promise<Observation> {
-  const { port, pathname, protocol } = url
-  const isTls = protocol === 'https:'
+  const options = {
+    ...(connectHost !== undefined && { hostname: connectHost }),
+    headers: { Host: url.host },
+    agent: false,
+    rejectUnauthorized: false,
+    signal,
+  }
   return new Promise((resolve, reject) => {
-    const options: RequestOptions = {
-      host: connectHost,
-      port: port === '' ? (isTls ? 443 : 80) : Number(port),
-      path: pathname,
-      agent: false,
-      signal,
-      headers: { Host: authority },
-    }
-    const outgoing = isTls
-      ? requestTls({ ...options, rejectUnauthorized: false })
-      : requestPlain(options)
+    const send: typeof requestPlain = url.protocol === 'https:' ? requestTls : requestPlain
+    const outgoing = send(url, options)
     outgoing.on('error', reject)
-    outgoing.on('response', (response) => readAnswer(response, resolve, reject))
+    outgoing.on('response', (response) => resolve(readAnswer(response)))
     outgoing.end()
   })
 }

@@ -3,9 +3,6 @@ import type { ClearVersion, ServerFlight } from './client-hello.ts'
 /** A header line as it is sent. */
 export type HeaderLine = readonly [name: string, value: string]
 
-/** Which credentials a request carries. */
-export type Shown = 'nothing' | 'certificate' | 'cookie'
-
 /** One test against the server; checks plan them, and the client carries them out. */
 export type Probe =
   | RequestProbe
@@ -22,12 +19,15 @@ export type Probe =
   | { readonly kind: 'tls'; readonly label: string }
   /** A request with the certificate, and a second one on the resumed TLS session. */
   | { readonly kind: 'resume'; readonly label: string; readonly version: 'TLSv1.2' | 'TLSv1.3' }
-  /** Plain HTTP at port 80. */
-  | { readonly kind: 'plain'; readonly label: string }
+  /** A plain GET without credentials, at `connectHost` if that is not the URL's own host. */
+  | {
+      readonly kind: 'get'
+      readonly label: string
+      readonly url: URL
+      readonly connectHost?: string
+    }
   /** A QUIC packet of an unknown version, which each QUIC server answers (RFC 9000 §6). */
   | { readonly kind: 'quic'; readonly label: string }
-  /** A request to the application itself, bypassing the gate. */
-  | { readonly kind: 'application'; readonly label: string }
 
 export interface RequestProbe {
   readonly kind: 'request'
@@ -37,7 +37,8 @@ export interface RequestProbe {
   readonly method: 'GET' | 'HEAD' | 'OPTIONS' | 'POST'
   /** Sent as it is, without normalization. */
   readonly path: string
-  readonly shown: Shown
+  /** Which credentials it carries. */
+  readonly shown: 'nothing' | 'certificate' | 'cookie'
   readonly headers: readonly HeaderLine[]
   /** A Host other than the server's. */
   readonly host?: string
@@ -65,8 +66,6 @@ export type Observation =
   | { readonly kind: 'flight'; readonly flight: ServerFlight }
   | {
       readonly kind: 'server'
-      /** Such as `TLSv1.3`. */
-      readonly protocol: string
       /** What is wrong with its certificate, as a clause; `undefined`: nothing. */
       readonly problem: string | undefined
       /** Unix seconds, both. */
@@ -88,6 +87,9 @@ export interface Asked<P extends Probe = Probe> {
   readonly probe: P
   readonly seen: Observation
 }
+
+export const isRequest = (asked: Asked): asked is Asked<RequestProbe> =>
+  asked.probe.kind === 'request'
 
 /** A plain GET, with changes. */
 export function request(

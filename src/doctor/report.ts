@@ -19,22 +19,13 @@ export function outcomeLines(outcome: Outcome): readonly string[] {
   if (result === 'ok')
     return [`${word}  ${check.title}${detail === undefined ? '' : `, ${detail}`}`]
   if (result === 'not tried') return [oneLine(`${word}  ${check.name}: not tried: ${obstacle}`)]
-  return findings
-    .filter(({ level }) => level !== 'unseen')
-    .flatMap(({ level, text, hint }) => [
-      oneLine(`${WORDS[level === 'failed' ? 'failed' : 'warning']}  ${text}`),
-      ...(hint === undefined ? [] : [oneLine(`      hint: ${hint}`)]),
-    ])
+  return findings.flatMap(({ level, text, hint }) => [
+    oneLine(`${WORDS[level]}  ${text}`),
+    ...(hint === undefined ? [] : [oneLine(`      hint: ${hint}`)]),
+  ])
 }
 
-export interface Counts {
-  readonly ok: number
-  readonly warnings: number
-  readonly failed: number
-  readonly notTried: number
-}
-
-export function countOutcomes(outcomes: readonly Outcome[]): Counts {
+function countOutcomes(outcomes: readonly Outcome[]) {
   const count = (result: Outcome['result']) =>
     outcomes.filter((outcome) => outcome.result === result).length
   return {
@@ -46,7 +37,8 @@ export function countOutcomes(outcomes: readonly Outcome[]): Counts {
 }
 
 /** `14 ok, 1 warning, 1 failed`, and how many were not tried. */
-export function summaryLine({ ok, warnings, failed, notTried }: Counts): string {
+export function summaryLine(outcomes: readonly Outcome[]): string {
+  const { ok, warnings, failed, notTried } = countOutcomes(outcomes)
   const counts = `${ok} ok, ${warnings} warning${warnings === 1 ? '' : 's'}, ${failed} failed`
   return notTried === 0 ? counts : `${counts}, ${notTried} not tried`
 }
@@ -70,14 +62,11 @@ export function describeOutcomes(url: string, outcomes: readonly Outcome[], requ
     ...countOutcomes(outcomes),
     requests,
     raises: raisedLine(outcomes),
-    checks: outcomes.map(({ check, result, findings, obstacle, detail }) => ({
-      name: check.name,
-      group: check.group,
-      title: check.title,
-      result,
-      findings: findings.filter(({ level }) => level !== 'unseen'),
-      obstacle,
-      detail,
+    checks: outcomes.map(({ check: { name, group, title }, ...outcome }) => ({
+      name,
+      group,
+      title,
+      ...outcome,
     })),
   }
 }

@@ -1,18 +1,23 @@
 import { randomBytes } from 'node:crypto'
 import { lookup } from 'node:dns/promises'
-import { isIP } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { isFromApplication, isRefusal, sessionName, summaryOf } from './answers.ts'
-import type { Check, Finding, Need } from './check.ts'
-import { NEEDS } from './check.ts'
-import { REVOKED_CHECK, sessionOf } from './checks/entry.ts'
+import {
+  bodyMatches,
+  isFromApplication,
+  isRefusal,
+  isUntrustedProxy,
+  sessionName,
+  sessionPair,
+  summaryOf,
+} from './answers.ts'
+import { type Check, type Finding, unmetNeed } from './check.ts'
+import { REVOKED_CHECK } from './checks/access.ts'
 import { CHECKS } from './checks.ts'
 import { type Client, clauseOf } from './client.ts'
-import type { Door } from './door.ts'
 import type { Facts, Here } from './facts.ts'
-import { allowedAddress, openPaths } from './open-rules.ts'
 import { type Asked, type Observation, type Probe, request } from './probe.ts'
 import { looksLike, ODD_REQUEST } from './proxy-looks.ts'
+import type { Target } from './target.ts'
 
 /** The outcome of a check. */
 export interface Outcome {
@@ -26,7 +31,7 @@ export interface Outcome {
 }
 
 export interface Run {
-  readonly door: Door
+  readonly target: Target
   readonly here: Here | undefined
   /** The certificate that is presented, in DER. */
   readonly certificate: Buffer
@@ -51,11 +56,10 @@ export async function runChecks(run: Run): Promise<readonly Outcome[]> {
     run.onProgress(outcomes.length, checks.length)
   }
   run.onProgress(0, checks.length)
-  const addresses = await resolve(run.door)
-  let facts = firstFacts(run, addresses)
+  let facts = await firstFacts(run)
   const obstacle = await checkConnection(run, facts)
   if (obstacle === undefined) facts = await sendFirstRequests(run, facts)
-  // Why most checks cannot be tried; those of the group `door` report the cause.
+  // Why most checks cannot be tried; those of the group `connection` report the cause.
   const general =
     obstacle ?? (facts.first.nothing.kind === 'none' ? 'the server gives no answer' : undefined)
   const ordinary = checks.filter((check) => check !== REVOKED_CHECK)
@@ -65,53 +69,37 @@ export async function runChecks(run: Run): Promise<readonly Outcome[]> {
   return outcomes
 }
 
-interface Resolved {
-  readonly addresses: readonly string[]
-  readonly problem: string | undefined
-}
-
 const LOOKUP_MILLISECONDS = 3_000
 
-async function resolve({ connectHost }: Door): Promise<Resolved> {
-  if (isIP(connectHost) !== 0) return { addresses: [connectHost], problem: undefined }
-  const late = sleep(LOOKUP_MILLISECONDS, undefined, { ref: false }).then(() => undefined)
-  try {
-    const found = await Promise.race([lookup(connectHost, { all: true }), late])
-    if (found === undefined) return { addresses: [], problem: 'no name server answers' }
-    return { addresses: found.map(({ address }) => address), problem: undefined }
-  } catch (error) {
-    return { addresses: [], problem: clauseOf(error) }
-  }
+/** Why the name does not resolve, as a clause; `undefined` if it does, or is an address. */
+async function resolutionProblem({ connectHost }: Target): Promise<string | undefined> {
+  const found = lookup(connectHost).then(() => undefined, clauseOf)
+  const late = sleep(LOOKUP_MILLISECONDS, 'no name server answers', { ref: false })
+  return Promise.race([found, late])
 }
 
 const NOTHING: Observation = { kind: 'none', problem: 'it was not tried' }
 
-function firstFacts(run: Run, { addresses, problem }: Resolved): Facts {
-  const { door, here, certificate, cookieName } = run
+async function firstFacts(run: Run): Promise<Facts> {
+  const { target, here, certificate, cookieName } = run
   const nowhere = randomBytes(32).toString('hex')
-  const isOpen = (path: string) =>
-    here?.explain({ method: 'GET', path, shown: 'nothing' }).allow === true
-  const facts: Facts = {
-    door,
+  return {
+    target,
     here,
-    addresses,
-    addressProblem: problem,
+    addressProblem: await resolutionProblem(target),
     nowSeconds: run.nowSeconds(),
     cookieName,
     certificate,
-    closedPath: isOpen('/') ? `/${nowhere}` : '/',
+    closedPath: here?.isOpen('GET', '/') ? `/${nowhere}` : '/',
     nowhere,
     first: { nothing: NOTHING, certificate: NOTHING, manifest: NOTHING, atSeconds: 0 },
     hasAccess: false,
     hasSession: false,
     isHomeAssistant: false,
     looks: undefined,
-    hasOpenRules: false,
-    hasNetworkRules: allowedAddress({ here }) !== undefined,
     isOwnDevice: run.revoke !== undefined,
     revokedAfterMilliseconds: undefined,
   }
-  return { ...facts, hasOpenRules: openPaths(facts).length > 0 }
 }
 
 /** Why nothing can be tried at all: a session is only sent to a server that proved its name. */
@@ -147,39 +135,33 @@ async function sendFirstRequests(run: Run, facts: Facts): Promise<Facts> {
   // Without certlatch's settings, the cookie's name is read from the answer.
   const seenName = here === undefined ? sessionName(certificate) : undefined
   const cookieName = seenName ?? run.cookieName
-  const cookie = sessionOf(certificate, cookieName)
+  const hasAccess = isFromApplication(certificate)
+  const cookie = hasAccess ? sessionPair(certificate, cookieName) : undefined
   if (cookie !== undefined) client.useCookie(cookie)
-  const manifest = isFromApplication(certificate)
+  const manifest = hasAccess
     ? await client.ask(request('the manifest', { path: '/manifest.json', shown: 'certificate' }))
     : NOTHING
   return {
     ...facts,
     cookieName,
     first: { nothing, certificate, manifest, atSeconds },
-    hasAccess: isFromApplication(certificate),
+    hasAccess,
     hasSession: cookie !== undefined,
     isHomeAssistant: isHomeAssistant(certificate, manifest),
     looks: looksLike(odd, [nothing, certificate]),
   }
 }
 
-function isHomeAssistant(page: Observation, manifest: Observation): boolean {
-  if (manifest.kind === 'answer' && /"(short_)?name":\s*"Home Assistant"/.test(manifest.body)) {
-    return true
-  }
-  if (page.kind !== 'answer') return false
-  return page.status === 400
-    ? /^400: Bad Request/.test(page.body)
-    : /<home-assistant\b/.test(page.body)
-}
+const isHomeAssistant = (page: Observation, manifest: Observation): boolean =>
+  bodyMatches(manifest, /"(short_)?name":\s*"Home Assistant"/) ||
+  bodyMatches(page, /<home-assistant\b/) ||
+  isUntrustedProxy(page)
 
 /** Checks that do not depend on the server's answers. */
 const WITHOUT_ANSWERS: ReadonlySet<string> = new Set([
-  ...['name', 'tls', 'server-certificate', 'plain-http', 'beside-the-gate'],
+  ...['name', 'tls', 'server-certificate', 'plain-http', 'bypass'],
   ...['service', 'dates', 'replicas'],
 ])
-/** Checks that report why there was no answer. */
-const EXPLAINS_SILENCE: ReadonlySet<string> = new Set(['no-credentials'])
 
 async function runCheck(
   { client }: Run,
@@ -188,23 +170,26 @@ async function runCheck(
   general: string | undefined,
 ): Promise<Outcome> {
   const obstacle = obstacleOf(facts, check, general)
-  if (obstacle !== undefined) return { check, result: 'not tried', findings: [], obstacle }
-  const probes = check.plan(facts)
+  if (obstacle !== undefined) return notTried(check, obstacle)
+  const probes = check.plan?.(facts) ?? []
   const asked = await Promise.all(
     probes.map(async (probe) => ({ probe, seen: await client.ask(probe) })),
   )
-  const findings = check.judge(facts, asked)
-  const silence = findings.length === 0 ? asked.find(isSilent) : undefined
-  if (silence === undefined) return outcomeOf(check, findings, check.detail?.(facts, asked))
-  const unknown = `${silence.probe.label}: ${summaryOf(silence.seen)}`
-  return { check, result: 'not tried', findings: [], obstacle: unknown }
+  const outcome = judge(check, facts, asked)
+  const silence = outcome.result === 'ok' ? asked.find(isSilent) : undefined
+  if (silence === undefined) return outcome
+  return notTried(check, `${silence.probe.label}: ${summaryOf(silence.seen)}`)
+}
+
+function notTried(check: Check, obstacle: string): Outcome {
+  return { check, result: 'not tried', findings: [], obstacle }
 }
 
 /** From a proxy's rate limit: the request was not processed. */
 const TOO_MANY_REQUESTS = 429
 
 /** Probes for which silence is a good answer: a firewall may drop what it blocks. */
-const MAY_BE_SILENT: ReadonlySet<Probe['kind']> = new Set(['plain', 'quic', 'application'])
+const MAY_BE_SILENT: ReadonlySet<Probe['kind']> = new Set(['get', 'quic'])
 
 /** Whether the answer is unknown, so that the check must not report `ok`. */
 const isSilent = ({ probe, seen }: Asked): boolean =>
@@ -213,36 +198,22 @@ const isSilent = ({ probe, seen }: Asked): boolean =>
     : seen.kind === 'answer' && seen.status === TOO_MANY_REQUESTS
 
 function obstacleOf(facts: Facts, check: Check, general: string | undefined): string | undefined {
-  const isReached = facts.first.nothing !== NOTHING
-  const explainsIt = isReached && EXPLAINS_SILENCE.has(check.name)
+  // This check reports why a server that was reached does not answer.
+  const explainsIt = check.name === 'no-credentials' && facts.first.nothing !== NOTHING
   if (general !== undefined && !WITHOUT_ANSWERS.has(check.name) && !explainsIt) return general
-  if (check.name !== 'name' && general === 'the name does not resolve' && check.group === 'door') {
-    return general
-  }
-  const missing = check.needs.find((need) => !MET[need](facts))
-  return missing && NEEDS[missing]
+  const isOfConnection = check.group === 'connection' && check.name !== 'name'
+  if (isOfConnection && facts.addressProblem !== undefined) return general
+  return unmetNeed(check, facts)
 }
 
-const MET: Readonly<Record<Need, (facts: Facts) => boolean>> = {
-  here: ({ here }) => here !== undefined,
-  service: ({ here }) => here?.service !== undefined,
-  access: ({ hasAccess }) => hasAccess,
-  session: ({ hasSession }) => hasSession,
-  closed: ({ first }) => !isFromApplication(first.nothing),
-  'home-assistant': (facts) => facts.isHomeAssistant,
-  application: ({ door }) => door.application !== undefined,
-  'own-device': ({ isOwnDevice }) => isOwnDevice,
-  'open-rules': ({ hasOpenRules }) => hasOpenRules,
-  'network-rules': ({ hasNetworkRules }) => hasNetworkRules,
-}
-
-function outcomeOf(check: Check, findings: readonly Finding[], detail?: string): Outcome {
-  const has = (level: Finding['level']) => findings.some((finding) => finding.level === level)
-  const unseen = findings.find(({ level }) => level === 'unseen')
-  if (has('failed')) return { check, result: 'failed', findings }
-  if (has('warning')) return { check, result: 'warning', findings }
-  if (unseen === undefined) return { check, result: 'ok', findings, ...(detail && { detail }) }
-  return { check, result: 'not tried', findings: [], obstacle: unseen.text }
+function judge(check: Check, facts: Facts, asked: readonly Asked[]): Outcome {
+  const judged = check.judge(facts, asked) ?? []
+  if ('level' in judged && judged.level === 'unseen') return notTried(check, judged.text)
+  const findings = [judged].flat()
+  const detail = check.detail?.(facts, asked)
+  if (findings.length === 0) return { check, result: 'ok', findings, ...(detail && { detail }) }
+  const hasFailed = findings.some(({ level }) => level === 'failed')
+  return { check, result: hasFailed ? 'failed' : 'warning', findings }
 }
 
 const REVOKED_WITHIN_MILLISECONDS = 5_000
@@ -252,30 +223,27 @@ const POLL_MILLISECONDS = 200
 /** Revokes the certificate, and probes until neither it nor its session is accepted. */
 async function judgeRevoked(run: Run, facts: Facts, general: string | undefined): Promise<Outcome> {
   const { client, revoke } = run
-  const notTried = (obstacle: string): Outcome => {
-    return { check: REVOKED_CHECK, result: 'not tried', findings: [], obstacle }
-  }
   const obstacle = obstacleOf(facts, REVOKED_CHECK, general)
-  if (obstacle !== undefined) return notTried(obstacle)
+  if (obstacle !== undefined) return notTried(REVOKED_CHECK, obstacle)
   await revoke?.()
   const begun = performance.now()
-  const shown = (['certificate', ...(facts.hasSession ? (['cookie'] as const) : [])] as const).map(
-    (what) => request(what, { shown: what }),
-  )
+  const probes = [
+    request('the certificate', { shown: 'certificate' }),
+    ...(facts.hasSession ? [request('the session', { shown: 'cookie' })] : []),
+  ]
   for (;;) {
-    const seen = await Promise.all(shown.map((probe) => client.ask(probe)))
+    const seen = await Promise.all(probes.map((probe) => client.ask(probe)))
     const milliseconds = performance.now() - begun
     const isOver = milliseconds > REVOKED_WITHIN_MILLISECONDS
     const unclear = seen.find((one) => !isFromApplication(one) && !isDenial(facts, one))
     // A closed connection may be that of a proxy that reloads; anything else would not change.
     if (unclear !== undefined && (isOver || unclear.kind !== 'none' || unclear.isUnknown)) {
-      return notTried(`after the revocation: ${summaryOf(unclear)}`)
+      return notTried(REVOKED_CHECK, `after the revocation: ${summaryOf(unclear)}`)
     }
     const isDenied = seen.every((one) => isDenial(facts, one))
     if (isDenied || isOver) {
       const revokedAfterMilliseconds = isDenied ? milliseconds : undefined
-      const findings = REVOKED_CHECK.judge({ ...facts, revokedAfterMilliseconds }, [])
-      return outcomeOf(REVOKED_CHECK, findings)
+      return judge(REVOKED_CHECK, { ...facts, revokedAfterMilliseconds }, [])
     }
     await sleep(POLL_MILLISECONDS)
   }

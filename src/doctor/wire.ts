@@ -4,20 +4,20 @@ import { lookup } from 'node:dns/promises'
 import { connect as connectTcp } from 'node:net'
 import { type ConnectionOptions, checkServerIdentity, connect, type TLSSocket } from 'node:tls'
 import { readServerFlight, writeClientHello } from './client-hello.ts'
-import { type Door, serverNameOf } from './door.ts'
 import type { Answer, Observation, Probe } from './probe.ts'
+import { serverNameOf, type Target } from './target.ts'
 
 /** The limit for reading an answer. */
 export const MOST_BODY_BYTES = 64 * 1024
 const MOST_FLIGHT_BYTES = 256 * 1024
 
 /** For `tls.connect`, as a browser with or without the certificate. */
-export function tlsOptions(door: Door, withCertificate: boolean): ConnectionOptions {
-  const { connectHost, connectPort, host, certificate, key, serverAuthorities } = door
+export function tlsOptions(target: Target, withCertificate: boolean): ConnectionOptions {
+  const { connectHost, connectPort, host, certificate, key, serverAuthorities } = target
   return {
     host: connectHost,
     port: connectPort,
-    servername: serverNameOf(host),
+    servername: serverNameOf(target) ?? '',
     // If the URL has an IP address, Node would compare with the address that it connects to.
     checkServerIdentity: (_, certificate) => checkServerIdentity(host, certificate),
     ...(serverAuthorities !== undefined && { ca: serverAuthorities }),
@@ -26,7 +26,7 @@ export function tlsOptions(door: Door, withCertificate: boolean): ConnectionOpti
 }
 
 /** Resolves once the handshake is complete; the signal closes the connection at any time. */
-function openTls(options: ConnectionOptions, signal: AbortSignal): Promise<TLSSocket> {
+export function openTls(options: ConnectionOptions, signal: AbortSignal): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
     const socket = connect({ ALPNProtocols: ['http/1.1'], ...options })
     const abort = () => socket.destroy(signal.reason as Error)
@@ -68,11 +68,11 @@ export function parseAnswer(text: string): Answer {
 }
 
 export async function askRaw(
-  door: Door,
+  target: Target,
   { text }: Extract<Probe, { kind: 'raw' }>,
   signal: AbortSignal,
 ): Promise<Observation> {
-  return exchangeText(await openTls(tlsOptions(door, false), signal), text)
+  return exchangeText(await openTls(tlsOptions(target, false), signal), text)
 }
 
 const PROBLEMS: Readonly<Record<string, string>> = {
@@ -90,9 +90,9 @@ function problemOf(code: string, names: string): string {
   return PROBLEMS[code] ?? `it is not trusted here (${code})`
 }
 
-export async function askServer(door: Door, signal: AbortSignal): Promise<Observation> {
+export async function askServer(target: Target, signal: AbortSignal): Promise<Observation> {
   const options = {
-    ...tlsOptions(door, false),
+    ...tlsOptions(target, false),
     rejectUnauthorized: false,
     ALPNProtocols: ['h2', 'http/1.1'],
   }
@@ -101,7 +101,6 @@ export async function askServer(door: Door, signal: AbortSignal): Promise<Observ
   const { authorized, authorizationError } = socket
   const observation: Observation = {
     kind: 'server',
-    protocol: socket.getProtocol() ?? '',
     problem: authorized
       ? undefined
       : problemOf(String(authorizationError ?? ''), peer.subjectaltname ?? 'none'),
@@ -113,7 +112,7 @@ export async function askServer(door: Door, signal: AbortSignal): Promise<Observ
 }
 
 export async function askHello(
-  { connectHost, connectPort }: Door,
+  { connectHost, connectPort }: Target,
   { version, serverName }: Extract<Probe, { kind: 'hello' }>,
   signal: AbortSignal,
 ): Promise<Observation> {
@@ -137,24 +136,24 @@ export async function askHello(
 }
 
 /** The request for both connections; its answer closes the connection. */
-const plainGet = ({ authority }: Door): string =>
+const plainGet = ({ authority }: Target): string =>
   `GET / HTTP/1.1\r\nHost: ${authority}\r\nConnection: close\r\n\r\n`
 
 export async function askResumed(
-  door: Door,
+  target: Target,
   { version }: Extract<Probe, { kind: 'resume' }>,
   signal: AbortSignal,
 ): Promise<Observation> {
-  const pinned = { ...tlsOptions(door, true), minVersion: version, maxVersion: version }
+  const pinned = { ...tlsOptions(target, true), minVersion: version, maxVersion: version }
   const first = await openTls(pinned, signal)
   let session = first.getSession()
   first.on('session', (given) => {
     session = given
   })
-  await exchangeText(first, plainGet(door))
+  await exchangeText(first, plainGet(target))
   const second = await openTls({ ...pinned, ...(session && { session }) }, signal)
   const isResumed = second.isSessionReused()
-  return { ...(await exchangeText(second, plainGet(door))), isResumed }
+  return { ...(await exchangeText(second, plainGet(target))), isResumed }
 }
 
 /** A version reserved for this (RFC 9000 §15), padded to the size that servers require. */
@@ -167,7 +166,7 @@ function quicPacket(): Buffer {
 const QUIC_MILLISECONDS = 500
 
 export async function askQuic(
-  { connectHost, connectPort }: Door,
+  { connectHost, connectPort }: Target,
   signal: AbortSignal,
 ): Promise<Observation> {
   const { address, family } = await lookup(connectHost)

@@ -15,6 +15,7 @@ import {
   textOf,
   textsOf,
   type Value,
+  type Written,
 } from './yaml-reader.ts'
 
 export type ParsedPolicy = Result<{ policy: Policy; warnings: readonly string[] }, Problems>
@@ -86,7 +87,7 @@ function readPolicy(fields: Fields, trustedProxies: Networks, diagnostics: Diagn
   const own = readRules(fields.get('rules'), diagnostics)
   const presets = readPresets(fields, diagnostics)
   const origins = readOrigins(fields.get('allow_origins'), diagnostics)
-  const values = sum([...own, ...presets].map(valuesOf))
+  const values = [...own, ...presets].flatMap(valuesOf).length
   if (values > MAX_VALUES) {
     diagnostics.problem(0, `the rules list ${values} values in all: expected ${MAX_VALUES} at most`)
     return CLOSED_POLICY
@@ -109,10 +110,8 @@ function readPolicy(fields: Fields, trustedProxies: Networks, diagnostics: Diagn
   return createPolicy([...ownRules, ...presetRules], origins)
 }
 
-const valuesOf = ({ host, path, methods, from, device, owner }: RuleDraft): number =>
-  sum([host, path, methods, from, device, owner].map((values) => values?.length ?? 0))
-
-const sum = (numbers: readonly number[]): number => numbers.reduce((all, one) => all + one, 0)
+const valuesOf = ({ host, path, methods, from, device, owner }: RuleDraft): readonly Written[] =>
+  [host, path, methods, from, device, owner].flatMap((values) => values ?? [])
 
 function readRules(value: Value | undefined, diagnostics: Diagnostics): readonly RuleDraft[] {
   if (value === undefined) return []

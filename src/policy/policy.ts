@@ -97,15 +97,17 @@ export function ruleFor(
   const path = readRequestPath(request.path)
   const asked = { method: request.method, forwardedFor, trustedProxies, client: undefined }
   const literal =
-    candidates.find((rule) => matchesPath(rule, path.literal) && isFor(rule, asked)) ??
-    policy.defaultRule
+    candidates.find(
+      (rule) => includesPath(rule.conditions.paths, path.literal) && isFor(rule, asked),
+    ) ?? policy.defaultRule
   const { certain } = path
   if (certain === undefined) return literal
   const counted = candidates.filter((rule) => reachesBelow(rule, certain) && isFor(rule, asked))
   return strictest([...counted, policy.defaultRule], literal)
 }
 
-function matchesPath({ conditions: { paths } }: ConditionalRule, literal: string): boolean {
+/** Whether a literal path is one of these; `undefined` means any. */
+export function includesPath(paths: Conditions['paths'], literal: string): boolean {
   if (paths === undefined || paths.exact.has(literal)) return true
   return paths.below.some((folder) => literal.startsWith(folder))
 }

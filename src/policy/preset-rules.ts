@@ -103,7 +103,7 @@ function reportNetworks({ name, values }: Entry, diagnostics: Diagnostics): void
     if (!parsed.ok || isOfHousehold(text, parsed.networks)) continue
     diagnostics.problem(
       at,
-      `${quote(name.text)} grants access to ${quote(text)}, which is wider than a household: name a private network, or of public addresses a /24 (IPv6: /48) at most; or, if it is meant, write a rule of your own with "dangerous: true" instead`,
+      `${quote(name.text)} grants access to ${quote(text)}, which is wider than a household: name a private network, or at most a /24 of public addresses (IPv6: /48); or, if that is intended, write a rule of your own with "dangerous: true" instead`,
     )
   }
 }

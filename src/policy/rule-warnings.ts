@@ -1,5 +1,11 @@
 import { coversNetworks, overlap } from '../proxy/networks.ts'
-import { ACCESS, type ConditionalRule, type Conditions, type Paths } from './policy.ts'
+import {
+  ACCESS,
+  type ConditionalRule,
+  type Conditions,
+  includesPath,
+  type Paths,
+} from './policy.ts'
 import { quote } from './yaml-reader.ts'
 
 /**
@@ -23,7 +29,7 @@ export function orderWarning(
   )
   return generous === undefined
     ? undefined
-    : `${quote(generous.name)} comes before ${quote(rule.name)} and is less strict where both match: change their order if that is not meant`
+    : `${quote(generous.name)} comes before ${quote(rule.name)} and is less strict where both match: change their order if that is not intended`
 }
 
 /**
@@ -71,11 +77,9 @@ function includes(outer: Names, inner: Names): boolean {
   return inner !== undefined && [...inner].every((name) => outer.has(name))
 }
 
-function includesPaths({ exact, below }: Paths, inner: Paths): boolean {
-  const isBelow = (path: string) => below.some((folder) => path.startsWith(folder))
-  return (
-    inner.below.every(isBelow) && [...inner.exact].every((path) => exact.has(path) || isBelow(path))
-  )
+function includesPaths(outer: Paths, inner: Paths): boolean {
+  const isBelow = (path: string) => outer.below.some((folder) => path.startsWith(folder))
+  return inner.below.every(isBelow) && [...inner.exact].every((path) => includesPath(outer, path))
 }
 
 /** Whether both may match the same request. */
@@ -93,10 +97,8 @@ function share(one: Names, other: Names): boolean {
 }
 
 function sharePaths(one: Paths, other: Paths): boolean {
-  const reaches = (paths: Paths, path: string) =>
-    paths.exact.has(path) || paths.below.some((folder) => path.startsWith(folder))
   return (
-    [...one.exact, ...one.below].some((path) => reaches(other, path)) ||
-    [...other.exact, ...other.below].some((path) => reaches(one, path))
+    [...one.exact, ...one.below].some((path) => includesPath(other, path)) ||
+    [...other.exact, ...other.below].some((path) => includesPath(one, path))
   )
 }

@@ -3,7 +3,14 @@ import { comparableName } from '../certificate/identity.ts'
 import { type Networks, overlap, parseNetworks } from '../proxy/networks.ts'
 import { readHost } from '../proxy/original-request.ts'
 import { readRequestPath } from '../proxy/request-path.ts'
-import { ACCESS, type Access, type ConditionalRule, type Holders, type Paths } from './policy.ts'
+import {
+  ACCESS,
+  type Access,
+  type ConditionalRule,
+  type Holders,
+  includesPath,
+  type Paths,
+} from './policy.ts'
 import { PRESETS } from './presets/presets.ts'
 import { type Diagnostics, listOf, quote, type Written } from './yaml-reader.ts'
 
@@ -178,14 +185,14 @@ function reportWideAccess(
   diagnostics: Diagnostics,
 ): void {
   const place = written?.[0]?.at ?? at
-  const meant = 'or write "dangerous: true" if it is meant'
-  const exposed = SENSITIVE.find((path) => paths === undefined || reaches(paths, path))
+  const intended = 'or write "dangerous: true" if that is intended'
+  const exposed = SENSITIVE.find((path) => includesPath(paths, path))
   const named = paths === undefined ? [] : [...paths.exact, ...paths.below]
   const refused = exposed ?? named.find((path) => path.startsWith(LOGIN))
   if (refused !== undefined) {
     diagnostics.problem(
       place,
-      `${quote(name)} grants access to ${refused} without certificate or session: name a narrower path, ${meant}`,
+      `${quote(name)} grants access to ${refused} without certificate or session: name a narrower path, ${intended}`,
     )
     return
   }
@@ -193,13 +200,10 @@ function reportWideAccess(
   if (unusual !== undefined) {
     diagnostics.warning(
       place,
-      `${quote(name)} grants everyone access to ${unusual}, which no preset needs: name a narrower path, ${meant}`,
+      `${quote(name)} grants everyone access to ${unusual}, which no preset needs: name a narrower path, ${intended}`,
     )
   }
 }
-
-const reaches = ({ exact, below }: Paths, path: string): boolean =>
-  exact.has(path) || below.some((folder) => path.startsWith(folder))
 
 /** Whether a rule of a preset, enabled or not, is for this path. */
 function isOfPreset(path: string): boolean {
@@ -222,11 +226,11 @@ function reportProxyNetworks(
 ): void {
   const [first] = written
   if (first === undefined || from === undefined || !overlap(from, trustedProxies)) return
-  const meant = isPreset
-    ? 'or, if it is meant, write a rule of your own with "dangerous: true" instead'
-    : 'or write "dangerous: true" if it is meant'
+  const intended = isPreset
+    ? 'or, if that is intended, write a rule of your own with "dangerous: true" instead'
+    : 'or write "dangerous: true" if that is intended'
   diagnostics.problem(
     first.at,
-    `${quote(name)} grants access to a network with an address of CERTLATCH_TRUSTED_PROXIES, from which any client may seem to come: name a smaller network, ${meant}`,
+    `${quote(name)} grants access to a network with an address of CERTLATCH_TRUSTED_PROXIES, from which any client may seem to come: name a smaller network, ${intended}`,
   )
 }

@@ -56,7 +56,7 @@ export function readFields(text: string, keys: readonly string[], diagnostics: D
     prettyErrors: false,
   })
   for (const { message, pos } of [...document.errors, ...document.warnings]) {
-    diagnostics.problem(pos[0], `is not YAML as it should be: ${message}`)
+    diagnostics.problem(pos[0], `is not valid YAML: ${message}`)
   }
   const place = (at: number): string => {
     const { line, col } = lines.linePos(at)

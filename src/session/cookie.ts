@@ -106,7 +106,7 @@ export interface CookieAttributes {
  * Cookies outlive their session by a day, to distinguish an expired session from none; the token's own
  * expiry decides.
  */
-const AFTERLIFE_SECONDS = 86_400
+const COOKIE_GRACE_SECONDS = 86_400
 
 /** The Set-Cookie value. `token` is base64url and dots, so no proxy rewrites it. */
 export function sessionCookie(
@@ -115,7 +115,7 @@ export function sessionCookie(
   sessionEnd: number,
   nowSeconds: number,
 ): string {
-  const maxAgeSeconds = Math.max(0, sessionEnd - nowSeconds) + AFTERLIFE_SECONDS
+  const maxAgeSeconds = Math.max(0, sessionEnd - nowSeconds) + COOKIE_GRACE_SECONDS
   const scope = domain === undefined ? '' : `; Domain=${domain}`
   return `${name}=${token}; Path=/${scope}; Max-Age=${maxAgeSeconds}; Secure; HttpOnly; SameSite=Lax`
 }

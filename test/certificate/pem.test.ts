@@ -140,11 +140,11 @@ const FILES: readonly (readonly [string, string, RegExp])[] = [
   ['nothing', '', /^holds no certificate, in PEM or DER$/],
   ['a text', 'hello', /^holds no certificate, in PEM or DER$/],
   ['a CRL', fixturePem('crl-empty'), /^holds no certificate, in PEM or DER$/],
-  ['half a certificate', pem.slice(0, -30), /^holds a certificate that is not whole$/],
+  ['half a certificate', pem.slice(0, -30), /^holds an incomplete certificate$/],
   [
     'a certificate and a key',
     pem + pem.replaceAll('CERTIFICATE', 'PRIVATE KEY'),
-    /^holds something else .* a block "PRIVATE KEY": put the certificate alone into a file$/,
+    /^also holds a block "PRIVATE KEY": put the certificate into a file of its own$/,
   ],
 ]
 

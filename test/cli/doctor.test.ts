@@ -146,7 +146,7 @@ test('A whole run shows the outcome of each check, and what to do about it', asy
 
 test('JSON output has the same content, also for selected checks', async (context) => {
   const { environment, way } = await startGate(context)
-  const only = [...way, '--only', 'session,door']
+  const only = [...way, '--only', 'session,connection']
   const { exitCode, stdout } = await doctor([...only, '--json'], environment)
   const report = JSON.parse(stdout)
   assert.equal(exitCode, 0, stdout)
@@ -227,7 +227,7 @@ test('When stopped, it revokes its certificate and says so', async (context) => 
 test('An application that hangs is a finding; the run itself does not hang', async (context) => {
   const hanging = createServer((req) => req.resume())
   const { environment, way } = await startGate(context, hanging)
-  const { stdout, exitCode } = await doctor([...way, '--only', 'closed,entry'], environment)
+  const { stdout, exitCode } = await doctor([...way, '--only', 'closed,access'], environment)
   assert.match(
     stdout,
     /^FAIL {2}no answer to a request with the certificate: no answer within 3 s$/m,
@@ -241,14 +241,20 @@ test('A service that is not running is a finding', async (context) => {
   const admin = `127.0.0.1:${await freePort()}`
   const elsewhere = { ...environment, CERTLATCH_ADMIN_LISTEN: admin }
   const { stdout, exitCode } = await doctor([...way, '--only', 'service'], elsewhere)
-  assert.match(stdout, /^FAIL {2}nothing listens at 127\.0\.0\.1:\d+; is certlatch serve running/m)
+  assert.match(
+    stdout,
+    /^FAIL {2}nothing listens at 127\.0\.0\.1:\d+\n {6}hint: is certlatch serve running/m,
+  )
   assert.equal(exitCode, 1)
 })
 
 test('A name that does not resolve is a finding, and nothing else is tried', async () => {
   const { dataDir } = await initialised()
   const environment = { CERTLATCH_DATA_DIR: dataDir }
-  const { stdout, exitCode } = await doctor(['https://home.invalid', '--only', 'door'], environment)
+  const { stdout, exitCode } = await doctor(
+    ['https://home.invalid', '--only', 'connection'],
+    environment,
+  )
   assert.match(stdout, /^FAIL {2}home\.invalid: the name does not resolve/)
   assert.match(stdout, /hint: .*--connect HOST:PORT/)
   assert.match(stdout, /\n0 ok, 0 warnings, 1 failed, 4 not tried\n$/)
@@ -291,7 +297,7 @@ const WRONG_USE: readonly (readonly [args: readonly string[], says: RegExp])[] =
   [[URL, '--certificate', phoneFile, '--key', tabletKey], /it is not the key of that certificate/],
   [[URL, '--certificate', phoneFile, '--key', empty], /it is not the key of that certificate/],
   [[URL, '--only', 'sesion'], /--only has no check "sesion"\nhint: did you mean session\?/],
-  [[URL, '--only', 'x-y-z'], /--only has no check "x-y-z"\nhint: one of door, /],
+  [[URL, '--only', 'x-y-z'], /--only has no check "x-y-z"\nhint: one of connection, /],
   [[URL, '--frobnicate'], /unknown option/],
 ]
 

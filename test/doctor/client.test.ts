@@ -10,11 +10,13 @@ import { type TestContext, test } from 'node:test'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { type Client, clauseOf, createClient, LIMITS } from '../../src/doctor/client.ts'
-import type { Door } from '../../src/doctor/door.ts'
 import { type Observation, request } from '../../src/doctor/probe.ts'
+import type { Target } from '../../src/doctor/target.ts'
 import { parseAnswer } from '../../src/doctor/wire.ts'
+import { checkNamed, factsOf } from '../support/doctor.ts'
 import { freePort } from '../support/free-port.ts'
 import { makeServerCertificate } from '../support/server-certificate.ts'
+import { present } from '../support/service.ts'
 
 const certificate = makeServerCertificate('home.example', Math.floor(Date.now() / 1000))
 const OTHER_NAMES = 'it is for DNS:home.example, IP Address:127.0.0.1'
@@ -22,8 +24,8 @@ const tlsOptions = { cert: certificate.certificate, key: certificate.key }
 /** Short, where a test waits for it. */
 const SOON = { ...LIMITS, probeMilliseconds: 150 }
 
-const doorAt = (port: number, more: Partial<Door> = {}): Door => ({
-  ...{ authority: 'home.example', host: 'home.example', port: 443 },
+const targetAt = (port: number, more: Partial<Target> = {}): Target => ({
+  ...{ authority: 'home.example', host: 'home.example' },
   ...{ connectHost: '127.0.0.1', connectPort: port, plainPort: 80 },
   serverAuthorities: certificate.certificate,
   ...{ certificate: certificate.certificate, key: certificate.key },
@@ -42,14 +44,14 @@ async function listen(context: TestContext, server: Server): Promise<number> {
   return (server.address() as { port: number }).port
 }
 
-function clientAt(context: TestContext, door: Door, limits = LIMITS): Client {
-  const client = createClient(door, limits)
+function clientAt(context: TestContext, target: Target, limits = LIMITS): Client {
+  const client = createClient(target, limits)
   context.after(() => client.close())
   return client
 }
 
 const https = async (context: TestContext, listener: RequestListener, limits = LIMITS) =>
-  clientAt(context, doorAt(await listen(context, createHttps(tlsOptions, listener))), limits)
+  clientAt(context, targetAt(await listen(context, createHttps(tlsOptions, listener))), limits)
 
 const problemOf = (seen: Observation): string => (seen.kind === 'none' ? seen.problem : seen.kind)
 
@@ -70,7 +72,7 @@ test('A request over HTTP/2 times out too, whatever the garbage collector does m
   timeout: 10_000,
 }, async (context) => {
   const port = await listen(context, createSecureServer(tlsOptions) as unknown as Server)
-  const client = clientAt(context, doorAt(port), SOON)
+  const client = clientAt(context, targetAt(port), SOON)
   const asked = client.ask(request('x', { protocol: 'HTTP/2' }))
   setFlagsFromString('--expose-gc')
   const collect = runInNewContext('gc') as () => void
@@ -90,8 +92,17 @@ test('A server that pushes answers and then closes the session gives no answer',
     stream.end()
   })
   const port = await listen(context, server as unknown as Server)
-  const client = clientAt(context, doorAt(port))
+  const client = clientAt(context, targetAt(port))
   assert.equal((await client.ask(request('x', { protocol: 'HTTP/2' }))).kind, 'none')
+})
+
+test('A connection that is closed before the end of its answer gives no answer', async (context) => {
+  const client = await https(context, (req, res) => {
+    res.writeHead(200, { 'Content-Length': 10 })
+    res.write('half')
+    setImmediate(() => req.socket.destroy())
+  })
+  assert.match(problemOf(await client.ask(request('x'))), /^the connection was closed/)
 })
 
 test('Probes over HTTP/2 that start together share one session, and closing the client ends it', async (context) => {
@@ -103,7 +114,7 @@ test('Probes over HTTP/2 that start together share one session, and closing the 
     ended.push(once(session, 'close'))
   })
   const port = await listen(context, server as unknown as Server)
-  const client = clientAt(context, doorAt(port))
+  const client = clientAt(context, targetAt(port))
   const probes = Array.from({ length: 8 }, () => request('x', { protocol: 'HTTP/2' }))
   const seen = await Promise.all(probes.map((probe) => client.ask(probe)))
   assert.ok(seen.every(({ kind }) => kind === 'answer'))
@@ -120,7 +131,7 @@ test('Closing the client ends a connection on which the TLS handshake is not ans
     socket.resume()
     ended = once(socket, 'close')
   })
-  const client = clientAt(context, doorAt(await listen(context, silent)), SOON)
+  const client = clientAt(context, targetAt(await listen(context, silent)), SOON)
   const seen = await client.ask(request('x', { protocol: 'HTTP/2' }))
   assert.match(problemOf(seen), /^no answer within /)
   client.close()
@@ -132,7 +143,7 @@ test('After the server has ended the session, the next probe over HTTP/2 opens a
   const sessions: ServerHttp2Session[] = []
   server.on('session', (session) => sessions.push(session))
   const port = await listen(context, server as unknown as Server)
-  const client = clientAt(context, doorAt(port))
+  const client = clientAt(context, targetAt(port))
   const probe = request('x', { protocol: 'HTTP/2' })
   assert.equal((await client.ask(probe)).kind, 'answer')
   sessions[0]?.close()
@@ -155,7 +166,7 @@ test('Of an endless answer 64 kB are read, over HTTP/1.1 and HTTP/2', async (con
   context.after(() => secure.close())
   secure.listen(0, '127.0.0.1')
   await once(secure, 'listening')
-  const other = clientAt(context, doorAt((secure.address() as { port: number }).port))
+  const other = clientAt(context, targetAt((secure.address() as { port: number }).port))
   for (const [who, protocol] of [
     [client, 'HTTP/1.1'],
     [other, 'HTTP/2'],
@@ -184,7 +195,7 @@ test('A connection that the server has closed meanwhile is opened again', async 
   server.on('secureConnection', () => {
     connections += 1
   })
-  const client = clientAt(context, doorAt(await listen(context, server)))
+  const client = clientAt(context, targetAt(await listen(context, server)))
   for (let times = 0; times < 20; times += 1) {
     assert.equal((await client.ask(request('x'))).kind, 'answer')
   }
@@ -275,7 +286,7 @@ test('Unreachable servers are recognised: refused, closed at once, no TLS, anoth
     ],
   ] as const
   for (const [port, says] of cases) {
-    const client = clientAt(context, doorAt(port), SOON)
+    const client = clientAt(context, targetAt(port), SOON)
     for (const probe of [{ kind: 'tls', label: '' } as const, request('x')]) {
       const seen = await client.ask(probe)
       assert.match(problemOf(seen), says)
@@ -287,12 +298,12 @@ test('Unreachable servers are recognised: refused, closed at once, no TLS, anoth
     context,
     createHttps(tlsOptions, (_, res) => res.end()),
   )
-  const seen = await clientAt(context, doorAt(port, { host: 'other.example' })).ask({
+  const seen = await clientAt(context, targetAt(port, { host: 'other.example' })).ask({
     kind: 'tls',
     label: '',
   })
   assert.equal(seen.kind === 'server' && seen.problem, OTHER_NAMES)
-  const strange = clientAt(context, doorAt(port, { serverAuthorities: undefined }))
+  const strange = clientAt(context, targetAt(port, { serverAuthorities: undefined }))
   const own = await strange.ask({ kind: 'tls', label: '' })
   assert.equal(own.kind === 'server' && own.problem, 'it is self-signed, and not trusted here')
   assert.equal((await strange.ask(request('x'))).kind, 'none')
@@ -300,7 +311,7 @@ test('Unreachable servers are recognised: refused, closed at once, no TLS, anoth
 
 test('With only HTTP/2 the server is found, and HTTP/1.1 is reported as missing', async (context) => {
   const server = createSecureServer(tlsOptions, (_, res) => res.end())
-  const client = clientAt(context, doorAt(await listen(context, server as unknown as Server)))
+  const client = clientAt(context, targetAt(await listen(context, server as unknown as Server)))
   assert.equal((await client.ask({ kind: 'tls', label: '' })).kind, 'server')
   assert.match(problemOf(await client.ask(request('x'))), /^HTTP\/1\.1 is not offered/)
 })
@@ -316,7 +327,7 @@ test("The server's certificate is compared with the URL, not with the address th
     ['192.0.2.1', OTHER_NAMES],
     ['::1', OTHER_NAMES],
   ] as const) {
-    const client = clientAt(context, doorAt(port, { host, authority: host }))
+    const client = clientAt(context, targetAt(port, { host, authority: host }))
     const seen = await client.ask({ kind: 'tls', label: '' })
     assert.equal(seen.kind === 'server' ? seen.problem : seen.kind, problem)
     const kind = problem === undefined ? 'answer' : 'none'
@@ -338,7 +349,7 @@ test('A resumed TLS session is distinguished from a new one', async (context) =>
     context,
     createHttps(options, (_, res) => res.end()),
   )
-  const client = clientAt(context, doorAt(port))
+  const client = clientAt(context, targetAt(port))
   for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
     const seen = await client.ask({ kind: 'resume', label: '', version })
     assert.equal(seen.kind === 'answer' && seen.isResumed, true)
@@ -351,7 +362,7 @@ test('A QUIC server is recognised by its answer to a version that does not exist
   context.after(() => server.close())
   server.bind(0, '127.0.0.1')
   await once(server, 'listening')
-  const client = clientAt(context, doorAt(server.address().port))
+  const client = clientAt(context, targetAt(server.address().port))
   assert.match(problemOf(await client.ask({ kind: 'quic', label: '' })), /no QUIC/)
   server.on('message', (message, { port, address }) => {
     assert.ok(message.length >= 1200)
@@ -366,18 +377,16 @@ test('The application is probed at its own address, and plain HTTP at its port',
     createHttp((req, res) => res.end(req.headers.host)),
   )
   const application = new URL(`http://127.0.0.1:${port}`)
-  const client = clientAt(context, doorAt(1, { application, plainPort: port }))
-  for (const [kind, host] of [
-    ['application', `127.0.0.1:${port}`],
-    ['plain', 'home.example'],
+  const target = targetAt(1, { application, plainPort: port })
+  const client = clientAt(context, target)
+  for (const [check, host] of [
+    ['bypass', `127.0.0.1:${port}`],
+    ['plain-http', `home.example:${port}`],
   ] as const) {
-    const seen = await client.ask({ kind, label: '' })
+    const [probe] = checkNamed(check).plan?.(factsOf({ target })) ?? []
+    const seen = await client.ask(present(probe))
     assert.equal(seen.kind === 'answer' && seen.body, host)
   }
-  assert.match(
-    problemOf(await clientAt(context, doorAt(1)).ask({ kind: 'application', label: '' })),
-    /no address/,
-  )
 })
 
 test('No probe is sent once the run is stopped', async (context) => {
@@ -386,7 +395,7 @@ test('No probe is sent once the run is stopped', async (context) => {
     context,
     createHttps(tlsOptions, () => undefined),
   )
-  const client = createClient(doorAt(port), LIMITS, stop.signal)
+  const client = createClient(targetAt(port), LIMITS, stop.signal)
   context.after(() => client.close())
   const asked = client.ask(request('x'))
   stop.abort()

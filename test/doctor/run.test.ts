@@ -8,7 +8,7 @@ import { answer, factsOf, hereOf, LET_IN, REFUSED } from '../support/doctor.ts'
 import { NOON_SECONDS } from '../support/service.ts'
 
 const SERVER: Observation = {
-  ...{ kind: 'server', protocol: 'TLSv1.3', problem: undefined },
+  ...{ kind: 'server', problem: undefined },
   notBefore: NOON_SECONDS - 86_400,
   notAfter: NOON_SECONDS + 90 * 86_400,
 }
@@ -19,7 +19,7 @@ function runAt(
   ask: (probe: Probe, revoked: boolean) => Observation,
   isAsked = (_: string) => true,
 ) {
-  const { door, certificate } = factsOf()
+  const { target, certificate } = factsOf()
   let revoked = false
   const client: Client = {
     ask: async (probe) => ask(probe, revoked),
@@ -29,7 +29,7 @@ function runAt(
   }
   return runChecks({
     ...{ client, certificate, here: hereOf(), cookieName: '__Host-certlatch' },
-    door: { ...door, connectHost: '127.0.0.1' },
+    target: { ...target, connectHost: '127.0.0.1' },
     isAsked: ({ name }) => isAsked(name),
     revoke: async () => {
       revoked = true

@@ -1,4 +1,4 @@
-/** What commands do to a device, as it meets it at the door of each proxy. */
+/** What commands do to a device, as it sees it through each proxy. */
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { openEvents } from './contract/endings.ts'

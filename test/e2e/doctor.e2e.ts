@@ -43,7 +43,7 @@ function worldOf(kind: ProxyKind, hasRules: boolean): Promise<World> {
 // --- whole runs -------------------------------------------------------------------------------------
 
 /** What cannot be tried at the application of these tests. */
-const NOT_THERE = ['name', 'trusted-proxy', 'rescue-module', 'webhooks', 'beside-the-gate']
+const NOT_THERE = ['name', 'trusted-proxy', 'rescue-module', 'webhooks', 'bypass']
 
 for (const kind of [CADDY, TRAEFIK, NGINX, HAPROXY]) {
   test(`${kind.dialect} as shipped: a whole run finds nothing, and leaves nothing behind`, async () => {
@@ -233,7 +233,7 @@ const WRONG: readonly Wrong[] = [
     kind: HAPROXY,
     what: 'the certificate is passed on only over HTTP/1.1',
     changes: [at('haproxy.cfg', 'length le 24000 }', 'length le 24000 } !HTTP_2.0')],
-    says: /the certificate: HTTP\/1\.1 says 200, and HTTP\/2 says 403/,
+    says: /the certificate: HTTP\/1\.1 gets 200, and HTTP\/2 gets 403/,
   },
   {
     check: 'forged-certificate',
@@ -283,7 +283,7 @@ const WRONG: readonly Wrong[] = [
     hint: /^Traefik: no forwardedHeaders\.insecure/,
   },
   {
-    check: 'forged-marks',
+    check: 'forged-internal',
     kind: NGINX,
     what: "a client's X-Certlatch-Page is left",
     changes: [at('server.conf', 'proxy_set_header X-Certlatch-Page "";', '')],
@@ -524,8 +524,8 @@ test('Each wrong proxy is wrong in only one way: the same check finds nothing in
 
 /** Checks with tests of their own, for right and wrong; the last three need Home Assistant. */
 const SHOWN_ELSEWHERE = {
-  'doctor-doors.e2e.ts': [
-    ...['name', 'plain-http', 'beside-the-gate'],
+  'doctor-environment.e2e.ts': [
+    ...['name', 'plain-http', 'bypass'],
     ...['service', 'dates', 'replicas', 'proxy-name'],
   ],
   'home-assistant-enroll.e2e.ts': ['trusted-proxy', 'rescue-module', 'webhooks'],

@@ -143,17 +143,17 @@ describe('A mistake', () => {
     [
       'broken YAML',
       'version: 1\nrules: [{access: deny}\n',
-      'line 3, column 1: is not YAML as it should be: Flow sequence in block collection must be sufficiently indented and end with a ]',
+      'line 3, column 1: is not valid YAML: Flow sequence in block collection must be sufficiently indented and end with a ]',
     ],
     [
       'a key twice',
       'version: 1\nversion: 1\n',
-      'line 2, column 1: is not YAML as it should be: Map keys must be unique',
+      'line 2, column 1: is not valid YAML: Map keys must be unique',
     ],
     [
       'a tag',
       'version: !!int 1\n',
-      'line 1, column 10: is not YAML as it should be: Unresolved tag: tag:yaml.org,2002:int',
+      'line 1, column 10: is not valid YAML: Unresolved tag: tag:yaml.org,2002:int',
     ],
     [
       'an alias of nothing',
@@ -444,9 +444,9 @@ rules:
 
 describe('What could be opened by mistake', () => {
   const opens = (what: string) =>
-    `"rule 1" grants access to ${what} without certificate or session: name a narrower path, or write "dangerous: true" if it is meant`
+    `"rule 1" grants access to ${what} without certificate or session: name a narrower path, or write "dangerous: true" if that is intended`
   const PROXY_NETWORK =
-    '"rule 1" grants access to a network with an address of CERTLATCH_TRUSTED_PROXIES, from which any client may seem to come: name a smaller network, or write "dangerous: true" if it is meant'
+    '"rule 1" grants access to a network with an address of CERTLATCH_TRUSTED_PROXIES, from which any client may seem to come: name a smaller network, or write "dangerous: true" if that is intended'
   const ROWS: readonly (readonly [rule: string, problem: string])[] = [
     ['access: open', `line 3, column 5: ${opens('/')}`],
     ['path: /, access: open', `line 3, column 12: ${opens('/')}`],
@@ -505,7 +505,7 @@ describe('What could be opened by mistake', () => {
       assert.deepEqual(others, [])
       assert.equal(
         warning,
-        `line 3, column 12: "rule 1" grants everyone access to ${what}, which no preset needs: name a narrower path, or write "dangerous: true" if it is meant`,
+        `line 3, column 12: "rule 1" grants everyone access to ${what}, which no preset needs: name a narrower path, or write "dangerous: true" if that is intended`,
       )
       assert.deepEqual(opened(path, ', dangerous: true'), [])
     }
@@ -524,7 +524,7 @@ describe('What could be opened by mistake', () => {
 
   test("includes the preset's local network, if it contains the proxy", () => {
     assert.deepEqual(problemsOf(enabled('10.0.0.0/8')), [
-      'line 3, column 25: "home-assistant: local-network" grants access to a network with an address of CERTLATCH_TRUSTED_PROXIES, from which any client may seem to come: name a smaller network, or, if it is meant, write a rule of your own with "dangerous: true" instead',
+      'line 3, column 25: "home-assistant: local-network" grants access to a network with an address of CERTLATCH_TRUSTED_PROXIES, from which any client may seem to come: name a smaller network, or, if that is intended, write a rule of your own with "dangerous: true" instead',
     ])
   })
 
@@ -533,7 +533,7 @@ describe('What could be opened by mistake', () => {
     ...['128.0.0.0/1', '64.0.0.0/2', '203.0.112.0/23', '192.0.0.0/8', '172.0.0.0/10'],
   ]) {
     test(`includes a local network as wide as ${network}`, () => {
-      const wide = `line 3, column 25: "local-network" grants access to "${network}", which is wider than a household: name a private network, or of public addresses a /24 (IPv6: /48) at most; or, if it is meant, write a rule of your own with "dangerous: true" instead`
+      const wide = `line 3, column 25: "local-network" grants access to "${network}", which is wider than a household: name a private network, or at most a /24 of public addresses (IPv6: /48); or, if that is intended, write a rule of your own with "dangerous: true" instead`
       assert.ok(problemsOf(enabled(network)).includes(wide))
     })
   }
@@ -552,7 +552,7 @@ describe('The order of rules', () => {
   const never = (rule: string, by: string) =>
     `"${rule}" is never reached: "${by}" comes before it and matches all of it`
   const partly = (rule: string, by: string) =>
-    `"${by}" comes before "${rule}" and is less strict where both match: change their order if that is not meant`
+    `"${by}" comes before "${rule}" and is less strict where both match: change their order if that is not intended`
   const ROWS: readonly (readonly [first: string, second: string, warning: string | undefined])[] = [
     ['access: deny', 'path: /a, access: deny', never('two', 'one')],
     ['path: /a/*, access: deny', 'path: [/a/b, /a/c/*], access: deny', never('two', 'one')],

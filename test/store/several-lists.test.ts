@@ -168,9 +168,9 @@ test('A key beside the certificate is what is reported, not a missing certificat
     assert.ok(!compiled.ok)
     assert.equal(
       compiled.problems[0],
-      'ca.pem holds something else beside the certificate, a block "PRIVATE KEY": put the certificate alone into a file',
+      'ca.pem also holds a block "PRIVATE KEY": put the certificate into a file of its own',
     )
   }
   const compiled = compile(pem(listOf(home, 1)), undefined, authorities[0]?.slice(0, 100))
-  assert.match(compiled.ok ? '' : compiled.problems.join(), /holds a certificate that is not whole/)
+  assert.match(compiled.ok ? '' : compiled.problems.join(), /holds an incomplete certificate/)
 })

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Check } from '../../src/doctor/check.ts'
 import { CHECKS } from '../../src/doctor/checks.ts'
-import type { Expected, Facts, Here } from '../../src/doctor/facts.ts'
+import type { Denial, Facts, Here } from '../../src/doctor/facts.ts'
 import type { Answer, Asked, Observation, Probe } from '../../src/doctor/probe.ts'
 import { CLOSED_POLICY, type Policy } from '../../src/policy/policy.ts'
 import { configOf, NOON_SECONDS } from './service.ts'
@@ -21,11 +21,10 @@ export const SESSION =
 export const LET_IN = answer(200, { 'set-cookie': SESSION }, 'the application')
 export const NO_ANSWER: Observation = { kind: 'none', problem: 'no answer within 3 s' }
 
-export const EXPECTED: Expected = {
-  allow: false,
-  reason: 'no-credentials',
+export const DENIAL: Denial = {
+  reason: 'certificate-expired',
   rule: 'default',
-  advice: 'show a certificate',
+  advice: 'renew the certificate',
 }
 
 /** A data directory whose service is well. */
@@ -46,19 +45,18 @@ export function hereOf(changes: Partial<Here> = {}, policy: Policy = CLOSED_POLI
     },
     serviceProblem: undefined,
     running: [],
-    explain: ({ shown }) =>
-      shown === 'nothing' ? EXPECTED : { ...EXPECTED, allow: true, reason: undefined },
+    isOpen: () => false,
+    certificateDenial: () => undefined,
     ...changes,
   }
 }
 
-/** A door where all is well. */
+/** The facts about a deployment where all is well. */
 export function factsOf(changes: Partial<Facts> = {}): Facts {
   return {
-    door: {
+    target: {
       authority: 'home.example',
       host: 'home.example',
-      port: 443,
       connectHost: 'home.example',
       connectPort: 443,
       plainPort: 80,
@@ -68,7 +66,6 @@ export function factsOf(changes: Partial<Facts> = {}): Facts {
       application: undefined,
     },
     here: hereOf(),
-    addresses: ['192.0.2.1'],
     addressProblem: undefined,
     nowSeconds: NOON_SECONDS,
     cookieName: '__Host-certlatch',
@@ -88,8 +85,6 @@ export function factsOf(changes: Partial<Facts> = {}): Facts {
     hasSession: true,
     isHomeAssistant: false,
     looks: 'caddy',
-    hasOpenRules: false,
-    hasNetworkRules: false,
     isOwnDevice: true,
     revokedAfterMilliseconds: 300,
     ...changes,
@@ -108,5 +103,5 @@ export function askedOf(
   facts: Facts,
   answerTo: (probe: Probe) => Observation,
 ): readonly Asked[] {
-  return check.plan(facts).map((probe) => ({ probe, seen: answerTo(probe) }))
+  return (check.plan?.(facts) ?? []).map((probe) => ({ probe, seen: answerTo(probe) }))
 }

@@ -10,42 +10,31 @@ import {
 import type { Config } from '../../config/config.ts'
 import { loadConfig } from '../../config/load.ts'
 import { createClient, LIMITS } from '../../doctor/client.ts'
-import type { Door } from '../../doctor/door.ts'
-import type { Here } from '../../doctor/facts.ts'
-import {
-  countOutcomes,
-  describeOutcomes,
-  outcomeLines,
-  raisedLine,
-  summaryLine,
-} from '../../doctor/report.ts'
+import { describeOutcomes, outcomeLines, raisedLine, summaryLine } from '../../doctor/report.ts'
 import { runChecks } from '../../doctor/run.ts'
+import type { Target } from '../../doctor/target.ts'
 import { dataPaths } from '../../store/data-directory.ts'
 import { errorCode, isAllowed } from '../../store/files.ts'
 import type { Command, ExitCode, Invocation } from '../command.ts'
 import { changeOf, ownSettingsOf, signingChangeOf } from '../command-context.ts'
-import {
-  askedChecks,
-  doorOf,
-  type GivenCertificate,
-  givenCertificate,
-} from '../doctor/door-arguments.ts'
 import { readHere } from '../doctor/here.ts'
+import { askedChecks, givenCertificate, targetOf } from '../doctor/target-arguments.ts'
 
 const HELP = `Usage: certlatch doctor URL [--connect HOST:PORT] [--server-ca FILE]
          [--certificate FILE --key FILE] [--application URL] [--only NAME,…] [--json]
 
 Tests the deployment from outside, as a browser with a certificate and as an attacker without one, and
-says for each problem what to change, in the terms of the proxy that it finds. The application is not
-changed: at most 300 GET, HEAD and OPTIONS requests are sent, a WebSocket that is closed at once, and
-POST requests to paths that do not exist.
+reports for each problem what to change, in the terms of the proxy that it recognizes. The application
+is not changed: at most 300 GET, HEAD and OPTIONS requests are sent, a WebSocket that is closed at once,
+and POST requests to paths that do not exist.
 
-With access to the data directory it issues itself a certificate for 15 minutes, whose key is in no
-file, and revokes it at the end. Elsewhere, with an external CA, or without the CA's key, give it one.
+With access to the data directory it issues itself a certificate for 15 minutes, whose key stays in
+memory, and revokes it at the end. Elsewhere, with an external CA, or without the CA's key, give it the
+certificate of a device.
 
 Options:
-      --certificate FILE  use this certificate of a device, in PEM, instead
-      --key FILE          and its key, in PEM
+      --certificate FILE  the certificate of a device, in PEM
+      --key FILE          the key of that certificate, in PEM
       --connect HOST:PORT where the proxy is, if its name resolves to another address here
       --server-ca FILE    trust these CAs for the server's certificate, in PEM
       --application URL   test whether the application can be reached there, bypassing the proxy
@@ -74,12 +63,12 @@ export const doctor: Command = {
 
 async function runDoctor(invocation: Invocation): Promise<ExitCode> {
   askedChecks(invocation)
-  const door = await doorOf(invocation)
+  const target = await targetOf(invocation)
   const given = await givenCertificate(invocation)
-  if (given === undefined) return withOwnDevice(invocation, door)
+  if (given === undefined) return withOwnDevice(invocation, target)
   const loaded = loadConfig(invocation.environment)
   const config = loaded.ok ? loaded.config : undefined
-  return examine(invocation, { ...door, ...given }, config, undefined)
+  return examine(invocation, { ...target, ...given }, config, undefined)
 }
 
 const INSTEAD = 'give --certificate FILE and --key FILE of a device'
@@ -101,7 +90,7 @@ async function requireOwnDevice({ dataDir }: Config): Promise<void> {
 /** Issues the doctor's certificate, and revokes it whatever happens. */
 async function withOwnDevice(
   invocation: Invocation,
-  door: Omit<Door, 'certificate' | 'key'>,
+  target: Omit<Target, 'certificate' | 'key'>,
 ): Promise<ExitCode> {
   const config = ownSettingsOf(invocation, INSTEAD)
   await requireOwnDevice(config)
@@ -112,11 +101,11 @@ async function withOwnDevice(
   const stopped = invocation.waitForStop().then(() => stop.abort())
   const device = await beginDoctorDevice(change())
   try {
-    const given: GivenCertificate = { certificate: device.certificatePem, key: device.keyPem }
+    const given = { certificate: device.certificatePem, key: device.keyPem }
     const revoke = async () => {
       if (!stop.signal.aborted) await revokeDoctorDevice(change(), device)
     }
-    const examined = examine(invocation, { ...door, ...given }, config, revoke, stop.signal)
+    const examined = examine(invocation, { ...target, ...given }, config, revoke, stop.signal)
     const exitCode = await Promise.race([examined, stopped])
     if (exitCode !== undefined) return exitCode
     throw new CommandError('stopped; the certificate of certlatch doctor is no longer accepted')
@@ -127,83 +116,56 @@ async function withOwnDevice(
 
 async function examine(
   invocation: Invocation,
-  door: Door,
+  target: Target,
   config: Config | undefined,
   revoke: (() => Promise<void>) | undefined,
   stop?: AbortSignal,
 ): Promise<ExitCode> {
-  const { flags, terminal, streams } = invocation
-  const certificate = new X509Certificate(door.certificate).raw
-  const here = await hereIfAny(
-    config,
-    door.authority,
-    certificate,
-    revoke !== undefined,
-    invocation,
-  )
-  const client = createClient(door, LIMITS, stop)
+  const { flags, terminal, streams, nowSeconds } = invocation
+  const certificate = new X509Certificate(target.certificate).raw
+  const { authority } = target
+  const reading = config && readHere(config, { authority, certificate }, nowSeconds)
+  // With a given certificate, missing files are no error: doctor may run on another machine.
+  const here = await (revoke === undefined ? reading?.catch(undefinedIfUnreadable) : reading)
+  const client = createClient(target, LIMITS, stop)
   const isJson = flags['json'] === true
-  const progress = progressOn(streams.stderr)
   try {
     const outcomes = await runChecks({
-      door,
+      target,
       here,
       certificate,
       cookieName: config?.cookieName ?? '__Host-certlatch',
       client,
       isAsked: askedChecks(invocation),
       revoke,
-      nowSeconds: invocation.nowSeconds,
-      onProgress: progress.show,
+      nowSeconds,
+      onProgress: (done, all) => showProgress(streams.stderr, `${done} of ${all} checks …`),
       onOutcome: (outcome) => {
-        progress.clear()
-        if (!isJson && stop?.aborted !== true)
-          for (const line of outcomeLines(outcome)) terminal.print(line)
+        showProgress(streams.stderr, '')
+        if (isJson || stop?.aborted === true) return
+        for (const line of outcomeLines(outcome)) terminal.print(line)
       },
     })
-    progress.clear()
-    const counts = countOutcomes(outcomes)
+    showProgress(streams.stderr, '')
     if (isJson) {
-      const url = `https://${door.authority}`
-      terminal.print(JSON.stringify(describeOutcomes(url, outcomes, client.asked), undefined, 2))
+      const report = describeOutcomes(`https://${authority}`, outcomes, client.asked)
+      terminal.print(JSON.stringify(report, undefined, 2))
     } else {
-      terminal.print(summaryLine(counts))
+      terminal.print(summaryLine(outcomes))
       const raised = raisedLine(outcomes)
       if (raised !== undefined) terminal.print(raised)
     }
-    return counts.failed > 0 ? 1 : 0
+    return outcomes.some(({ result }) => result === 'failed') ? 1 : 0
   } finally {
     client.close()
   }
 }
 
-/** With a given certificate, missing files are no error: doctor may run on another machine. */
-async function hereIfAny(
-  config: Config | undefined,
-  authority: string,
-  certificate: Buffer,
-  isNeeded: boolean,
-  { nowSeconds }: Invocation,
-): Promise<Here | undefined> {
-  if (config === undefined) return undefined
-  try {
-    return await readHere(config, { authority, certificate }, nowSeconds)
-  } catch (error) {
-    if (isNeeded || !(error instanceof CommandError)) throw error
-    return undefined
-  }
+function undefinedIfUnreadable(error: unknown): undefined {
+  if (!(error instanceof CommandError)) throw error
 }
 
-interface Progress {
-  show(done: number, all: number): void
-  clear(): void
-}
-
-/** Shows one line that is overwritten, on a terminal only. */
-function progressOn(stream: NodeJS.WritableStream & { readonly isTTY?: boolean }): Progress {
-  if (stream.isTTY !== true) return { show: () => undefined, clear: () => undefined }
-  return {
-    show: (done, all) => stream.write(`\r${done} of ${all} checks …\x1b[K`),
-    clear: () => stream.write('\r\x1b[K'),
-  }
+/** Overwrites the current line, on a terminal only. */
+function showProgress(stream: NodeJS.WritableStream & { isTTY?: boolean }, text: string): void {
+  if (stream.isTTY === true) stream.write(`\r${text}\x1b[K`)
 }

@@ -6,23 +6,34 @@ import { adviceOf } from '../../explain/explanation.ts'
 import { explainRequest } from '../../explain/judgement.ts'
 import { dataPaths } from '../../store/data-directory.ts'
 import { readRunning } from '../../store/service-state-files.ts'
-import { askStatus, type Obstacle } from '../admin-listener.ts'
+import { askStatus } from '../admin-listener.ts'
 import { currentGrounds } from '../current-grounds.ts'
 import { packageVersion } from '../version.ts'
 
 const TIMEOUT_MILLISECONDS = 2_000
 
 /**
- * Reads what certlatch's files and its service report. `door` is the host and the certificate that
+ * Reads what certlatch's files and its service report. `target` is the host and the certificate that
  * requests are explained for. Throws a `CommandError` if the files cannot be read.
  */
 export async function readHere(
   config: Config,
-  door: { readonly authority: string; readonly certificate: Buffer },
+  target: { readonly authority: string; readonly certificate: Buffer },
   nowSeconds: () => number,
 ): Promise<Here> {
   const { read, running, asked } = await readWhenAgreed(config)
   const { snapshot, grounds } = read
+  const explain = (method: string, path: string, certificate?: Buffer) =>
+    explainRequest(
+      {
+        ...{ url: `https://${target.authority}${path}`, method, certificate },
+        ...{ from: undefined, cookie: undefined, origin: undefined },
+      },
+      certificate && { name: 'the certificate', certificate },
+      config,
+      grounds,
+      nowSeconds(),
+    )
   return {
     config,
     policy: snapshot.policy,
@@ -34,25 +45,12 @@ export async function readHere(
     version: packageVersion(),
     ...asked,
     running,
-    explain: ({ method, path, shown }) => {
-      const certificate = shown === 'certificate' ? door.certificate : undefined
-      const explanation = explainRequest(
-        {
-          ...{ url: `https://${door.authority}${path}`, method, certificate },
-          ...{ from: undefined, cookie: undefined, origin: undefined },
-        },
-        certificate && { name: 'the certificate', certificate },
-        config,
-        grounds,
-        nowSeconds(),
-      )
-      const { decision, rule } = explanation
-      return {
-        allow: decision.allow,
-        reason: decision.allow ? undefined : decision.reason,
-        rule: rule?.name ?? 'none',
-        advice: adviceOf(decision),
-      }
+    isOpen: (method, path) => explain(method, path).decision.allow,
+    certificateDenial: () => {
+      const { decision } = explain('GET', '/', target.certificate)
+      if (decision.allow) return undefined
+      const rule = decision.rule?.name ?? 'none'
+      return { reason: decision.reason, rule, advice: adviceOf(decision) }
     },
   }
 }
@@ -82,7 +80,5 @@ async function askService(config: Config): Promise<Pick<Here, 'service' | 'servi
   const asked = await askStatus(config, TIMEOUT_MILLISECONDS)
   return asked.ok
     ? { service: asked.status, serviceProblem: undefined }
-    : { service: undefined, serviceProblem: inOneLine(asked) }
+    : { service: undefined, serviceProblem: asked }
 }
-
-const inOneLine = ({ problem, hint }: Obstacle): string => `${problem}; ${hint}`

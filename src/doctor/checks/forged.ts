@@ -5,17 +5,16 @@ import type { Facts } from '../facts.ts'
 import { CERTIFICATE_HEADERS, encodings, forgedCertificate } from '../forged-lines.ts'
 import { dialectHint, hintFor } from '../hints.ts'
 import { allowedAddress, openPaths } from '../open-rules.ts'
-import { type Asked, type HeaderLine, request } from '../probe.ts'
+import { type Asked, type HeaderLine, isRequest, request } from '../probe.ts'
 
-/** Whether the request was allowed, or given a session. */
-const isTrusted = (facts: Facts, { seen }: Asked): boolean =>
-  isFromApplication(seen) || sessionPair(seen, facts.cookieName) !== undefined
-
-const judgeForgeries = (facts: Facts, asked: readonly Asked[]): readonly Finding[] => {
-  const first = asked.find((one) => isTrusted(facts, one))
-  if (first === undefined) return []
+/** No request may be allowed, or given a session. */
+function judgeForgeries(facts: Facts, asked: readonly Asked[]): Finding | undefined {
+  const first = asked.find(
+    ({ seen }) => isFromApplication(seen) || sessionPair(seen, facts.cookieName) !== undefined,
+  )
+  if (first === undefined) return undefined
   const text = `a client can forge the certificate: ${first.probe.label} is trusted`
-  return [failed(text, dialectHint(facts) ?? hintFor('blank-certificate', facts))]
+  return failed(text, dialectHint(facts) ?? hintFor('overwrite-certificate', facts))
 }
 
 const forgedCertificates: Check = {
@@ -27,16 +26,13 @@ const forgedCertificates: Check = {
   needs: ['closed'],
   plan: ({ certificate, closedPath: path }) => [
     ...CERTIFICATE_HEADERS.flatMap((name) =>
-      encodings(certificate).flatMap(([encoding, value]) => [
-        request(`${name} (${encoding})`, { path, headers: [[name, value]] }),
-        request(`${name} (${encoding}, twice)`, {
-          path,
-          headers: [
-            [name, value],
-            [name, value],
-          ],
-        }),
-      ]),
+      Object.entries(encodings(certificate)).flatMap(([encoding, value]) => {
+        const line = [name, value] as const
+        return [
+          request(`${name} (${encoding})`, { path, headers: [line] }),
+          request(`${name} (${encoding}, twice)`, { path, headers: [line, line] }),
+        ]
+      }),
     ),
     ...forgedCertificate(certificate).flatMap((line) => [
       // Requests for the pages are decided by the same headers, and can start sessions too.
@@ -48,37 +44,29 @@ const forgedCertificates: Check = {
   judge: judgeForgeries,
 }
 
-const underscored = (name: string): string => name.replaceAll('-', '_')
-
 const forgedSpellings: Check = {
   name: 'forged-spelling',
   group: 'forged',
-  title: 'nor in another spelling, named in Connection, or as a trailer',
+  title:
+    'a certificate header is not trusted in another spelling, named in Connection, or as a trailer',
   reason:
     'Some proxies removed the plain header but let such copies through (CVE-2026-39858, CVE-2024-45410).',
   needs: ['closed'],
   plan: ({ certificate, closedPath: path, nowhere }) =>
-    forgedCertificate(certificate).flatMap(([name, value]) => [
-      request(name.toUpperCase(), { path, headers: [[name.toUpperCase(), value]] }),
-      request(underscored(name), { path, headers: [[underscored(name), value]] }),
-      request(`${underscored(name)} over HTTP/2`, {
-        path,
-        protocol: 'HTTP/2',
-        headers: [[underscored(name), value]],
-      }),
-      request(`${name}, named in Connection`, {
-        path,
-        headers: [
-          [name, value],
-          ['Connection', `keep-alive, ${name}`],
-        ],
-      }),
-      request(`${name} as a trailer`, {
-        path: `/${nowhere}`,
-        method: 'POST',
-        trailer: [name, value],
-      }),
-    ]),
+    forgedCertificate(certificate).flatMap((line) => {
+      const [name, value] = line
+      const upper = name.toUpperCase()
+      const underscored = name.replaceAll('-', '_')
+      const headers = [[underscored, value]] as const
+      const connection = ['Connection', `keep-alive, ${name}`] as const
+      return [
+        request(upper, { path, headers: [[upper, value]] }),
+        request(underscored, { path, headers }),
+        request(`${underscored} over HTTP/2`, { path, protocol: 'HTTP/2', headers }),
+        request(`${name}, named in Connection`, { path, headers: [line, connection] }),
+        request(`${name} as a trailer`, { path: `/${nowhere}`, method: 'POST', trailer: line }),
+      ]
+    }),
   judge: judgeForgeries,
 }
 
@@ -95,53 +83,46 @@ const forgedRequests: Check = {
   group: 'forged',
   title: "a client's X-Forwarded-Method, -Proto, -Host and -Uri are not trusted",
   reason:
-    'Rules depend on them: a client could name an open path, and get a protected one (CVE-2026-40575).',
+    'Rules depend on them: a client could name a public path, and get a protected one (CVE-2026-40575).',
   needs: ['closed'],
   plan: (facts) => {
-    const { closedPath: path, door } = facts
+    const { closedPath: path, target } = facts
     const [open] = openPaths(facts)
     const whole: readonly HeaderLine[] = [
       ['X-Forwarded-Method', 'GET'],
       ['X-Forwarded-Proto', 'https'],
-      ['X-Forwarded-Host', door.authority],
+      ['X-Forwarded-Host', target.authority],
       ['X-Forwarded-Uri', '/'],
     ]
-    return [
-      ...(facts.hasAccess
-        ? MALFORMED.map((line) => request(line[0], { headers: [line], shown: 'certificate' }))
-        : whole.map((line) => request(line[0], { headers: [line], shown: 'certificate' }))),
-      ...(open === undefined
-        ? []
-        : [
-            request('X-Forwarded-Uri', {
-              path,
-              headers: [
-                ['X-Forwarded-Uri', open.path],
-                ['X-Forwarded-Method', open.method],
-              ],
-            }),
-          ]),
-    ]
+    const requests = (facts.hasAccess ? MALFORMED : whole).map((line) =>
+      request(line[0], { headers: [line], shown: 'certificate' }),
+    )
+    if (open === undefined) return requests
+    const headers = [
+      ['X-Forwarded-Uri', open.path],
+      ['X-Forwarded-Method', open.method],
+    ] as const
+    return [...requests, request('X-Forwarded-Uri', { path, headers })]
   },
   judge: (facts, asked) => {
-    const isWrong = ({ probe, seen }: Asked) => {
-      if (probe.kind !== 'request') return false
-      return probe.shown === 'nothing' || !facts.hasAccess
-        ? isFromApplication(seen)
-        : isRefusal(seen)
-    }
-    const names = new Set(asked.filter(isWrong).map(({ probe }) => probe.label))
-    if (names.size === 0) return []
+    const wrong = asked
+      .filter(isRequest)
+      .filter(({ probe, seen }) =>
+        probe.shown === 'nothing' || !facts.hasAccess ? isFromApplication(seen) : isRefusal(seen),
+      )
+    const names = new Set(wrong.map(({ probe }) => probe.label))
+    if (names.size === 0) return undefined
     const text = `a client's ${[...names].join(', ')} reaches certlatch`
-    return [failed(text, hintFor('blank-request', facts))]
+    return failed(text, hintFor('overwrite-request', facts))
   },
 }
 
 const forgedAddress: Check = {
   name: 'forged-address',
   group: 'forged',
-  title: "a client's X-Forwarded-For is not trusted",
-  reason: 'A rule that allows your home network would allow anyone who claims to be in it.',
+  title: 'a client cannot forge its address',
+  reason:
+    'A rule that allows your home network would allow anyone who claims to be in it. Tested: X-Forwarded-For, X-Real-Ip, Forwarded.',
   needs: ['closed', 'here', 'network-rules'],
   plan: (facts) => {
     const address = allowedAddress(facts) ?? ''
@@ -152,24 +133,27 @@ const forgedAddress: Check = {
     ]
     return lines.map((line) => request(line[0], { path: facts.closedPath, headers: [line] }))
   },
-  judge: (facts, asked) =>
-    asked
-      .filter(({ seen }) => isFromApplication(seen))
-      .slice(0, 1)
-      .map(({ probe }) =>
-        failed(
-          `a client can forge its address: ${probe.label} is trusted, and a rule allows that address`,
-          hintFor('blank-address', facts),
-        ),
-      ),
+  judge: (facts, asked) => {
+    const wrong = asked.find(({ seen }) => isFromApplication(seen))
+    if (wrong === undefined) return undefined
+    const text = `a client can forge its address: ${wrong.probe.label} is trusted, and a rule allows that address`
+    return failed(text, hintFor('overwrite-address', facts))
+  },
 }
 
-const forgedMarks: Check = {
-  name: 'forged-marks',
+/** certlatch refuses a request, even one with a session, if one of these reaches it. */
+const INTERNAL: readonly HeaderLine[] = [
+  ['X-Certlatch-Page', '1'],
+  ['X-Certlatch-Proxy', 'doctor'],
+  ['X-Certlatch-Proxy-Secret', 'doctor'],
+]
+
+const forgedInternal: Check = {
+  name: 'forged-internal',
   group: 'forged',
   title: "a client's Remote-User and X-Certlatch-* headers have no effect",
   reason:
-    'certlatch and the proxy use them among themselves, and for the application. What the application receives cannot be seen from here.',
+    'The proxy and certlatch use them between themselves, and to tell the application which device it is. What the application receives cannot be seen from here.',
   needs: ['closed'],
   plan: ({ closedPath: path, hasSession }) => [
     request('Remote-User', { path, headers: [['Remote-User', 'doctor']] }),
@@ -180,28 +164,19 @@ const forgedMarks: Check = {
         ['X-Certlatch-Via', 'certificate'],
       ],
     }),
-    ...(hasSession
-      ? [
-          request('X-Certlatch-Page', { headers: [['X-Certlatch-Page', '1']], shown: 'cookie' }),
-          request('X-Certlatch-Proxy', {
-            headers: [['X-Certlatch-Proxy', 'doctor']],
-            shown: 'cookie',
-          }),
-          request('X-Certlatch-Proxy-Secret', {
-            headers: [['X-Certlatch-Proxy-Secret', 'doctor']],
-            shown: 'cookie',
-          }),
-        ]
-      : []),
+    ...(hasSession ? INTERNAL : []).map((line) =>
+      request(line[0], { headers: [line], shown: 'cookie' }),
+    ),
   ],
   judge: (facts, asked) => {
-    const wrong = asked.find(({ probe, seen }) => {
-      const isShown = probe.kind === 'request' && probe.shown === 'cookie'
-      return isShown ? isRefusal(seen) : isFromApplication(seen)
-    })
-    if (wrong === undefined) return []
+    const wrong = asked
+      .filter(isRequest)
+      .find(({ probe, seen }) =>
+        probe.shown === 'cookie' ? isRefusal(seen) : isFromApplication(seen),
+      )
+    if (wrong === undefined) return undefined
     const text = `${wrong.probe.label} of a client has an effect: ${summaryOf(wrong.seen)}`
-    return [failed(text, hintFor('blank-marks', facts))]
+    return failed(text, hintFor('overwrite-internal', facts))
   },
 }
 
@@ -218,9 +193,9 @@ const aliases: Check = {
     ALIASES.map((name) => request(name, { headers: [[name, 'doctor']], shown: 'cookie' })),
   judge: (facts, asked) => {
     const names = asked.filter(({ seen }) => isRefusal(seen)).map(({ probe }) => probe.label)
-    if (names.length === 0) return []
+    if (names.length === 0) return undefined
     const text = `the proxy passes on ${names.join(', ')}, so that certlatch must refuse the request`
-    return [warning(text, hintFor('aliases', facts))]
+    return warning(text, hintFor('aliases', facts))
   },
 }
 
@@ -231,7 +206,7 @@ const otherHosts: Check = {
   group: 'forged',
   title: 'a request with a foreign Host is rejected',
   reason:
-    'Rules and sessions depend on the host: a client must not be able to name another one than the proxy routes by (CVE-2026-48491).',
+    'Rules and sessions depend on the host: a client must not be able to give certlatch another one than the proxy routes by (CVE-2026-48491).',
   needs: ['closed'],
   plan: ({ closedPath: path }) => [
     request(`Host: ${FOREIGN_HOST}`, { path, host: FOREIGN_HOST }),
@@ -249,9 +224,9 @@ const otherHosts: Check = {
         isFromApplication(seen) &&
         (seen.status < 300 || seen.status === 401 || sessionPair(seen, facts.cookieName)),
     )
-    if (wrong === undefined) return []
+    if (wrong === undefined) return undefined
     const text = `${wrong.probe.label}: ${summaryOf(wrong.seen)}, as if it were this host`
-    return [failed(text, hintFor('only-its-host', facts))]
+    return failed(text, hintFor('only-its-host', facts))
   },
 }
 
@@ -260,7 +235,7 @@ export const FORGED_CHECKS: readonly Check[] = [
   forgedSpellings,
   forgedRequests,
   forgedAddress,
-  forgedMarks,
+  forgedInternal,
   aliases,
   otherHosts,
 ]

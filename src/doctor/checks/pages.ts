@@ -1,11 +1,11 @@
 import { ENROLL_PATH, PAGES_PREFIX } from '../../policy/page-policy.ts'
 import { DIALECTS } from '../../proxy/dialects.ts'
-import { headerOf, sessionPair, summaryOf } from '../answers.ts'
+import { bodyMatches, headerOf, sessionPair, summaryOf } from '../answers.ts'
 import { type Check, failed } from '../check.ts'
 import { type Facts, proxyOf } from '../facts.ts'
 import { forgedCertificate } from '../forged-lines.ts'
 import { hintFor } from '../hints.ts'
-import { type Asked, type HeaderLine, type RequestProbe, request } from '../probe.ts'
+import { type HeaderLine, isRequest, type Observation, request } from '../probe.ts'
 
 /** How a page is recognized. */
 const PAGES: Readonly<Record<string, RegExp>> = {
@@ -13,8 +13,6 @@ const PAGES: Readonly<Record<string, RegExp>> = {
   [`${PAGES_PREFIX}rescue.js`]: /home-assistant/,
   [ENROLL_PATH]: /<form/,
 }
-
-const pathOf = ({ probe }: Asked): string => (probe.kind === 'request' ? probe.path : '')
 
 const UNANSWERED =
   'is certlatch serve running, with the CERTLATCH_PAGES_LISTEN to which the proxy routes these paths?'
@@ -25,29 +23,31 @@ const pages: Check = {
   title: "certlatch's own pages are served without credentials",
   reason:
     'With them a refused browser gets past its service worker, and a new device is enrolled. Tested: reset, rescue.js, enroll.',
-  needs: [],
   plan: () => Object.keys(PAGES).map((path) => request(path, { path })),
   judge: (facts, asked) => {
-    const missing = asked.filter((one) => {
-      const { seen } = one
-      return seen.kind !== 'answer' || seen.status !== 200 || !PAGES[pathOf(one)]?.test(seen.body)
-    })
+    const missing = asked
+      .filter(isRequest)
+      .filter(
+        ({ probe: { path }, seen }) =>
+          seen.kind !== 'answer' || seen.status !== 200 || !PAGES[path]?.test(seen.body),
+      )
     const [first] = missing
-    if (first === undefined) return []
-    const text = `${missing.map(pathOf).join(' and ')} cannot be reached: ${summaryOf(first.seen)}`
+    if (first === undefined) return undefined
+    const paths = missing.map(({ probe }) => probe.path).join(' and ')
+    const text = `${paths} cannot be reached: ${summaryOf(first.seen)}`
     const isUnanswered = first.seen.kind === 'answer' && first.seen.status >= 500
-    return [failed(text, isUnanswered ? UNANSWERED : hintFor('own-pages', facts))]
+    return failed(text, isUnanswered ? UNANSWERED : hintFor('own-pages', facts))
   },
 }
 
 /** Answers that only certlatch's own listeners give. */
-const INNER: Readonly<Record<string, (seen: Asked['seen']) => boolean>> = {
+const INNER: Readonly<Record<string, (seen: Observation) => boolean>> = {
   '/verify': (seen) =>
     seen.kind === 'answer' &&
     (headerOf(seen, 'x-certlatch-via') !== '' || seen.headers['remote-user'] !== undefined),
-  '/metrics': (seen) => seen.kind === 'answer' && /^certlatch_/m.test(seen.body),
-  '/readyz': (seen) => seen.kind === 'answer' && /"keySet"/.test(seen.body),
-  '/status': (seen) => seen.kind === 'answer' && /"lastHour"/.test(seen.body),
+  '/metrics': (seen) => bodyMatches(seen, /^certlatch_/m),
+  '/readyz': (seen) => bodyMatches(seen, /"keySet"/),
+  '/status': (seen) => bodyMatches(seen, /"lastHour"/),
 }
 
 /** Ways from a page to `/verify`, which trusts headers. */
@@ -67,7 +67,6 @@ const innerPaths: Check = {
   title: '/verify, /metrics, /readyz and /status cannot be reached from outside',
   reason:
     'A client that reaches /verify can write the headers that certlatch trusts, and is given a session.',
-  needs: [],
   plan: (facts) => {
     const inner = Object.keys(INNER)
     const lines = forgedCertificate(facts.certificate)
@@ -84,27 +83,21 @@ const innerPaths: Check = {
     ]
   },
   judge: (facts, asked) => {
-    const wrong = asked.find((one) => isInner(facts, one))
-    if (wrong === undefined) return []
-    const path = pathOf(wrong)
+    const isSession = (seen: Observation) => sessionPair(seen, facts.cookieName) !== undefined
+    const wrong = asked.filter(isRequest).find(({ probe, seen }) => {
+      const isInner = INNER[probe.path] ?? INNER['/verify']
+      return isInner?.(seen) || (probe.headers.length > 0 && isSession(seen))
+    })
+    if (wrong === undefined) return undefined
+    const { path } = wrong.probe
     const isAdmin = ['/metrics', '/readyz', '/status'].includes(path)
-    return [
-      failed(
-        `${path} of certlatch can be reached from outside`,
-        isAdmin
-          ? 'no route of the proxy may lead to CERTLATCH_ADMIN_LISTEN: remove it'
-          : hintFor('no-verify', facts),
-      ),
-    ]
+    return failed(
+      `${path} of certlatch can be reached from outside`,
+      isAdmin
+        ? 'no route of the proxy may lead to CERTLATCH_ADMIN_LISTEN: remove it'
+        : hintFor('no-verify', facts),
+    )
   },
-}
-
-function isInner(facts: Facts, one: Asked): boolean {
-  const { probe, seen } = one
-  const { headers } = probe as RequestProbe
-  const isForged = headers.length > 0
-  if (isForged && sessionPair(seen, facts.cookieName) !== undefined) return true
-  return (INNER[pathOf(one)] ?? INNER['/verify'])?.(seen) === true
 }
 
 /** Everything that the proxy would send, with the certificate in one proxy's header. */
@@ -114,7 +107,7 @@ function forged(facts: Facts, line: HeaderLine): readonly HeaderLine[] {
     line,
     ['X-Forwarded-Method', 'GET'],
     ['X-Forwarded-Uri', '/'],
-    ['X-Forwarded-Host', facts.door.authority],
+    ['X-Forwarded-Host', facts.target.authority],
     ['X-Forwarded-Proto', 'https'],
     ...(proxy === undefined ? [] : ([['X-Certlatch-Proxy', proxy]] as const)),
   ]

@@ -1,12 +1,10 @@
 import { isFromApplication, isRefusal, summaryOf } from '../answers.ts'
-import { type Check, type Finding, failed } from '../check.ts'
+import { type Check, failed } from '../check.ts'
 import { hintFor } from '../hints.ts'
 import { type OpenPath, openPaths } from '../open-rules.ts'
-import { type Asked, type RequestProbe, request } from '../probe.ts'
+import { isRequest, type Observation, request } from '../probe.ts'
 
-const isRequest = (asked: Asked): asked is Asked<RequestProbe> => asked.probe.kind === 'request'
-
-/** Paths that resemble an open one. */
+/** Paths that resemble a public one. */
 function neighbours({ path, folder }: OpenPath, nowhere: string): readonly string[] {
   const base = (folder ?? path).replace(/\/$/, '')
   const parent = base.slice(0, base.lastIndexOf('/'))
@@ -16,39 +14,35 @@ function neighbours({ path, folder }: OpenPath, nowhere: string): readonly strin
 const rules: Check = {
   name: 'rules',
   group: 'paths',
-  title: 'what the rules open is open, and similar paths are not',
+  title: 'paths that the rules make public are public, and similar paths are not',
   reason:
-    'A location that the proxy serves without an auth request is open whatever the rules say.',
+    'A location that the proxy serves without an auth request is public, whatever the rules require.',
   needs: ['closed', 'here', 'open-rules'],
   plan: (facts) => {
     const places = openPaths(facts)
     const beside = new Set(places.flatMap((place) => neighbours(place, facts.nowhere)))
-    const closed = [...beside].filter(
-      (path) => facts.here?.explain({ method: 'GET', path, shown: 'nothing' }).allow === false,
-    )
+    const closed = [...beside].filter((path) => facts.here?.isOpen('GET', path) === false)
     return [
       ...places.map(({ rule, method, path }) => request(`the rule ${rule}`, { method, path })),
       ...closed.map((path) => request('beside it', { path })),
     ]
   },
   judge: (facts, asked) => {
-    const findings: Finding[] = []
     for (const { probe, seen } of asked.filter(isRequest)) {
       const { method, path, label } = probe
-      const { allow } = facts.here?.explain({ method, path, shown: 'nothing' }) ?? {}
-      if (allow === false && isFromApplication(seen)) {
+      const isOpen = facts.here?.isOpen(method, path)
+      if (isOpen === false && isFromApplication(seen)) {
         const text = `${path} can be reached without certlatch: ${summaryOf(seen)}`
-        findings.push(failed(text, hintFor('ask-certlatch', facts)))
-      } else if (allow === true && isRefusal(seen)) {
-        findings.push(
-          failed(
-            `${label} opens ${method} ${path}, and it is refused`,
-            "the auth request has another path, host or method than the client's request: compare the proxy's configuration with deploy/; or the service has other rules than the file: see certlatch status",
-          ),
+        return failed(text, hintFor('auth-request', facts))
+      }
+      if (isOpen === true && isRefusal(seen)) {
+        return failed(
+          `${label} makes ${method} ${path} public, but it is refused`,
+          "the auth request has another path, host or method than the client's request: compare the proxy's configuration with deploy/; or the service has other rules than the file: see certlatch status",
         )
       }
     }
-    return findings.slice(0, 1)
+    return undefined
   },
 }
 
@@ -73,7 +67,7 @@ const detoursTo = (place: string, folder: string): readonly string[] => {
 const detours: Check = {
   name: 'detours',
   group: 'paths',
-  title: 'no detour through an open path reaches a protected one',
+  title: 'no detour through a public path reaches a protected one',
   reason: 'Proxy, certlatch and application may each read "..", "%2f" or ";" differently.',
   needs: ['closed', 'here', 'open-rules'],
   plan: (facts) => {
@@ -83,16 +77,17 @@ const detours: Check = {
   },
   judge: (facts, asked) => {
     const reached = asked.filter(isRequest).find(({ seen }) => isReached(seen))
-    if (reached === undefined) return []
+    if (reached === undefined) return undefined
     const text = `${reached.probe.path} reaches the application without credentials: ${summaryOf(reached.seen)}`
-    return [
-      failed(text, `${hintFor('ask-certlatch', facts)}; let certlatch decide about open paths`),
-    ]
+    return failed(
+      text,
+      `${hintFor('auth-request', facts)}; let certlatch decide about public paths too`,
+    )
   },
 }
 
 /** A proxy that normalizes a path may do so by a redirect. */
-const isReached = (seen: Asked['seen']): boolean =>
+const isReached = (seen: Observation): boolean =>
   isFromApplication(seen) && seen.kind === 'answer' && ![301, 302, 307, 308].includes(seen.status)
 
 export const PATH_CHECKS: readonly Check[] = [rules, detours]

@@ -5,17 +5,17 @@ const service: Check = {
   name: 'service',
   group: 'operation',
   title: 'the service runs, and is ready',
-  reason: 'Its own complaints explain most of what the tests from outside find.',
+  reason: 'Its own checks explain most of what the tests from outside find.',
   needs: ['here'],
-  plan: () => [],
   judge: ({ here }) => {
     if (here?.service === undefined) {
-      return [failed(here?.serviceProblem ?? 'the service does not answer')]
+      const { problem = 'the service does not answer', hint } = here?.serviceProblem ?? {}
+      return failed(problem, hint)
     }
-    if (here.service.ready) return []
+    if (here.service.ready) return undefined
     const wrong = here.service.checks.filter(({ ok }) => !ok)
     const text = wrong.map(({ name, detail }) => `${name}: ${detail}`).join('; ')
-    return [failed(`the service is not ready: ${text}`, 'certlatch status has the details')]
+    return failed(`the service is not ready: ${text}`, 'certlatch status has the details')
   },
 }
 
@@ -28,7 +28,6 @@ const dates: Check = {
   title: 'CA and CRL do not expire soon',
   reason: 'When the CA expires, all its certificates expire with it.',
   needs: ['here', 'service'],
-  plan: () => [],
   judge: ({ here, nowSeconds }) => {
     const findings: Finding[] = []
     for (const { name, notAfter } of here?.service?.authorities ?? []) {
@@ -54,9 +53,8 @@ const replicas: Check = {
   reason:
     "A replica with other session keys refuses another's sessions; one with an older CRL allows a lost phone.",
   needs: ['here', 'service'],
-  plan: () => [],
   judge: ({ here }) => {
-    if (here?.service === undefined) return []
+    if (here?.service === undefined) return undefined
     const { version, keySet } = here
     const fresh = here.running.filter(({ isFresh }) => isFresh).map(({ state }) => state)
     const isOdd = (key: 'keySet' | 'crlNumber' | 'blocksNumber' | 'version') =>
@@ -64,18 +62,19 @@ const replicas: Check = {
     const hint =
       'make sure that all of them, and this command, use the same data directory and version'
     if (here.service.keySet !== keySet) {
-      return [failed('the service has other session keys than the files here', hint)]
+      return failed('the service has other session keys than the files here', hint)
     }
-    if (isOdd('keySet')) return [failed('the services have different session keys', hint)]
+    if (isOdd('keySet')) return failed('the services have different session keys', hint)
     if (isOdd('crlNumber') || isOdd('blocksNumber')) {
-      return [failed('the services have different CRLs or blocks', hint)]
+      return failed('the services have different CRLs or blocks', hint)
     }
     if (here.service.version !== version) {
-      return [
-        warning(`the service is version ${here.service.version}, this command ${version}`, hint),
-      ]
+      return warning(
+        `the service is version ${here.service.version}, this command ${version}`,
+        hint,
+      )
     }
-    return isOdd('version') ? [warning('the services have different versions', hint)] : []
+    return isOdd('version') ? warning('the services have different versions', hint) : undefined
   },
 }
 
@@ -86,12 +85,11 @@ const proxyName: Check = {
   reason:
     "certlatch reads only one proxy's header; another proxy would pass on a client's own copy of it.",
   needs: ['here'],
-  plan: () => [],
   judge: (facts) => {
     const hint = dialectHint(facts)
-    if (facts.looks === undefined) return [unseen('the proxy was not recognized')]
-    if (hint === undefined) return []
-    return [failed('CERTLATCH_PROXY does not match what the proxy looks like', hint)]
+    if (facts.looks === undefined) return unseen('the proxy was not recognized')
+    if (hint === undefined) return undefined
+    return failed('CERTLATCH_PROXY does not match what the proxy looks like', hint)
   },
 }
 

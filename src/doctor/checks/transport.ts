@@ -1,4 +1,4 @@
-import { headerOf, isRefusal } from '../answers.ts'
+import { headerOf, isRefusal, setCookies } from '../answers.ts'
 import { type Check, failed, warning } from '../check.ts'
 import { hintFor } from '../hints.ts'
 import type { Answer, Observation } from '../probe.ts'
@@ -12,19 +12,18 @@ const http3: Check = {
   title: 'HTTP/3 is not offered',
   reason:
     'Over QUIC client certificates have been skipped, or lost on the second visit (Caddy #7953, CVE-2026-53622).',
-  needs: [],
   plan: () => [{ kind: 'quic', label: 'QUIC' }],
   judge: (facts, [asked]) => {
     const { nothing, certificate, manifest } = facts.first
-    const offers = answersOf(nothing, certificate, manifest).map((answer) =>
-      headerOf(answer, 'alt-svc'),
-    )
-    const offer = offers.find((text) => /\bh3/.test(text))
+    const offer = answersOf(nothing, certificate, manifest)
+      .map((answer) => headerOf(answer, 'alt-svc'))
+      .find((text) => /\bh3/.test(text))
     const hint = hintFor('no-http3', facts)
-    if (offer !== undefined)
-      return [failed(`HTTP/3 is offered: Alt-Svc: ${offer.slice(0, 100)}`, hint)]
-    if (asked?.seen.kind !== 'quic') return []
-    return [warning(`a QUIC server answers at UDP port ${facts.door.connectPort}`, hint)]
+    if (offer !== undefined) {
+      return failed(`HTTP/3 is offered: Alt-Svc: ${offer.slice(0, 100)}`, hint)
+    }
+    if (asked?.seen.kind !== 'quic') return undefined
+    return warning(`a QUIC server answers at UDP port ${facts.target.connectPort}`, hint)
   },
 }
 
@@ -35,28 +34,25 @@ const caches: Check = {
   group: 'transport',
   title: 'no cache keeps a refusal, or an answer with a session',
   reason:
-    'A cache would show one device what is meant for another, or keep refusing one that has a certificate by now.',
-  needs: [],
-  plan: () => [],
+    'A cache would show one device what is meant for another, or keep refusing one that has since got a certificate.',
   judge: ({ first }) => {
     for (const answer of answersOf(first.nothing, first.certificate)) {
       const hit = HITS.find((name) => /\bhit\b/i.test(headerOf(answer, name)))
       if (headerOf(answer, 'age') !== '' || hit !== undefined) {
         const hint = 'remove the cache in front of the proxy for this host'
-        return [failed(`an answer comes from a cache (${hit ?? 'Age'})`, hint)]
+        return failed(`an answer comes from a cache (${hit ?? 'Age'})`, hint)
       }
       const control = headerOf(answer, 'cache-control')
       if (isRefusal(answer) && !/\bno-store\b/.test(control)) {
         const hint = 'make the proxy pass on the Cache-Control header of the refusal'
-        return [failed('a refusal may be cached: it lacks Cache-Control: no-store', hint)]
+        return failed('a refusal may be cached: it lacks Cache-Control: no-store', hint)
       }
-      const isSession = (answer.headers['set-cookie'] ?? []).length > 0
-      if (isSession && /\bpublic\b|\bs-maxage\b/.test(control)) {
+      if (setCookies(answer).length > 0 && /\bpublic\b|\bs-maxage\b/.test(control)) {
         const hint = 'remove Cache-Control from the headers that the proxy adds'
-        return [failed('an answer that sets a session may be cached: Cache-Control: public', hint)]
+        return failed('an answer that sets a session may be cached: Cache-Control: public', hint)
       }
     }
-    return []
+    return undefined
   },
 }
 

@@ -5,7 +5,7 @@ import type { Preset } from '../policy.ts'
  * of Home Assistant 2026.11 (`requires_auth` of each view) and from recorded requests of its page.
  *
  * Deliberately not allowed, though other guides do: `/api/websocket` (the page reaches it by cookie),
- * `/auth/*` (the login, which passwords are guessed at), `/api/*` (every service and state), and
+ * `/auth/*` (the login, where passwords can be guessed), `/api/*` (every service and state), and
  * what the page itself is made of: all of it is allowed by cookie, the service worker's requests too.
  */
 export const HOME_ASSISTANT: Preset = {

@@ -5,26 +5,31 @@ import { isDer, isEncryptedKey, readBlocks } from '../../certificate/pem.ts'
 import { nearest, quote } from '../../config/text.ts'
 import { type Check, GROUPS } from '../../doctor/check.ts'
 import { CHECKS } from '../../doctor/checks.ts'
-import type { Door } from '../../doctor/door.ts'
+import type { Target } from '../../doctor/target.ts'
 import { textFlag } from '../arguments.ts'
 import type { Invocation } from '../command.ts'
 
 const bare = (host: string): string => host.replace(/^\[|\]$/g, '')
 
 /** Reads the URL and the flags about the deployment, except for the certificate. */
-export async function doorOf(invocation: Invocation): Promise<Omit<Door, 'certificate' | 'key'>> {
+export async function targetOf(
+  invocation: Invocation,
+): Promise<Omit<Target, 'certificate' | 'key'>> {
   const url = urlOf(invocation)
   const port = url.port === '' ? 443 : Number(url.port)
   const host = bare(url.hostname)
   const connect = connectOf(textFlag(invocation, 'connect'))
+  const serverCa = textFlag(invocation, 'server-ca')
   return {
     authority: url.host,
     host,
-    port,
     connectHost: connect?.host ?? host,
     connectPort: connect?.port ?? port,
     plainPort: 80,
-    serverAuthorities: await serverAuthorities(textFlag(invocation, 'server-ca')),
+    serverAuthorities:
+      serverCa === undefined
+        ? undefined
+        : await readCertificates('server-ca', serverCa, 'CERTIFICATE', 'TRUSTED CERTIFICATE'),
     application: applicationOf(textFlag(invocation, 'application')),
   }
 }
@@ -64,48 +69,39 @@ function applicationOf(text: string | undefined): URL | undefined {
 const readGiven = (flag: string, path: string): Promise<Buffer> =>
   readGivenFile(path, `--${flag} is ${quote(path)}: the file`)
 
-async function serverAuthorities(path: string | undefined): Promise<string | undefined> {
-  if (path === undefined) return undefined
-  const content = await readGiven('server-ca', path)
+/** Reads a file with certificates in PEM, in blocks with one of the labels. */
+async function readCertificates(
+  flag: string,
+  path: string,
+  ...labels: readonly string[]
+): Promise<string> {
+  const content = await readGiven(flag, path)
   try {
     createSecureContext({ ca: content })
-    if (!isDer(content) && readBlocks(content, 'CERTIFICATE', 'TRUSTED CERTIFICATE').length > 0) {
+    if (!isDer(content) && readBlocks(content, ...labels).length > 0) {
       return content.toString('latin1')
     }
   } catch {
     // Reported below.
   }
-  throw usageError(`--server-ca is ${quote(path)}: the file holds no certificate in PEM`)
+  throw usageError(`--${flag} is ${quote(path)}: the file holds no certificate in PEM`)
 }
 
-export interface GivenCertificate {
-  readonly certificate: string
-  readonly key: string
-}
-
-/** Reads the files that the two flags name; `undefined` without the flags. */
+/** Reads the files that `--certificate` and `--key` name; `undefined` without these flags. */
 export async function givenCertificate(
   invocation: Invocation,
-): Promise<GivenCertificate | undefined> {
-  const paths = {
-    certificate: textFlag(invocation, 'certificate'),
-    key: textFlag(invocation, 'key'),
-  }
-  if (paths.certificate === undefined && paths.key === undefined) return undefined
-  if (paths.certificate === undefined || paths.key === undefined) {
+): Promise<Pick<Target, 'certificate' | 'key'> | undefined> {
+  const certificatePath = textFlag(invocation, 'certificate')
+  const keyPath = textFlag(invocation, 'key')
+  if (certificatePath === undefined && keyPath === undefined) return undefined
+  if (certificatePath === undefined || keyPath === undefined) {
     throw usageError('expected --certificate FILE and --key FILE together, both in PEM')
   }
-  const content = await readGiven('certificate', paths.certificate)
-  const certificate = content.toString('latin1')
-  const key = (await readGiven('key', paths.key)).toString('latin1')
-  if (isDer(content) || readBlocks(content, 'CERTIFICATE').length === 0) {
-    throw usageError(
-      `--certificate is ${quote(paths.certificate)}: the file holds no certificate in PEM`,
-    )
-  }
+  const certificate = await readCertificates('certificate', certificatePath, 'CERTIFICATE')
+  const key = (await readGiven('key', keyPath)).toString('latin1')
   if (isEncryptedKey(key)) {
     throw usageError(
-      `--key is ${quote(paths.key)}: the key is encrypted`,
+      `--key is ${quote(keyPath)}: the key is encrypted`,
       'openssl pkey -in … -out … decrypts it',
     )
   }
@@ -113,7 +109,7 @@ export async function givenCertificate(
     createSecureContext({ cert: certificate, key })
     return { certificate, key }
   } catch {
-    throw usageError(`--key is ${quote(paths.key)}: it is not the key of that certificate, in PEM`)
+    throw usageError(`--key is ${quote(keyPath)}: it is not the key of that certificate, in PEM`)
   }
 }
 

@@ -1,4 +1,4 @@
-import { isFromApplication, isProxyError, isRefusal, sessionPair, summaryOf } from '../answers.ts'
+import { isFromApplication, isProxyError, isRefusal, setCookies, summaryOf } from '../answers.ts'
 import { type Check, type Finding, failed, unseen, warning } from '../check.ts'
 import type { Facts } from '../facts.ts'
 import { dialectHint, hintFor } from '../hints.ts'
@@ -12,7 +12,6 @@ const nothingShown: Check = {
   group: 'closed',
   title: 'without credentials, certlatch itself refuses',
   reason: 'This is what the gate is for. Its own refusal page helps those who should have access.',
-  needs: [],
   plan: ({ closedPath }) => [
     request('GET', { path: closedPath }),
     request('a page', { path: closedPath, headers: HTML }),
@@ -24,9 +23,9 @@ const nothingShown: Check = {
   judge: (facts, asked) => {
     for (const { probe, seen } of asked) {
       const finding = judgeRefusal(facts, probe.label, seen)
-      if (finding !== undefined) return [finding]
+      if (finding !== undefined) return finding
     }
-    return []
+    return undefined
   },
 }
 
@@ -47,7 +46,7 @@ function judgeRefusal(facts: Facts, label: string, seen: Observation): Finding |
     }
     return failed(
       `a request without credentials is allowed (${label}): the application answers ${summaryOf(seen)}`,
-      hintFor('ask-certlatch', facts),
+      hintFor('auth-request', facts),
     )
   }
   if (seen.kind === 'none') {
@@ -56,7 +55,7 @@ function judgeRefusal(facts: Facts, label: string, seen: Observation): Finding |
     return failed(
       `no answer to a plain request: ${seen.problem}`,
       insists
-        ? `the proxy must request the certificate, not require it: ${hintFor('ask-for-certificate', facts)}`
+        ? `the proxy must request the certificate, not require it: ${hintFor('request-certificate', facts)}`
         : undefined,
     )
   }
@@ -81,44 +80,35 @@ function judgeRefusal(facts: Facts, label: string, seen: Observation): Finding |
 
 const certificate: Check = {
   name: 'certificate',
-  group: 'entry',
+  group: 'access',
   title: 'the certificate is accepted',
   reason:
     'If it is not, the result of `explain` shows whether the rules, the files or the proxy is at fault.',
-  needs: [],
-  plan: () => [],
   judge: (facts) => {
     const { first, here, hasAccess } = facts
-    if (hasAccess) return []
+    if (hasAccess) return undefined
     const seen = first.certificate
-    const expected = here?.explain({ method: 'GET', path: '/', shown: 'certificate' })
-    if (expected !== undefined && !expected.allow) {
-      return [
-        failed(
-          `certlatch refuses the certificate: ${expected.reason} (rule ${expected.rule})`,
-          expected.advice,
-        ),
-      ]
+    const denial = here?.certificateDenial()
+    if (denial !== undefined) {
+      const text = `certlatch refuses the certificate: ${denial.reason} (rule ${denial.rule})`
+      return failed(text, denial.advice)
     }
-    if (seen.kind === 'none')
-      return [failed(`no answer to a request with the certificate: ${seen.problem}`)]
+    if (seen.kind === 'none') {
+      return failed(`no answer to a request with the certificate: ${seen.problem}`)
+    }
     if (isRefusal(seen)) {
-      const text = 'the certificate was presented, and certlatch refuses'
-      const hint = dialectHint(facts) ?? hintFor('pass-certificate', facts)
-      return [
-        failed(
-          `${text}; according to its files it would accept it, so the proxy does not pass it on intact`,
-          hint,
-        ),
-      ]
+      return failed(
+        'the certificate was presented, and certlatch refuses; according to its files it would accept it, so the proxy does not pass it on intact',
+        dialectHint(facts) ?? hintFor('pass-certificate', facts),
+      )
     }
     const isFault = seen.kind === 'answer' && seen.status >= 500
     if (isFault && !isProxyError(seen)) {
       const text = `the application answers ${summaryOf(seen)}`
-      return [failed(text, 'check whether the application is running')]
+      return failed(text, 'check whether the application is running')
     }
-    const hint = isFault ? faultHint(facts) : hintFor('ask-certlatch', facts)
-    return [failed(`the certificate is not accepted: ${summaryOf(seen)}`, hint)]
+    const hint = isFault ? faultHint(facts) : hintFor('auth-request', facts)
+    return failed(`the certificate is not accepted: ${summaryOf(seen)}`, hint)
   },
 }
 
@@ -132,47 +122,45 @@ const ATTRIBUTES = ['Path=/', 'Secure', 'HttpOnly', 'SameSite=Lax'] as const
 
 const sessionCookie: Check = {
   name: 'session-cookie',
-  group: 'entry',
+  group: 'access',
   title: 'the session arrives once, with all its attributes',
   reason:
     'Without it every request must present the certificate, which Safari does not do for WebSockets.',
   needs: ['access'],
-  plan: () => [],
   judge: (facts) => {
-    const seen = facts.first.certificate
-    const lines = seen.kind === 'answer' ? (seen.headers['set-cookie'] ?? []) : []
+    const lines = setCookies(facts.first.certificate)
     const own = lines.filter((line) => line.includes(`${facts.cookieName}=`))
     const [line = ''] = own
     const hint = hintFor('session-cookie', facts)
-    if (own.length === 0) return [failed(`no ${facts.cookieName} arrives with the answer`, hint)]
-    if (own.length > 1) return [failed(`${facts.cookieName} arrives ${own.length} times`, hint)]
+    if (own.length === 0) return failed(`no ${facts.cookieName} arrives with the answer`, hint)
+    if (own.length > 1) return failed(`${facts.cookieName} arrives ${own.length} times`, hint)
     if (!line.startsWith(`${facts.cookieName}=v`)) {
-      return [failed('the session was merged with another cookie into one header', hint)]
+      return failed('the session was merged with another cookie into one header', hint)
     }
     const given = new Set(line.split(';').map((part) => part.trim().toLowerCase()))
     const lost = ATTRIBUTES.filter((attribute) => !given.has(attribute.toLowerCase()))
-    if (lost.length === 0) return []
-    return [failed(`the session lost ${lost.join(', ')} on the way`, hint)]
+    if (lost.length === 0) return undefined
+    return failed(`the session lost ${lost.join(', ')} on the way`, hint)
   },
 }
 
 const session: Check = {
   name: 'session',
-  group: 'entry',
+  group: 'access',
   title: 'the session alone is accepted',
   reason: 'Browsers that do not present their certificate each time depend on it.',
   needs: ['access', 'session'],
   plan: () => [request('the session', { shown: 'cookie' })],
   judge: (facts, [asked]) => {
-    if (asked === undefined || isFromApplication(asked.seen)) return []
+    if (asked === undefined || isFromApplication(asked.seen)) return undefined
     const text = `the session alone is not accepted: ${summaryOf(asked.seen)}`
-    return [failed(text, hintFor('pass-cookie', facts))]
+    return failed(text, hintFor('pass-cookie', facts))
   },
 }
 
 const webSocket: Check = {
   name: 'websocket',
-  group: 'entry',
+  group: 'access',
   title: 'a WebSocket with only the session is not refused',
   reason: 'Home Assistant depends on one, and Safari presents no certificate on it.',
   needs: ['access', 'session'],
@@ -184,53 +172,46 @@ const webSocket: Check = {
     }),
   ],
   judge: (facts, [asked]) => {
-    if (asked === undefined) return []
+    if (asked === undefined) return undefined
     const { seen } = asked
-    if (seen.kind === 'answer' && seen.status === 101) return []
+    if (seen.kind === 'answer' && seen.status === 101) return undefined
     if (isRefusal(seen) || seen.kind === 'none') {
       const text = `a WebSocket with only the session is refused: ${summaryOf(seen)}`
-      return [failed(text, hintFor('pass-cookie', facts))]
+      return failed(text, hintFor('pass-cookie', facts))
     }
-    if (!facts.isHomeAssistant) return []
-    return [
-      failed(
-        `Home Assistant's WebSocket does not open: ${summaryOf(seen)}`,
-        'the proxy must pass Upgrade and Connection on: in nginx, proxy_set_header Upgrade $http_upgrade;',
-      ),
-    ]
+    if (!facts.isHomeAssistant) return undefined
+    return failed(
+      `Home Assistant's WebSocket does not open: ${summaryOf(seen)}`,
+      'the proxy must pass Upgrade and Connection on: in nginx, proxy_set_header Upgrade $http_upgrade;',
+    )
   },
 }
 
 const resumption: Check = {
   name: 'resumption',
-  group: 'entry',
+  group: 'access',
   title: 'a resumed TLS connection still has the certificate, or none is resumed',
-  reason: 'A proxy that forgets it locks a device out on its second visit.',
+  reason: 'If the proxy loses it, a device is refused on its second visit.',
   needs: ['access'],
-  plan: () =>
-    (['TLSv1.2', 'TLSv1.3'] as const).map((version) => ({
-      kind: 'resume',
-      label: version,
-      version,
-    })),
-  judge: (facts, asked) =>
-    asked
-      .filter(({ seen }) => seen.kind === 'answer' && seen.isResumed === true && isRefusal(seen))
-      .slice(0, 1)
-      .map(({ probe }) =>
-        failed(
-          `on a resumed ${probe.label} connection the certificate is gone`,
-          hintFor('pass-certificate', facts),
-        ),
-      ),
+  plan: () => [
+    { kind: 'resume', label: 'TLSv1.2', version: 'TLSv1.2' },
+    { kind: 'resume', label: 'TLSv1.3', version: 'TLSv1.3' },
+  ],
+  judge: (facts, asked) => {
+    const lost = asked.find(
+      ({ seen }) => seen.kind === 'answer' && seen.isResumed === true && isRefusal(seen),
+    )
+    if (lost === undefined) return undefined
+    const text = `on a resumed ${lost.probe.label} connection the certificate is gone`
+    return failed(text, hintFor('pass-certificate', facts))
+  },
 }
 
 const protocols: Check = {
   name: 'protocols',
-  group: 'entry',
+  group: 'access',
   title: 'HTTP/1.1 and HTTP/2 get the same answers',
-  reason:
-    'Browsers use HTTP/2 for pages and HTTP/1.1 for WebSockets: a gate for only one of them is half a gate.',
+  reason: 'Browsers use HTTP/2 for pages and HTTP/1.1 for WebSockets, so both must be protected.',
   needs: ['access', 'closed'],
   plan: ({ closedPath, hasSession }) =>
     PROTOCOLS.flatMap((protocol) => [
@@ -239,52 +220,42 @@ const protocols: Check = {
       ...(hasSession ? [request('the session', { protocol, shown: 'cookie' })] : []),
     ]),
   judge: (facts, asked) => {
-    const of = (protocol: string, label: string) =>
-      asked.find(
-        ({ probe }) =>
-          probe.kind === 'request' && probe.protocol === protocol && probe.label === label,
-      )?.seen
-    const isOffered = (seen: Observation | undefined): seen is Observation =>
-      seen !== undefined && !(seen.kind === 'none' && /not offered/.test(seen.problem))
     for (const label of ['nothing shown', 'the certificate', 'the session']) {
-      const [one, two] = PROTOCOLS.map((protocol) => of(protocol, label))
-      if (one === undefined) continue
-      if (!isOffered(two)) return [unseen('HTTP/2 is not offered')]
+      const [one, two] = asked.filter(({ probe }) => probe.label === label).map(({ seen }) => seen)
+      if (one === undefined || two === undefined) continue
+      if (two.kind === 'none' && /not offered/.test(two.problem)) {
+        return unseen('HTTP/2 is not offered')
+      }
       if (isFromApplication(one) === isFromApplication(two) && isRefusal(one) === isRefusal(two))
         continue
-      const text = `${label}: HTTP/1.1 says ${summaryOf(one)}, and HTTP/2 says ${summaryOf(two)}`
+      const text = `${label}: HTTP/1.1 gets ${summaryOf(one)}, and HTTP/2 gets ${summaryOf(two)}`
       const hint = hintFor(label === 'the session' ? 'pass-cookie' : 'pass-certificate', facts)
-      return [failed(text, hint)]
+      return failed(text, hint)
     }
-    return []
+    return undefined
   },
 }
 
-const revoked: Check = {
+export const REVOKED_CHECK: Check = {
   name: 'revoked',
   group: 'operation',
   title: 'the certificate is refused within a second of its revocation',
   reason:
     "This tests the whole chain: command, files, service, proxy. It uses doctor's own certificate, at the end.",
   needs: ['access', 'own-device'],
-  plan: () => [],
   judge: ({ revokedAfterMilliseconds: after }) => {
-    if (after !== undefined && after <= 1_000) return []
+    if (after !== undefined && after <= 1_000) return undefined
     const hint =
       'does the service read the same data directory as this command? certlatch status shows what it has loaded; and there must be no cache between the proxy and certlatch'
-    const text =
-      after === undefined
-        ? 'the certificate is revoked, and still accepted after 5 s'
-        : `the revoked certificate was refused only after ${(after / 1000).toFixed(1)} s`
-    return [after === undefined ? failed(text, hint) : warning(text, hint)]
+    if (after === undefined) {
+      return failed('the certificate is revoked, and still accepted after 5 s', hint)
+    }
+    const seconds = (after / 1000).toFixed(1)
+    return warning(`the revoked certificate was refused only after ${seconds} s`, hint)
   },
 }
 
-/** The session in the answer to the certificate, if the application answered. */
-export const sessionOf = (seen: Observation, cookieName: string): string | undefined =>
-  isFromApplication(seen) ? sessionPair(seen, cookieName) : undefined
-
-export const ENTRY_CHECKS: readonly Check[] = [
+export const ACCESS_CHECKS: readonly Check[] = [
   nothingShown,
   certificate,
   sessionCookie,
@@ -293,4 +264,3 @@ export const ENTRY_CHECKS: readonly Check[] = [
   resumption,
   protocols,
 ]
-export const REVOKED_CHECK: Check = revoked

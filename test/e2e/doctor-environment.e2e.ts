@@ -21,7 +21,7 @@ import { CADDY } from './support/proxies.ts'
 import { withGate } from './support/run.ts'
 import { until } from './support/tools.ts'
 
-/** `certlatch doctor` with problems that come from elsewhere than the proxy's configuration. */
+/** `certlatch doctor` with problems that the proxy's configuration does not cause. */
 
 const shared = newWorld(CADDY)
 after(async () => (await shared.catch(() => undefined))?.close())
@@ -82,19 +82,19 @@ test('name: a name that resolves is ok; if it does not resolve, nothing else is 
 })
 
 /** The port for plain HTTP is always 80, except here. */
-async function plainHttpAt({ folder, target }: Gate) {
+async function plainHttpAt({ folder, target: front }: Gate) {
   const [, plainPort] =
     /http_port (\d+)/.exec(readFileSync(join(folder, 'Caddyfile'), 'utf8')) ?? []
   const { certificate, key } = makeServerCertificate('phone', Date.now() / 1000)
-  const door = {
-    ...{ authority: 'home.example', host: 'home.example', port: 443 },
-    ...{ connectHost: '127.0.0.1', connectPort: target.port, plainPort: Number(plainPort) },
-    serverAuthorities: target.serverCertificate,
+  const target = {
+    ...{ authority: 'home.example', host: 'home.example' },
+    ...{ connectHost: '127.0.0.1', connectPort: front.port, plainPort: Number(plainPort) },
+    serverAuthorities: front.serverCertificate,
     ...{ certificate, key, application: undefined },
   }
-  const client = createClient(door)
+  const client = createClient(target)
   const [outcome] = await runChecks({
-    ...{ door, client, here: undefined, revoke: undefined },
+    ...{ target, client, here: undefined, revoke: undefined },
     certificate: new X509Certificate(certificate).raw,
     cookieName: '__Host-certlatch',
     isAsked: ({ name }) => name === 'plain-http',
@@ -128,14 +128,14 @@ const outside = Object.values(networkInterfaces())
   .flatMap((addresses) => addresses ?? [])
   .find(({ internal, family }) => !internal && family === 'IPv4')?.address
 
-test('beside-the-gate: the application can be reached only by the proxy, or also by others', {
+test('bypass: the application can be reached only by the proxy, or also by others', {
   skip: outside === undefined && 'this machine has only loopback addresses',
 }, async (context) => {
   const world = await shared
   await withGate(world, [], async ({ target }) => {
     const reached = (port: number, host = outside) =>
       examine(world, target.port, {
-        args: ['--only', 'beside-the-gate', '--application', `http://${host}:${port}`],
+        args: ['--only', 'bypass', '--application', `http://${host}:${port}`],
       })
     assertAllOk(await reached(world.backend.port))
     const open = createServer((socket) => {
@@ -145,7 +145,7 @@ test('beside-the-gate: the application can be reached only by the proxy, or also
     })
     const port = await listen(context, open, outside)
     assert.match(
-      onlyFinding(await reached(port), 'beside-the-gate'),
+      onlyFinding(await reached(port), 'bypass'),
       new RegExp(`^the application answers at ${outside}:${port}, bypassing the gate$`),
     )
     const [here] = (await reached(world.backend.port, '127.0.0.1')).checks
@@ -218,7 +218,7 @@ test('Session keys that are rotated during a run cause no finding', async () => 
       const { environment } = world.certlatch
       for (const flags of [['--after', '0s'], ['--now']]) {
         const [report, rotated] = await Promise.all([
-          examine(world, port, only('replicas', 'entry')),
+          examine(world, port, only('replicas', 'access')),
           runCommand(environment, 'key', 'rotate', ...flags),
         ])
         assert.equal(rotated.code, 0, rotated.stderr)
@@ -260,7 +260,7 @@ test('service: running is ok, stopped is a finding', async () => {
       await world.certlatch.close()
       assert.match(
         onlyFinding(await examine(world, port, only('service')), 'service'),
-        /^nothing listens at 127\.0\.0\.1:\d+; is certlatch serve running/,
+        /^nothing listens at 127\.0\.0\.1:\d+$/,
       )
       const whole = await examine(world, port)
       assert.deepEqual(
@@ -278,7 +278,7 @@ test('service: running is ok, stopped is a finding', async () => {
 
 test('Nothing listening, no TLS, closed at once, or silent: one finding, and the rest is not tried', async (context) => {
   const world = await shared
-  const doors = [
+  const silent = [
     [await freePort(), /the connection was refused/],
     [
       await listen(
@@ -302,7 +302,7 @@ test('Nothing listening, no TLS, closed at once, or silent: one finding, and the
       /no answer within 3 s/,
     ],
   ] as const
-  for (const [port, says] of doors) {
+  for (const [port, says] of silent) {
     const report = await examine(world, port)
     assert.match(onlyFinding(report, 'tls'), says)
     const ok = report.checks.filter(({ result }) => result === 'ok').map(({ name }) => name)
