@@ -1,10 +1,7 @@
 import { randomBytes } from 'node:crypto'
-import {
-  INVITATION_CODE_RANDOM_BYTES,
-  invitationCode,
-  invitationId,
-} from '../enrollment/invitation-code.ts'
+import { invitationCode, invitationId } from '../enrollment/invitation-code.ts'
 import { writePackages } from '../enrollment/packages.ts'
+import { PASSWORD_RANDOM_BYTES } from '../enrollment/password.ts'
 import { SEALING_IV_BYTES, seal } from '../enrollment/sealing.ts'
 import type { Device, DeviceCertificate } from '../store/device-registry.ts'
 import { isInvited } from '../store/device-registry.ts'
@@ -110,7 +107,7 @@ async function enterInvited(
 ): Promise<Invited> {
   const { nowSeconds } = directory
   const folder = directory.paths.invitations
-  const code = invitationCode(randomBytes(INVITATION_CODE_RANDOM_BYTES))
+  const code = invitationCode(randomBytes(PASSWORD_RANDOM_BYTES))
   const id = invitationId(code)
   const endsAt = Math.min(nowSeconds + validSeconds, certificate.notAfter)
   const { keyHash } = signer.issuer
