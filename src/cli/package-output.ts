@@ -15,8 +15,8 @@ import { isWritten } from './terminal.ts'
 
 /** Where a package is written. */
 export interface Place {
-  readonly handOut: 'file' | 'print'
-  readonly folder: string
+  /** `undefined`: it is printed to standard output. */
+  readonly folder: string | undefined
   /** How to copy it out of the container that this runs in; `undefined` outside one. */
   readonly container: Container | undefined
 }
@@ -52,15 +52,11 @@ export async function placeOf(invocation: Invocation, config: Config): Promise<P
   if (out === '-' && invocation.flags['json'] === true) {
     throw usageError('--json does not go with --out -: the package goes there')
   }
-  if (out === '-') return { handOut: 'print', folder: '.', container }
-  if (out !== undefined) {
-    return { handOut: 'file', folder: out.replace(/(?<=.)\/+$/, ''), container }
-  }
-  const folder =
-    container !== undefined && !(await isAllowed('.', constants.W_OK))
-      ? join(dataPaths(config.dataDir).privateFolder, 'packages')
-      : '.'
-  return { handOut: 'file', folder, container }
+  if (out === '-') return { folder: undefined, container }
+  if (out !== undefined) return { folder: out.replace(/(?<=.)\/+$/, ''), container }
+  const isReadOnly = container !== undefined && !(await isAllowed('.', constants.W_OK))
+  const folder = isReadOnly ? join(dataPaths(config.dataDir).privateFolder, 'packages') : '.'
+  return { folder, container }
 }
 
 /**
@@ -74,8 +70,8 @@ export async function handOut(
 ): Promise<boolean> {
   const { terminal, streams, flags } = invocation
   const { device, certificate, password } = added
-  const path = added.package.path.replace(/^\.\//, '')
-  if (place.handOut === 'print') {
+  const path = added.package.path?.replace(/^\.\//, '')
+  if (path === undefined) {
     if (!(await isWritten(streams.stdout, added.package.content))) return false
     const secret = password === undefined ? '' : `password  ${password}\n`
     terminal.note(described(added))

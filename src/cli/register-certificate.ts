@@ -1,14 +1,6 @@
-import {
-  type NewDevice,
-  type OwnCertificate,
-  registerCertificate,
-} from '../administration/add-device.ts'
-import { readOwnAuthorities } from '../administration/authorities.ts'
-import { CommandError, usageError } from '../administration/command-error.ts'
-import { readGivenCertificate } from '../administration/given-file.ts'
-import type { Directory } from '../administration/locked-directory.ts'
-import { readCertificate } from '../certificate/certificate.ts'
-import { verifyCertificate } from '../certificate/verify.ts'
+import type { NewDevice } from '../administration/add-device.ts'
+import { usageError } from '../administration/command-error.ts'
+import { registerCertificate } from '../administration/register-certificate.ts'
 import type { Config } from '../config/config.ts'
 import type { ExitCode, Invocation } from './command.ts'
 import { changeOf } from './command-context.ts'
@@ -29,9 +21,8 @@ export async function register(
     if (flags[flag] === undefined || flag === 'json' || flag === 'certificate') continue
     throw usageError(`--${flag} does not go with --certificate: no certificate is issued`)
   }
-  const read = (directory: Directory) => readOwnCertificate(path, directory)
   const change = changeOf(invocation, config, kind === 'new' ? 'device add' : 'device renew')
-  const entered = await registerCertificate(change, device, kind, read)
+  const entered = await registerCertificate(change, device, kind, path)
   if (flags['json'] === true) {
     terminal.print(JSON.stringify({ schemaVersion: 1, device: entered }, undefined, 2))
   } else {
@@ -40,20 +31,4 @@ export async function register(
   }
   await confirmDevice(invocation, config)
   return 0
-}
-
-async function readOwnCertificate(path: string, { paths }: Directory): Promise<OwnCertificate> {
-  const { issuers } = await readOwnAuthorities(paths)
-  const der = await readGivenCertificate(path)
-  const certificate = readCertificate(der)
-  const verdict = verifyCertificate(der, issuers)
-  if (certificate !== undefined && verdict.ok) {
-    return { certificate, issuerKeyHash: verdict.verified.issuerKeyHash }
-  }
-  const problem = verdict.ok ? 'certificate-malformed' : verdict.problem
-  const why =
-    problem === 'certificate-untrusted'
-      ? `no CA in ${paths.authority} has signed it`
-      : 'it would be refused'
-  throw new CommandError(`${path}: ${problem}; ${why}`)
 }

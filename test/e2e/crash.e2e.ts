@@ -78,7 +78,11 @@ before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'certlatch-crash-'))
   template = join(folder, 'template')
   const directory = await initialised()
-  await addDevice(directory.change(), { name: 'Old', owner: undefined }, directory.issue(), 'print')
+  await addDevice(
+    directory.change(),
+    { name: 'Old', owner: undefined },
+    directory.issue({ folder: undefined }),
+  )
   // A service that has loaded everything, so that no command waits for one.
   await writeRunning(directory.paths.running, runningId('host', 'test'), {
     ...{ schemaVersion: 1, listen: 'test', host: 'host', version: '0', startedAt: NOON_SECONDS },

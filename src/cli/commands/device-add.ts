@@ -39,7 +39,7 @@ async function runDeviceAdd(invocation: Invocation): Promise<ExitCode> {
   const path = textFlag(invocation, 'certificate')
   if (path !== undefined) return register(invocation, config, device, path, 'new')
   const { place, options, change } = await prepareIssue(invocation, config, 'device add')
-  const added = await addDevice(change, device, options, place.handOut)
+  const added = await addDevice(change, device, options)
   if (!(await handOut(invocation, added, place))) return rollBackIssue(change, added)
   await confirmDevice(invocation, config)
   return 0

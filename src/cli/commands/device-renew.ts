@@ -44,7 +44,7 @@ async function runDeviceRenew(invocation: Invocation): Promise<ExitCode> {
   }
   const overlapSeconds = durationFlag(invocation, 'overlap', '400d', OVERLAP_SECONDS)
   const { place, options, change } = await prepareIssue(invocation, config, 'device renew')
-  const renewed = await renewDevice(change, name, options, overlapSeconds, place.handOut)
+  const renewed = await renewDevice(change, name, options, overlapSeconds)
   if (!(await handOut(invocation, renewed, place))) return rollBackIssue(change, renewed)
   const { othersEndAt } = renewed
   if (othersEndAt !== undefined) {
