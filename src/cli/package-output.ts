@@ -10,7 +10,7 @@ import { dataPaths } from '../store/data-directory.ts'
 import { isAllowed } from '../store/files.ts'
 import { textFlag } from './arguments.ts'
 import type { Invocation } from './command.ts'
-import { day, shellWord } from './format.ts'
+import { day, jsonOf, shellWord } from './format.ts'
 import { isWritten } from './terminal.ts'
 
 /** Where a package is written. */
@@ -79,7 +79,6 @@ export async function handOut(
   }
   if (flags['json'] === true) {
     const made = {
-      schemaVersion: 1,
       device: { id: device.id, name: device.name, owner: device.owner },
       certificate: {
         serial: certificate.serial,
@@ -90,7 +89,7 @@ export async function handOut(
       package: resolve(path),
       password,
     }
-    return isWritten(streams.stdout, `${JSON.stringify(made, undefined, 2)}\n`)
+    return isWritten(streams.stdout, `${jsonOf(made)}\n`)
   }
   const lines = [described(added), `package   ${path}`]
   if (password !== undefined) lines.push(`password  ${password}`)

@@ -5,7 +5,7 @@ import type { Config } from '../config/config.ts'
 import type { ExitCode, Invocation } from './command.ts'
 import { changeOf } from './command-context.ts'
 import { confirmDevice } from './confirmation.ts'
-import { day } from './format.ts'
+import { day, jsonOf } from './format.ts'
 import { ISSUE_OPTIONS } from './issue-options.ts'
 
 /** Registers an existing certificate, for a new device or as another one of a known device. */
@@ -21,10 +21,9 @@ export async function register(
     if (flags[flag] === undefined || flag === 'json' || flag === 'certificate') continue
     throw usageError(`--${flag} does not go with --certificate: no certificate is issued`)
   }
-  const change = changeOf(invocation, config, kind === 'new' ? 'device add' : 'device renew')
-  const entered = await registerCertificate(change, device, kind, path)
+  const entered = await registerCertificate(changeOf(invocation, config), device, kind, path)
   if (flags['json'] === true) {
-    terminal.print(JSON.stringify({ schemaVersion: 1, device: entered }, undefined, 2))
+    terminal.print(jsonOf({ device: entered }))
   } else {
     const end = entered.certificates.at(-1)?.notAfter ?? 0
     terminal.print(`"${entered.name}" has access until ${day(end)}`)

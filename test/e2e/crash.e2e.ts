@@ -212,7 +212,7 @@ describe('A momentarily full disk is reported in one line, and the command can b
           try {
             // What is merely tidied up may fail in silence.
             // And behind a revocation's commit point there is more to be said than that it failed.
-            if (exitCode !== 0 && !stderr.includes('the revocation stands')) {
+            if (exitCode !== 0 && !stderr.includes('the revocation is in effect')) {
               assertOneLine(exitCode, stderr)
             }
             await checkAfter(place, given)
