@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
 import { parse, parseAllDocuments } from 'yaml'
-import { parseConfig } from '../src/config/config.ts'
+import { loadConfig } from '../src/config/load.ts'
 import { dataPaths } from '../src/store/data-directory.ts'
 import { repository } from './support/repository.ts'
 
@@ -74,7 +74,7 @@ describe('The manifests for Kubernetes', () => {
     const { CERTLATCH_PROXY_SECRET_FILE: secretFile, ...others } = environment
     const { CERTLATCH_METRICS_TOKEN_FILE: tokenFile, ...rest } = others
     // As load.ts does with the file; the image sets the first of these.
-    const parsed = parseConfig({
+    const parsed = loadConfig({
       CERTLATCH_LISTEN: '0.0.0.0:9180',
       CERTLATCH_PROXY_SECRET: 'a-secret-of-sixteen-or-more',
       CERTLATCH_METRICS_TOKEN: 'another-of-sixteen-or-more',

@@ -1,5 +1,5 @@
 import { isEncryptedKey, readBlocks, writePem } from '../certificate/pem.ts'
-import { type RevokedCertificate, reasonNamed } from '../certificate/revocation-reason.ts'
+import type { RevokedCertificate } from '../certificate/revocation-reason.ts'
 import type { CertificateProblem, Issuer } from '../certificate/verify.ts'
 import { type IndexEntry, readIndex } from '../enrollment/openssl-index.ts'
 import { writeAuthorityKey } from '../store/create-authority.ts'
@@ -8,7 +8,6 @@ import { type Device, type DeviceCertificate, writeEntry } from '../store/device
 import { gatherDevices, nameOf, readCertificates } from './adopted-devices.ts'
 import {
   decryptKey,
-  issuerOf,
   readIssuers,
   readWrittenList,
   signerOf,
@@ -16,7 +15,7 @@ import {
 } from './authorities.ts'
 import { CommandError, usageError } from './command-error.ts'
 import { readGivenFile } from './given-file.ts'
-import { nextNumber, writeList } from './sign-revocation-lists.ts'
+import { nextNumber, revocationsAmong, writeList } from './sign-revocation-lists.ts'
 
 /** The paths of an existing CA's files. */
 export interface AdoptedFiles {
@@ -54,8 +53,8 @@ export async function readAdoption(
   const issuer = await readAdoptedIssuer(files.certificate, nowSeconds)
   const keyText = (await readGivenFile(files.key)).toString('latin1')
   const secret = isEncryptedKey(keyText) ? await passphrase(files.key) : undefined
-  const privateKey = decryptKey(files.key, keyText, secret)
-  if (issuerOf(privateKey, [issuer]) === undefined) {
+  const signer = signerOf(decryptKey(files.key, keyText, secret), [issuer])
+  if (signer === undefined) {
     throw new CommandError(`${files.key} is not the key of ${files.certificate}`)
   }
   const before = await readAdoptedList(files.revocationList, issuer)
@@ -65,18 +64,14 @@ export async function readAdoption(
       ? { read: [], skipped: [] }
       : await readCertificates(files.certificates, issuer)
   const joined = gatherDevices(index, certificates.read, issuer, nowSeconds)
-  const revocations = index.flatMap(({ serial, revokedAt, reason }) =>
-    revokedAt === undefined ? [] : [{ serial, revokedAt, reason: reasonNamed(reason) }],
-  )
-  const listed = before === undefined ? [] : before.entries
+  const revocations = revocationsAmong(index)
+  const listed = before?.entries ?? []
   const revokedAt = new Map([...listed, ...revocations].map((entry) => [entry.serial, entry]))
   const devices = joined.devices.map((device) => ({
     ...device,
     certificates: device.certificates.map((certificate) => markRevoked(certificate, revokedAt)),
   }))
-  const lists = new Map(before === undefined ? [] : [[issuer.keyHash, before]])
-  const signer = signerOf(issuer, privateKey)
-  const number = nextNumber({ lists }, nowSeconds, 0n)
+  const number = nextNumber(before === undefined ? [] : [before], nowSeconds, 0n)
   return {
     issuer,
     devices,
@@ -89,7 +84,8 @@ export async function readAdoption(
     skipped: [...joined.skipped, ...certificates.skipped],
     files: {
       authority: {
-        key: encryptWith === undefined ? keyText : writeAuthorityKey(privateKey, encryptWith),
+        key:
+          encryptWith === undefined ? keyText : writeAuthorityKey(signer.privateKey, encryptWith),
         certificate: writePem('CERTIFICATE', issuer.certificate.der),
         revocationList: writeList(signer, before, revocations, number, nowSeconds),
       },
@@ -107,7 +103,7 @@ export async function readAdoption(
 async function readAdoptedIssuer(path: string, nowSeconds: number): Promise<Issuer> {
   const [issuer, ...others] = readIssuers(path, await readGivenFile(path))
   if (issuer === undefined || others.length > 0) {
-    throw usageError(`${path} has to hold one certificate, that of the CA`)
+    throw usageError(`${path} must contain one certificate, that of the CA`)
   }
   if (issuer.certificate.notAfter < nowSeconds) {
     throw new CommandError(`${path}: the CA has expired`, {

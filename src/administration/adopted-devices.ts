@@ -138,7 +138,7 @@ const isLegible = (name: string): boolean => isPrintableName(name) && !name.incl
 function describeRepeated(issued: readonly Issued[]): string {
   const named = issued.map(({ name, place }) => `"${name ?? '(no name)'}" (${place})`).join(' and ')
   const serial = issued[0]?.serial
-  return `the serial number ${serial} stands for several certificates, ${named}: the one could come in under the other's name, so none of them is taken over; give these devices new certificates`
+  return `several certificates have the serial number ${serial}, ${named}: one could be accepted under the name of another, so none is imported; issue these devices new ones`
 }
 
 /** The CN, which a person chose; without one, any other name of the holder. */

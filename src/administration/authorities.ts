@@ -82,30 +82,27 @@ const readInitialised = (path: string): Promise<Buffer> =>
   needed(path, readFile(path), 'run certlatch init first')
 
 /** A built-in CA with its key. */
-export interface Signer {
+export interface Signer extends SigningAuthority {
   readonly issuer: Issuer
-  readonly authority: SigningAuthority
 }
-
-export const signerOf = (issuer: Issuer, privateKey: KeyObject): Signer => ({
-  issuer,
-  authority: { certificate: issuer.certificate, privateKey },
-})
 
 /** The CA whose key is at `private/ca.key`: it signs new certificates. */
 export async function readActiveSigner(
   { paths, passphrase, nowSeconds }: Directory,
   { issuers }: OwnAuthorities,
 ): Promise<Signer> {
-  const privateKey = await readAuthorityKey(paths.authorityKey, passphrase)
-  const issuer = issuerOf(privateKey, issuers)
-  if (issuer === undefined) {
+  const signer = signerOf(await readAuthorityKey(paths.authorityKey, passphrase), issuers)
+  if (signer === undefined) {
     throw new CommandError(`${paths.authorityKey} is not the key of a CA in ${paths.authority}`, {
       hint: 'restore the two from one backup',
     })
   }
-  requirePlausibleClock(issuer, nowSeconds)
-  return signerOf(issuer, privateKey)
+  if (nowSeconds < signer.certificate.notBefore) {
+    throw new CommandError('the clock is wrong: according to it, the CA is not valid yet', {
+      hint: 'set the clock, then run this again',
+    })
+  }
+  return signer
 }
 
 /** A previous CA, which keeps signing its own CRL. */
@@ -114,20 +111,9 @@ export async function readPreviousSigner(
   issuer: Issuer,
 ): Promise<Signer> {
   const path = paths.previousKeyOf(issuer.keyHash)
-  const privateKey = await readAuthorityKey(path, passphrase)
-  if (issuerOf(privateKey, [issuer]) === undefined) {
-    throw new CommandError(`${path} is not the key of the CA that it is named after`)
-  }
-  return signerOf(issuer, privateKey)
-}
-
-/** Refuses a clock before the CA's notBefore: the certificates would never be accepted. */
-function requirePlausibleClock({ certificate }: Issuer, nowSeconds: number): void {
-  if (nowSeconds < certificate.notBefore) {
-    throw new CommandError('the clock is wrong: it is earlier than the beginning of the CA', {
-      hint: 'set it, and run this again',
-    })
-  }
+  const signer = signerOf(await readAuthorityKey(path, passphrase), [issuer])
+  if (signer !== undefined) return signer
+  throw new CommandError(`${path} is not the key of the CA that it is named after`)
 }
 
 /** Reads a private key in PEM, and decrypts it if necessary. */
@@ -135,7 +121,7 @@ export async function readAuthorityKey(
   path: string,
   passphrase: string | undefined,
 ): Promise<KeyObject> {
-  const hint = 'bring the key of the CA back to there for this command'
+  const hint = 'put the key of the CA back there for this command'
   const pem = await needed(path, readOwnFile(path), hint)
   return decryptKey(path, pem.toString('latin1'), passphrase)
 }
@@ -164,9 +150,11 @@ export function decryptKey(path: string, pem: string, passphrase: string | undef
 const UNKNOWN_CIPHER =
   /^ERR_OSSL_(?:EVP_UNSUPPORTED|EVP_UNKNOWN_PBE_ALGORITHM|PEM_UNSUPPORTED_(?:CIPHER|ENCRYPTION))$/
 
-export function issuerOf(privateKey: KeyObject, issuers: readonly Issuer[]): Issuer | undefined {
+/** The CA that the key belongs to; `undefined` if it is none of these. */
+export function signerOf(privateKey: KeyObject, issuers: readonly Issuer[]): Signer | undefined {
   const publicKey = createPublicKey(privateKey)
-  return issuers.find(({ key }) => isSameKey(key, publicKey))
+  const issuer = issuers.find(({ key }) => isSameKey(key, publicKey))
+  return issuer && { issuer, certificate: issuer.certificate, privateKey }
 }
 
 /**

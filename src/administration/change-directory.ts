@@ -1,11 +1,21 @@
+import { dirname } from 'node:path'
 import { completeStagedFiles, type DataPaths, dataPaths } from '../store/data-directory.ts'
-import { exists, readTextIfThere, removeTemporaries, renameFile } from '../store/files.ts'
+import { writeDevice } from '../store/device-registry.ts'
+import {
+  exists,
+  MODE,
+  makeFolder,
+  readTextIfThere,
+  removeTemporaries,
+  renameFile,
+  replaceFile,
+} from '../store/files.ts'
 import { removeFile } from '../store/folder.ts'
-import { acquireLock } from '../store/lock.ts'
+import { acquireLock, type Lock } from '../store/lock.ts'
 import { mergeEnded } from '../store/service-state-files.ts'
 import { CommandError } from './command-error.ts'
 import { endDoctorDevice } from './doctor-note.ts'
-import { type Directory, directoryOf, type Notify } from './locked-directory.ts'
+import { type Directory, type Notify, readDevices } from './locked-directory.ts'
 import { withdrawUndelivered } from './pending-delivery.ts'
 import { settleInvitations } from './settle-invitations.ts'
 
@@ -17,7 +27,7 @@ export interface Change {
   /** The command, shown to processes that wait for it. */
   readonly who: string
   readonly nowSeconds: number
-  /** That of the CA's key, for changes that sign, if it is encrypted. */
+  /** The passphrase of the CA's key, if it is encrypted: for changes that sign. */
   readonly passphrase?: string | undefined
   /** Gets warnings: problems that do not stop the command. */
   readonly notify?: Notify | undefined
@@ -55,12 +65,44 @@ export async function changeDirectory<T>(
   if (!acquired.ok) throw new CommandError(acquired.problem)
   const { lock } = acquired
   try {
-    const { nowSeconds, passphrase, notify } = change
-    const directory = directoryOf(paths, lock, nowSeconds, passphrase, notify)
+    const directory = directoryOf(change, paths, lock)
     await completeInterrupted(directory)
     return await work(directory)
   } finally {
     await lock.release()
+  }
+}
+
+function directoryOf(
+  { nowSeconds, passphrase, notify = () => {} }: Change,
+  paths: DataPaths,
+  lock: Lock,
+): Directory {
+  const shown = new Set<string>()
+  const notifyOnce: Notify = (line) => {
+    if (!shown.has(line)) notify(line)
+    shown.add(line)
+  }
+  return {
+    paths,
+    nowSeconds,
+    lock,
+    passphrase,
+    notify: notifyOnce,
+    replace: async (path, content, mode) => {
+      await makeFolder(dirname(path), MODE.secretFolder)
+      await lock.assertHeld()
+      await replaceFile(path, content, mode)
+    },
+    remove: async (path) => {
+      await lock.assertHeld()
+      await removeFile(path)
+    },
+    readDevices: () => readDevices(paths, notifyOnce),
+    writeDevice: async (device) => {
+      await lock.assertHeld()
+      await writeDevice(paths.devices, device.id, device)
+    },
   }
 }
 

@@ -1,4 +1,4 @@
-/** `usage`: the command line, a setting or a named file cannot be used. `failed`: all else. */
+/** `usage`: the command line, a setting or a named file cannot be used. `failed`: anything else. */
 export type CommandErrorCode = 'usage' | 'failed'
 
 export interface CommandErrorOptions {

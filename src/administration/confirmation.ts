@@ -10,19 +10,16 @@ import {
 } from '../store/service-state-files.ts'
 import { CommandError, usageError } from './command-error.ts'
 
-/** Which services of a directory have loaded a change. */
-export type Confirmation = RunningConfirmation
-
 const TIMEOUT_MILLISECONDS = 5_000
-/** Enough for a service that can't report its state to have checked the files. */
+/** Long enough for a service that can't report its state to check the files. */
 const UNCONFIRMED_MILLISECONDS = 1_000
 
-/** Waits until all running services report that they have it, for five seconds at most. */
+/** Waits until all running services report that they have the change, for five seconds at most. */
 export async function awaitConfirmation(
   { running }: DataPaths,
   hasIt: (state: RunningState) => boolean | Promise<boolean>,
   forgotten: readonly string[] = [],
-): Promise<Confirmation> {
+): Promise<RunningConfirmation> {
   const options = { timeoutMilliseconds: TIMEOUT_MILLISECONDS, forgotten }
   const outcome = await awaitRunning(running, hasIt, options)
   if (outcome.confirmed.length === 0 && outcome.missing.length === 0) {
@@ -32,7 +29,7 @@ export async function awaitConfirmation(
 }
 
 /** Waits in the same way for the current registry, or one that another command has changed since. */
-export async function awaitRegistry({ running, devices }: DataPaths): Promise<Confirmation> {
+export async function awaitRegistry({ running, devices }: DataPaths): Promise<RunningConfirmation> {
   const read = async () => registryFingerprint(await readRegistryFolder(devices), undefined)
   const answers = new Map([[await read(), true]])
   const hasIt = async ({ devices: fingerprint }: RunningState): Promise<boolean> => {

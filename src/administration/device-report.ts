@@ -1,17 +1,16 @@
 import { type CertificateId, certificateKey } from '../certificate/certificate-id.ts'
 import { commonName } from '../certificate/name.ts'
 import type { RevokedCertificate } from '../certificate/revocation-reason.ts'
-import type { Issuer } from '../certificate/verify.ts'
 import type { CertificateState } from '../store/certificate-state.ts'
 import type { DataPaths } from '../store/data-directory.ts'
 import type { Device, DeviceCertificate } from '../store/device-registry.ts'
-import { type DeviceState, deviceStanding } from '../store/device-state.ts'
-import { joinTimes, latest, type SeenCertificate } from '../store/service-state.ts'
+import { type Circumstances, type DeviceState, deviceStanding } from '../store/device-state.ts'
+import { joinTimes, latest } from '../store/service-state.ts'
 import { readLastSeen } from '../store/service-state-files.ts'
 import { findDevice } from './add-device.ts'
 import { readOwnAuthorities } from './authorities.ts'
 import { readBlocksFile } from './block-certificate.ts'
-import { type Devices, type Notify, readDevices } from './locked-directory.ts'
+import { type Notify, readDevices } from './locked-directory.ts'
 
 export interface CertificateReport extends DeviceCertificate {
   readonly state: CertificateState
@@ -39,28 +38,11 @@ export async function reportDevices(
   nowSeconds: number,
   notify: Notify = () => {},
 ): Promise<readonly DeviceReport[]> {
-  return report(paths, await readDevices(paths, notify), nowSeconds)
-}
-
-async function report(
-  paths: DataPaths,
-  { devices }: Devices,
-  nowSeconds: number,
-): Promise<readonly DeviceReport[]> {
-  const { issuers, lists } = await readOwnAuthorities(paths)
-  const revoked = new Map<string, RevokedCertificate>()
-  for (const [keyHash, { entries }] of lists) {
-    for (const entry of entries) {
-      revoked.set(certificateKey({ issuerKeyHash: keyHash, serial: entry.serial }), entry)
-    }
-  }
-  const blocks = await readBlocksFile(paths)
-  const blocked = new Set(blocks.certificates.map(certificateKey))
-  const seen = await readLastSeen(paths.running)
-  const known = { issuers, revoked, blocked, seen, nowSeconds }
+  const { devices } = await readDevices(paths, notify)
+  const report = await reporterOf(paths, nowSeconds)
   return devices
     .filter(({ doctor }) => doctor === undefined)
-    .map((device) => reportDevice(device, known))
+    .map(report)
     .sort((one, other) => one.name.localeCompare(other.name, 'en'))
 }
 
@@ -71,26 +53,29 @@ export async function findReport(
   nowSeconds: number,
   notify: Notify = () => {},
 ): Promise<DeviceReport> {
-  const known = await readDevices(paths, notify)
-  const device = findDevice(known, given)
-  const [found] = await report(paths, { ...known, devices: [device] }, nowSeconds)
-  if (found === undefined) throw new Error('a device has a report')
-  return found
+  const device = findDevice(await readDevices(paths, notify), given)
+  const report = await reporterOf(paths, nowSeconds)
+  return report(device)
 }
 
-interface Known {
-  readonly issuers: readonly Issuer[]
-  readonly revoked: ReadonlyMap<string, RevokedCertificate>
-  readonly blocked: ReadonlySet<string>
-  readonly seen: ReadonlyMap<string, SeenCertificate>
-  readonly nowSeconds: number
-}
-
-function reportDevice(device: Device, known: Known): DeviceReport {
-  const { issuers, revoked, blocked, seen, nowSeconds } = known
+/** Reads what all reports need. */
+async function reporterOf(
+  paths: DataPaths,
+  nowSeconds: number,
+): Promise<(device: Device) => DeviceReport> {
+  const { issuers, lists } = await readOwnAuthorities(paths)
+  const revoked = new Map<string, RevokedCertificate>()
+  for (const [issuerKeyHash, { entries }] of lists) {
+    for (const entry of entries) {
+      revoked.set(certificateKey({ issuerKeyHash, serial: entry.serial }), entry)
+    }
+  }
+  const blocks = await readBlocksFile(paths)
+  const blocked = new Set(blocks.certificates.map(certificateKey))
+  const seen = await readLastSeen(paths.running)
   const issuersOf = ({ issuerKeyHash }: CertificateId) =>
     issuers.filter(({ keyHash }) => keyHash === issuerKeyHash)
-  const { state, certificates } = deviceStanding(device, {
+  const circumstances: Circumstances = {
     factsOf: (certificate) => ({
       issuers: issuersOf(certificate),
       isRevoked: revoked.has(certificateKey(certificate)) || certificate.revokedAt !== undefined,
@@ -98,25 +83,28 @@ function reportDevice(device: Device, known: Known): DeviceReport {
     }),
     seenOf: (certificate) => seen.get(certificateKey(certificate)),
     nowSeconds,
-  })
-  const { id, name, owner } = device
-  return {
-    id,
-    name,
-    owner,
-    state,
-    lastSeenAt: latest(joinTimes(certificates)),
-    certificates: certificates.map(({ certificate, state, certificateAt, sessionAt }) => {
-      const [issuer] = issuersOf(certificate)
-      const listed = revoked.get(certificateKey(certificate))
-      return {
-        ...certificate,
-        ...(listed && { revokedAt: listed.revokedAt, reason: listed.reason ?? 'unspecified' }),
-        state,
-        authority: issuer && commonName(issuer.certificate.subject),
-        seenByCertificateAt: certificateAt,
-        seenBySessionAt: sessionAt,
-      }
-    }),
+  }
+  return (device) => {
+    const { state, certificates } = deviceStanding(device, circumstances)
+    const { id, name, owner } = device
+    return {
+      id,
+      name,
+      owner,
+      state,
+      lastSeenAt: latest(joinTimes(certificates)),
+      certificates: certificates.map(({ certificate, state, certificateAt, sessionAt }) => {
+        const [issuer] = issuersOf(certificate)
+        const listed = revoked.get(certificateKey(certificate))
+        return {
+          ...certificate,
+          ...(listed && { revokedAt: listed.revokedAt, reason: listed.reason ?? 'unspecified' }),
+          state,
+          authority: issuer && commonName(issuer.certificate.subject),
+          seenByCertificateAt: certificateAt,
+          seenBySessionAt: sessionAt,
+        }
+      }),
+    }
   }
 }

@@ -6,8 +6,7 @@ import { writePem } from '../certificate/pem.ts'
 import { DOCTOR_NAME } from '../enrollment/device-name.ts'
 import type { Device } from '../store/device-registry.ts'
 import { readTextIfThere } from '../store/files.ts'
-import { describe } from './add-device.ts'
-import { readActiveSigner, readOwnAuthorities } from './authorities.ts'
+import { readOwnAuthorities } from './authorities.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
 import { CommandError } from './command-error.ts'
 import { endDoctorDevice, writeDoctorNote } from './doctor-note.ts'
@@ -33,29 +32,21 @@ const generate = promisify(generateKeyPair)
 export async function beginDoctorDevice(change: Change): Promise<DoctorDevice> {
   const { privateKey } = await generate('ec', { namedCurve: 'prime256v1' })
   return changeDirectory(change, async (directory) => {
-    const { paths, nowSeconds } = directory
-    if ((await readTextIfThere(paths.doctor)) !== undefined) {
+    if ((await readTextIfThere(directory.paths.doctor)) !== undefined) {
       throw new CommandError(
         'another certlatch doctor is running on this data directory, or was killed on another machine less than 15 minutes ago',
         { hint: 'run this again later' },
       )
     }
-    const entry = await ownEntry(directory)
-    const authorities = await readOwnAuthorities(paths)
-    const signer = await readActiveSigner(directory, authorities)
+    const device = await ownEntry(directory)
     const publicKeyInfo = publicKeyInfoOf(privateKey)
-    const certificate = certify(entry, signer, publicKeyInfo, DOCTOR_SECONDS, nowSeconds)
-    const { serial, notAfter, der } = certificate
-    const { keyHash } = signer.issuer
-    await writeDoctorNote(directory, notAfter)
-    await directory.writeDevice({
-      ...entry,
-      certificates: [describe(certificate, keyHash, nowSeconds)],
-    })
+    const { certificate, entry } = await certify(directory, device, publicKeyInfo, DOCTOR_SECONDS)
+    await writeDoctorNote(directory, entry.notAfter)
+    await directory.writeDevice({ ...device, certificates: [entry] })
     return {
-      issuerKeyHash: keyHash,
-      serial,
-      certificatePem: writePem('CERTIFICATE', der),
+      issuerKeyHash: entry.issuerKeyHash,
+      serial: entry.serial,
+      certificatePem: writePem('CERTIFICATE', certificate.der),
       keyPem: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
     }
   })

@@ -1,7 +1,11 @@
 import { readFile } from 'node:fs/promises'
 import { readCertificate } from '../certificate/certificate.ts'
 import type { CertificateId } from '../certificate/certificate-id.ts'
-import { sha256Base64Url, verifyCertificate } from '../certificate/verify.ts'
+import {
+  type CertificateProblem,
+  sha256Base64Url,
+  verifyCertificate,
+} from '../certificate/verify.ts'
 import type { DataPaths } from '../store/data-directory.ts'
 import { readIssuers } from './authorities.ts'
 import { CommandError, usageError } from './command-error.ts'
@@ -17,12 +21,13 @@ export async function certificateIdOfFile(
   const authorities = await needed(caFile, readFile(caFile))
   const verdict = verifyCertificate(der, readIssuers(caFile, authorities))
   if (verdict.ok) return verdict.verified
-  throw new CommandError(
-    verdict.problem === 'certificate-untrusted'
-      ? `${path}: no CA in ${caFile} has signed it, so it is never accepted; there is nothing to block`
-      : `${path}: ${verdict.problem}, so it is never accepted; there is nothing to block`,
-  )
+  const why = whyUnacceptable(verdict.problem, caFile)
+  throw new CommandError(`${path}: ${why}, so it is never accepted; there is nothing to block`)
 }
+
+/** A clause about a certificate that the CAs of this file do not make acceptable. */
+export const whyUnacceptable = (problem: CertificateProblem, caFile: string): string =>
+  problem === 'certificate-untrusted' ? `no CA in ${caFile} has signed it` : problem
 
 const SERIAL = /^(?:[0-9a-f]{2}){1,21}$/
 

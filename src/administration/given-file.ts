@@ -16,7 +16,7 @@ export async function readGivenFile(path: string, as: string = path): Promise<Bu
 export async function readGivenCertificate(path: string): Promise<Buffer> {
   const [der, ...more] = readBlocks(await readGivenFile(path), 'CERTIFICATE')
   if (der !== undefined && more.length === 0) return der
-  throw usageError(`${path} has to hold one certificate, in PEM or DER`)
+  throw usageError(`${path} must contain one certificate, in PEM or DER`)
 }
 
 /** The content of a file that a command needs. Throws a CommandError, with the hint if it is missing. */

@@ -1,28 +1,16 @@
 import { randomBytes } from 'node:crypto'
-import {
-  INVITATION_CODE_RANDOM_BYTES,
-  invitationCode,
-  invitationId,
-} from '../enrollment/invitation-code.ts'
+import { invitationCode, invitationId } from '../enrollment/invitation-code.ts'
 import { writePackages } from '../enrollment/packages.ts'
+import { PASSWORD_RANDOM_BYTES } from '../enrollment/password.ts'
 import { SEALING_IV_BYTES, seal } from '../enrollment/sealing.ts'
-import type { Device, DeviceCertificate } from '../store/device-registry.ts'
-import { isInvited } from '../store/device-registry.ts'
+import { type Device, type DeviceCertificate, isInvited } from '../store/device-registry.ts'
 import { type Invitation, invitationPath, settle, writeInvitation } from '../store/invitations.ts'
-import {
-  describe,
-  enter,
-  findDevice,
-  type NewDevice,
-  newEntry,
-  readName,
-  requireNotRevoked,
-} from './add-device.ts'
-import { readActiveSigner, readOwnAuthorities, type Signer } from './authorities.ts'
+import { findDevice, type NewDevice, newEntry, requireNotRevoked } from './add-device.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
 import { CommandError } from './command-error.ts'
 import { type IssuedPackages, type IssueOptions, issuePackagesFor } from './issue-certificate.ts'
 import { type Devices, type Directory, requireWhole } from './locked-directory.ts'
+import { deliver } from './pending-delivery.ts'
 import { allWithoutInvited, settleInvitations } from './settle-invitations.ts'
 
 export interface InviteOptions extends Pick<IssueOptions, 'days' | 'key'> {
@@ -48,30 +36,24 @@ export interface Invited {
  */
 export async function inviteDevice(
   change: Change,
-  { name, owner }: NewDevice,
+  given: NewDevice,
   options: InviteOptions,
 ): Promise<Invited> {
   return changeDirectory(change, async (directory) => {
     const known = await directory.readDevices()
     requireWhole(directory.paths, known)
-    const before = entryFor(known, { name, owner }, options.overlapSeconds !== undefined)
-    const authorities = await readOwnAuthorities(directory.paths)
-    const { nowSeconds } = change
-    const signer = await readActiveSigner(directory, authorities)
-    const issued = await issuePackagesFor(before, signer, options, nowSeconds)
+    const before = entryFor(known, given, options.overlapSeconds !== undefined)
+    const issued = await issuePackagesFor(directory, before, options)
     await endOpenInvitation(directory, known, before)
-    return await enterInvited(directory, before, issued, signer, options)
+    return await enterInvited(directory, before, issued, options)
   })
 }
 
 /** The device's entry without certificates of earlier invitations that were not collected. */
-function entryFor(known: Devices, { name, owner }: NewDevice, isRenewal: boolean): Device {
+function entryFor(known: Devices, given: NewDevice, isRenewal: boolean): Device {
   const open = allWithoutInvited(known)
-  if (!isRenewal) {
-    const owned = owner === undefined ? undefined : readName(owner, 'owner')
-    return newEntry(open.devices, readName(name, 'device'), owned)
-  }
-  const device = findDevice(open, name)
+  if (!isRenewal) return newEntry(open.devices, given)
+  const device = findDevice(open, given.name)
   if (device.certificates.length === 0) {
     throw new CommandError(`"${device.name}" has no certificate to renew`, {
       hint: 'invite it as a new device',
@@ -104,21 +86,19 @@ async function endOpenInvitation(
 async function enterInvited(
   directory: Directory,
   before: Device,
-  { certificate, packages }: IssuedPackages,
-  signer: Signer,
+  { certificate, entry, packages }: IssuedPackages,
   { validSeconds, site, overlapSeconds }: InviteOptions,
 ): Promise<Invited> {
   const { nowSeconds } = directory
   const folder = directory.paths.invitations
-  const code = invitationCode(randomBytes(INVITATION_CODE_RANDOM_BYTES))
+  const code = invitationCode(randomBytes(PASSWORD_RANDOM_BYTES))
   const id = invitationId(code)
   const endsAt = Math.min(nowSeconds + validSeconds, certificate.notAfter)
-  const { keyHash } = signer.issuer
   const { serial, notAfter, der } = certificate
   const invitation: Invitation = {
     id,
     device: { id: before.id, name: before.name, owner: before.owner },
-    certificate: { issuerKeyHash: keyHash, serial, notAfter, der },
+    certificate: { issuerKeyHash: entry.issuerKeyHash, serial, notAfter, der },
     invitedAt: nowSeconds,
     endsAt,
     site,
@@ -129,18 +109,12 @@ async function enterInvited(
     ),
   }
   const entered: DeviceCertificate = {
-    ...describe(certificate, keyHash, nowSeconds),
+    ...entry,
     invitation: { id, endsAt, ...(overlapSeconds !== undefined && { overlapSeconds }) },
   }
   const device = { ...before, certificates: [...before.certificates, entered] }
   const file = { path: invitationPath(folder, id), content: writeInvitation(invitation) }
-  await enter(
-    directory,
-    before,
-    device,
-    { certificate, package: file, password: undefined },
-    'file',
-  )
+  await deliver(directory, { before, after: device, certificate, package: file })
   return { device, certificate: entered, invitation: { id, endsAt }, code }
 }
 

@@ -8,8 +8,10 @@ import type { Packages } from '../enrollment/packages.ts'
 import { PASSWORD_RANDOM_BYTES, packagePassword } from '../enrollment/password.ts'
 import { type Pkcs12Form, writePkcs12 } from '../enrollment/pkcs12.ts'
 import { writeProfile } from '../enrollment/profile.ts'
-import type { Signer } from './authorities.ts'
+import type { Device, DeviceCertificate } from '../store/device-registry.ts'
+import { readActiveSigner, readOwnAuthorities } from './authorities.ts'
 import { CommandError } from './command-error.ts'
+import type { Directory } from './locked-directory.ts'
 import type { Package } from './pending-delivery.ts'
 
 export const KEY_TYPES = ['p256', 'rsa2048'] as const
@@ -25,115 +27,112 @@ export interface IssueOptions {
   readonly form: Pkcs12Form
   /** SubjectPublicKeyInfo of a signing request: then there is no private key to pack. */
   readonly publicKeyInfo: Buffer | undefined
-  /** The folder of the package. */
-  readonly folder: string
+  /** The folder of the package; `undefined`: the caller prints it. */
+  readonly folder: string | undefined
 }
 
-/** A new certificate in its package, not registered yet. */
-export interface Issued {
+/** A new certificate and its entry for the registry, not registered yet. */
+interface Certified {
   readonly certificate: Certificate
+  readonly entry: DeviceCertificate
+}
+
+/** The same with its package. */
+export interface Issued extends Certified {
   readonly package: Package
   /** `undefined` if nothing is encrypted. */
   readonly password: string | undefined
 }
 
+/** The same with all packages of an invitation. */
+export interface IssuedPackages extends Certified {
+  readonly packages: Packages
+}
+
 const SECONDS_PER_DAY = 86_400
 const generate = promisify(generateKeyPair)
 
-type NamedDevice = { readonly id: string; readonly name: string }
+type NamedDevice = Pick<Device, 'id' | 'name'>
 
 /** Creates key, certificate and package for a device; writes nothing. */
 export async function issueFor(
+  directory: Directory,
   device: NamedDevice,
-  signer: Signer,
   options: IssueOptions,
-  nowSeconds: number,
 ): Promise<Issued> {
-  const { certificate, privateKey } = await issueKeyPair(device, signer, options, nowSeconds)
-  return { certificate, ...pack(device, certificate, privateKey, signer, options) }
-}
-
-/** A new certificate with all packages of an invitation. */
-export interface IssuedPackages {
-  readonly certificate: Certificate
-  readonly packages: Packages
+  const { days, format, form, folder } = options
+  const privateKey = options.publicKeyInfo ? undefined : await generateKey(options.key)
+  const publicKeyInfo = options.publicKeyInfo ?? publicKeyInfoOf(privateKey as KeyObject)
+  const certified = await certify(directory, device, publicKeyInfo, days * SECONDS_PER_DAY)
+  const { der, serial } = certified.certificate
+  const packed = (extension: string, content: string | Buffer, password?: string): Issued => {
+    const path = folder && `${folder}/${packageFileName(device.name, serial, extension)}`
+    return { ...certified, package: { path, content: Buffer.from(content) }, password }
+  }
+  const certificatePem = writePem('CERTIFICATE', der)
+  if (privateKey === undefined) return packed('crt', certificatePem)
+  if (format === 'pem') {
+    const key = privateKey.export({ type: 'pkcs8', format: 'pem' })
+    return packed('pem', `${key}${certificatePem}`)
+  }
+  const { password, pkcs12, profile } = encryptedPackages(device, certified, privateKey)
+  return format === 'p12'
+    ? packed('p12', pkcs12(form), password)
+    : packed('mobileconfig', profile(pkcs12(form)), password)
 }
 
 /** Creates key, certificate and every package for a device; writes nothing. */
 export async function issuePackagesFor(
+  directory: Directory,
   device: NamedDevice,
-  signer: Signer,
-  options: Pick<IssueOptions, 'days' | 'key'>,
-  nowSeconds: number,
+  { days, key }: Pick<IssueOptions, 'days' | 'key'>,
 ): Promise<IssuedPackages> {
-  const made = { ...options, publicKeyInfo: undefined }
-  const { certificate, privateKey } = await issueKeyPair(device, signer, made, nowSeconds)
-  if (privateKey === undefined) throw new Error('a certificate without a signing request has a key')
-  const password = packagePassword(randomBytes(PASSWORD_RANDOM_BYTES))
-  const request = {
-    friendlyName: device.name,
-    password,
-    certificate: certificate.der,
-    privateKey,
-  }
-  const p12 = writePkcs12({ ...request, form: 'compat' }, randomBytes)
-  const fileName = packageFileName(device.name, certificate.serial, 'p12')
-  const profile = writeProfile({
-    deviceName: device.name,
-    deviceId: device.id,
-    organization: organizationOf(signer.issuer.certificate),
-    fileName,
-    pkcs12: p12,
-    password,
-  })
+  const privateKey = await generateKey(key)
+  const publicKeyInfo = publicKeyInfoOf(privateKey)
+  const certified = await certify(directory, device, publicKeyInfo, days * SECONDS_PER_DAY)
+  const made = encryptedPackages(device, certified, privateKey)
+  const p12 = made.pkcs12('compat')
   const packages = {
-    password,
-    fileName: fileName.replace(/\.p12$/, ''),
+    password: made.password,
+    fileName: made.fileName.replace(/\.p12$/, ''),
     p12,
-    modernP12: writePkcs12({ ...request, form: 'modern' }, randomBytes),
-    mobileconfig: Buffer.from(profile),
+    modernP12: made.pkcs12('modern'),
+    mobileconfig: Buffer.from(made.profile(p12, made.password)),
   }
-  return { certificate, packages }
+  return { ...certified, packages }
 }
 
-async function issueKeyPair(
+/** Issues a certificate of the active CA for a device's key; it does not outlive the CA. */
+export async function certify(
+  directory: Directory,
   device: NamedDevice,
-  signer: Signer,
-  options: Pick<IssueOptions, 'days' | 'key' | 'publicKeyInfo'>,
-  nowSeconds: number,
-): Promise<{ readonly certificate: Certificate; readonly privateKey: KeyObject | undefined }> {
-  const privateKey = options.publicKeyInfo ? undefined : await generateKey(options.key)
-  const publicKeyInfo = options.publicKeyInfo ?? publicKeyInfoOf(privateKey as KeyObject)
-  const seconds = options.days * SECONDS_PER_DAY
-  return { certificate: certify(device, signer, publicKeyInfo, seconds, nowSeconds), privateKey }
-}
-
-/** Issues a certificate for a device's key; it does not outlive the CA. */
-export function certify(
-  device: NamedDevice,
-  { authority }: Signer,
   publicKeyInfo: Buffer,
   seconds: number,
-  nowSeconds: number,
-): Certificate {
-  if (authority.certificate.notAfter <= nowSeconds) {
+): Promise<Certified> {
+  const { nowSeconds, paths } = directory
+  const signer = await readActiveSigner(directory, await readOwnAuthorities(paths))
+  const { certificate: authority } = signer
+  if (authority.notAfter <= nowSeconds) {
     throw new CommandError('the CA has expired', { hint: 'run certlatch ca renew first' })
   }
   const der = issueCertificate(
     {
       // Not before its CA's notBefore: until then the CA itself is not valid.
-      notBefore: Math.max(nowSeconds - BACKDATE_SECONDS, authority.certificate.notBefore),
-      notAfter: Math.min(nowSeconds + seconds, authority.certificate.notAfter),
+      notBefore: Math.max(nowSeconds - BACKDATE_SECONDS, authority.notBefore),
+      notAfter: Math.min(nowSeconds + seconds, authority.notAfter),
       commonName: device.name,
       publicKeyInfo,
       serial: randomBytes(16),
       uri: `urn:uuid:${device.id}`,
     },
-    authority,
+    signer,
   )
   const certificate = readCertificate(der)
   if (certificate === undefined) throw new Error('made a certificate that cannot be read back')
-  return certificate
+  const { keyHash: issuerKeyHash } = signer.issuer
+  const { serial, notBefore, notAfter } = certificate
+  const entry = { issuerKeyHash, serial, notBefore, notAfter, issuedAt: nowSeconds }
+  return { certificate, entry }
 }
 
 async function generateKey(type: KeyType): Promise<KeyObject> {
@@ -144,43 +143,33 @@ async function generateKey(type: KeyType): Promise<KeyObject> {
   return privateKey
 }
 
-function pack(
+/** The packages that a new password protects. */
+function encryptedPackages(
   device: NamedDevice,
-  certificate: Certificate,
-  privateKey: KeyObject | undefined,
-  { issuer }: Signer,
-  { format, form, folder }: IssueOptions,
-): Omit<Issued, 'certificate'> {
-  const named = (extension: string, content: Buffer): Package => {
-    const name = packageFileName(device.name, certificate.serial, extension)
-    return { path: `${folder}/${name}`, content }
-  }
-  const certificatePem = writePem('CERTIFICATE', certificate.der)
-  if (privateKey === undefined) {
-    return { package: named('crt', Buffer.from(certificatePem)), password: undefined }
-  }
-  if (format === 'pem') {
-    const key = privateKey.export({ type: 'pkcs8', format: 'pem' })
-    return { package: named('pem', Buffer.from(`${key}${certificatePem}`)), password: undefined }
-  }
+  { certificate: { der, serial, issuer } }: Certified,
+  privateKey: KeyObject,
+) {
   const password = packagePassword(randomBytes(PASSWORD_RANDOM_BYTES))
-  const pkcs12 = writePkcs12(
-    { form, friendlyName: device.name, password, certificate: certificate.der, privateKey },
-    randomBytes,
-  )
-  if (format === 'p12') return { package: named('p12', pkcs12), password }
-  const profile = writeProfile({
-    deviceName: device.name,
-    deviceId: device.id,
-    organization: organizationOf(issuer.certificate),
-    fileName: packageFileName(device.name, certificate.serial, 'p12'),
-    pkcs12,
-  })
-  return { package: named('mobileconfig', Buffer.from(profile)), password }
+  const fileName = packageFileName(device.name, serial, 'p12')
+  const request = { friendlyName: device.name, password, certificate: der, privateKey }
+  return {
+    password,
+    fileName,
+    pkcs12: (form: Pkcs12Form) => writePkcs12({ ...request, form }, randomBytes),
+    profile: (pkcs12: Buffer, included?: string) =>
+      writeProfile({
+        deviceName: device.name,
+        deviceId: device.id,
+        organization: organizationOf(issuer),
+        fileName,
+        pkcs12,
+        password: included,
+      }),
+  }
 }
 
-const organizationOf = ({ subject }: Certificate): string =>
-  subject.attributes.find(({ text }) => text !== undefined)?.text ?? 'certlatch'
+const organizationOf = ({ attributes }: Certificate['issuer']): string =>
+  attributes.find(({ text }) => text !== undefined)?.text ?? 'certlatch'
 
 /** A fingerprint as browsers and phones show it: `AB:CD:…`. */
 export function fingerprint(der: Buffer, algorithm: 'sha256' | 'sha1'): string {

@@ -5,22 +5,31 @@ import { writePem } from '../certificate/pem.ts'
 import { isPackageFileName } from '../enrollment/file-name.ts'
 import { isInvitationId } from '../enrollment/invitation-code.ts'
 import { type Device, deviceOf } from '../store/device-registry.ts'
-import { MODE, readTextIfThere, renameFile, syncFolder, writeDurably } from '../store/files.ts'
+import {
+  MODE,
+  makeFolder,
+  readTextIfThere,
+  renameFile,
+  syncFolder,
+  writeDurably,
+} from '../store/files.ts'
 import { inFolder, removeFile } from '../store/folder.ts'
 import { isSerial, parseObject } from '../store/json-file.ts'
 import type { Directory } from './locked-directory.ts'
 
-/** A package to be handed out, and its final path. */
+/** A package to be handed out. */
 export interface Package {
-  readonly path: string
+  /** Its final path; `undefined`: the caller prints it. */
+  readonly path: string | undefined
   readonly content: Buffer
 }
 
-/** A device's previous and new entry, and the certificate between them. */
-interface Entering {
+/** A new certificate with its package, and the device's entry without and with it. */
+interface Delivery {
   readonly before: Device
   readonly after: Device
   readonly certificate: Certificate
+  readonly package: Package
 }
 
 /** `undelivered.json`: exists while a certificate is being handed out. */
@@ -39,26 +48,23 @@ interface Undelivered {
  */
 export async function deliver(
   directory: Directory,
-  { before, after, certificate }: Entering,
-  parcel: Package | undefined,
+  { before, after, certificate: { serial, der }, package: { path, content } }: Delivery,
 ): Promise<void> {
   const { paths } = directory
-  const { serial, der } = certificate
-  const temporary = parcel && temporaryOf(parcel.path, serial)
-  const files = parcel && temporary ? [temporary, parcel.path].map((path) => resolve(path)) : []
+  const staged = path === undefined ? undefined : { path, temporary: temporaryOf(path, serial) }
+  if (staged !== undefined) await makeFolder(dirname(staged.path), MODE.secretFolder)
+  const files = staged === undefined ? [] : [resolve(staged.temporary), resolve(staged.path)]
   const note: Undelivered = { before, serial, files }
   await directory.replace(paths.undelivered, JSON.stringify(note), MODE.secret)
   try {
     const pem = writePem('CERTIFICATE', der)
     await directory.replace(paths.certificateOf(serial), pem, MODE.secret)
-    if (parcel !== undefined && temporary !== undefined) {
-      await removeFile(temporary)
-      await writeDurably(temporary, parcel.content, MODE.secret)
+    if (staged !== undefined) {
+      await removeFile(staged.temporary)
+      await writeDurably(staged.temporary, content, MODE.secret)
     }
     await directory.writeDevice(after)
-    if (parcel !== undefined && temporary !== undefined) {
-      await renameFile(temporary, parcel.path)
-    }
+    if (staged !== undefined) await renameFile(staged.temporary, staged.path)
     await directory.remove(paths.undelivered)
     // A note that reappears after a power cut would take back a certificate already in use.
     await syncFolder(paths.privateFolder)

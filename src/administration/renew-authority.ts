@@ -4,7 +4,13 @@ import type { Issuer } from '../certificate/verify.ts'
 import { makeAuthority } from '../store/create-authority.ts'
 import { describeFileError, MODE, renameFile } from '../store/files.ts'
 import { readOwnFile } from '../store/folder.ts'
-import { readActiveSigner, readIssuers, readOwnAuthorities, signerOf } from './authorities.ts'
+import {
+  readActiveSigner,
+  readIssuers,
+  readOwnAuthorities,
+  type Signer,
+  signerOf,
+} from './authorities.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
 import { CommandError } from './command-error.ts'
 import type { Directory } from './locked-directory.ts'
@@ -43,13 +49,13 @@ export async function renewAuthority(
       { commonName, days, passphrase: isEncryptedKey(activeKey) ? passphrase : undefined },
       nowSeconds,
     )
-    const [issuer] = readIssuers(paths.nextAuthority, Buffer.from(made.certificate))
-    if (issuer === undefined) throw new Error('made a CA that cannot be read back')
-    requireNewName(issuer, authorities.issuers)
-    const successor = signerOf(issuer, made.privateKey)
+    const issuers = readIssuers(paths.nextAuthority, Buffer.from(made.certificate))
+    const successor = signerOf(made.privateKey, issuers)
+    if (successor === undefined) throw new Error('made a CA that cannot be read back')
+    requireNewName(successor, authorities.issuers)
     const hasEnded = ({ certificate }: Issuer): boolean => certificate.notAfter < nowSeconds
     const kept = authorities.issuers.filter((before) => !hasEnded(before))
-    const bundle = [...kept, issuer].map(({ certificate }) =>
+    const bundle = [...kept, successor].map(({ certificate }) =>
       writePem('CERTIFICATE', certificate.der),
     )
     await directory.replace(paths.previousKeyOf(active.issuer.keyHash), activeKey, MODE.secret)
@@ -59,7 +65,7 @@ export async function renewAuthority(
     await directory.replace(paths.authority, bundle.join(''), MODE.public)
     await completeRenewal(directory)
     return {
-      authority: issuer,
+      authority: successor.issuer,
       before: kept,
       dropped: authorities.issuers.filter(hasEnded),
       crlNumber,
@@ -68,7 +74,7 @@ export async function renewAuthority(
 }
 
 /** Browsers that ask which certificate to use identify its CA only by name. */
-function requireNewName({ certificate }: Issuer, others: readonly Issuer[]): void {
+function requireNewName({ certificate }: Signer, others: readonly Issuer[]): void {
   const { comparable } = certificate.subject
   if (others.every((other) => other.certificate.subject.comparable !== comparable)) return
   throw new CommandError('there is a CA of that name already', {

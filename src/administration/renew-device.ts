@@ -1,8 +1,8 @@
-import { type Device, endAt, endOf, isGood } from '../store/device-registry.ts'
-import { type Added, describe, enter, findDevice, requireNotRevoked } from './add-device.ts'
-import { readActiveSigner, readOwnAuthorities } from './authorities.ts'
+import { endAt, endOf, isGood } from '../store/device-registry.ts'
+import { type Added, findDevice, requireNotRevoked } from './add-device.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
 import { type IssueOptions, issueFor } from './issue-certificate.ts'
+import { deliver } from './pending-delivery.ts'
 
 /** A new certificate, and until when the previous ones are accepted. */
 export interface Renewed extends Added {
@@ -19,24 +19,20 @@ export async function renewDevice(
   name: string,
   options: IssueOptions,
   overlapSeconds: number,
-  handOut: 'file' | 'print',
 ): Promise<Renewed> {
   const { nowSeconds } = change
   return changeDirectory(change, async (directory) => {
     const before = findDevice(await directory.readDevices(), name)
-    const authorities = await readOwnAuthorities(directory.paths)
     requireNotRevoked(before, 'add')
-    const signer = await readActiveSigner(directory, authorities)
-    const issued = await issueFor(before, signer, options, nowSeconds)
-    const certificate = describe(issued.certificate, signer.issuer.keyHash, nowSeconds)
-    const both: Device = { ...before, certificates: [...before.certificates, certificate] }
-    await enter(directory, before, both, issued, handOut)
+    const issued = await issueFor(directory, before, options)
+    const both = { ...before, certificates: [...before.certificates, issued.entry] }
+    await deliver(directory, { ...issued, before, after: both })
     // Only after the new one is handed out, so that a killed command does not end the old one.
     const endsAt = nowSeconds + overlapSeconds
     const others = before.certificates.map((other) =>
       isGood(other, nowSeconds) ? endAt(other, endsAt) : other,
     )
-    const device: Device = { ...before, certificates: [...others, certificate] }
+    const device = { ...before, certificates: [...others, issued.entry] }
     await directory.writeDevice(device)
     const ends = others.filter((other) => isGood(other, nowSeconds)).map(endOf)
     return {

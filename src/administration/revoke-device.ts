@@ -1,12 +1,11 @@
 import type { RevocationReason } from '../certificate/revocation-reason.ts'
 import type { Device, DeviceCertificate } from '../store/device-registry.ts'
 import { findDevice } from './add-device.ts'
-import { isListed, type OwnAuthorities, readOwnAuthorities } from './authorities.ts'
+import { isListed, readOwnAuthorities } from './authorities.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
 import { CommandError } from './command-error.ts'
-import type { Directory } from './locked-directory.ts'
 import { endInvitations } from './settle-invitations.ts'
-import { writeLists } from './sign-revocation-lists.ts'
+import { highest, writeLists } from './sign-revocation-lists.ts'
 
 /** Which certificates of a device: all, those that a renewal has replaced, or one by its serial. */
 export type RevokedPart = 'all' | 'replaced' | { readonly serial: string }
@@ -34,60 +33,31 @@ export async function revokeDevice(
     const device = findDevice(await directory.readDevices(), name)
     const authorities = await readOwnAuthorities(directory.paths)
     const chosen = choose(device, part)
-    requireCurrentAuthority(directory, device, chosen, authorities)
-    const fresh = chosen.filter(
-      (certificate) =>
-        authorities.lists.has(certificate.issuerKeyHash) && !isListed(authorities, certificate),
-    )
+    const revocable = chosen.filter(({ issuerKeyHash }) => authorities.lists.has(issuerKeyHash))
+    if (revocable.length === 0) {
+      throw new CommandError(
+        `"${device.name}" has nothing to revoke: certificates of a CA that is no longer in ${directory.paths.authority} are never accepted`,
+      )
+    }
+    const fresh = revocable.filter((certificate) => !isListed(authorities, certificate))
+    const revocations = fresh.map((one) => ({ ...one, revokedAt: nowSeconds, reason }))
+    const wasRevoked = fresh.length === 0
     // Already on the CRL: no key is needed to wait until the services have loaded it.
-    const crlNumber =
-      fresh.length === 0
-        ? highestNumber(authorities.lists)
-        : await writeLists(
-            directory,
-            authorities,
-            fresh.map(({ issuerKeyHash, serial }) => ({
-              issuerKeyHash,
-              serial,
-              revokedAt: nowSeconds,
-              reason,
-            })),
-          )
+    const crlNumber = wasRevoked
+      ? highest([...authorities.lists.values()].map(({ number }) => number))
+      : await writeLists(directory, authorities, revocations)
     const marked = mark(device, chosen, nowSeconds, reason)
-    const isMarked = await tryMarking(directory, marked, chosen)
+    // Only the CRL counts, so an error here must not stop what follows.
+    const isMarked =
+      chosen.every(({ revokedAt }) => revokedAt !== undefined) ||
+      (await directory.writeDevice(marked).then(
+        () => true,
+        () => false,
+      ))
     // The CRL is written already: the next command deletes what cannot be deleted now.
     await endInvitations(directory, chosen).catch(() => undefined)
-    const wasRevoked = fresh.length === 0
     return { device: marked, certificates: chosen, crlNumber, wasRevoked, isMarked }
   })
-}
-
-/** Only the CRL counts, so an error here must not stop what follows. */
-async function tryMarking(
-  directory: Directory,
-  marked: Device,
-  chosen: readonly DeviceCertificate[],
-): Promise<boolean> {
-  if (chosen.every(({ revokedAt }) => revokedAt !== undefined)) return true
-  try {
-    await directory.writeDevice(marked)
-    return true
-  } catch {
-    return false
-  }
-}
-
-/** Requires a certificate of a current CA: those of removed CAs are not accepted in any case. */
-function requireCurrentAuthority(
-  { paths }: Directory,
-  { name }: Device,
-  chosen: readonly DeviceCertificate[],
-  { lists }: OwnAuthorities,
-): void {
-  if (chosen.some(({ issuerKeyHash }) => lists.has(issuerKeyHash))) return
-  throw new CommandError(
-    `"${name}" has certificates of a CA alone that is not in ${paths.authority} any more: they are never accepted, and there is nothing to revoke`,
-  )
 }
 
 function choose(device: Device, part: RevokedPart): readonly DeviceCertificate[] {
@@ -99,7 +69,7 @@ function choose(device: Device, part: RevokedPart): readonly DeviceCertificate[]
   if (part === 'replaced') {
     const replaced = certificates.slice(0, -1)
     if (replaced.length > 0) return replaced
-    throw new CommandError(`"${name}" has one certificate only: none has been replaced`)
+    throw new CommandError(`"${name}" has only one certificate: none has been replaced`)
   }
   const serial = part.serial.replaceAll(':', '').toLowerCase()
   const found = certificates.filter((certificate) => certificate.serial === serial)
@@ -107,13 +77,6 @@ function choose(device: Device, part: RevokedPart): readonly DeviceCertificate[]
   throw new CommandError(`"${name}" has no certificate ${part.serial}`, {
     hint: 'certlatch device show lists those that it has',
   })
-}
-
-/** The number of the last write. The CRL of an expired CA keeps an older one. */
-function highestNumber(lists: ReadonlyMap<string, { readonly number: bigint }>): bigint {
-  let highest = 0n
-  for (const { number } of lists.values()) if (number > highest) highest = number
-  return highest
 }
 
 function mark(

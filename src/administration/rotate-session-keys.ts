@@ -81,7 +81,7 @@ export async function hasRotation(
   return read.ring.keys.length === 1 || read.ring.keys.some(({ id }) => id === keyId)
 }
 
-/** A service may be configured with a longer one than this command. */
+/** A service may be configured with a longer lifetime than this command. */
 async function longestTtl({ running }: DataPaths, ttlSeconds: number): Promise<number> {
   const services = await readRunning(running)
   return Math.max(ttlSeconds, ...services.map(({ state }) => state.sessionTtlSeconds ?? 0))

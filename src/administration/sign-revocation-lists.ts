@@ -4,6 +4,7 @@ import { writePem } from '../certificate/pem.ts'
 import { type RevokedCertificate, reasonNamed } from '../certificate/revocation-reason.ts'
 import type { Issuer } from '../certificate/verify.ts'
 import type { DataPaths } from '../store/data-directory.ts'
+import type { DeviceCertificate } from '../store/device-registry.ts'
 import { MODE } from '../store/files.ts'
 import { readRunning } from '../store/service-state-files.ts'
 import {
@@ -30,9 +31,11 @@ export async function writeLists(
 ): Promise<bigint> {
   const { paths, nowSeconds } = directory
   const active = await readActiveSigner(directory, authorities)
-  const number = nextNumber(authorities, nowSeconds, await highestLoaded(paths))
+  const number = nextNumber([...authorities.lists.values()], nowSeconds, await highestLoaded(paths))
   // A CRL from a restored backup may lack revocations that the devices' entries still have.
-  const all = [...revocations, ...(await markedRevocations(directory))]
+  const { devices } = await directory.readDevices()
+  const marked = revocationsAmong(devices.flatMap(({ certificates }) => certificates))
+  const all = [...revocations, ...marked]
   const blocks: string[] = []
   for (const issuer of onePerKey(authorities.issuers)) {
     const own = all.filter(({ issuerKeyHash }) => issuerKeyHash === issuer.keyHash)
@@ -46,8 +49,7 @@ export async function writeLists(
       issuer.keyHash === active.issuer.keyHash
         ? active
         : await readPreviousSigner(directory, issuer)
-    const before = authorities.lists.get(issuer.keyHash)
-    blocks.push(writeList(signer, before, own, number, nowSeconds))
+    blocks.push(writeList(signer, known, own, number, nowSeconds))
   }
   if (successor !== undefined) blocks.push(writeList(successor, undefined, [], number, nowSeconds))
   await directory.replace(paths.revocationList, blocks.join(''), MODE.public)
@@ -71,12 +73,11 @@ function onePerKey(issuers: readonly Issuer[]): Iterable<Issuer> {
  * always above every known number, even if the clock is wrong.
  */
 export function nextNumber(
-  { lists }: Pick<OwnAuthorities, 'lists'>,
+  lists: readonly WrittenList[],
   nowSeconds: number,
   loaded: bigint,
 ): bigint {
-  let number = BigInt(nowSeconds)
-  for (const list of lists.values()) if (list.number >= number) number = list.number + 1n
+  const number = highest([BigInt(nowSeconds), ...lists.map((list) => list.number + 1n)])
   // A number far above all known ones is broken, or of another directory's service.
   const isPlausible = loaded < number + FARTHEST_AHEAD
   return isPlausible && loaded >= number ? loaded + 1n : number
@@ -87,28 +88,30 @@ const FARTHEST_AHEAD = 1_000_000_000n
 
 /** The highest CRL number that a service has reported. */
 async function highestLoaded({ running }: DataPaths): Promise<bigint> {
-  let highest = 0n
-  for (const { state } of await readRunning(running)) {
-    const { crlNumber = '' } = state
-    const number = /^\d{1,60}$/.test(crlNumber) ? BigInt(crlNumber) : 0n
-    if (number > highest) highest = number
-  }
-  return highest
-}
-
-async function markedRevocations(directory: Directory): Promise<readonly Revocation[]> {
-  const { devices } = await directory.readDevices()
-  return devices.flatMap(({ certificates }) =>
-    certificates.flatMap(({ issuerKeyHash, serial, revokedAt, reason }) =>
-      revokedAt === undefined
-        ? []
-        : [{ issuerKeyHash, serial, revokedAt, reason: reasonNamed(reason) }],
+  const services = await readRunning(running)
+  return highest(
+    services.map(({ state: { crlNumber = '' } }) =>
+      /^\d{1,60}$/.test(crlNumber) ? BigInt(crlNumber) : 0n,
     ),
   )
 }
 
+export function highest(numbers: readonly bigint[]): bigint {
+  let most = 0n
+  for (const number of numbers) if (number > most) most = number
+  return most
+}
+
+/** Those that are marked as revoked, with reasons as CRLs have them. */
+export const revocationsAmong = <T extends Pick<DeviceCertificate, 'revokedAt' | 'reason'>>(
+  certificates: readonly T[],
+) =>
+  certificates.flatMap(({ revokedAt, reason, ...certificate }) =>
+    revokedAt === undefined ? [] : [{ ...certificate, revokedAt, reason: reasonNamed(reason) }],
+  )
+
 export function writeList(
-  { issuer, authority }: Signer,
+  signer: Signer,
   before: WrittenList | undefined,
   revocations: readonly RevokedCertificate[],
   number: bigint,
@@ -116,15 +119,16 @@ export function writeList(
 ): string {
   const known = new Set(before?.entries.map(({ serial }) => serial))
   const added = revocations.filter(({ serial }) => !known.has(serial))
+  const { notAfter } = signer.certificate
   const der = issueRevocationList(
     {
       number,
       // Other readers of the CRL may have a clock that is slow.
-      thisUpdate: Math.min(nowSeconds - BACKDATE_SECONDS, issuer.certificate.notAfter),
-      nextUpdate: issuer.certificate.notAfter,
+      thisUpdate: Math.min(nowSeconds - BACKDATE_SECONDS, notAfter),
+      nextUpdate: notAfter,
       revoked: [...(before?.entries ?? []), ...added],
     },
-    authority,
+    signer,
   )
   return writePem('X509 CRL', der)
 }

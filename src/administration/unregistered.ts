@@ -43,7 +43,7 @@ export async function findSeen(
     if (found !== undefined) return found
     const isWaiting = [...before].some(([id, version]) => versions.get(id) === version)
     if (!isWaiting || now() - begun >= longestMilliseconds) return undefined
-    if (isFirst) notify('not seen so far: waiting for what the running services write next')
+    if (isFirst) notify('not seen so far: waiting for the next report of each running service')
     await sleep(POLL_MILLISECONDS)
   }
 }

@@ -56,14 +56,14 @@ function describeFailure(error: unknown, place: string, timeoutMilliseconds: num
       hint: 'is certlatch serve running with the same CERTLATCH_ADMIN_LISTEN?',
     }
   }
-  return { problem: `${place} cannot be asked (${code ?? name})`, hint: CHECK_ADDRESS }
+  return { problem: `${place} cannot be reached (${code ?? name})`, hint: CHECK_ADDRESS }
 }
 
 /** Describes an answer with a status that this page never has. */
 export const unexpectedStatus = (place: string, status: number): Obstacle =>
   status === 401
     ? {
-        problem: `${place} wants another token`,
+        problem: `${place} requires another token`,
         hint: 'set CERTLATCH_METRICS_TOKEN as the service has it',
       }
     : {

@@ -4,19 +4,12 @@ import { durationReader } from '../config/values.ts'
 import type { Invocation } from './command.ts'
 
 /** Returns the one name that follows a command. */
-export function onlyName({ positionals }: Invocation, example: string): string {
+export function onlyName({ command, positionals }: Invocation): string {
   const [name, ...more] = positionals
-  if (name === undefined) throw usageError('expected a name', example)
-  if (more.length > 0) {
-    const all = positionals.join(' ')
-    throw usageError(`expected one name, not ${positionals.length}`, `put it in quotes: "${all}"`)
-  }
-  return name
-}
-
-export function noNames({ positionals }: Invocation): void {
-  const [first] = positionals
-  if (first !== undefined) throw usageError(`expected no ${quote(first)} here`)
+  if (name === undefined) throw usageError('expected a name', `certlatch ${command} "Ada's phone"`)
+  if (more.length === 0) return name
+  const all = positionals.join(' ')
+  throw usageError(`expected one name, not ${positionals.length}`, `put it in quotes: "${all}"`)
 }
 
 export function textFlag({ flags }: Invocation, name: string): string | undefined {

@@ -25,19 +25,15 @@ export function ownSettingsOf(invocation: Invocation, instead: string): Config {
   )
 }
 
-export function changeOf(invocation: Invocation, config: Config, who: string): Change {
-  const { nowSeconds, terminal } = invocation
+export function changeOf(invocation: Invocation, config: Config): Change {
+  const { command: who, nowSeconds, terminal } = invocation
   return { ...directoryOf(config), who, nowSeconds: nowSeconds(), notify: terminal.warn }
 }
 
 /** The same for a change that signs with the CA's key: prompts for its passphrase if none is set. */
-export async function signingChangeOf(
-  invocation: Invocation,
-  config: Config,
-  who: string,
-): Promise<Change> {
+export async function signingChangeOf(invocation: Invocation, config: Config): Promise<Change> {
   const passphrase = await authorityPassphrase(invocation, config)
-  return { ...changeOf(invocation, config, who), passphrase }
+  return { ...changeOf(invocation, config), passphrase }
 }
 
 /** Commands write the built-in CA's CRL where the service reads it, which a setting may name. */

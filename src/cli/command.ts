@@ -6,6 +6,8 @@ export type ExitCode = 0 | 1 | 2
 
 /** Everything that a command may use of the process. */
 export interface Invocation {
+  /** The command's name, as in its row. */
+  readonly command: string
   readonly flags: Readonly<Record<string, unknown>>
   readonly positionals: readonly string[]
   readonly environment: NodeJS.ProcessEnv
@@ -17,8 +19,10 @@ export interface Invocation {
   waitForStop(): Promise<void>
 }
 
+/** What the module of a command exports. */
 export interface Command {
-  help(): string
+  /** The text of its `--help`. */
+  readonly help: string
   /** In addition to `--help`, which every command has. */
   readonly options?: NonNullable<ParseArgsConfig['options']>
   readonly takesPositionals?: boolean

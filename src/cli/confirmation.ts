@@ -1,12 +1,12 @@
 import {
   awaitConfirmation,
   awaitRegistry,
-  type Confirmation,
   requireForgettable,
 } from '../administration/confirmation.ts'
 import type { Config } from '../config/config.ts'
 import type { DataPaths } from '../store/data-directory.ts'
 import type { RunningState } from '../store/service-state.ts'
+import type { RunningConfirmation } from '../store/service-state-files.ts'
 import type { Invocation } from './command.ts'
 import { pathsOfConfig } from './command-context.ts'
 import { count, shellWord } from './format.ts'
@@ -61,7 +61,7 @@ export const hasBlocks =
  */
 function reportConfirmation(
   terminal: Terminal,
-  { confirmed, missing, problems, silent }: Confirmation,
+  { confirmed, missing, problems, silent }: RunningConfirmation,
   kind: 'revoking' | 'other',
 ): boolean {
   const lacking = kind === 'revoking' ? silent.filter(({ hasIt }) => !hasIt) : []

@@ -9,20 +9,25 @@ const UNITS = [
 export function span(seconds: number): string {
   const rest = Math.abs(seconds)
   const [size, unit] = UNITS.find(([least]) => rest >= least) ?? [1, 'second']
-  const count = Math.floor(rest / size)
-  return `${count} ${unit}${count === 1 ? '' : 's'}`
+  return count(Math.floor(rest / size), unit)
 }
 
+const isoTime = (seconds: number): string => new Date(seconds * 1000).toISOString()
+
 /** `2026-11-24`, in UTC. */
-export const day = (seconds: number): string => new Date(seconds * 1000).toISOString().slice(0, 10)
+export const day = (seconds: number): string => isoTime(seconds).slice(0, 10)
 
 /** `2026-11-24 12:00:05 UTC` */
 export const moment = (seconds: number): string =>
-  `${new Date(seconds * 1000).toISOString().slice(0, 19).replace('T', ' ')} UTC`
+  `${isoTime(seconds).slice(0, 19).replace('T', ' ')} UTC`
 
 /** `2026-11-24 12:00 UTC` */
 export const minute = (seconds: number): string =>
-  `${new Date(seconds * 1000).toISOString().slice(0, 16).replace('T', ' ')} UTC`
+  `${isoTime(seconds).slice(0, 16).replace('T', ' ')} UTC`
+
+/** The JSON document that a command prints for programs. */
+export const jsonOf = (fields: object): string =>
+  JSON.stringify({ schemaVersion: 1, ...fields }, undefined, 2)
 
 export const count = (number: number, thing: string): string =>
   `${number} ${thing}${number === 1 ? '' : 's'}`

@@ -47,10 +47,10 @@ export const ISSUE_HELP = `      --days N       the certificate's lifetime, ${CE
       --csr FILE     sign this request instead, so that the key never leaves the device`
 
 /** Collects what issuing a certificate needs, and reports everything that is wrong with it. */
-export async function prepareIssue(invocation: Invocation, config: Config, who: string) {
+export async function prepareIssue(invocation: Invocation, config: Config) {
   const place = await placeOf(invocation, config)
-  const options = await issueOptionsOf(invocation, place)
-  return { place, options, change: await signingChangeOf(invocation, config, who) }
+  const issue = await issueOptionsOf(invocation, place)
+  return { place, issue, change: await signingChangeOf(invocation, config) }
 }
 
 async function issueOptionsOf(invocation: Invocation, { folder }: Place): Promise<IssueOptions> {

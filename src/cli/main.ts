@@ -12,87 +12,87 @@ import { createTerminal, type Streams, type Terminal } from './terminal.ts'
 import { groupUsage, usage } from './usage.ts'
 import { packageVersion } from './version.ts'
 
-/** Every command. To add one, add a row and a module. */
+/** Every command. To add one, add a row and a module, which exports what `Command` has. */
 const COMMANDS: readonly CommandRow[] = [
   {
     name: 'serve',
     summary: 'answer the auth requests of the reverse proxy',
-    load: async () => (await import('./commands/serve.ts')).serve,
+    load: () => import('./commands/serve.ts'),
   },
   {
     name: 'init',
     summary: 'create the CA, its CRL and the session keys, or import an existing CA',
-    load: async () => (await import('./commands/init.ts')).init,
+    load: () => import('./commands/init.ts'),
   },
   {
     name: 'device invite',
     summary: 'create a link with which a device installs its certificate itself',
-    load: async () => (await import('./commands/device-invite.ts')).deviceInvite,
+    load: () => import('./commands/device-invite.ts'),
   },
   {
     name: 'device add',
     summary: 'create a certificate for a new device, packed for import',
-    load: async () => (await import('./commands/device-add.ts')).deviceAdd,
+    load: () => import('./commands/device-add.ts'),
   },
   {
     name: 'device list',
     summary: 'list all devices: when they expire, and when they were last seen',
-    load: async () => (await import('./commands/device-list.ts')).deviceList,
+    load: () => import('./commands/device-list.ts'),
   },
   {
     name: 'device show',
     summary: 'show everything about one device',
-    load: async () => (await import('./commands/device-show.ts')).deviceShow,
+    load: () => import('./commands/device-show.ts'),
   },
   {
     name: 'device renew',
     summary: 'create a new certificate for a device before the old one expires',
-    load: async () => (await import('./commands/device-renew.ts')).deviceRenew,
+    load: () => import('./commands/device-renew.ts'),
   },
   {
     name: 'device revoke',
     summary: 'revoke a lost device, from its next request on',
-    load: async () => (await import('./commands/device-revoke.ts')).deviceRevoke,
+    load: () => import('./commands/device-revoke.ts'),
   },
   {
     name: 'device sign-out',
     summary: 'end all sessions of a device, but keep its certificate',
-    load: async () => (await import('./commands/device-sign-out.ts')).deviceSignOut,
+    load: () => import('./commands/device-sign-out.ts'),
   },
   {
     name: 'device block',
     summary: 'block one certificate, whichever CA issued it',
-    load: async () => (await import('./commands/device-block.ts')).deviceBlock,
+    load: () => import('./commands/device-block.ts'),
   },
   {
     name: 'key rotate',
     summary: 'start to sign sessions with a new key',
-    load: async () => (await import('./commands/key-rotate.ts')).keyRotate,
+    load: () => import('./commands/key-rotate.ts'),
   },
   {
     name: 'ca renew',
     summary: 'create a successor to the CA',
-    load: async () => (await import('./commands/ca-renew.ts')).caRenew,
+    load: () => import('./commands/ca-renew.ts'),
   },
   {
     name: 'explain',
     summary: 'explain how a request would be answered, and why',
-    load: async () => (await import('./commands/explain.ts')).explain,
+    load: () => import('./commands/explain.ts'),
   },
   {
     name: 'doctor',
     summary: 'test the deployment from outside, and report what is wrong',
-    load: async () => (await import('./commands/doctor.ts')).doctor,
+    load: () => import('./commands/doctor.ts'),
   },
   {
     name: 'status',
     summary: 'show who was allowed, what was denied, and what expires next',
-    load: async () => (await import('./commands/status.ts')).status,
+    load: () => import('./commands/status.ts'),
   },
   {
     name: 'healthcheck',
     summary: 'ask the running service whether it is ready',
-    load: async () => (await import('./commands/healthcheck.ts')).healthcheck,
+    load: () => import('./commands/healthcheck.ts'),
   },
 ]
 
@@ -105,39 +105,25 @@ export async function run(
   nowSeconds: Invocation['nowSeconds'] = () => Math.floor(Date.now() / 1000),
 ): Promise<number> {
   const terminal = createTerminal(streams)
-  const [first] = argv
-  if (first === undefined) {
-    streams.stderr.write(`${usage(COMMANDS)}\n`)
-    return 2
+  const [first = '', second = ''] = argv
+  // `device` alone is no command: it gets the overview of those that begin with it.
+  const group = COMMANDS.filter(({ name }) => name.startsWith(`${first} `))
+  const [word, overview] =
+    group.length > 0 ? [second, groupUsage(first, group)] : [first, usage(COMMANDS)]
+  if (word === '') {
+    streams.stderr.write(`${overview}\n`)
+    return EXIT_CODES.usage
   }
-  if (first === '--help' || first === '-h') {
-    terminal.print(usage(COMMANDS))
+  if (word === '--help' || word === '-h') {
+    terminal.print(overview)
     return 0
   }
   if (first === '--version') {
     terminal.print(packageVersion())
     return 0
   }
-  const row = COMMANDS.find(({ name }) => startsWith(argv, name.split(' ')))
-  const group = COMMANDS.filter(({ name }) => name.startsWith(`${first} `))
-  if (row === undefined && group.length > 0) {
-    const [, second = ''] = argv
-    if (second === '--help' || second === '-h') {
-      terminal.print(groupUsage(first, group))
-      return 0
-    }
-    if (second === '') {
-      streams.stderr.write(`${groupUsage(first, group)}\n`)
-      return 2
-    }
-  }
-  if (row === undefined) {
-    return report(terminal, unknownCommand(argv))
-  }
-  const given = { environment, streams, terminal, waitForStop, nowSeconds }
   try {
-    const rest = argv.slice(row.name.split(' ').length)
-    return await runCommand(row.name, await row.load(), rest, given)
+    return await runCommand(argv, { environment, streams, terminal, waitForStop, nowSeconds })
   } catch (error) {
     const known = error instanceof CommandError ? error : unusableFile(error)
     if (known !== undefined) return report(terminal, known)
@@ -181,33 +167,32 @@ function unusableFile(error: unknown): CommandError | undefined {
   })
 }
 
-const startsWith = (argv: readonly string[], words: readonly string[]): boolean =>
-  words.every((word, index) => argv[index] === word)
+async function runCommand(
+  argv: readonly string[],
+  given: Omit<Invocation, 'command' | keyof Arguments>,
+): Promise<ExitCode> {
+  const row = COMMANDS.find(({ name }) =>
+    name.split(' ').every((word, index) => argv[index] === word),
+  )
+  if (row === undefined) throw unknownCommand(argv)
+  const command = await row.load()
+  const read = readArguments(row.name, command, argv.slice(row.name.split(' ').length))
+  if (read.flags['help'] !== true) return command.run({ ...given, ...read, command: row.name })
+  given.terminal.print(command.help)
+  return 0
+}
 
 function unknownCommand(argv: readonly string[]): CommandError {
   const [first = ''] = argv
-  if (first.startsWith('-'))
+  if (first.startsWith('-')) {
     return usageError(`unknown option ${quote(first)}`, 'see certlatch --help')
+  }
   const names = COMMANDS.map(({ name }) => name)
-  const near = nearest(first, names) ?? nearest(argv.slice(0, 2).join(' '), names)
+  const both = argv.slice(0, 2).join(' ')
+  const near = nearest(first, names) ?? nearest(both, names)
   const hint = near === undefined ? 'see certlatch --help' : `did you mean certlatch ${near}?`
   const isGroup = names.some((name) => name.startsWith(`${first} `))
-  const shown = isGroup ? argv.slice(0, 2).join(' ') : first
-  return usageError(`unknown command ${quote(shown)}`, hint)
-}
-
-async function runCommand(
-  name: string,
-  command: Command,
-  argv: readonly string[],
-  given: Omit<Invocation, 'flags' | 'positionals'>,
-): Promise<number> {
-  const read = readArguments(name, command, argv)
-  if (read.flags['help'] === true) {
-    given.terminal.print(command.help())
-    return 0
-  }
-  return command.run({ ...given, flags: read.flags, positionals: read.positionals })
+  return usageError(`unknown command ${quote(isGroup ? both : first)}`, hint)
 }
 
 type Arguments = Pick<Invocation, 'flags' | 'positionals'>
@@ -216,15 +201,13 @@ type Arguments = Pick<Invocation, 'flags' | 'positionals'>
 function readArguments(name: string, command: Command, argv: readonly string[]): Arguments {
   const hint = `see certlatch ${name} --help`
   const { values, positionals, tokens } = parse(command, argv, hint)
-  const names = tokens.flatMap((token) => (token.kind === 'option' ? [token.name] : []))
   const flags: Arguments['flags'] = values
+  const names = tokens.flatMap((token) => (token.kind === 'option' ? [token.name] : []))
   const repeated = names.find(
     (flag, index) => typeof flags[flag] === 'string' && names.indexOf(flag) < index,
   )
-  if (repeated !== undefined) {
-    throw usageError(`option "--${repeated}" is given more than once`, hint)
-  }
-  return { flags, positionals }
+  if (repeated === undefined) return { flags, positionals }
+  throw usageError(`option "--${repeated}" is given more than once`, hint)
 }
 
 function parse(command: Command, argv: readonly string[], hint: string) {

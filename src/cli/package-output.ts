@@ -10,13 +10,13 @@ import { dataPaths } from '../store/data-directory.ts'
 import { isAllowed } from '../store/files.ts'
 import { textFlag } from './arguments.ts'
 import type { Invocation } from './command.ts'
-import { day, shellWord } from './format.ts'
+import { day, jsonOf, shellWord } from './format.ts'
 import { isWritten } from './terminal.ts'
 
 /** Where a package is written. */
 export interface Place {
-  readonly handOut: 'file' | 'print'
-  readonly folder: string
+  /** `undefined`: it is printed to standard output. */
+  readonly folder: string | undefined
   /** How to copy it out of the container that this runs in; `undefined` outside one. */
   readonly container: Container | undefined
 }
@@ -52,15 +52,11 @@ export async function placeOf(invocation: Invocation, config: Config): Promise<P
   if (out === '-' && invocation.flags['json'] === true) {
     throw usageError('--json does not go with --out -: the package goes there')
   }
-  if (out === '-') return { handOut: 'print', folder: '.', container }
-  if (out !== undefined) {
-    return { handOut: 'file', folder: out.replace(/(?<=.)\/+$/, ''), container }
-  }
-  const folder =
-    container !== undefined && !(await isAllowed('.', constants.W_OK))
-      ? join(dataPaths(config.dataDir).privateFolder, 'packages')
-      : '.'
-  return { handOut: 'file', folder, container }
+  if (out === '-') return { folder: undefined, container }
+  if (out !== undefined) return { folder: out.replace(/(?<=.)\/+$/, ''), container }
+  const isReadOnly = container !== undefined && !(await isAllowed('.', constants.W_OK))
+  const folder = isReadOnly ? join(dataPaths(config.dataDir).privateFolder, 'packages') : '.'
+  return { folder, container }
 }
 
 /**
@@ -74,8 +70,8 @@ export async function handOut(
 ): Promise<boolean> {
   const { terminal, streams, flags } = invocation
   const { device, certificate, password } = added
-  const path = added.package.path.replace(/^\.\//, '')
-  if (place.handOut === 'print') {
+  const path = added.package.path?.replace(/^\.\//, '')
+  if (path === undefined) {
     if (!(await isWritten(streams.stdout, added.package.content))) return false
     const secret = password === undefined ? '' : `password  ${password}\n`
     terminal.note(described(added))
@@ -83,7 +79,6 @@ export async function handOut(
   }
   if (flags['json'] === true) {
     const made = {
-      schemaVersion: 1,
       device: { id: device.id, name: device.name, owner: device.owner },
       certificate: {
         serial: certificate.serial,
@@ -94,7 +89,7 @@ export async function handOut(
       package: resolve(path),
       password,
     }
-    return isWritten(streams.stdout, `${JSON.stringify(made, undefined, 2)}\n`)
+    return isWritten(streams.stdout, `${jsonOf(made)}\n`)
   }
   const lines = [described(added), `package   ${path}`]
   if (password !== undefined) lines.push(`password  ${password}`)

@@ -1,19 +1,11 @@
-import {
-  type NewDevice,
-  type OwnCertificate,
-  registerCertificate,
-} from '../administration/add-device.ts'
-import { readOwnAuthorities } from '../administration/authorities.ts'
-import { CommandError, usageError } from '../administration/command-error.ts'
-import { readGivenCertificate } from '../administration/given-file.ts'
-import type { Directory } from '../administration/locked-directory.ts'
-import { readCertificate } from '../certificate/certificate.ts'
-import { verifyCertificate } from '../certificate/verify.ts'
+import type { NewDevice } from '../administration/add-device.ts'
+import { usageError } from '../administration/command-error.ts'
+import { registerCertificate } from '../administration/register-certificate.ts'
 import type { Config } from '../config/config.ts'
 import type { ExitCode, Invocation } from './command.ts'
 import { changeOf } from './command-context.ts'
 import { confirmDevice } from './confirmation.ts'
-import { day } from './format.ts'
+import { day, jsonOf } from './format.ts'
 import { ISSUE_OPTIONS } from './issue-options.ts'
 
 /** Registers an existing certificate, for a new device or as another one of a known device. */
@@ -29,31 +21,13 @@ export async function register(
     if (flags[flag] === undefined || flag === 'json' || flag === 'certificate') continue
     throw usageError(`--${flag} does not go with --certificate: no certificate is issued`)
   }
-  const read = (directory: Directory) => readOwnCertificate(path, directory)
-  const change = changeOf(invocation, config, kind === 'new' ? 'device add' : 'device renew')
-  const entered = await registerCertificate(change, device, kind, read)
+  const entered = await registerCertificate(changeOf(invocation, config), device, kind, path)
   if (flags['json'] === true) {
-    terminal.print(JSON.stringify({ schemaVersion: 1, device: entered }, undefined, 2))
+    terminal.print(jsonOf({ device: entered }))
   } else {
     const end = entered.certificates.at(-1)?.notAfter ?? 0
     terminal.print(`"${entered.name}" has access until ${day(end)}`)
   }
   await confirmDevice(invocation, config)
   return 0
-}
-
-async function readOwnCertificate(path: string, { paths }: Directory): Promise<OwnCertificate> {
-  const { issuers } = await readOwnAuthorities(paths)
-  const der = await readGivenCertificate(path)
-  const certificate = readCertificate(der)
-  const verdict = verifyCertificate(der, issuers)
-  if (certificate !== undefined && verdict.ok) {
-    return { certificate, issuerKeyHash: verdict.verified.issuerKeyHash }
-  }
-  const problem = verdict.ok ? 'certificate-malformed' : verdict.problem
-  const why =
-    problem === 'certificate-untrusted'
-      ? `no CA in ${paths.authority} has signed it`
-      : 'it would be refused'
-  throw new CommandError(`${path}: ${problem}; ${why}`)
 }

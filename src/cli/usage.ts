@@ -38,12 +38,9 @@ export function settingsHelp(): string {
 }
 
 function detailsOf(option: Option): string {
-  const { name, help, secret } = option
-  const lines = [help, `expects ${expectation(option)}`, `default: ${defaultOf(option)}`]
+  const { name, help, secret, otherwise = 'none' } = option
+  const initial = option.default ?? otherwise
+  const lines = [help, `expects ${expectation(option)}`, `default: ${initial}`]
   if (secret) lines.push(`or ${name}_FILE: the path of a file that holds it`)
   return lines.map((line) => `      ${line}`).join('\n')
-}
-
-function defaultOf(option: Option): string {
-  return option.default ?? option.otherwise ?? 'none'
 }

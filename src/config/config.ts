@@ -34,7 +34,6 @@ import {
   readServiceName,
   writeDuration,
 } from './values.ts'
-import { warningsOf } from './warnings.ts'
 
 /** The settings, read once at the start. */
 export interface Config {
@@ -95,11 +94,8 @@ export const filesToMake = ({ ca, sessionKeysFileNamed }: Config) => ({
 
 export type Values = Readonly<Record<string, string | undefined>>
 
-/** A configuration with its warnings, or everything that is wrong with it. */
-export type ParsedConfig = Result<{ config: Config; warnings: readonly string[] }, Problems>
-
 /** Reads the settings' texts; never throws, and reports all problems at once. */
-export function parseConfig(values: Values): ParsedConfig {
+export function parseConfig(values: Values): Result<{ config: Config }, Problems> {
   const settings = readerOf(values)
   const config: Config = {
     listen: settings.read('CERTLATCH_LISTEN', readAddress),
@@ -128,30 +124,19 @@ export function parseConfig(values: Values): ParsedConfig {
   checkAddresses(settings, config)
   checkDurations(settings, config)
   const problems = settings.problems()
-  return problems.length > 0
-    ? { ok: false, problems }
-    : { ok: true, config, warnings: warningsOf(config) }
+  return problems.length > 0 ? { ok: false, problems } : { ok: true, config }
 }
 
 type Read<T> = (text: string) => Reading<T>
 
-interface SettingsReader {
-  /** The value of a setting with a default, or the default if the given value is wrong. */
-  read<T>(name: SettingName, read: Read<T>): T
-  /** The value of a setting without a default; `undefined` also if the given value is wrong. */
-  readOptional<T>(name: SettingName, read: Read<T>): T | undefined
-  isGiven(name: SettingName): boolean
-  isSound(name: SettingName): boolean
-  report(name: SettingName, problem: string): void
-  /** In the order in which the settings were read. */
-  problems(): readonly string[]
-}
+type SettingsReader = ReturnType<typeof readerOf>
 
-function readerOf(values: Values): SettingsReader {
+function readerOf(values: Values) {
   const problems: { readonly name: SettingName; readonly line: string }[] = []
   const report = (name: SettingName, problem: string): void => {
     problems.push({ name, line: `${name} ${describe(name, values[name])}: ${problem}` })
   }
+  /** The value of a setting without a default; `undefined` also if the given value is wrong. */
   const readOptional = <T>(name: SettingName, read: Read<T>): T | undefined => {
     const text = values[name]
     if (text === undefined) return undefined
@@ -166,11 +151,14 @@ function readerOf(values: Values): SettingsReader {
     return undefined
   }
   return {
-    read: (name, read) => readOptional(name, read) ?? readDefault(name, read),
+    /** The value of a setting with a default, or the default if the given value is wrong. */
+    read: <T>(name: SettingName, read: Read<T>): T =>
+      readOptional(name, read) ?? readDefault(name, read),
     readOptional,
-    isGiven: (name) => values[name] !== undefined,
-    isSound: (name) => problems.every((known) => known.name !== name),
+    isGiven: (name: SettingName) => values[name] !== undefined,
+    isSound: (name: SettingName) => problems.every((known) => known.name !== name),
     report,
+    /** In the order in which the settings were read. */
     problems: () => problems.map(({ line }) => line),
   }
 }
@@ -188,9 +176,7 @@ function describe(name: SettingName, text = ''): string {
   return `has ${length} character${length === 1 ? '' : 's'}`
 }
 
-type Files = Pick<Config, 'dataDir' | 'ca' | 'sessionKeysFile' | 'sessionKeysFileNamed'>
-
-function readFiles(settings: SettingsReader): Files {
+function readFiles(settings: SettingsReader) {
   const dataDir = settings.read('CERTLATCH_DATA_DIR', readPath)
   const ca = readAuthority(settings, dataDir)
   const sessionKeysFile = settings.readOptional('CERTLATCH_SESSION_KEYS_FILE', readPath)
@@ -241,10 +227,8 @@ function checkAddresses(
     ['CERTLATCH_ADMIN_LISTEN', adminListen],
     ['CERTLATCH_PAGES_LISTEN', pagesListen],
   ] as const
-  for (const [index, [name, address]] of addresses.entries()) {
-    for (const [other, otherAddress] of addresses.slice(0, index)) {
-      checkPair(settings, [other, otherAddress], [name, address])
-    }
+  for (const [index, named] of addresses.entries()) {
+    for (const before of addresses.slice(0, index)) checkPair(settings, before, named)
   }
 }
 

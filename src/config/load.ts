@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs'
-import { type ParsedConfig, parseConfig } from './config.ts'
+import type { Problems, Result } from '../result.ts'
+import { type Config, parseConfig } from './config.ts'
 import { OPTIONS, type Option } from './options.ts'
 import { nearest, printable, quote } from './text.ts'
+import { warningsOf } from './warnings.ts'
 
 const PREFIX = 'CERTLATCH_'
 
@@ -10,8 +12,11 @@ export function processEnvironment(): NodeJS.ProcessEnv {
   return process.env
 }
 
+/** A configuration with its warnings, or everything that is wrong with it. */
+export type LoadedConfig = Result<{ config: Config; warnings: readonly string[] }, Problems>
+
 /** The configuration from `CERTLATCH_…` variables and the files that some of them name. */
-export function loadConfig(environment: NodeJS.ProcessEnv): ParsedConfig {
+export function loadConfig(environment: NodeJS.ProcessEnv): LoadedConfig {
   const values: Record<string, string> = {}
   const problems = unknownNames(environment).map(describeUnknown)
   for (const option of OPTIONS) {
@@ -20,8 +25,11 @@ export function loadConfig(environment: NodeJS.ProcessEnv): ParsedConfig {
     else if (gathered !== undefined) problems.push(gathered.problem)
   }
   const parsed = parseConfig(values)
-  if (problems.length === 0) return parsed
-  return { ok: false, problems: parsed.ok ? problems : [...problems, ...parsed.problems] }
+  if (!parsed.ok) return { ok: false, problems: [...problems, ...parsed.problems] }
+  const { config } = parsed
+  return problems.length > 0
+    ? { ok: false, problems }
+    : { ok: true, config, warnings: warningsOf(config) }
 }
 
 type Gathered = string | undefined | { readonly problem: string }

@@ -116,20 +116,19 @@ export function readIdentity(text: string): Reading<readonly IdentityKind[]> {
   return isSound && new Set(kinds).size === kinds.length ? { ok: true, value: kinds } : UNEXPECTED
 }
 
+const patternReader =
+  (pattern: RegExp) =>
+  (text: string): Reading<string> =>
+    pattern.test(text) ? { ok: true, value: text } : UNEXPECTED
+
 /** Printable ASCII: what every proxy can put into a header as it is. */
-export function readSecret(text: string): Reading<string> {
-  return /^[!-~]{16,}$/.test(text) ? { ok: true, value: text } : UNEXPECTED
-}
+export const readSecret = patternReader(/^[!-~]{16,}$/)
 
 /** Any text on one line. */
-export function readPassphrase(text: string): Reading<string> {
-  return /[\r\n]/.test(text) ? UNEXPECTED : { ok: true, value: text }
-}
+export const readPassphrase = patternReader(/^[^\r\n]*$/)
 
 /** As Docker Compose spells the names of its services. */
-export function readServiceName(text: string): Reading<string> {
-  return /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/.test(text) ? { ok: true, value: text } : UNEXPECTED
-}
+export const readServiceName = patternReader(/^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/)
 
 /** Program and arguments; run without a shell, so nothing needs escaping. */
 export function readCommand(text: string): Reading<readonly string[]> {

@@ -1,14 +1,5 @@
-import { containsAddress, type Networks, parseNetworks } from '../proxy/networks.ts'
-import type { ListenAddress } from './values.ts'
-
-interface Warned {
-  readonly listen: ListenAddress
-  readonly adminListen: ListenAddress
-  readonly metricsToken: string | undefined
-  readonly trustedProxies: Networks
-  readonly proxySecret: string | undefined
-  readonly cookieDomain: string | undefined
-}
+import { containsAddress, parseNetworks } from '../proxy/networks.ts'
+import type { Config } from './config.ts'
 
 const FIRST_AND_LAST = [
   ['0.0.0.0', '255.255.255.255'],
@@ -25,7 +16,7 @@ function isEveryAddress(network: string): boolean {
 }
 
 /** Warnings about a configuration that is valid. */
-export function warningsOf(config: Warned): readonly string[] {
+export function warningsOf(config: Config): readonly string[] {
   const warnings: string[] = []
   for (const network of config.trustedProxies.text) {
     if (!isEveryAddress(network)) continue
@@ -45,7 +36,7 @@ export function warningsOf(config: Warned): readonly string[] {
 }
 
 /** The admin listener shows when devices connected and what is wrong, which only operators should see. */
-function exposedAdminListener({ listen, adminListen, metricsToken }: Warned): string | undefined {
+function exposedAdminListener({ listen, adminListen, metricsToken }: Config): string | undefined {
   const { host } = adminListen
   if (isLoopback(host)) return undefined
   const shared = host === listen.host ? ', where the proxy asks too' : ''

@@ -1,18 +1,10 @@
 import { hash } from 'node:crypto'
-import { PASSWORD_ALPHABET, passwordLetters } from './password.ts'
+import { PASSWORD_ALPHABET, PASSWORD_RANDOM_BYTES, passwordLetters } from './password.ts'
 
-const LENGTH = 20
+const LENGTH = PASSWORD_RANDOM_BYTES
 
-/** As many random bytes as a code has characters; each gives five bits. */
-export const INVITATION_CODE_RANDOM_BYTES = LENGTH
-
-/** The code of an invitation: 100 random bits as 20 characters that are not easily confused. */
-export function invitationCode(random: Uint8Array): string {
-  if (random.length !== INVITATION_CODE_RANDOM_BYTES) {
-    throw new RangeError(`a code takes ${INVITATION_CODE_RANDOM_BYTES} random bytes`)
-  }
-  return passwordLetters(random)
-}
+/** The code of an invitation: 100 random bits, as in a package's password. */
+export const invitationCode = passwordLetters
 
 const CODE = new RegExp(`^[${PASSWORD_ALPHABET}]{${LENGTH}}$`)
 /** Phones turn two hyphens into a dash, and mail programs a space into a no-break space. */

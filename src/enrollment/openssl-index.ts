@@ -3,8 +3,6 @@ import type { Result } from '../result.ts'
 /** A line of the database that `openssl ca` keeps (`index.txt`). */
 export interface IndexEntry {
   readonly line: number
-  /** Whether its status is revoked. */
-  readonly isRevoked: boolean
   /** Unix seconds. */
   readonly notAfter: number
   readonly revokedAt: number | undefined
@@ -42,13 +40,11 @@ function readLine(text: string, line: number): IndexEntry | undefined {
   const notAfter = readTime(expiry)
   const [date = '', reason] = revocation.split(',')
   const revokedAt = readTime(date)
-  const isRevoked = status === 'R'
   if (!/^[VRE]$/.test(status) || notAfter === undefined || file === undefined) return undefined
   if (subject === undefined || !/^[0-9A-F]{1,42}$/i.test(number)) return undefined
-  if (isRevoked !== (revokedAt !== undefined)) return undefined
+  if ((status === 'R') !== (revokedAt !== undefined)) return undefined
   return {
     line,
-    isRevoked,
     notAfter,
     revokedAt,
     reason,

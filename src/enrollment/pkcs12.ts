@@ -33,7 +33,6 @@ type RandomBytes = (size: number) => Buffer
 interface Protection {
   readonly encrypt: (content: Buffer, password: string, randomBytes: RandomBytes) => Encrypted
   readonly macHash: Pkcs12Hash
-  readonly macOid: string
   readonly iterations: number
 }
 
@@ -71,18 +70,8 @@ const algorithmIdentifier = (oid: string, parameters: Buffer): Buffer =>
 const NULL = writeElement(TAG.null)
 
 const PROTECTIONS: Readonly<Record<Pkcs12Form, Protection>> = {
-  compat: {
-    encrypt: encryptTripleDes,
-    macHash: 'sha1',
-    macOid: OID.sha1,
-    iterations: COMPAT_ITERATIONS,
-  },
-  modern: {
-    encrypt: encryptAes,
-    macHash: 'sha256',
-    macOid: OID.sha256,
-    iterations: MODERN_ITERATIONS,
-  },
+  compat: { encrypt: encryptTripleDes, macHash: 'sha1', iterations: COMPAT_ITERATIONS },
+  modern: { encrypt: encryptAes, macHash: 'sha256', iterations: MODERN_ITERATIONS },
 }
 
 /** A PKCS #12 file (RFC 7292) with a private key and its certificate; no importer needs the CA's. */
@@ -200,7 +189,7 @@ function encryptAes(content: Buffer, password: string, randomBytes: RandomBytes)
 
 /** MacData (RFC 7292 §4), by which importers distinguish a wrong password from a broken file. */
 function writeMac(content: Buffer, protection: Protection, password: string, salt: Buffer): Buffer {
-  const { macHash, macOid, iterations } = protection
+  const { macHash, iterations } = protection
   const length = macHash === 'sha1' ? 20 : 32
   const key = derivePkcs12Key(
     { hash: macHash, password, salt, iterations },
@@ -209,7 +198,7 @@ function writeMac(content: Buffer, protection: Protection, password: string, sal
   )
   const digest = createHmac(macHash, key).update(content).digest()
   return writeSequence(
-    writeSequence(algorithmIdentifier(macOid, NULL), writeOctetString(digest)),
+    writeSequence(algorithmIdentifier(OID[macHash], NULL), writeOctetString(digest)),
     writeOctetString(salt),
     writeSmallInteger(iterations),
   )

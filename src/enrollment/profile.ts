@@ -11,7 +11,7 @@ export interface ProfileRequest {
   readonly fileName: string
   readonly pkcs12: Uint8Array
   /** The package's password, so that no one has to type it: for a profile that only its device gets. */
-  readonly password?: string
+  readonly password?: string | undefined
 }
 
 /** A random UUID: the namespace of certlatch's identifiers. */

@@ -1,19 +1,16 @@
 import assert from 'node:assert/strict'
 import { createPrivateKey, generateKeyPairSync, X509Certificate } from 'node:crypto'
 import { chmod, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { test } from 'node:test'
-import {
-  addDevice,
-  findDevice,
-  registerCertificate,
-  takeBackAdded,
-} from '../../src/administration/add-device.ts'
+import { addDevice, findDevice, takeBackAdded } from '../../src/administration/add-device.ts'
 import { blockCertificate, unblockCertificate } from '../../src/administration/block-certificate.ts'
+import { registerCertificate } from '../../src/administration/register-certificate.ts'
 import { renewAuthority } from '../../src/administration/renew-authority.ts'
 import { revokeDevice } from '../../src/administration/revoke-device.ts'
 import type { Certificate } from '../../src/certificate/certificate.ts'
 import { publicKeyInfoOf } from '../../src/certificate/issue.ts'
+import { writePem } from '../../src/certificate/pem.ts'
 import { describeFileError, errorCode, MODE } from '../../src/store/files.ts'
 import {
   initialised,
@@ -34,16 +31,24 @@ import {
 
 const DAY = 86_400
 
+/** Writes a certificate to a file as a person would name it, and returns the path. */
+async function writeGiven({ dataDir }: TestDirectory, { der }: Certificate): Promise<string> {
+  const path = join(dirname(dataDir), 'given.crt')
+  await writeFile(path, writePem('CERTIFICATE', der))
+  return path
+}
+
 const add = (directory: TestDirectory, name: string, owner?: string, later = 0) =>
-  addDevice(directory.change(later), { name, owner }, directory.issue(), 'file')
+  addDevice(directory.change(later), { name, owner }, directory.issue())
 
 test('A new device gets an entry, a copy of its certificate, and a package that only the owner can read', async () => {
   const directory = await initialised()
   const { device, certificate, package: parcel } = await add(directory, "Ada's phone", 'Ada')
   assert.deepEqual(await readdir(directory.paths.devices), [`${device.id}.json`])
-  assert.equal((await stat(parcel.path)).mode & 0o777, 0o600)
-  assert.match(parcel.path, /\/adas-phone-[0-9a-f]{8}\.pem$/)
-  const text = await readFile(parcel.path, 'latin1')
+  const path = present(parcel.path)
+  assert.equal((await stat(path)).mode & 0o777, 0o600)
+  assert.match(path, /\/adas-phone-[0-9a-f]{8}\.pem$/)
+  const text = await readFile(path, 'latin1')
   assert.ok(new X509Certificate(text).checkPrivateKey(createPrivateKey(text)))
   const kept = await readFile(directory.paths.certificateOf(certificate.serial), 'latin1')
   assert.deepEqual(new X509Certificate(kept).raw, certificate.der)
@@ -59,7 +64,6 @@ test('The certificate names the device, lasts as long as asked, and is valid fro
     directory.change(2 * DAY),
     { name: 'Büro-Rechner 日本', owner: undefined },
     directory.issue({ days: 30 }),
-    'file',
   )
   assert.equal(certificate.notBefore, NOON_SECONDS + 2 * DAY - 3600)
   assert.equal(certificate.notAfter, NOON_SECONDS + 32 * DAY)
@@ -127,13 +131,8 @@ test('A device or owner name that no certificate can hold is a usage error', asy
 
 test('A package printed to stdout is not written to a file', async () => {
   const directory = await initialised()
-  const issue = directory.issue({ format: 'p12', form: 'compat' })
-  const added = await addDevice(
-    directory.change(),
-    { name: 'Phone', owner: undefined },
-    issue,
-    'print',
-  )
+  const issue = directory.issue({ format: 'p12', form: 'compat', folder: undefined })
+  const added = await addDevice(directory.change(), { name: 'Phone', owner: undefined }, issue)
   await assert.rejects(readdir(directory.packages), { code: 'ENOENT' })
   assert.match(present(added.password), /^([a-z2-9]{4}-){4}[a-z2-9]{4}$/)
   assert.equal(added.package.content[0], 0x30)
@@ -143,14 +142,10 @@ test('A package printed to stdout is not written to a file', async () => {
 test('A profile is only for Apple, contains the package, and does not contain its password', async () => {
   const directory = await initialised()
   const issue = directory.issue({ format: 'mobileconfig', form: 'compat' })
-  const added = await addDevice(
-    directory.change(),
-    { name: 'Phone', owner: undefined },
-    issue,
-    'file',
-  )
-  const text = await readFile(added.package.path, 'utf8')
-  assert.match(added.package.path, /\.mobileconfig$/)
+  const added = await addDevice(directory.change(), { name: 'Phone', owner: undefined }, issue)
+  const path = present(added.package.path)
+  const text = await readFile(path, 'utf8')
+  assert.match(path, /\.mobileconfig$/)
   assert.match(text, /com\.apple\.security\.pkcs12/)
   assert.ok(!text.includes(present(added.password)))
 })
@@ -161,7 +156,6 @@ test('An RSA key has 2048 bits', async () => {
     directory.change(),
     { name: 'Phone', owner: undefined },
     directory.issue({ key: 'rsa2048' }),
-    'file',
   )
   const { publicKey } = new X509Certificate(added.certificate.der)
   assert.equal(publicKey.asymmetricKeyDetails?.modulusLength, 2048)
@@ -174,11 +168,11 @@ test('For a key that never left the device, the package is the certificate alone
     directory.change(),
     { name: 'Phone', owner: undefined },
     directory.issue({ publicKeyInfo: publicKeyInfoOf(privateKey) }),
-    'file',
   )
   assert.equal(added.password, undefined)
-  assert.match(added.package.path, /\.crt$/)
-  const text = await readFile(added.package.path, 'latin1')
+  const path = present(added.package.path)
+  assert.match(path, /\.crt$/)
+  const text = await readFile(path, 'latin1')
   assert.ok(!text.includes('PRIVATE'))
   assert.ok(new X509Certificate(text).checkPrivateKey(privateKey))
 })
@@ -190,7 +184,7 @@ test("Without the CA's key, or with a different key, nothing is issued", async (
   await rm(authorityKey)
   assert.match(
     await problemOf(add(directory, 'Phone')),
-    /ca\.key does not exist\nhint: bring the key/,
+    /ca\.key does not exist\nhint: put the key of the CA back/,
   )
   await writeFile(authorityKey, 'nonsense')
   assert.match(await problemOf(add(directory, 'Phone')), /ca\.key is not a private key in PEM$/)
@@ -212,7 +206,6 @@ test('An encrypted key needs its passphrase', async () => {
       { ...directory.change(), passphrase },
       { name: 'Phone', owner: undefined },
       directory.issue(),
-      'file',
     )
   assert.match(
     await problemOf(adding(undefined)),
@@ -240,7 +233,7 @@ test('If an entry is broken, nothing is added, and the error names that entry', 
   await writeFile(join(directory.paths.devices, `${device.id}.json`), '{}')
   assert.match(
     await problemOf(add(directory, 'Tablet')),
-    /devices: .*\.json is not a device entry; what is entered now could be in it already\nhint: restore that file from a backup first$/,
+    /devices: .*\.json is not a device entry; a new entry could repeat what is in it\nhint: restore that file from a backup first$/,
   )
 })
 
@@ -254,7 +247,6 @@ test('If the package cannot be written, no entry is made and nothing is left beh
     directory.change(),
     { name: 'Phone', owner: undefined },
     directory.issue({ folder }),
-    'file',
   )
   await assert.rejects(failed, (error) => describeFileError(error) !== undefined)
   assert.deepEqual(await treeOf(directory.dataDir), before)
@@ -276,11 +268,9 @@ test('An existing certificate can be registered only once', async () => {
   const directory = await initialised()
   const authority = await ownAuthority(directory.dataDir)
   const certificate = makeLeaf(authority, 'Restored')
+  const path = await writeGiven(directory, certificate)
   const register = (name: string) =>
-    registerCertificate(directory.change(), { name, owner: 'Ada' }, 'new', async () => ({
-      certificate,
-      issuerKeyHash: authority.keyHash,
-    }))
+    registerCertificate(directory.change(), { name, owner: 'Ada' }, 'new', path)
   await register('Phone')
   assert.deepEqual(await lettingIn(directory.dataDir), ['Phone'])
   assert.equal(
@@ -293,10 +283,9 @@ test('Registering a certificate for an existing device keeps its other certifica
   const directory = await initialised()
   const authority = await ownAuthority(directory.dataDir)
   await add(directory, 'Phone')
-  const certificate = makeLeaf(authority, 'Renewed before the backup')
-  const read = async () => ({ certificate, issuerKeyHash: authority.keyHash })
+  const path = await writeGiven(directory, makeLeaf(authority, 'Renewed before the backup'))
   const given = { name: 'phone', owner: undefined }
-  const device = await registerCertificate(directory.change(), given, 'another', read)
+  const device = await registerCertificate(directory.change(), given, 'another', path)
   assert.equal(device.certificates.length, 2)
   assert.deepEqual(await lettingIn(directory.dataDir), ['Phone', 'Phone'])
 })
@@ -306,13 +295,12 @@ test('A revoked device gets no other certificate', async () => {
   const authority = await ownAuthority(directory.dataDir)
   await add(directory, 'Phone')
   await revokeDevice(directory.change(60), 'Phone', 'all', 'unspecified')
-  const certificate = makeLeaf(authority, 'Another')
-  const read = async () => ({ certificate, issuerKeyHash: authority.keyHash })
+  const path = await writeGiven(directory, makeLeaf(authority, 'Another'))
   const given = { name: 'Phone', owner: undefined }
   const before = await treeOf(directory.dataDir)
   assert.equal(
-    await problemOf(registerCertificate(directory.change(120), given, 'another', read)),
-    'all certificates of "Phone" are revoked\nhint: add the device that takes its place under a new name',
+    await problemOf(registerCertificate(directory.change(120), given, 'another', path)),
+    'all certificates of "Phone" are revoked\nhint: add its replacement under a new name',
   )
   assert.deepEqual(await treeOf(directory.dataDir), before)
 })
@@ -322,14 +310,12 @@ test('A blocked certificate is not registered until the block is lifted', async 
   const { keyHash: issuerKeyHash, ...authority } = await ownAuthority(directory.dataDir)
   const certificate = makeLeaf(authority, 'Blocked')
   const id = { issuerKeyHash, serial: certificate.serial }
+  const path = await writeGiven(directory, certificate)
   await blockCertificate(directory.change(), id)
   await add(directory, 'Tablet')
   const before = await treeOf(directory.dataDir)
   const register = (kind: 'new' | 'another', name: string) =>
-    registerCertificate(directory.change(), { name, owner: undefined }, kind, async () => ({
-      certificate,
-      issuerKeyHash,
-    }))
+    registerCertificate(directory.change(), { name, owner: undefined }, kind, path)
   for (const [kind, name] of [
     ['new', 'Phone'],
     ['another', 'Tablet'],
@@ -371,16 +357,11 @@ test('A name given in another case means a device only if no other device may be
 test('An expired or revoked certificate is not registered', async () => {
   const directory = await initialised()
   const authority = await ownAuthority(directory.dataDir)
-  const register = (certificate: Certificate) =>
-    registerCertificate(
-      directory.change(),
-      { name: 'Phone', owner: undefined },
-      'new',
-      async () => ({
-        certificate,
-        issuerKeyHash: authority.keyHash,
-      }),
-    )
+  const device = { name: 'Phone', owner: undefined }
+  const register = async (certificate: Certificate) => {
+    const path = await writeGiven(directory, certificate)
+    return registerCertificate(directory.change(), device, 'new', path)
+  }
   const ended = makeLeaf(authority, 'Ended', { notAfter: NOON_SECONDS - 1 })
   assert.match(await problemOf(register(ended)), /has expired/)
   const revoked = makeLeaf(authority, 'Revoked')

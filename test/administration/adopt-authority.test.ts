@@ -104,12 +104,7 @@ test('Without a CRL, the index determines what was revoked', async () => {
 
 test('The imported CA keeps working: it issues, and revokes what it issued before the import', async () => {
   const { directory } = await adopted()
-  await addDevice(
-    directory.change(),
-    { name: 'New phone', owner: undefined },
-    directory.issue(),
-    'file',
-  )
+  await addDevice(directory.change(), { name: 'New phone', owner: undefined }, directory.issue())
   await revokeDevice(directory.change(), 'jürgens büro-rechner', 'all', 'superseded')
   assert.deepEqual(await lettingIn(directory.dataDir), [
     'Adas Telefon',
@@ -125,12 +120,7 @@ test('The imported CA keeps working: it issues, and revokes what it issued befor
 test('A successor with another kind of key is added beside the CA, and both revoke', async () => {
   const { directory } = await adopted()
   await renewAuthority(directory.change(), { commonName: 'Next', days: 30 })
-  await addDevice(
-    directory.change(),
-    { name: 'New phone', owner: undefined },
-    directory.issue(),
-    'file',
-  )
+  await addDevice(directory.change(), { name: 'New phone', owner: undefined }, directory.issue())
   for (const name of ['Adas Telefon', 'New phone']) {
     await revokeDevice(directory.change(), name, 'all', 'unspecified')
   }
@@ -193,7 +183,7 @@ test('Each file that is not what it should be is named', async () => {
     [{ certificate: await made('not.crt', 'x') }, /not\.crt holds no certificate, in PEM or DER$/],
     [
       { certificate: await made('two.crt', pem + other.pem) },
-      /two\.crt has to hold one certificate, that of the CA$/,
+      /two\.crt must contain one certificate, that of the CA$/,
     ],
     [{ certificate: file('newcerts/10.pem') }, /newcerts\/10\.pem, certificate 1: /],
     [{ certificate: fixturePath('ca-no-crl-sign') }, /the CA may not sign CRLs/],

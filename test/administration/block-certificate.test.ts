@@ -19,12 +19,12 @@ import { findKnownName } from '../../src/administration/unregistered.ts'
 import type { SeenCertificate } from '../../src/store/service-state.ts'
 import { runningId, writeRunning } from '../../src/store/service-state-files.ts'
 import { initialised, lettingIn, problemOf, type TestDirectory } from '../support/command.ts'
-import { makeAuthority, makeLeaf, NOON_SECONDS, ownAuthority } from '../support/service.ts'
+import { makeAuthority, makeLeaf, NOON_SECONDS, ownAuthority, present } from '../support/service.ts'
 
 const DAY = 86_400
 
 const add = (directory: TestDirectory, name: string) =>
-  addDevice(directory.change(), { name, owner: undefined }, directory.issue(), 'file')
+  addDevice(directory.change(), { name, owner: undefined }, directory.issue())
 
 const PAIR = { issuerKeyHash: 'A'.repeat(43), serial: '4f1c08' }
 
@@ -210,7 +210,7 @@ test('A sign-out applies to a device or, with an external CA, to a name that was
 test('A missing folder for packages is created', async () => {
   const directory = await initialised()
   const { package: parcel } = await add(directory, 'Phone')
-  assert.equal((await stat(join(parcel.path, '..'))).mode & 0o777, 0o700)
+  assert.equal((await stat(join(present(parcel.path), '..'))).mode & 0o777, 0o700)
 })
 
 test('A sign-out also ends sessions created by a service whose clock is ahead', async () => {
@@ -240,7 +240,10 @@ test('A recent visitor is found once the running service has written its state f
   await writeSeen(directory, [])
   assert.equal(await findKnownName(paths, SEEN.name, 'external', search()), SEEN.name)
   assert.equal(told.length, 2)
-  assert.match(told[0] ?? '', /^not seen so far: waiting for what the running services write next$/)
+  assert.match(
+    told[0] ?? '',
+    /^not seen so far: waiting for the next report of each running service$/,
+  )
 })
 
 test('The search does not wait for a silent service, or for one that has already written again', async () => {

@@ -19,7 +19,7 @@ const complete = (directory: TestDirectory) =>
   changeDirectory(directory.change(), async () => undefined)
 
 const add = (directory: TestDirectory, name: string) =>
-  addDevice(directory.change(), { name, owner: undefined }, directory.issue(), 'file')
+  addDevice(directory.change(), { name, owner: undefined }, directory.issue())
 
 test('A successor whose certificate is not yet in ca.crt is discarded', async () => {
   const directory = await initialised()
@@ -72,7 +72,7 @@ test('A renewal that was not delivered leaves the previous certificate as it was
   const directory = await initialised()
   const first = await add(directory, 'Phone')
   const issue = directory.issue()
-  const second = await renewDevice(directory.change(9), 'Phone', issue, 0, 'file')
+  const second = await renewDevice(directory.change(9), 'Phone', issue, 0)
   const note = { before: first.device, serial: second.certificate.serial, files: [] }
   await writeFile(directory.paths.undelivered, JSON.stringify(note))
   await complete(directory)

@@ -15,7 +15,7 @@ import { makeList, NOON_SECONDS, ownAuthority, present } from '../support/servic
 const DAY = 86_400
 
 const add = (directory: TestDirectory, name: string, days = 397) =>
-  addDevice(directory.change(), { name, owner: undefined }, directory.issue({ days }), 'file')
+  addDevice(directory.change(), { name, owner: undefined }, directory.issue({ days }))
 
 const statesOf = async (directory: TestDirectory, later = 0) =>
   Object.fromEntries(
@@ -38,7 +38,7 @@ test('Each state matches how a request from the device would be decided', async 
   )
   const { certificates } = await findReport(directory.paths, 'Blocked', NOON_SECONDS)
   await blockCertificate(directory.change(), present(certificates[0]))
-  await renewDevice(directory.change(10), 'Replaced', directory.issue({ days: 2 }), 20, 'file')
+  await renewDevice(directory.change(10), 'Replaced', directory.issue({ days: 2 }), 20)
   await revokeDevice(directory.change(20), 'Revoked', 'all', 'unspecified')
   assert.deepEqual(await statesOf(directory, 29), {
     ...{ Active: 'active', Blocked: 'blocked', Empty: 'no-certificate', Expired: 'active' },

@@ -157,7 +157,7 @@ test('No other device or owner can take its name, in any spelling', async () => 
     { name: 'Phone', owner: 'certlatch doctor' },
   ]) {
     const options = directory.issue()
-    const problem = await problemOf(addDevice(directory.change(), given, options, 'file'))
+    const problem = await problemOf(addDevice(directory.change(), given, options))
     assert.match(problem, /is reserved for the device of certlatch doctor; choose another/)
   }
 })

@@ -8,7 +8,7 @@ import { renewAuthority } from '../../src/administration/renew-authority.ts'
 import { describeFileError } from '../../src/store/files.ts'
 import { asRoot, giveAway, guise, isRoot } from '../support/another-user.ts'
 import { initialised, lettingIn, type TestDirectory } from '../support/command.ts'
-import { temporaryFolder } from '../support/service.ts'
+import { present, temporaryFolder } from '../support/service.ts'
 
 /** A root's command on a directory that the service's user owns, and may have prepared. */
 async function command(directory: TestDirectory): Promise<readonly string[]> {
@@ -21,16 +21,10 @@ async function command(directory: TestDirectory): Promise<readonly string[]> {
 async function scene(t: TestContext) {
   const directory = await initialised()
   const { dataDir, paths } = directory
-  const {
-    device,
-    certificate,
-    package: parcel,
-  } = await addDevice(
-    directory.change(),
-    { name: 'Phone', owner: undefined },
-    directory.issue(),
-    'file',
-  )
+  const phone = { name: 'Phone', owner: undefined }
+  const added = await addDevice(directory.change(), phone, directory.issue())
+  const { device, certificate } = added
+  const path = present(added.package.path)
   asRoot(t)
   const outside = await temporaryFolder()
   const before = { ...device, certificates: [] }
@@ -38,7 +32,7 @@ async function scene(t: TestContext) {
     await writeFile(paths.undelivered, JSON.stringify({ before, ...note }))
     await giveAway(dataDir)
   }
-  return { directory, dataDir, paths, outside, leaveNote, serial: certificate.serial, parcel }
+  return { directory, dataDir, paths, outside, leaveNote, serial: certificate.serial, path }
 }
 
 /** Names that no package has, or not one of this certificate. */
@@ -53,16 +47,16 @@ const victimsOf = (serial: string): readonly string[] => [
 ]
 
 test('An undelivered note can only delete packages of its own certificate', async (t) => {
-  const { directory, paths, outside, leaveNote, serial, parcel } = await scene(t)
+  const { directory, paths, outside, leaveNote, serial, path } = await scene(t)
   const names = victimsOf(serial)
   for (const name of names) await writeFile(join(outside, name), 'not ours')
   const files = [
     ...names.map((name) => join(outside, name)),
     ...[paths.authority, paths.authorityKey, paths.devices, outside, 'phone.p12', '', 7, null],
-    `${parcel.path}/../../victim`,
+    `${path}/../../victim`,
   ]
   await giveAway(directory.packages)
-  await leaveNote({ serial, files: [...files, parcel.path] })
+  await leaveNote({ serial, files: [...files, path] })
   await command(directory)
   assert.deepEqual((await readdir(outside)).sort(), [...names].sort())
   await Promise.all(
@@ -74,21 +68,21 @@ test('An undelivered note can only delete packages of its own certificate', asyn
 })
 
 test('A note that no command wrote has no effect', async (t) => {
-  const { directory, dataDir, outside, leaveNote, serial, parcel } = await scene(t)
+  const { directory, dataDir, outside, leaveNote, serial, path } = await scene(t)
   const victim = join(outside, 'victim.pem')
   await writeFile(victim, 'not ours')
   const climbing = `../../../${'../'.repeat(9)}${victim.slice(1, -4)}`
   for (const note of [
-    { serial: climbing, files: [parcel.path] },
-    { serial: 7, files: [parcel.path] },
+    { serial: climbing, files: [path] },
+    { serial: 7, files: [path] },
     { serial, files: 'all' },
-    { serial, files: [parcel.path], before: undefined },
-    { serial, files: [parcel.path], before: { id: '../x', name: 'Phone', certificates: [] } },
-    { serial, files: [parcel.path], before: { id: 'a', name: 'Phone', certificates: [7] } },
+    { serial, files: [path], before: undefined },
+    { serial, files: [path], before: { id: '../x', name: 'Phone', certificates: [] } },
+    { serial, files: [path], before: { id: 'a', name: 'Phone', certificates: [7] } },
   ]) {
     await leaveNote(note)
     await command(directory)
-    await Promise.all([access(victim), access(parcel.path)])
+    await Promise.all([access(victim), access(path)])
     assert.deepEqual(await lettingIn(dataDir), ['Phone'])
   }
 })

@@ -233,7 +233,7 @@ test('An existing device can only be invited to a renewal', async () => {
 test('A renewal changes nothing until it is collected; only then does the overlap start', async () => {
   const directory = await initialised()
   const issue = directory.issue()
-  const added = await addDevice(directory.change(), PHONE, issue, 'file')
+  const added = await addDevice(directory.change(), PHONE, issue)
   const renewal = await invite(directory, { overlapSeconds: 100 })
   assert.equal(renewal.device.certificates.length, 2)
   const certificates = async () =>
@@ -249,7 +249,7 @@ test('A renewal changes nothing until it is collected; only then does the overla
 
 test('A renewal that is never collected leaves the device as it was', async () => {
   const directory = await initialised()
-  await addDevice(directory.change(), PHONE, directory.issue(), 'file')
+  await addDevice(directory.change(), PHONE, directory.issue())
   const before = await treeOf(directory.paths.devices)
   await invite(directory, { overlapSeconds: 0 })
   await settleLater(directory, 86_400)

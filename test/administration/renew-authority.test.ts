@@ -13,12 +13,7 @@ const DAY = 86_400
 
 test('A renewed CA signs from now on; certificates of the previous CA stay valid', async () => {
   const directory = await initialised({ commonName: 'One', days: 100 })
-  await addDevice(
-    directory.change(),
-    { name: 'Phone', owner: undefined },
-    directory.issue(),
-    'file',
-  )
+  await addDevice(directory.change(), { name: 'Phone', owner: undefined }, directory.issue())
   const renewed = await renewAuthority(directory.change(60), { commonName: 'Two', days: 30 })
   assert.equal(commonName(renewed.authority.certificate.subject), 'Two')
   assert.equal(renewed.authority.certificate.notAfter, NOON_SECONDS + 60 + 30 * DAY)

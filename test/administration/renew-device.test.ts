@@ -11,10 +11,10 @@ import { NOON_SECONDS, present } from '../support/service.ts'
 const DAY = 86_400
 
 const add = (directory: TestDirectory, name: string, days = 397) =>
-  addDevice(directory.change(), { name, owner: 'Ada' }, directory.issue({ days }), 'file')
+  addDevice(directory.change(), { name, owner: 'Ada' }, directory.issue({ days }))
 
 const renew = (directory: TestDirectory, name: string, overlap: number, later: number) =>
-  renewDevice(directory.change(later), name, directory.issue(), overlap, 'file')
+  renewDevice(directory.change(later), name, directory.issue(), overlap)
 
 test('A renewed device keeps its id, name and owner, and has one certificate more', async () => {
   const directory = await initialised()
@@ -73,7 +73,7 @@ test('A revoked device can come back only under a new name', async () => {
   await revokeDevice(directory.change(10), 'Phone', 'all', 'keyCompromise')
   assert.match(
     await problemOf(renew(directory, 'Phone', DAY, 60)),
-    /^all certificates of "Phone" are revoked\nhint: add the device that takes its place under a new/,
+    /^all certificates of "Phone" are revoked\nhint: add its replacement under a new/,
   )
 })
 

@@ -22,10 +22,10 @@ import { makeList, NOON_SECONDS, ownAuthority, present } from '../support/servic
 const DAY = 86_400
 
 const add = (directory: TestDirectory, name: string) =>
-  addDevice(directory.change(), { name, owner: undefined }, directory.issue(), 'file')
+  addDevice(directory.change(), { name, owner: undefined }, directory.issue())
 
 const renew = (directory: TestDirectory, name: string, later = 0, overlap = DAY) =>
-  renewDevice(directory.change(later), name, directory.issue(), overlap, 'file')
+  renewDevice(directory.change(later), name, directory.issue(), overlap)
 
 interface Revoking {
   readonly part?: RevokedPart
@@ -157,7 +157,7 @@ test('On request, only certificates that a renewal replaced are revoked', async 
   const old = await add(directory, 'Phone')
   assert.match(
     await problemOf(revoke(directory, 'Phone', { part: 'replaced' })),
-    /^"Phone" has one certificate only: none has been replaced$/,
+    /^"Phone" has only one certificate: none has been replaced$/,
   )
   await renew(directory, 'Phone', 10)
   const { certificates } = await revoke(directory, 'Phone', { part: 'replaced' })
@@ -227,7 +227,7 @@ test('Without the key of a previous CA its CRL cannot be written, and nothing ch
   const before = await treeOf(directory.dataDir)
   assert.match(
     await problemOf(revoke(directory, 'Old')),
-    /\.key does not exist\nhint: bring the key/,
+    /\.key does not exist\nhint: put the key of the CA back/,
   )
   assert.deepEqual(await treeOf(directory.dataDir), before)
 })
@@ -240,7 +240,7 @@ test('A device without certificates, or with only those of a removed CA, has not
   assert.equal(renewed.dropped.length, 1)
   assert.match(
     await problemOf(revoke(directory, 'Old', { later: 6 * DAY })),
-    /of a CA alone that is not in .*ca\.crt any more: they are never accepted, and there is nothing to revoke$/,
+    /has nothing to revoke: certificates of a CA that is no longer in .*ca\.crt are never accepted$/,
   )
   const empty = { schemaVersion: 1, name: 'Never', certificates: [] }
   await writeFile(`${directory.paths.devices}/0a.json`, JSON.stringify(empty))

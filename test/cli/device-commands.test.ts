@@ -76,7 +76,7 @@ test('A certificate that would be refused is not registered', async () => {
   await writeFile(file, Buffer.from('3000', 'hex'))
   const { exitCode, stderr } = await call(directory, ['device', 'add', 'X', '--certificate', file])
   assert.equal(exitCode, 1)
-  assert.match(stderr, /certificate-malformed; it would be refused\n$/)
+  assert.match(stderr, /: certificate-malformed, so it is never accepted\n$/)
 })
 
 test('Services that have loaded it are counted; a long silent one is named, and not waited for', async () => {

@@ -135,7 +135,7 @@ describe('certlatch healthcheck', () => {
     })
     assert.equal(
       await obstacleOf(port),
-      `127.0.0.1:${port} cannot be asked (ECONNRESET)\nhint: check CERTLATCH_ADMIN_LISTEN`,
+      `127.0.0.1:${port} cannot be reached (ECONNRESET)\nhint: check CERTLATCH_ADMIN_LISTEN`,
     )
   })
 

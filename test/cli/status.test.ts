@@ -122,7 +122,7 @@ test('status sends the token, and says so if it is the wrong one', async (contex
     assert.deepEqual(await runStatus(service.adminPort, [], other), {
       exitCode: 1,
       stdout: '',
-      stderr: `error: 127.0.0.1:${service.adminPort} wants another token\nhint: set CERTLATCH_METRICS_TOKEN as the service has it\n`,
+      stderr: `error: 127.0.0.1:${service.adminPort} requires another token\nhint: set CERTLATCH_METRICS_TOKEN as the service has it\n`,
     })
   }
 })

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { type Config, parseConfig, type Values } from '../../src/config/config.ts'
+import { loadConfig } from '../../src/config/load.ts'
 import { OPTIONS, type SettingName } from '../../src/config/options.ts'
 import { DIALECTS } from '../../src/proxy/dialects.ts'
 import { containsAddress } from '../../src/proxy/networks.ts'
@@ -13,9 +14,9 @@ function configOf(values: Values): Config {
 }
 
 function warningsOf(values: Values): readonly string[] {
-  const parsed = parseConfig(values)
-  assert.ok(parsed.ok)
-  return parsed.warnings
+  const loaded = loadConfig(values)
+  assert.ok(loaded.ok)
+  return loaded.warnings
 }
 
 function problemsOf(values: Values): readonly string[] {
@@ -551,11 +552,11 @@ const settings = fc.record(
   { requiredKeys: [] },
 )
 
-test('No value of any setting makes parseConfig throw, and every problem is one line', () => {
+test('No value of any setting makes loadConfig throw, and every problem is one line', () => {
   fc.assert(
     fc.property(settings, (values) => {
-      const parsed = parseConfig(values)
-      const lines = parsed.ok ? parsed.warnings : parsed.problems
+      const loaded = loadConfig(values)
+      const lines = loaded.ok ? loaded.warnings : loaded.problems
       for (const line of lines) {
         assert.match(line, /^CERTLATCH_[A-Z_]+ (is|has) [^\p{Cc}\u2028\u2029]+[^.]$/u)
       }

@@ -34,7 +34,7 @@ test('A revocation is not lost among devices that are added at the same time', a
   const names = Array.from({ length: 10 }, (_, number) => `Old ${number}`)
   for (const name of names) {
     const device = { name, owner: undefined }
-    await addDevice(directory.change(), device, directory.issue(), 'print')
+    await addDevice(directory.change(), device, directory.issue({ folder: undefined }))
   }
   const argv = [ISSUE_MANY, directory.dataDir, directory.packages, 'New', '20']
   const issuing = once(spawn(process.execPath, argv, { stdio: 'inherit' }), 'exit')

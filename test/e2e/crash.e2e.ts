@@ -78,7 +78,11 @@ before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'certlatch-crash-'))
   template = join(folder, 'template')
   const directory = await initialised()
-  await addDevice(directory.change(), { name: 'Old', owner: undefined }, directory.issue(), 'print')
+  await addDevice(
+    directory.change(),
+    { name: 'Old', owner: undefined },
+    directory.issue({ folder: undefined }),
+  )
   // A service that has loaded everything, so that no command waits for one.
   await writeRunning(directory.paths.running, runningId('host', 'test'), {
     ...{ schemaVersion: 1, listen: 'test', host: 'host', version: '0', startedAt: NOON_SECONDS },
@@ -208,7 +212,7 @@ describe('A momentarily full disk is reported in one line, and the command can b
           try {
             // What is merely tidied up may fail in silence.
             // And behind a revocation's commit point there is more to be said than that it failed.
-            if (exitCode !== 0 && !stderr.includes('the revocation stands')) {
+            if (exitCode !== 0 && !stderr.includes('the revocation is in effect')) {
               assertOneLine(exitCode, stderr)
             }
             await checkAfter(place, given)

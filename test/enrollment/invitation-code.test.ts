@@ -2,7 +2,6 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import {
-  INVITATION_CODE_RANDOM_BYTES,
   invitationCode,
   invitationId,
   isInvitationId,
@@ -10,10 +9,11 @@ import {
   nonceHash,
   readInvitationCode,
 } from '../../src/enrollment/invitation-code.ts'
+import { PASSWORD_RANDOM_BYTES } from '../../src/enrollment/password.ts'
 
 const randomBytes = fc.uint8Array({
-  minLength: INVITATION_CODE_RANDOM_BYTES,
-  maxLength: INVITATION_CODE_RANDOM_BYTES,
+  minLength: PASSWORD_RANDOM_BYTES,
+  maxLength: PASSWORD_RANDOM_BYTES,
 })
 const codes = randomBytes.map(invitationCode)
 /** What people, keyboards and mail programs put between characters. */

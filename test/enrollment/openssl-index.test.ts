@@ -15,7 +15,6 @@ function onlyEntry(text: string) {
 test('A valid entry has its expiry, its serial number in whole bytes, and its name', () => {
   assert.deepEqual(onlyEntry(`${VALID}\n`), {
     line: 1,
-    isRevoked: false,
     notAfter: Date.UTC(2036, 0, 1) / 1000,
     revokedAt: undefined,
     reason: undefined,

@@ -14,7 +14,8 @@ import {
 } from '../../src/certificate/issue.ts'
 import { readPemBlocks, writePem } from '../../src/certificate/pem.ts'
 import { readIssuer } from '../../src/certificate/verify.ts'
-import { type Config, parseConfig, type Values } from '../../src/config/config.ts'
+import type { Config, Values } from '../../src/config/config.ts'
+import { loadConfig } from '../../src/config/load.ts'
 import type { DialectName } from '../../src/proxy/dialects.ts'
 import { type RunningService, startService } from '../../src/server/start.ts'
 import { dataPaths } from '../../src/store/data-directory.ts'
@@ -350,14 +351,14 @@ export function asked(headers: Headers = []): Headers {
 }
 
 export function configOf(values: Values): { config: Config; warnings: readonly string[] } {
-  const parsed = parseConfig({
+  const loaded = loadConfig({
     CERTLATCH_LISTEN: '127.0.0.1:0',
     CERTLATCH_ADMIN_LISTEN: '127.0.0.1:0',
     CERTLATCH_PAGES_LISTEN: '127.0.0.1:0',
     ...values,
   })
-  if (!parsed.ok) throw new Error(parsed.problems.join('\n'))
-  return parsed
+  if (!loaded.ok) throw new Error(loaded.problems.join('\n'))
+  return loaded
 }
 
 /** Collects what a service logs. */

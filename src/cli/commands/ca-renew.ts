@@ -2,14 +2,14 @@ import { renewAuthority } from '../../administration/renew-authority.ts'
 import { describeName } from '../../certificate/name.ts'
 import type { Issuer } from '../../certificate/verify.ts'
 import { AUTHORITY_DAYS } from '../../store/create-authority.ts'
-import { daysFlag, noNames } from '../arguments.ts'
-import type { Command, ExitCode, Invocation } from '../command.ts'
+import { daysFlag } from '../arguments.ts'
+import type { ExitCode, Invocation } from '../command.ts'
 import { ownSettingsOf, signingChangeOf } from '../command-context.ts'
 import { confirmChange, hasRevocationList } from '../confirmation.ts'
 import { day } from '../format.ts'
 import { MOST_AUTHORITY_DAYS, readAuthorityName } from './init.ts'
 
-const HELP = `Usage: certlatch ca renew [--name NAME] [--days N]
+export const help = `Usage: certlatch ca renew [--name NAME] [--days N]
 
 Creates a successor to the CA, which signs new certificates from then on. Certificates of the previous
 CA stay valid until they expire, and can be revoked. public/ca.crt then holds both CAs: reload the
@@ -22,22 +22,14 @@ Options:
 Example:
   $ certlatch ca renew --name "Lovelace family 2036"`
 
-export const caRenew: Command = {
-  help: () => HELP,
-  options: { name: { type: 'string' }, days: { type: 'string' } },
-  takesPositionals: true,
-  run: runCaRenew,
-}
+export const options = { name: { type: 'string' }, days: { type: 'string' } } as const
 
-async function runCaRenew(invocation: Invocation): Promise<ExitCode> {
+export async function run(invocation: Invocation): Promise<ExitCode> {
   const config = ownSettingsOf(invocation, 'renew the CA where it is managed')
-  noNames(invocation)
   const commonName = readAuthorityName(invocation)
   const days = daysFlag(invocation, MOST_AUTHORITY_DAYS, AUTHORITY_DAYS)
-  const renewed = await renewAuthority(await signingChangeOf(invocation, config, 'ca renew'), {
-    commonName,
-    days,
-  })
+  const change = await signingChangeOf(invocation, config)
+  const renewed = await renewAuthority(change, { commonName, days })
   const { terminal } = invocation
   const { authority, before, dropped, crlNumber } = renewed
   const described = ({ certificate }: Issuer): string =>

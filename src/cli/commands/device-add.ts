@@ -1,13 +1,13 @@
 import { addDevice } from '../../administration/add-device.ts'
 import { onlyName, textFlag } from '../arguments.ts'
-import type { Command, ExitCode, Invocation } from '../command.ts'
+import type { ExitCode, Invocation } from '../command.ts'
 import { ownSettingsOf } from '../command-context.ts'
 import { confirmDevice } from '../confirmation.ts'
 import { ISSUE_HELP, ISSUE_OPTIONS, prepareIssue } from '../issue-options.ts'
 import { handOut, rollBackIssue } from '../package-output.ts'
 import { register } from '../register-certificate.ts'
 
-const HELP = `Usage: certlatch device add NAME [options]
+export const help = `Usage: certlatch device add NAME [options]
 
 Creates a key and a certificate for a device, and packs both for import, protected by a password that
 is shown once and stored nowhere.
@@ -22,24 +22,18 @@ ${ISSUE_HELP}
 Example:
   $ certlatch device add "Ada's phone" --owner Ada`
 
-export const deviceAdd: Command = {
-  help: () => HELP,
-  options: {
-    ...ISSUE_OPTIONS,
-    owner: { type: 'string' },
-  },
-  takesPositionals: true,
-  run: runDeviceAdd,
-}
+export const options = { ...ISSUE_OPTIONS, owner: { type: 'string' } } as const
 
-async function runDeviceAdd(invocation: Invocation): Promise<ExitCode> {
+export const takesPositionals = true
+
+export async function run(invocation: Invocation): Promise<ExitCode> {
   const config = ownSettingsOf(invocation, 'issue them there')
-  const name = onlyName(invocation, 'certlatch device add "Ada\'s phone"')
+  const name = onlyName(invocation)
   const device = { name, owner: textFlag(invocation, 'owner') }
   const path = textFlag(invocation, 'certificate')
   if (path !== undefined) return register(invocation, config, device, path, 'new')
-  const { place, options, change } = await prepareIssue(invocation, config, 'device add')
-  const added = await addDevice(change, device, options, place.handOut)
+  const { place, issue, change } = await prepareIssue(invocation, config)
+  const added = await addDevice(change, device, issue)
   if (!(await handOut(invocation, added, place))) return rollBackIssue(change, added)
   await confirmDevice(invocation, config)
   return 0

@@ -8,8 +8,8 @@ import {
 import { readGivenCertificate } from '../../administration/given-file.ts'
 import type { CertificateId } from '../../certificate/certificate-id.ts'
 import type { Config } from '../../config/config.ts'
-import { noNames, textFlag } from '../arguments.ts'
-import type { Command, ExitCode, Invocation } from '../command.ts'
+import { textFlag } from '../arguments.ts'
+import type { ExitCode, Invocation } from '../command.ts'
 import { changeOf, pathsOfConfig, settingsOf } from '../command-context.ts'
 import {
   confirmChange,
@@ -19,7 +19,7 @@ import {
   hasBlocks,
 } from '../confirmation.ts'
 
-const HELP = `Usage: certlatch device block --certificate FILE
+export const help = `Usage: certlatch device block --certificate FILE
        certlatch device block --serial HEX --issuer CA.CRT
        certlatch device block --fingerprint HEX
 
@@ -38,26 +38,20 @@ ${forgetHelp(26)}
 Example:
   $ certlatch device block --serial 4f:1c:08 --issuer intermediate-ca.crt`
 
-export const deviceBlock: Command = {
-  help: () => HELP,
-  options: {
-    certificate: { type: 'string' },
-    serial: { type: 'string' },
-    issuer: { type: 'string' },
-    fingerprint: { type: 'string' },
-    lift: { type: 'boolean' },
-    ...FORGET_OPTION,
-  },
-  takesPositionals: true,
-  run: runDeviceBlock,
-}
+export const options = {
+  certificate: { type: 'string' },
+  serial: { type: 'string' },
+  issuer: { type: 'string' },
+  fingerprint: { type: 'string' },
+  lift: { type: 'boolean' },
+  ...FORGET_OPTION,
+} as const
 
-async function runDeviceBlock(invocation: Invocation): Promise<ExitCode> {
+export async function run(invocation: Invocation): Promise<ExitCode> {
   const config = settingsOf(invocation)
-  noNames(invocation)
   const id = await idOf(invocation, config)
   const forgotten = await forgottenServices(invocation, pathsOfConfig(config))
-  const change = changeOf(invocation, config, 'device block')
+  const change = changeOf(invocation, config)
   const isLifted = invocation.flags['lift'] === true
   const { blocksNumber, hasChanged } = isLifted
     ? await unblockCertificate(change, id)
@@ -66,16 +60,9 @@ async function runDeviceBlock(invocation: Invocation): Promise<ExitCode> {
   const what = isLifted ? 'not blocked any more' : hasChanged ? 'blocked' : 'blocked (already)'
   terminal.print(`${what}: the certificate ${id.serial}`)
   const kind = isLifted ? 'other' : 'revoking'
-  const isApplied = await confirmChange(
-    invocation,
-    config,
-    hasBlocks(blocksNumber),
-    kind,
-    forgotten,
-  )
-  if (!isLifted) {
-    terminal.note('not ended: WebSockets and downloads that are open now')
-  }
+  const hasIt = hasBlocks(blocksNumber)
+  const isApplied = await confirmChange(invocation, config, hasIt, kind, forgotten)
+  if (!isLifted) terminal.note('not ended: WebSockets and downloads that are open now')
   return isApplied ? 0 : 1
 }
 

@@ -15,16 +15,16 @@ import { ENROLL_PATH, ruleDenyingEnrollment } from '../../policy/page-policy.ts'
 import { parsePolicy } from '../../policy/parse.ts'
 import { readRunning } from '../../store/service-state-files.ts'
 import { choiceFlag, daysFlag, durationFlag, onlyName, textFlag } from '../arguments.ts'
-import type { Command, ExitCode, Invocation } from '../command.ts'
+import type { ExitCode, Invocation } from '../command.ts'
 import { ownSettingsOf, pathsOfConfig, signingChangeOf } from '../command-context.ts'
-import { minute } from '../format.ts'
+import { jsonOf, minute } from '../format.ts'
 import { CERTIFICATE_DAYS, MOST_DAYS, OVERLAP_SECONDS } from '../issue-options.ts'
 import { qrCode } from '../qr-code.ts'
 import { isWritten } from '../terminal.ts'
 
 const VALID_SECONDS = 86_400
 
-const HELP = `Usage: certlatch device invite NAME [options]
+export const help = `Usage: certlatch device invite NAME [options]
 
 Creates a certificate for a device, sealed with a code, and prints a link that contains the code. On the
 device, the link leads to a page that installs the certificate and gives the browser access at once. It
@@ -47,43 +47,40 @@ Options:
 Example:
   $ CERTLATCH_URL=https://home.example.org certlatch device invite "Ada's phone" --owner Ada`
 
-export const deviceInvite: Command = {
-  help: () => HELP,
-  options: {
-    owner: { type: 'string' },
-    days: { type: 'string' },
-    key: { type: 'string' },
-    valid: { type: 'string' },
-    url: { type: 'string' },
-    renew: { type: 'boolean' },
-    overlap: { type: 'string' },
-    qr: { type: 'boolean' },
-    'no-qr': { type: 'boolean' },
-    wait: { type: 'boolean' },
-    json: { type: 'boolean' },
-  },
-  takesPositionals: true,
-  run: runDeviceInvite,
-}
+export const options = {
+  owner: { type: 'string' },
+  days: { type: 'string' },
+  key: { type: 'string' },
+  valid: { type: 'string' },
+  url: { type: 'string' },
+  renew: { type: 'boolean' },
+  overlap: { type: 'string' },
+  qr: { type: 'boolean' },
+  'no-qr': { type: 'boolean' },
+  wait: { type: 'boolean' },
+  json: { type: 'boolean' },
+} as const
 
-async function runDeviceInvite(invocation: Invocation): Promise<ExitCode> {
+export const takesPositionals = true
+
+export async function run(invocation: Invocation): Promise<ExitCode> {
   const config = ownSettingsOf(invocation, 'issue the certificate there')
-  const name = onlyName(invocation, 'certlatch device invite "Ada\'s phone"')
-  const options = optionsOf(invocation, config)
+  const name = onlyName(invocation)
+  const invite = inviteOptionsOf(invocation, config)
   const owner = textFlag(invocation, 'owner')
-  const change = await signingChangeOf(invocation, config, 'device invite')
-  const invited = await inviteDevice(change, { name, owner }, options)
-  if (!(await print(invocation, invited, options.site))) {
+  const change = await signingChangeOf(invocation, config)
+  const invited = await inviteDevice(change, { name, owner }, invite)
+  if (!(await print(invocation, invited, invite.site))) {
     await takeBackInvited(change, invited)
     throw new CommandError(
       'the link could not be written to standard output: the invitation is withdrawn',
     )
   }
-  await warn(invocation, config, options.site)
+  await warn(invocation, config, invite.site)
   return invocation.flags['wait'] === true ? await waitFor(invocation, config, invited) : 0
 }
 
-function optionsOf(invocation: Invocation, config: Config): InviteOptions {
+function inviteOptionsOf(invocation: Invocation, config: Config): InviteOptions {
   const { flags } = invocation
   const isRenewal = flags['renew'] === true
   const clash = (problem: string): never => {
@@ -128,13 +125,11 @@ async function print(invocation: Invocation, invited: Invited, site: string): Pr
   const url = `${site}${ENROLL_PATH}#${code}`
   const { id, name, owner } = device
   if (flags['json'] === true) {
-    const { endsAt } = invitation
     const made = {
-      schemaVersion: 1,
       device: { id, name, owner },
-      invitation: { id: invitation.id, url, code, endsAt },
+      invitation: { id: invitation.id, url, code, endsAt: invitation.endsAt },
     }
-    return isWritten(streams.stdout, `${JSON.stringify(made, undefined, 2)}\n`)
+    return isWritten(streams.stdout, `${jsonOf(made)}\n`)
   }
   const as = owner === undefined ? '' : ` as ${owner}`
   const lines = [`"${name}" is invited${as} until ${minute(invitation.endsAt)}`]

@@ -1,13 +1,11 @@
 import { type DeviceReport, reportDevices } from '../../administration/device-report.ts'
-import type { Config } from '../../config/config.ts'
 import { latest, type SeenCertificate } from '../../store/service-state.ts'
 import { readLastSeen } from '../../store/service-state-files.ts'
-import { noNames } from '../arguments.ts'
-import type { Command, ExitCode, Invocation } from '../command.ts'
+import type { ExitCode, Invocation } from '../command.ts'
 import { pathsOfConfig, settingsOf } from '../command-context.ts'
-import { day, span, table } from '../format.ts'
+import { day, jsonOf, span, table } from '../format.ts'
 
-const HELP = `Usage: certlatch device list [--json]
+export const help = `Usage: certlatch device list [--json]
 
 Lists all devices with their owners: when the newest certificate was issued and when it expires, when
 the device was last seen, and its state. With CERTLATCH_CA_FILE it lists the certificates that the
@@ -19,30 +17,38 @@ Options:
 Example:
   $ certlatch device list`
 
-export const deviceList: Command = {
-  help: () => HELP,
-  options: { json: { type: 'boolean' } },
-  takesPositionals: true,
-  run: runDeviceList,
+export const options = { json: { type: 'boolean' } } as const
+
+export async function run(invocation: Invocation): Promise<ExitCode> {
+  const { terminal, nowSeconds } = invocation
+  const config = settingsOf(invocation)
+  const paths = pathsOfConfig(config)
+  const now = nowSeconds()
+  if (config.ca.kind === 'built-in') {
+    const devices = await reportDevices(paths, now, terminal.warn)
+    const rows = devices.map((report) => rowOf(report, now))
+    return print(invocation, { devices }, [HEAD, ...rows], NO_DEVICE)
+  }
+  const seen = [...(await readLastSeen(paths.running)).values()]
+  seen.sort((one, other) => one.name.localeCompare(other.name, 'en'))
+  const rows = seen.map((entry) => seenRowOf(entry, now))
+  return print(invocation, { seen }, [SEEN_HEAD, ...rows], NONE_SEEN)
 }
 
-async function runDeviceList(invocation: Invocation): Promise<ExitCode> {
-  const config = settingsOf(invocation)
-  noNames(invocation)
-  if (config.ca.kind === 'external') return listSeen(invocation, config)
-  const { flags, terminal, nowSeconds } = invocation
-  const now = nowSeconds()
-  const devices = await reportDevices(pathsOfConfig(config), now, terminal.warn)
-  if (flags['json'] === true) {
-    terminal.print(JSON.stringify({ schemaVersion: 1, devices }, undefined, 2))
-  } else if (devices.length === 0) {
-    terminal.note('no device yet: certlatch device add "Ada\'s phone" adds the first')
-  } else {
-    terminal.print(table([HEAD, ...devices.map((report) => rowOf(report, now))]))
-  }
+/** Prints JSON or a table; for a table without rows, the note. */
+function print(
+  { flags, terminal }: Invocation,
+  result: object,
+  rows: Parameters<typeof table>[0],
+  note: string,
+): ExitCode {
+  if (flags['json'] === true) terminal.print(jsonOf(result))
+  else if (rows.length > 1) terminal.print(table(rows))
+  else terminal.note(note)
   return 0
 }
 
+const NO_DEVICE = 'no device yet: certlatch device add "Ada\'s phone" adds the first'
 const HEAD = ['NAME', 'OWNER', 'ISSUED', 'EXPIRES IN', 'LAST SEEN', 'STATE'] as const
 
 function rowOf(report: DeviceReport, now: number): readonly string[] {
@@ -64,24 +70,9 @@ function rowOf(report: DeviceReport, now: number): readonly string[] {
 export const ago = (seconds: number, now: number): string =>
   seconds === 0 ? 'never' : seconds >= now ? 'just now' : `${span(now - seconds)} ago`
 
-/** Lists the certificates of an external CA that have been used. */
-async function listSeen(invocation: Invocation, config: Config): Promise<ExitCode> {
-  const { flags, terminal, nowSeconds } = invocation
-  const now = nowSeconds()
-  const seen = [...(await readLastSeen(pathsOfConfig(config).running)).values()]
-  seen.sort((one, other) => one.name.localeCompare(other.name, 'en'))
-  if (flags['json'] === true) {
-    terminal.print(JSON.stringify({ schemaVersion: 1, seen }, undefined, 2))
-  } else if (seen.length === 0) {
-    terminal.note(
-      'no certificate has been used yet, or certlatch serve does not run with this directory',
-    )
-  } else {
-    terminal.print(table([SEEN_HEAD, ...seen.map((entry) => seenRowOf(entry, now))]))
-  }
-  return 0
-}
-
+/** Certificates of an external CA are listed once they have been used. */
+const NONE_SEEN =
+  'no certificate has been used yet, or certlatch serve does not run with this directory'
 const SEEN_HEAD = ['NAME', 'SERIAL', 'EXPIRES IN', 'LAST SEEN'] as const
 
 function seenRowOf(entry: SeenCertificate, now: number): readonly string[] {

@@ -1,6 +1,6 @@
 import { renewDevice } from '../../administration/renew-device.ts'
 import { durationFlag, onlyName, textFlag } from '../arguments.ts'
-import type { Command, ExitCode, Invocation } from '../command.ts'
+import type { ExitCode, Invocation } from '../command.ts'
 import { ownSettingsOf } from '../command-context.ts'
 import { confirmDevice } from '../confirmation.ts'
 import { moment } from '../format.ts'
@@ -8,7 +8,7 @@ import { ISSUE_HELP, ISSUE_OPTIONS, OVERLAP_SECONDS, prepareIssue } from '../iss
 import { handOut, rollBackIssue } from '../package-output.ts'
 import { register } from '../register-certificate.ts'
 
-const HELP = `Usage: certlatch device renew NAME [options]
+export const help = `Usage: certlatch device renew NAME [options]
 
 Creates a new certificate for a device, which keeps its name, owner and history. The old certificate
 keeps working for a while, so that there is time to install the new one; certlatch device revoke NAME
@@ -25,26 +25,20 @@ ${ISSUE_HELP}
 Example:
   $ certlatch device renew "Ada's phone" --overlap 7d`
 
-export const deviceRenew: Command = {
-  help: () => HELP,
-  options: {
-    ...ISSUE_OPTIONS,
-    overlap: { type: 'string' },
-  },
-  takesPositionals: true,
-  run: runDeviceRenew,
-}
+export const options = { ...ISSUE_OPTIONS, overlap: { type: 'string' } } as const
 
-async function runDeviceRenew(invocation: Invocation): Promise<ExitCode> {
+export const takesPositionals = true
+
+export async function run(invocation: Invocation): Promise<ExitCode> {
   const config = ownSettingsOf(invocation, 'renew them there')
-  const name = onlyName(invocation, 'certlatch device renew "Ada\'s phone"')
+  const name = onlyName(invocation)
   const existing = textFlag(invocation, 'certificate')
   if (existing !== undefined) {
     return register(invocation, config, { name, owner: undefined }, existing, 'another')
   }
   const overlapSeconds = durationFlag(invocation, 'overlap', '400d', OVERLAP_SECONDS)
-  const { place, options, change } = await prepareIssue(invocation, config, 'device renew')
-  const renewed = await renewDevice(change, name, options, overlapSeconds, place.handOut)
+  const { place, issue, change } = await prepareIssue(invocation, config)
+  const renewed = await renewDevice(change, name, issue, overlapSeconds)
   if (!(await handOut(invocation, renewed, place))) return rollBackIssue(change, renewed)
   const { othersEndAt } = renewed
   if (othersEndAt !== undefined) {

@@ -4,7 +4,7 @@ import { type Revoked, type RevokedPart, revokeDevice } from '../../administrati
 import type { RevocationReason } from '../../certificate/revocation-reason.ts'
 import type { Config } from '../../config/config.ts'
 import { choiceFlag, onlyName, textFlag } from '../arguments.ts'
-import type { Command, ExitCode, Invocation } from '../command.ts'
+import type { ExitCode, Invocation } from '../command.ts'
 import { ownSettingsOf, pathsOfConfig, signingChangeOf } from '../command-context.ts'
 import {
   confirmChange,
@@ -15,7 +15,7 @@ import {
 } from '../confirmation.ts'
 import { count } from '../format.ts'
 
-const HELP = `Usage: certlatch device revoke NAME [options]
+export const help = `Usage: certlatch device revoke NAME [options]
 
 Revokes a device: its certificates go on the CRL, which also ends its sessions. The command returns
 when every running service has loaded the new CRL (within five seconds, else exit code 1), so that the
@@ -31,17 +31,14 @@ ${forgetHelp(21)}
 Example:
   $ certlatch device revoke "Ada's phone" --reason keyCompromise`
 
-export const deviceRevoke: Command = {
-  help: () => HELP,
-  options: {
-    reason: { type: 'string' },
-    replaced: { type: 'boolean' },
-    serial: { type: 'string' },
-    ...FORGET_OPTION,
-  },
-  takesPositionals: true,
-  run: runDeviceRevoke,
-}
+export const options = {
+  reason: { type: 'string' },
+  replaced: { type: 'boolean' },
+  serial: { type: 'string' },
+  ...FORGET_OPTION,
+} as const
+
+export const takesPositionals = true
 
 /** The reasons that fit a device; the others are for CAs, or are temporary. */
 const REASONS = [
@@ -52,21 +49,17 @@ const REASONS = [
   'cessationOfOperation',
 ] as const satisfies readonly RevocationReason[]
 
-async function runDeviceRevoke(invocation: Invocation): Promise<ExitCode> {
+export async function run(invocation: Invocation): Promise<ExitCode> {
   const config = ownSettingsOf(
     invocation,
     'revoke them there, or block one with certlatch device block',
   )
-  const name = onlyName(invocation, 'certlatch device revoke "Ada\'s phone"')
+  const name = onlyName(invocation)
   const reason = choiceFlag(invocation, 'reason', REASONS, 'unspecified')
   const part = partOf(invocation)
   const forgotten = await forgottenServices(invocation, pathsOfConfig(config))
-  const revoked = await revokeDevice(
-    await signingChangeOf(invocation, config, 'device revoke'),
-    name,
-    part,
-    reason,
-  )
+  const change = await signingChangeOf(invocation, config)
+  const revoked = await revokeDevice(change, name, part, reason)
   const { terminal } = invocation
   const what = count(revoked.certificates.length, 'certificate')
   const already = revoked.wasRevoked ? ' (already)' : ''
@@ -75,14 +68,14 @@ async function runDeviceRevoke(invocation: Invocation): Promise<ExitCode> {
   const isApplied = await confirmChange(invocation, config, hasIt, 'revoking', forgotten)
   if (!revoked.isMarked) {
     terminal.error(
-      'the revocation stands, but the entry of the device could not be marked',
+      'the revocation is in effect, but the entry of the device could not be marked',
       'run the command again',
     )
   }
   const hookWorked = isApplied && (await callHook(invocation, config, revoked, reason))
   if (!isApplied && config.onRevoke !== undefined) {
     terminal.error(
-      'CERTLATCH_ON_REVOKE was not run: a service that has not confirmed would allow again what it ends',
+      'CERTLATCH_ON_REVOKE was not run: a service that has not confirmed would allow the device to reconnect',
       'run the command again',
     )
   }
@@ -114,7 +107,7 @@ async function callHook(
     terminal.print('CERTLATCH_ON_REVOKE is done')
     return true
   }
-  terminal.error(`CERTLATCH_ON_REVOKE: ${onRevoke[0]} ${problem}; the revocation stands`)
+  terminal.error(`CERTLATCH_ON_REVOKE: ${onRevoke[0]} ${problem}; the revocation is in effect`)
   return false
 }
 
@@ -122,7 +115,7 @@ async function callHook(
 function noteOpenConnections({ terminal }: Invocation, { onRevoke }: Config): void {
   terminal.note(
     onRevoke === undefined
-      ? 'not ended: WebSockets and downloads that are open now; the guide for your proxy tells how to end them, and CERTLATCH_ON_REVOKE can do it each time'
+      ? 'not ended: WebSockets and downloads that are open now; the guide for your proxy explains how to end them, and CERTLATCH_ON_REVOKE can do it each time'
       : 'not ended, unless CERTLATCH_ON_REVOKE does it: WebSockets and downloads that are open now',
   )
   terminal.note(

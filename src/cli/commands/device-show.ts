@@ -1,15 +1,18 @@
-import type { CertificateReport, DeviceReport } from '../../administration/device-report.ts'
-import { findReport } from '../../administration/device-report.ts'
+import {
+  type CertificateReport,
+  type DeviceReport,
+  findReport,
+} from '../../administration/device-report.ts'
 import { fingerprint } from '../../administration/issue-certificate.ts'
 import { type DataPaths, readCertificateCopy } from '../../store/data-directory.ts'
 import type { CertificateInvitation } from '../../store/device-registry.ts'
 import { onlyName } from '../arguments.ts'
-import type { Command, ExitCode, Invocation } from '../command.ts'
+import type { ExitCode, Invocation } from '../command.ts'
 import { ownSettingsOf, pathsOfConfig } from '../command-context.ts'
-import { moment, span, table } from '../format.ts'
+import { jsonOf, moment, span, table } from '../format.ts'
 import { ago } from './device-list.ts'
 
-const HELP = `Usage: certlatch device show NAME [--json]
+export const help = `Usage: certlatch device show NAME [--json]
 
 Shows everything that is known about a device: each of its certificates with serial number,
 fingerprints as browsers and phones show them, dates, state, and when it was last seen, by certificate
@@ -21,19 +24,16 @@ Options:
 Example:
   $ certlatch device show "Ada's phone"`
 
-export const deviceShow: Command = {
-  help: () => HELP,
-  options: { json: { type: 'boolean' } },
-  takesPositionals: true,
-  run: runDeviceShow,
-}
+export const options = { json: { type: 'boolean' } } as const
 
-async function runDeviceShow(invocation: Invocation): Promise<ExitCode> {
+export const takesPositionals = true
+
+export async function run(invocation: Invocation): Promise<ExitCode> {
   const config = ownSettingsOf(
     invocation,
     'certlatch device list shows which certificates were used',
   )
-  const name = onlyName(invocation, 'certlatch device show "Ada\'s phone"')
+  const name = onlyName(invocation)
   const { flags, terminal, nowSeconds } = invocation
   const paths = pathsOfConfig(config)
   const now = nowSeconds()
@@ -42,8 +42,7 @@ async function runDeviceShow(invocation: Invocation): Promise<ExitCode> {
     report.certificates.map((certificate) => withFingerprints(certificate, paths)),
   )
   if (flags['json'] === true) {
-    const device = { ...report, certificates: shown }
-    terminal.print(JSON.stringify({ schemaVersion: 1, device }, undefined, 2))
+    terminal.print(jsonOf({ device: { ...report, certificates: shown } }))
     return 0
   }
   terminal.print(table(deviceRows(report, now)))

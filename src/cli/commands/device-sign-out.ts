@@ -1,7 +1,7 @@
 import { signOut } from '../../administration/block-certificate.ts'
 import { findKnownName } from '../../administration/unregistered.ts'
 import { onlyName } from '../arguments.ts'
-import type { Command, ExitCode, Invocation } from '../command.ts'
+import type { ExitCode, Invocation } from '../command.ts'
 import { changeOf, pathsOfConfig, settingsOf } from '../command-context.ts'
 import {
   confirmChange,
@@ -11,7 +11,7 @@ import {
   hasBlocks,
 } from '../confirmation.ts'
 
-const HELP = `Usage: certlatch device sign-out NAME [options]
+export const help = `Usage: certlatch device sign-out NAME [options]
 
 Ends all sessions of a device: its cookies are no longer accepted, in any browser. The certificate
 stays valid, and starts a new session when it is next shown. For a borrowed browser or a stolen cookie;
@@ -23,23 +23,19 @@ ${forgetHelp(21)}
 Example:
   $ certlatch device sign-out "Ada's phone"`
 
-export const deviceSignOut: Command = {
-  help: () => HELP,
-  options: FORGET_OPTION,
-  takesPositionals: true,
-  run: runDeviceSignOut,
-}
+export const options = FORGET_OPTION
 
-async function runDeviceSignOut(invocation: Invocation): Promise<ExitCode> {
+export const takesPositionals = true
+
+export async function run(invocation: Invocation): Promise<ExitCode> {
   const config = settingsOf(invocation)
-  const given = onlyName(invocation, 'certlatch device sign-out "Ada\'s phone"')
+  const given = onlyName(invocation)
   const paths = pathsOfConfig(config)
   const name = await findKnownName(paths, given, config.ca.kind, {
     notify: invocation.terminal.note,
   })
   const forgotten = await forgottenServices(invocation, paths)
-  const change = changeOf(invocation, config, 'device sign-out')
-  const { blocksNumber } = await signOut(change, name)
+  const { blocksNumber } = await signOut(changeOf(invocation, config), name)
   invocation.terminal.print(`signed out: all sessions of "${name}"`)
   const hasIt = hasBlocks(blocksNumber)
   return (await confirmChange(invocation, config, hasIt, 'revoking', forgotten)) ? 0 : 1

@@ -15,12 +15,12 @@ import { runChecks } from '../../doctor/run.ts'
 import type { Target } from '../../doctor/target.ts'
 import { dataPaths } from '../../store/data-directory.ts'
 import { errorCode, isAllowed } from '../../store/files.ts'
-import type { Command, ExitCode, Invocation } from '../command.ts'
+import type { ExitCode, Invocation } from '../command.ts'
 import { changeOf, ownSettingsOf, signingChangeOf } from '../command-context.ts'
 import { readHere } from '../doctor/here.ts'
 import { askedChecks, givenCertificate, targetOf } from '../doctor/target-arguments.ts'
 
-const HELP = `Usage: certlatch doctor URL [--connect HOST:PORT] [--server-ca FILE]
+export const help = `Usage: certlatch doctor URL [--connect HOST:PORT] [--server-ca FILE]
          [--certificate FILE --key FILE] [--application URL] [--only NAME,…] [--json]
 
 Tests the deployment from outside, as a browser with a certificate and as an attacker without one, and
@@ -46,22 +46,19 @@ Exit code 0: nothing failed. 1: something did. 2: usage error.
 Example:
   $ certlatch doctor https://home.example.org`
 
-export const doctor: Command = {
-  help: () => HELP,
-  options: {
-    certificate: { type: 'string' },
-    key: { type: 'string' },
-    connect: { type: 'string' },
-    'server-ca': { type: 'string' },
-    application: { type: 'string' },
-    only: { type: 'string' },
-    json: { type: 'boolean' },
-  },
-  takesPositionals: true,
-  run: runDoctor,
-}
+export const options = {
+  certificate: { type: 'string' },
+  key: { type: 'string' },
+  connect: { type: 'string' },
+  'server-ca': { type: 'string' },
+  application: { type: 'string' },
+  only: { type: 'string' },
+  json: { type: 'boolean' },
+} as const
 
-async function runDoctor(invocation: Invocation): Promise<ExitCode> {
+export const takesPositionals = true
+
+export async function run(invocation: Invocation): Promise<ExitCode> {
   askedChecks(invocation)
   const target = await targetOf(invocation)
   const given = await givenCertificate(invocation)
@@ -94,8 +91,8 @@ async function withOwnDevice(
 ): Promise<ExitCode> {
   const config = ownSettingsOf(invocation, INSTEAD)
   await requireOwnDevice(config)
-  const { passphrase } = await signingChangeOf(invocation, config, 'doctor')
-  const change = () => ({ ...changeOf(invocation, config, 'doctor'), passphrase })
+  const { passphrase } = await signingChangeOf(invocation, config)
+  const change = () => ({ ...changeOf(invocation, config), passphrase })
   // From here on a signal ends the checks but not the process, so that the cleanup runs.
   const stop = new AbortController()
   const stopped = invocation.waitForStop().then(() => stop.abort())

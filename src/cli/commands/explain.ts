@@ -10,12 +10,12 @@ import { explainRequest } from '../../explain/judgement.ts'
 import { DIALECTS } from '../../proxy/dialects.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import { choiceFlag, textFlag } from '../arguments.ts'
-import type { Command, ExitCode, Invocation } from '../command.ts'
+import type { ExitCode, Invocation } from '../command.ts'
 import { settingsOf } from '../command-context.ts'
 import { currentGrounds } from '../current-grounds.ts'
-import { table } from '../format.ts'
+import { jsonOf, table } from '../format.ts'
 
-const HELP = `Usage: certlatch explain URL [--method M] [--from ADDRESS]
+export const help = `Usage: certlatch explain URL [--method M] [--from ADDRESS]
          [--certificate FILE | --device NAME] [--cookie -] [--origin ORIGIN]
          [--proxy NAME] [--json]
 
@@ -37,23 +37,20 @@ Options:
 Example:
   $ certlatch explain https://home.example.org/api/states --device "Ada's phone"`
 
-export const explain: Command = {
-  help: () => HELP,
-  options: {
-    method: { type: 'string' },
-    from: { type: 'string' },
-    certificate: { type: 'string' },
-    device: { type: 'string' },
-    cookie: { type: 'string' },
-    origin: { type: 'string' },
-    proxy: { type: 'string' },
-    json: { type: 'boolean' },
-  },
-  takesPositionals: true,
-  run: runExplain,
-}
+export const options = {
+  method: { type: 'string' },
+  from: { type: 'string' },
+  certificate: { type: 'string' },
+  device: { type: 'string' },
+  cookie: { type: 'string' },
+  origin: { type: 'string' },
+  proxy: { type: 'string' },
+  json: { type: 'boolean' },
+} as const
 
-async function runExplain(invocation: Invocation): Promise<ExitCode> {
+export const takesPositionals = true
+
+export async function run(invocation: Invocation): Promise<ExitCode> {
   const [url = '', ...more] = invocation.positionals
   if (url === '' || more.length > 0) {
     throw usageError('expected one URL', 'certlatch explain https://home.example.org/')
@@ -135,7 +132,7 @@ function print(
       steps,
       advice,
     }
-    terminal.print(JSON.stringify({ schemaVersion: 1, explanation }, undefined, 2))
+    terminal.print(jsonOf({ explanation }))
     return
   }
   terminal.print(table(steps.map(({ check, finding }, index) => [`${index + 1}.`, check, finding])))

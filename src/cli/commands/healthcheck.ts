@@ -1,12 +1,12 @@
 import { CommandError } from '../../administration/command-error.ts'
 import type { ListenAddress } from '../../config/values.ts'
 import { askAdminListener, unexpectedStatus } from '../admin-listener.ts'
-import type { Command, ExitCode, Invocation } from '../command.ts'
+import type { ExitCode, Invocation } from '../command.ts'
 import { settingsOf } from '../command-context.ts'
 
 const TIMEOUT_MILLISECONDS = 3_000
 
-const HELP = `Usage: certlatch healthcheck
+export const help = `Usage: certlatch healthcheck
 
 Asks the service at CERTLATCH_ADMIN_LISTEN whether it is ready, and waits three seconds at most.
 Exit code 0: it is. 1: it is not, or does not answer. 2: a setting is wrong.
@@ -15,12 +15,7 @@ Example:
   $ CERTLATCH_ADMIN_LISTEN=127.0.0.1:9181 certlatch healthcheck
   ready`
 
-export const healthcheck: Command = {
-  help: () => HELP,
-  run: runHealthcheck,
-}
-
-async function runHealthcheck(invocation: Invocation): Promise<ExitCode> {
+export async function run(invocation: Invocation): Promise<ExitCode> {
   const { adminListen } = settingsOf(invocation)
   await requireReady(adminListen, TIMEOUT_MILLISECONDS)
   invocation.terminal.print('ready')

@@ -10,15 +10,15 @@ import { quote } from '../../config/text.ts'
 import { deviceNameProblem, normalizeName } from '../../enrollment/device-name.ts'
 import { AUTHORITY_DAYS } from '../../store/create-authority.ts'
 import type { Device } from '../../store/device-registry.ts'
-import { daysFlag, noNames, textFlag } from '../arguments.ts'
-import type { Command, ExitCode, Invocation } from '../command.ts'
+import { daysFlag, textFlag } from '../arguments.ts'
+import type { ExitCode, Invocation } from '../command.ts'
 import { settingsOf } from '../command-context.ts'
 import { count, day } from '../format.ts'
 import { askSecret } from '../terminal.ts'
 
 export const MOST_AUTHORITY_DAYS = 36_500
 
-const HELP = `Usage: certlatch init [--name NAME] [--days N] [--encrypt]
+export const help = `Usage: certlatch init [--name NAME] [--days N] [--encrypt]
        certlatch init --adopt CA.CRT CA.KEY [options]
 
 Fills the data directory: a CA that signs device certificates, its empty CRL, and the session keys.
@@ -43,48 +43,44 @@ Example:
   $ certlatch init --name "Lovelace family"
   $ certlatch init --adopt ca.crt ca.key --index demoCA/index.txt --certificates demoCA/newcerts`
 
-export const init: Command = {
-  help: () => HELP,
-  options: {
-    name: { type: 'string' },
-    days: { type: 'string' },
-    encrypt: { type: 'boolean' },
-    adopt: { type: 'boolean' },
-    crl: { type: 'string' },
-    index: { type: 'string' },
-    certificates: { type: 'string' },
-    'dry-run': { type: 'boolean' },
-  },
-  takesPositionals: true,
-  run: runInit,
-}
+export const options = {
+  name: { type: 'string' },
+  days: { type: 'string' },
+  encrypt: { type: 'boolean' },
+  adopt: { type: 'boolean' },
+  crl: { type: 'string' },
+  index: { type: 'string' },
+  certificates: { type: 'string' },
+  'dry-run': { type: 'boolean' },
+} as const
 
-async function runInit(invocation: Invocation): Promise<ExitCode> {
+export const takesPositionals = true
+
+export async function run(invocation: Invocation): Promise<ExitCode> {
   const config = settingsOf(invocation)
-  checkFlags(invocation)
+  checkArguments(invocation)
   if (invocation.flags['adopt'] === true) return adopt(invocation, config)
-  noNames(invocation)
   const days = daysFlag(invocation, MOST_AUTHORITY_DAYS, AUTHORITY_DAYS)
   const commonName = readAuthorityName(invocation)
   const passphrase = await newPassphrase(invocation, config)
-  const { terminal, nowSeconds } = invocation
-  const needed = neededOf(config)
-  const options = { commonName, days, passphrase }
-  const made = await initialise(config.dataDir, needed, options, nowSeconds())
-  for (const path of made) terminal.print(`made ${path}`)
-  noteNextSteps(invocation, config)
-  return 0
+  const authority = { commonName, days, passphrase }
+  const now = invocation.nowSeconds()
+  const made = await initialise(config.dataDir, neededOf(config), authority, now)
+  return reportMade(invocation, config, made)
 }
 
-const ADOPTING = ['crl', 'index', 'certificates', 'dry-run'] as const
-const MAKING = ['name', 'days'] as const
+const FLAGS_OF_IMPORT = ['crl', 'index', 'certificates', 'dry-run'] as const
+const FLAGS_OF_NEW = ['name', 'days'] as const
 
-function checkFlags({ flags }: Invocation): void {
-  const isAdopting = flags['adopt'] === true
-  for (const name of isAdopting ? MAKING : ADOPTING) {
+function checkArguments({ flags, positionals: [first] }: Invocation): void {
+  const isImport = flags['adopt'] === true
+  for (const name of isImport ? FLAGS_OF_NEW : FLAGS_OF_IMPORT) {
     if (flags[name] === undefined) continue
-    const why = isAdopting ? 'the imported CA has its own' : 'it needs --adopt'
+    const why = isImport ? 'the imported CA has its own' : 'it needs --adopt'
     throw usageError(`--${name} cannot be given here: ${why}`)
+  }
+  if (!isImport && first !== undefined) {
+    throw usageError(`unexpected argument ${quote(first)}`, 'see certlatch init --help')
   }
 }
 
@@ -120,20 +116,23 @@ async function newPassphrase(
     )
   }
   if (first === '') throw usageError('the passphrase is empty')
-  const second = await askSecret(invocation.streams, 'the same again: ')
+  const second = await askSecret(invocation.streams, 'repeat the passphrase: ')
   if (first === second) return first
   throw new CommandError('the two passphrases differ; nothing was changed')
 }
 
-function noteNextSteps({ terminal }: Invocation, { ca }: Config): void {
+/** Prints which files were created, and what comes next. */
+function reportMade({ terminal }: Invocation, { ca }: Config, made: readonly string[]): ExitCode {
+  for (const path of made) terminal.print(`made ${path}`)
   if (ca.kind === 'external') {
     terminal.note('next: certlatch serve; certificates come from the CA in CERTLATCH_CA_FILE')
-    return
+    return 0
   }
   terminal.note('keep a backup of the private folder in a safe place: it can issue certificates')
   terminal.note(
     'next: certlatch serve, and certlatch device add "Ada\'s phone" for the first device',
   )
+  return 0
 }
 
 async function adopt(invocation: Invocation, config: Config): Promise<ExitCode> {
@@ -155,11 +154,9 @@ async function adopt(invocation: Invocation, config: Config): Promise<ExitCode> 
     terminal.note('--dry-run: nothing was written')
     return 0
   }
-  const needed = { ...neededOf(config), authority: true, revocationList: true }
+  const needed = { ...filesToMake(config), authority: true, revocationList: true }
   const made = await fill(config.dataDir, needed, nowSeconds(), () => adoption.files)
-  for (const path of made) terminal.print(`made ${path}`)
-  noteNextSteps(invocation, config)
-  return 0
+  return reportMade(invocation, config, made)
 }
 
 function describeDevice({ name, certificates }: Device): string {

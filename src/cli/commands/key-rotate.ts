@@ -1,14 +1,14 @@
 import { usageError } from '../../administration/command-error.ts'
 import { hasRotation, rotateSessionKeys } from '../../administration/rotate-session-keys.ts'
-import { durationFlag, noNames } from '../arguments.ts'
-import type { Command, ExitCode, Invocation } from '../command.ts'
+import { durationFlag } from '../arguments.ts'
+import type { ExitCode, Invocation } from '../command.ts'
 import { changeOf, pathsOfConfig, settingsOf } from '../command-context.ts'
 import { confirmChange, FORGET_OPTION, forgetHelp, forgottenServices } from '../confirmation.ts'
 import { moment, span } from '../format.ts'
 
 const AFTER_SECONDS = 5
 
-const HELP = `Usage: certlatch key rotate [--after T]
+export const help = `Usage: certlatch key rotate [--after T]
        certlatch key rotate --now [--forget L@H]
 
 Adds a key for session cookies. It starts to sign after a short while, when every replica has loaded
@@ -24,16 +24,14 @@ ${forgetHelp(21)}
 Example:
   $ certlatch key rotate`
 
-export const keyRotate: Command = {
-  help: () => HELP,
-  options: { after: { type: 'string' }, now: { type: 'boolean' }, ...FORGET_OPTION },
-  takesPositionals: true,
-  run: runKeyRotate,
-}
+export const options = {
+  after: { type: 'string' },
+  now: { type: 'boolean' },
+  ...FORGET_OPTION,
+} as const
 
-async function runKeyRotate(invocation: Invocation): Promise<ExitCode> {
+export async function run(invocation: Invocation): Promise<ExitCode> {
   const config = settingsOf(invocation)
-  noNames(invocation)
   const { flags, terminal } = invocation
   const endSessions = flags['now'] === true
   if (endSessions && flags['after'] !== undefined) {
@@ -44,15 +42,15 @@ async function runKeyRotate(invocation: Invocation): Promise<ExitCode> {
   }
   const forgotten = await forgottenServices(invocation, pathsOfConfig(config))
   const afterSeconds = durationFlag(invocation, 'after', '1d', AFTER_SECONDS)
-  const rotated = await rotateSessionKeys(
-    changeOf(invocation, config, 'key rotate'),
-    config.sessionKeysFile,
-    { afterSeconds, ttlSeconds: config.sessionTtlSeconds, endSessions },
-  )
+  const rotated = await rotateSessionKeys(changeOf(invocation, config), config.sessionKeysFile, {
+    afterSeconds,
+    ttlSeconds: config.sessionTtlSeconds,
+    endSessions,
+  })
   terminal.print(
     endSessions
       ? 'rotated: the previous keys are deleted, and all sessions have ended'
-      : `rotated: the new key signs in ${span(afterSeconds)}`,
+      : `rotated: the new key starts to sign in ${span(afterSeconds)}`,
   )
   if (rotated.oldUntil !== undefined) {
     terminal.print(`the previous keys verify until ${moment(rotated.oldUntil)}`)

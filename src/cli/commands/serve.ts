@@ -3,12 +3,11 @@ import { loadConfig } from '../../config/load.ts'
 import { limitHeapGrowth } from '../../server/heap-growth.ts'
 import { type RunningService, startService } from '../../server/start.ts'
 import { StartError } from '../../server/start-error.ts'
-import type { Command, ExitCode, Invocation } from '../command.ts'
+import type { ExitCode, Invocation } from '../command.ts'
 import { settingsHelp } from '../usage.ts'
 import { packageVersion } from '../version.ts'
 
-export const serve: Command = {
-  help: () => `Usage: certlatch serve
+export const help = `Usage: certlatch serve
 
 Answers the reverse proxy's auth requests: is this request allowed? Creates a CA, an empty CRL and
 session keys on first start, logs JSON lines to standard output, and stops on SIGTERM or SIGINT once
@@ -18,11 +17,9 @@ Example:
   $ CERTLATCH_PROXY=caddy CERTLATCH_DATA_DIR=/var/lib/certlatch certlatch serve
 
 Settings, all from the environment:
-${settingsHelp()}`,
-  run: runServe,
-}
+${settingsHelp()}`
 
-async function runServe(invocation: Invocation): Promise<ExitCode> {
+export async function run(invocation: Invocation): Promise<ExitCode> {
   const { environment, streams } = invocation
   const loaded = loadConfig(environment)
   if (!loaded.ok) throw new CommandError(loaded.problems, { code: 'usage' })

@@ -2,15 +2,14 @@ import { CommandError } from '../../administration/command-error.ts'
 import { printable } from '../../config/text.ts'
 import type { Status } from '../../server/admin/status.ts'
 import { askStatus } from '../admin-listener.ts'
-import { noNames } from '../arguments.ts'
-import type { Command, ExitCode, Invocation } from '../command.ts'
+import type { ExitCode, Invocation } from '../command.ts'
 import { settingsOf } from '../command-context.ts'
 import { count, day, span, table } from '../format.ts'
 import { ago } from './device-list.ts'
 
 const TIMEOUT_MILLISECONDS = 5_000
 
-const HELP = `Usage: certlatch status [--json]
+export const help = `Usage: certlatch status [--json]
 
 Asks the service at CERTLATCH_ADMIN_LISTEN, with the token in CERTLATCH_METRICS_TOKEN if it is set:
 which version runs, whether anything is wrong, when each device was last seen and by what, what
@@ -23,16 +22,10 @@ Options:
 Example:
   $ certlatch status`
 
-export const status: Command = {
-  help: () => HELP,
-  options: { json: { type: 'boolean' } },
-  takesPositionals: true,
-  run: runStatus,
-}
+export const options = { json: { type: 'boolean' } } as const
 
-async function runStatus(invocation: Invocation): Promise<ExitCode> {
+export async function run(invocation: Invocation): Promise<ExitCode> {
   const { flags, terminal } = invocation
-  noNames(invocation)
   const asked = await askStatus(settingsOf(invocation), TIMEOUT_MILLISECONDS)
   if (!asked.ok) throw new CommandError(asked.problem, { hint: asked.hint })
   const { status } = asked

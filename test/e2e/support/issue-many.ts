@@ -15,6 +15,5 @@ for (let number = 0; number < Number(count); number += 1) {
       publicKeyInfo: undefined,
       folder,
     },
-    'file',
   )
 }

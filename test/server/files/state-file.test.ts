@@ -84,7 +84,7 @@ test('From the moment a previous CA expires, its last CRL does not keep a revoca
   const soon = 5 * 86_400 + 1
   await renewAuthority(directory.change(10), { commonName: undefined, days: 30 })
   const given = { name: 'Phone', owner: undefined }
-  await addDevice(directory.change(20), given, directory.issue(), 'file')
+  await addDevice(directory.change(20), given, directory.issue())
   const service = await startTestService(context, { dataDir })
   service.clock.now += soon * 1000
   const revoked = await revokeDevice(directory.change(soon), 'Phone', 'all', 'unspecified')
