@@ -178,7 +178,7 @@ const ROWS = [
   {
     name: 'CERTLATCH_COMPOSE_SERVICE',
     kind: 'service',
-    help: 'the service of Docker Compose that this is, so that commands can say how to fetch a file; docker-compose.yml sets it',
+    help: 'the service of Docker Compose that this is, so that commands can say how to fetch a file; the compose files in the repository set it',
   },
   {
     name: 'CERTLATCH_METRICS_TOKEN',
