@@ -43,6 +43,10 @@ describe('The systemd unit', () => {
     assert.deepEqual(valuesOf('ReadWritePaths'), [])
   })
 
+  test('starts at boot once it is enabled', () => {
+    assert.match(UNIT, /^\[Install\]\nWantedBy=multi-user\.target\n/m)
+  })
+
   test('shares user and settings with the commands, by the alias in docs/install.md', () => {
     const page = readFileSync(join(repository(), 'docs/install.md'), 'utf8')
     const [alias = ''] = codeBlocks(page, 'sh').filter((block) => block.startsWith('alias '))
