@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { readdirSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
@@ -177,12 +178,12 @@ certificatesResolvers:
     for (const place of ['', '-host', '-elsewhere']) {
       const { proxy } = parse(await read(`deploy/compose/home-assistant${place}.yml`)).services
       assert.deepEqual(proxy.extends, {
-        file: `proxy/\${CERTLATCH_PROXY:-traefik}.yml`,
+        file: `proxy/compose.\${CERTLATCH_PROXY:-traefik}.yml`,
         service: 'proxy',
       })
     }
     for (const name of ['traefik', 'caddy']) {
-      const { services } = parse(await read(`deploy/compose/proxy/${name}.yml`))
+      const { services } = parse(await read(`deploy/compose/proxy/compose.${name}.yml`))
       assert.deepEqual(Object.keys(services), ['proxy'])
     }
   })
@@ -194,7 +195,31 @@ certificatesResolvers:
     const taken = [...text.matchAll(/\$\{(\w+)/g), ...text.matchAll(/^ {6}(CERTLATCH_\w+):$/gm)]
     const shown = [...(await read('.env.example')).matchAll(/^(?:# )?([A-Z_]+)=/gm)]
     const own = ['COMPOSE_PROFILES', 'COMPOSE_FILE']
-    assert.deepEqual(namesIn(shown), [...namesIn(taken), ...own].sort())
+    // Never set: Compose stops at this one, with a message.
+    const stop = 'HOME_ASSISTANT_IN_ONE_PLACE'
+    assert.deepEqual(
+      namesIn(shown),
+      [...namesIn(taken).filter((name) => name !== stop), ...own].sort(),
+    )
+  })
+
+  it('are where Dependabot finds each image of a version', async () => {
+    const { updates } = parse(await read('.github/dependabot.yml'))
+    const [{ directories }] = updates.filter(
+      (update: Record<string, string>) => update['package-ecosystem'] === 'docker-compose',
+    )
+    const seen: readonly string[] = directories.flatMap((directory: string) => {
+      const names = readdirSync(join(REPOSITORY, directory)).filter((name) =>
+        /(docker-)?compose(-\w+)?(\.[\w-]+)?\.ya?ml/.test(name),
+      )
+      // Without such a file it stops with an error.
+      assert.notDeepEqual(names, [], directory)
+      return names.map((name) => join('.', directory, name))
+    })
+    for (const path of ['docker-compose.yml', ...(await composeFiles())]) {
+      const hasVersion = /^ +image: [^$].*:v?\d/m.test(await read(path))
+      assert.ok(!hasVersion || seen.includes(path), path)
+    }
   })
 
   it("show certlatch's own defaults in .env.example", async () => {

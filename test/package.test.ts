@@ -122,6 +122,14 @@ describe('A release', () => {
     }
   })
 
+  test('is published to npm with provenance, by a job in which no install script runs', () => {
+    const [, job = ''] =
+      /^ {2}package:\n(.*?)^ {2}\w+:$/ms.exec(read('.github/workflows/release.yml')) ?? []
+    assert.match(job, /^ +- run: npm publish --access public --provenance$/m)
+    assert.match(job, /^ +- run: npm ci --ignore-scripts$/m)
+    assert.match(job, /package-manager-cache: false/)
+  })
+
   test('has one image for both processors, without a step that runs on the other one', () => {
     assert.match(read('.github/workflows/release.yml'), /platforms: linux\/amd64,linux\/arm64\n/)
     const [, last = ''] = /\n(FROM (?:(?!\nFROM ).)*)$/s.exec(read('Dockerfile')) ?? []

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { loadConfig } from '../src/config/load.ts'
+import { codeBlocks } from './support/markdown.ts'
 import { repository } from './support/repository.ts'
 import { shippedEnvironment, shippedNodeOptions } from './support/shipped-environment.ts'
 
@@ -40,6 +41,23 @@ describe('The systemd unit', () => {
     assert.equal(loaded.config.dataDir, `/var/lib/${name}`)
     assert.deepEqual(valuesOf('ProtectSystem'), ['strict'])
     assert.deepEqual(valuesOf('ReadWritePaths'), [])
+  })
+
+  test('starts at boot once it is enabled', () => {
+    assert.match(UNIT, /^\[Install\]\nWantedBy=multi-user\.target\n/m)
+  })
+
+  test('shares user and settings with the commands, by the alias in docs/install.md', () => {
+    const page = readFileSync(join(repository(), 'docs/install.md'), 'utf8')
+    const [alias = ''] = codeBlocks(page, 'sh').filter((block) => block.startsWith('alias '))
+    const options = [...alias.matchAll(/--property=(\w+)=(\S+)/g)].map(([, ...pair]) => pair)
+    const [dataDirectory] = valuesOf('Environment').filter((line) => line.startsWith('CERTLATCH_'))
+    assert.deepEqual(options, [
+      ['User', ...valuesOf('User')],
+      ['Environment', dataDirectory],
+      ['EnvironmentFile', ...valuesOf('EnvironmentFile')],
+    ])
+    assert.ok(alias.endsWith(` ${PROGRAM}'\n`), alias)
   })
 
   test('runs with what the image runs with', () => {

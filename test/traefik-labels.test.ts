@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { parse } from 'yaml'
 import { parseConfig } from '../src/config/config.ts'
+import { codeBlocks } from './support/markdown.ts'
 import { repository } from './support/repository.ts'
 
 const read = (path: string): string =>
@@ -41,12 +42,20 @@ function asLabels(value: unknown, isHeader = false): Tree | string {
   )
 }
 
+/** Settings of a file as arguments, whose names Traefik reads in any case. */
+const argumentsOf = (settings: object, prefix = '--'): readonly string[] =>
+  Object.entries(settings).flatMap(([name, value]) =>
+    typeof value === 'object'
+      ? argumentsOf(value, `${prefix}${name}.`)
+      : [`${prefix}${name}=${value}`.toLowerCase()],
+  )
+
 const shipped = parse(read('dynamic.yml'))
 /** As compose fills it in. */
 const filledIn = read('labels/compose.yml')
   .replaceAll(/\$\{DOMAIN\}/g, 'home.example')
   .replaceAll(/\$\{ENTRYPOINT:-(\w+)\}/g, '$1')
-const { services, networks } = parse(filledIn)
+const { name: project, services, networks } = parse(filledIn)
 const { labels, environment } = services.certlatch
 const { http } = treeOf(labels)['traefik'] as { http: Record<string, Tree> }
 const { middlewares = {}, routers = {} } = http
@@ -104,6 +113,46 @@ test('the labels have the routes of dynamic.yml, each with the TLS option of the
   const { clientAuth } = shipped.tls.options.default
   assert.deepEqual(more, {})
   assert.deepEqual(certlatch.clientAuth, { ...clientAuth, caFiles: ['/certlatch/ca.crt'] })
+})
+
+test('README.md has the lines of traefik.yml, as arguments and as a file', () => {
+  const page = read('labels/README.md')
+  const [file = ''] = codeBlocks(page, 'yaml').filter((block) => block.startsWith('entryPoints:'))
+  const { entryPoints, providers } = parse(read('traefik.yml'))
+  // There already: what is not certlatch's.
+  delete entryPoints.websecure.address
+  delete entryPoints.websecure.http.tls
+  assert.deepEqual(parse(file), { entryPoints, providers: { file: { directory: '/dynamic' } } })
+  assert.ok('filename' in providers.file)
+  const lines = [...page.matchAll(/(?<=^ +- )--.*$/gm)].map(([line]) => line.toLowerCase())
+  assert.deepEqual([...lines].sort(), [...argumentsOf(parse(file))].sort())
+})
+
+test('certlatch gets the settings that docker-compose.yml gives it, but no listener for Prometheus', () => {
+  const beside = parse(readFileSync(join(repository(), 'docker-compose.yml'), 'utf8'), {
+    merge: true,
+  })
+  const { CERTLATCH_ADMIN_LISTEN: _, ...others } = beside.services.certlatch.environment
+  assert.deepEqual(Object.keys(environment), Object.keys(others))
+  const fromEnvironment = (settings: object) =>
+    Object.entries(settings).filter(([, value]) => value === null)
+  assert.deepEqual(fromEnvironment(environment), fromEnvironment(others))
+  // One name for both, and each would remove the other's containers as orphans.
+  assert.notEqual(project, beside.name)
+})
+
+test('.env.example shows all that compose.yml takes from .env, and nothing else', () => {
+  const text = read('labels/compose.yml').replaceAll(/^\s*#.*$/gm, '')
+  const taken = [...text.matchAll(/\$\{(\w+)/g), ...text.matchAll(/^ {6}(CERTLATCH_\w+):$/gm)]
+  const shown = [...read('labels/.env.example').matchAll(/^(?:# )?([A-Z_]+)=/gm)]
+  const namesOf = (found: readonly RegExpMatchArray[]) =>
+    [...new Set(found.map(([, name]) => name))].sort()
+  // Compose itself sets this one.
+  const own = 'COMPOSE_PROJECT_NAME'
+  assert.deepEqual(
+    namesOf(taken).filter((name) => name !== own),
+    namesOf(shown),
+  )
 })
 
 test('certlatch is alone on its network, and trusts the address that README.md gives Traefik', () => {

@@ -178,7 +178,7 @@ const ROWS = [
   {
     name: 'CERTLATCH_COMPOSE_SERVICE',
     kind: 'service',
-    help: 'the name of this service in Docker Compose, so that commands can say how to fetch a file; docker-compose.yml sets it',
+    help: 'the name of this service in Docker Compose, so that commands can say how to fetch a file; the compose files in this repository set it',
   },
   {
     name: 'CERTLATCH_METRICS_TOKEN',

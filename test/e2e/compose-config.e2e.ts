@@ -115,12 +115,16 @@ describe('docker compose config', { skip }, () => {
 
   for (const [what, line, error] of [
     ['no name', 'COMPOSE_PROFILES=watch', /DOMAIN.*set it in \.env/],
-    ['a proxy that has no files here', `${MINIMUM}CERTLATCH_PROXY=nginx`, /proxy\/nginx\.yml/],
+    [
+      'a proxy that has no files here',
+      `${MINIMUM}CERTLATCH_PROXY=nginx`,
+      /proxy\/compose\.nginx\.yml/,
+    ],
     ['an unknown network', `${MINIMUM}HOME_ASSISTANT_NETWORK=lan`, /home-assistant-lan\.yml/],
     [
       'Home Assistant in two places',
       `${MINIMUM}HOME_ASSISTANT_NETWORK=host\nHOME_ASSISTANT_URL=http://192.0.2.30:8123`,
-      /home-assistant-elsewhere-host\.yml/,
+      /set either HOME_ASSISTANT_URL or HOME_ASSISTANT_NETWORK in \.env, not both/,
     ],
     [
       'the file for Caddy that is gone',

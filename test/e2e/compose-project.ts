@@ -180,9 +180,8 @@ async function prepareIn(
     },
     port: async () => Number((await compose('port', 'proxy', '443')).trim().split(':').at(-1)),
     doctor: async () => {
-      const doctor = `certlatch doctor --connect 10.157.90.2:443 --server-ca $ca --json https://${DOMAIN}`
-      const inside = `ca=/data/private/server.pem; cat > $ca; ${doctor} || true; rm $ca`
-      const exec = `docker compose exec -T certlatch sh -c '${inside}'`
+      const doctor = `certlatch doctor --connect 10.157.90.2:443 --server-ca /dev/stdin --json https://${DOMAIN}`
+      const exec = `docker compose exec -T certlatch ${doctor} || true`
       return JSON.parse(await shell(`printf %s '${authority}' | ${exec}`)).checks
     },
     shell,

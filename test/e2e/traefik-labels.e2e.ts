@@ -159,14 +159,15 @@ describe('beside an existing Traefik, by labels', { skip, timeout: 600_000 }, ()
     await writeFile(file('compose.yml'), EXISTING_COMPOSE)
     await writeFile(file('certlatch.yml'), await readFile(join(SHIPPED, 'certlatch.yml'), 'utf8'))
     const page = await readFile(join(SHIPPED, 'README.md'), 'utf8')
-    const blocks = codeBlocks(page, 'yaml')
+    // The other one is for a traefik.yml.
+    const blocks = codeBlocks(page, 'yaml').filter((block) => block.startsWith('services:'))
     assert.equal(blocks.length, 3)
     const added = blocks.map(async (block, index) => {
       const path = file(`added-${index}.yml`)
       // A list replaces the one before it where files are merged; a person adds to it.
       const [command = ''] = EXISTING_COMPOSE.match(/(?<=command:\n)(?: {6}- --.*\n)+/) ?? []
       const whole = block.replace('    command:\n', `    command:\n${command}`)
-      await writeFile(path, whole.replaceAll(/certlatch(?=_(gate|public))/g, GATE))
+      await writeFile(path, whole.replaceAll(/certlatch-alone(?=_(gate|public))/g, GATE))
       return ['--file', path]
     })
     existing = compose(
@@ -195,8 +196,8 @@ describe('beside an existing Traefik, by labels', { skip, timeout: 600_000 }, ()
   })
 
   it('is found to be in order by certlatch doctor', async () => {
-    const doctor = `certlatch doctor --connect 10.157.92.2:443 --server-ca $ca --json https://${DOMAIN}`
-    const inside = `ca=/data/private/server.pem; echo '${certificates[DOMAIN]}' > $ca; ${doctor}; rm $ca`
+    const doctor = `certlatch doctor --connect 10.157.92.2:443 --server-ca /dev/stdin --json https://${DOMAIN}`
+    const inside = `echo '${certificates[DOMAIN]}' | ${doctor}`
     const { checks, failed } = JSON.parse(await gate('exec', '-T', 'certlatch', 'sh', '-c', inside))
     const wrong = checks.filter(
       ({ name, result }: { name: string; result: string }) =>
