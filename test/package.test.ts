@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { repository } from './support/repository.ts'
-import { shippedEnvironment } from './support/shipped-environment.ts'
+import { shippedEnvironment, shippedNodeOptions } from './support/shipped-environment.ts'
 
 const ROOT = repository()
 const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8')
@@ -79,9 +79,10 @@ describe('The npm package', () => {
 
 test('npm start runs with what the image runs with', () => {
   const { NODE_OPTIONS, MALLOC_ARENA_MAX } = shippedEnvironment()
+  const options = [...shippedNodeOptions(), NODE_OPTIONS].join(' ')
   assert.equal(
     MANIFEST.scripts['start'],
-    `tsc && MALLOC_ARENA_MAX=${MALLOC_ARENA_MAX} exec node ${NODE_OPTIONS} dist/src/cli/main.js serve`,
+    `tsc && MALLOC_ARENA_MAX=${MALLOC_ARENA_MAX} exec node ${options} dist/src/cli/main.js serve`,
   )
 })
 

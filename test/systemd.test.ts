@@ -7,15 +7,15 @@ import { after, describe, test } from 'node:test'
 import { loadConfig } from '../src/config/load.ts'
 import { codeBlocks } from './support/markdown.ts'
 import { repository } from './support/repository.ts'
-import { shippedEnvironment } from './support/shipped-environment.ts'
+import { shippedEnvironment, shippedNodeOptions } from './support/shipped-environment.ts'
 
 const UNIT = readFileSync(join(repository(), 'deploy/systemd/certlatch.service'), 'utf8')
-const PROGRAM = '/usr/local/bin/certlatch'
+const PROGRAM = `/usr/bin/env node ${shippedNodeOptions().join(' ')} /usr/local/bin/certlatch`
 
 const folder = mkdtempSync(join(tmpdir(), 'certlatch-systemd-'))
 after(() => rmSync(folder, { recursive: true }))
 const path = join(folder, 'certlatch.service')
-writeFileSync(path, UNIT.replace(PROGRAM, process.execPath))
+writeFileSync(path, UNIT)
 
 const valuesOf = (name: string): readonly string[] =>
   [...UNIT.matchAll(new RegExp(`^${name}=(.*)$`, 'gm'))].map(([, value = '']) => value)

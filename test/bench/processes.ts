@@ -4,7 +4,7 @@ import { access, constants, readFile } from 'node:fs/promises'
 import { type Agent, get } from 'node:http'
 import { availableParallelism } from 'node:os'
 import { delimiter, join } from 'node:path'
-import { shippedEnvironment } from '../support/shipped-environment.ts'
+import { shippedEnvironment, shippedNodeOptions } from '../support/shipped-environment.ts'
 
 const SERVER_CORE = 0
 const FASTEST_LOOK_MILLISECONDS = 1
@@ -64,7 +64,7 @@ export function startServer(
   manner: Manner = {},
 ): Promise<RunningServer> {
   const { nodeOptions = [] } = manner
-  const command = [process.execPath, ...nodeOptions, script, ...words]
+  const command = [process.execPath, ...shippedNodeOptions(), ...nodeOptions, script, ...words]
   return startProgram(command, port, { ...shippedEnvironment(), ...environment }, ask, {
     errors: 'inherit',
     ...manner,

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import type { DialectName } from '../../src/proxy/dialects.ts'
 import { PROXY_SECRET, runCommand } from '../e2e/support/certlatch.ts'
-import { shippedEnvironment } from '../support/shipped-environment.ts'
+import { shippedEnvironment, shippedNodeOptions } from '../support/shipped-environment.ts'
 import { createApplication } from './application.ts'
 
 const CERTLATCH = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
@@ -37,7 +37,7 @@ export async function startCertlatch(dataDir: string, dialect: DialectName) {
     CERTLATCH_ADMIN_LISTEN: '127.0.0.1:0',
     CERTLATCH_PAGES_LISTEN: '127.0.0.1:0',
   }
-  const child = spawn(process.execPath, [CERTLATCH, 'serve'], {
+  const child = spawn(process.execPath, [...shippedNodeOptions(), CERTLATCH, 'serve'], {
     env: environment,
     stdio: ['ignore', 'pipe', 'inherit'],
   })
