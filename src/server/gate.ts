@@ -131,6 +131,7 @@ const verifyConfigOf = (config: Config) => ({
   cookieDomain: config.cookieDomain,
   logClient: config.logClient,
   denial: config.denial,
+  hasInvitations: config.ca.kind === 'built-in',
 })
 
 /** Logs bugs: the stack of an error, never an object that could contain a request. */

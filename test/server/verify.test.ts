@@ -521,6 +521,7 @@ async function routeOn(context: TestContext, parts: Partial<VerifyService>) {
     cookieName: '__Host-certlatch',
     cookieDomain: undefined,
     denial: '403',
+    hasInvitations: true,
     grounds: () => assert.fail('no grounds'),
     keyRing: () => keys.ring,
     nowSeconds: () => NOON_SECONDS,
