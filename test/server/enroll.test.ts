@@ -380,7 +380,7 @@ test("If the server's clock is a day behind, the page says what may be wrong", a
   service.clock.now -= 86_400_000
   const answer = await postForm(service, `${ENROLL}/look`, { code })
   assert.equal(answer.status, 410)
-  assert.match(answer.body.toString(), /the clock of the server may be wrong/)
+  assert.match(answer.body.toString(), /the server’s clock may be wrong/)
   service.clock.now += 86_400_000
   assert.equal((await postJson(service, `${ENROLL}/look`, { code })).status, 200)
 })

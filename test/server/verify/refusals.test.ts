@@ -105,7 +105,7 @@ test('No page reveals which cookie was once valid', () => {
 test('A user who did not choose the certificate learns that the browser remembers the choice, and can retry', () => {
   const reasons = ['no-credentials', 'certificate-untrusted', 'session-expired'] as const
   for (const reason of [...reasons, 'ambiguous-path'] as const) {
-    assert.match(pageFor(reason), /remembers that until it is closed entirely/, reason)
+    assert.match(pageFor(reason), /remembers that until you close it/, reason)
     assert.match(pageFor(reason), /Try again/, reason)
   }
 })
