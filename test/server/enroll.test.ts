@@ -541,7 +541,7 @@ test('Every outcome is counted, and no code appears in log or metrics', async (c
   }
 })
 
-test('With an external CA there is no enrolment', async (context) => {
+test('With an external CA there is no enrollment', async (context) => {
   const external = { authorities: makeAuthority('Other').pem }
   const service = await startTestService(context, { external })
   assert.equal((await service.visit(ENROLL)).status, 404)

@@ -7,7 +7,7 @@ import type { DenyReason } from '../../src/decision.ts'
 import { CLOSED_POLICY } from '../../src/policy/policy.ts'
 import { DIALECTS, type DialectName } from '../../src/proxy/dialects.ts'
 import { createVerifyApp } from '../../src/server/app.ts'
-import { createVerifyServer, drain, listen } from '../../src/server/http-server.ts'
+import { createGateServer, drain, listen } from '../../src/server/http-server.ts'
 import type { VerifyService } from '../../src/server/verify/route.ts'
 import { readKeyRing } from '../../src/session/key-ring.ts'
 import { LOOPBACK } from '../support/request.ts'
@@ -542,7 +542,7 @@ async function routeOn(context: TestContext, parts: Partial<VerifyService>) {
     logError: (error) => logged.push(error),
     ...parts,
   }
-  const server = createVerifyServer(createVerifyApp(service).callback(), () => {})
+  const server = createGateServer(createVerifyApp(service).callback(), () => {})
   const { port } = await listen(server, '127.0.0.1', 0)
   context.after(() => endLater(drain(server)))
   return {
