@@ -571,7 +571,7 @@ const grounds = (more: Partial<Grounds>): Grounds => ({
   lifetime: { ttlSeconds: 3600, maxAgeSeconds: 86_400 },
   verifyCertificate: () => 'absent',
   verifyToken: () => ({ ok: false, problem: 'session-forged' }),
-  recognise: () => ({ ok: false, problem: 'unknown-device' }),
+  recognize: () => ({ ok: false, problem: 'unknown-device' }),
   signedOutAt: () => undefined,
   ...more,
 })
@@ -609,7 +609,7 @@ test('A fault in the files or while creating a session denies too', async (conte
   const issuer = { ...authority, key: authority.privateKey, keyIdentifier: undefined }
   const trusted = grounds({
     verifyCertificate: () => ({ ok: true, verified }),
-    recognise: () => ({ ok: true, identity: { device: 'd', user: 'u' }, name: undefined }),
+    recognize: () => ({ ok: true, identity: { device: 'd', user: 'u' }, name: undefined }),
     trust: {
       ...grounds({}).trust,
       issuersByKeyHash: new Map([
