@@ -31,7 +31,7 @@ export interface AuthRequest {
 }
 
 /** The holder of a certificate: a device of the registry, or a name that an external CA certified. */
-export type Recognised = Result<
+export type Recognized = Result<
   Holder,
   Problem<'unknown-device' | 'no-identity' | 'certificate-superseded'>
 >
@@ -58,7 +58,7 @@ export interface Grounds {
   /** Reads and verifies a certificate header. Dates and revocation are checked here, on each request. */
   verifyCertificate(headerValue: string, forwardedFor?: string): CertificateVerdict | 'absent'
   verifyToken(token: string): VerifiedToken
-  recognise(certificate: CertificateReference, nowSeconds: number): Recognised
+  recognize(certificate: CertificateReference, nowSeconds: number): Recognized
   /** Unix seconds at which all sessions of this name were signed out; `undefined`: never. */
   signedOutAt(device: string): number | undefined
 }
@@ -171,14 +171,14 @@ function decideByCertificate(verdict: CertificateVerdict, rule: Rule, asked: Cas
     const notAfter = problem === 'certificate-expired' ? verified.notAfter : undefined
     return deny(problem, 'certificate', rule, notAfter)
   }
-  const recognised = grounds.recognise(verified, nowSeconds)
-  if (!recognised.ok) return deny(recognised.problem, 'certificate', rule)
-  if (!isPermitted(rule, recognised.identity)) return deny('not-permitted', 'certificate', rule)
+  const recognized = grounds.recognize(verified, nowSeconds)
+  if (!recognized.ok) return deny(recognized.problem, 'certificate', rule)
+  if (!isPermitted(rule, recognized.identity)) return deny('not-permitted', 'certificate', rule)
   return {
     allow: true,
     via: 'certificate',
-    identity: recognised.identity,
-    setSession: sessionFor(verified, recognised, asked),
+    identity: recognized.identity,
+    setSession: sessionFor(verified, recognized, asked),
     rule,
   }
 }
@@ -243,17 +243,17 @@ function decideByClaims(
     const reason = problem === 'certificate-revoked' ? 'session-revoked' : problem
     return deny(reason, 'session', rule)
   }
-  const recognised = grounds.recognise(claims, nowSeconds)
-  if (!recognised.ok) return deny(recognised.problem, 'session', rule)
-  if (isSignedOut(claims, recognised.identity, grounds)) {
+  const recognized = grounds.recognize(claims, nowSeconds)
+  if (!recognized.ok) return deny(recognized.problem, 'session', rule)
+  if (isSignedOut(claims, recognized.identity, grounds)) {
     return deny('session-signed-out', 'session', rule)
   }
-  if (!isPermitted(rule, recognised.identity)) return deny('not-permitted', 'session', rule)
+  if (!isPermitted(rule, recognized.identity)) return deny('not-permitted', 'session', rule)
   const renewed = renewSession(claims, grounds.lifetime, nowSeconds)
   return {
     allow: true,
     via: 'session',
-    identity: recognised.identity,
+    identity: recognized.identity,
     setSession: renewed && { claims: renewed, cause: 'renewed' },
     rule,
   }

@@ -527,7 +527,7 @@ describe('The order of the checks', () => {
       ...groundsOf({ policy: policyOf('open') }),
       verifyCertificate: () => assert.fail('the certificate was read'),
       verifyToken: () => assert.fail('the session was read'),
-      recognise: () => assert.fail('a device was looked up'),
+      recognize: () => assert.fail('a device was looked up'),
     }
     const fields = {
       ...shown('leaf-sha1'),

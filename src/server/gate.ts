@@ -10,7 +10,7 @@ import { sweepRegularly } from './client-routes/invitation-sweep.ts'
 import { commonPages, type Pages } from './client-routes/routes.ts'
 import { createWrongCodes } from './client-routes/wrong-codes.ts'
 import { openFiles } from './files/trust-source.ts'
-import { createVerifyServer, drain } from './http-server.ts'
+import { createGateServer, drain } from './http-server.ts'
 import type { Log } from './log.ts'
 import { createDecisionLog, loggedAddress } from './verify/decision-log.ts'
 import { createGrounds } from './verify/grounds.ts'
@@ -32,7 +32,7 @@ export interface GateOptions {
 export interface Gate {
   readonly trust: TrustStore
   /** Answers `/verify`. */
-  readonly server: Server
+  readonly verify: Server
   /** Serves the pages below `/.certlatch/auth/` to clients. */
   readonly pages: Server
   cacheEntries(): number
@@ -74,18 +74,18 @@ export async function openGate(options: GateOptions): Promise<Gate> {
     service.countDecision(MALFORMED, 0)
     decisionLog.refused(MALFORMED, () => ({ peer: loggedAddress(service, peer), code }))
   }
-  const server = createVerifyServer(createVerifyApp(service).callback(), onMalformed)
+  const verify = createGateServer(createVerifyApp(service).callback(), onMalformed)
   const pagesApp = createPagesApp(service, createPages(options, service, trust))
-  const pages = createVerifyServer(pagesApp.callback(), onMalformed)
+  const pages = createGateServer(pagesApp.callback(), onMalformed)
   return {
     trust,
-    server,
+    verify,
     pages,
     cacheEntries: () => current.cache.entries,
     isDraining: () => draining,
     drain: async () => {
       draining = true
-      await Promise.all([drain(server), drain(pages)])
+      await Promise.all([drain(verify), drain(pages)])
       clearInterval(timer)
       stopSweeping()
       decisionLog.logSuppressed(true)
@@ -131,6 +131,7 @@ const verifyConfigOf = (config: Config) => ({
   cookieDomain: config.cookieDomain,
   logClient: config.logClient,
   denial: config.denial,
+  hasInvitations: config.ca.kind === 'built-in',
 })
 
 /** Logs bugs: the stack of an error, never an object that could contain a request. */

@@ -34,8 +34,8 @@ const REFUSED = [
   '',
 ].join('\r\n')
 
-/** A server for `/verify`: what Node's parser rejects is also answered with 403, and counted. */
-export function createVerifyServer(
+/** A server for requests through a proxy: what Node's parser rejects is also answered with 403, and counted. */
+export function createGateServer(
   listener: RequestListener,
   onMalformed: (peer: string | undefined, code: string) => void,
 ): Server {

@@ -9,7 +9,7 @@ import { readiness } from './admin/readiness.ts'
 import { createTally } from './admin/tally.ts'
 import { createAdminApp } from './app.ts'
 import { watchExpiry } from './files/expiry-watch.ts'
-import { openStateFile, requireOwnName, type StateFile } from './files/state-file.ts'
+import { type OwnStateFile, openStateFile, requireOwnName } from './files/state-file.ts'
 import { warnOfFiles } from './files/trust-source.ts'
 import { prepareFirstStart } from './first-start.ts'
 import { createErrorLog, type Gate, openGate } from './gate.ts'
@@ -34,7 +34,7 @@ interface Listening {
   readonly pagesAddress: AddressInfo
 }
 
-export interface RunningService extends Listening {
+export interface StartedService extends Listening {
   /** Checks the files now. */
   refresh(): Promise<void>
   /** Finishes the requests in progress, then stops. */
@@ -42,7 +42,7 @@ export interface RunningService extends Listening {
 }
 
 /** Builds the service: configuration → files → applications → listeners. */
-export async function startService(options: StartOptions): Promise<RunningService> {
+export async function startService(options: StartOptions): Promise<StartedService> {
   const { config, version, now = Date.now } = options
   const log = createLog(config.logLevel, options.logDestination, config.logFormat)
   const nowSeconds = () => Math.floor(now() / 1000)
@@ -56,7 +56,7 @@ export async function startService(options: StartOptions): Promise<RunningServic
 
   const tally = createTally()
   const lastSeen = createLastSeen()
-  let running: StateFile | undefined
+  let running: OwnStateFile | undefined
   const shared = { config, log, tally, lastSeen, nowSeconds }
   const gate = await openGate({ ...shared, onFilesChanged: () => void running?.write() })
   const { trust } = gate
@@ -119,19 +119,19 @@ const describeAddresses = (
 
 /** Starts all listeners, or none. */
 async function openListeners(
-  { server, pages, trust }: Gate,
+  { verify, pages, trust }: Gate,
   admin: Server,
   config: Config,
-  running: StateFile | undefined,
+  running: OwnStateFile | undefined,
 ): Promise<Listening> {
   try {
-    const address = await listenOn(server, 'CERTLATCH_LISTEN', config.listen)
+    const address = await listenOn(verify, 'CERTLATCH_LISTEN', config.listen)
     const adminAddress = await listenOn(admin, 'CERTLATCH_ADMIN_LISTEN', config.adminListen)
     const pagesAddress = await listenOn(pages, 'CERTLATCH_PAGES_LISTEN', config.pagesListen)
     return { address, adminAddress, pagesAddress }
   } catch (error) {
     trust.close()
-    for (const listener of [server, admin, pages]) listener.close()
+    for (const listener of [verify, admin, pages]) listener.close()
     await running?.close()
     throw error
   }

@@ -372,7 +372,7 @@ const CASES: readonly Case[] = [
     fires: [
       {
         labels: { reason: 'untrusted-proxy' },
-        summary: 'something reaches certlatch other than the proxy (untrusted-proxy)',
+        summary: 'something other than the proxy reaches certlatch (untrusted-proxy)',
       },
     ],
   },

@@ -380,7 +380,7 @@ test("If the server's clock is a day behind, the page says what may be wrong", a
   service.clock.now -= 86_400_000
   const answer = await postForm(service, `${ENROLL}/look`, { code })
   assert.equal(answer.status, 410)
-  assert.match(answer.body.toString(), /the clock of the server may be wrong/)
+  assert.match(answer.body.toString(), /the server’s clock may be wrong/)
   service.clock.now += 86_400_000
   assert.equal((await postJson(service, `${ENROLL}/look`, { code })).status, 200)
 })
@@ -541,7 +541,7 @@ test('Every outcome is counted, and no code appears in log or metrics', async (c
   }
 })
 
-test('With an external CA there is no enrolment', async (context) => {
+test('With an external CA there is no enrollment', async (context) => {
   const external = { authorities: makeAuthority('Other').pem }
   const service = await startTestService(context, { external })
   assert.equal((await service.visit(ENROLL)).status, 404)

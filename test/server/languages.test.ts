@@ -34,6 +34,22 @@ test('No text is the same in another language, except for names', () => {
   assert.deepEqual(shared, [])
 })
 
+const CLIENT_CERTIFICATE = {
+  en: /client certificate/,
+  de: /Client-Zertifikat/,
+  fr: /certificat client/,
+  nl: /clientcertificaat/,
+} as const
+
+test('Every refusal says in every language that client certificates are what it is about', () => {
+  for (const [language, { refusals }] of Object.entries(LANGUAGES)) {
+    const word = CLIENT_CERTIFICATE[language as keyof typeof LANGUAGES]
+    for (const [kind, { lead }] of Object.entries(refusals)) {
+      assert.match(lead, word, `${language} ${kind}`)
+    }
+  }
+})
+
 const CASES = [
   [undefined, 'en'],
   ['', 'en'],

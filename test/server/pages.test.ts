@@ -69,6 +69,28 @@ test('Other methods are not allowed there', async (context) => {
   }
 })
 
+test('A session that no answer sets is neither counted nor logged', async (context) => {
+  const { service, get, shown } = await serviceWithDevice(context)
+  const sameOrigin: Headers = [
+    ['Origin', 'https://ha.test'],
+    ['Sec-Fetch-Site', 'same-origin'],
+  ]
+  const minted = () => service.metric('certlatch_sessions_minted_total', { cause: 'opened' })
+  const answer = await get(SESSION, 'POST', [...shown, ...sameOrigin])
+  assert.equal(answer.status, 405)
+  assert.deepEqual(allHeaders(answer, 'Set-Cookie'), [])
+  assert.equal(await minted(), 0)
+  assert.doesNotMatch(service.logText(), /session opened/)
+  const key = `${Buffer.alloc(32, 7).toString('base64url')} verifies-until=1000\n`
+  await writeFile(service.config.sessionKeysFile, key)
+  await service.refresh()
+  const keyless = await get(SESSION, 'GET', shown)
+  assert.equal(keyless.status, 204)
+  assert.deepEqual(allHeaders(keyless, 'Set-Cookie'), [])
+  assert.equal(await minted(), 0)
+  assert.doesNotMatch(service.logText(), /session opened/)
+})
+
 test('Only the exact raw path is a page: no detour sets a cookie or grants access', async (context) => {
   const { get, shown } = await serviceWithDevice(context)
   const asked: Headers = [['X-Forwarded-Method', 'GET'], ['X-Forwarded-Uri', '/'], ...shown]

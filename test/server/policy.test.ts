@@ -144,7 +144,7 @@ test('A likely mistake in the rules is a warning in the log, at startup and afte
   assert.equal(warnings().length, before + 1)
 })
 
-test('A rule that denies the enrolment page is a warning, at startup and after a change', async (context) => {
+test('A rule that denies the enrollment page is a warning, at startup and after a change', async (context) => {
   const closing = (host: string) =>
     `version: 1\nrules: [{name: closed, host: ${host}, path: /.certlatch/*, access: deny}]\n`
   const path = join(await temporaryFolder(), 'policy.yaml')

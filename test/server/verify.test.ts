@@ -7,7 +7,7 @@ import type { DenyReason } from '../../src/decision.ts'
 import { CLOSED_POLICY } from '../../src/policy/policy.ts'
 import { DIALECTS, type DialectName } from '../../src/proxy/dialects.ts'
 import { createVerifyApp } from '../../src/server/app.ts'
-import { createVerifyServer, drain, listen } from '../../src/server/http-server.ts'
+import { createGateServer, drain, listen } from '../../src/server/http-server.ts'
 import type { VerifyService } from '../../src/server/verify/route.ts'
 import { readKeyRing } from '../../src/session/key-ring.ts'
 import { LOOPBACK } from '../support/request.ts'
@@ -521,6 +521,7 @@ async function routeOn(context: TestContext, parts: Partial<VerifyService>) {
     cookieName: '__Host-certlatch',
     cookieDomain: undefined,
     denial: '403',
+    hasInvitations: true,
     grounds: () => assert.fail('no grounds'),
     keyRing: () => keys.ring,
     nowSeconds: () => NOON_SECONDS,
@@ -541,7 +542,7 @@ async function routeOn(context: TestContext, parts: Partial<VerifyService>) {
     logError: (error) => logged.push(error),
     ...parts,
   }
-  const server = createVerifyServer(createVerifyApp(service).callback(), () => {})
+  const server = createGateServer(createVerifyApp(service).callback(), () => {})
   const { port } = await listen(server, '127.0.0.1', 0)
   context.after(() => endLater(drain(server)))
   return {
@@ -570,7 +571,7 @@ const grounds = (more: Partial<Grounds>): Grounds => ({
   lifetime: { ttlSeconds: 3600, maxAgeSeconds: 86_400 },
   verifyCertificate: () => 'absent',
   verifyToken: () => ({ ok: false, problem: 'session-forged' }),
-  recognise: () => ({ ok: false, problem: 'unknown-device' }),
+  recognize: () => ({ ok: false, problem: 'unknown-device' }),
   signedOutAt: () => undefined,
   ...more,
 })
@@ -608,7 +609,7 @@ test('A fault in the files or while creating a session denies too', async (conte
   const issuer = { ...authority, key: authority.privateKey, keyIdentifier: undefined }
   const trusted = grounds({
     verifyCertificate: () => ({ ok: true, verified }),
-    recognise: () => ({ ok: true, identity: { device: 'd', user: 'u' }, name: undefined }),
+    recognize: () => ({ ok: true, identity: { device: 'd', user: 'u' }, name: undefined }),
     trust: {
       ...grounds({}).trust,
       issuersByKeyHash: new Map([

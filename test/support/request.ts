@@ -1,5 +1,5 @@
 import { verifyCertificate } from '../../src/certificate/verify.ts'
-import type { AuthRequest, Grounds, Recognised } from '../../src/decide.ts'
+import type { AuthRequest, Grounds, Recognized } from '../../src/decide.ts'
 import type { Identity } from '../../src/decision.ts'
 import { parsePolicy } from '../../src/policy/parse.ts'
 import { CLOSED_POLICY, type Policy } from '../../src/policy/policy.ts'
@@ -165,17 +165,17 @@ export function groundsOf(options: GroundsOptions = {}): Grounds {
         : verifyCertificate(shown.der, trust.issuers)
     },
     verifyToken: (token) => verifyToken(token, keyRing),
-    recognise: recogniserOf('registry' in options ? options.registry : REGISTRY, options.endsAt),
+    recognize: recognizerOf('registry' in options ? options.registry : REGISTRY, options.endsAt),
     signedOutAt: (device) => options.signOuts?.get(device),
   }
 }
 
-function recogniserOf(
+function recognizerOf(
   registry: ReadonlyMap<string, Identity> | undefined,
   endsAt: ReadonlyMap<string, number> = new Map(),
-): Grounds['recognise'] {
+): Grounds['recognize'] {
   if (registry === undefined) {
-    return ({ name }): Recognised =>
+    return ({ name }): Recognized =>
       name === undefined
         ? { ok: false, problem: 'no-identity' }
         : { ok: true, identity: { device: name, user: name }, name }
@@ -186,7 +186,7 @@ function recogniserOf(
       return [`${issuerKeyHash} ${serial}`, { identity, end: endsAt.get(leaf) }] as const
     }),
   )
-  return ({ issuerKeyHash, serial }, nowSeconds): Recognised => {
+  return ({ issuerKeyHash, serial }, nowSeconds): Recognized => {
     const device = devices.get(`${issuerKeyHash} ${serial}`)
     if (device === undefined) return { ok: false, problem: 'unknown-device' }
     const { identity, end = Number.POSITIVE_INFINITY } = device

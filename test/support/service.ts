@@ -17,7 +17,7 @@ import { readIssuer } from '../../src/certificate/verify.ts'
 import type { Config, Values } from '../../src/config/config.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import type { DialectName } from '../../src/proxy/dialects.ts'
-import { type RunningService, startService } from '../../src/server/start.ts'
+import { type StartedService, startService } from '../../src/server/start.ts'
 import { dataPaths } from '../../src/store/data-directory.ts'
 import { writeDevice } from '../../src/store/device-registry.ts'
 
@@ -422,7 +422,7 @@ export async function startTestService(
   }
 }
 
-function questions(service: RunningService, proxy: DialectName) {
+function questions(service: StartedService, proxy: DialectName) {
   const port = service.address.port
   const adminPort = service.adminAddress.port
   const ask = (headers?: Headers, request: RawRequest = {}) =>

@@ -1,7 +1,7 @@
 import { CommandError } from '../../administration/command-error.ts'
 import { loadConfig } from '../../config/load.ts'
 import { limitHeapGrowth } from '../../server/heap-growth.ts'
-import { type RunningService, startService } from '../../server/start.ts'
+import { type StartedService, startService } from '../../server/start.ts'
 import { StartError } from '../../server/start-error.ts'
 import type { ExitCode, Invocation } from '../command.ts'
 import { settingsHelp } from '../usage.ts'
@@ -26,7 +26,7 @@ export async function run(invocation: Invocation): Promise<ExitCode> {
   limitHeapGrowth()
   // Listen before the start: a container's first process ignores signals without a listener.
   const stopped = invocation.waitForStop()
-  let service: RunningService
+  let service: StartedService
   try {
     const { config, warnings } = loaded
     const logDestination = streams.stdout

@@ -98,7 +98,7 @@ const leastOf = (numbers: readonly number[]): number =>
 function registerDeviceGauges(gauge: Register, measured: Measured): void {
   gauge(
     'certlatch_devices',
-    'Registered devices by the state of their certificate; only active ones are allowed',
+    'Registered devices by the state of their certificate; only active and invited ones are accepted',
     () => {
       const { devices } = measured.holders()
       return DEVICE_STATES.map((state) => [

@@ -11,6 +11,9 @@ import {
 } from './active-authorities.ts'
 import type { Check, Readiness } from './routes.ts'
 
+/** The words of every message about it, here and in the commands. */
+export const CLOCK_IS_WRONG = 'the clock is wrong: according to it, the CA is not valid yet'
+
 /** Returns whether the time is before every CA's notBefore: the machine booted with a wrong clock. */
 export function isClockWrong({ trust }: Snapshot, nowSeconds: number): boolean {
   return trust.issuers.every(({ certificate }) => nowSeconds < certificate.notBefore)
@@ -29,12 +32,7 @@ export function readiness(
   const snapshot = trust.current
   const clockIsWrong = isClockWrong(snapshot, nowSeconds)
   const checks: readonly Check[] = [
-    check(
-      'clock',
-      !clockIsWrong,
-      'plausible',
-      'earlier than the CA certificate: the clock is wrong',
-    ),
+    check('clock', !clockIsWrong, 'plausible', CLOCK_IS_WRONG),
     filesCheck(trust),
     authorityCheck(snapshot, nowSeconds),
     revocationCheck(snapshot, nowSeconds),
@@ -81,21 +79,21 @@ export function agingProblems(snapshot: Snapshot, nowSeconds: number): readonly 
 
 function authorityCheck(snapshot: Snapshot, nowSeconds: number): Check {
   const expired = expiredAuthorities(snapshot, nowSeconds)
-  if (expired === undefined) return { name: 'ca', ok: true, detail: 'within its dates' }
+  if (expired === undefined) return { name: 'ca', ok: true, detail: 'valid' }
   const ok = activeAuthorities(snapshot, nowSeconds).some(({ notAfter }) => nowSeconds <= notAfter)
-  return check('ca', ok, `within its dates; another ${expired}`, expired)
+  return check('ca', ok, `valid; ${expired}`, expired)
 }
 
 function expiredAuthorities(snapshot: Snapshot, nowSeconds: number): string | undefined {
   const expired = authoritiesOf(snapshot).filter(({ notAfter }) => nowSeconds > notAfter)
   if (expired.length === 0) return undefined
-  return `has expired, with all its certificates: ${expired.map(({ name }) => name).join('; ')}`
+  return `expired, with all its certificates: ${expired.map(({ name }) => name).join('; ')}`
 }
 
 function keyCheck({ keyRing }: Snapshot, nowSeconds: number): Check {
   const ok = signingKey(keyRing, nowSeconds) !== undefined
-  const bad = 'none may sign: certificates are accepted, but no session is set'
-  return check('keys', ok, 'one signs', bad)
+  const bad = 'no key can sign: certificates are accepted, but no session is set'
+  return check('keys', ok, 'a key can sign', bad)
 }
 
 function revocationCheck(snapshot: Snapshot, nowSeconds: number): Check {
@@ -121,9 +119,9 @@ function renewalCheck(snapshot: Snapshot, nowSeconds: number): Check {
   const due = lists.filter((list) => !isStale(list, nowSeconds) && isDue(list))
   const expiries = due.map(({ issuerKeyHash, nextUpdate }) => {
     const name = authorityName(snapshot, issuerKeyHash)
-    return `that of "${name}" expires at ${new Date(nextUpdate * 1000).toISOString()}`
+    return `the one of "${name}" expires at ${new Date(nextUpdate * 1000).toISOString()}`
   })
-  const bad = `bring a new CRL: ${expiries.join('; ')}`
+  const bad = `install a new CRL: ${expiries.join('; ')}`
   return check('crl-renewal', due.length === 0, 'none is due', bad)
 }
 

@@ -71,7 +71,7 @@ function answerJson(context: Context, value: object): void {
 /** Requires the token, if one is set: these endpoints show which devices connected, and when. */
 function withToken(token: string | undefined): Middleware {
   return (context, next) => {
-    if (isAuthorised(context, token)) return next()
+    if (isAuthorized(context, token)) return next()
     context.status = 401
     context.set('WWW-Authenticate', 'Bearer realm="certlatch"')
     context.body = 'this needs the bearer token of CERTLATCH_METRICS_TOKEN\n'
@@ -80,7 +80,7 @@ function withToken(token: string | undefined): Middleware {
 }
 
 /** Compares hashes, which all have the same length, so that timing reveals nothing about the token. */
-function isAuthorised(context: Context, token: string | undefined): boolean {
+function isAuthorized(context: Context, token: string | undefined): boolean {
   if (token === undefined) return true
   const digest = (text: string) => createHash('sha256').update(text).digest()
   const [, given = ''] = /^bearer +(\S+)$/i.exec(context.get('authorization')) ?? []

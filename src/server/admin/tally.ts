@@ -16,7 +16,7 @@ export const DURATION_BUCKETS = [
 const ALLOWING: readonly Via[] = ['certificate', 'session', 'rule']
 
 /**
- * Plain numbers while requests run, turned into labelled metrics on scrape: counting costs a request
+ * Plain numbers while requests run, turned into labeled metrics on scrape: counting costs a request
  * nothing measurable, and no label can come from a client.
  */
 export interface Tally {

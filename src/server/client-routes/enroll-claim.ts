@@ -95,7 +95,7 @@ const unmarked =
   ({ log }: EnrollService) =>
   (error: unknown): void => {
     const problem = error instanceof Error ? error.message : String(error)
-    log.warn({ problem }, 'the registry does not say yet that an invitation was collected')
+    log.warn({ problem }, 'could not yet record in the registry that an invitation was collected')
   }
 
 /** Counts it as an ordinary decision: its session is like any other. */

@@ -15,7 +15,7 @@ import {
 import { isForm } from './request-body.ts'
 import { answerHtml, openPage, type Page, READ, type Visit } from './routes.ts'
 
-/** The pages on which a device enrols itself, by their raw paths. */
+/** The pages on which a device enrolls itself, by their raw paths. */
 export function enrollPages(enroll: EnrollService): (path: string) => Page | undefined {
   const post = (answer: Page['answer']): Page => ({ access: 'open', methods: ['POST'], answer })
   const claimPage = post((visit) => claim(enroll, visit))

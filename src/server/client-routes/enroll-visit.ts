@@ -14,7 +14,7 @@ import type { Enrollment } from './enrollment.ts'
 import type { Visit } from './routes.ts'
 import type { WrongCodes } from './wrong-codes.ts'
 
-/** What the enrolment pages need to answer a request. */
+/** What the enrollment pages need to answer a request. */
 export interface EnrollService {
   readonly service: VerifyService
   readonly enrollment: Enrollment

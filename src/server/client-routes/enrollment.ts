@@ -51,7 +51,7 @@ export function createEnrollment(options: EnrollmentOptions): Enrollment {
         const { verified } = verdict
         const grounds = options.grounds()
         const problem = certificateStandingProblem(verified, grounds.trust, nowSeconds)
-        return problem === undefined && grounds.recognise(verified, nowSeconds).ok
+        return problem === undefined && grounds.recognize(verified, nowSeconds).ok
       },
     }),
     decideAsDevice: (invitation, collectedAt, headers, nowSeconds) => {

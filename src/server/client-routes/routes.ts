@@ -60,7 +60,7 @@ export type Pages = (path: string) => Page | undefined
  */
 export function pagesRoute(service: VerifyService, pages: Pages): Middleware {
   const read = pageHeaderReader(service)
-  const refusals = createRefusals(service.denial)
+  const refusals = createRefusals(service)
   const isTrusted = rememberTrust(service.trustedProxies)
   const policyFor = rememberPolicies()
 
@@ -74,7 +74,9 @@ export function pagesRoute(service: VerifyService, pages: Pages): Middleware {
     const auth = { fromTrustedAddress: isTrusted(req.socket), headers }
     const policy = policyFor(grounds, page?.access ?? 'open')
     const decided = decide(auth, { ...grounds, policy }, nowSeconds)
-    const decision = decided.allow && isForeign(page, headers) ? CROSS_SITE : decided
+    const isServed = page?.methods.includes(context.method) === true
+    const setsSession = isServed && signingKey(service.keyRing(), nowSeconds) !== undefined
+    const decision = settle(decided, isForeign(page, headers), setsSession)
     service.countDecision(decision, (performance.now() - startedAt) / 1000)
     logDecision(service, decision, headers, req, nowSeconds)
     if (!decision.allow) {
@@ -82,7 +84,7 @@ export function pagesRoute(service: VerifyService, pages: Pages): Middleware {
       answerRefusal(context, refusals.forRequest(headers, decision, acceptLanguage))
     } else if (page === undefined) {
       answerText(context, 404, 'not found\n')
-    } else if (!page.methods.includes(context.method)) {
+    } else if (!isServed) {
       context.set('Allow', page.methods.join(', '))
       answerText(context, 405, 'method not allowed\n')
     } else {
@@ -132,6 +134,13 @@ function isForeign(page: Page | undefined, headers: RequestHeaders): boolean {
   }
   const request = readOriginalRequest(headers)
   return request === undefined || !isProvenSameOrigin(headers, request)
+}
+
+/** The decision that is counted, logged and answered: only an answer that can set a session keeps it. */
+function settle(decided: Decision, isForeign: boolean, setsSession: boolean): Decision {
+  if (!decided.allow) return decided
+  if (isForeign) return CROSS_SITE
+  return setsSession ? decided : { ...decided, setSession: undefined }
 }
 
 const pathOf = ({ url = '' }: IncomingMessage): string => url.split('?', 1)[0] ?? ''

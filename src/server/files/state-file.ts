@@ -16,7 +16,7 @@ import { StartError } from '../start-error.ts'
 import type { LastSeen } from '../verify/last-seen.ts'
 
 /** The state that this process reports to the commands: `private/running/<id>.json`. */
-export interface StateFile {
+export interface OwnStateFile {
   /** Why the last write failed, in words; `undefined` if it succeeded. */
   readonly problem: string | undefined
   /** Writes it now; never fails. */
@@ -82,7 +82,7 @@ export async function requireOwnName(folder: string, listen: string): Promise<vo
 }
 
 /** Restores when devices were last seen, and keeps the file up to date from then on. */
-export async function openStateFile(options: StateFileOptions): Promise<StateFile> {
+export async function openStateFile(options: StateFileOptions): Promise<OwnStateFile> {
   const { folder, listen, version, trust, lastSeen, log, nowSeconds } = options
   const host = hostname()
   const identity = await machineIdentity()
@@ -132,7 +132,10 @@ export async function openStateFile(options: StateFileOptions): Promise<StateFil
   try {
     lastSeen.restore((await readLastSeen(folder)).values())
   } catch (error) {
-    log.warn({ problem: `${folder} ${describeFileError(error)}` }, 'last seen is not known')
+    log.warn(
+      { problem: `${folder} ${describeFileError(error)}` },
+      'cannot read when devices were last seen',
+    )
   }
   await inTurn()
   const timer = setInterval(() => void inTurn(), WRITE_MILLISECONDS)

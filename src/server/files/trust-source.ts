@@ -5,7 +5,7 @@ import { dataPaths } from '../../store/data-directory.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import type { TrustFiles } from '../../store/snapshot-sources.ts'
 import { openTrustStore, type TrustStore } from '../../store/trust-store.ts'
-import { isClockWrong } from '../admin/readiness.ts'
+import { CLOCK_IS_WRONG, isClockWrong } from '../admin/readiness.ts'
 import type { Tally } from '../admin/tally.ts'
 import type { Log } from '../log.ts'
 import { StartError } from '../start-error.ts'
@@ -113,7 +113,7 @@ export function warnOfFiles(
     log.warn('no CERTLATCH_CRL_FILE: a certificate that the CA revokes stays valid here')
   }
   if (isClockWrong(snapshot, nowSeconds)) {
-    log.error('the clock is wrong: it is earlier than the beginning of the CA certificate')
+    log.error(CLOCK_IS_WRONG)
   }
 }
 

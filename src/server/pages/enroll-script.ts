@@ -2,7 +2,7 @@ import { ENROLL_PATH } from '../../policy/page-policy.ts'
 import { MAY_LOAD_BY_ITSELF, UNREGISTER_WORKERS } from './scripts.ts'
 
 /**
- * Runs on every state of the enrolment page, which also works without it, with forms. The code
+ * Runs on every state of the enrollment page, which also works without it, with forms. The code
  * stays in the address's fragment, which is not sent to any server, until the device is set up;
  * looking up the invitation fetches the next state of the page and replaces this one. Works in
  * Safari 14, because old phones are enrolled too.

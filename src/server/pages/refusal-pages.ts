@@ -8,19 +8,30 @@ import { REFUSAL_SCRIPT, RESET_SCRIPT } from './scripts.ts'
 /** Pages that link to the start page, because retrying the same request would not help. */
 const TO_THE_START: ReadonlySet<RefusalKind> = new Set(['another-site', 'closed'])
 
-/** The page for one kind; `detail` is an additional sentence after the first. */
-export function refusalPage(kind: RefusalKind, language: Language, detail = ''): HtmlDocument {
+export interface RefusalDetails {
+  /** An additional sentence after the first. */
+  readonly detail?: string
+  /** Whether the page may ask for the code of an invitation: the service has enrollment pages. */
+  readonly hasInvitations?: boolean
+}
+
+/** The page for one kind. */
+export function refusalPage(
+  kind: RefusalKind,
+  language: Language,
+  { detail, hasInvitations = false }: RefusalDetails = {},
+): HtmlDocument {
   const texts = LANGUAGES[language]
   const { title, lead, steps } = texts.refusals[kind]
   const button = TO_THE_START.has(kind)
     ? `<a class="button" href="/">${escapeHtml(texts.startPage)}</a>`
     : `<a class="button" href="">${escapeHtml(texts.tryAgain)}</a>`
-  const first = detail === '' ? lead : `${lead} ${detail}`
-  const invited = kind === 'no-certificate' ? invitationForm(language) : ''
+  const first = detail === undefined ? lead : `${lead} ${detail}`
+  const hasForm = kind === 'no-certificate' && hasInvitations
+  const invited = hasForm ? invitationForm(language) : ''
   const body = `<p>${escapeHtml(first)}</p>\n${listOf(steps)}\n<p>${button}</p>${invited}`
   // Not for a request that another site sent: its form would be submitted again.
   const script = kind === 'another-site' ? undefined : REFUSAL_SCRIPT
-  const hasForm = kind === 'no-certificate'
   return htmlDocument({ language, title, body, hasForm, ...(script !== undefined && { script }) })
 }
 
@@ -53,7 +64,7 @@ export function codeField(language: Language): string {
 export function expiredPage(notAfterSeconds: number, language: Language): HtmlDocument {
   const day = writeTime(notAfterSeconds, language)
   const detail = fillText(LANGUAGES[language].expiredOn, { day })
-  return refusalPage('expired-certificate', language, detail)
+  return refusalPage('expired-certificate', language, { detail })
 }
 
 /** The day in UTC, with the time if a style is given for it. */

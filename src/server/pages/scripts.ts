@@ -62,10 +62,10 @@ unregisterWorkers().then(() => location.replace('/'))
  * the same status): reloads, so that the browser presents its certificate or shows the refusal
  * page. Allowed but disconnected: Chromium can't ask for a certificate on a WebSocket, so the
  * WebSocket fails if it is the first connection after a start, behind a cached page. The module's
- * own request makes Chromium choose a certificate, so a reload then connects. Connected: requests
- * something often enough to renew the session, because an open page makes no requests of its own.
- * It requests a path that no rule has to allow and that Home Assistant answers with 404. When nothing
- * changes, it asks less and less often: Home Assistant is restarting, or reloading did not help.
+ * own request makes Chromium choose a certificate, so a reload then connects. Connected: makes that
+ * request often enough to renew the session, because an open page makes no requests of its own.
+ * certlatch itself answers it, with 204 or the refusal. When nothing changes, it asks less and less
+ * often: Home Assistant is restarting, or reloading did not help.
  */
 export function rescueModule(sessionTtlSeconds: number): string {
   return `const ASK_EVERY = ${(sessionTtlSeconds * 1000) / 4} // ms: a quarter of CERTLATCH_SESSION_TTL

@@ -1,7 +1,7 @@
 import { certificateKey } from '../../certificate/certificate-id.ts'
 import { comparableName } from '../../certificate/identity.ts'
 import type { Config } from '../../config/config.ts'
-import type { CertificateReference, Grounds, Recognised } from '../../decide.ts'
+import type { CertificateReference, Grounds, Recognized } from '../../decide.ts'
 import type { Identity } from '../../decision.ts'
 import type { RequestHeaders } from '../../proxy/request-headers.ts'
 import { cookieValues } from '../../session/cookie.ts'
@@ -15,7 +15,7 @@ import type { VerificationBudget } from './verification-budget.ts'
 export interface SnapshotGrounds {
   readonly grounds: Grounds
   readonly cache: VerdictCache
-  /** Where to note that an identity returned by `recognise` was allowed. */
+  /** Where to note that an identity returned by `recognize` was allowed. */
   seenOf(identity: Identity): Seen | undefined
   /** The device whose certificate or session a request carries, if a trusted key signed it; for the log. */
   deviceOf(headers: RequestHeaders): string | undefined
@@ -54,7 +54,7 @@ export function createGrounds(
     },
     verifyCertificate: cache.verifyCertificate,
     verifyToken: cache.verifyToken,
-    recognise: createRecognise(snapshot, lastSeen, seen),
+    recognize: createRecognize(snapshot, lastSeen, seen),
     signedOutAt: (device) => (signOuts.size > 0 ? signOuts.get(comparableName(device)) : undefined),
   }
   return {
@@ -76,18 +76,18 @@ function latestSignOuts({ signOuts }: Snapshot['blocks']): ReadonlyMap<string, n
 }
 
 interface RegisteredCertificate {
-  readonly recognised: Recognised & { ok: true }
+  readonly recognized: Recognized & { ok: true }
   /** When the registry stops accepting it, Unix seconds. */
   readonly endsAt: number
   readonly seen: Seen
 }
 
 /** Finds a certificate's holder in the registry, or with an external CA by the name in it. */
-function createRecognise(
+function createRecognize(
   { registry }: Snapshot,
   lastSeen: LastSeen,
   seenByIdentity: WeakMap<Identity, Seen>,
-): Grounds['recognise'] {
+): Grounds['recognize'] {
   // Two levels of maps: joining issuer and serial number into one key costs 0.2 µs per request.
   const registered = new Map<string, Map<string, RegisteredCertificate>>()
   for (const { device, certificate } of registry?.byCertificate.values() ?? []) {
@@ -101,23 +101,23 @@ function createRecognise(
     const ofIssuer =
       registered.get(certificate.issuerKeyHash) ?? new Map<string, RegisteredCertificate>()
     registered.set(certificate.issuerKeyHash, ofIssuer)
-    const recognised = { ok: true, identity, name: undefined } as const
-    ofIssuer.set(certificate.serial, { recognised, endsAt, seen })
+    const recognized = { ok: true, identity, name: undefined } as const
+    ofIssuer.set(certificate.serial, { recognized, endsAt, seen })
   }
   // Kept as long as its `Seen`: creating an identity per request and adding it to a WeakMap costs 0.2 of
   // the 2 µs that a decision takes.
-  const named = new WeakMap<Seen, Recognised & { ok: true }>()
-  const recogniseByName = (certificate: CertificateReference): Recognised => {
+  const named = new WeakMap<Seen, Recognized & { ok: true }>()
+  const recognizeByName = (certificate: CertificateReference): Recognized => {
     const { name } = certificate
     if (name === undefined) return { ok: false, problem: 'no-identity' }
     const seen = lastSeen.ofOther(certificate, name)
     const remembered = named.get(seen)
     // A CA can give one serial number to two certificates with different names.
     if (remembered?.name === name) return remembered
-    const recognised = { ok: true, identity: { device: name, user: name }, name } as const
-    seenByIdentity.set(recognised.identity, seen)
-    named.set(seen, recognised)
-    return recognised
+    const recognized = { ok: true, identity: { device: name, user: name }, name } as const
+    seenByIdentity.set(recognized.identity, seen)
+    named.set(seen, recognized)
+    return recognized
   }
   return (certificate, nowSeconds) => {
     const found = registered.get(certificate.issuerKeyHash)?.get(certificate.serial)
@@ -128,10 +128,10 @@ function createRecognise(
         found.seen.certificateAt = certificateSeenAt
       }
       const hasEnded = nowSeconds >= found.endsAt
-      return hasEnded ? { ok: false, problem: 'certificate-superseded' } : found.recognised
+      return hasEnded ? { ok: false, problem: 'certificate-superseded' } : found.recognized
     }
     return registry === undefined
-      ? recogniseByName(certificate)
+      ? recognizeByName(certificate)
       : { ok: false, problem: 'unknown-device' }
   }
 }

@@ -34,14 +34,20 @@ export interface Refusals {
 const REFUSED_TEXT = 'refused: no valid client certificate or session was shown\n'
 const REFUSED_JSON = `${JSON.stringify({ error: 'refused', message: 'no valid client certificate or session was shown' })}\n`
 
+export interface RefusalOptions {
+  readonly denial: Config['denial']
+  /** Whether the service has enrollment pages, to which a refusal page's form can post a code. */
+  readonly hasInvitations: boolean
+}
+
 /** Renders all bodies once, except for pages that show a date. */
-export function createRefusals(denial: Config['denial']): Refusals {
+export function createRefusals({ denial, hasInvitations }: RefusalOptions): Refusals {
   // Both apps of Home Assistant handle a 400 with "client certificate" in it. Safari interprets a 403
   // on such a connection as a refused certificate, and hides the page.
   const html = (page: HtmlDocument) => htmlRefusal(denial === 'adaptive' ? 400 : 403, page)
   const pages = inEachLanguage((language) => ({
     ofKind: Object.fromEntries(
-      REFUSAL_KINDS.map((kind) => [kind, html(refusalPage(kind, language))]),
+      REFUSAL_KINDS.map((kind) => [kind, html(refusalPage(kind, language, { hasInvitations }))]),
     ) as Readonly<Record<RefusalKind, Refusal>>,
     latecomer: html(latecomerPage(language)),
   }))

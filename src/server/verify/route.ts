@@ -16,12 +16,13 @@ import {
   type LogPrivacy,
 } from './decision-log.ts'
 import type { Seen } from './last-seen.ts'
-import { createRefusals } from './refusals.ts'
+import { createRefusals, type RefusalOptions } from './refusals.ts'
 
 /** What `/verify` depends on; `grounds` and `keyRing` change with the files. */
 export interface VerifyService
   extends LogPrivacy,
-    Pick<Config, 'dialect' | 'cookieName' | 'cookieDomain' | 'denial'> {
+    RefusalOptions,
+    Pick<Config, 'dialect' | 'cookieName' | 'cookieDomain'> {
   grounds(): Grounds
   keyRing(): KeyRing
   nowSeconds(): number
@@ -47,9 +48,11 @@ export const INTERNAL_ERROR: Deny = { allow: false, via: 'none', reason: 'intern
  */
 export function verifyRoute(service: VerifyService): Middleware {
   const headerReader = createHeaderReader(service.dialect)
-  const pages = createRefusals(service.denial)
+  const pages = createRefusals(service)
   // nginx turns any refusal other than 401 and 403 into a 500, and fetches the page afterwards.
-  const refusals = service.dialect.asksForPage ? createRefusals('403') : pages
+  const refusals = service.dialect.asksForPage
+    ? createRefusals({ ...service, denial: '403' })
+    : pages
   const isTrusted = rememberTrust(service.trustedProxies)
 
   const respond = (req: IncomingMessage, res: ServerResponse): void => {

@@ -27,6 +27,8 @@ const denyFor = (reason: DenyReason, notAfter?: number): Deny => ({
   reason,
   notAfter,
 })
+const FIXED = { denial: '403', hasInvitations: true } as const
+const ADAPTIVE = { denial: 'adaptive', hasInvitations: true } as const
 const NO_CREDENTIALS = denyFor('no-credentials')
 
 const NAVIGATION: Headers = [
@@ -37,7 +39,7 @@ const NAVIGATION: Headers = [
 
 /** The page for a reason, as a browser would show it. */
 function pageFor(reason: DenyReason, notAfter?: number): string {
-  const refusals = createRefusals('403')
+  const refusals = createRefusals(FIXED)
   return refusals.forRequest(headersOf(NAVIGATION), denyFor(reason, notAfter)).body.toString()
 }
 
@@ -103,8 +105,32 @@ test('No page reveals which cookie was once valid', () => {
 test('A user who did not choose the certificate learns that the browser remembers the choice, and can retry', () => {
   const reasons = ['no-credentials', 'certificate-untrusted', 'session-expired'] as const
   for (const reason of [...reasons, 'ambiguous-path'] as const) {
-    assert.match(pageFor(reason), /remembers that until it is closed entirely/, reason)
+    assert.match(pageFor(reason), /remembers that until you close it/, reason)
     assert.match(pageFor(reason), /Try again/, reason)
+  }
+})
+
+test('A browser without a certificate is asked for an invitation only where there are invitations', async (context) => {
+  const shown = (hasInvitations: boolean) =>
+    createRefusals({ denial: '403', hasInvitations }).forRequest(
+      headersOf(NAVIGATION),
+      NO_CREDENTIALS,
+    )
+  assert.match(shown(true).body.toString(), /<form .*enroll\/look.*Have you been invited\?/s)
+  const without = shown(false)
+  assert.doesNotMatch(without.body.toString(), /<form|<input|Have you been invited/)
+  assert.match(headerOf(without, 'Content-Security-Policy') ?? '', /form-action 'none'/)
+  const authorities = makeAuthority('External').pem
+  for (const [external, expected] of [
+    [undefined, true],
+    [{ authorities }, false],
+  ] as const) {
+    const service = await startTestService(context, external && { external })
+    const asksFor = (answer: Answer) => answer.body.toString().includes('<form')
+    assert.equal(asksFor(await service.ask(HTML)), expected)
+    const page = await service.visit('/.certlatch/auth/session', HTML)
+    assert.equal(page.status, 403)
+    assert.equal(asksFor(page), expected)
   }
 })
 
@@ -121,7 +147,7 @@ test("An expired certificate's page shows its expiry date, if known", () => {
 })
 
 test('A refusal is the same object each time: nothing is built for it', () => {
-  const refusals = createRefusals('adaptive')
+  const refusals = createRefusals(ADAPTIVE)
   for (const headers of [headersOf(NAVIGATION), headersOf([])]) {
     const ask = () => refusals.forRequest(headers, NO_CREDENTIALS)
     assert.equal(ask(), ask())
@@ -131,7 +157,7 @@ test('A refusal is the same object each time: nothing is built for it', () => {
 test('A page loads nothing, and only its own style and script are allowed in it, by hash', () => {
   const sourceOf = (text: string) => `'sha256-${hash('sha256', text, 'base64')}'`
   for (const reason of REASONS) {
-    const refusal = createRefusals('403').forRequest(
+    const refusal = createRefusals(FIXED).forRequest(
       headersOf(NAVIGATION),
       denyFor(reason, reason === 'certificate-expired' ? NOON_SECONDS : undefined),
     )
@@ -211,8 +237,8 @@ test('With CERTLATCH_DENIAL=adaptive a refused navigation is 400, a refused toke
     ],
     [[], 403],
   ]
-  const adaptive = createRefusals('adaptive')
-  const fixed = createRefusals('403')
+  const adaptive = createRefusals(ADAPTIVE)
+  const fixed = createRefusals(FIXED)
   for (const [headers, status] of cases) {
     const told = JSON.stringify(headers)
     const refusal = adaptive.forRequest(headersOf(headers), NO_CREDENTIALS)
@@ -228,7 +254,7 @@ test('With CERTLATCH_DENIAL=adaptive a refused navigation is 400, a refused toke
 })
 
 test('A 401 carries the challenge that HTTP requires, of a kind for which no browser asks for a password', () => {
-  const refusal = createRefusals('adaptive').forRequest(headersOf(TOKEN), NO_CREDENTIALS)
+  const refusal = createRefusals(ADAPTIVE).forRequest(headersOf(TOKEN), NO_CREDENTIALS)
   assert.match(headerOf(refusal, 'WWW-Authenticate') ?? '', /^Certlatch /)
 })
 

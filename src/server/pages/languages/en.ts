@@ -1,11 +1,11 @@
 import type { GuideTexts, ProblemTexts, RefusalTexts } from '../texts.ts'
 
 const CHOSEN_BEFORE =
-  'Did you cancel when the browser asked for a certificate, or choose another one? It remembers that until it is closed entirely: all its windows, on a phone by swiping it away. Then open it again.'
+  'If you canceled when the browser asked for a certificate, or chose the wrong one, it remembers that until you close it. Close all its windows (on a phone, swipe it away), then open it again.'
 const ASK_FOR_ONE =
-  'Ask the person who runs this server for a new one, and install it on this device.'
+  'Ask the person who runs this server for a new one and install it on this device.'
 const INSTALLED_SINCE =
-  'Have you installed a new one already? Close the browser entirely and open it again, so that it asks which one to show.'
+  'If you have already installed a new one, close the browser entirely and open it again, so that it asks which one to show.'
 const IS_IT_INSTALLED =
   'Is it installed on this device? If not, ask the person who runs this server for one.'
 const ASK_FOR_INVITATION = 'Ask the person who invited you for a new invitation.'
@@ -20,20 +20,20 @@ export const en = {
   refusals: {
     'no-certificate': {
       title: 'No certificate was shown',
-      lead: 'Your browser has not shown the client certificate by which this server knows its devices.',
+      lead: 'Your browser has not shown the client certificate by which this server recognizes its devices.',
       steps: [IS_IT_INSTALLED, CHOSEN_BEFORE],
     },
     'unsuitable-certificate': {
       title: 'This certificate is not accepted here',
-      lead: 'Your browser has shown a client certificate that is not one of this server’s devices.',
+      lead: 'Your browser has shown a client certificate that does not belong to any of this server’s devices.',
       steps: [
-        'Do you have several certificates, and did you choose another one? The browser remembers that until it is closed entirely: all its windows, on a phone by swiping it away. Then open it again.',
-        'Is it the one that you were given for this server? Ask the person who runs it for a new one.',
+        'If you have several certificates and chose the wrong one, the browser remembers that until you close it. Close all its windows (on a phone, swipe it away), then open it again.',
+        'If it is the one that you were given for this server, ask the person who runs it for a new one.',
       ],
     },
     'expired-certificate': {
       title: 'The certificate of this device has expired',
-      lead: 'The client certificate that your browser has shown is past its time.',
+      lead: 'The client certificate that your browser has shown has expired.',
       steps: [ASK_FOR_ONE, INSTALLED_SINCE],
     },
     'withdrawn-certificate': {
@@ -51,36 +51,36 @@ export const en = {
     },
     'session-over': {
       title: 'The session of this device is over',
-      lead: 'Your browser has to show the client certificate again, and has not done so this time.',
+      lead: 'Your browser has to show the client certificate again, and did not do so this time.',
       steps: ['Try again: most browsers show it when the page is reloaded.', CHOSEN_BEFORE],
     },
     'another-site': {
       title: 'Another site wanted to change something here',
       lead: 'Another site made your browser send something to this server with your client certificate. Nothing was changed.',
-      steps: ['If this was your own doing, begin at the start page of this server instead.'],
+      steps: ['If you meant to do this, do it from the start page of this server instead.'],
     },
     closed: {
       title: 'This page is closed',
-      lead: 'What you asked for is not open to what this device has shown. A client certificate, or another one, may give access; other pages of this server may be open already.',
-      steps: ['Do you need it? Ask the person who runs this server.'],
+      lead: 'This device may not open this page. It may need a client certificate, or a different one. Other pages of this server may still work.',
+      steps: ['If you need this page, ask the person who runs this server.'],
     },
     'closed-to-this': {
       title: 'This page is closed',
-      lead: 'What you asked for needs the client certificate of a device that may see it. Your browser has shown none this time, or that of another device.',
+      lead: 'This page is only for certain devices. Your browser has shown no client certificate, or that of another device.',
       steps: [IS_IT_INSTALLED, CHOSEN_BEFORE],
     },
     'odd-request': {
       title: 'This request could not be read',
-      lead: 'What has arrived at this server is not quite what a browser sends, so neither client certificate nor session was looked at.',
+      lead: 'What this server received is not quite what a browser sends, so it checked neither client certificate nor session.',
       steps: [
         'Type the address again, or follow a fresh link.',
-        'Does it keep happening? An extension of the browser or another program on the way may change what is sent. Try another browser.',
+        'If it keeps happening, a browser extension or another program on the way may be changing what is sent. Try another browser.',
       ],
     },
     'at-the-server': {
       title: 'This server cannot check your device now',
-      lead: 'Something has to be put right at the server. Your device and its client certificate may be in order.',
-      steps: ['The person who runs this server finds the reason in its log.'],
+      lead: 'Something on the server needs fixing. Your device and its client certificate may be fine.',
+      steps: ['The person who runs this server can find the reason in its log.'],
     },
   } satisfies RefusalTexts,
   expiredOn: 'It was good until {day}.',
@@ -93,9 +93,9 @@ export const en = {
   haveYouBeenInvited: 'Have you been invited?',
   reset: {
     title: 'Reloading this site',
-    lead: 'What this browser has kept of the site’s pages is set aside, and the start page is loaded from the server. No one is logged out.',
+    lead: 'This removes the site’s service worker, which shows stored pages, and loads the start page from the server. You stay logged in.',
     withoutScript:
-      'This needs JavaScript. Without it, delete the data of this site in the browser’s settings instead; that logs you out.',
+      'This needs JavaScript. Without it, delete this site’s data in the browser’s settings instead; that logs you out.',
   },
   enroll: {
     title: 'Set up this device',
@@ -116,7 +116,7 @@ export const en = {
     openInSafari:
       'This only works in Safari: no other app can install a certificate on an iPhone or iPad.',
     openInBrowser:
-      'This page was opened inside another app, which cannot install a certificate. Copy the link, and open it in the browser.',
+      'This page was opened inside another app, which cannot install a certificate. Copy the link and open it in the browser.',
     safariButton: 'Open in Safari',
     copyLink: 'Copy link',
     copied: 'Copied',
@@ -124,12 +124,12 @@ export const en = {
     inNow: 'This browser has access now. Install the certificate to keep it.',
     notInNow: 'This device has access once its certificate is installed.',
     refusedCertificate:
-      'This browser shows another certificate, which is refused here. Remove that one from this device, and close the browser entirely.',
+      'This browser shows another certificate, which is refused here. Remove that one from this device and close the browser entirely.',
     password: 'Password of the certificate',
     showPassword: 'Show password',
     copyPassword: 'Copy password',
     keepHint:
-      'Password and downloads are here for one hour, or until you continue to Home Assistant.',
+      'The password and the downloads stay here for one hour, or until you continue to Home Assistant.',
     downloadProfile: 'Download profile',
     downloadCertificate: 'Download certificate',
     saveFile: 'Save file',
@@ -142,8 +142,8 @@ export const en = {
         title: 'iPhone and iPad, in Safari',
         steps: [
           'Tap “Download profile”, then “Allow” and “Close”.',
-          'Within 8 minutes, open Settings and tap “Profile Downloaded” at its top.',
-          'Tap “Install”, enter the code of this iPhone, and tap “Install” and “Done”. “Not Signed” is expected.',
+          'Within 8 minutes, open Settings and tap “Profile Downloaded” at the top.',
+          'Tap “Install”, enter this iPhone’s passcode, and tap “Install” and “Done”. “Not Signed” is expected.',
           'Come back here and tap “Open Home Assistant”. If Safari asks for a certificate, choose “{device}”.',
         ],
       },
@@ -164,16 +164,16 @@ export const en = {
           'Tap “Download certificate”. The installer opens; if not, tap the finished download.',
           'Paste the password, and tap “OK”.',
           'Leave “VPN & app user certificate” as it is, tap “OK”, keep the name, and tap “OK”.',
-          'Tap “Open Home Assistant”, “Choose certificate” and “Select”. Then delete the downloaded file.',
+          'Tap “Open Home Assistant”, choose the certificate and tap “Select”. Then delete the downloaded file.',
           'For Home Assistant’s app: all of this first, then tap “Open in Home Assistant’s app”.',
         ],
       },
       mac: {
         title: 'Mac',
         steps: [
-          'Click “Download profile”, and open it.',
+          'Click “Download profile” and open it.',
           'In System Settings, General, Device Management, double-click the profile and click “Install”.',
-          'Click “Open Home Assistant” and choose the certificate; if asked, enter the password of this Mac and click “Always Allow”.',
+          'Click “Open Home Assistant” and choose the certificate; if asked, enter this Mac’s password and click “Always Allow”.',
         ],
       },
       windows: {
@@ -192,17 +192,17 @@ export const en = {
           'Click “Copy password” and “Download certificate”.',
           'Chromium: Settings, Privacy and security, Security, Manage certificates, Your certificates, Import.',
           'Firefox: Settings, Privacy & Security, Manage certificates, Your Certificates, Import.',
-          'Choose the file, paste the password, and go to {site}.',
-          'After pk12util, close Chromium entirely and open it again.',
+          'Choose the file, and paste the password.',
+          'Restart the browser after importing, and go to {site}.',
         ],
       },
     } satisfies GuideTexts,
-    troubleTitle: 'If something is in the way',
+    troubleTitle: 'If something goes wrong',
     trouble: [
       'A child’s phone under Family Link, an iPhone managed by an employer or a school, and Lockdown Mode don’t let you install a certificate. This browser still has access, until its session ends.',
-      'With a work profile, install the certificate in the profile in which the browser or the app is.',
+      'If the phone has a work profile, install the certificate in the profile where you use the browser or the app.',
       'In iOS’s Code Scanner, tap the compass first: that opens Safari.',
-      'If a certificate is said to be invalid, check the date and time of this device.',
+      'If you are told that a certificate is invalid, check the date and time of this device.',
     ],
     problems: {
       unknown: {
@@ -220,11 +220,8 @@ export const en = {
       },
       ended: {
         title: 'This invitation has ended',
-        lead: 'Its time is over, or it was withdrawn.',
-        steps: [
-          ASK_FOR_INVITATION,
-          'Was it made only just now? Then the clock of the server may be wrong.',
-        ],
+        lead: 'It has expired, or it was withdrawn.',
+        steps: [ASK_FOR_INVITATION, 'If it was created just now, the server’s clock may be wrong.'],
       },
       malformed: {
         title: 'This is not a code',
@@ -234,12 +231,12 @@ export const en = {
       'rate-limited': {
         title: 'Too many attempts',
         lead: 'Too many wrong codes came from your network.',
-        steps: ['Wait a minute, and try again.'],
+        steps: ['Wait a minute and try again.'],
       },
       'read-only': {
-        title: 'This server cannot hand out certificates now',
-        lead: 'It may not write to its data directory. The invitation stays valid.',
-        steps: ['Tell the person who runs this server, and try again later.'],
+        title: 'This server cannot issue certificates now',
+        lead: 'It cannot write to its data directory. The invitation stays valid.',
+        steps: ['Tell the person who runs this server and try again later.'],
       },
     } satisfies ProblemTexts,
   },
