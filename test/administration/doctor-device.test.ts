@@ -6,6 +6,7 @@ import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { addDevice, findDevice } from '../../src/administration/add-device.ts'
+import { readOwnAuthorities } from '../../src/administration/authorities.ts'
 import { changeDirectory } from '../../src/administration/change-directory.ts'
 import { reportDevices } from '../../src/administration/device-report.ts'
 import {
@@ -65,8 +66,8 @@ test('Its certificate is valid for 15 minutes, and its key is never written to a
 test('Afterwards its entry has no certificates, run after run', async () => {
   const directory = await initialised()
   for (const run of [1, 2, 3]) {
-    await begin(directory, run)
-    await finishDoctorDevice(directory.change(run))
+    const device = await begin(directory, run)
+    await finishDoctorDevice(directory.change(run), device)
     const [entry, ...more] = await entries(directory)
     assert.deepEqual(more, [])
     assert.deepEqual([entry.doctor, entry.certificates], [true, []])
@@ -82,6 +83,21 @@ test('After revocation it is on the CRL, and no hook runs', async () => {
   assert.deepEqual(await lettingIn(directory.dataDir), [])
   const { trust } = await snapshotOf(directory.dataDir)
   assert.ok(trust.revocationLists.get(device.issuerKeyHash)?.serials.has(device.serial))
+})
+
+test('Afterwards it is on the CRL once, whether or not it was revoked before', async () => {
+  for (const isRevokedBefore of [true, false]) {
+    const directory = await initialised()
+    const device = await begin(directory)
+    if (isRevokedBefore) await revokeDoctorDevice(directory.change(), device)
+    await finishDoctorDevice(directory.change(1), device)
+    const { lists } = await readOwnAuthorities(directory.paths)
+    const listed = lists.get(device.issuerKeyHash)?.entries
+    assert.deepEqual(
+      listed?.map(({ serial, reason }) => [serial, reason]),
+      [[device.serial, 'cessationOfOperation']],
+    )
+  }
 })
 
 test('While it is running, no other command removes it and no second run starts', async () => {
@@ -223,8 +239,7 @@ test('An invalid mark makes the entry broken', async () => {
   const directory = await initialised()
   const entry = { schemaVersion: 1, name: 'Phone', certificates: [], doctor: 'yes' }
   await certlatch(['device', 'list'], { CERTLATCH_DATA_DIR: directory.dataDir })
-  await begin(directory)
-  await finishDoctorDevice(directory.change())
+  await finishDoctorDevice(directory.change(), await begin(directory))
   await writeFile(join(directory.paths.devices, 'abc.json'), JSON.stringify(entry))
   const { broken } = await readDevices(directory.paths, () => undefined)
   assert.match(broken[0]?.problem ?? '', /abc\.json is not a device entry/)
@@ -246,7 +261,7 @@ test('Device metrics leave it out, during the run and afterwards', async (contex
     assert.equal(status.others.certificateNotAfter, 0)
   }
   await told()
-  await finishDoctorDevice(change)
+  await finishDoctorDevice(change, device)
   await service.refresh()
   assert.equal((await service.askWith(certificate)).status, 403)
   await told()

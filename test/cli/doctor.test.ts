@@ -7,9 +7,11 @@ import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
+import { readOwnAuthorities } from '../../src/administration/authorities.ts'
 import { run } from '../../src/cli/main.ts'
 import { packageVersion } from '../../src/cli/version.ts'
 import { CHECKS } from '../../src/doctor/checks.ts'
+import { dataPaths } from '../../src/store/data-directory.ts'
 import { createApplication } from '../demo/application.ts'
 import { createTlsFront } from '../demo/tls-front.ts'
 import { PROXY_SECRET } from '../e2e/support/certlatch.ts'
@@ -222,6 +224,9 @@ test('When stopped, it revokes its certificate and says so', async (context) => 
   assert.match(stderr, /stopped; the certificate of certlatch doctor is no longer accepted/)
   assert.equal(exitCode, 1)
   assert.ok(!(await readdir(join(service.dataDir, 'private'))).includes('doctor.json'))
+  const { lists } = await readOwnAuthorities(dataPaths(service.dataDir))
+  const reasons = [...lists.values()].flatMap(({ entries }) => entries.map(({ reason }) => reason))
+  assert.deepEqual(reasons, ['cessationOfOperation'])
 })
 
 test('An application that hangs is a finding; the run itself does not hang', async (context) => {

@@ -191,7 +191,8 @@ async function waitFor(
       `not collected so far; the invitation is valid until ${minute(invitation.endsAt)}`,
     )
   }
-  throw new CommandError('the invitation has expired, and was not collected', {
-    hint: 'invite the device again',
-  })
+  throw new CommandError(
+    'the invitation ended before it was collected: it expired, or the device was revoked, blocked or invited again',
+    { hint: 'to let the device in, invite it again' },
+  )
 }
