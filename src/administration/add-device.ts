@@ -115,7 +115,7 @@ export function findDevice({ devices, broken }: Devices, given: string): Device 
   if (exact === undefined && same.length > 1) {
     const names = same.map((device) => `"${device.name}"`)
     throw usageError(
-      `which "${name}"? there are ${names.join(' and ')}`,
+      `"${name}" is ambiguous: ${names.join(' or ')}?`,
       'write the name exactly as certlatch device list shows it',
     )
   }
@@ -125,7 +125,7 @@ export function findDevice({ devices, broken }: Devices, given: string): Device 
       entry.name !== undefined && found !== undefined && isSameName(entry.name, found.name),
   )
   if (ambiguous !== undefined) {
-    throw new CommandError(`which "${name}"? ${ambiguous.problem}`, {
+    throw new CommandError(`"${name}" cannot be identified: ${ambiguous.problem}`, {
       hint: 'restore it from a backup first',
     })
   }

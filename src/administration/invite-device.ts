@@ -76,7 +76,7 @@ async function endOpenInvitation(
     await directory.lock.assertHeld()
     const claim = { outcome: 'ended', at: nowSeconds } as const
     if (await settle(paths.invitations, certificate.invitation.id, claim)) continue
-    throw new CommandError(`"${device?.name}" was collected just now`, {
+    throw new CommandError(`the invitation of "${device?.name}" was collected just now`, {
       hint: 'certlatch device show says by what; run the command again if that was not the device',
     })
   }

@@ -349,7 +349,7 @@ test('A name given in another case means a device only if no other device may be
   }
   assert.throws(() => findDevice(both, 'Éà'), {
     code: 'usage',
-    message: 'which "Éà"? there are "ÉÀ" and "éà"',
+    message: '"Éà" is ambiguous: "ÉÀ" or "éà"?',
     hint: 'write the name exactly as certlatch device list shows it',
   })
 })

@@ -128,6 +128,7 @@ test('A real service confirms a revocation, and refuses the very next request', 
 test('With an external CA, the list shows the devices that have visited', async () => {
   const directory = await initialised()
   const settings = { CERTLATCH_CA_FILE: directory.paths.authority }
+  const sha256 = Buffer.alloc(32, 0xab).toString('base64url')
   const seen = {
     ...{ issuerKeyHash: 'A'.repeat(43), sha256: undefined, certificateAt: NOON_SECONDS - 120 },
     sessionAt: 0,
@@ -135,7 +136,7 @@ test('With an external CA, the list shows the devices that have visited', async 
   await writeService(directory, '127.0.0.1:1', {
     lastSeen: [
       { ...seen, serial: '02', name: 'Zoe', notAfter: undefined },
-      { ...seen, serial: '01', name: 'Ada', notAfter: NOON_SECONDS + 3600 },
+      { ...seen, serial: '01', name: 'Ada', notAfter: NOON_SECONDS + 3600, sha256 },
       { ...seen, serial: '03', name: 'Bob', notAfter: NOON_SECONDS - 1 },
     ],
   })
@@ -147,7 +148,15 @@ test('With an external CA, the list shows the devices that have visited', async 
     'Zoe   02      -           2 minutes ago',
   ])
   const json = await call(directory, ['device', 'list', '--json'], settings)
-  assert.equal(JSON.parse(json.stdout).seen.length, 3)
+  const listed: readonly { readonly sha256?: string }[] = JSON.parse(json.stdout).seen
+  const shown = Array.from({ length: 32 }, () => 'AB').join(':')
+  assert.deepEqual(
+    listed.map((entry) => entry.sha256),
+    [shown, undefined, undefined],
+  )
+  // As printed, it names the certificate for other commands.
+  const block = await call(directory, ['device', 'block', '--fingerprint', shown], settings)
+  assert.match(block.stdout, /^blocked: the certificate 01$/m)
 })
 
 test('A new passphrase is typed twice, and never shown', async () => {
@@ -269,7 +278,10 @@ test('A broken entry only prevents what needs that entry', async () => {
   await writeFile(broken, JSON.stringify({ ...rest, name, certificates: [] }))
   const { exitCode, stderr } = await call(directory, ['device', 'revoke', name])
   assert.equal(exitCode, 1)
-  assert.match(stderr, new RegExp(`which "${name}"\\? .*\\.json repeats the device name`))
+  assert.match(
+    stderr,
+    new RegExp(`"${name}" cannot be identified: .*\\.json repeats the device name`),
+  )
 })
 
 test('A service that refuses the files tells the command why', async (context) => {

@@ -21,7 +21,8 @@ export const help = `Usage: certlatch explain URL [--method M] [--from ADDRESS]
 
 Explains how certlatch would answer this request and why, step by step, with the same rules and files
 as certlatch serve. Nothing is changed. The path is checked as written; Traefik and nginx normalize
-some ("//", "..") before they ask. Exit code 0: allowed. 1: denied. 2: usage error.
+some paths ("//", "..") before they send the auth request. Exit code 0: allowed. 1: denied. 2: usage
+error.
 
 Options:
       --method M          the request's method, GET by default

@@ -9,6 +9,7 @@ import { type Config, filesToMake } from '../../config/config.ts'
 import { quote } from '../../config/text.ts'
 import { deviceNameProblem, normalizeName } from '../../enrollment/device-name.ts'
 import { AUTHORITY_DAYS } from '../../store/create-authority.ts'
+import { dataPaths } from '../../store/data-directory.ts'
 import type { Device } from '../../store/device-registry.ts'
 import { daysFlag, textFlag } from '../arguments.ts'
 import type { ExitCode, Invocation } from '../command.ts'
@@ -123,7 +124,7 @@ async function newPassphrase(
 
 /** Prints which files were created, and what comes next. */
 function reportMade({ terminal }: Invocation, { ca }: Config, made: readonly string[]): ExitCode {
-  for (const path of made) terminal.print(`made ${path}`)
+  for (const path of made) terminal.print(`created ${path}`)
   if (ca.kind === 'external') {
     terminal.note('next: certlatch serve; certificates come from the CA in CERTLATCH_CA_FILE')
     return 0
@@ -141,6 +142,12 @@ async function adopt(invocation: Invocation, config: Config): Promise<ExitCode> 
     throw usageError(
       '--adopt does not go with CERTLATCH_CA_FILE',
       'unset it to import the CA, or leave the CA where it is and import nothing',
+    )
+  }
+  if (config.ca.crlFileNamed) {
+    throw usageError(
+      '--adopt does not go with CERTLATCH_CRL_FILE: it writes the CRL to the data directory',
+      `unset it, or set it again after moving ${dataPaths(config.dataDir).revocationList} there`,
     )
   }
   const files = adoptedFiles(invocation)
