@@ -13,7 +13,7 @@ import { day, fingerprint, jsonOf, shellWord } from './format.ts'
 import { isWritten } from './terminal.ts'
 
 /** Where a package is written. */
-export interface Place {
+export interface PackagePlace {
   /** `undefined`: it is printed to standard output. */
   readonly folder: string | undefined
   /** How to copy it out of the container that this runs in; `undefined` outside one. */
@@ -44,7 +44,10 @@ function containerOf(
  * Returns the folder that was named, or the current one; a container that can write only to its
  * volumes uses a folder in the data directory.
  */
-export async function placeOf(invocation: Invocation, config: Config): Promise<Place> {
+export async function packagePlaceOf(
+  invocation: Invocation,
+  config: Config,
+): Promise<PackagePlace> {
   const out = textFlag(invocation, 'out')
   const container = containerOf(invocation, config)
   if (out === '') throw usageError('--out is empty: expected a folder, or -')
@@ -65,7 +68,7 @@ export async function placeOf(invocation: Invocation, config: Config): Promise<P
 export async function handOut(
   invocation: Invocation,
   added: Added,
-  place: Place,
+  place: PackagePlace,
 ): Promise<boolean> {
   const { terminal, streams, flags } = invocation
   const { device, certificate, password } = added
@@ -112,7 +115,7 @@ function noteNextSteps(
   { terminal }: Invocation,
   path: string,
   password: string | undefined,
-  { container }: Place,
+  { container }: PackagePlace,
 ): void {
   if (password !== undefined) {
     terminal.note('the password is not stored: enter it when you import the package')
