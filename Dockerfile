@@ -41,7 +41,8 @@ COPY --from=files /app /app
 WORKDIR /app
 # In a container the proxy is never on the loopback interface. CERTLATCH_TRUSTED_PROXIES still decides which
 # proxy is trusted, and has to be set.
-# By `container`, commands know that they run in one (systemd's name for it), and say how to fetch a file.
+# The variable `container` (systemd's convention) tells commands that they run in a container, so that they
+# print how to copy a package out.
 # A small young generation, one arena of malloc, and no Maglev (V8's mid-tier compiler): as fast here, and
 # less memory under load. NODE_OPTIONS does not accept --no-maglev, so ENTRYPOINT has it.
 ENV NODE_ENV=production \

@@ -10,7 +10,8 @@ import { repository } from './support/repository.ts'
 import { shippedEnvironment, shippedNodeOptions } from './support/shipped-environment.ts'
 
 const UNIT = readFileSync(join(repository(), 'deploy/systemd/certlatch.service'), 'utf8')
-const PROGRAM = `/usr/bin/env node ${shippedNodeOptions().join(' ')} /usr/local/bin/certlatch`
+const PROGRAM = '/usr/local/bin/certlatch'
+const NODE = `/usr/bin/env node ${shippedNodeOptions().join(' ')}`
 
 const folder = mkdtempSync(join(tmpdir(), 'certlatch-systemd-'))
 after(() => rmSync(folder, { recursive: true }))
@@ -32,7 +33,7 @@ const skip = Number(release) < LEAST && `needs systemd-analyze ${LEAST} or newer
 
 describe('The systemd unit', () => {
   test('starts the service with valid settings, on the folder that it may write to', () => {
-    assert.deepEqual(valuesOf('ExecStart'), [`${PROGRAM} serve`])
+    assert.deepEqual(valuesOf('ExecStart'), [`${NODE} ${PROGRAM} serve`])
     const pairs = valuesOf('Environment').flatMap((line) => line.split(' '))
     const environment = Object.fromEntries(pairs.map((pair) => pair.split(/=(.*)/s)))
     const loaded = loadConfig(environment)

@@ -185,7 +185,7 @@ async function createLockFile(path: string, content: string): Promise<boolean> {
   }
 }
 
-/** Lower numbers mean nothing any more, so errors are ignored. */
+/** Lower numbers mean nothing anymore, so errors are ignored. */
 async function removeLower(folder: string, generation: number): Promise<void> {
   for (const name of await readdir(folder).catch(() => [])) {
     const read = readName(name)

@@ -58,7 +58,7 @@ export async function run(invocation: Invocation): Promise<ExitCode> {
     ? await unblockCertificate(change, id)
     : await blockCertificate(change, id)
   const { terminal } = invocation
-  const what = isLifted ? 'not blocked any more' : hasChanged ? 'blocked' : 'blocked (already)'
+  const what = isLifted ? 'not blocked anymore' : hasChanged ? 'blocked' : 'blocked (already)'
   terminal.print(`${what}: the certificate ${id.serial}`)
   const kind = isLifted ? 'other' : 'revoking'
   const hasIt = hasBlocks(blocksNumber)
