@@ -5,7 +5,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { promisify } from 'node:util'
-import { certlatch, initialised } from './support/command.ts'
+import { certlatch, initialized } from './support/command.ts'
 import { documentsBelow } from './support/markdown.ts'
 import { repository } from './support/repository.ts'
 import { addTestDevice, sessionOf, startTestService } from './support/service.ts'
@@ -64,7 +64,7 @@ const words = (command: string): readonly string[] =>
 
 /** The devices of the documents' examples, after a day of visits. */
 async function household(context: TestContext) {
-  const { dataDir, packages } = await initialised({ commonName: 'Lovelace family' })
+  const { dataDir, packages } = await initialized({ commonName: 'Lovelace family' })
   const environment: Record<string, string> = {
     CERTLATCH_DATA_DIR: dataDir,
     CERTLATCH_URL: 'https://home.example.org',

@@ -53,8 +53,8 @@ export const isListed = (
 
 /** Reads ca.crt and ca.crl. Throws a CommandError if a service could not start with them. */
 export async function readOwnAuthorities(paths: DataPaths): Promise<OwnAuthorities> {
-  const issuers = readIssuers(paths.authority, await readInitialised(paths.authority))
-  const crl = await readInitialised(paths.revocationList)
+  const issuers = readIssuers(paths.authority, await readInitialized(paths.authority))
+  const crl = await readInitialized(paths.revocationList)
   const lists = new Map<string, WrittenList>()
   for (const der of readPemBlocks(crl.toString('latin1'), 'X509 CRL', true) ?? []) {
     const read = readWrittenList(der, issuers)
@@ -78,7 +78,7 @@ export function readIssuers(name: string, content: Buffer): readonly Issuer[] {
   return value
 }
 
-const readInitialised = (path: string): Promise<Buffer> =>
+const readInitialized = (path: string): Promise<Buffer> =>
   needed(path, readFile(path), 'run certlatch init first')
 
 /** A built-in CA with its key. */

@@ -46,7 +46,7 @@ const WAIT_MILLISECONDS = 10_000
 
 /**
  * Runs `work` as the only writer of a directory, after completing or undoing what a killed command has
- * left. Throws a CommandError if the directory is not initialised, or another writer does not finish.
+ * left. Throws a CommandError if the directory is not initialized, or another writer does not finish.
  */
 export async function changeDirectory<T>(
   change: Change,
@@ -120,7 +120,7 @@ async function completeInterrupted(directory: Directory): Promise<void> {
 }
 
 /** Moves a successor CA's key to its path if ca.crt has the successor already; otherwise deletes it. */
-async function completeAuthorityRenewal({ paths, lock }: Directory): Promise<void> {
+export async function completeAuthorityRenewal({ paths, lock }: Directory): Promise<void> {
   const { nextAuthorityKey, nextAuthority, authority, authorityKey } = paths
   const next = await readTextIfThere(nextAuthority)
   if (next === undefined) {

@@ -7,9 +7,9 @@ import type { Device, DeviceCertificate } from '../store/device-registry.ts'
 import { type Circumstances, type DeviceState, deviceStanding } from '../store/device-state.ts'
 import { joinTimes, latest } from '../store/service-state.ts'
 import { readLastSeen } from '../store/service-state-files.ts'
-import { findDevice } from './add-device.ts'
 import { readOwnAuthorities } from './authorities.ts'
 import { readBlocksFile } from './block-certificate.ts'
+import { findDevice } from './find-device.ts'
 import { type Notify, readDevices } from './locked-directory.ts'
 
 export interface CertificateReport extends DeviceCertificate {

@@ -71,19 +71,27 @@ async function ownEntry(directory: Directory): Promise<Device> {
 }
 
 /** Puts the certificate on the CRL, as `device revoke` does, without the hook. */
-export async function revokeDoctorDevice(
-  change: Change,
-  { issuerKeyHash, serial }: DoctorDevice,
-): Promise<void> {
+export async function revokeDoctorDevice(change: Change, device: CertificateId): Promise<void> {
+  await changeDirectory(change, (directory) => revoke(directory, device))
+}
+
+/** Leaves the entry without certificates, and the certificate on the CRL. */
+export async function finishDoctorDevice(change: Change, device: CertificateId): Promise<void> {
   await changeDirectory(change, async (directory) => {
-    const authorities = await readOwnAuthorities(directory.paths)
-    const revokedAt = change.nowSeconds
-    const revocation = { issuerKeyHash, serial, revokedAt, reason: 'cessationOfOperation' } as const
-    await writeLists(directory, authorities, [revocation])
+    // First, because it also works while the CRL cannot be signed.
+    await endDoctorDevice(directory, 'now')
+    await revoke(directory, device)
   })
 }
 
-/** Leaves the entry without certificates. */
-export async function finishDoctorDevice(change: Change): Promise<void> {
-  await changeDirectory(change, (directory) => endDoctorDevice(directory, 'now'))
+async function revoke(
+  directory: Directory,
+  { issuerKeyHash, serial }: CertificateId,
+): Promise<void> {
+  const authorities = await readOwnAuthorities(directory.paths)
+  const listed = authorities.lists.get(issuerKeyHash)?.entries
+  if (listed?.some((entry) => entry.serial === serial)) return
+  const revokedAt = directory.nowSeconds
+  const revocation = { issuerKeyHash, serial, revokedAt, reason: 'cessationOfOperation' } as const
+  await writeLists(directory, authorities, [revocation])
 }

@@ -5,9 +5,9 @@ import { PASSWORD_RANDOM_BYTES } from '../enrollment/password.ts'
 import { SEALING_IV_BYTES, seal } from '../enrollment/sealing.ts'
 import { type Device, type DeviceCertificate, isInvited } from '../store/device-registry.ts'
 import { type Invitation, invitationPath, settle, writeInvitation } from '../store/invitations.ts'
-import { findDevice, type NewDevice, newEntry, requireNotRevoked } from './add-device.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
 import { CommandError } from './command-error.ts'
+import { findDevice, type NewDevice, newEntry, requireNotRevoked } from './find-device.ts'
 import { type IssuedPackages, type IssueOptions, issuePackagesFor } from './issue-certificate.ts'
 import { type Devices, type Directory, requireWhole } from './locked-directory.ts'
 import { deliver } from './pending-delivery.ts'
@@ -76,7 +76,7 @@ async function endOpenInvitation(
     await directory.lock.assertHeld()
     const claim = { outcome: 'ended', at: nowSeconds } as const
     if (await settle(paths.invitations, certificate.invitation.id, claim)) continue
-    throw new CommandError(`"${device?.name}" was collected just now`, {
+    throw new CommandError(`the invitation of "${device?.name}" was collected just now`, {
       hint: 'certlatch device show says by what; run the command again if that was not the device',
     })
   }

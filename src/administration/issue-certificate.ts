@@ -1,4 +1,4 @@
-import { createHash, generateKeyPair, type KeyObject, randomBytes } from 'node:crypto'
+import { generateKeyPair, type KeyObject, randomBytes } from 'node:crypto'
 import { promisify } from 'node:util'
 import { type Certificate, readCertificate } from '../certificate/certificate.ts'
 import { BACKDATE_SECONDS, issueCertificate, publicKeyInfoOf } from '../certificate/issue.ts'
@@ -170,9 +170,3 @@ function encryptedPackages(
 
 const organizationOf = ({ attributes }: Certificate['issuer']): string =>
   attributes.find(({ text }) => text !== undefined)?.text ?? 'certlatch'
-
-/** A fingerprint as browsers and phones show it: `AB:CD:…`. */
-export function fingerprint(der: Buffer, algorithm: 'sha256' | 'sha1'): string {
-  const digest = createHash(algorithm).update(der).digest('hex').toUpperCase()
-  return (digest.match(/../g) ?? []).join(':')
-}

@@ -2,7 +2,7 @@ import { commonName } from '../certificate/name.ts'
 import { isEncryptedKey, writePem } from '../certificate/pem.ts'
 import type { Issuer } from '../certificate/verify.ts'
 import { makeAuthority } from '../store/create-authority.ts'
-import { describeFileError, MODE, renameFile } from '../store/files.ts'
+import { describeFileError, MODE } from '../store/files.ts'
 import { readOwnFile } from '../store/folder.ts'
 import {
   readActiveSigner,
@@ -11,7 +11,7 @@ import {
   type Signer,
   signerOf,
 } from './authorities.ts'
-import { type Change, changeDirectory } from './change-directory.ts'
+import { type Change, changeDirectory, completeAuthorityRenewal } from './change-directory.ts'
 import { CommandError } from './command-error.ts'
 import type { Directory } from './locked-directory.ts'
 import { writeLists } from './sign-revocation-lists.ts'
@@ -63,7 +63,7 @@ export async function renewAuthority(
     await directory.replace(paths.nextAuthority, made.certificate, MODE.secret)
     const crlNumber = await writeLists(directory, authorities, [], successor)
     await directory.replace(paths.authority, bundle.join(''), MODE.public)
-    await completeRenewal(directory)
+    await finishRenewal(directory)
     return {
       authority: successor.issuer,
       before: kept,
@@ -83,11 +83,10 @@ function requireNewName({ certificate }: Signer, others: readonly Issuer[]): voi
 }
 
 /** After the commit point: if this fails, the next command does the same. */
-async function completeRenewal({ paths, lock, remove }: Directory): Promise<void> {
+async function finishRenewal(directory: Directory): Promise<void> {
+  const { paths } = directory
   try {
-    await lock.assertHeld()
-    await renameFile(paths.nextAuthorityKey, paths.authorityKey)
-    await remove(paths.nextAuthority)
+    await completeAuthorityRenewal(directory)
   } catch (error) {
     throw new CommandError(
       `the new CA is in ${paths.authority}, but ${paths.authorityKey} ${describeFileError(error)}`,

@@ -1,6 +1,7 @@
-import { endAt, endOf, isGood } from '../store/device-registry.ts'
-import { type Added, findDevice, requireNotRevoked } from './add-device.ts'
+import { endTimeOf, isStillValid, withEnd } from '../store/device-registry.ts'
+import type { Added } from './add-device.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
+import { findDevice, requireNotRevoked } from './find-device.ts'
 import { type IssueOptions, issueFor } from './issue-certificate.ts'
 import { deliver } from './pending-delivery.ts'
 
@@ -30,11 +31,11 @@ export async function renewDevice(
     // Only after the new one is handed out, so that a killed command does not end the old one.
     const endsAt = nowSeconds + overlapSeconds
     const others = before.certificates.map((other) =>
-      isGood(other, nowSeconds) ? endAt(other, endsAt) : other,
+      isStillValid(other, nowSeconds) ? withEnd(other, endsAt) : other,
     )
     const device = { ...before, certificates: [...others, issued.entry] }
     await directory.writeDevice(device)
-    const ends = others.filter((other) => isGood(other, nowSeconds)).map(endOf)
+    const ends = others.filter((other) => isStillValid(other, nowSeconds)).map(endTimeOf)
     return {
       ...issued,
       device,

@@ -1,9 +1,9 @@
 import type { RevocationReason } from '../certificate/revocation-reason.ts'
 import type { Device, DeviceCertificate } from '../store/device-registry.ts'
-import { findDevice } from './add-device.ts'
 import { isListed, readOwnAuthorities } from './authorities.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
 import { CommandError } from './command-error.ts'
+import { findDevice } from './find-device.ts'
 import { endInvitations } from './settle-invitations.ts'
 import { highest, writeLists } from './sign-revocation-lists.ts'
 

@@ -77,7 +77,7 @@ export async function hasRotation(
   if (keySet === fingerprint) return true
   const read = readKeyRing((await readTextIfThere(path)) ?? '')
   if (!read.ok || read.ring.fingerprint !== keySet) return false
-  // A single key is of a later rotation that has removed all others, this one's too.
+  // If only one key is left, a later `--now` removed the others, including this rotation's.
   return read.ring.keys.length === 1 || read.ring.keys.some(({ id }) => id === keyId)
 }
 

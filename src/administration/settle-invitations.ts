@@ -3,9 +3,9 @@ import { readBlocks } from '../store/blocks.ts'
 import {
   type Device,
   type DeviceCertificate,
-  endAt,
-  isGood,
   isInvited,
+  isStillValid,
+  withEnd,
 } from '../store/device-registry.ts'
 import { readTextIfThere, removeAbandoned } from '../store/files.ts'
 import {
@@ -110,8 +110,8 @@ function withCollected(
     if (one === collected) {
       return { ...one, invitation: { ...invitation, collectedAt: at, collectedBy: by } }
     }
-    if (overlapSeconds === undefined || isInvited(one) || !isGood(one, at)) return one
-    return endAt(one, at + overlapSeconds)
+    if (overlapSeconds === undefined || isInvited(one) || !isStillValid(one, at)) return one
+    return withEnd(one, at + overlapSeconds)
   })
   return { ...device, certificates }
 }

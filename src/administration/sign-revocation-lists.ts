@@ -41,7 +41,7 @@ export async function writeLists(
     const own = all.filter(({ issuerKeyHash }) => issuerKeyHash === issuer.keyHash)
     const known = authorities.lists.get(issuer.keyHash)
     if (known !== undefined && issuer.certificate.notAfter < nowSeconds) {
-      // None of its certificates is accepted any more, and its key may be gone.
+      // None of its certificates is accepted anymore, and its key may be gone.
       blocks.push(writePem('X509 CRL', known.der))
       continue
     }

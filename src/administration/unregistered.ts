@@ -4,8 +4,8 @@ import { normalizeName } from '../enrollment/device-name.ts'
 import type { DataPaths } from '../store/data-directory.ts'
 import type { SeenCertificate } from '../store/service-state.ts'
 import { readLastSeen, readRunning } from '../store/service-state-files.ts'
-import { findDevice } from './add-device.ts'
 import { CommandError } from './command-error.ts'
+import { findDevice } from './find-device.ts'
 import { type Notify, readDevices } from './locked-directory.ts'
 
 /** Longer than a service takes from one writing to the next. */

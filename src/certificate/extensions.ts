@@ -92,7 +92,6 @@ function readWith<T>(
 
 export interface BasicConstraints {
   readonly certificateAuthority: boolean
-  readonly pathLength: number | undefined
 }
 
 /** RFC 5280 §4.2.1.9 */
@@ -105,12 +104,13 @@ export const basicConstraints = (extensions: Extensions): Read<BasicConstraints>
     const pathLength = fields.take(TAG.integer)
     if (!fields.atEnd) return undefined
     if (authority !== undefined && readBoolean(authority.content) === undefined) return undefined
-    const length = pathLength && readSmallInteger(pathLength.content)
-    if (pathLength !== undefined && length === undefined) return undefined
+    // Its value does not matter: the CAs that are trusted sign devices directly.
+    if (pathLength !== undefined && readSmallInteger(pathLength.content) === undefined) {
+      return undefined
+    }
     return {
       // Some CAs write the DEFAULT FALSE; it can only take rights away.
       certificateAuthority: authority !== undefined && readBoolean(authority.content) === true,
-      pathLength: length,
     }
   })
 

@@ -29,7 +29,6 @@ export type CertificateProblem =
   | 'certificate-issuer-expired'
   | 'certificate-revoked'
   | 'certificate-blocked'
-  | 'certificate-superseded'
   | 'certificate-wrong-usage'
   | 'certificate-unknown-extension'
   | 'certificate-unsupported-algorithm'

@@ -41,7 +41,7 @@ export function daysFlag(invocation: Invocation, most: number, otherwise: number
   throw usageError(`--days is ${quote(text)}: expected a whole number from 1 to ${most}`)
 }
 
-/** Returns seconds, from text such as `14d`; `0` means none, unless there is a least. */
+/** Returns seconds, from text such as `14d`; `0` is accepted unless a minimum is given. */
 export function durationFlag(
   invocation: Invocation,
   name: string,

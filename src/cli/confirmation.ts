@@ -30,7 +30,7 @@ export function forgottenServices(
   return requireForgettable(paths, Array.isArray(given) ? given.map(String) : [])
 }
 
-/** Waits until the services have a change, and reports which do; returns whether no service lacks it. */
+/** Waits until the services have a change, and reports which do; returns false if a service lacks it. */
 export async function confirmChange(
   { terminal }: Invocation,
   config: Config,
@@ -55,7 +55,7 @@ export const hasBlocks =
     blocksNumber >= number
 
 /**
- * Reports which services have applied a change; returns whether no service lacks it. A change that
+ * Reports which services have applied a change; returns false if a service lacks it. A change that
  * takes access away also has to reach silent services: one may be cut off from the files and still
  * allow what it allowed before.
  */

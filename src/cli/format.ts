@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto'
+
 const UNITS = [
   [86_400, 'day'],
   [3_600, 'hour'],
@@ -11,6 +13,10 @@ export function span(seconds: number): string {
   const [size, unit] = UNITS.find(([least]) => rest >= least) ?? [1, 'second']
   return count(Math.floor(rest / size), unit)
 }
+
+/** How long ago a time was, `3 days ago`; both in Unix seconds, 0: never. */
+export const ago = (seconds: number, nowSeconds: number): string =>
+  seconds === 0 ? 'never' : seconds >= nowSeconds ? 'just now' : `${span(nowSeconds - seconds)} ago`
 
 const isoTime = (seconds: number): string => new Date(seconds * 1000).toISOString()
 
@@ -51,6 +57,14 @@ export function table(rows: readonly (readonly string[])[]): string {
 
 /** Combining marks and the joiners of emoji occupy no column. */
 const width = (text: string): number => [...text.replace(/\p{M}|\p{Cf}/gu, '')].length
+
+/** Bytes as browsers and phones show them: `AB:CD:…`. */
+export const hexPairs = (bytes: Buffer): string =>
+  (bytes.toString('hex').toUpperCase().match(/../g) ?? []).join(':')
+
+/** The fingerprint of a certificate in DER. */
+export const fingerprint = (der: Buffer, algorithm: 'sha256' | 'sha1'): string =>
+  hexPairs(createHash(algorithm).update(der).digest())
 
 /** Quotes text so that a shell reads it as one word. */
 export const shellWord = (text: string): string =>

@@ -12,7 +12,7 @@ import type { Config } from '../config/config.ts'
 import { choiceFlag, daysFlag, textFlag } from './arguments.ts'
 import type { Invocation } from './command.ts'
 import { signingChangeOf } from './command-context.ts'
-import { type Place, placeOf } from './package-output.ts'
+import { type PackagePlace, packagePlaceOf } from './package-output.ts'
 
 /**
  * Three years: the limits for public CAs are about server certificates, and a lost device is revoked
@@ -48,12 +48,15 @@ export const ISSUE_HELP = `      --days N       the certificate's lifetime, ${CE
 
 /** Collects what issuing a certificate needs, and reports everything that is wrong with it. */
 export async function prepareIssue(invocation: Invocation, config: Config) {
-  const place = await placeOf(invocation, config)
+  const place = await packagePlaceOf(invocation, config)
   const issue = await issueOptionsOf(invocation, place)
   return { place, issue, change: await signingChangeOf(invocation, config) }
 }
 
-async function issueOptionsOf(invocation: Invocation, { folder }: Place): Promise<IssueOptions> {
+async function issueOptionsOf(
+  invocation: Invocation,
+  { folder }: PackagePlace,
+): Promise<IssueOptions> {
   const csr = textFlag(invocation, 'csr')
   const format = choiceFlag(invocation, 'format', PACKAGE_FORMATS, 'p12')
   for (const flag of csr === undefined ? [] : ['key', 'format', 'p12']) {

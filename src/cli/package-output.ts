@@ -4,17 +4,16 @@ import { join, resolve } from 'node:path'
 import { type Added, takeBackAdded } from '../administration/add-device.ts'
 import type { Change } from '../administration/change-directory.ts'
 import { CommandError, usageError } from '../administration/command-error.ts'
-import { fingerprint } from '../administration/issue-certificate.ts'
 import type { Config } from '../config/config.ts'
 import { dataPaths } from '../store/data-directory.ts'
 import { isAllowed } from '../store/files.ts'
 import { textFlag } from './arguments.ts'
 import type { Invocation } from './command.ts'
-import { day, jsonOf, shellWord } from './format.ts'
+import { day, fingerprint, jsonOf, shellWord } from './format.ts'
 import { isWritten } from './terminal.ts'
 
 /** Where a package is written. */
-export interface Place {
+export interface PackagePlace {
   /** `undefined`: it is printed to standard output. */
   readonly folder: string | undefined
   /** How to copy it out of the container that this runs in; `undefined` outside one. */
@@ -45,7 +44,10 @@ function containerOf(
  * Returns the folder that was named, or the current one; a container that can write only to its
  * volumes uses a folder in the data directory.
  */
-export async function placeOf(invocation: Invocation, config: Config): Promise<Place> {
+export async function packagePlaceOf(
+  invocation: Invocation,
+  config: Config,
+): Promise<PackagePlace> {
   const out = textFlag(invocation, 'out')
   const container = containerOf(invocation, config)
   if (out === '') throw usageError('--out is empty: expected a folder, or -')
@@ -66,7 +68,7 @@ export async function placeOf(invocation: Invocation, config: Config): Promise<P
 export async function handOut(
   invocation: Invocation,
   added: Added,
-  place: Place,
+  place: PackagePlace,
 ): Promise<boolean> {
   const { terminal, streams, flags } = invocation
   const { device, certificate, password } = added
@@ -113,7 +115,7 @@ function noteNextSteps(
   { terminal }: Invocation,
   path: string,
   password: string | undefined,
-  { container }: Place,
+  { container }: PackagePlace,
 ): void {
   if (password !== undefined) {
     terminal.note('the password is not stored: enter it when you import the package')

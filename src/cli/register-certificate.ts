@@ -1,5 +1,5 @@
-import type { NewDevice } from '../administration/add-device.ts'
 import { usageError } from '../administration/command-error.ts'
+import type { NewDevice } from '../administration/find-device.ts'
 import { registerCertificate } from '../administration/register-certificate.ts'
 import type { Config } from '../config/config.ts'
 import type { ExitCode, Invocation } from './command.ts'

@@ -69,16 +69,16 @@ export async function askSecret(
   const { createInterface } = await import('node:readline/promises')
   stderr.write(question)
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() })
-  const dialogue = createInterface({ input: stdin, output: nowhere, terminal: true })
+  const dialog = createInterface({ input: stdin, output: nowhere, terminal: true })
   // Ctrl-C cancels the question, and with it the command.
-  const cancelled = new AbortController()
-  dialogue.once('SIGINT', () => cancelled.abort())
+  const canceled = new AbortController()
+  dialog.once('SIGINT', () => canceled.abort())
   try {
-    return await dialogue.question('', { signal: cancelled.signal })
+    return await dialog.question('', { signal: canceled.signal })
   } catch {
-    throw new CommandError('cancelled; nothing was changed')
+    throw new CommandError('canceled; nothing was changed')
   } finally {
-    dialogue.close()
+    dialog.close()
     stderr.write('\n')
   }
 }

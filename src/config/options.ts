@@ -162,7 +162,7 @@ const ROWS = [
     kind: 'choice',
     choices: DENIALS,
     default: '403',
-    help: 'how refusals are answered: always 403, or as phone apps and Safari understand it best',
+    help: 'the status of refusals: always 403, or whatever phone apps and Safari handle best',
   },
   {
     name: 'CERTLATCH_CA_PASSPHRASE',
@@ -205,7 +205,7 @@ const ROWS = [
     kind: 'choice',
     choices: LOG_CLIENTS,
     default: 'full',
-    help: "how much of clients' addresses is logged; shortened is only the network, /24 or /48",
+    help: "how much of a client's address is logged; shortened: its network only (/24, IPv6 /48)",
   },
 ] as const
 

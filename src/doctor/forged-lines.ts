@@ -1,29 +1,33 @@
-import { writePem } from '../certificate/pem.ts'
+import { writeCertificateHeader } from '../proxy/encodings.ts'
 import type { HeaderLine } from './probe.ts'
 
-type Encoding = 'base64' | 'RFC 9440' | 'URL-escaped PEM'
+const ENCODINGS = {
+  base64: 'traefik-list',
+  'RFC 9440': 'rfc9440',
+  'URL-escaped PEM': 'url-escaped-pem',
+} as const
 
 /** The header of each proxy, with its encoding. */
 const OWN_ENCODING = {
-  'X-Forwarded-Tls-Client-Cert': 'base64',
-  'Client-Cert': 'RFC 9440',
-  'X-SSL-Client-Cert': 'URL-escaped PEM',
-} as const satisfies Readonly<Record<string, Encoding>>
+  'X-Forwarded-Tls-Client-Cert': 'traefik-list',
+  'Client-Cert': 'rfc9440',
+  'X-SSL-Client-Cert': 'url-escaped-pem',
+} as const
 
 export const CERTIFICATE_HEADERS = Object.keys(OWN_ENCODING)
 
-/** The certificate in every encoding. */
-export function encodings(certificate: Buffer): Readonly<Record<Encoding, string>> {
-  const base64 = certificate.toString('base64')
-  return {
-    base64,
-    'RFC 9440': `:${base64}:`,
-    'URL-escaped PEM': encodeURIComponent(writePem('CERTIFICATE', certificate)),
-  }
-}
+/** The certificate in every encoding, each with a name for people. */
+export const encodings = (
+  certificate: Buffer,
+): readonly (readonly [name: string, value: string])[] =>
+  Object.entries(ENCODINGS).map(([name, encoding]) => [
+    name,
+    writeCertificateHeader(certificate, encoding),
+  ])
 
 /** Every proxy's header, as that proxy would write it. */
-export function forgedCertificate(certificate: Buffer): readonly HeaderLine[] {
-  const encoded = encodings(certificate)
-  return Object.entries(OWN_ENCODING).map(([name, encoding]) => [name, encoded[encoding]])
-}
+export const forgedCertificate = (certificate: Buffer): readonly HeaderLine[] =>
+  Object.entries(OWN_ENCODING).map(([name, encoding]) => [
+    name,
+    writeCertificateHeader(certificate, encoding),
+  ])

@@ -1,11 +1,10 @@
 import { isIP } from 'node:net'
 import { domainToASCII } from 'node:url'
 import { usageError } from '../administration/command-error.ts'
-import { writePem } from '../certificate/pem.ts'
 import type { Config } from '../config/config.ts'
 import { quote } from '../config/text.ts'
-import type { Dialect } from '../proxy/dialects.ts'
-import { readHost } from '../proxy/original-request.ts'
+import { writeCertificateHeader } from '../proxy/encodings.ts'
+import { isMethod, readHost } from '../proxy/original-request.ts'
 import { createHeaderReader, type RequestHeaders } from '../proxy/request-headers.ts'
 
 /** A request as the command line describes it. */
@@ -21,7 +20,6 @@ export interface Described {
   readonly origin: string | undefined
 }
 
-const METHOD = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$/
 const ORIGIN =
   /^(?:null|[a-z][a-z0-9+.-]*:\/\/[a-z0-9._-]+(?::[0-9]{1,5})?|[a-z][a-z0-9+.-]*:\/\/\[[0-9a-f:.]+\](?::[0-9]{1,5})?)$/i
 const URL_PARTS = /^(https?|wss?):\/\/([^/?#]+)([^#]*)/i
@@ -36,8 +34,7 @@ export function authRequestHeaders(described: Described, config: Config): Reques
       `${quote(described.url)} is not a URL such as https://home.example.org/api/states`,
     )
   }
-  if (!METHOD.test(method))
-    throw usageError(`--method is ${quote(method)}: expected one such as GET`)
+  if (!isMethod(method)) throw usageError(`--method is ${quote(method)}: expected one such as GET`)
   if (from !== undefined && isIP(from) === 0) {
     throw usageError(`--from is ${quote(from)}: expected an IP address`)
   }
@@ -64,7 +61,10 @@ export function authRequestHeaders(described: Described, config: Config): Reques
   }
   if (cookie !== undefined) lines.push(['Cookie', cookie])
   if (certificate !== undefined) {
-    lines.push([config.dialect.certificateHeader, encode(certificate, config.dialect)])
+    lines.push([
+      config.dialect.certificateHeader,
+      writeCertificateHeader(certificate, config.dialect.encoding),
+    ])
   }
   if (config.proxySecret !== undefined) {
     lines.push(['X-Certlatch-Proxy-Secret', config.proxySecret])
@@ -93,17 +93,4 @@ function sentHost(authority: string): string {
 /** Percent-encodes what is not ASCII, as a browser does. */
 function asSent(target: string): string {
   return target.replace(/[^\0-~]+/gu, (text) => encodeURIComponent(text))
-}
-
-function encode(der: Buffer, { encoding }: Dialect): string {
-  const base64 = der.toString('base64')
-  switch (encoding) {
-    case 'traefik-list':
-      return base64
-    case 'rfc9440':
-    case 'rfc9440-or-empty':
-      return `:${base64}:`
-    case 'url-escaped-pem':
-      return encodeURIComponent(writePem('CERTIFICATE', der))
-  }
 }

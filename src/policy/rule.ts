@@ -1,7 +1,7 @@
 import { domainToASCII } from 'node:url'
 import { comparableName } from '../certificate/identity.ts'
 import { type Networks, overlap, parseNetworks } from '../proxy/networks.ts'
-import { readHost } from '../proxy/original-request.ts'
+import { isMethod, readHost } from '../proxy/original-request.ts'
 import { readRequestPath } from '../proxy/request-path.ts'
 import {
   ACCESS,
@@ -100,11 +100,9 @@ function readHostName(text: string): Reading {
   return { problem: `${subject} has a port: rules are for all ports, write ${quote(read.host)}` }
 }
 
-const METHOD = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
-
 function readMethod(text: string): Reading {
   const subject = `method ${quote(text)}`
-  if (!METHOD.test(text) || text.includes('*')) {
+  if (!isMethod(text) || text.includes('*')) {
     return { problem: `${subject} is not a method such as GET; leave methods out for any` }
   }
   const upper = text.toUpperCase()

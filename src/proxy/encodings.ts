@@ -1,4 +1,4 @@
-import { readBase64, readPemBlocks } from '../certificate/pem.ts'
+import { readBase64, readPemBlocks, writePem } from '../certificate/pem.ts'
 import type { CertificateEncoding } from './dialects.ts'
 import { escapedByte } from './request-path.ts'
 
@@ -48,6 +48,20 @@ export function readCertificateHeader(
   if (value.length > MAX_VALUE_LENGTH) return MALFORMED
   // Node has already trimmed the value.
   return NO_CERTIFICATE.has(value) ? ABSENT : READERS[encoding](value)
+}
+
+/** Writes a certificate in DER as a proxy with this encoding would. */
+export function writeCertificateHeader(der: Buffer, encoding: CertificateEncoding): string {
+  const base64 = der.toString('base64')
+  switch (encoding) {
+    case 'traefik-list':
+      return base64
+    case 'rfc9440':
+    case 'rfc9440-or-empty':
+      return `:${base64}:`
+    case 'url-escaped-pem':
+      return encodeURIComponent(writePem(PEM_LABEL, der))
+  }
 }
 
 const READERS: Readonly<Record<CertificateEncoding, (text: string) => HeaderCertificate>> = {

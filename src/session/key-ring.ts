@@ -71,8 +71,8 @@ function readKey([encoded = '', ...attributes]: readonly string[]): SessionKey |
 
 /** The prefix makes this hash differ from every other hash of the same bytes. */
 function keyId(bytes: Buffer): string {
-  const labelled = Buffer.concat([Buffer.from('certlatch session key id\0'), bytes])
-  return hash('sha256', labelled, 'base64url').slice(0, 12)
+  const labeled = Buffer.concat([Buffer.from('certlatch session key id\0'), bytes])
+  return hash('sha256', labeled, 'base64url').slice(0, 12)
 }
 
 /** One line of the key file. */

@@ -11,9 +11,6 @@ export type SessionProblem =
   | 'session-not-yet-valid'
   | 'session-wrong-host'
   | 'session-key-retired'
-  | 'session-revoked'
-  | 'session-signed-out'
-  | 'session-not-accepted'
 
 /**
  * What a token states; the MAC covers all of it. The id is that of the certificate that its session was

@@ -103,7 +103,7 @@ const LOCK_WAIT_MILLISECONDS = 10_000
 
 /**
  * A clock that shows an earlier time is wrong: certlatch did not exist then. Machines without a battery
- * show one until they have synchronised, and a CA created then would expire years too early.
+ * show one until they have synchronized, and a CA created then would expire years too early.
  */
 export const EARLIEST_NOW_SECONDS: number = Date.UTC(2026, 10, 24) / 1000
 

@@ -73,17 +73,17 @@ export function acceptedUntil(certificate: DeviceCertificate): number | undefine
 }
 
 /** When a certificate expires, or is denied earlier because it was replaced; Unix seconds. */
-export const endOf = ({
+export const endTimeOf = ({
   endsAt,
   notAfter,
 }: Pick<DeviceCertificate, 'endsAt' | 'notAfter'>): number => Math.min(endsAt ?? notAfter, notAfter)
 
 /** Whether a renewal still has to limit the certificate: it has neither ended nor been revoked. */
-export const isGood = (certificate: DeviceCertificate, nowSeconds: number): boolean =>
-  certificate.revokedAt === undefined && nowSeconds < endOf(certificate)
+export const isStillValid = (certificate: DeviceCertificate, nowSeconds: number): boolean =>
+  certificate.revokedAt === undefined && nowSeconds < endTimeOf(certificate)
 
 /** The certificate as a renewal leaves it. Never extends an earlier end. */
-export const endAt = (certificate: DeviceCertificate, endsAt: number): DeviceCertificate => ({
+export const withEnd = (certificate: DeviceCertificate, endsAt: number): DeviceCertificate => ({
   ...certificate,
   endsAt: Math.min(certificate.endsAt ?? endsAt, endsAt),
 })

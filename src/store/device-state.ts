@@ -4,7 +4,12 @@ import {
   type CertificateState,
   certificateState,
 } from './certificate-state.ts'
-import { certificatesOf, type Device, type DeviceCertificate, endOf } from './device-registry.ts'
+import {
+  certificatesOf,
+  type Device,
+  type DeviceCertificate,
+  endTimeOf,
+} from './device-registry.ts'
 import { latest, type SeenTimes } from './service-state.ts'
 
 /** A device's state: that of the certificate it uses. */
@@ -49,7 +54,14 @@ export function deviceStanding(
     const { issuerKeyHash } = certificate
     const { certificateAt = 0, sessionAt = 0 } = seenOf(certificate) ?? {}
     const state = certificateState(certificate, factsOf(certificate), nowSeconds)
-    return { certificate, state, issuerKeyHash, end: endOf(certificate), certificateAt, sessionAt }
+    return {
+      certificate,
+      state,
+      issuerKeyHash,
+      end: endTimeOf(certificate),
+      certificateAt,
+      sessionAt,
+    }
   })
   const used = inUse(
     certificates.filter((one) => mayBeInUse(one.state) && !isAbandoned(one, certificates)),

@@ -122,5 +122,5 @@ export function describeHolder(folder: string, holder: Holder | undefined): stri
   }
   const { who, pid, host, startedAt = Date.now() } = holder
   const seconds = Math.max(0, Math.round((Date.now() - startedAt) / 1000))
-  return `another certlatch command is writing to ${folder} (${who}, process ${pid} on ${host}, since ${seconds} s): ${next}`
+  return `another certlatch command is writing to ${folder} (${who}, process ${pid} on ${host}, running for ${seconds} s): ${next}`
 }

@@ -75,7 +75,7 @@ export async function acquireLock(folder: string, options: LockOptions): Promise
   try {
     for (;;) {
       isNewFolder = (await makeLockFolder(contest.path)) || isNewFolder
-      const attempt = await attemptClaim(contest)
+      const attempt = await attemptLock(contest)
       if (attempt.ok) return { ok: true, lock: holdLock(attempt, folder) }
       holder = attempt.holder ?? holder
       if (now() >= until) return { ok: false, problem: describeHolder(folder, holder) }
@@ -108,31 +108,31 @@ interface Contest {
 }
 
 /** The file of a lock; it and its folder stay open while the lock is held. */
-interface Claim {
+interface LockFile {
   readonly path: string
   readonly file: FileHandle
   readonly folder: Folder
 }
 
 /** Does not block on a pipe in its place. */
-const CLAIM = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+const LOCK_FILE_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 
-type Attempt = Result<Claim, { holder: Holder | undefined }>
+type Attempt = Result<LockFile, { holder: Holder | undefined }>
 
 const BEATEN: Attempt = { ok: false, holder: undefined }
 
-async function attemptClaim(contest: Contest): Promise<Attempt> {
+async function attemptLock(contest: Contest): Promise<Attempt> {
   const folder = await openFolder(contest.path)
   let attempt = BEATEN
   try {
-    attempt = await attemptClaimIn(folder, contest)
+    attempt = await attemptLockIn(folder, contest)
     return attempt
   } finally {
     if (!attempt.ok) await folder.close()
   }
 }
 
-async function attemptClaimIn(opened: Folder, contest: Contest): Promise<Attempt> {
+async function attemptLockIn(opened: Folder, contest: Contest): Promise<Attempt> {
   const { path: folder } = opened
   const { content, identity, watch } = contest
   const top = await highest(folder)
@@ -144,10 +144,10 @@ async function attemptClaimIn(opened: Folder, contest: Contest): Promise<Attempt
   }
   const generation = top.generation + 1
   const path = join(folder, String(generation))
-  if (!(await createClaim(path, content))) return BEATEN
+  if (!(await createLockFile(path, content))) return BEATEN
   let file: FileHandle | undefined
   try {
-    file = await open(path, CLAIM)
+    file = await open(path, LOCK_FILE_FLAGS)
     await opened.adopt(file)
     // The other touches its file before it looks for ours, and we look at its file after creating
     // ours: of two that meet here at least one gives up.
@@ -171,7 +171,7 @@ async function attemptClaimIn(opened: Folder, contest: Contest): Promise<Attempt
 }
 
 /** Returns whether this call created it. */
-async function createClaim(path: string, content: string): Promise<boolean> {
+async function createLockFile(path: string, content: string): Promise<boolean> {
   try {
     await writeFile(path, content, { flag: 'wx', mode: MODE.secret })
     return true
@@ -185,7 +185,7 @@ async function createClaim(path: string, content: string): Promise<boolean> {
   }
 }
 
-/** Lower numbers mean nothing any more, so errors are ignored. */
+/** Lower numbers mean nothing anymore, so errors are ignored. */
 async function removeLower(folder: string, generation: number): Promise<void> {
   for (const name of await readdir(folder).catch(() => [])) {
     const read = readName(name)
@@ -197,7 +197,7 @@ async function removeLower(folder: string, generation: number): Promise<void> {
 
 // --- being the writer -----------------------------------------------------------------------------
 
-function holdLock({ path, file, folder: opened }: Claim, folder: string): Lock {
+function holdLock({ path, file, folder: opened }: LockFile, folder: string): Lock {
   // Its name may have become a link, and root would touch the target.
   const touched = throughHandle(file) ?? path
   const beat = (): Promise<void> => utimes(touched, new Date(), new Date())

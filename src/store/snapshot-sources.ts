@@ -99,7 +99,7 @@ export function digest(read: ReadSources): string {
   const { authorities, revocationLists, sessionKeys, blocks, undelivered, policy } = sources
   const parts = [
     ...(read.ok ? [] : read.problems),
-    // A missing file must differ from an empty one, and each from its neighbour.
+    // A missing file must differ from an empty one, and each from its neighbor.
     ...[authorities, revocationLists, sessionKeys, blocks, undelivered, policy].flatMap((source) =>
       source === undefined ? ['-'] : ['+', source.content],
     ),

@@ -3,8 +3,9 @@ import { createPrivateKey, generateKeyPairSync, X509Certificate } from 'node:cry
 import { chmod, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
-import { addDevice, findDevice, takeBackAdded } from '../../src/administration/add-device.ts'
+import { addDevice, takeBackAdded } from '../../src/administration/add-device.ts'
 import { blockCertificate, unblockCertificate } from '../../src/administration/block-certificate.ts'
+import { findDevice } from '../../src/administration/find-device.ts'
 import { registerCertificate } from '../../src/administration/register-certificate.ts'
 import { renewAuthority } from '../../src/administration/renew-authority.ts'
 import { revokeDevice } from '../../src/administration/revoke-device.ts'
@@ -13,7 +14,7 @@ import { publicKeyInfoOf } from '../../src/certificate/issue.ts'
 import { writePem } from '../../src/certificate/pem.ts'
 import { describeFileError, errorCode, MODE } from '../../src/store/files.ts'
 import {
-  initialised,
+  initialized,
   lettingIn,
   problemOf,
   snapshotOf,
@@ -42,7 +43,7 @@ const add = (directory: TestDirectory, name: string, owner?: string, later = 0) 
   addDevice(directory.change(later), { name, owner }, directory.issue())
 
 test('A new device gets an entry, a copy of its certificate, and a package that only the owner can read', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { device, certificate, package: parcel } = await add(directory, "Ada's phone", 'Ada')
   assert.deepEqual(await readdir(directory.paths.devices), [`${device.id}.json`])
   const path = present(parcel.path)
@@ -59,7 +60,7 @@ test('A new device gets an entry, a copy of its certificate, and a package that 
 })
 
 test('The certificate names the device, lasts as long as asked, and is valid from an hour ago', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { certificate, device } = await addDevice(
     directory.change(2 * DAY),
     { name: 'Büro-Rechner 日本', owner: undefined },
@@ -73,7 +74,7 @@ test('The certificate names the device, lasts as long as asked, and is valid fro
 })
 
 test('A certificate is never valid outside the lifetime of its CA', async () => {
-  const directory = await initialised({ days: 5 })
+  const directory = await initialized({ days: 5 })
   const { certificate } = await add(directory, 'Phone', undefined, -1800)
   const authority = await ownAuthority(directory.dataDir)
   assert.equal(certificate.notBefore, authority.certificate.notBefore)
@@ -81,13 +82,13 @@ test('A certificate is never valid outside the lifetime of its CA', async () => 
 })
 
 test('An expired CA issues nothing', async () => {
-  const directory = await initialised({ days: 5 })
+  const directory = await initialized({ days: 5 })
   const problem = await problemOf(add(directory, 'Phone', undefined, 5 * DAY))
   assert.equal(problem, 'the CA has expired\nhint: run certlatch ca renew first')
 })
 
 test('Names are stored in one spelling, and are unique regardless of case', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { device } = await add(directory, '  Ju\u0308rgens  Phone ')
   assert.equal(device.name, 'Jürgens Phone')
   assert.match(
@@ -101,7 +102,7 @@ test('Names are stored in one spelling, and are unique regardless of case', asyn
 })
 
 test("A device may have its owner's name, but not another device's", async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   await add(directory, 'Ada', 'Ada')
   await add(directory, "Ada's phone", 'Ada').then(
     () => assert.fail('the owner is the name of another device'),
@@ -117,7 +118,7 @@ test("A device may have its owner's name, but not another device's", async () =>
 })
 
 test('A device or owner name that no certificate can hold is a usage error', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   for (const name of ['', ' ', 'a\u0000b', 'a\u202eb', 'x'.repeat(65)]) {
     await assert.rejects(add(directory, name), { name: 'CommandError', code: 'usage' })
     await assert.rejects(add(directory, 'Phone', name), {
@@ -130,7 +131,7 @@ test('A device or owner name that no certificate can hold is a usage error', asy
 })
 
 test('A package printed to stdout is not written to a file', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const issue = directory.issue({ format: 'p12', form: 'compat', folder: undefined })
   const added = await addDevice(directory.change(), { name: 'Phone', owner: undefined }, issue)
   await assert.rejects(readdir(directory.packages), { code: 'ENOENT' })
@@ -140,7 +141,7 @@ test('A package printed to stdout is not written to a file', async () => {
 })
 
 test('A profile is only for Apple, contains the package, and does not contain its password', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const issue = directory.issue({ format: 'mobileconfig', form: 'compat' })
   const added = await addDevice(directory.change(), { name: 'Phone', owner: undefined }, issue)
   const path = present(added.package.path)
@@ -151,7 +152,7 @@ test('A profile is only for Apple, contains the package, and does not contain it
 })
 
 test('An RSA key has 2048 bits', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const added = await addDevice(
     directory.change(),
     { name: 'Phone', owner: undefined },
@@ -162,7 +163,7 @@ test('An RSA key has 2048 bits', async () => {
 })
 
 test('For a key that never left the device, the package is the certificate alone', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' })
   const added = await addDevice(
     directory.change(),
@@ -178,7 +179,7 @@ test('For a key that never left the device, the package is the certificate alone
 })
 
 test("Without the CA's key, or with a different key, nothing is issued", async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { authorityKey } = directory.paths
   const whole = await readFile(authorityKey)
   await rm(authorityKey)
@@ -200,7 +201,7 @@ test("Without the CA's key, or with a different key, nothing is issued", async (
 })
 
 test('An encrypted key needs its passphrase', async () => {
-  const directory = await initialised({ passphrase: 'correct horse' })
+  const directory = await initialized({ passphrase: 'correct horse' })
   const adding = (passphrase: string | undefined) =>
     addDevice(
       { ...directory.change(), passphrase },
@@ -219,7 +220,7 @@ test('An encrypted key needs its passphrase', async () => {
 })
 
 test('Without a CRL for each CA nothing is issued: revoked devices would get access again', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { revocationList } = directory.paths
   await rm(revocationList)
   assert.match(await problemOf(add(directory, 'Phone')), /ca\.crl does not exist/)
@@ -228,7 +229,7 @@ test('Without a CRL for each CA nothing is issued: revoked devices would get acc
 })
 
 test('If an entry is broken, nothing is added, and the error names that entry', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { device } = await add(directory, 'Phone')
   await writeFile(join(directory.paths.devices, `${device.id}.json`), '{}')
   assert.match(
@@ -238,7 +239,7 @@ test('If an entry is broken, nothing is added, and the error names that entry', 
 })
 
 test('If the package cannot be written, no entry is made and nothing is left behind', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   await add(directory, 'Tablet')
   const before = await treeOf(directory.dataDir)
   const folder = join(directory.packages, 'file')
@@ -253,7 +254,7 @@ test('If the package cannot be written, no entry is made and nothing is left beh
 })
 
 test('A device with a certificate from the previous CA is added beside it', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   await add(directory, 'Phone')
   await renewAuthority(directory.change(), { commonName: undefined, days: 30 })
   const { certificate, device } = await add(directory, 'Tablet')
@@ -265,7 +266,7 @@ test('A device with a certificate from the previous CA is added beside it', asyn
 })
 
 test('An existing certificate can be registered only once', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const authority = await ownAuthority(directory.dataDir)
   const certificate = makeLeaf(authority, 'Restored')
   const path = await writeGiven(directory, certificate)
@@ -280,7 +281,7 @@ test('An existing certificate can be registered only once', async () => {
 })
 
 test('Registering a certificate for an existing device keeps its other certificates', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const authority = await ownAuthority(directory.dataDir)
   await add(directory, 'Phone')
   const path = await writeGiven(directory, makeLeaf(authority, 'Renewed before the backup'))
@@ -291,7 +292,7 @@ test('Registering a certificate for an existing device keeps its other certifica
 })
 
 test('A revoked device gets no other certificate', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const authority = await ownAuthority(directory.dataDir)
   await add(directory, 'Phone')
   await revokeDevice(directory.change(60), 'Phone', 'all', 'unspecified')
@@ -306,7 +307,7 @@ test('A revoked device gets no other certificate', async () => {
 })
 
 test('A blocked certificate is not registered until the block is lifted', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { keyHash: issuerKeyHash, ...authority } = await ownAuthority(directory.dataDir)
   const certificate = makeLeaf(authority, 'Blocked')
   const id = { issuerKeyHash, serial: certificate.serial }
@@ -349,13 +350,13 @@ test('A name given in another case means a device only if no other device may be
   }
   assert.throws(() => findDevice(both, 'Éà'), {
     code: 'usage',
-    message: 'which "Éà"? there are "ÉÀ" and "éà"',
+    message: '"Éà" is ambiguous: "ÉÀ" or "éà"?',
     hint: 'write the name exactly as certlatch device list shows it',
   })
 })
 
 test('An expired or revoked certificate is not registered', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const authority = await ownAuthority(directory.dataDir)
   const device = { name: 'Phone', owner: undefined }
   const register = async (certificate: Certificate) => {
@@ -373,7 +374,7 @@ test('An expired or revoked certificate is not registered', async () => {
 })
 
 test('An issuance that was never delivered is rolled back, together with its package', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const added = await add(directory, 'Phone')
   await takeBackAdded(directory.change(), added)
   assert.deepEqual(await lettingIn(directory.dataDir), [])
@@ -384,7 +385,7 @@ test('An issuance that was never delivered is rolled back, together with its pac
 
 test('Files that root creates belong to the owner of the directory', async (context) => {
   if (process.geteuid?.() !== 0) return context.skip('only root gives files away')
-  const directory = await initialised()
+  const directory = await initialized()
   const { chown } = await import('node:fs/promises')
   await chown(directory.paths.privateFolder, 12_345, 12_345)
   await add(directory, 'Phone')
@@ -394,7 +395,7 @@ test('Files that root creates belong to the owner of the directory', async (cont
 })
 
 test('A directory that is not writable is reported, and nothing changes', async (context) => {
-  const directory = await initialised()
+  const directory = await initialized()
   const before = await treeOf(directory.dataDir)
   await chmod(directory.paths.privateFolder, MODE.secretFolder & 0o500)
   if (process.geteuid?.() === 0) {

@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import { addDevice } from '../../src/administration/add-device.ts'
 import { type AdoptedFiles, readAdoption } from '../../src/administration/adopt-authority.ts'
 import { findReport, reportDevices } from '../../src/administration/device-report.ts'
-import { fill } from '../../src/administration/initialise.ts'
+import { fill } from '../../src/administration/initialize.ts'
 import { renewAuthority } from '../../src/administration/renew-authority.ts'
 import { revokeDevice } from '../../src/administration/revoke-device.ts'
 import { isEncryptedKey, readPemBlocks } from '../../src/certificate/pem.ts'
@@ -248,7 +248,7 @@ test('An import succeeds completely or not at all, and needs an empty directory'
   const needed = { authority: true, revocationList: true, sessionKeys: true }
   assert.match(
     await problemOf(fill(directory.dataDir, needed, NOON_SECONDS, () => adoption.files)),
-    /has been initialised before/,
+    /has been initialized before/,
   )
 })
 

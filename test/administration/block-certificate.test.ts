@@ -18,7 +18,7 @@ import {
 import { findKnownName } from '../../src/administration/unregistered.ts'
 import type { SeenCertificate } from '../../src/store/service-state.ts'
 import { runningId, writeRunning } from '../../src/store/service-state-files.ts'
-import { initialised, lettingIn, problemOf, type TestDirectory } from '../support/command.ts'
+import { initialized, lettingIn, problemOf, type TestDirectory } from '../support/command.ts'
 import { makeAuthority, makeLeaf, NOON_SECONDS, ownAuthority, present } from '../support/service.ts'
 
 const DAY = 86_400
@@ -53,7 +53,7 @@ const SEEN: SeenCertificate = {
 }
 
 test('A blocked certificate is denied, and only the service can read the list of blocks', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { device } = await add(directory, 'Phone')
   const { issuerKeyHash = '', serial = '' } = device.certificates[0] ?? {}
   const blocked = await blockCertificate(directory.change(), { issuerKeyHash, serial })
@@ -65,7 +65,7 @@ test('A blocked certificate is denied, and only the service can read the list of
 })
 
 test('Each change of the blocks increments their number; blocking again changes nothing', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const first = await blockCertificate(directory.change(), PAIR)
   assert.deepEqual(await blockCertificate(directory.change(10), PAIR), {
     blocksNumber: first.blocksNumber,
@@ -89,7 +89,7 @@ test('Each change of the blocks increments their number; blocking again changes 
 })
 
 test('For each name only the latest sign-out is kept, and it is dropped once all affected sessions are over', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   await signOut(directory.change(), 'Phone')
   await signOut(directory.change(10), 'Tablet')
   await signOut(directory.change(20), 'Phone')
@@ -104,7 +104,7 @@ test('For each name only the latest sign-out is kept, and it is dropped once all
 })
 
 test('A broken list of blocks is not overwritten', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   await writeFile(directory.paths.blocks, '{}')
   assert.match(
     await problemOf(signOut(directory.change(), 'Phone')),
@@ -114,7 +114,7 @@ test('A broken list of blocks is not overwritten', async () => {
 })
 
 test('A certificate given as a file is identified by the CA that signed it', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const authority = await ownAuthority(directory.dataDir)
   const { der, serial } = makeLeaf(authority)
   const { authority: caFile } = directory.paths
@@ -124,7 +124,7 @@ test('A certificate given as a file is identified by the CA that signed it', asy
 })
 
 test('A certificate that grants no access need not be blocked', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { authority: caFile } = directory.paths
   const { der } = makeLeaf(makeAuthority('Other'))
   assert.match(
@@ -168,7 +168,7 @@ test('An invalid serial number, or a file that is not a CA, is a usage error', a
 })
 
 test('A fingerprint identifies only a certificate that was granted access', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   await writeSeen(directory, [SEEN])
   const hex = createHash('sha256').update('certificate').digest('hex')
   const colons = (hex.toUpperCase().match(/../g) ?? []).join(':')
@@ -187,7 +187,7 @@ test('A fingerprint identifies only a certificate that was granted access', asyn
 })
 
 test('A sign-out applies to a device or, with an external CA, to a name that was granted access', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { paths } = directory
   await add(directory, "Ada's phone")
   await writeSeen(directory, [SEEN])
@@ -208,13 +208,13 @@ test('A sign-out applies to a device or, with an external CA, to a name that was
 })
 
 test('A missing folder for packages is created', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { package: parcel } = await add(directory, 'Phone')
   assert.equal((await stat(join(present(parcel.path), '..'))).mode & 0o777, 0o700)
 })
 
 test('A sign-out also ends sessions created by a service whose clock is ahead', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   await writeSeen(directory, [{ ...SEEN, name: 'Phone', certificateAt: NOON_SECONDS + 600 }])
   await signOut(directory.change(), 'Phone')
   const at = async () => (await readBlocksFile(directory.paths)).signOuts[0]?.at
@@ -225,7 +225,7 @@ test('A sign-out also ends sessions created by a service whose clock is ahead', 
 })
 
 test('A recent visitor is found once the running service has written its state file', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { paths } = directory
   await writeSeen(directory, [])
   const hex = createHash('sha256').update('certificate').digest('hex')
@@ -247,7 +247,7 @@ test('A recent visitor is found once the running service has written its state f
 })
 
 test('The search does not wait for a silent service, or for one that has already written again', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   await writeSeen(directory, [])
   let milliseconds = 0
   let pauses = 0

@@ -8,7 +8,7 @@ import { CERTIFICATE_STATES } from '../../src/store/certificate-state.ts'
 import { writeDevice } from '../../src/store/device-registry.ts'
 import type { SeenCertificate } from '../../src/store/service-state.ts'
 import { runningId, writeRunning } from '../../src/store/service-state-files.ts'
-import { initialised, snapshotOf } from '../support/command.ts'
+import { initialized, snapshotOf } from '../support/command.ts'
 import { makeList, NOON_SECONDS, ownAuthority } from '../support/service.ts'
 
 const DAY = 86_400
@@ -32,7 +32,7 @@ const TABLE = [
 ] as const
 
 test('device list and /status show the same state, the first one that applies', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const authority = await ownAuthority(directory.dataDir)
   const serialOf = (row: number) => `0${row}`
   const rows = TABLE.map(([state, facts], row) => {
@@ -72,7 +72,7 @@ test('device list and /status show the same state, the first one that applies', 
 })
 
 test('A certificate is expired once its CA is', async () => {
-  const directory = await initialised({ days: 1 })
+  const directory = await initialized({ days: 1 })
   const { keyHash: issuerKeyHash } = await ownAuthority(directory.dataDir)
   const dates = { notBefore: NOON_SECONDS, notAfter: NOON_SECONDS + 9 * DAY }
   await writeDevice(directory.paths.devices, 'a1', {
@@ -131,7 +131,7 @@ const DEVICES: readonly (readonly [string, readonly (readonly [Kind, number?])[]
 ]
 
 test('device list and /status find a device in the state of the certificate that it uses', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { keyHash: issuerKeyHash } = await ownAuthority(directory.dataDir)
   const seen: SeenCertificate[] = []
   const expected: { readonly name: string; readonly state: string }[] = []

@@ -7,7 +7,7 @@ import { changeDirectory } from '../../src/administration/change-directory.ts'
 import { renewAuthority } from '../../src/administration/renew-authority.ts'
 import { renewDevice } from '../../src/administration/renew-device.ts'
 import {
-  initialised,
+  initialized,
   lettingIn,
   snapshotOf,
   type TestDirectory,
@@ -22,9 +22,9 @@ const add = (directory: TestDirectory, name: string) =>
   addDevice(directory.change(), { name, owner: undefined }, directory.issue())
 
 test('A successor whose certificate is not yet in ca.crt is discarded', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const before = await treeOf(directory.dataDir)
-  const other = await initialised()
+  const other = await initialized()
   const { nextAuthority, nextAuthorityKey } = directory.paths
   await copyFile(other.paths.authorityKey, nextAuthorityKey)
   await complete(directory)
@@ -36,7 +36,7 @@ test('A successor whose certificate is not yet in ca.crt is discarded', async ()
 })
 
 test('A successor whose certificate is in ca.crt gets its key moved into place', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   await add(directory, 'Phone')
   const { paths } = directory
   const oldKey = await readFile(paths.authorityKey)
@@ -54,7 +54,7 @@ test('A successor whose certificate is in ca.crt gets its key moved into place',
 })
 
 test('A package that was not delivered is rolled back: its entry, its file and its copy', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { device, certificate, package: parcel } = await add(directory, 'Phone')
   const kept = { ...device, certificates: [] }
   const note = { before: kept, serial: certificate.serial, files: [parcel.path] }
@@ -69,7 +69,7 @@ test('A package that was not delivered is rolled back: its entry, its file and i
 })
 
 test('A renewal that was not delivered leaves the previous certificate as it was', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const first = await add(directory, 'Phone')
   const issue = directory.issue()
   const second = await renewDevice(directory.change(9), 'Phone', issue, 0)
@@ -81,7 +81,7 @@ test('A renewal that was not delivered leaves the previous certificate as it was
 })
 
 test('A note that is incomplete, or whose package cannot be reached, does not make a command wait', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { device, certificate } = await add(directory, 'Phone')
   const file = join(directory.packages, 'file')
   await writeFile(file, '')
@@ -96,7 +96,7 @@ test('A note that is incomplete, or whose package cannot be reached, does not ma
 })
 
 test('A package that cannot be removed fails the command, not the directory', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   await add(directory, 'Phone')
   await mkdir(directory.paths.undelivered)
   await assert.rejects(complete(directory), { code: 'EISDIR' })

@@ -9,7 +9,7 @@ import { renewAuthority } from '../../src/administration/renew-authority.ts'
 import { renewDevice } from '../../src/administration/renew-device.ts'
 import { revokeDevice } from '../../src/administration/revoke-device.ts'
 import { runningId, writeRunning } from '../../src/store/service-state-files.ts'
-import { initialised, problemOf, type TestDirectory } from '../support/command.ts'
+import { initialized, problemOf, type TestDirectory } from '../support/command.ts'
 import { makeList, NOON_SECONDS, ownAuthority, present } from '../support/service.ts'
 
 const DAY = 86_400
@@ -26,7 +26,7 @@ const statesOf = async (directory: TestDirectory, later = 0) =>
   )
 
 test('Each state matches how a request from the device would be decided', async () => {
-  const directory = await initialised({ days: 1000 })
+  const directory = await initialized({ days: 1000 })
   for (const name of ['Active', 'Blocked', 'Listed', 'Replaced', 'Revoked']) {
     await add(directory, name)
   }
@@ -57,7 +57,7 @@ test('Each state matches how a request from the device would be decided', async 
 })
 
 test('A revocation recorded only in the CRL counts, and is shown with its date and reason', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { certificate } = await add(directory, 'Phone')
   const authority = await ownAuthority(directory.dataDir)
   const list = makeList(authority, { revoked: [certificate.serial] })
@@ -69,7 +69,7 @@ test('A revocation recorded only in the CRL counts, and is shown with its date a
 })
 
 test('A certificate of a CA that was removed grants no access', async () => {
-  const directory = await initialised({ days: 5 })
+  const directory = await initialized({ days: 5 })
   await add(directory, 'Phone')
   await renewAuthority(directory.change(6 * DAY), { commonName: undefined, days: 9 })
   const { state, certificates } = await findReport(directory.paths, 'Phone', NOON_SECONDS)
@@ -78,7 +78,7 @@ test('A certificate of a CA that was removed grants no access', async () => {
 })
 
 test('Devices are sorted by name, and an unknown one is reported', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   for (const name of ['Zoe', 'Änne', 'bob']) await add(directory, name)
   const reports = await reportDevices(directory.paths, NOON_SECONDS)
   assert.deepEqual(
@@ -92,7 +92,7 @@ test('Devices are sorted by name, and an unknown one is reported', async () => {
 })
 
 test('A device was last seen when any service last saw any of its certificates', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { device } = await add(directory, 'Phone')
   const { issuerKeyHash, serial } = present(device.certificates[0])
   for (const [listen, certificateAt, sessionAt] of [

@@ -5,7 +5,8 @@ import { once } from 'node:events'
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { addDevice, findDevice } from '../../src/administration/add-device.ts'
+import { addDevice } from '../../src/administration/add-device.ts'
+import { readOwnAuthorities } from '../../src/administration/authorities.ts'
 import { changeDirectory } from '../../src/administration/change-directory.ts'
 import { reportDevices } from '../../src/administration/device-report.ts'
 import {
@@ -14,13 +15,14 @@ import {
   finishDoctorDevice,
   revokeDoctorDevice,
 } from '../../src/administration/doctor-device.ts'
+import { findDevice } from '../../src/administration/find-device.ts'
 import { readDevices } from '../../src/administration/locked-directory.ts'
 import { readCertificate } from '../../src/certificate/certificate.ts'
 import { writeDevice } from '../../src/store/device-registry.ts'
 import { machineIdentity } from '../../src/store/lock-owner.ts'
 import {
   certlatch,
-  initialised,
+  initialized,
   lettingIn,
   problemOf,
   snapshotOf,
@@ -49,7 +51,7 @@ const entries = async ({ paths }: TestDirectory) =>
   )
 
 test('Its certificate is valid for 15 minutes, and its key is never written to a file', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const device = await begin(directory)
   assert.deepEqual(await lettingIn(directory.dataDir), ['certlatch doctor'])
   const certificate = new X509Certificate(device.certificatePem)
@@ -63,10 +65,10 @@ test('Its certificate is valid for 15 minutes, and its key is never written to a
 })
 
 test('Afterwards its entry has no certificates, run after run', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   for (const run of [1, 2, 3]) {
-    await begin(directory, run)
-    await finishDoctorDevice(directory.change(run))
+    const device = await begin(directory, run)
+    await finishDoctorDevice(directory.change(run), device)
     const [entry, ...more] = await entries(directory)
     assert.deepEqual(more, [])
     assert.deepEqual([entry.doctor, entry.certificates], [true, []])
@@ -76,7 +78,7 @@ test('Afterwards its entry has no certificates, run after run', async () => {
 })
 
 test('After revocation it is on the CRL, and no hook runs', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const device = await begin(directory)
   await revokeDoctorDevice(directory.change(), device)
   assert.deepEqual(await lettingIn(directory.dataDir), [])
@@ -84,8 +86,23 @@ test('After revocation it is on the CRL, and no hook runs', async () => {
   assert.ok(trust.revocationLists.get(device.issuerKeyHash)?.serials.has(device.serial))
 })
 
+test('Afterwards it is on the CRL once, whether or not it was revoked before', async () => {
+  for (const isRevokedBefore of [true, false]) {
+    const directory = await initialized()
+    const device = await begin(directory)
+    if (isRevokedBefore) await revokeDoctorDevice(directory.change(), device)
+    await finishDoctorDevice(directory.change(1), device)
+    const { lists } = await readOwnAuthorities(directory.paths)
+    const listed = lists.get(device.issuerKeyHash)?.entries
+    assert.deepEqual(
+      listed?.map(({ serial, reason }) => [serial, reason]),
+      [[device.serial, 'cessationOfOperation']],
+    )
+  }
+})
+
 test('While it is running, no other command removes it and no second run starts', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   await begin(directory)
   await next(directory)
   assert.deepEqual(await lettingIn(directory.dataDir), ['certlatch doctor'])
@@ -93,7 +110,7 @@ test('While it is running, no other command removes it and no second run starts'
 })
 
 test('An expired CA issues it no certificate, and nothing is left behind', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const before = await treeOf(directory.dataDir)
   const years = 11 * 366 * 86_400
   assert.match(await problemOf(begin(directory, years)), /^the CA has expired\nhint: .*ca renew/)
@@ -114,7 +131,7 @@ async function deadProcess(): Promise<number> {
 }
 
 test('If it was killed, the next command cleans up', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   await begin(directory)
   await leaveNote(directory, await deadProcess(), await machineIdentity())
   await next(directory)
@@ -124,7 +141,7 @@ test('If it was killed, the next command cleans up', async () => {
 })
 
 test('If it was killed on another machine, it is cleaned up once its certificate has expired', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   await begin(directory)
   await leaveNote(directory, 1, 'another machine')
   await next(directory)
@@ -134,7 +151,7 @@ test('If it was killed on another machine, it is cleaned up once its certificate
 })
 
 test('A broken note does not keep it alive', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   await begin(directory)
   await writeFile(directory.paths.doctor, '{"notAfter":')
   await next(directory)
@@ -142,7 +159,7 @@ test('A broken note does not keep it alive', async () => {
 })
 
 test('No list shows it, and no command finds it by name', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   await begin(directory)
   assert.deepEqual(await reportDevices(directory.paths, NOON_SECONDS), [])
   const known = await readDevices(directory.paths, () => undefined)
@@ -150,7 +167,7 @@ test('No list shows it, and no command finds it by name', async () => {
 })
 
 test('No other device or owner can take its name, in any spelling', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   for (const given of [
     { name: 'certlatch doctor', owner: undefined },
     { name: ' Certlatch  DOCTOR', owner: undefined },
@@ -163,7 +180,7 @@ test('No other device or owner can take its name, in any spelling', async () => 
 })
 
 test('No command accepts its name: one line, exit code 2', async () => {
-  const { dataDir } = await initialised()
+  const { dataDir } = await initialized()
   const environment = { CERTLATCH_DATA_DIR: dataDir }
   const before = await treeOf(dataDir)
   const invite = ['--url', 'https://home.example']
@@ -207,7 +224,7 @@ test('A certificate with its name is not imported: one line says so, and how to 
 })
 
 test('A device that has the name but not the mark is left alone', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const owned = { name: 'certlatch doctor', owner: undefined, certificates: [] }
   await writeDevice(directory.paths.devices, 'abc', owned)
   assert.match(await problemOf(begin(directory)), /the name "certlatch doctor" is taken/)
@@ -220,11 +237,10 @@ test('A device that has the name but not the mark is left alone', async () => {
 })
 
 test('An invalid mark makes the entry broken', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const entry = { schemaVersion: 1, name: 'Phone', certificates: [], doctor: 'yes' }
   await certlatch(['device', 'list'], { CERTLATCH_DATA_DIR: directory.dataDir })
-  await begin(directory)
-  await finishDoctorDevice(directory.change())
+  await finishDoctorDevice(directory.change(), await begin(directory))
   await writeFile(join(directory.paths.devices, 'abc.json'), JSON.stringify(entry))
   const { broken } = await readDevices(directory.paths, () => undefined)
   assert.match(broken[0]?.problem ?? '', /abc\.json is not a device entry/)
@@ -246,7 +262,7 @@ test('Device metrics leave it out, during the run and afterwards', async (contex
     assert.equal(status.others.certificateNotAfter, 0)
   }
   await told()
-  await finishDoctorDevice(change)
+  await finishDoctorDevice(change, device)
   await service.refresh()
   assert.equal((await service.askWith(certificate)).status, 403)
   await told()

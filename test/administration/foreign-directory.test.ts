@@ -7,7 +7,7 @@ import { changeDirectory } from '../../src/administration/change-directory.ts'
 import { renewAuthority } from '../../src/administration/renew-authority.ts'
 import { describeFileError } from '../../src/store/files.ts'
 import { asRoot, giveAway, guise, isRoot } from '../support/another-user.ts'
-import { initialised, lettingIn, type TestDirectory } from '../support/command.ts'
+import { initialized, lettingIn, type TestDirectory } from '../support/command.ts'
 import { present, temporaryFolder } from '../support/service.ts'
 
 /** A root's command on a directory that the service's user owns, and may have prepared. */
@@ -19,7 +19,7 @@ async function command(directory: TestDirectory): Promise<readonly string[]> {
 }
 
 async function scene(t: TestContext) {
-  const directory = await initialised()
+  const directory = await initialized()
   const { dataDir, paths } = directory
   const phone = { name: 'Phone', owner: undefined }
   const added = await addDevice(directory.change(), phone, directory.issue())

@@ -23,7 +23,7 @@ import { revokeDevice } from '../../src/administration/revoke-device.ts'
 import { unseal } from '../../src/enrollment/sealing.ts'
 import { acceptedUntil } from '../../src/store/device-registry.ts'
 import { readCollected, readInvitation } from '../../src/store/invitations.ts'
-import { initialised, problemOf, type TestDirectory, treeOf } from '../support/command.ts'
+import { initialized, problemOf, type TestDirectory, treeOf } from '../support/command.ts'
 import { NOON_SECONDS } from '../support/service.ts'
 
 const OPTIONS: InviteOptions = {
@@ -69,7 +69,7 @@ const stateOf = async (directory: TestDirectory, later = 0) =>
   ])
 
 test('An invited device exists, and its certificate is accepted only until the invitation expires', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { code, invitation, certificate } = await invite(directory)
   assert.match(code, /^[a-km-np-z2-9]{20}$/)
   assert.equal(invitation.endsAt, NOON_SECONDS + 86_400)
@@ -78,7 +78,7 @@ test('An invited device exists, and its certificate is accepted only until the i
 })
 
 test('Neither the code nor the secrets it protects are stored in the directory', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { code } = await invite(directory)
   const found = await claimInvitation(place(directory), code, CLAIMANT)
   assert.ok(found.ok)
@@ -91,7 +91,7 @@ test('Neither the code nor the secrets it protects are stored in the directory',
 })
 
 test('A stolen directory opens nothing: no text in any file is the code, before or after the claim', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { code, invitation } = await invite(directory)
   const { id } = invitation
   const opensAny = async (sealed: Buffer, purpose: 'code' | 'cookie') => {
@@ -116,7 +116,7 @@ test('A stolen directory opens nothing: no text in any file is the code, before 
 })
 
 test('Looking at an invitation does not claim it', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { code } = await invite(directory)
   for (let look = 0; look < 3; look += 1) {
     const found = await findInvitation(place(directory), code)
@@ -126,7 +126,7 @@ test('Looking at an invitation does not claim it', async () => {
 })
 
 test('Claiming it returns the packages, and the registry records what claimed it', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { code } = await invite(directory)
   const claimed = await claimInvitation(place(directory, 60), code, CLAIMANT)
   assert.ok(claimed.ok)
@@ -141,7 +141,7 @@ test('Claiming it returns the packages, and the registry records what claimed it
 })
 
 test('A second claimant learns that it was used, and when', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { code } = await invite(directory)
   await claimInvitation(place(directory, 60), code, CLAIMANT)
   const other = { ...CLAIMANT, nonce: 'two' }
@@ -153,7 +153,7 @@ test('A second claimant learns that it was used, and when', async () => {
 })
 
 test('The same claimant gets the same answer again for an hour', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { code } = await invite(directory)
   const first = await claimInvitation(place(directory), code, CLAIMANT)
   const again = await claimInvitation(place(directory, 3_599), code, CLAIMANT)
@@ -166,7 +166,7 @@ test('The same claimant gets the same answer again for an hour', async () => {
 })
 
 test('Of fifty simultaneous claims exactly one succeeds', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { code } = await invite(directory)
   const answers = await Promise.all(
     Array.from({ length: 50 }, (_, index) =>
@@ -178,7 +178,7 @@ test('Of fifty simultaneous claims exactly one succeeds', async () => {
 })
 
 test('Under another host, or with another code, it is unknown', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { code } = await invite(directory)
   const elsewhere = place(directory, 0, { host: 'evil.test' })
   const unknown = { ok: false, problem: 'unknown' }
@@ -188,7 +188,7 @@ test('Under another host, or with another code, it is unknown', async () => {
 })
 
 test('After it expires it cannot be collected, and the next command revokes the certificate', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { code } = await invite(directory)
   const late = place(directory, 86_400)
   assert.deepEqual(await claimInvitation(late, code, CLAIMANT), { ok: false, problem: 'ended' })
@@ -200,7 +200,7 @@ test('After it expires it cannot be collected, and the next command revokes the 
 })
 
 test('A device whose package was never collected can be invited again, which invalidates the earlier link', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const first = await invite(directory)
   const second = await invite(directory)
   assert.deepEqual(await findInvitation(place(directory), first.code), {
@@ -214,7 +214,7 @@ test('A device whose package was never collected can be invited again, which inv
 })
 
 test('An existing device can only be invited to a renewal', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { code } = await invite(directory)
   await claimInvitation(place(directory), code, CLAIMANT)
   assert.match(await problemOf(invite(directory)), /there is a device "Ada's phone" already/)
@@ -231,7 +231,7 @@ test('An existing device can only be invited to a renewal', async () => {
 })
 
 test('A renewal changes nothing until it is collected; only then does the overlap start', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const issue = directory.issue()
   const added = await addDevice(directory.change(), PHONE, issue)
   const renewal = await invite(directory, { overlapSeconds: 100 })
@@ -248,7 +248,7 @@ test('A renewal changes nothing until it is collected; only then does the overla
 })
 
 test('A renewal that is never collected leaves the device as it was', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   await addDevice(directory.change(), PHONE, directory.issue())
   const before = await treeOf(directory.paths.devices)
   await invite(directory, { overlapSeconds: 0 })
@@ -258,7 +258,7 @@ test('A renewal that is never collected leaves the device as it was', async () =
 
 test('A revocation ends the invitation, collected or not, and deletes the packages', async () => {
   for (const isCollected of [false, true]) {
-    const directory = await initialised()
+    const directory = await initialized()
     const { code } = await invite(directory)
     if (isCollected) await claimInvitation(place(directory), code, CLAIMANT)
     await revokeDevice(directory.change(10), "Ada's phone", 'all', 'unspecified')
@@ -271,7 +271,7 @@ test('A revocation ends the invitation, collected or not, and deletes the packag
 
 test('A block does the same', async () => {
   for (const isCollected of [false, true]) {
-    const directory = await initialised()
+    const directory = await initialized()
     const { code, certificate } = await invite(directory)
     if (isCollected) await claimInvitation(place(directory), code, CLAIMANT)
     await blockCertificate(directory.change(10), certificate)
@@ -282,7 +282,7 @@ test('A block does the same', async () => {
 
 test('With a claim, a revocation and the expiry at once, the first decides, and a revoked device never has access', async () => {
   for (let round = 0; round < 3; round += 1) {
-    const directory = await initialised()
+    const directory = await initialized()
     const { code } = await invite(directory)
     const claimant = { ...CLAIMANT, onUnmarked: () => {} }
     const claiming = claimInvitation(place(directory), code, claimant)
@@ -304,7 +304,7 @@ test('With a claim, a revocation and the expiry at once, the first decides, and 
 })
 
 test('A certificate that would be refused by now is not handed out', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { code } = await invite(directory)
   const refused = place(directory, 0, { isAcceptable: () => Promise.resolve(false) })
   assert.deepEqual(await claimInvitation(refused, code, CLAIMANT), { ok: false, problem: 'ended' })
@@ -312,7 +312,7 @@ test('A certificate that would be refused by now is not handed out', async () =>
 })
 
 test('A certificate that becomes refused during collection is not handed out either', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { code } = await invite(directory)
   let looks = 0
   const isAcceptable = () => {
@@ -324,7 +324,7 @@ test('A certificate that becomes refused during collection is not handed out eit
 })
 
 test('The ticket, and no other, gives access to the packages for an hour', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { code } = await invite(directory)
   const claimed = await claimInvitation(place(directory), code, CLAIMANT)
   assert.ok(claimed.ok)
@@ -341,7 +341,7 @@ test('The ticket, and no other, gives access to the packages for an hour', async
 })
 
 test('After "done" neither the ticket nor the code gives anything out again', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { code } = await invite(directory)
   const claimed = await claimInvitation(place(directory), code, CLAIMANT)
   assert.ok(claimed.ok)
@@ -355,7 +355,7 @@ test('After "done" neither the ticket nor the code gives anything out again', as
 })
 
 test('The packages are deleted an hour after collection, and the record a month later', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { code } = await invite(directory)
   await claimInvitation(place(directory), code, CLAIMANT)
   await settleLater(directory, 3_599)
@@ -367,7 +367,7 @@ test('The packages are deleted an hour after collection, and the record a month 
 })
 
 test('An invitation whose code could not be printed is rolled back', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const invited = await invite(directory)
   await takeBackInvited(directory.change(), invited)
   assert.deepEqual(await stateOf(directory), [["Ada's phone", 'no-certificate']])
@@ -375,7 +375,7 @@ test('An invitation whose code could not be printed is rolled back', async () =>
 })
 
 test('An unreadable entry has no say about an invitation', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { code, device } = await invite(directory)
   const path = join(directory.paths.devices, `${device.id}.json`)
   const whole = await readFile(path, 'utf8')

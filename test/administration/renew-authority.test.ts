@@ -6,13 +6,13 @@ import { readAuthorityKey } from '../../src/administration/authorities.ts'
 import { renewAuthority } from '../../src/administration/renew-authority.ts'
 import { commonName } from '../../src/certificate/name.ts'
 import { isEncryptedKey } from '../../src/certificate/pem.ts'
-import { initialised, lettingIn, problemOf, snapshotOf } from '../support/command.ts'
+import { initialized, lettingIn, problemOf, snapshotOf } from '../support/command.ts'
 import { NOON_SECONDS, present } from '../support/service.ts'
 
 const DAY = 86_400
 
 test('A renewed CA signs from now on; certificates of the previous CA stay valid', async () => {
-  const directory = await initialised({ commonName: 'One', days: 100 })
+  const directory = await initialized({ commonName: 'One', days: 100 })
   await addDevice(directory.change(), { name: 'Phone', owner: undefined }, directory.issue())
   const renewed = await renewAuthority(directory.change(60), { commonName: 'Two', days: 30 })
   assert.equal(commonName(renewed.authority.certificate.subject), 'Two')
@@ -28,7 +28,7 @@ test('A renewed CA signs from now on; certificates of the previous CA stay valid
 })
 
 test('The previous key is kept readable for its owner only, and nothing else is left behind', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { paths } = directory
   const before = await readFile(paths.authorityKey, 'utf8')
   const { before: issuers } = await renewAuthority(directory.change(), {
@@ -48,7 +48,7 @@ test('The previous key is kept readable for its owner only, and nothing else is 
 })
 
 test('The successor of a CA with an encrypted key is encrypted too', async () => {
-  const directory = await initialised({ passphrase: 'correct horse' })
+  const directory = await initialized({ passphrase: 'correct horse' })
   const renew = (passphrase: string | undefined) =>
     renewAuthority({ ...directory.change(), passphrase }, { commonName: undefined, days: 30 })
   assert.match(await problemOf(renew('wrong')), /the passphrase is wrong$/)
@@ -59,7 +59,7 @@ test('The successor of a CA with an encrypted key is encrypted too', async () =>
 })
 
 test('An expired CA is removed, and a third one signs beside the second', async () => {
-  const directory = await initialised({ days: 5 })
+  const directory = await initialized({ days: 5 })
   const renew = (later: number) =>
     renewAuthority(directory.change(later), { commonName: undefined, days: 30 })
   assert.equal((await renew(DAY)).dropped.length, 0)

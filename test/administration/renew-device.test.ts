@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import { addDevice } from '../../src/administration/add-device.ts'
 import { renewDevice } from '../../src/administration/renew-device.ts'
 import { revokeDevice } from '../../src/administration/revoke-device.ts'
-import { initialised, problemOf, snapshotOf, type TestDirectory } from '../support/command.ts'
+import { initialized, problemOf, snapshotOf, type TestDirectory } from '../support/command.ts'
 import { NOON_SECONDS, present } from '../support/service.ts'
 
 const DAY = 86_400
@@ -17,7 +17,7 @@ const renew = (directory: TestDirectory, name: string, overlap: number, later: n
   renewDevice(directory.change(later), name, directory.issue(), overlap)
 
 test('A renewed device keeps its id, name and owner, and has one certificate more', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const first = await add(directory, 'Phone')
   const second = await renew(directory, 'phone', DAY, 60)
   assert.equal(second.device.id, first.device.id)
@@ -31,7 +31,7 @@ test('A renewed device keeps its id, name and owner, and has one certificate mor
 })
 
 test('The previous certificate keeps working for the overlap, but never beyond its own expiry', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   await add(directory, 'Phone', 10)
   const second = await renew(directory, 'Phone', 3 * DAY, 60)
   assert.equal(second.othersEndAt, NOON_SECONDS + 60 + 3 * DAY)
@@ -45,14 +45,14 @@ test('The previous certificate keeps working for the overlap, but never beyond i
 })
 
 test("An overlap longer than the certificate's remaining life is reported as its expiry", async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const first = await add(directory, 'Phone', 10)
   const { othersEndAt } = await renew(directory, 'Phone', 30 * DAY, 60)
   assert.equal(othersEndAt, first.certificate.notAfter)
 })
 
 test('Without an overlap the previous certificate stops working at once', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   await add(directory, 'Phone')
   const { device, othersEndAt } = await renew(directory, 'Phone', 0, 60)
   assert.equal(othersEndAt, NOON_SECONDS + 60)
@@ -60,7 +60,7 @@ test('Without an overlap the previous certificate stops working at once', async 
 })
 
 test('Certificates that have already expired are left as they were', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   await add(directory, 'Phone', 10)
   const { device, othersEndAt } = await renew(directory, 'Phone', DAY, 20 * DAY)
   assert.equal(othersEndAt, undefined)
@@ -68,7 +68,7 @@ test('Certificates that have already expired are left as they were', async () =>
 })
 
 test('A revoked device can come back only under a new name', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   await add(directory, 'Phone')
   await revokeDevice(directory.change(10), 'Phone', 'all', 'keyCompromise')
   assert.match(
@@ -78,12 +78,12 @@ test('A revoked device can come back only under a new name', async () => {
 })
 
 test('An unknown device is reported', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   assert.match(await problemOf(renew(directory, 'Phone', DAY, 60)), /^there is no device "Phone"/)
 })
 
 test('A device whose first certificate was never handed out gets one', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { device } = await add(directory, 'Phone')
   await writeFile(
     join(directory.paths.devices, `${device.id}.json`),

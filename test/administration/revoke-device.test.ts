@@ -10,7 +10,7 @@ import type { RevocationReason } from '../../src/certificate/revocation-reason.t
 import { runningId, writeRunning } from '../../src/store/service-state-files.ts'
 import type { Snapshot } from '../../src/store/snapshot.ts'
 import {
-  initialised,
+  initialized,
   lettingIn,
   problemOf,
   snapshotOf,
@@ -40,7 +40,7 @@ const revoke = (
 ) => revokeDevice(directory.change(later), name, part, reason)
 
 test('A revoked device is on the CRL with date and reason, and is marked in the registry', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { certificate } = await add(directory, 'Phone')
   await add(directory, 'Tablet')
   const revoked = await revoke(directory, 'phone', { reason: 'keyCompromise' })
@@ -59,7 +59,7 @@ test('A revoked device is on the CRL with date and reason, and is marked in the 
 })
 
 test('Each CRL has a higher number than the previous one, even within the same second', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const numbers: bigint[] = []
   for (const name of ['A', 'B', 'C']) {
     await add(directory, name)
@@ -73,7 +73,7 @@ test('Each CRL has a higher number than the previous one, even within the same s
 })
 
 test('A CRL written while the clock was ahead locks no one out, and a later one replaces it', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   for (const name of ['A', 'B']) await add(directory, name)
   await revoke(directory, 'A', { later: DAY })
   const before = await snapshotOf(directory.dataDir)
@@ -85,7 +85,7 @@ test('A CRL written while the clock was ahead locks no one out, and a later one 
 })
 
 test('Revoked certificates stay revoked when a backup restores an older CRL and another device is revoked', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   for (const name of ['A', 'B']) await add(directory, name)
   const older = await readFile(directory.paths.revocationList)
   const first = await revoke(directory, 'A')
@@ -98,7 +98,7 @@ test('Revoked certificates stay revoked when a backup restores an older CRL and 
 })
 
 test("A new CRL's number is higher than that of the CRL a service has loaded", async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   await add(directory, 'Phone')
   const crlNumber = String(NOON_SECONDS + DAY)
   await writeRunning(directory.paths.running, runningId('host', '127.0.0.1:9180'), {
@@ -110,13 +110,13 @@ test("A new CRL's number is higher than that of the CRL a service has loaded", a
 })
 
 test("Nothing is signed while the clock is earlier than the CA's start", async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   await add(directory, 'Phone')
   assert.match(await problemOf(revoke(directory, 'Phone', { later: -DAY })), /the clock is wrong/)
 })
 
 test("An already revoked device is reported as such, without the CA's key, with the CRL number to wait for", async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   await add(directory, 'Phone')
   const first = await revoke(directory, 'Phone', { reason: 'superseded' })
   await rm(directory.paths.authorityKey)
@@ -129,7 +129,7 @@ test("An already revoked device is reported as such, without the CA's key, with 
 })
 
 test('After a previous CA has expired, the CRL to wait for is the one that lists the certificates', async () => {
-  const directory = await initialised({ days: 5 })
+  const directory = await initialized({ days: 5 })
   await renewAuthority(directory.change(10), { commonName: undefined, days: 30 })
   await add(directory, 'New')
   const first = await revoke(directory, 'New', { later: 6 * DAY })
@@ -139,7 +139,7 @@ test('After a previous CA has expired, the CRL to wait for is the one that lists
 })
 
 test('A CRL that was published without marking the device is completed by the next call', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { certificate } = await add(directory, 'Phone')
   const authority = await ownAuthority(directory.dataDir)
   await writeFile(
@@ -153,7 +153,7 @@ test('A CRL that was published without marking the device is completed by the ne
 })
 
 test('On request, only certificates that a renewal replaced are revoked', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const old = await add(directory, 'Phone')
   assert.match(
     await problemOf(revoke(directory, 'Phone', { part: 'replaced' })),
@@ -169,7 +169,7 @@ test('On request, only certificates that a renewal replaced are revoked', async 
 })
 
 test('A single certificate is identified by its serial number, as displayed', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { certificate } = await add(directory, 'Phone')
   await renew(directory, 'Phone', 10)
   const colons = (certificate.serial.toUpperCase().match(/../g) ?? []).join(':')
@@ -185,7 +185,7 @@ test('A single certificate is identified by its serial number, as displayed', as
 })
 
 test('An unknown device is reported with a hint where to look, and nothing changes', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   await add(directory, 'Phone')
   const before = await treeOf(directory.dataDir)
   assert.equal(
@@ -196,7 +196,7 @@ test('An unknown device is reported with a hint where to look, and nothing chang
 })
 
 test("Certificates of a previous CA are revoked with that CA's key, under the same number", async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   await add(directory, 'Old')
   await renewAuthority(directory.change(10), { commonName: undefined, days: 30 })
   await add(directory, 'New')
@@ -213,7 +213,7 @@ test("Certificates of a previous CA are revoked with that CA's key, under the sa
 })
 
 test('Without the key of a previous CA its CRL cannot be written, and nothing changes', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { device } = await add(directory, 'Old')
   await renewAuthority(directory.change(10), { commonName: undefined, days: 30 })
   const keyHash = present(device.certificates[0]).issuerKeyHash
@@ -233,7 +233,7 @@ test('Without the key of a previous CA its CRL cannot be written, and nothing ch
 })
 
 test('A device without certificates, or with only those of a removed CA, has nothing to revoke', async () => {
-  const directory = await initialised({ days: 5 })
+  const directory = await initialized({ days: 5 })
   const { device } = await add(directory, 'Old')
   const change = directory.change(6 * DAY)
   const renewed = await renewAuthority(change, { commonName: undefined, days: 30 })

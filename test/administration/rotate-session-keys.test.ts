@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { hasRotation, rotateSessionKeys } from '../../src/administration/rotate-session-keys.ts'
 import { readKeyRing, signingKey } from '../../src/session/key-ring.ts'
 import { runningId, writeRunning } from '../../src/store/service-state-files.ts'
-import { initialised, problemOf, type TestDirectory } from '../support/command.ts'
+import { initialized, problemOf, type TestDirectory } from '../support/command.ts'
 import { NOON_SECONDS, present } from '../support/service.ts'
 
 const rotate = (directory: TestDirectory, later = 0, endSessions = false) =>
@@ -21,7 +21,7 @@ async function ringOf({ paths }: TestDirectory) {
 }
 
 test('A new key starts signing after a delay; the previous one verifies until its last session is over', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const [before] = (await ringOf(directory)).keys
   const rotated = await rotate(directory)
   const ring = await ringOf(directory)
@@ -36,7 +36,7 @@ test('A new key starts signing after a delay; the previous one verifies until it
 })
 
 test('A service with a longer session TTL than the command knows about logs no one out', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   await writeRunning(directory.paths.running, runningId('host', '127.0.0.1:9180'), {
     ...{ schemaVersion: 1, listen: '127.0.0.1:9180', host: 'host', version: '0.0.0' },
     ...{ startedAt: NOON_SECONDS, stoppedAt: undefined, crlNumber: '1', blocksNumber: 0 },
@@ -46,7 +46,7 @@ test('A service with a longer session TTL than the command knows about logs no o
 })
 
 test('An expiry that is already earlier stays, and expired keys are dropped', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const first = await rotate(directory)
   await rotate(directory, 60)
   const two = await ringOf(directory)
@@ -59,7 +59,7 @@ test('An expiry that is already earlier stays, and expired keys are dropped', as
 })
 
 test('A key that may be compromised is dropped at once, and a new one signs at once', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const before = await ringOf(directory)
   const { oldUntil } = await rotate(directory, 10, true)
   const after = await ringOf(directory)
@@ -70,7 +70,7 @@ test('A key that may be compromised is dropped at once, and a new one signs at o
 })
 
 test('A broken or missing key file is reported, and is only recreated by ending all sessions', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { sessionKeys } = directory.paths
   await writeFile(sessionKeys, 'short\n')
   assert.match(
@@ -88,7 +88,7 @@ test('A broken or missing key file is reported, and is only recreated by ending 
 })
 
 test('Of two simultaneous rotations, each counts as loaded where the keys of both are', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const path = directory.paths.sessionKeys
   const before = (await ringOf(directory)).fingerprint
   const first = await rotate(directory)

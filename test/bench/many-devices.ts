@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { readOwnAuthorities } from '../../src/administration/authorities.ts'
-import { initialise } from '../../src/administration/initialise.ts'
+import { initialize } from '../../src/administration/initialize.ts'
 import { issueRevocationList } from '../../src/certificate/issue.ts'
 import { writePem } from '../../src/certificate/pem.ts'
 import { dataPaths } from '../../src/store/data-directory.ts'
@@ -28,7 +28,7 @@ export async function makeManyDevices(
 ): Promise<void> {
   const now = Math.floor(Date.now() / 1000)
   const everything = { authority: true, revocationList: true, sessionKeys: true }
-  await initialise(dataDir, everything, {}, now)
+  await initialize(dataDir, everything, {}, now)
   const paths = dataPaths(dataDir)
   const { issuers } = await readOwnAuthorities(paths)
   const [issuer] = issuers

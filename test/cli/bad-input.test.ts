@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { addDevice } from '../../src/administration/add-device.ts'
 import { acquireLock } from '../../src/store/lock.ts'
-import { certlatch, initialised, type TestDirectory, treeOf } from '../support/command.ts'
+import { certlatch, initialized, type TestDirectory, treeOf } from '../support/command.ts'
 import { fixturePath } from '../support/pki.ts'
 
 /** What a person may get wrong: the words, the exit code, and what to say. */
@@ -47,12 +47,12 @@ const BAD: readonly (readonly [argv: string, exitCode: 1 | 2, said: RegExp])[] =
   ['device renew Phone --overlap x', 2, /--overlap is "x": expected a duration up to 400d/],
   ['key rotate --after x', 2, /--after is "x": expected a duration up to 1d/],
   ['ca renew --days 0', 2, /--days is "0": expected a whole number from 1 to 36500$/],
-  ['init', 1, /has been initialised before, and nothing in it is overwritten/],
+  ['init', 1, /has been initialized before, and nothing in it is overwritten/],
   ['init --adopt CA.PEM', 2, /--adopt expects two files/],
 ]
 
 async function withPhone(passphrase?: string): Promise<TestDirectory> {
-  const directory = await initialised({ passphrase })
+  const directory = await initialized({ passphrase })
   await addDevice(
     { ...directory.change(), passphrase },
     { name: 'Phone', owner: 'Ada' },

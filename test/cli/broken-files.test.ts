@@ -3,14 +3,14 @@ import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import type { DataPaths } from '../../src/store/data-directory.ts'
-import { certlatch, initialised } from '../support/command.ts'
+import { certlatch, initialized } from '../support/command.ts'
 import { makeAuthority, makeList } from '../support/service.ts'
 
 const ADD = ['device', 'add', 'Phone', '--out', '-']
 
 /** What `device add` says after a change of its files. */
 async function add(change: (paths: DataPaths) => Promise<unknown>, argv: readonly string[] = ADD) {
-  const { dataDir, paths } = await initialised()
+  const { dataDir, paths } = await initialized()
   await change(paths)
   return certlatch(argv, { CERTLATCH_DATA_DIR: dataDir })
 }
@@ -64,7 +64,7 @@ test('An empty --out, and --json with --out -, are usage errors', async () => {
 })
 
 test('A folder may end in a slash, and the package is written into it', async () => {
-  const { dataDir } = await initialised()
+  const { dataDir } = await initialized()
   const argv = ['device', 'add', 'Phone', '--format', 'pem', '--out', `${dataDir}//`, '--json']
   const { exitCode, stdout, stderr } = await certlatch(argv, { CERTLATCH_DATA_DIR: dataDir })
   assert.equal(exitCode, 0, stderr)

@@ -10,7 +10,7 @@ import {
   type CommandOutcome,
   certlatch,
   empty,
-  initialised,
+  initialized,
   lettingIn,
   snapshotOf,
   type TestDirectory,
@@ -45,7 +45,7 @@ const writeService = (
   })
 
 test('Standard output carries only the package; messages and password go to standard error', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const argv = ['device', 'add', 'Phone', '--format', 'pem', '--out', '-']
   const { exitCode, stdout, stderr } = await call(directory, argv)
   assert.equal(exitCode, 0, stderr)
@@ -56,7 +56,7 @@ test('Standard output carries only the package; messages and password go to stan
 })
 
 test('An existing certificate is registered, with output as text or as JSON', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const authority = await ownAuthority(directory.dataDir)
   const file = join(directory.dataDir, 'leaf')
   await writeFile(file, writePem('CERTIFICATE', makeLeaf(authority).der))
@@ -71,7 +71,7 @@ test('An existing certificate is registered, with output as text or as JSON', as
 })
 
 test('A certificate that would be refused is not registered', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const file = join(directory.dataDir, 'leaf')
   await writeFile(file, Buffer.from('3000', 'hex'))
   const { exitCode, stderr } = await call(directory, ['device', 'add', 'X', '--certificate', file])
@@ -80,7 +80,7 @@ test('A certificate that would be refused is not registered', async () => {
 })
 
 test('Services that have loaded it are counted; a long silent one is named, and not waited for', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   await call(directory, ['device', 'add', 'Phone', '--out', directory.packages])
   await call(directory, ['device', 'revoke', 'Phone'])
   const { trust } = await snapshotOf(directory.dataDir)
@@ -97,7 +97,7 @@ test('Services that have loaded it are counted; a long silent one is named, and 
 })
 
 test('A running service that has not loaded it makes the command fail', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   await writeService(directory, '127.0.0.1:1', {
     keySet: 'another',
     problems: ['session.keys is empty'],
@@ -112,7 +112,7 @@ test('A running service that has not loaded it makes the command fail', async ()
 })
 
 test('A real service confirms a revocation, and refuses the very next request', async (context) => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { dataDir } = directory
   const service = await startTestService(context, { dataDir })
   const { certificate } = await addTestDevice(dataDir)
@@ -126,8 +126,9 @@ test('A real service confirms a revocation, and refuses the very next request', 
 })
 
 test('With an external CA, the list shows the devices that have visited', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const settings = { CERTLATCH_CA_FILE: directory.paths.authority }
+  const sha256 = Buffer.alloc(32, 0xab).toString('base64url')
   const seen = {
     ...{ issuerKeyHash: 'A'.repeat(43), sha256: undefined, certificateAt: NOON_SECONDS - 120 },
     sessionAt: 0,
@@ -135,7 +136,7 @@ test('With an external CA, the list shows the devices that have visited', async 
   await writeService(directory, '127.0.0.1:1', {
     lastSeen: [
       { ...seen, serial: '02', name: 'Zoe', notAfter: undefined },
-      { ...seen, serial: '01', name: 'Ada', notAfter: NOON_SECONDS + 3600 },
+      { ...seen, serial: '01', name: 'Ada', notAfter: NOON_SECONDS + 3600, sha256 },
       { ...seen, serial: '03', name: 'Bob', notAfter: NOON_SECONDS - 1 },
     ],
   })
@@ -147,7 +148,15 @@ test('With an external CA, the list shows the devices that have visited', async 
     'Zoe   02      -           2 minutes ago',
   ])
   const json = await call(directory, ['device', 'list', '--json'], settings)
-  assert.equal(JSON.parse(json.stdout).seen.length, 3)
+  const listed: readonly { readonly sha256?: string }[] = JSON.parse(json.stdout).seen
+  const shown = Array.from({ length: 32 }, () => 'AB').join(':')
+  assert.deepEqual(
+    listed.map((entry) => entry.sha256),
+    [shown, undefined, undefined],
+  )
+  // As printed, it names the certificate for other commands.
+  const block = await call(directory, ['device', 'block', '--fingerprint', shown], settings)
+  assert.match(block.stdout, /^blocked: the certificate 01$/m)
 })
 
 test('A new passphrase is typed twice, and never shown', async () => {
@@ -168,14 +177,14 @@ test('A new passphrase is typed twice, and never shown', async () => {
 })
 
 test('Cancelling a prompt changes nothing', async () => {
-  const directory = await initialised({ passphrase: 'horse' })
+  const directory = await initialized({ passphrase: 'horse' })
   const { exitCode, stderr } = await call(directory, ['device', 'add', 'Phone'], {}, ['\u0003'])
   assert.equal(exitCode, 1)
-  assert.match(stderr, /cancelled; nothing was changed\n$/)
+  assert.match(stderr, /canceled; nothing was changed\n$/)
 })
 
 test('All wrong settings are reported together', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { exitCode, stderr } = await call(directory, ['device', 'list'], {
     CERTLATCH_ON_REVOKE: 'x',
     CERTLATCH_SESSION_TTL: 'x',
@@ -185,7 +194,7 @@ test('All wrong settings are reported together', async () => {
 })
 
 test('In a container that can write only to its volumes, the package goes into one of them', async (context) => {
-  const directory = await initialised()
+  const directory = await initialized()
   const before = process.cwd()
   const isRoot = process.getuid?.() === 0
   const folder = join(directory.dataDir, '..', 'read-only')
@@ -205,7 +214,7 @@ test('In a container that can write only to its volumes, the package goes into o
 })
 
 test('The hint on fetching a package from a container depends on the container engine', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { packages } = directory
   const out = (name: string, settings: Readonly<Record<string, string>>) =>
     call(directory, ['device', 'add', name, '--out', packages], settings)
@@ -229,7 +238,7 @@ test('The hint on fetching a package from a container depends on the container e
 })
 
 test('A broken entry only prevents what needs that entry', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { paths, packages } = directory
   for (const name of ['Phone', 'Tablet']) {
     await call(directory, ['device', 'add', name, '--out', packages])
@@ -269,11 +278,14 @@ test('A broken entry only prevents what needs that entry', async () => {
   await writeFile(broken, JSON.stringify({ ...rest, name, certificates: [] }))
   const { exitCode, stderr } = await call(directory, ['device', 'revoke', name])
   assert.equal(exitCode, 1)
-  assert.match(stderr, new RegExp(`which "${name}"\\? .*\\.json repeats the device name`))
+  assert.match(
+    stderr,
+    new RegExp(`"${name}" cannot be identified: .*\\.json repeats the device name`),
+  )
 })
 
 test('A service that refuses the files tells the command why', async (context) => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { dataDir, paths } = directory
   const service = await startTestService(context, { dataDir })
   await writeFile(paths.sessionKeys, 'half\n')
@@ -285,7 +297,7 @@ test('A service that refuses the files tells the command why', async (context) =
 })
 
 test('Despite a broken entry, revoking another device takes effect at once', async (context) => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { dataDir, paths } = directory
   const service = await startTestService(context, { dataDir })
   const { certificate } = await addTestDevice(dataDir)

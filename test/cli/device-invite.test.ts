@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { claimInvitation } from '../../src/administration/claim-invitation.ts'
 import { qrCode } from '../../src/cli/qr-code.ts'
 import { listInvitations } from '../../src/store/invitations.ts'
-import { certlatch, initialised } from '../support/command.ts'
+import { certlatch, initialized } from '../support/command.ts'
 import { NOON_SECONDS } from '../support/service.ts'
 
 test('A QR code is black on white by its own colours, with a margin of four cells', () => {
@@ -26,7 +26,7 @@ test('A QR code is black on white by its own colours, with a margin of four cell
 })
 
 test('device show names what collected the invitation', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const environment = { CERTLATCH_DATA_DIR: directory.dataDir, CERTLATCH_URL: 'https://ha.test' }
   const waited = await certlatch(
     ['device', 'invite', 'Phone', '--key', 'p256', '--json'],
@@ -50,7 +50,7 @@ test('device show names what collected the invitation', async () => {
 })
 
 test('Stopping the wait leaves the invitation valid', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const environment = { CERTLATCH_DATA_DIR: directory.dataDir, CERTLATCH_URL: 'https://ha.test' }
   const words = ['device', 'invite', 'Phone', '--key', 'p256', '--wait', '--qr']
   const { exitCode, stdout, stderr } = await certlatch(words, environment)

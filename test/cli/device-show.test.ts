@@ -3,14 +3,14 @@ import { test } from 'node:test'
 import { sha256Base64Url } from '../../src/certificate/verify.ts'
 import type { DeviceCertificate } from '../../src/store/device-registry.ts'
 import { writeDevice } from '../../src/store/device-registry.ts'
-import { certlatch, initialised } from '../support/command.ts'
+import { certlatch, initialized } from '../support/command.ts'
 import { NOON_SECONDS, ownAuthority } from '../support/service.ts'
 
 const DAY = 86_400
 
 /** What `device show` prints of a device whose certificates were entered by hand. */
 async function show(certificates: readonly Partial<DeviceCertificate>[]): Promise<string> {
-  const { dataDir, paths } = await initialised()
+  const { dataDir, paths } = await initialized()
   const { certificate } = await ownAuthority(dataDir)
   const issuerKeyHash = sha256Base64Url(certificate.publicKeyInfo)
   const id = '182e3915-1c73-4298-ae90-c3db1dfe1aa6'

@@ -4,7 +4,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { initialise } from '../../src/administration/initialise.ts'
+import { initialize } from '../../src/administration/initialize.ts'
 import { dataPaths } from '../../src/store/data-directory.ts'
 import { runCommand, startCommand } from '../e2e/support/certlatch.ts'
 import { temporaryFolder } from '../support/service.ts'
@@ -20,7 +20,7 @@ const dataDir = join(await temporaryFolder(), 'data')
 const environment = { CERTLATCH_DATA_DIR: dataDir }
 const { authority, devices, doctor } = dataPaths(dataDir)
 const everything = { authority: true, revocationList: true, sessionKeys: true }
-await initialise(dataDir, everything, {}, Math.floor(Date.now() / 1000))
+await initialize(dataDir, everything, {}, Math.floor(Date.now() / 1000))
 
 /** Starts `certlatch doctor`, and kills it once it has connected. */
 async function killDoctor(): Promise<void> {

@@ -7,13 +7,15 @@ import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
+import { readOwnAuthorities } from '../../src/administration/authorities.ts'
 import { run } from '../../src/cli/main.ts'
 import { packageVersion } from '../../src/cli/version.ts'
 import { CHECKS } from '../../src/doctor/checks.ts'
+import { dataPaths } from '../../src/store/data-directory.ts'
 import { createApplication } from '../demo/application.ts'
 import { createTlsFront } from '../demo/tls-front.ts'
 import { PROXY_SECRET } from '../e2e/support/certlatch.ts'
-import { initialised } from '../support/command.ts'
+import { initialized } from '../support/command.ts'
 import { freePort } from '../support/free-port.ts'
 import { makeServerCertificate } from '../support/server-certificate.ts'
 import {
@@ -222,6 +224,9 @@ test('When stopped, it revokes its certificate and says so', async (context) => 
   assert.match(stderr, /stopped; the certificate of certlatch doctor is no longer accepted/)
   assert.equal(exitCode, 1)
   assert.ok(!(await readdir(join(service.dataDir, 'private'))).includes('doctor.json'))
+  const { lists } = await readOwnAuthorities(dataPaths(service.dataDir))
+  const reasons = [...lists.values()].flatMap(({ entries }) => entries.map(({ reason }) => reason))
+  assert.deepEqual(reasons, ['cessationOfOperation'])
 })
 
 test('An application that hangs is a finding; the run itself does not hang', async (context) => {
@@ -249,7 +254,7 @@ test('A service that is not running is a finding', async (context) => {
 })
 
 test('A name that does not resolve is a finding, and nothing else is tried', async () => {
-  const { dataDir } = await initialised()
+  const { dataDir } = await initialized()
   const environment = { CERTLATCH_DATA_DIR: dataDir }
   const { stdout, exitCode } = await doctor(
     ['https://home.invalid', '--only', 'connection'],
@@ -314,11 +319,11 @@ for (const [args, says] of WRONG_USE) {
 test('Without a data directory it says that it needs a certificate', async () => {
   const external = join(folder, 'external-ca.pem')
   await writeFile(external, makeAuthority('External').pem)
-  const withoutKey = await initialised()
+  const withoutKey = await initialized()
   const { authorityKey } = withoutKey.paths
   await writeFile(`${authorityKey}.away`, await readFile(authorityKey))
   await rm(authorityKey)
-  const readOnly = await initialised()
+  const readOnly = await initialized()
   await chmod(readOnly.paths.privateFolder, 0o500)
   const cases: (readonly [Readonly<Record<string, string>>, RegExp])[] = [
     [{ CERTLATCH_DATA_DIR: missing }, /the data directory .*missing does not exist or is empty/],
@@ -338,7 +343,7 @@ test('Without a data directory it says that it needs a certificate', async () =>
 })
 
 test('It does not wait for another running doctor: one line, exit code 1', async () => {
-  const { dataDir, paths } = await initialised()
+  const { dataDir, paths } = await initialized()
   const now = Math.floor(Date.now() / 1000)
   await mkdir(paths.devices, { recursive: true })
   await writeFile(paths.doctor, JSON.stringify({ notAfter: now + 600, pid: process.pid }))

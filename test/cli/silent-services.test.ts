@@ -8,7 +8,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { writePem } from '../../src/certificate/pem.ts'
 import type { RunningState } from '../../src/store/service-state.ts'
 import { runningId, writeRunning } from '../../src/store/service-state-files.ts'
-import { certlatch, initialised, type TestDirectory } from '../support/command.ts'
+import { certlatch, initialized, type TestDirectory } from '../support/command.ts'
 import {
   makeLeaf,
   NOON_SECONDS,
@@ -39,7 +39,7 @@ async function service(directory: TestDirectory, seconds: number, state = {}): P
 }
 
 async function scene() {
-  const directory = await initialised()
+  const directory = await initialized()
   const { dataDir, packages } = directory
   const hook = join(dataDir, 'hook-has-run')
   const call = (...argv: readonly string[]) =>

@@ -71,6 +71,14 @@ const householdHere = hereOf({
 })
 
 const NOT_RUNNING = { problem: 'nothing listens', hint: 'is it running?' }
+const EXTERNAL = hereOf({
+  config: configOf({ CERTLATCH_PROXY: 'caddy', CERTLATCH_CA_FILE: '/ca.crt' }).config,
+})
+/** Answers for certlatch's own pages, all there but that for enrollment. */
+const pagesWithout = (enrollment: Observation) => (probe: Probe) =>
+  probe.kind === 'request' && probe.path.endsWith('/enroll')
+    ? enrollment
+    : answer(200, {}, 'navigator.serviceWorker … home-assistant …')
 const HAPROXY = hereOf({ config: configOf({ CERTLATCH_PROXY: 'haproxy' }).config })
 
 interface Row {
@@ -636,6 +644,31 @@ const ROWS: readonly Row[] = [
   },
   {
     check: 'pages',
+    what: 'the CA is external, so there is no enrollment',
+    facts: { here: EXTERNAL },
+    seen: pagesWithout(answer(404, {}, 'not found\n')),
+  },
+  {
+    check: 'pages',
+    what: 'the CA may be external, and certlatch itself has no enrollment page',
+    facts: { here: undefined },
+    seen: pagesWithout(answer(404, {}, 'not found\n')),
+  },
+  {
+    check: 'pages',
+    what: 'the CA may be external, but the 404 is not from certlatch',
+    facts: { here: undefined },
+    seen: pagesWithout(answer(404, {}, '404 page not found\n')),
+    finds: /^\/\.certlatch\/auth\/enroll cannot be reached: 404 from the proxy/,
+  },
+  {
+    check: 'pages',
+    what: 'the CA is built in, and the enrollment page is missing',
+    seen: pagesWithout(answer(404, {}, 'not found\n')),
+    finds: /^\/\.certlatch\/auth\/enroll cannot be reached: 404/,
+  },
+  {
+    check: 'pages',
     what: 'nothing behind the proxy',
     seen: always(answer(502)),
     finds: /cannot be reached: 502 from the proxy/,
@@ -769,6 +802,23 @@ const ROWS: readonly Row[] = [
       ),
     },
     finds: /not ready: files: broken/,
+  },
+  {
+    check: 'service',
+    what: 'ready with files that it could not load',
+    facts: {
+      here: hereOf(
+        serviceOf({
+          checks: [
+            { name: 'clock', ok: true, detail: 'plausible' },
+            { name: 'files', ok: false, detail: 'the previous files are kept' },
+          ],
+        }),
+      ),
+    },
+    finds: /^the service is ready, but files: the previous files are kept$/,
+    level: 'warning',
+    hint: /certlatch status/,
   },
   { check: 'dates', what: 'good' },
   {

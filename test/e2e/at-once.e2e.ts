@@ -8,14 +8,14 @@ import { fileURLToPath } from 'node:url'
 import { addDevice } from '../../src/administration/add-device.ts'
 import { revokeDevice } from '../../src/administration/revoke-device.ts'
 import { makeManyDevices, runCommand, startOnce } from '../bench/many-devices.ts'
-import { initialised, lettingIn, snapshotOf } from '../support/command.ts'
+import { initialized, lettingIn, snapshotOf } from '../support/command.ts'
 import { present, temporaryFolder } from '../support/service.ts'
 
 const ISSUE_MANY = fileURLToPath(new URL('./support/issue-many.js', import.meta.url))
 const EACH = 100
 
 test('Two processes that issue at the same time lose no device and reuse no serial number', async () => {
-  const { dataDir, packages, paths } = await initialised()
+  const { dataDir, packages, paths } = await initialized()
   const exits = ['One', 'Other'].map(async (prefix) => {
     const argv = [ISSUE_MANY, dataDir, packages, prefix, String(EACH)]
     const [exitCode] = await once(spawn(process.execPath, argv, { stdio: 'inherit' }), 'exit')
@@ -30,7 +30,7 @@ test('Two processes that issue at the same time lose no device and reuse no seri
 })
 
 test('A revocation is not lost among devices that are added at the same time', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const names = Array.from({ length: 10 }, (_, number) => `Old ${number}`)
   for (const name of names) {
     const device = { name, owner: undefined }

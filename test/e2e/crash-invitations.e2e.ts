@@ -10,7 +10,7 @@ import { claimInvitation, type Place } from '../../src/administration/claim-invi
 import { reportDevices } from '../../src/administration/device-report.ts'
 import { inviteDevice } from '../../src/administration/invite-device.ts'
 import { dataPaths } from '../../src/store/data-directory.ts'
-import { initialised } from '../support/command.ts'
+import { initialized } from '../support/command.ts'
 import { crashPoints, runWithFault } from '../support/faults.ts'
 import { NOON_SECONDS } from '../support/service.ts'
 
@@ -22,7 +22,7 @@ let template = ''
 let code = ''
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'certlatch-crash-'))
-  const directory = await initialised()
+  const directory = await initialized()
   const options = { days: 397, key: 'p256', validSeconds: 86_400, site: 'https://ha.test' } as const
   const device = { name: 'Phone', owner: undefined }
   const renewal = { ...options, overlapSeconds: undefined }

@@ -10,7 +10,7 @@ import { runningId, writeRunning } from '../../src/store/service-state-files.ts'
 import {
   type CommandOutcome,
   certlatch,
-  initialised,
+  initialized,
   lettingIn,
   snapshotOf,
   treeOf,
@@ -35,14 +35,14 @@ interface Case {
 
 const OLD = ['Old']
 const CASES: readonly Case[] = [
-  { argv: ['init'], isFirst: true, doneBefore: /has been initialised before/, letsIn: [[], []] },
+  { argv: ['init'], isFirst: true, doneBefore: /has been initialized before/, letsIn: [[], []] },
   {
     argv: [
       ...['init', '--adopt', join(ADOPTED, 'ca.crt'), join(ADOPTED, 'ca.key')],
       ...['--index', join(ADOPTED, 'index.txt')],
     ],
     isFirst: true,
-    doneBefore: /has been initialised before/,
+    doneBefore: /has been initialized before/,
     letsIn: [
       [],
       [
@@ -77,7 +77,7 @@ let template = ''
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'certlatch-crash-'))
   template = join(folder, 'template')
-  const directory = await initialised()
+  const directory = await initialized()
   await addDevice(
     directory.change(),
     { name: 'Old', owner: undefined },

@@ -136,7 +136,7 @@ for (const kind of [TRAEFIK, CADDY, NGINX, HAPROXY]) {
       assert.equal(claimed.status, 200)
       const [stderr, [exitCode]] = await ended
       assert.equal(exitCode, 0)
-      assert.match(stderr, /"Watch" was collected by Android, Chrome$/m)
+      assert.match(stderr, /the invitation of "Watch" was collected by Android, Chrome$/m)
     })
 
     test('the code is in no auth request, and no request with it reaches the application', async () => {

@@ -236,6 +236,11 @@ describe('A mistake', () => {
       'line 3, column 15: method "*" is not a method such as GET; leave methods out for any',
     ],
     [
+      'a method that no request can have',
+      RULE(`methods: ${'A'.repeat(65)}, access: deny`),
+      `line 3, column 15: method "${'A'.repeat(65)}" is not a method such as GET; leave methods out for any`,
+    ],
+    [
       'a network that is none',
       RULE('from: lan, access: deny'),
       'line 3, column 12: network "lan" is not an address or network such as 192.168.1.10, 172.18.0.0/16 or fd00::/8',

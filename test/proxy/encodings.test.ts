@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { type CertificateEncoding, DIALECTS } from '../../src/proxy/dialects.ts'
-import { readCertificateHeader } from '../../src/proxy/encodings.ts'
+import { readCertificateHeader, writeCertificateHeader } from '../../src/proxy/encodings.ts'
 import { certificateHeader, fixture, fixturePem } from '../support/pki.ts'
 
 const ENCODINGS: readonly CertificateEncoding[] = [
@@ -25,6 +25,10 @@ function check(encoding: CertificateEncoding, value: string, expected: Expected)
   if (typeof expected === 'string') assert.equal(read.kind, expected)
   else assert.deepEqual(read, { kind: 'certificate', der: expected })
 }
+
+test('A certificate header that certlatch writes, it reads again', () => {
+  for (const encoding of ENCODINGS) check(encoding, writeCertificateHeader(DER, encoding), DER)
+})
 
 /** What Go's url.QueryEscape writes: `+` for a space, everything but unreserved escaped. */
 const queryEscape = (text: string): string => encodeURIComponent(text).replace(/%20/g, '+')

@@ -77,7 +77,7 @@ test('One process writes at a time, and any other learns which one', async () =>
   assert.deepEqual(await generations(folder), ['1'])
   assert.match(
     await refusal(folder),
-    /^another certlatch command is writing to .+ \(device add Phone, process \d+ on .+, since 0 s\): wait for it to end, or stop it; nothing was changed$/,
+    /^another certlatch command is writing to .+ \(device add Phone, process \d+ on .+, running for 0 s\): wait for it to end, or stop it; nothing was changed$/,
   )
   await lock.assertHeld()
   await lock.release()
@@ -263,7 +263,7 @@ test('A writer that touches its file is alive, whatever its clock says', async (
   })
   const result = await acquireLock(folder, { who: WHO, waitMilliseconds: 30_000, ...time })
   assert.ok(!result.ok)
-  assert.match(result.problem, /\(ca renew, process \d+ on attic, since \d+ s\)/)
+  assert.match(result.problem, /\(ca renew, process \d+ on attic, running for \d+ s\)/)
   assert.deepEqual(await generations(folder), ['7'])
 })
 
@@ -273,7 +273,7 @@ test('A writer without a description is called "another", and a description is m
     /^another certlatch command is writing to \S+: wait/,
   )
   const foul = await folderOfAnother({ ...ANOTHER, who: 'a\u001b[2Jb', host: 7, startedAt: 'x' })
-  assert.match(await refusal(foul), /\(a\?\[2Jb, process \d+ on unknown, since 0 s\)/)
+  assert.match(await refusal(foul), /\(a\?\[2Jb, process \d+ on unknown, running for 0 s\)/)
 })
 
 test('Time during which the watcher was suspended does not count as watched', async () => {

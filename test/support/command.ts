@@ -4,7 +4,7 @@ import { PassThrough } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import type { Change } from '../../src/administration/change-directory.ts'
 import { CommandError } from '../../src/administration/command-error.ts'
-import { initialise } from '../../src/administration/initialise.ts'
+import { initialize } from '../../src/administration/initialize.ts'
 import type { IssueOptions } from '../../src/administration/issue-certificate.ts'
 import { run } from '../../src/cli/main.ts'
 import type { AuthorityOptions } from '../../src/store/create-authority.ts'
@@ -25,9 +25,9 @@ export interface TestDirectory {
 
 const EVERYTHING = { authority: true, revocationList: true, sessionKeys: true }
 
-export async function initialised(options: AuthorityOptions = {}): Promise<TestDirectory> {
+export async function initialized(options: AuthorityOptions = {}): Promise<TestDirectory> {
   const directory = await empty()
-  await initialise(directory.dataDir, EVERYTHING, options, NOON_SECONDS)
+  await initialize(directory.dataDir, EVERYTHING, options, NOON_SECONDS)
   return directory
 }
 

@@ -2,12 +2,11 @@ import { renewAuthority } from '../../administration/renew-authority.ts'
 import { describeName } from '../../certificate/name.ts'
 import type { Issuer } from '../../certificate/verify.ts'
 import { AUTHORITY_DAYS } from '../../store/create-authority.ts'
-import { daysFlag } from '../arguments.ts'
+import { authorityOptionsOf } from '../authority-options.ts'
 import type { ExitCode, Invocation } from '../command.ts'
 import { ownSettingsOf, signingChangeOf } from '../command-context.ts'
 import { confirmChange, hasRevocationList } from '../confirmation.ts'
 import { day } from '../format.ts'
-import { MOST_AUTHORITY_DAYS, readAuthorityName } from './init.ts'
 
 export const help = `Usage: certlatch ca renew [--name NAME] [--days N]
 
@@ -26,10 +25,9 @@ export const options = { name: { type: 'string' }, days: { type: 'string' } } as
 
 export async function run(invocation: Invocation): Promise<ExitCode> {
   const config = ownSettingsOf(invocation, 'renew the CA where it is managed')
-  const commonName = readAuthorityName(invocation)
-  const days = daysFlag(invocation, MOST_AUTHORITY_DAYS, AUTHORITY_DAYS)
+  const authorityOptions = authorityOptionsOf(invocation)
   const change = await signingChangeOf(invocation, config)
-  const renewed = await renewAuthority(change, { commonName, days })
+  const renewed = await renewAuthority(change, authorityOptions)
   const { terminal } = invocation
   const { authority, before, dropped, crlNumber } = renewed
   const described = ({ certificate }: Issuer): string =>

@@ -29,7 +29,8 @@ of a certificate can be changed.
 
 Options:
       --certificate FILE  the certificate, in PEM or DER
-      --serial HEX        its serial number, as certlatch device list shows it
+      --serial HEX        its serial number, which certlatch device show lists, or with
+                          CERTLATCH_CA_FILE certlatch device list
       --issuer CA.CRT     the certificate of the CA that issued it
       --fingerprint HEX   its SHA-256 fingerprint, if it has been used here before
       --lift              remove the block
@@ -57,7 +58,7 @@ export async function run(invocation: Invocation): Promise<ExitCode> {
     ? await unblockCertificate(change, id)
     : await blockCertificate(change, id)
   const { terminal } = invocation
-  const what = isLifted ? 'not blocked any more' : hasChanged ? 'blocked' : 'blocked (already)'
+  const what = isLifted ? 'not blocked anymore' : hasChanged ? 'blocked' : 'blocked (already)'
   terminal.print(`${what}: the certificate ${id.serial}`)
   const kind = isLifted ? 'other' : 'revoking'
   const hasIt = hasBlocks(blocksNumber)

@@ -41,7 +41,7 @@ Options:
       --overlap T    with --renew: how long the old certificate keeps working once the new one is
                      collected: 14d by default; 0 for no longer
       --qr, --no-qr  show the link as a QR code, or not; by default on a terminal
-      --wait         wait until the link is used, and print by which browser
+      --wait         wait until the link is used, and print which browser used it
       --json         print the result as JSON, with times in Unix seconds
 
 Example:
@@ -183,7 +183,7 @@ async function waitFor(
   const { invitations } = pathsOfConfig(config)
   const claim = await awaitCollection(invitations, invitation, nowSeconds, waitForStop())
   if (claim?.outcome === 'collected') {
-    terminal.note(`"${device.name}" was collected by ${claim.by}`)
+    terminal.note(`the invitation of "${device.name}" was collected by ${claim.by}`)
     return 0
   }
   if (claim === undefined) {
@@ -191,7 +191,8 @@ async function waitFor(
       `not collected so far; the invitation is valid until ${minute(invitation.endsAt)}`,
     )
   }
-  throw new CommandError('the invitation has expired, and was not collected', {
-    hint: 'invite the device again',
-  })
+  throw new CommandError(
+    'the invitation ended before it was collected: it expired, or the device was revoked, blocked or invited again',
+    { hint: 'to let the device in, invite it again' },
+  )
 }

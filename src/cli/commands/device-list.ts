@@ -3,7 +3,7 @@ import { latest, type SeenCertificate } from '../../store/service-state.ts'
 import { readLastSeen } from '../../store/service-state-files.ts'
 import type { ExitCode, Invocation } from '../command.ts'
 import { pathsOfConfig, settingsOf } from '../command-context.ts'
-import { day, jsonOf, span, table } from '../format.ts'
+import { ago, day, hexPairs, jsonOf, span, table } from '../format.ts'
 
 export const help = `Usage: certlatch device list [--json]
 
@@ -32,7 +32,7 @@ export async function run(invocation: Invocation): Promise<ExitCode> {
   const seen = [...(await readLastSeen(paths.running)).values()]
   seen.sort((one, other) => one.name.localeCompare(other.name, 'en'))
   const rows = seen.map((entry) => seenRowOf(entry, now))
-  return print(invocation, { seen }, [SEEN_HEAD, ...rows], NONE_SEEN)
+  return print(invocation, { seen: seen.map(describeSeen) }, [SEEN_HEAD, ...rows], NONE_SEEN)
 }
 
 /** Prints JSON or a table; for a table without rows, the note. */
@@ -67,13 +67,16 @@ function rowOf(report: DeviceReport, now: number): readonly string[] {
   ]
 }
 
-export const ago = (seconds: number, now: number): string =>
-  seconds === 0 ? 'never' : seconds >= now ? 'just now' : `${span(now - seconds)} ago`
-
 /** Certificates of an external CA are listed once they have been used. */
 const NONE_SEEN =
   'no certificate has been used yet, or certlatch serve does not run with this directory'
 const SEEN_HEAD = ['NAME', 'SERIAL', 'EXPIRES IN', 'LAST SEEN'] as const
+
+/** For JSON: with the fingerprint in the notation of the other commands. */
+const describeSeen = ({ sha256, ...seen }: SeenCertificate) => ({
+  ...seen,
+  sha256: sha256 && hexPairs(Buffer.from(sha256, 'base64url')),
+})
 
 function seenRowOf(entry: SeenCertificate, now: number): readonly string[] {
   const { name, serial, notAfter } = entry

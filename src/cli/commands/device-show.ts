@@ -3,14 +3,12 @@ import {
   type DeviceReport,
   findReport,
 } from '../../administration/device-report.ts'
-import { fingerprint } from '../../administration/issue-certificate.ts'
 import { type DataPaths, readCertificateCopy } from '../../store/data-directory.ts'
 import type { CertificateInvitation } from '../../store/device-registry.ts'
 import { onlyName } from '../arguments.ts'
 import type { ExitCode, Invocation } from '../command.ts'
 import { ownSettingsOf, pathsOfConfig } from '../command-context.ts'
-import { jsonOf, moment, span, table } from '../format.ts'
-import { ago } from './device-list.ts'
+import { ago, fingerprint, hexPairs, jsonOf, moment, span, table } from '../format.ts'
 
 export const help = `Usage: certlatch device show NAME [--json]
 
@@ -84,7 +82,7 @@ function deviceRows(report: DeviceReport, now: number): readonly (readonly strin
 function certificateRows(shown: ShownCertificate, now: number): readonly (readonly string[])[] {
   const { serial, notBefore, notAfter, endsAt, revokedAt, reason, invitation } = shown
   const rows: (readonly string[])[] = [
-    ['certificate', colons(serial)],
+    ['certificate', hexPairs(Buffer.from(serial, 'hex'))],
     ['state', shown.state],
     ['CA', shown.authority ?? '-'],
     ['valid from', notBefore === 0 ? '-' : moment(notBefore)],
@@ -114,5 +112,3 @@ const invitationOf = ({ endsAt, collectedAt, collectedBy }: CertificateInvitatio
 
 const seenAt = (seconds: number, now: number): string =>
   seconds === 0 ? 'never' : `${moment(seconds)}, ${ago(seconds, now)}`
-
-const colons = (hex: string): string => (hex.toUpperCase().match(/../g) ?? []).join(':')

@@ -84,7 +84,7 @@ async function requireOwnDevice({ dataDir }: Config): Promise<void> {
   }
 }
 
-/** Issues the doctor's certificate, and revokes it whatever happens. */
+/** Issues the doctor's certificate, and revokes it however the run ends. */
 async function withOwnDevice(
   invocation: Invocation,
   target: Omit<Target, 'certificate' | 'key'>,
@@ -107,7 +107,7 @@ async function withOwnDevice(
     if (exitCode !== undefined) return exitCode
     throw new CommandError('stopped; the certificate of certlatch doctor is no longer accepted')
   } finally {
-    await finishDoctorDevice(change())
+    await finishDoctorDevice(change(), device)
   }
 }
 

@@ -6,7 +6,7 @@ import { quote } from '../../config/text.ts'
 import type { Described } from '../../explain/auth-request.ts'
 import { readCertificateFile, type Shown, shownByDevice } from '../../explain/credentials.ts'
 import { adviceOf, conclusionOf, type Explanation, stepsOf } from '../../explain/explanation.ts'
-import { explainRequest } from '../../explain/judgement.ts'
+import { explainRequest } from '../../explain/judgment.ts'
 import { DIALECTS } from '../../proxy/dialects.ts'
 import type { Snapshot } from '../../store/snapshot.ts'
 import { choiceFlag, textFlag } from '../arguments.ts'
@@ -21,7 +21,8 @@ export const help = `Usage: certlatch explain URL [--method M] [--from ADDRESS]
 
 Explains how certlatch would answer this request and why, step by step, with the same rules and files
 as certlatch serve. Nothing is changed. The path is checked as written; Traefik and nginx normalize
-some ("//", "..") before they ask. Exit code 0: allowed. 1: denied. 2: usage error.
+some paths ("//", "..") before they send the auth request. Exit code 0: allowed. 1: denied. 2: usage
+error.
 
 Options:
       --method M          the request's method, GET by default

@@ -4,19 +4,18 @@ import {
   readAdoption,
 } from '../../administration/adopt-authority.ts'
 import { CommandError, usageError } from '../../administration/command-error.ts'
-import { fill, initialise } from '../../administration/initialise.ts'
+import { fill, initialize } from '../../administration/initialize.ts'
 import { type Config, filesToMake } from '../../config/config.ts'
 import { quote } from '../../config/text.ts'
-import { deviceNameProblem, normalizeName } from '../../enrollment/device-name.ts'
 import { AUTHORITY_DAYS } from '../../store/create-authority.ts'
+import { dataPaths } from '../../store/data-directory.ts'
 import type { Device } from '../../store/device-registry.ts'
-import { daysFlag, textFlag } from '../arguments.ts'
+import { textFlag } from '../arguments.ts'
+import { authorityOptionsOf } from '../authority-options.ts'
 import type { ExitCode, Invocation } from '../command.ts'
 import { settingsOf } from '../command-context.ts'
 import { count, day } from '../format.ts'
 import { askSecret } from '../terminal.ts'
-
-export const MOST_AUTHORITY_DAYS = 36_500
 
 export const help = `Usage: certlatch init [--name NAME] [--days N] [--encrypt]
        certlatch init --adopt CA.CRT CA.KEY [options]
@@ -60,12 +59,10 @@ export async function run(invocation: Invocation): Promise<ExitCode> {
   const config = settingsOf(invocation)
   checkArguments(invocation)
   if (invocation.flags['adopt'] === true) return adopt(invocation, config)
-  const days = daysFlag(invocation, MOST_AUTHORITY_DAYS, AUTHORITY_DAYS)
-  const commonName = readAuthorityName(invocation)
-  const passphrase = await newPassphrase(invocation, config)
-  const authority = { commonName, days, passphrase }
+  const named = authorityOptionsOf(invocation)
+  const authority = { ...named, passphrase: await newPassphrase(invocation, config) }
   const now = invocation.nowSeconds()
-  const made = await initialise(config.dataDir, neededOf(config), authority, now)
+  const made = await initialize(config.dataDir, neededOf(config), authority, now)
   return reportMade(invocation, config, made)
 }
 
@@ -82,15 +79,6 @@ function checkArguments({ flags, positionals: [first] }: Invocation): void {
   if (!isImport && first !== undefined) {
     throw usageError(`unexpected argument ${quote(first)}`, 'see certlatch init --help')
   }
-}
-
-export function readAuthorityName(invocation: Invocation): string | undefined {
-  const given = textFlag(invocation, 'name')
-  if (given === undefined) return undefined
-  const name = normalizeName(given)
-  const problem = deviceNameProblem(name, 'Lovelace family')
-  if (problem === undefined) return name
-  throw usageError(`--name ${quote(given)} ${problem}`)
 }
 
 /** Files that settings name are managed elsewhere, so they are not created. */
@@ -123,7 +111,7 @@ async function newPassphrase(
 
 /** Prints which files were created, and what comes next. */
 function reportMade({ terminal }: Invocation, { ca }: Config, made: readonly string[]): ExitCode {
-  for (const path of made) terminal.print(`made ${path}`)
+  for (const path of made) terminal.print(`created ${path}`)
   if (ca.kind === 'external') {
     terminal.note('next: certlatch serve; certificates come from the CA in CERTLATCH_CA_FILE')
     return 0
@@ -141,6 +129,12 @@ async function adopt(invocation: Invocation, config: Config): Promise<ExitCode> 
     throw usageError(
       '--adopt does not go with CERTLATCH_CA_FILE',
       'unset it to import the CA, or leave the CA where it is and import nothing',
+    )
+  }
+  if (config.ca.crlFileNamed) {
+    throw usageError(
+      '--adopt does not go with CERTLATCH_CRL_FILE: it writes the CRL to the data directory',
+      `unset it, or set it again after moving ${dataPaths(config.dataDir).revocationList} there`,
     )
   }
   const files = adoptedFiles(invocation)

@@ -4,8 +4,7 @@ import type { Status } from '../../server/admin/status.ts'
 import { askStatus } from '../admin-listener.ts'
 import type { ExitCode, Invocation } from '../command.ts'
 import { settingsOf } from '../command-context.ts'
-import { count, day, span, table } from '../format.ts'
-import { ago } from './device-list.ts'
+import { ago, count, day, span, table } from '../format.ts'
 
 const TIMEOUT_MILLISECONDS = 5_000
 

@@ -26,7 +26,7 @@ const forgedCertificates: Check = {
   needs: ['closed'],
   plan: ({ certificate, closedPath: path }) => [
     ...CERTIFICATE_HEADERS.flatMap((name) =>
-      Object.entries(encodings(certificate)).flatMap(([encoding, value]) => {
+      encodings(certificate).flatMap(([encoding, value]) => {
         const line = [name, value] as const
         return [
           request(`${name} (${encoding})`, { path, headers: [line] }),
@@ -187,7 +187,7 @@ const aliases: Check = {
   group: 'forged',
   title: 'headers with "_" instead of "-" do not reach certlatch',
   reason:
-    'Many applications mistake Remote_User for Remote-User (CVE-2026-54763). certlatch refuses such requests, so this is only a second line of defence.',
+    'Many applications mistake Remote_User for Remote-User (CVE-2026-54763). certlatch refuses such requests, so this is only a second line of defense.',
   needs: ['access', 'session'],
   plan: () =>
     ALIASES.map((name) => request(name, { headers: [[name, 'doctor']], shown: 'cookie' })),

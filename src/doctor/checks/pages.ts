@@ -14,6 +14,10 @@ const PAGES: Readonly<Record<string, RegExp>> = {
   [ENROLL_PATH]: /<form/,
 }
 
+/** certlatch's answer for a page that it does not have: with an external CA there is no enrollment. */
+const isOwnNotFound = (seen: Observation): boolean =>
+  seen.kind === 'answer' && seen.status === 404 && seen.body === 'not found\n'
+
 const UNANSWERED =
   'is certlatch serve running, with the CERTLATCH_PAGES_LISTEN to which the proxy routes these paths?'
 
@@ -22,15 +26,21 @@ const pages: Check = {
   group: 'own-pages',
   title: "certlatch's own pages are served without credentials",
   reason:
-    'With them a refused browser gets past its service worker, and a new device is enrolled. Tested: reset, rescue.js, enroll.',
-  plan: () => Object.keys(PAGES).map((path) => request(path, { path })),
+    'With them a refused browser gets past its service worker, and a new device is enrolled. Tested: reset, rescue.js and, with the built-in CA, enroll.',
+  plan: ({ here }) => {
+    const isExternal = here?.config.ca.kind === 'external'
+    return Object.keys(PAGES)
+      .filter((path) => !isExternal || path !== ENROLL_PATH)
+      .map((path) => request(path, { path }))
+  },
   judge: (facts, asked) => {
-    const missing = asked
-      .filter(isRequest)
-      .filter(
-        ({ probe: { path }, seen }) =>
-          seen.kind !== 'answer' || seen.status !== 200 || !PAGES[path]?.test(seen.body),
-      )
+    const isThere = (path: string, seen: Observation): boolean => {
+      // Without the files it is not known whether the CA is external.
+      const mayBeMissing = path === ENROLL_PATH && facts.here === undefined
+      if (mayBeMissing && isOwnNotFound(seen)) return true
+      return seen.kind === 'answer' && seen.status === 200 && PAGES[path]?.test(seen.body) === true
+    }
+    const missing = asked.filter(isRequest).filter(({ probe, seen }) => !isThere(probe.path, seen))
     const [first] = missing
     if (first === undefined) return undefined
     const paths = missing.map(({ probe }) => probe.path).join(' and ')

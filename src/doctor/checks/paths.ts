@@ -5,7 +5,7 @@ import { type OpenPath, openPaths } from '../open-rules.ts'
 import { isRequest, type Observation, request } from '../probe.ts'
 
 /** Paths that resemble a public one. */
-function neighbours({ path, folder }: OpenPath, nowhere: string): readonly string[] {
+function neighbors({ path, folder }: OpenPath, nowhere: string): readonly string[] {
   const base = (folder ?? path).replace(/\/$/, '')
   const parent = base.slice(0, base.lastIndexOf('/'))
   return [`${base}x`, `${parent}/${nowhere}`, folder === undefined ? `${base}/${nowhere}` : base]
@@ -20,7 +20,7 @@ const rules: Check = {
   needs: ['closed', 'here', 'open-rules'],
   plan: (facts) => {
     const places = openPaths(facts)
-    const beside = new Set(places.flatMap((place) => neighbours(place, facts.nowhere)))
+    const beside = new Set(places.flatMap((place) => neighbors(place, facts.nowhere)))
     const closed = [...beside].filter((path) => facts.here?.isOpen('GET', path) === false)
     return [
       ...places.map(({ rule, method, path }) => request(`the rule ${rule}`, { method, path })),

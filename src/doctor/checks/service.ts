@@ -12,10 +12,12 @@ const service: Check = {
       const { problem = 'the service does not answer', hint } = here?.serviceProblem ?? {}
       return failed(problem, hint)
     }
-    if (here.service.ready) return undefined
-    const wrong = here.service.checks.filter(({ ok }) => !ok)
+    const { ready, checks } = here.service
+    const wrong = checks.filter(({ ok }) => !ok)
     const text = wrong.map(({ name, detail }) => `${name}: ${detail}`).join('; ')
-    return failed(`the service is not ready: ${text}`, 'certlatch status has the details')
+    const hint = 'certlatch status has the details'
+    if (!ready) return failed(`the service is not ready: ${text}`, hint)
+    return text === '' ? undefined : warning(`the service is ready, but ${text}`, hint)
   },
 }
 

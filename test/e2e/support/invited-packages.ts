@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { claimInvitation, openTicket } from '../../../src/administration/claim-invitation.ts'
 import { inviteDevice } from '../../../src/administration/invite-device.ts'
-import { initialised } from '../../support/command.ts'
+import { initialized } from '../../support/command.ts'
 import { NOON_SECONDS } from '../../support/service.ts'
 import { ask, FRIENDLY_NAME, type Leaf, type Package } from './packages.ts'
 
@@ -16,7 +16,7 @@ export interface InvitedPackages {
 
 /** Invites a device, claims the invitation, and writes its downloads to the folder. */
 export async function claimPackages(folder: string): Promise<InvitedPackages> {
-  const { dataDir, change } = await initialised()
+  const { dataDir, change } = await initialized()
   const { code } = await inviteDevice(
     change(),
     { name: FRIENDLY_NAME, owner: undefined },

@@ -13,7 +13,7 @@ import { registryFingerprint } from '../../../src/store/device-registry.ts'
 import { machineIdentity } from '../../../src/store/lock-owner.ts'
 import { parseRunningState, type RunningState } from '../../../src/store/service-state.ts'
 import { readLastSeen, runningId, writeRunning } from '../../../src/store/service-state-files.ts'
-import { initialised } from '../../support/command.ts'
+import { initialized } from '../../support/command.ts'
 import { freePort } from '../../support/free-port.ts'
 import {
   addTestDevice,
@@ -79,7 +79,7 @@ test('A new CRL, new blocks and new keys are recorded as soon as they are loaded
 })
 
 test('From the moment a previous CA expires, its last CRL does not keep a revocation unconfirmed', async (context) => {
-  const directory = await initialised({ days: 5 })
+  const directory = await initialized({ days: 5 })
   const { dataDir } = directory
   const soon = 5 * 86_400 + 1
   await renewAuthority(directory.change(10), { commonName: undefined, days: 30 })

@@ -3,11 +3,11 @@ import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import { decryptKey } from '../../src/administration/authorities.ts'
 import { changeDirectory } from '../../src/administration/change-directory.ts'
-import { initialise } from '../../src/administration/initialise.ts'
+import { initialize } from '../../src/administration/initialize.ts'
 import { commonName } from '../../src/certificate/name.ts'
 import { isEncryptedKey } from '../../src/certificate/pem.ts'
 import { acquireLock } from '../../src/store/lock.ts'
-import { empty, initialised, problemOf, snapshotOf, treeOf } from '../support/command.ts'
+import { empty, initialized, problemOf, snapshotOf, treeOf } from '../support/command.ts'
 import { NOON_SECONDS, present } from '../support/service.ts'
 
 const EVERYTHING = { authority: true, revocationList: true, sessionKeys: true }
@@ -16,7 +16,7 @@ test('An empty directory gets a CA with the requested name, lifetime and encrypt
   const directory = await empty()
   const { paths, dataDir } = directory
   const options = { commonName: 'Lovelace', days: 10, passphrase: 'correct horse' }
-  const made = await initialise(dataDir, EVERYTHING, options, NOON_SECONDS)
+  const made = await initialize(dataDir, EVERYTHING, options, NOON_SECONDS)
   assert.deepEqual(made, [
     paths.authority,
     paths.revocationList,
@@ -32,22 +32,22 @@ test('An empty directory gets a CA with the requested name, lifetime and encrypt
   assert.equal(decryptKey('ca.key', key, 'correct horse').asymmetricKeyType, 'ec')
 })
 
-test('A directory can be initialised only once', async () => {
-  const { dataDir } = await initialised()
+test('A directory can be initialized only once', async () => {
+  const { dataDir } = await initialized()
   const before = await treeOf(dataDir)
   assert.match(
-    await problemOf(initialise(dataDir, EVERYTHING, {}, NOON_SECONDS)),
-    /has been initialised before, and nothing in it is overwritten\nhint: certlatch device add makes/,
+    await problemOf(initialize(dataDir, EVERYTHING, {}, NOON_SECONDS)),
+    /has been initialized before, and nothing in it is overwritten\nhint: certlatch device add makes/,
   )
   assert.deepEqual(await treeOf(dataDir), before)
 })
 
 test('A partly filled directory is not completed', async () => {
-  const { dataDir, paths } = await initialised()
+  const { dataDir, paths } = await initialized()
   await rm(paths.revocationList)
   const before = await treeOf(dataDir)
   assert.match(
-    await problemOf(initialise(dataDir, EVERYTHING, {}, NOON_SECONDS)),
+    await problemOf(initialize(dataDir, EVERYTHING, {}, NOON_SECONDS)),
     /is half-filled: .*ca\.crl is missing; restore it from a backup/,
   )
   assert.deepEqual(await treeOf(dataDir), before)
@@ -56,10 +56,10 @@ test('A partly filled directory is not completed', async () => {
 test('With an external CA only session keys are created', async () => {
   const { dataDir, paths } = await empty()
   const needed = { authority: false, revocationList: false, sessionKeys: true }
-  assert.deepEqual(await initialise(dataDir, needed, {}, NOON_SECONDS), [paths.sessionKeys])
+  assert.deepEqual(await initialize(dataDir, needed, {}, NOON_SECONDS), [paths.sessionKeys])
 })
 
-test('Before a directory is initialised there is nothing to change', async () => {
+test('Before a directory is initialized there is nothing to change', async () => {
   const directory = await empty()
   assert.match(
     await problemOf(changeDirectory(directory.change(), async () => undefined)),
@@ -68,7 +68,7 @@ test('Before a directory is initialised there is nothing to change', async () =>
 })
 
 test('What a killed writer left unfinished is removed by the next one', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { privateFolder, publicFolder } = directory.paths
   await writeFile(`${publicFolder}/ca.crl.0123456789ab.tmp`, 'half')
   await writeFile(`${privateFolder}/session.keys.0123456789ab.tmp`, 'half')
@@ -80,7 +80,7 @@ test('What a killed writer left unfinished is removed by the next one', async ()
 })
 
 test('A writer that lost the lock changes nothing more', async () => {
-  const directory = await initialised()
+  const directory = await initialized()
   const { paths } = directory
   const before = await treeOf(directory.dataDir)
   const lost = changeDirectory(directory.change(), async (open) => {

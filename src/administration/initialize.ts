@@ -9,7 +9,7 @@ import {
 import { CommandError } from './command-error.ts'
 
 /** Fills an empty data directory, once; returns the files created. */
-export async function initialise(
+export async function initialize(
   dataDir: string,
   needed: Needed,
   options: AuthorityOptions,
@@ -29,7 +29,7 @@ export async function fill(
   if (!prepared.ok) throw new CommandError(prepared.problem)
   if (prepared.made.length === 0) {
     throw new CommandError(
-      `the data directory ${dataDir} has been initialised before, and nothing in it is overwritten`,
+      `the data directory ${dataDir} has been initialized before, and nothing in it is overwritten`,
       { hint: 'certlatch device add makes the next device' },
     )
   }
