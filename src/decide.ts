@@ -213,7 +213,7 @@ function sessionFor(
 }
 
 /**
- * One good session cookie is enough: a neighbouring site can set cookies of our name, and must not
+ * One good session cookie is enough: a neighboring site can set cookies of our name, and must not
  * be able to lock the owner out. If all are bad, the first one gives the reason.
  */
 function decideBySession(rule: Rule, asked: Case): Decision {

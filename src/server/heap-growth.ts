@@ -4,8 +4,8 @@ import { setFlagsFromString } from 'node:v8'
 const HEAP_GROWING_PERCENT = 30
 
 /**
- * V8 lets the garbage in a small heap grow to several times the live objects: 160 MB under load where 85
- * are enough, at the same speed for cached verdicts (`npm run bench -- --soak`). Node accepts this flag
+ * V8 lets the garbage in a small heap grow to several times the live objects: almost twice the memory
+ * under load, at the same speed for cached verdicts (`npm run bench -- --soak`). Node accepts this flag
  * neither in NODE_OPTIONS nor as a setting, so the process sets it at startup.
  */
 export function limitHeapGrowth(): void {
