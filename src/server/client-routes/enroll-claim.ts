@@ -7,9 +7,9 @@ import {
 import type { Decision } from '../../decision.ts'
 import { isNonce, readInvitationCode } from '../../enrollment/invitation-code.ts'
 import { describeUserAgent } from '../../enrollment/user-agent.ts'
-import { ENROLL_PATH } from '../../policy/page-policy.ts'
+import { DOWNLOADS, ENROLL_PATH } from '../../policy/page-policy.ts'
 import { clientAddress } from '../../proxy/client-address.ts'
-import { DOWNLOADS, invitedPage, problemPage } from '../pages/enroll-page.ts'
+import { invitedPage, problemPage } from '../pages/enroll-page.ts'
 import type { EnrollProblem } from '../pages/texts.ts'
 import { describeRequest } from '../verify/decision-log.ts'
 import {
