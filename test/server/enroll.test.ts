@@ -359,7 +359,8 @@ test("Each mistake has its status, its problem type, and a page in the visitor's
       }
     }
   }
-  assert.ok(service.logLines().some(({ msg }) => msg === 'invitation reused'))
+  const reused = service.logLines().find(({ msg }) => msg === 'invitation reused')
+  assert.equal(reused?.['device'], "Ada's phone")
 })
 
 test("A server that may not write says so, in the visitor's language", () => {

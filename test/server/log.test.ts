@@ -263,6 +263,31 @@ test('Suppressed lines about unexpected paths are counted', () => {
   ])
 })
 
+test('A reused invitation is logged once in ten seconds for each device, with the number left out', () => {
+  const log = captureLog()
+  const now = { milliseconds: 0 }
+  const decisions = createDecisionLog(createLog('info', log.destination), () => now.milliseconds)
+  const { device: _, ...request } = circumstances
+  for (const [milliseconds, device] of [
+    ...([0, 1, 9_999].map((time) => [time, 'Phone']) as [number, string][]),
+    [9_999, 'Tablet'],
+    [10_000, 'Phone'],
+    [10_000, undefined],
+  ] as const) {
+    now.milliseconds = milliseconds
+    decisions.invitationReused(device, () => request)
+  }
+  assert.deepEqual(
+    log.lines().map(({ level, msg, device, suppressed }) => [level, msg, device, suppressed]),
+    [
+      ['warn', 'invitation reused', 'Phone', undefined],
+      ['warn', 'invitation reused', 'Tablet', undefined],
+      ['warn', 'invitation reused', 'Phone', 2],
+      ['warn', 'invitation reused', undefined, undefined],
+    ],
+  )
+})
+
 test('Long methods and hosts are truncated', async (context) => {
   const service = await startTestService(context)
   await service.ask([

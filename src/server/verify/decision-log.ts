@@ -43,6 +43,8 @@ export interface DecisionLog {
   allowed(allow: Allow, isFirstToday: boolean, describe: () => RequestDescription): void
   /** Logs a request for an unknown path: most likely a proxy is misconfigured. */
   unexpectedPath(target: string): void
+  /** Logs that the link of an invitation, for a device if known, was used again. */
+  invitationReused(device: string | undefined, describe: () => RequestDescription): void
   /** Logs how many refusals were suppressed in windows that have ended; with `isEnd`, in all windows. */
   logSuppressed(isEnd: boolean): void
 }
@@ -56,13 +58,14 @@ const MOST_SESSION_WINDOWS = 1_000
 /**
  * Logs what is not routine. Refusals: at most ten per reason in ten seconds, because the first ones
  * show the cause, and a flood must cost neither disk nor time. Sessions: one line an hour per device
- * and cause. Unexpected paths: one line in ten seconds. The next line of the same kind has the number
- * of suppressed ones.
+ * and cause. Unexpected paths, and reused invitations of a device: one line in ten seconds. The next line
+ * of the same kind has the number of suppressed ones.
  */
 export function createDecisionLog(log: Log, nowMilliseconds: () => number): DecisionLog {
   const refusals = createSampler(PER_WINDOW, WINDOW_MILLISECONDS, nowMilliseconds)
   const sessions = createSampler(1, SESSION_WINDOW_MILLISECONDS, nowMilliseconds)
   const unexpected = createSampler(1, WINDOW_MILLISECONDS, nowMilliseconds)
+  const reused = createSampler(1, WINDOW_MILLISECONDS, nowMilliseconds)
   return {
     logSuppressed: (isEnd) => {
       const now = nowMilliseconds()
@@ -94,6 +97,12 @@ export function createDecisionLog(log: Log, nowMilliseconds: () => number): Deci
       if (!isLogged) return
       const fields = { path: visible(loggedPath(target)), ...(suppressed > 0 && { suppressed }) }
       log.warn(fields, 'unexpected path: the proxy must call /verify')
+    },
+    invitationReused: (device, describe) => {
+      const { isLogged, suppressed } = reused.sample(device ?? '')
+      if (!isLogged) return
+      const fields = { device, ...describe(), ...(suppressed > 0 && { suppressed }) }
+      log.warn(fields, 'invitation reused')
     },
   }
 }
