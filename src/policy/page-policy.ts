@@ -17,6 +17,27 @@ export const SESSION_PATH = `${PAGES_PREFIX}session`
 
 export const ENROLL_PATH = `${PAGES_PREFIX}enroll`
 
+/** Where the page finds out which device a code is for. */
+export const LOOK_PATH = `${ENROLL_PATH}/look`
+
+/** Where the enrollment page says that the device has its certificate. */
+export const DONE_PATH = `${ENROLL_PATH}/done`
+
+/** The paths of the downloads, below the page. */
+export const DOWNLOADS = {
+  p12: `${ENROLL_PATH}/certificate.p12`,
+  /** The same as `p12`, with a type that no system installer claims: for the app on iOS. */
+  file: `${ENROLL_PATH}/certificate-file.p12`,
+  modernP12: `${ENROLL_PATH}/certificate-modern.p12`,
+  mobileconfig: `${ENROLL_PATH}/profile.mobileconfig`,
+} as const
+
+/** What the enrollment page and its parts are requested with. */
+const ENROLL_REQUESTS: readonly Pick<OriginalRequest, 'method' | 'path'>[] = [
+  ...[ENROLL_PATH, ...Object.values(DOWNLOADS)].map((path) => ({ method: 'GET', path })),
+  ...[ENROLL_PATH, LOOK_PATH, DONE_PATH].map((path) => ({ method: 'POST', path })),
+]
+
 /** What a page of certlatch requires: `open` is public. */
 export type PageAccess = Exclude<Access, 'deny'>
 
@@ -39,22 +60,24 @@ function ruleOnPage(rule: ConditionalRule, access: PageAccess): readonly Conditi
 }
 
 /**
- * The name of the rule that denies the enrollment page of the application at this address, or, where
- * the address is not known, on every host; `undefined` if none does.
+ * The name of the first rule that denies the enrollment page, or a request that the page needs, for
+ * the application at this address, or, where the address is not known, on every host; `undefined` if
+ * none does.
  */
 export function ruleDenyingEnrollment(
   policy: Policy,
   site: string | undefined,
   trustedProxies: Networks,
 ): string | undefined {
-  const request: OriginalRequest = {
-    method: 'POST',
+  const origin = {
     scheme: 'https',
     host: site === undefined ? '' : new URL(site).hostname,
     port: undefined,
-    path: ENROLL_PATH,
     isWebSocket: false,
-  }
-  const rule = ruleFor(pagePolicy(policy, 'open'), request, undefined, trustedProxies)
-  return rule.access === 'deny' ? rule.name : undefined
+  } as const
+  const open = pagePolicy(policy, 'open')
+  const rules = ENROLL_REQUESTS.map((request) =>
+    ruleFor(open, { ...origin, ...request }, undefined, trustedProxies),
+  )
+  return rules.find(({ access }) => access === 'deny')?.name
 }

@@ -108,8 +108,11 @@ function hexDigit(byte: number): number {
   return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : Number.NaN
 }
 
-/** Decodes until nothing changes: a decoded byte may complete an escape that begins before it. */
-function decodeWholly(path: string): Buffer {
+/**
+ * Decodes until nothing changes: a decoded byte may complete an escape that begins before it. Takes one
+ * char for each byte.
+ */
+export function decodeWholly(path: string): Buffer {
   if (!path.includes('%')) return Buffer.from(path, 'latin1')
   const bytes = Buffer.allocUnsafe(path.length)
   let length = 0

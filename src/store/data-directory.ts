@@ -8,6 +8,7 @@ import { type AuthorityOptions, type MadeAuthority, makeAuthority } from './crea
 import {
   exists,
   ifThere,
+  listIfThere,
   MODE,
   makeFolder,
   removeTemporaries,
@@ -158,15 +159,20 @@ const neededPaths = (paths: DataPaths, needed: Needed): readonly string[] =>
 async function checkFiles(dataDir: string, needed: Needed): Promise<Prepared | 'empty'> {
   const paths = dataPaths(dataDir)
   const names = neededPaths(paths, needed)
-  let there = await Promise.all(names.map(exists))
-  if (there.includes(true) && there.includes(false)) {
+  const look = async () => {
+    const there = await Promise.all(names.map(exists))
+    const isUsed = there.includes(true) || (needed.authority && (await hasDevices(paths)))
+    return { there, isUsed }
+  }
+  let { there, isUsed } = await look()
+  if (isUsed && there.includes(false)) {
     // Another service on the same directory may be between its two steps.
     await completeStagedFiles(paths)
-    there = await Promise.all(names.map(exists))
+    ;({ there, isUsed } = await look())
   }
   if (there.every(Boolean)) return { ok: true, made: [] }
   const missing = names.filter((_, index) => !there[index])
-  if (there.some(Boolean)) {
+  if (isUsed) {
     return {
       ok: false,
       problem: `the data directory ${dataDir} is half-filled: ${missing.join(' and ')} ${missing.length > 1 ? 'are' : 'is'} missing; restore it from a backup, or empty the directory to start over`,
@@ -179,6 +185,14 @@ async function checkFiles(dataDir: string, needed: Needed): Promise<Prepared | '
     }
   }
   return 'empty'
+}
+
+/** Whether there are devices, or copies of certificates: these belong to a CA that is lost, not to a new one. */
+async function hasDevices({ devices, certificates }: DataPaths): Promise<boolean> {
+  const [entries, copies] = await Promise.all([devices, certificates].map(listIfThere))
+  const isDevice = (name: string) => name.endsWith('.json')
+  const isCopy = (name: string) => name.endsWith('.pem')
+  return entries?.some(isDevice) === true || copies?.some(isCopy) === true
 }
 
 /** A first start writes all files into one folder; renaming it commits them together. */

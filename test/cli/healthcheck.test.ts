@@ -31,6 +31,8 @@ const answering =
     response.writeHead(status).end(body)
   }
 
+const READY = JSON.stringify({ ready: true, checks: [], keySet: '0f' })
+
 /** Long enough for any answer here, and never waited for. */
 const PATIENTLY = 10_000
 
@@ -51,7 +53,7 @@ describe('certlatch healthcheck', () => {
     const asked: string[] = []
     const port = await serviceThat((request, response) => {
       asked.push(`${request.method} ${request.url}`)
-      response.end('{"ready":true}')
+      response.end(READY)
     })
     assert.deepEqual(await runHealthcheck(`127.0.0.1:${port}`), {
       exitCode: 0,
@@ -75,8 +77,21 @@ describe('certlatch healthcheck', () => {
     })
   })
 
+  for (const body of [
+    ...['', '<!doctype html>', 'null', '1', '{}', '{"ready":true}', '{"status":"ok"}'],
+    READY.replace('true', 'false'),
+  ]) {
+    test(`does not take another program for a ready certlatch: ${JSON.stringify(body)}`, async () => {
+      const port = await serviceThat(answering(200, body))
+      assert.equal(
+        await obstacleOf(port),
+        `127.0.0.1:${port} answers 200: something other than certlatch listens there\nhint: check CERTLATCH_ADMIN_LISTEN`,
+      )
+    })
+  }
+
   test('contacts a service that listens on every address on the loopback address', async () => {
-    const port = await serviceThat(answering(200, ''))
+    const port = await serviceThat(answering(200, READY))
     await requireReady({ host: '0.0.0.0', port }, PATIENTLY)
   })
 

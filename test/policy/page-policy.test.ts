@@ -52,3 +52,20 @@ test('A rule that denies the enrolment page is found, for its host', () => {
   assert.equal(ruleDenyingEnrollment(everywhere, undefined, NETWORKS), 'all')
   assert.equal(ruleDenyingEnrollment(RULES, 'https://ha.test', NETWORKS), undefined)
 })
+
+test('A rule that denies only what the enrolment page requests is found', () => {
+  for (const rule of [
+    'path: /.certlatch/auth/enroll/*',
+    'path: /.certlatch/auth/enroll/look',
+    'path: /.certlatch/auth/enroll/done, methods: [POST]',
+    'path: /.certlatch/auth/enroll/profile.mobileconfig, methods: [GET]',
+    'path: /.certlatch/auth/enroll, methods: [GET]',
+    'path: /.certlatch/auth/enroll, methods: [POST]',
+    'methods: [POST]',
+  ]) {
+    const policy = policyOf(`  - {name: part, ${rule}, access: deny}\n`)
+    assert.equal(ruleDenyingEnrollment(policy, 'https://ha.test', NETWORKS), 'part', rule)
+  }
+  const other = policyOf('  - {name: other, path: /.certlatch/auth/reset, access: deny}\n')
+  assert.equal(ruleDenyingEnrollment(other, 'https://ha.test', NETWORKS), undefined)
+})

@@ -144,6 +144,21 @@ test('A claim gives the browser access at once, with a session for the new certi
   assert.equal(line?.['by'], 'iPhone, Safari, from 198.51.100.7')
 })
 
+test('A session from a claim does not count as a visit with the certificate', async (context) => {
+  const { service, code } = await invited(context)
+  const { cookie } = await claimed(service, code)
+  const seenOf = async () => {
+    const [device] = JSON.parse((await service.admin('/status')).body.toString()).devices
+    return [device.certificateAt, device.sessionAt]
+  }
+  for (const seconds of [0, 60]) {
+    service.clock.now += seconds * 1000
+    assert.equal((await service.ask([['Cookie', cookie]])).status, 200)
+    assert.deepEqual(await seenOf(), [0, NOON_SECONDS + seconds])
+    await service.refresh()
+  }
+})
+
 test('The claimed page shows steps and password, and shows them again on reload', async (context) => {
   const { service, code } = await invited(context)
   const { open, told } = await claimed(service, code)
@@ -344,7 +359,8 @@ test("Each mistake has its status, its problem type, and a page in the visitor's
       }
     }
   }
-  assert.ok(service.logLines().some(({ msg }) => msg === 'invitation reused'))
+  const reused = service.logLines().find(({ msg }) => msg === 'invitation reused')
+  assert.equal(reused?.['device'], "Ada's phone")
 })
 
 test("A server that may not write says so, in the visitor's language", () => {

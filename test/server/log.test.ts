@@ -148,6 +148,60 @@ test('Secrets in the paths of applications with a preset are not logged, however
   }
 })
 
+test('An encoded path hides the same secrets', () => {
+  for (const [path, logged] of [
+    ['/api/%77ebhook/abc123', '/api/%77ebhook/…'],
+    ['/api/%2577EBHOOK/abc123', '/api/%2577EBHOOK/…'],
+    ['/api%2Fwebhook%2Fabc123', '/…'],
+    ['/api%2fwebhook/abc123', '/api%2fwebhook/…'],
+    ['/api%5Cwebhook%5Cabc123', '/…'],
+    ['/api\\webhook\\abc123', '/…'],
+    ['/webhook%252Fabc123/a', '/…/…'],
+    ['/a%%33ftoken=abc123/abc123', '/…/…'],
+    ['/user%253aabc123%2540home', '/…'],
+    ['/user:a%2fabc123@home', '/…'],
+    ['/a%2Fb/%zz', '/a%2Fb/%zz'],
+  ] as const) {
+    assert.equal(loggedPath(path), logged)
+  }
+})
+
+test('No spelling of a path shows its secret', () => {
+  /** One char, with its `%` encoded again as often as asked. */
+  const spelled = (char: string, times: number): string =>
+    times === 0
+      ? char
+      : `%${'25'.repeat(times - 1)}${char.charCodeAt(0).toString(16).padStart(2, '0')}`
+  const paths = fc.constantFrom(
+    ...['/api/webhook/abc123', '/webhook-test/abc123', '/audiobookshelf/share/abc123/track/1'],
+    ...[
+      '/s/abc123',
+      '/api/sends/access/abc123',
+      '/a?b=abc123',
+      '/a;b=abc123',
+      '/user:abc123@home/',
+    ],
+  )
+  const decoded = (text: string): string => {
+    const once = text.replaceAll(/%([0-9a-f]{2})/gi, (_, hex) =>
+      String.fromCharCode(Number.parseInt(hex, 16)),
+    )
+    return once === text ? text : decoded(once)
+  }
+  fc.assert(
+    fc.property(
+      paths,
+      fc.infiniteStream(fc.constantFrom(0, 0, 0, 0, 0, 1, 2, 3)),
+      (path, times) => {
+        const rest = Array.from(path.slice(1), (char) => spelled(char, times.next().value ?? 0))
+        const spelling = `/${rest.join('')}`
+        assert.ok(!decoded(loggedPath(spelling)).includes('abc123'), spelling)
+      },
+    ),
+    { numRuns: 1000 },
+  )
+})
+
 test('A host is logged without user and password', async (context) => {
   const service = await startTestService(context)
   await service.ask([['X-Forwarded-Host', 'user:SECRET@ha.test']])
@@ -207,6 +261,31 @@ test('Suppressed lines about unexpected paths are counted', () => {
     ['…', undefined],
     ['…', 1],
   ])
+})
+
+test('A reused invitation is logged once in ten seconds for each device, with the number left out', () => {
+  const log = captureLog()
+  const now = { milliseconds: 0 }
+  const decisions = createDecisionLog(createLog('info', log.destination), () => now.milliseconds)
+  const { device: _, ...request } = circumstances
+  for (const [milliseconds, device] of [
+    ...([0, 1, 9_999].map((time) => [time, 'Phone']) as [number, string][]),
+    [9_999, 'Tablet'],
+    [10_000, 'Phone'],
+    [10_000, undefined],
+  ] as const) {
+    now.milliseconds = milliseconds
+    decisions.invitationReused(device, () => request)
+  }
+  assert.deepEqual(
+    log.lines().map(({ level, msg, device, suppressed }) => [level, msg, device, suppressed]),
+    [
+      ['warn', 'invitation reused', 'Phone', undefined],
+      ['warn', 'invitation reused', 'Tablet', undefined],
+      ['warn', 'invitation reused', 'Phone', 2],
+      ['warn', 'invitation reused', undefined, undefined],
+    ],
+  )
 })
 
 test('Long methods and hosts are truncated', async (context) => {

@@ -537,6 +537,7 @@ async function routeOn(context: TestContext, parts: Partial<VerifyService>) {
       refused: () => {},
       allowed: () => {},
       unexpectedPath: () => {},
+      invitationReused: () => {},
       logSuppressed: () => {},
     },
     logError: (error) => logged.push(error),
@@ -631,7 +632,10 @@ test('A fault in the files or while creating a session denies too', async (conte
 test('A fault in a counter or in the log denies too', async (context) => {
   const { ask, logged } = await routeOn(context, {
     grounds: () => grounds({}),
-    decisionLog: { refused: bug, allowed: bug, unexpectedPath: bug, logSuppressed: bug },
+    decisionLog: {
+      ...{ refused: bug, allowed: bug, unexpectedPath: bug, invitationReused: bug },
+      logSuppressed: bug,
+    },
   })
   assertRefused(await ask())
   assert.equal(logged.length, 1)

@@ -176,6 +176,31 @@ test('The CA key may be kept elsewhere: a start without it changes nothing', asy
   assert.deepEqual(await prepare(dataDir), { ok: true, made: [] })
 })
 
+test('Beside the devices of a lost CA no other one is created', async () => {
+  const noKeys: Needed = { ...EVERYTHING, sessionKeys: false }
+  for (const [folder, file] of [
+    ['devices', '0f.json'],
+    ['certificates', '0f.pem'],
+  ] as const) {
+    const dataDir = await temporaryFolder()
+    const paths = dataPaths(dataDir)
+    await mkdir(paths[folder], { recursive: true })
+    const { authority, revocationList } = paths
+    // What a killed command left behind is not a device.
+    await writeFile(join(paths[folder], `${file}.0123456789ab.tmp`), '')
+    await writeFile(join(paths[folder], file), '')
+    const before = await contents(dataDir)
+    const problem = `the data directory ${dataDir} is half-filled: ${authority} and ${revocationList} are missing; restore it from a backup, or empty the directory to start over`
+    assert.deepEqual(await prepare(dataDir, noKeys), { ok: false, problem })
+    assert.deepEqual(await contents(dataDir), before)
+    // An external CA has no devices here.
+    assert.ok((await prepare(dataDir, SESSION_KEYS_ONLY)).ok)
+    await rm(join(paths[folder], file))
+    await rm(paths.sessionKeys)
+    assert.ok((await prepare(dataDir)).ok)
+  }
+})
+
 test('With an external CA only the session keys are created', async () => {
   const dataDir = await temporaryFolder()
   const { sessionKeys } = dataPaths(dataDir)

@@ -30,10 +30,20 @@ export async function requireReady(
   const page = { path: '/readyz', token: undefined } as const
   const asked = await askAdminListener(address, page, timeoutMilliseconds)
   if (!asked.ok) throw new CommandError(asked.problem, { hint: asked.hint })
-  if (asked.status === 200) return
+  if (asked.status === 200 && isReady(asked.body)) return
   if (asked.status === 503) throw new CommandError(`not ready: ${failedChecks(asked.body)}`)
   const { problem, hint } = unexpectedStatus(asked.place, asked.status)
   throw new CommandError(problem, { hint })
+}
+
+/** Whether the body of a 200 is certlatch's: another program on this port may answer 200 to every path. */
+function isReady(body: string): boolean {
+  try {
+    const { ready, checks, keySet } = JSON.parse(body)
+    return ready === true && Array.isArray(checks) && typeof keySet === 'string'
+  } catch {
+    return false
+  }
 }
 
 /** Returns the details of the failed checks, from the body of `/readyz`. */

@@ -7,9 +7,9 @@ import {
 import type { Decision } from '../../decision.ts'
 import { isNonce, readInvitationCode } from '../../enrollment/invitation-code.ts'
 import { describeUserAgent } from '../../enrollment/user-agent.ts'
-import { ENROLL_PATH } from '../../policy/page-policy.ts'
+import { DOWNLOADS, ENROLL_PATH } from '../../policy/page-policy.ts'
 import { clientAddress } from '../../proxy/client-address.ts'
-import { DOWNLOADS, invitedPage, problemPage } from '../pages/enroll-page.ts'
+import { invitedPage, problemPage } from '../pages/enroll-page.ts'
 import type { EnrollProblem } from '../pages/texts.ts'
 import { describeRequest } from '../verify/decision-log.ts'
 import {
@@ -34,7 +34,7 @@ export async function look(enroll: EnrollService, visit: Visit): Promise<void> {
   }
   const found = await findInvitation(placeOf(enroll, visit), code)
   if (!found.ok) {
-    answerFailed(enroll, visit, fields, found)
+    answerFailed(enroll, visit, { fields, code }, found)
     return
   }
   const { device, site, endsAt } = found.invitation
@@ -63,7 +63,7 @@ export async function claim(enroll: EnrollService, visit: Visit): Promise<void> 
   const claimant = { nonce, by: describeClaimant(enroll, visit), onUnmarked: unmarked(enroll) }
   const collected = await claimInvitation(placeOf(enroll, visit), code, claimant)
   if (!collected.ok) {
-    answerFailed(enroll, visit, fields, collected)
+    answerFailed(enroll, visit, { fields, code }, collected)
     return
   }
   const { invitation, claim, isReplay, ticket, packages } = collected
@@ -117,7 +117,7 @@ function describeClaimant(enroll: EnrollService, visit: Visit): string {
 function answerFailed(
   enroll: EnrollService,
   visit: Visit,
-  fields: SentFields,
+  { fields, code }: { readonly fields: SentFields; readonly code: string },
   { problem, at }: InvitationProblem,
 ): void {
   const client = clientAddress(visit.headers.forwardedFor, enroll.service.trustedProxies)
@@ -126,7 +126,10 @@ function answerFailed(
     answerProblem(enroll, visit, fields, 'rate-limited')
     return
   }
-  if (problem === 'used') enroll.log.warn(describe(enroll, visit), 'invitation reused')
+  if (problem === 'used') {
+    const device = enroll.enrollment.deviceOf(code)
+    enroll.service.decisionLog.invitationReused(device, () => describe(enroll, visit))
+  }
   answerProblem(enroll, visit, fields, problem, at)
 }
 

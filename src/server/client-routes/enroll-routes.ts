@@ -1,7 +1,7 @@
 import { finishEnrollment, openTicket } from '../../administration/claim-invitation.ts'
 import type { Packages } from '../../enrollment/packages.ts'
-import { ENROLL_PATH } from '../../policy/page-policy.ts'
-import { claimedPage, codePage, DOWNLOADS, problemPage } from '../pages/enroll-page.ts'
+import { DONE_PATH, DOWNLOADS, ENROLL_PATH, LOOK_PATH } from '../../policy/page-policy.ts'
+import { claimedPage, codePage, problemPage } from '../pages/enroll-page.ts'
 import { claim, look } from './enroll-claim.ts'
 import {
   clearTicket,
@@ -29,8 +29,8 @@ export function enrollPages(enroll: EnrollService): (path: string) => Page | und
         answer: (visit) => (visit.context.method === 'POST' ? claimPage : startPage).answer(visit),
       },
     ],
-    [`${ENROLL_PATH}/look`, post((visit) => look(enroll, visit))],
-    [`${ENROLL_PATH}/done`, post((visit) => finish(enroll, visit))],
+    [LOOK_PATH, post((visit) => look(enroll, visit))],
+    [DONE_PATH, post((visit) => finish(enroll, visit))],
     ...DOWNLOADABLE.map((file): [string, Page] => [
       file.path,
       openPage((visit) => download(enroll, visit, file)),

@@ -3,6 +3,7 @@ import { certificateStandingProblem } from '../../certificate/trust.ts'
 import { type CertificateVerdict, verifyCertificate } from '../../certificate/verify.ts'
 import { decide, type Grounds } from '../../decide.ts'
 import type { Decision } from '../../decision.ts'
+import { invitationId } from '../../enrollment/invitation-code.ts'
 import { pagePolicy } from '../../policy/page-policy.ts'
 import type { RequestHeaders } from '../../proxy/request-headers.ts'
 import { dataPaths } from '../../store/data-directory.ts'
@@ -20,6 +21,8 @@ export interface EnrollmentOptions {
 export interface Enrollment {
   /** Where a request for this host looks for invitations. */
   place(host: string, nowSeconds: number): Place
+  /** The name of the device whose invitation has or had this code; `undefined` if it has no entry. */
+  deviceOf(code: string): string | undefined
   /**
    * The decision that the device would have got if it had presented its new certificate when it
    * collected it, with the session that the certificate would have started then.
@@ -54,6 +57,13 @@ export function createEnrollment(options: EnrollmentOptions): Enrollment {
         return problem === undefined && grounds.recognize(verified, nowSeconds).ok
       },
     }),
+    deviceOf: (code) => {
+      const id = invitationId(code)
+      const { devices = [] } = trust.current.registry ?? {}
+      return devices.find(({ certificates }) =>
+        certificates.some(({ invitation }) => invitation?.id === id),
+      )?.name
+    },
     decideAsDevice: (invitation, collectedAt, headers, nowSeconds) => {
       const grounds = options.grounds()
       const verdict = verdictOf(invitation)

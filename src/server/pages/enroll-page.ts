@@ -1,5 +1,5 @@
 import { type Platform, platformOf } from '../../enrollment/user-agent.ts'
-import { ENROLL_PATH } from '../../policy/page-policy.ts'
+import { DONE_PATH, DOWNLOADS, ENROLL_PATH, LOOK_PATH } from '../../policy/page-policy.ts'
 import { type HtmlDocument, htmlDocument } from './document.ts'
 import { ENROLL_SCRIPT } from './enroll-script.ts'
 import { escapeHtml, fill, fillText } from './html.ts'
@@ -7,15 +7,6 @@ import type { Texts } from './languages/en.ts'
 import { LANGUAGES, type Language } from './languages/languages.ts'
 import { codeField, listOf, timeElement } from './refusal-pages.ts'
 import { type EnrollProblem, GUIDES, type GuideName } from './texts.ts'
-
-/** The paths of the downloads, below the page. */
-export const DOWNLOADS = {
-  p12: `${ENROLL_PATH}/certificate.p12`,
-  /** The same as `p12`, with a type that no system installer claims: for the app on iOS. */
-  file: `${ENROLL_PATH}/certificate-file.p12`,
-  modernP12: `${ENROLL_PATH}/certificate-modern.p12`,
-  mobileconfig: `${ENROLL_PATH}/profile.mobileconfig`,
-} as const
 
 type EnrollTexts = Texts['enroll']
 
@@ -49,7 +40,7 @@ const knownNotice = (texts: EnrollTexts, known: string | undefined): string =>
 
 function codeForm(language: Language): string {
   const { enroll } = LANGUAGES[language]
-  return `<form id="look" method="post" action="${ENROLL_PATH}/look" data-show="form">
+  return `<form id="look" method="post" action="${LOOK_PATH}" data-show="form">
 ${codeField(language)}
 <p><button>${escapeHtml(enroll.continue)}</button></p>
 </form>
@@ -137,7 +128,7 @@ ${refused}${first.map(guide).join('\n')}
 <p class="password">${escapeHtml(password)}</p>
 </details>
 <p class="hint">${escapeHtml(enroll.keepHint)}</p>
-<form method="post" action="${ENROLL_PATH}/done"><p><button>${escapeHtml(enroll.open)}</button></p></form>
+<form method="post" action="${DONE_PATH}"><p><button>${escapeHtml(enroll.open)}</button></p></form>
 <div class="invited">
 <h2>${escapeHtml(first.length === 0 ? enroll.title : enroll.otherDevices)}</h2>
 ${others.map(guide).join('\n')}

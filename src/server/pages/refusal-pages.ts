@@ -1,4 +1,4 @@
-import { ENROLL_PATH } from '../../policy/page-policy.ts'
+import { LOOK_PATH } from '../../policy/page-policy.ts'
 import { type HtmlDocument, htmlDocument } from './document.ts'
 import { escapeHtml, fillText } from './html.ts'
 import { LANGUAGES, type Language } from './languages/languages.ts'
@@ -45,7 +45,7 @@ export function listOf(steps: readonly string[]): string {
 function invitationForm(language: Language): string {
   const { haveYouBeenInvited, enroll } = LANGUAGES[language]
   return `
-<form class="invited" method="post" action="${ENROLL_PATH}/look">
+<form class="invited" method="post" action="${LOOK_PATH}">
 <h2>${escapeHtml(haveYouBeenInvited)}</h2>
 ${codeField(language)}
 <p><button>${escapeHtml(enroll.continue)}</button></p>

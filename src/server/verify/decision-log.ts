@@ -5,6 +5,7 @@ import { clientAddress } from '../../proxy/client-address.ts'
 import { DIALECTS, type DialectName } from '../../proxy/dialects.ts'
 import { shortenAddress } from '../../proxy/networks.ts'
 import type { RequestHeaders } from '../../proxy/request-headers.ts'
+import { decodeWholly } from '../../proxy/request-path.ts'
 import type { Log } from '../log.ts'
 
 /** What the log may contain about a request. */
@@ -42,6 +43,8 @@ export interface DecisionLog {
   allowed(allow: Allow, isFirstToday: boolean, describe: () => RequestDescription): void
   /** Logs a request for an unknown path: most likely a proxy is misconfigured. */
   unexpectedPath(target: string): void
+  /** Logs that the link of an invitation, for a device if known, was used again. */
+  invitationReused(device: string | undefined, describe: () => RequestDescription): void
   /** Logs how many refusals were suppressed in windows that have ended; with `isEnd`, in all windows. */
   logSuppressed(isEnd: boolean): void
 }
@@ -55,13 +58,14 @@ const MOST_SESSION_WINDOWS = 1_000
 /**
  * Logs what is not routine. Refusals: at most ten per reason in ten seconds, because the first ones
  * show the cause, and a flood must cost neither disk nor time. Sessions: one line an hour per device
- * and cause. Unexpected paths: one line in ten seconds. The next line of the same kind has the number
- * of suppressed ones.
+ * and cause. Unexpected paths, and reused invitations of a device: one line in ten seconds. The next line
+ * of the same kind has the number of suppressed ones.
  */
 export function createDecisionLog(log: Log, nowMilliseconds: () => number): DecisionLog {
   const refusals = createSampler(PER_WINDOW, WINDOW_MILLISECONDS, nowMilliseconds)
   const sessions = createSampler(1, SESSION_WINDOW_MILLISECONDS, nowMilliseconds)
   const unexpected = createSampler(1, WINDOW_MILLISECONDS, nowMilliseconds)
+  const reused = createSampler(1, WINDOW_MILLISECONDS, nowMilliseconds)
   return {
     logSuppressed: (isEnd) => {
       const now = nowMilliseconds()
@@ -93,6 +97,12 @@ export function createDecisionLog(log: Log, nowMilliseconds: () => number): Deci
       if (!isLogged) return
       const fields = { path: visible(loggedPath(target)), ...(suppressed > 0 && { suppressed }) }
       log.warn(fields, 'unexpected path: the proxy must call /verify')
+    },
+    invitationReused: (device, describe) => {
+      const { isLogged, suppressed } = reused.sample(device ?? '')
+      if (!isLogged) return
+      const fields = { device, ...describe(), ...(suppressed > 0 && { suppressed }) }
+      log.warn(fields, 'invitation reused')
     },
   }
 }
@@ -191,7 +201,7 @@ export function loggedPath(uri: string): string {
   // An absolute URI, or not a URI at all: any part of it could be a secret.
   if (path !== '' && !path.startsWith('/')) return '…'
   const segments = path.split('/').slice(0, MAX_SEGMENTS + 1)
-  const last = segments.findIndex((part) => BEFORE_SECRETS.has(part.toLowerCase()))
+  const last = segments.findIndex((part) => isBeforeSecret(readingsOf(part)))
   const known = last === -1 ? segments : segments.slice(0, last + 1)
   const shown = known.map((part) => (isSecret(part) ? '…' : part)).join('/')
   const rest = segments.slice(known.length)
@@ -200,10 +210,26 @@ export function loggedPath(uri: string): string {
 
 /** The start of a query, or what some applications treat as one: `%3F`, `%253F`, `;`. */
 const QUERY = /[?#;]|%(?:25)*(?:3f|23|3b)/i
-const USER_INFORMATION = /(?::|%3a).*(?:@|%40)/i
+const SEPARATOR = /[/\\]/
+const USER_INFORMATION = /:.*@/s
 
-const isSecret = (segment: string): boolean =>
-  segment.length > LONGEST_SEGMENT || USER_INFORMATION.test(segment)
+/** The segments that an application may see in this one, which can contain encoded separators. */
+const readingsOf = (segment: string): readonly string[] =>
+  decodeWholly(segment).toString('latin1').split(SEPARATOR)
+
+/** Whether what follows may be a secret: a word comes first, or a query in a spelling that QUERY misses. */
+const isBeforeSecret = (readings: readonly string[]): boolean =>
+  readings.some((reading) => BEFORE_SECRETS.has(reading.toLowerCase()) || QUERY.test(reading))
+
+function isSecret(segment: string): boolean {
+  const readings = readingsOf(segment)
+  return (
+    segment.length > LONGEST_SEGMENT ||
+    USER_INFORMATION.test(readings.join('/')) ||
+    readings.some((reading) => QUERY.test(reading)) ||
+    isBeforeSecret(readings.slice(0, -1))
+  )
+}
 
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/
 

@@ -79,6 +79,8 @@ interface RegisteredCertificate {
   readonly recognized: Recognized & { ok: true }
   /** When the registry stops accepting it, Unix seconds. */
   readonly endsAt: number
+  /** When its invitation was collected, Unix seconds: a session from then was started without it. */
+  readonly claimedAt: number
   readonly seen: Seen
 }
 
@@ -92,7 +94,10 @@ function createRecognize(
   const registered = new Map<string, Map<string, RegisteredCertificate>>()
   for (const { device, certificate } of registry?.byCertificate.values() ?? []) {
     const identity = { device: device.name, user: device.owner ?? device.name }
+    const { invitation } = certificate
     const endsAt = acceptedUntil(certificate) ?? Number.POSITIVE_INFINITY
+    const claimedAt =
+      invitation === undefined ? 0 : (invitation.collectedAt ?? Number.POSITIVE_INFINITY)
     // Visits of certlatch doctor are not recorded: they would outlast its certificate.
     const seen = device.doctor
       ? { certificateAt: 0, sessionAt: 0 }
@@ -102,7 +107,7 @@ function createRecognize(
       registered.get(certificate.issuerKeyHash) ?? new Map<string, RegisteredCertificate>()
     registered.set(certificate.issuerKeyHash, ofIssuer)
     const recognized = { ok: true, identity, name: undefined } as const
-    ofIssuer.set(certificate.serial, { recognized, endsAt, seen })
+    ofIssuer.set(certificate.serial, { recognized, endsAt, claimedAt, seen })
   }
   // Kept as long as its `Seen`: creating an identity per request and adding it to a WeakMap costs 0.2 of
   // the 2 µs that a decision takes.
@@ -122,9 +127,9 @@ function createRecognize(
   return (certificate, nowSeconds) => {
     const found = registered.get(certificate.issuerKeyHash)?.get(certificate.serial)
     if (found !== undefined) {
-      const { certificateSeenAt } = certificate
+      const { certificateSeenAt = 0 } = certificate
       // If this service has lost the time, for instance with its state file, the session still has it.
-      if (certificateSeenAt !== undefined && found.seen.certificateAt === 0) {
+      if (found.seen.certificateAt === 0 && certificateSeenAt > found.claimedAt) {
         found.seen.certificateAt = certificateSeenAt
       }
       const hasEnded = nowSeconds >= found.endsAt

@@ -116,6 +116,24 @@ test('When a device was last seen, by certificate and by cookie, survives a rest
   )
 })
 
+test('A lost time of a visit with the certificate is restored from the session', async (context) => {
+  const dataDir = await temporaryFolder()
+  const first = await startTestService(context, { dataDir })
+  const { certificate } = await addTestDevice(dataDir)
+  await first.refresh()
+  const cookie = sessionOf(await first.askWith(certificate))
+  await first.stop()
+  await rm(dataPaths(dataDir).running, { recursive: true })
+
+  const second = await startTestService(context, { dataDir })
+  second.clock.now += 60_000
+  assert.equal((await second.ask([['Cookie', cookie]])).status, 200)
+  await second.stop()
+  const [seen] = [...(await readLastSeen(dataPaths(dataDir).running)).values()]
+  assert.equal(seen?.certificateAt, NOON_SECONDS)
+  assert.equal(seen?.sessionAt, NOON_SECONDS + 60)
+})
+
 test('A refused device does not count as seen', async (context) => {
   const service = await startTestService(context)
   const { certificate } = await addTestDevice(service.dataDir)
