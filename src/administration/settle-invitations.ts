@@ -19,6 +19,7 @@ import {
   removePackages,
   settle,
 } from '../store/invitations.ts'
+import { CommandError } from './command-error.ts'
 import type { Devices, Directory } from './locked-directory.ts'
 
 /** How long a code is reported as used or ended, and not as unknown. */
@@ -135,10 +136,40 @@ export async function endInvitations(
   }
 }
 
+/**
+ * Ends the device's invitation that was not collected, and withdraws its certificate. Returns whether
+ * there was one. The first to create the claim decides: throws a CommandError if it was just collected.
+ */
+export async function endOpenInvitation(
+  directory: Directory,
+  { devices }: Devices,
+  { id }: Pick<Device, 'id'>,
+): Promise<boolean> {
+  const { paths, nowSeconds } = directory
+  const device = devices.find((one) => one.id === id)
+  const open = device?.certificates.filter(isOpen) ?? []
+  for (const { invitation } of open) {
+    if (invitation === undefined) continue
+    await directory.lock.assertHeld()
+    await settle(paths.invitations, invitation.id, { outcome: 'ended', at: nowSeconds })
+    const claim = await readClaim(paths.invitations, invitation.id)
+    if (claim?.outcome !== 'collected') continue
+    throw new CommandError(`the invitation of "${device?.name}" was collected just now`, {
+      hint: 'certlatch device show says by what; run the command again if that was not the device',
+    })
+  }
+  await settleInvitations(directory)
+  return open.length > 0
+}
+
+/** Whether the certificate waits to be collected; a revoked one stays in its entry for good. */
+const isOpen = (certificate: DeviceCertificate): boolean =>
+  isInvited(certificate) && certificate.revokedAt === undefined
+
 /** The entry without certificates that wait to be collected. */
 const withoutInvited = (device: Device): Device => ({
   ...device,
-  certificates: device.certificates.filter((certificate) => !isInvited(certificate)),
+  certificates: device.certificates.filter((certificate) => !isOpen(certificate)),
 })
 
 /** The registry's devices without certificates that wait to be collected. */
