@@ -25,7 +25,13 @@ import { endOpenInvitation } from '../../src/administration/settle-invitations.t
 import { unseal } from '../../src/enrollment/sealing.ts'
 import { acceptedUntil } from '../../src/store/device-registry.ts'
 import { readCollected, readInvitation, settle } from '../../src/store/invitations.ts'
-import { initialized, problemOf, type TestDirectory, treeOf } from '../support/command.ts'
+import {
+  certlatch,
+  initialized,
+  problemOf,
+  type TestDirectory,
+  treeOf,
+} from '../support/command.ts'
 import { NOON_SECONDS } from '../support/service.ts'
 
 const OPTIONS: InviteOptions = {
@@ -318,6 +324,19 @@ test('After a renewal by invitation was revoked, the device can be invited to an
     [undefined, NOON_SECONDS + 10, undefined],
   )
   assert.ok((await claimInvitation(place(directory, 30), code, CLAIMANT)).ok)
+})
+
+test('What is not collected yet does not count as the end of the device', async () => {
+  const directory = await initialized()
+  const [end, days] = [NOON_SECONDS + 10 * 86_400, 10]
+  const { certificate } = await addDevice(directory.change(), PHONE, directory.issue({ days }))
+  assert.equal(certificate.notAfter, end)
+  await invite(directory, { overlapSeconds: 0 })
+  await inviteDevice(directory.change(), { name: 'Tablet', owner: undefined }, OPTIONS)
+  const environment = { CERTLATCH_DATA_DIR: directory.dataDir }
+  const { stdout } = await certlatch(['device', 'list'], environment)
+  assert.match(stdout, /^Ada's phone .* 10 days .* active$/m)
+  assert.match(stdout, /^Tablet .* - +never +invited$/m)
 })
 
 test('A renewal that is never collected leaves the device as it was', async () => {
