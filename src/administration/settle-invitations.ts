@@ -119,21 +119,24 @@ function withCollected(
 
 /**
  * Ends the invitations of these certificates, collected or not, and deletes their packages: for a
- * revocation or a block, which the caller has already written.
+ * revocation or a block, which the caller has already written. Returns whether one was still open.
  */
 export async function endInvitations(
   directory: Directory,
   certificates: readonly CertificateId[],
-): Promise<void> {
+): Promise<boolean> {
   const folder = directory.paths.invitations
   const { waiting } = await listInvitations(folder)
+  let hasEnded = false
   for (const id of waiting) {
     const invitation = await readInvitation(folder, id)
     if (invitation === undefined) continue
     if (!certificates.some((one) => isSameCertificate(one, invitation.certificate))) continue
-    await settle(folder, id, { outcome: 'ended', at: directory.nowSeconds })
+    const claim = { outcome: 'ended', at: directory.nowSeconds } as const
+    if (await settle(folder, id, claim)) hasEnded = true
     await settleOne(directory, invitation, certificates)
   }
+  return hasEnded
 }
 
 /**
