@@ -25,7 +25,7 @@ export async function readCertificateFile(path: string): Promise<Shown> {
   throw usageError(`${file} holds no certificate, in PEM or DER`)
 }
 
-/** Returns the newest certificate of a device of the built-in CA, without one that was not collected. */
+/** Returns the newest certificate that a device of the built-in CA has: not one that was not collected. */
 export async function shownByDevice(
   name: string,
   { registry }: Snapshot,
@@ -40,9 +40,12 @@ export async function shownByDevice(
   const device = registry.devices.find(
     (entry) => comparableName(entry.name) === comparableName(name),
   )
-  const entry = device?.certificates.findLast((certificate) => !isInvited(certificate))
+  const certificates = device?.certificates ?? []
+  const entry =
+    certificates.findLast((one) => !isInvited(one)) ??
+    certificates.findLast(({ revokedAt }) => revokedAt !== undefined)
   if (entry === undefined) {
-    if (device?.certificates.some(isInvited)) {
+    if (certificates.length > 0) {
       throw usageError(
         `${quote(name)} was only invited: it has no certificate until its link is used`,
         'certlatch device show says until when the link works',

@@ -410,6 +410,8 @@ describe('certlatch explain', () => {
       await write([revoked, invited])
       const { outcome, reason } = await explained([URL, '--device', 'Half'])
       assert.deepEqual([outcome, reason], ['deny', 'certificate-revoked'])
+      await write([{ ...invited, revokedAt: NOON_SECONDS }])
+      assert.equal((await explained([URL, '--device', 'Half'])).reason, 'certificate-revoked')
       await write([invited])
       const { exitCode, stdout, stderr } = await command(['explain', URL, '--device', 'Half'])
       assert.deepEqual([exitCode, stdout], [2, ''])
