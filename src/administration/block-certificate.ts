@@ -12,6 +12,8 @@ export interface Blocked {
   /** The number of the blocks that every service has to load. */
   readonly blocksNumber: number
   readonly hasChanged: boolean
+  /** Whether the certificate waited in an invitation, which has ended for good. */
+  readonly hasEndedInvitation: boolean
 }
 
 /** Blocks one certificate, whichever CA issued it. */
@@ -70,11 +72,14 @@ function changeBlocks(
   return changeDirectory(change, async (directory) => {
     const before = await readBlocksFile(directory.paths)
     const after = next(before)
-    if (after === undefined) return { blocksNumber: before.number, hasChanged: false }
+    if (after === undefined) {
+      return { blocksNumber: before.number, hasChanged: false, hasEndedInvitation: false }
+    }
     // Also higher than the number of a file that a restored backup has replaced.
     const number = Math.max(before.number + 1, change.nowSeconds)
     await directory.replace(directory.paths.blocks, writeBlocks({ ...after, number }), MODE.secret)
-    await endInvitations(directory, after.certificates).catch(() => undefined)
-    return { blocksNumber: number, hasChanged: true }
+    const ending = endInvitations(directory, after.certificates)
+    const hasEndedInvitation = await ending.catch(() => false)
+    return { blocksNumber: number, hasChanged: true, hasEndedInvitation }
   })
 }

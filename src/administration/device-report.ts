@@ -28,6 +28,8 @@ export interface DeviceReport {
   readonly state: DeviceState
   /** Unix seconds, 0: never. */
   readonly lastSeenAt: number
+  /** As in `DeviceStanding`. */
+  readonly certificateNotAfter: number
   /** Oldest first. */
   readonly certificates: readonly CertificateReport[]
 }
@@ -85,7 +87,7 @@ async function reporterOf(
     nowSeconds,
   }
   return (device) => {
-    const { state, certificates } = deviceStanding(device, circumstances)
+    const { state, certificates, certificateNotAfter } = deviceStanding(device, circumstances)
     const { id, name, owner } = device
     return {
       id,
@@ -93,6 +95,7 @@ async function reporterOf(
       owner,
       state,
       lastSeenAt: latest(joinTimes(certificates)),
+      certificateNotAfter,
       certificates: certificates.map(({ certificate, state, certificateAt, sessionAt }) => {
         const [issuer] = issuersOf(certificate)
         const listed = revoked.get(certificateKey(certificate))

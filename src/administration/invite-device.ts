@@ -3,7 +3,7 @@ import { invitationCode, invitationId } from '../enrollment/invitation-code.ts'
 import { writePackages } from '../enrollment/packages.ts'
 import { PASSWORD_RANDOM_BYTES } from '../enrollment/password.ts'
 import { SEALING_IV_BYTES, seal } from '../enrollment/sealing.ts'
-import { type Device, type DeviceCertificate, isInvited } from '../store/device-registry.ts'
+import type { Device, DeviceCertificate } from '../store/device-registry.ts'
 import { type Invitation, invitationPath, settle, writeInvitation } from '../store/invitations.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
 import { CommandError } from './command-error.ts'
@@ -11,7 +11,7 @@ import { findDevice, type NewDevice, newEntry, requireNotRevoked } from './find-
 import { type IssuedPackages, type IssueOptions, issuePackagesFor } from './issue-certificate.ts'
 import { type Devices, type Directory, requireWhole } from './locked-directory.ts'
 import { deliver } from './pending-delivery.ts'
-import { allWithoutInvited, settleInvitations } from './settle-invitations.ts'
+import { allWithoutInvited, endOpenInvitation, settleInvitations } from './settle-invitations.ts'
 
 export interface InviteOptions extends Pick<IssueOptions, 'days' | 'key'> {
   readonly validSeconds: number
@@ -61,26 +61,6 @@ function entryFor(known: Devices, given: NewDevice, isRenewal: boolean): Device 
   }
   requireNotRevoked(device, 'invite')
   return device
-}
-
-/** The first to create the claim decides: an invitation that was just collected is not ended. */
-async function endOpenInvitation(
-  directory: Directory,
-  { devices }: Devices,
-  { id }: Device,
-): Promise<void> {
-  const { paths, nowSeconds } = directory
-  const device = devices.find((one) => one.id === id)
-  for (const certificate of device?.certificates ?? []) {
-    if (!isInvited(certificate) || certificate.invitation === undefined) continue
-    await directory.lock.assertHeld()
-    const claim = { outcome: 'ended', at: nowSeconds } as const
-    if (await settle(paths.invitations, certificate.invitation.id, claim)) continue
-    throw new CommandError(`the invitation of "${device?.name}" was collected just now`, {
-      hint: 'certlatch device show says by what; run the command again if that was not the device',
-    })
-  }
-  await settleInvitations(directory)
 }
 
 async function enterInvited(

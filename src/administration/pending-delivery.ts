@@ -128,11 +128,11 @@ async function removePackage({ paths }: Directory, file: string): Promise<'gone'
   })
 }
 
-/** Restores the device's previous entry, and removes the copy of the certificate. */
-export async function takeBack(
-  directory: Directory,
-  { before, serial }: Pick<Undelivered, 'before' | 'serial'>,
-): Promise<void> {
+/**
+ * Restores the device's previous entry, and removes the copy of the certificate. Nothing else can have
+ * changed the entry: every command takes back what is undelivered before it changes anything.
+ */
+async function takeBack(directory: Directory, { before, serial }: Undelivered): Promise<void> {
   const { devices } = await directory.readDevices()
   const now = devices.find(({ id }) => id === before.id)
   if (now?.certificates.some((certificate) => certificate.serial === serial)) {

@@ -1,5 +1,10 @@
 import type { RevocationReason } from '../certificate/revocation-reason.ts'
-import type { Device, DeviceCertificate } from '../store/device-registry.ts'
+import {
+  type Device,
+  type DeviceCertificate,
+  isInvited,
+  isStillValid,
+} from '../store/device-registry.ts'
 import { isListed, readOwnAuthorities } from './authorities.ts'
 import { type Change, changeDirectory } from './change-directory.ts'
 import { CommandError } from './command-error.ts'
@@ -32,7 +37,7 @@ export async function revokeDevice(
   return changeDirectory(change, async (directory) => {
     const device = findDevice(await directory.readDevices(), name)
     const authorities = await readOwnAuthorities(directory.paths)
-    const chosen = choose(device, part)
+    const chosen = choose(device, part, nowSeconds)
     const revocable = chosen.filter(({ issuerKeyHash }) => authorities.lists.has(issuerKeyHash))
     if (revocable.length === 0) {
       throw new CommandError(
@@ -60,16 +65,22 @@ export async function revokeDevice(
   })
 }
 
-function choose(device: Device, part: RevokedPart): readonly DeviceCertificate[] {
+function choose(
+  device: Device,
+  part: RevokedPart,
+  nowSeconds: number,
+): readonly DeviceCertificate[] {
   const { certificates, name } = device
   if (certificates.length === 0) {
     throw new CommandError(`"${name}" has no certificate: there is nothing to revoke`)
   }
   if (part === 'all') return certificates
   if (part === 'replaced') {
-    const replaced = certificates.slice(0, -1)
+    const replaced = replacedOf(certificates, nowSeconds)
     if (replaced.length > 0) return replaced
-    throw new CommandError(`"${name}" has only one certificate: none has been replaced`)
+    throw new CommandError(`none of the certificates of "${name}" has been replaced`, {
+      hint: 'certlatch device show lists them; --serial revokes a single one',
+    })
   }
   const serial = part.serial.replaceAll(':', '').toLowerCase()
   const found = certificates.filter((certificate) => certificate.serial === serial)
@@ -77,6 +88,21 @@ function choose(device: Device, part: RevokedPart): readonly DeviceCertificate[]
   throw new CommandError(`"${name}" has no certificate ${part.serial}`, {
     hint: 'certlatch device show lists those that it has',
   })
+}
+
+/**
+ * The certificates whose end a renewal has set. An invitation that was not collected has replaced
+ * nothing, and the newest usable certificate stays even if its successor is gone.
+ */
+function replacedOf(
+  certificates: readonly DeviceCertificate[],
+  nowSeconds: number,
+): readonly DeviceCertificate[] {
+  const newest = certificates
+    .filter((one) => !isInvited(one) && isStillValid(one, nowSeconds))
+    .toSorted((one, other) => one.notBefore - other.notBefore)
+    .at(-1)
+  return certificates.filter((one) => one.endsAt !== undefined && one !== newest && !isInvited(one))
 }
 
 function mark(

@@ -19,6 +19,7 @@ import {
   removePackages,
   settle,
 } from '../store/invitations.ts'
+import { CommandError } from './command-error.ts'
 import type { Devices, Directory } from './locked-directory.ts'
 
 /** How long a code is reported as used or ended, and not as unknown. */
@@ -118,27 +119,60 @@ function withCollected(
 
 /**
  * Ends the invitations of these certificates, collected or not, and deletes their packages: for a
- * revocation or a block, which the caller has already written.
+ * revocation or a block, which the caller has already written. Returns whether one was still open.
  */
 export async function endInvitations(
   directory: Directory,
   certificates: readonly CertificateId[],
-): Promise<void> {
+): Promise<boolean> {
   const folder = directory.paths.invitations
   const { waiting } = await listInvitations(folder)
+  let hasEnded = false
   for (const id of waiting) {
     const invitation = await readInvitation(folder, id)
     if (invitation === undefined) continue
     if (!certificates.some((one) => isSameCertificate(one, invitation.certificate))) continue
-    await settle(folder, id, { outcome: 'ended', at: directory.nowSeconds })
+    const claim = { outcome: 'ended', at: directory.nowSeconds } as const
+    if (await settle(folder, id, claim)) hasEnded = true
     await settleOne(directory, invitation, certificates)
   }
+  return hasEnded
 }
+
+/**
+ * Ends the device's invitation that was not collected, and withdraws its certificate. Returns whether
+ * there was one. The first to create the claim decides: throws a CommandError if it was just collected.
+ */
+export async function endOpenInvitation(
+  directory: Directory,
+  { devices }: Devices,
+  { id }: Pick<Device, 'id'>,
+): Promise<boolean> {
+  const { paths, nowSeconds } = directory
+  const device = devices.find((one) => one.id === id)
+  const open = device?.certificates.filter(isOpen) ?? []
+  for (const { invitation } of open) {
+    if (invitation === undefined) continue
+    await directory.lock.assertHeld()
+    await settle(paths.invitations, invitation.id, { outcome: 'ended', at: nowSeconds })
+    const claim = await readClaim(paths.invitations, invitation.id)
+    if (claim?.outcome !== 'collected') continue
+    throw new CommandError(`the invitation of "${device?.name}" was collected just now`, {
+      hint: 'certlatch device show says by what; run the command again if that was not the device',
+    })
+  }
+  await settleInvitations(directory)
+  return open.length > 0
+}
+
+/** Whether the certificate waits to be collected; a revoked one stays in its entry for good. */
+const isOpen = (certificate: DeviceCertificate): boolean =>
+  isInvited(certificate) && certificate.revokedAt === undefined
 
 /** The entry without certificates that wait to be collected. */
 const withoutInvited = (device: Device): Device => ({
   ...device,
-  certificates: device.certificates.filter((certificate) => !isInvited(certificate)),
+  certificates: device.certificates.filter((certificate) => !isOpen(certificate)),
 })
 
 /** The registry's devices without certificates that wait to be collected. */

@@ -104,7 +104,7 @@ export async function handOut(
 export async function rollBackIssue(change: Change, added: Added): Promise<never> {
   await takeBackAdded(change, added)
   throw new CommandError(
-    'the result could not be written to standard output, so the password is lost: the certificate is revoked again',
+    'the result could not be written to standard output, so the password is lost: the certificate was taken back',
   )
 }
 

@@ -6,6 +6,7 @@ import type { CertificateVerdict } from '../certificate/verify.ts'
 import type { Config } from '../config/config.ts'
 import { nearest, quote } from '../config/text.ts'
 import { dataPaths, readCertificateCopy } from '../store/data-directory.ts'
+import { isInvited } from '../store/device-registry.ts'
 import type { Snapshot } from '../store/snapshot.ts'
 
 /** The certificate that the client is assumed to show. */
@@ -24,7 +25,7 @@ export async function readCertificateFile(path: string): Promise<Shown> {
   throw usageError(`${file} holds no certificate, in PEM or DER`)
 }
 
-/** Returns the newest certificate of a device of the built-in CA. */
+/** Returns the newest certificate that a device of the built-in CA has: not one that was not collected. */
 export async function shownByDevice(
   name: string,
   { registry }: Snapshot,
@@ -39,8 +40,17 @@ export async function shownByDevice(
   const device = registry.devices.find(
     (entry) => comparableName(entry.name) === comparableName(name),
   )
-  const entry = device?.certificates.at(-1)
+  const certificates = device?.certificates ?? []
+  const entry =
+    certificates.findLast((one) => !isInvited(one)) ??
+    certificates.findLast(({ revokedAt }) => revokedAt !== undefined)
   if (entry === undefined) {
+    if (certificates.length > 0) {
+      throw usageError(
+        `${quote(name)} was only invited: it has no certificate until its link is used`,
+        'certlatch device show says until when the link works',
+      )
+    }
     const names = registry.devices.map((known) => known.name)
     const near = nearest(name, names)
     const hint = near === undefined ? 'certlatch device list shows all' : `did you mean "${near}"?`

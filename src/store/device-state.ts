@@ -43,6 +43,12 @@ export interface DeviceStanding {
   readonly certificates: readonly Held[]
   /** Those in use, in the order in which they end. */
   readonly used: readonly Use[]
+  /**
+   * When the device is locked out unless its certificate is renewed: the expiry of the certificate
+   * that it uses, or the earlier date that a renewal has set; with several in use, the earliest. In Unix
+   * seconds; 0: it has none that could be accepted.
+   */
+  readonly certificateNotAfter: number
 }
 
 /** The state of a device and of its certificates. */
@@ -67,7 +73,7 @@ export function deviceStanding(
     certificates.filter((one) => mayBeInUse(one.state) && !isAbandoned(one, certificates)),
   )
   const state = (used.at(-1) ?? certificates.at(-1))?.state ?? 'no-certificate'
-  return { state, certificates, used }
+  return { state, certificates, used, certificateNotAfter: used[0]?.end ?? 0 }
 }
 
 /**

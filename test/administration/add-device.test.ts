@@ -8,10 +8,12 @@ import { blockCertificate, unblockCertificate } from '../../src/administration/b
 import { findDevice } from '../../src/administration/find-device.ts'
 import { registerCertificate } from '../../src/administration/register-certificate.ts'
 import { renewAuthority } from '../../src/administration/renew-authority.ts'
+import { renewDevice } from '../../src/administration/renew-device.ts'
 import { revokeDevice } from '../../src/administration/revoke-device.ts'
 import type { Certificate } from '../../src/certificate/certificate.ts'
 import { publicKeyInfoOf } from '../../src/certificate/issue.ts'
 import { writePem } from '../../src/certificate/pem.ts'
+import { rollBackIssue } from '../../src/cli/package-output.ts'
 import { describeFileError, errorCode, MODE } from '../../src/store/files.ts'
 import {
   initialized,
@@ -41,6 +43,9 @@ async function writeGiven({ dataDir }: TestDirectory, { der }: Certificate): Pro
 
 const add = (directory: TestDirectory, name: string, owner?: string, later = 0) =>
   addDevice(directory.change(later), { name, owner }, directory.issue())
+
+const deviceIn = async ({ dataDir }: TestDirectory) =>
+  present(present((await snapshotOf(dataDir)).registry).devices[0])
 
 test('A new device gets an entry, a copy of its certificate, and a package that only the owner can read', async () => {
   const directory = await initialized()
@@ -376,11 +381,68 @@ test('An expired or revoked certificate is not registered', async () => {
 test('An issuance that was never delivered is rolled back, together with its package', async () => {
   const directory = await initialized()
   const added = await add(directory, 'Phone')
-  await takeBackAdded(directory.change(), added)
+  assert.match(
+    await problemOf(rollBackIssue(directory.change(), added)),
+    /so the password is lost: the certificate was taken back$/,
+  )
   assert.deepEqual(await lettingIn(directory.dataDir), [])
   assert.deepEqual(await readdir(directory.packages), [])
   const again = await add(directory, 'Phone')
   assert.equal(again.device.id, added.device.id)
+})
+
+test('Taking a renewal back restores the previous certificate, if nothing else has changed', async () => {
+  const directory = await initialized()
+  const { device } = await add(directory, 'Phone')
+  const renewed = await renewDevice(directory.change(10), 'Phone', directory.issue(), 0)
+  await takeBackAdded(directory.change(20), renewed)
+  assert.deepEqual(await deviceIn(directory), device)
+})
+
+test('Taking an issuance back keeps what other commands have changed since', async (t) => {
+  await t.test('another renewal', async () => {
+    const directory = await initialized()
+    await add(directory, 'Phone')
+    const lost = await renewDevice(directory.change(10), 'Phone', directory.issue(), 100)
+    const kept = await renewDevice(directory.change(20), 'Phone', directory.issue(), 0)
+    await takeBackAdded(directory.change(30), lost)
+    const { certificates } = await deviceIn(directory)
+    assert.deepEqual(
+      certificates.map(({ serial, endsAt }) => [serial, endsAt]),
+      [
+        [lost.before.certificates[0]?.serial, NOON_SECONDS + 20],
+        [kept.entry.serial, undefined],
+      ],
+    )
+  })
+  await t.test('another renewal with a longer overlap', async () => {
+    const directory = await initialized()
+    await add(directory, 'Phone')
+    const lost = await renewDevice(directory.change(10), 'Phone', directory.issue(), 0)
+    await renewDevice(directory.change(20), 'Phone', directory.issue(), 100)
+    await takeBackAdded(directory.change(30), lost)
+    const [previous] = (await deviceIn(directory)).certificates
+    assert.equal(previous?.endsAt, NOON_SECONDS + 10)
+  })
+  await t.test('a revocation', async () => {
+    const directory = await initialized()
+    await add(directory, 'Phone')
+    const lost = await renewDevice(directory.change(10), 'Phone', directory.issue(), 100)
+    await revokeDevice(directory.change(20), 'Phone', 'all', 'keyCompromise')
+    await takeBackAdded(directory.change(30), lost)
+    const { certificates } = await deviceIn(directory)
+    assert.deepEqual(
+      certificates.map(({ revokedAt }) => revokedAt),
+      [NOON_SECONDS + 20, NOON_SECONDS + 20],
+    )
+  })
+  await t.test('the removal of the device', async () => {
+    const directory = await initialized()
+    const added = await add(directory, 'Phone')
+    await rm(join(directory.paths.devices, `${added.device.id}.json`))
+    await takeBackAdded(directory.change(30), added)
+    assert.deepEqual(await readdir(directory.paths.devices), [])
+  })
 })
 
 test('Files that root creates belong to the owner of the directory', async (context) => {

@@ -57,7 +57,11 @@ test('A blocked certificate is denied, and only the service can read the list of
   const { device } = await add(directory, 'Phone')
   const { issuerKeyHash = '', serial = '' } = device.certificates[0] ?? {}
   const blocked = await blockCertificate(directory.change(), { issuerKeyHash, serial })
-  assert.deepEqual(blocked, { blocksNumber: NOON_SECONDS, hasChanged: true })
+  assert.deepEqual(blocked, {
+    blocksNumber: NOON_SECONDS,
+    hasChanged: true,
+    hasEndedInvitation: false,
+  })
   assert.equal((await stat(directory.paths.blocks)).mode & 0o777, 0o600)
   assert.deepEqual(await lettingIn(directory.dataDir), [])
   await unblockCertificate(directory.change(), { issuerKeyHash, serial })
@@ -70,11 +74,13 @@ test('Each change of the blocks increments their number; blocking again changes 
   assert.deepEqual(await blockCertificate(directory.change(10), PAIR), {
     blocksNumber: first.blocksNumber,
     hasChanged: false,
+    hasEndedInvitation: false,
   })
   const other = { ...PAIR, serial: '4f1c09' }
   assert.deepEqual(await blockCertificate(directory.change(), other), {
     blocksNumber: first.blocksNumber + 1,
     hasChanged: true,
+    hasEndedInvitation: false,
   })
   assert.deepEqual(
     (await unblockCertificate(directory.change(60), PAIR)).blocksNumber,

@@ -14,6 +14,8 @@ import { makeList, NOON_SECONDS, ownAuthority } from '../support/service.ts'
 const DAY = 86_400
 const states = (devices: readonly { readonly name: string; readonly state: string }[]) =>
   devices.map(({ name, state }) => ({ name, state }))
+const ends = (devices: readonly { readonly certificateNotAfter: number }[]) =>
+  devices.map(({ certificateNotAfter }) => certificateNotAfter)
 
 const INVITATION = { id: '0'.repeat(32), endsAt: NOON_SECONDS + DAY }
 
@@ -130,7 +132,7 @@ const DEVICES: readonly (readonly [string, readonly (readonly [Kind, number?])[]
   ['invited', [['revoked', 1], ['invited']]],
 ]
 
-test('device list and /status find a device in the state of the certificate that it uses', async () => {
+test('device list and /status show the state and the end of the certificate that a device uses', async () => {
   const directory = await initialized()
   const { keyHash: issuerKeyHash } = await ownAuthority(directory.dataDir)
   const seen: SeenCertificate[] = []
@@ -165,4 +167,5 @@ test('device list and /status find a device in the state of the certificate that
   assert.deepEqual(states(await reportDevices(directory.paths, NOON_SECONDS)), expected)
   const { devices } = describeHolders(await snapshotOf(directory.dataDir), seen, NOON_SECONDS)
   assert.deepEqual(states(devices), expected)
+  assert.deepEqual(ends(devices), ends(await reportDevices(directory.paths, NOON_SECONDS)))
 })

@@ -19,11 +19,19 @@ import {
   inviteDevice,
   takeBackInvited,
 } from '../../src/administration/invite-device.ts'
+import { renewDevice } from '../../src/administration/renew-device.ts'
 import { revokeDevice } from '../../src/administration/revoke-device.ts'
+import { endOpenInvitation } from '../../src/administration/settle-invitations.ts'
 import { unseal } from '../../src/enrollment/sealing.ts'
 import { acceptedUntil } from '../../src/store/device-registry.ts'
-import { readCollected, readInvitation } from '../../src/store/invitations.ts'
-import { initialized, problemOf, type TestDirectory, treeOf } from '../support/command.ts'
+import { readCollected, readInvitation, settle } from '../../src/store/invitations.ts'
+import {
+  certlatch,
+  initialized,
+  problemOf,
+  type TestDirectory,
+  treeOf,
+} from '../support/command.ts'
 import { NOON_SECONDS } from '../support/service.ts'
 
 const OPTIONS: InviteOptions = {
@@ -245,6 +253,90 @@ test('A renewal changes nothing until it is collected; only then does the overla
   assert.equal(old?.serial, added.certificate.serial)
   assert.equal(old?.endsAt, NOON_SECONDS + 5_100)
   assert.equal(renewed?.endsAt, undefined)
+})
+
+test('Renewing a device by file ends its open invitation, whose link then ends nothing', async () => {
+  const directory = await initialized()
+  await addDevice(directory.change(), PHONE, directory.issue())
+  const { code } = await invite(directory, { overlapSeconds: 5 })
+  const renewed = await renewDevice(directory.change(10), PHONE.name, directory.issue(), 5)
+  assert.ok(renewed.hasEndedInvitation)
+  assert.equal(renewed.othersEndAt, NOON_SECONDS + 15)
+  assert.deepEqual(await findInvitation(place(directory, 20), code), {
+    ok: false,
+    problem: 'ended',
+  })
+  const [report] = await reportDevices(directory.paths, NOON_SECONDS + 60)
+  assert.deepEqual(
+    report?.certificates.map(({ state, endsAt }) => [state, endsAt]),
+    [
+      ['replaced', NOON_SECONDS + 15],
+      ['active', undefined],
+    ],
+  )
+  const again = await renewDevice(directory.change(60), PHONE.name, directory.issue(), 5)
+  assert.ok(!again.hasEndedInvitation)
+})
+
+test('A device that was only invited has no previous certificate to renew', async () => {
+  const directory = await initialized()
+  const { code } = await invite(directory)
+  const renewed = await renewDevice(directory.change(10), PHONE.name, directory.issue(), 86_400)
+  assert.ok(renewed.hasEndedInvitation)
+  assert.equal(renewed.othersEndAt, undefined)
+  assert.equal(renewed.device.certificates.length, 1)
+  assert.equal((await claimInvitation(place(directory, 20), code, CLAIMANT)).ok, false)
+})
+
+test('An invitation that was collected meanwhile is not ended by a renewal', async () => {
+  const directory = await initialized()
+  const { device, invitation } = await invite(directory)
+  const claim = { outcome: 'collected', at: NOON_SECONDS, nonceHash: 'a', by: 'x' } as const
+  const ending = changeDirectory(directory.change(10), async (locked) => {
+    await settle(directory.paths.invitations, invitation.id, claim)
+    return await endOpenInvitation(locked, { devices: [device], broken: [] }, device)
+  })
+  assert.match(await problemOf(ending), /^the invitation of "Ada's phone" was collected just now/)
+})
+
+test('A device whose invitation was revoked is revoked for good', async () => {
+  const directory = await initialized()
+  await invite(directory)
+  await revokeDevice(directory.change(10), PHONE.name, 'all', 'unspecified')
+  assert.match(
+    await problemOf(invite(directory, {}, 20)),
+    /^there is a device "Ada's phone" already\nhint: it is revoked for good; give its replacement/,
+  )
+  assert.match(
+    await problemOf(invite(directory, { overlapSeconds: 0 }, 20)),
+    /^all certificates of "Ada's phone" are revoked\nhint: invite its replacement under a new name/,
+  )
+})
+
+test('After a renewal by invitation was revoked, the device can be invited to another', async () => {
+  const directory = await initialized()
+  await addDevice(directory.change(), PHONE, directory.issue())
+  const { serial } = (await invite(directory, { overlapSeconds: 0 })).certificate
+  await revokeDevice(directory.change(10), PHONE.name, { serial }, 'unspecified')
+  const { code, device } = await invite(directory, { overlapSeconds: 0 }, 20)
+  assert.deepEqual(
+    device.certificates.map(({ revokedAt }) => revokedAt),
+    [undefined, NOON_SECONDS + 10, undefined],
+  )
+  assert.ok((await claimInvitation(place(directory, 30), code, CLAIMANT)).ok)
+})
+
+test('What is not collected yet does not count as the end of the device', async () => {
+  const directory = await initialized()
+  const [end, days] = [NOON_SECONDS + 10 * 86_400, 10]
+  const { certificate } = await addDevice(directory.change(), PHONE, directory.issue({ days }))
+  assert.equal(certificate.notAfter, end)
+  await invite(directory, { overlapSeconds: 0 })
+  await inviteDevice(directory.change(), { name: 'Tablet', owner: undefined }, OPTIONS)
+  const environment = { CERTLATCH_DATA_DIR: directory.dataDir }
+  const { stdout } = await certlatch(['device', 'list'], environment)
+  assert.match(stdout, /^Ada's phone .* 10 days .* active$/m)
+  assert.match(stdout, /^Tablet .* - +never +invited$/m)
 })
 
 test('A renewal that is never collected leaves the device as it was', async () => {

@@ -3,6 +3,7 @@ import { readFile, rm, writeFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import { addDevice } from '../../src/administration/add-device.ts'
 import { readOwnAuthorities } from '../../src/administration/authorities.ts'
+import { inviteDevice } from '../../src/administration/invite-device.ts'
 import { renewAuthority } from '../../src/administration/renew-authority.ts'
 import { renewDevice } from '../../src/administration/renew-device.ts'
 import { type RevokedPart, revokeDevice } from '../../src/administration/revoke-device.ts'
@@ -157,7 +158,7 @@ test('On request, only certificates that a renewal replaced are revoked', async 
   const old = await add(directory, 'Phone')
   assert.match(
     await problemOf(revoke(directory, 'Phone', { part: 'replaced' })),
-    /^"Phone" has only one certificate: none has been replaced$/,
+    /^none of the certificates of "Phone" has been replaced\nhint: /,
   )
   await renew(directory, 'Phone', 10)
   const { certificates } = await revoke(directory, 'Phone', { part: 'replaced' })
@@ -166,6 +167,59 @@ test('On request, only certificates that a renewal replaced are revoked', async 
     [old.certificate.serial],
   )
   assert.deepEqual(await lettingIn(directory.dataDir), ['Phone'])
+})
+
+test('A renewal that was not collected has replaced nothing', async () => {
+  const directory = await initialized()
+  await add(directory, 'Phone')
+  await inviteDevice(
+    directory.change(10),
+    { name: 'Phone', owner: undefined },
+    { days: 397, key: 'p256', validSeconds: DAY, site: 'https://ha.test', overlapSeconds: 0 },
+  )
+  const before = await treeOf(directory.dataDir)
+  assert.match(
+    await problemOf(revoke(directory, 'Phone', { part: 'replaced' })),
+    /^none of the certificates of "Phone" has been replaced/,
+  )
+  assert.deepEqual(await treeOf(directory.dataDir), before)
+})
+
+test('An older certificate that was registered later has replaced nothing', async () => {
+  const directory = await initialized()
+  const { device } = await add(directory, 'Phone')
+  const [current] = device.certificates
+  const older = { ...present(current), serial: '4a', notBefore: NOON_SECONDS - 2 * DAY }
+  const entry = { schemaVersion: 1, name: 'Phone', certificates: [current, older] }
+  const path = `${directory.paths.devices}/${device.id}.json`
+  await writeFile(path, JSON.stringify(entry))
+  const replaced = { part: 'replaced' } as const
+  assert.match(await problemOf(revoke(directory, 'Phone', replaced)), /has been replaced/)
+  const renewed = await renew(directory, 'Phone', 10)
+  const { certificates } = await revoke(directory, 'Phone', replaced)
+  assert.deepEqual(
+    certificates.map(({ serial }) => serial),
+    [current?.serial, '4a'],
+  )
+  const { registry } = await snapshotOf(directory.dataDir)
+  assert.equal(present(registry).devices[0]?.certificates.at(-1)?.serial, renewed.entry.serial)
+  assert.deepEqual(await lettingIn(directory.dataDir), ['Phone'])
+})
+
+test('The newest usable certificate is not revoked as replaced if its successor was revoked', async () => {
+  const directory = await initialized()
+  const first = await add(directory, 'Phone')
+  const second = await renew(directory, 'Phone', 3_600)
+  const third = await renew(directory, 'Phone', 7_200)
+  const later = 7_260
+  await revoke(directory, 'Phone', { part: { serial: third.entry.serial }, later })
+  const { certificates } = await revoke(directory, 'Phone', { part: 'replaced', later })
+  assert.deepEqual(
+    certificates.map(({ serial }) => serial),
+    [first.entry.serial],
+  )
+  const { registry } = await snapshotOf(directory.dataDir)
+  assert.equal(present(registry).devices[0]?.certificates[1]?.serial, second.entry.serial)
 })
 
 test('A single certificate is identified by its serial number, as displayed', async () => {

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { copyFile, readdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { claimInvitation } from '../../src/administration/claim-invitation.ts'
 import { qrCode } from '../../src/cli/qr-code.ts'
@@ -58,4 +60,34 @@ test('Stopping the wait leaves the invitation valid', async () => {
   assert.match(stderr, /not collected so far; the invitation is valid until 2026-11-25 12:00 UTC/)
   assert.match(stdout, /█▀▀▀▀▀█/)
   assert.equal((await listInvitations(directory.paths.invitations)).waiting.length, 1)
+})
+
+test('Blocking a certificate that was not collected says that the invitation has ended', async () => {
+  const directory = await initialized()
+  const environment = { CERTLATCH_DATA_DIR: directory.dataDir, CERTLATCH_URL: 'https://ha.test' }
+  await certlatch(['device', 'invite', 'Phone', '--key', 'p256'], environment)
+  const [file = ''] = await readdir(directory.paths.certificates)
+  const path = join(directory.paths.certificates, file)
+  const copy = join(directory.dataDir, 'copy.crt')
+  await copyFile(path, copy)
+  const block = ['device', 'block', '--certificate', copy]
+  const blocked = await certlatch(block, environment)
+  assert.match(blocked.stderr, /^its invitation has ended, which --lift does not undo: /m)
+  const lifted = await certlatch([...block, '--lift'], environment)
+  assert.doesNotMatch(lifted.stderr, /invitation/)
+  const { stdout } = await certlatch(['device', 'list'], environment)
+  assert.match(stdout, /^Phone .* no-certificate$/m)
+})
+
+test('device renew says that it has ended an open invitation', async () => {
+  const directory = await initialized()
+  const environment = { CERTLATCH_DATA_DIR: directory.dataDir, CERTLATCH_URL: 'https://ha.test' }
+  await certlatch(['device', 'invite', 'Phone', '--key', 'p256'], environment)
+  const renew = ['device', 'renew', 'Phone', '--format', 'pem', '--out', '-']
+  const first = await certlatch(renew, environment)
+  assert.match(first.stderr, /^the device's open invitation has ended: its link does not work/m)
+  assert.doesNotMatch(first.stderr, /previous certificate/)
+  const second = await certlatch(renew, environment)
+  assert.doesNotMatch(second.stderr, /invitation/)
+  assert.match(second.stderr, /the previous certificate keeps working until/)
 })

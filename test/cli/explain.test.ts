@@ -398,6 +398,32 @@ describe('certlatch explain', () => {
     }
   })
 
+  test('judges a device by the newest certificate that it has, not by an open invitation', async () => {
+    const path = join(dataPaths(dataDir).devices, 'ffff.json')
+    const [certificate] = present(device).certificates
+    const invitation = { id: '0'.repeat(32), endsAt: NOON_SECONDS + 86_400 }
+    const invited = { ...certificate, serial: '4b', invitation }
+    const revoked = { ...certificate, serial: '4c', revokedAt: NOON_SECONDS }
+    const write = (certificates: readonly object[]) =>
+      writeFile(path, JSON.stringify({ schemaVersion: 1, name: 'Half', certificates }))
+    try {
+      await write([revoked, invited])
+      const { outcome, reason } = await explained([URL, '--device', 'Half'])
+      assert.deepEqual([outcome, reason], ['deny', 'certificate-revoked'])
+      await write([{ ...invited, revokedAt: NOON_SECONDS }])
+      assert.equal((await explained([URL, '--device', 'Half'])).reason, 'certificate-revoked')
+      await write([invited])
+      const { exitCode, stdout, stderr } = await command(['explain', URL, '--device', 'Half'])
+      assert.deepEqual([exitCode, stdout], [2, ''])
+      assert.match(
+        stderr,
+        /"Half" was only invited: it has no certificate until its link is used\n/,
+      )
+    } finally {
+      await rm(path)
+    }
+  })
+
   test('changes nothing, and creates no files', async () => {
     const { exitCode, stderr } = await command(['explain', URL], {
       CERTLATCH_DATA_DIR: join(folder, 'empty'),

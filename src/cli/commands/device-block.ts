@@ -54,12 +54,17 @@ export async function run(invocation: Invocation): Promise<ExitCode> {
   const forgotten = await forgottenServices(invocation, pathsOfConfig(config))
   const change = changeOf(invocation, config)
   const isLifted = invocation.flags['lift'] === true
-  const { blocksNumber, hasChanged } = isLifted
+  const { blocksNumber, hasChanged, hasEndedInvitation } = isLifted
     ? await unblockCertificate(change, id)
     : await blockCertificate(change, id)
   const { terminal } = invocation
   const what = isLifted ? 'not blocked anymore' : hasChanged ? 'blocked' : 'blocked (already)'
   terminal.print(`${what}: the certificate ${id.serial}`)
+  if (hasEndedInvitation) {
+    terminal.note(
+      'its invitation has ended, which --lift does not undo: to let the device in, invite it again',
+    )
+  }
   const kind = isLifted ? 'other' : 'revoking'
   const hasIt = hasBlocks(blocksNumber)
   const isApplied = await confirmChange(invocation, config, hasIt, kind, forgotten)

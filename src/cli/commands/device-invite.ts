@@ -192,7 +192,7 @@ async function waitFor(
     )
   }
   throw new CommandError(
-    'the invitation ended before it was collected: it expired, or the device was revoked, blocked or invited again',
+    'the invitation ended before it was collected: it expired, or the device was revoked, blocked, renewed or invited again',
     { hint: 'to let the device in, invite it again' },
   )
 }

@@ -1,4 +1,5 @@
 import { type DeviceReport, reportDevices } from '../../administration/device-report.ts'
+import { isInvited } from '../../store/device-registry.ts'
 import { latest, type SeenCertificate } from '../../store/service-state.ts'
 import { readLastSeen } from '../../store/service-state-files.ts'
 import type { ExitCode, Invocation } from '../command.ts'
@@ -7,9 +8,9 @@ import { ago, day, hexPairs, jsonOf, span, table } from '../format.ts'
 
 export const help = `Usage: certlatch device list [--json]
 
-Lists all devices with their owners: when the newest certificate was issued and when it expires, when
-the device was last seen, and its state. With CERTLATCH_CA_FILE it lists the certificates that the
-service has accepted: only the CA knows which ones it has issued.
+Lists all devices with their owners: when the newest certificate was issued, when the one in use
+expires, when the device was last seen, and its state. With CERTLATCH_CA_FILE it lists the certificates
+that the service has accepted: only the CA knows which ones it has issued.
 
 Options:
       --json  print the same as JSON, with times in Unix seconds
@@ -52,16 +53,15 @@ const NO_DEVICE = 'no device yet: certlatch device add "Ada\'s phone" adds the f
 const HEAD = ['NAME', 'OWNER', 'ISSUED', 'EXPIRES IN', 'LAST SEEN', 'STATE'] as const
 
 function rowOf(report: DeviceReport, now: number): readonly string[] {
-  const { name, owner = '-', certificates, state, lastSeenAt } = report
-  const newest = certificates.at(-1)
+  const { name, owner = '-', certificates, state, lastSeenAt, certificateNotAfter } = report
+  const newest = certificates.findLast((one) => !isInvited(one)) ?? certificates.at(-1)
   const issuedAt = newest?.issuedAt ?? newest?.notBefore ?? 0
   const issued = issuedAt === 0 ? '-' : day(issuedAt)
-  const isOver = newest === undefined || newest.notAfter < now
   return [
     name,
     owner,
     issued,
-    isOver ? '-' : span(newest.notAfter - now),
+    certificateNotAfter <= now ? '-' : span(certificateNotAfter - now),
     ago(lastSeenAt, now),
     state,
   ]

@@ -12,7 +12,7 @@ export const help = `Usage: certlatch device renew NAME [options]
 
 Creates a new certificate for a device, which keeps its name, owner and history. The old certificate
 keeps working for a while, so that there is time to install the new one; certlatch device revoke NAME
---replaced revokes it earlier.
+--replaced revokes it earlier. An invitation of the device that was not collected yet ends.
 
 Options:
       --overlap T    how long the old certificate keeps working: 14d by default; 0 for no longer
@@ -39,6 +39,11 @@ export async function run(invocation: Invocation): Promise<ExitCode> {
   const overlapSeconds = durationFlag(invocation, 'overlap', '400d', OVERLAP_SECONDS)
   const { place, issue, change } = await prepareIssue(invocation, config)
   const renewed = await renewDevice(change, name, issue, overlapSeconds)
+  if (renewed.hasEndedInvitation) {
+    invocation.terminal.note(
+      "the device's open invitation has ended: its link does not work anymore",
+    )
+  }
   if (!(await handOut(invocation, renewed, place))) return rollBackIssue(change, renewed)
   const { othersEndAt } = renewed
   if (othersEndAt !== undefined) {

@@ -28,7 +28,7 @@ Options:
       --method M          the request's method, GET by default
       --from ADDRESS      the client's address; without it only rules that deny match by "from"
       --certificate FILE  as if the client showed this certificate, in PEM or DER
-      --device NAME       as if it showed the newest certificate of this device
+      --device NAME       as if it showed the newest certificate that this device has
       --cookie -          as if it sent the cookie read from standard input: its value, or a Cookie header
       --origin ORIGIN     as if a page of this site sent it, such as https://other.example.org; with
                           --method OPTIONS: as the preflight of such a request

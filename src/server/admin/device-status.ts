@@ -70,12 +70,11 @@ function describeDevice(
   nowSeconds: number,
 ): { readonly status: DeviceStatus; readonly used: readonly Use[] } {
   const { name, owner } = device
-  const { state, certificates, used } = deviceStanding(device, {
+  const { state, certificates, used, certificateNotAfter } = deviceStanding(device, {
     factsOf: (certificate) => factsOf(certificate, snapshot),
     seenOf: (certificate) => seen.get(certificateKey(certificate)),
     nowSeconds,
   })
-  const certificateNotAfter = used[0]?.end ?? 0
   return { status: { name, owner, state, ...joinTimes(certificates), certificateNotAfter }, used }
 }
 
