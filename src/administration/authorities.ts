@@ -27,6 +27,8 @@ export interface WrittenList {
   readonly issuerKeyHash: string
   readonly der: Buffer
   readonly number: bigint
+  /** Unix seconds. */
+  readonly nextUpdate: number
   readonly entries: readonly RevokedCertificate[]
 }
 
@@ -41,8 +43,8 @@ export function readWrittenList(
   if (entries === undefined) {
     return { ok: false, problem: 'has an entry that certlatch cannot read', foreign: false }
   }
-  const { issuerKeyHash, number = 0n } = read.list
-  return { ok: true, list: { issuerKeyHash, der, number, entries } }
+  const { issuerKeyHash, number = 0n, nextUpdate } = read.list
+  return { ok: true, list: { issuerKeyHash, der, number, nextUpdate, entries } }
 }
 
 /** Whether its CA's CRL lists the certificate. */
