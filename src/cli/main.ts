@@ -105,6 +105,20 @@ export async function run(
   nowSeconds: Invocation['nowSeconds'] = () => Math.floor(Date.now() / 1000),
 ): Promise<number> {
   const terminal = createTerminal(streams)
+  const given = { environment, streams, terminal, waitForStop, nowSeconds }
+  const exitCode = await runLine(argv, given)
+  const error = await terminal.writeError()
+  if (error === undefined) return exitCode
+  const code = errorCode(error)
+  const reason = code === 'ENOSPC' ? 'the disk is full' : (code ?? error.message)
+  terminal.error(`cannot write the output: ${reason}`)
+  return exitCode === 0 ? EXIT_CODES.failed : exitCode
+}
+
+type Given = Omit<Invocation, 'command' | keyof Arguments>
+
+async function runLine(argv: readonly string[], given: Given): Promise<ExitCode> {
+  const { terminal, streams } = given
   const [first = '', second = ''] = argv
   // `device` alone is no command: it gets the overview of those that begin with it.
   const group = COMMANDS.filter(({ name }) => name.startsWith(`${first} `))
@@ -123,7 +137,7 @@ export async function run(
     return 0
   }
   try {
-    return await runCommand(argv, { environment, streams, terminal, waitForStop, nowSeconds })
+    return await runCommand(argv, given)
   } catch (error) {
     const known = error instanceof CommandError ? error : unusableFile(error)
     if (known !== undefined) return report(terminal, known)
@@ -167,10 +181,7 @@ function unusableFile(error: unknown): CommandError | undefined {
   })
 }
 
-async function runCommand(
-  argv: readonly string[],
-  given: Omit<Invocation, 'command' | keyof Arguments>,
-): Promise<ExitCode> {
+async function runCommand(argv: readonly string[], given: Given): Promise<ExitCode> {
   const row = COMMANDS.find(({ name }) =>
     name.split(' ').every((word, index) => argv[index] === word),
   )
