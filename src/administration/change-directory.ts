@@ -1,5 +1,10 @@
 import { dirname } from 'node:path'
-import { completeStagedFiles, type DataPaths, dataPaths } from '../store/data-directory.ts'
+import {
+  completeStagedFiles,
+  type DataPaths,
+  dataPaths,
+  missingFileHint,
+} from '../store/data-directory.ts'
 import { writeDevice } from '../store/device-registry.ts'
 import {
   exists,
@@ -54,9 +59,11 @@ export async function changeDirectory<T>(
 ): Promise<T> {
   const paths = pathsOf(change)
   if (!(await exists(paths.privateFolder))) {
-    throw new CommandError(`the data directory ${change.dataDir} does not exist or is empty`, {
-      hint: 'run certlatch init first, or set CERTLATCH_DATA_DIR to the one that certlatch serve uses',
-    })
+    const isPartial = await exists(paths.authority)
+    const what = isPartial
+      ? `${paths.privateFolder} does not exist`
+      : `the data directory ${change.dataDir} does not exist or is empty`
+    throw new CommandError(what, { hint: await missingFileHint(paths) })
   }
   const acquired = await acquireLock(paths.privateFolder, {
     who: change.who,

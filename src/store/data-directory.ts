@@ -169,7 +169,7 @@ async function checkFiles(dataDir: string, needed: Needed): Promise<Prepared | '
   if (there.some(Boolean)) {
     return {
       ok: false,
-      problem: `the data directory ${dataDir} is half-filled: ${missing.join(' and ')} ${missing.length > 1 ? 'are' : 'is'} missing; restore it from a backup, or empty the directory to start over`,
+      problem: `the data directory ${dataDir} is half-filled: ${missing.join(' and ')} ${missing.length > 1 ? 'are' : 'is'} missing; ${RESTORE}`,
     }
   }
   if (needed.authority && (await exists(paths.authorityKey))) {
@@ -179,6 +179,19 @@ async function checkFiles(dataDir: string, needed: Needed): Promise<Prepared | '
     }
   }
   return 'empty'
+}
+
+const RESTORE = 'restore it from a backup, or empty the directory to start over'
+
+/** What to do about a missing file that `certlatch init` creates. */
+export async function missingFileHint(paths: DataPaths): Promise<string> {
+  const { authority, revocationList, authorityKey, sessionKeys, devices } = paths
+  const others = await Promise.all(
+    [authority, revocationList, authorityKey, sessionKeys, devices].map(exists),
+  )
+  return others.includes(true)
+    ? RESTORE
+    : 'run certlatch init first, or set CERTLATCH_DATA_DIR to the one that certlatch serve uses'
 }
 
 /** A first start writes all files into one folder; renaming it commits them together. */

@@ -18,7 +18,7 @@ async function add(change: (paths: DataPaths) => Promise<unknown>, argv: readonl
 const BROKEN: Readonly<Record<string, [change: (paths: DataPaths) => Promise<unknown>, RegExp]>> = {
   'a CRL that is missing': [
     ({ revocationList }) => rm(revocationList),
-    /^error: .*ca\.crl does not exist\nhint: run certlatch init first\n$/,
+    /^error: .*ca\.crl does not exist\nhint: restore it from a backup, or empty the directory to start over\n$/,
   ],
   'a CRL of another CA alone': [
     ({ revocationList }) => writeFile(revocationList, makeList(makeAuthority('Other'))),
@@ -31,7 +31,7 @@ const BROKEN: Readonly<Record<string, [change: (paths: DataPaths) => Promise<unk
   ],
   'a CA certificate that is missing': [
     ({ authority }) => rm(authority),
-    /^error: .*ca\.crt does not exist\nhint: run certlatch init first\n$/,
+    /^error: .*ca\.crt does not exist\nhint: restore it from a backup, or empty the directory to start over\n$/,
   ],
   'a CA certificate that is none': [
     ({ authority }) => writeFile(authority, 'text'),
