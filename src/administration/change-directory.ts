@@ -10,6 +10,7 @@ import {
   exists,
   MODE,
   makeFolder,
+  midChange,
   readTextIfThere,
   removeTemporaries,
   renameFile,
@@ -75,6 +76,8 @@ export async function changeDirectory<T>(
     const directory = directoryOf(change, paths, lock)
     await completeInterrupted(directory)
     return await work(directory)
+  } catch (error) {
+    throw midChange(error)
   } finally {
     await lock.release()
   }

@@ -160,13 +160,15 @@ interface FileError extends NodeJS.ErrnoException {
   readonly dest?: string
   /** Set by `replaceFile`. */
   readonly isReplaced?: true
+  /** Set by `midChange`. */
+  readonly isMidChange?: true
 }
 
 /** Turns an error of the file system into a `CommandError`, because it is not a bug. */
 function unusableFile(error: unknown): CommandError | undefined {
   if (error instanceof LockLostError) return new CommandError(error.message)
   if (errorCode(error) === undefined || !(error instanceof Error)) return undefined
-  const { path, dest, syscall, isReplaced } = error as FileError
+  const { path, dest, syscall, isReplaced, isMidChange } = error as FileError
   const place = dest ?? path
   if (isReplaced === true) {
     return new CommandError(
@@ -177,7 +179,7 @@ function unusableFile(error: unknown): CommandError | undefined {
   if (place === undefined && syscall === undefined) return undefined
   const what = place === undefined ? 'a file' : placeOf(place)
   return new CommandError(`${what} ${describeFileError(error)}`, {
-    hint: 'fix that and run the command again: what was begun is then completed or undone',
+    hint: `fix that and run the command again${isMidChange === true ? ': what was begun is then completed or undone' : ''}`,
   })
 }
 

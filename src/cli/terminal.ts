@@ -15,7 +15,7 @@ export interface Terminal {
   print(text: string): void
   /** Writes a line without a prefix: what was done, what comes next. */
   note(line: string): void
-  /** Writes `warning: …`: the command succeeds, but something needs attention. */
+  /** Writes `warning: …`, each line once: the command succeeds, but something needs attention. */
   warn(line: string): void
   /** Writes `error: …` and, with a hint, `hint: …`: the command fails. */
   error(problem: string, hint?: string): void
@@ -35,6 +35,7 @@ export function createTerminal({ stdout, stderr }: Streams): Terminal {
   const write = (line: string): void => {
     stderr.write(`${printable(line)}\n`)
   }
+  const warned = new Set<string>()
   let failure: Error | undefined
   return {
     print: (text) => {
@@ -44,7 +45,10 @@ export function createTerminal({ stdout, stderr }: Streams): Terminal {
       })
     },
     note: write,
-    warn: (line) => write(`warning: ${line}`),
+    warn: (line) => {
+      if (!warned.has(line)) write(`warning: ${line}`)
+      warned.add(line)
+    },
     error: (problem, hint) => {
       write(`error: ${problem}`)
       if (hint !== undefined) write(`hint: ${hint}`)

@@ -10,6 +10,7 @@ import {
   ifThere,
   MODE,
   makeFolder,
+  midChange,
   removeTemporaries,
   removeTree,
   renameFile,
@@ -144,6 +145,8 @@ export async function prepareDataDirectory(
     if (meanwhile !== 'empty') return meanwhile
     await stageFiles(paths, needed, makeFiles(needed))
     await completeStagedFiles(paths)
+  } catch (error) {
+    throw midChange(error)
   } finally {
     await acquired.lock.release()
   }
