@@ -9,7 +9,7 @@ import type { RevokedCertificate } from '../certificate/revocation-reason.ts'
 import type { Issuer } from '../certificate/verify.ts'
 import type { Problem, Result } from '../result.ts'
 import { readAuthoritiesFile } from '../store/authorities-file.ts'
-import type { DataPaths } from '../store/data-directory.ts'
+import { type DataPaths, missingFileHint } from '../store/data-directory.ts'
 import { errorCode } from '../store/files.ts'
 import { readOwnFile } from '../store/folder.ts'
 import { CommandError } from './command-error.ts'
@@ -27,6 +27,8 @@ export interface WrittenList {
   readonly issuerKeyHash: string
   readonly der: Buffer
   readonly number: bigint
+  /** Unix seconds. */
+  readonly nextUpdate: number
   readonly entries: readonly RevokedCertificate[]
 }
 
@@ -41,8 +43,8 @@ export function readWrittenList(
   if (entries === undefined) {
     return { ok: false, problem: 'has an entry that certlatch cannot read', foreign: false }
   }
-  const { issuerKeyHash, number = 0n } = read.list
-  return { ok: true, list: { issuerKeyHash, der, number, entries } }
+  const { issuerKeyHash, number = 0n, nextUpdate } = read.list
+  return { ok: true, list: { issuerKeyHash, der, number, nextUpdate, entries } }
 }
 
 /** Whether its CA's CRL lists the certificate. */
@@ -53,8 +55,8 @@ export const isListed = (
 
 /** Reads ca.crt and ca.crl. Throws a CommandError if a service could not start with them. */
 export async function readOwnAuthorities(paths: DataPaths): Promise<OwnAuthorities> {
-  const issuers = readIssuers(paths.authority, await readInitialized(paths.authority))
-  const crl = await readInitialized(paths.revocationList)
+  const issuers = readIssuers(paths.authority, await readInitialized(paths, paths.authority))
+  const crl = await readInitialized(paths, paths.revocationList)
   const lists = new Map<string, WrittenList>()
   for (const der of readPemBlocks(crl.toString('latin1'), 'X509 CRL', true) ?? []) {
     const read = readWrittenList(der, issuers)
@@ -78,8 +80,10 @@ export function readIssuers(name: string, content: Buffer): readonly Issuer[] {
   return value
 }
 
-const readInitialized = (path: string): Promise<Buffer> =>
-  needed(path, readFile(path), 'run certlatch init first')
+async function readInitialized(paths: DataPaths, path: string): Promise<Buffer> {
+  const hint = await missingFileHint(paths)
+  return needed(path, readFile(path), hint)
+}
 
 /** A built-in CA with its key. */
 export interface Signer extends SigningAuthority {

@@ -1,10 +1,16 @@
 import { dirname } from 'node:path'
-import { completeStagedFiles, type DataPaths, dataPaths } from '../store/data-directory.ts'
+import {
+  completeStagedFiles,
+  type DataPaths,
+  dataPaths,
+  missingFileHint,
+} from '../store/data-directory.ts'
 import { writeDevice } from '../store/device-registry.ts'
 import {
   exists,
   MODE,
   makeFolder,
+  midChange,
   readTextIfThere,
   removeTemporaries,
   renameFile,
@@ -54,9 +60,11 @@ export async function changeDirectory<T>(
 ): Promise<T> {
   const paths = pathsOf(change)
   if (!(await exists(paths.privateFolder))) {
-    throw new CommandError(`the data directory ${change.dataDir} does not exist or is empty`, {
-      hint: 'run certlatch init first, or set CERTLATCH_DATA_DIR to the one that certlatch serve uses',
-    })
+    const isPartial = await exists(paths.authority)
+    const what = isPartial
+      ? `${paths.privateFolder} does not exist`
+      : `the data directory ${change.dataDir} does not exist or is empty`
+    throw new CommandError(what, { hint: await missingFileHint(paths) })
   }
   const acquired = await acquireLock(paths.privateFolder, {
     who: change.who,
@@ -68,6 +76,8 @@ export async function changeDirectory<T>(
     const directory = directoryOf(change, paths, lock)
     await completeInterrupted(directory)
     return await work(directory)
+  } catch (error) {
+    throw midChange(error)
   } finally {
     await lock.release()
   }

@@ -1,5 +1,6 @@
 import type { CertificateId } from '../certificate/certificate-id.ts'
 import { BACKDATE_SECONDS, issueRevocationList } from '../certificate/issue.ts'
+import { describeName } from '../certificate/name.ts'
 import { writePem } from '../certificate/pem.ts'
 import { type RevokedCertificate, reasonNamed } from '../certificate/revocation-reason.ts'
 import type { Issuer } from '../certificate/verify.ts'
@@ -14,6 +15,7 @@ import {
   type Signer,
   type WrittenList,
 } from './authorities.ts'
+import { CommandError } from './command-error.ts'
 import type { Directory } from './locked-directory.ts'
 
 /** The revocation of a certificate of a built-in CA. */
@@ -21,7 +23,8 @@ export type Revocation = RevokedCertificate & CertificateId
 
 /**
  * Writes new CRLs of all built-in CAs with these revocations, under one number, and returns it. A
- * previous CA keeps signing its own CRL until it expires; a successor gets its first.
+ * previous CA keeps signing its own CRL until it expires; a successor gets its first. Without its key
+ * a previous CA keeps its CRL: a CommandError only if one of these revocations belongs on it.
  */
 export async function writeLists(
   directory: Directory,
@@ -35,26 +38,65 @@ export async function writeLists(
   // A CRL from a restored backup may lack revocations that the devices' entries still have.
   const { devices } = await directory.readDevices()
   const marked = revocationsAmong(devices.flatMap(({ certificates }) => certificates))
-  const all = [...revocations, ...marked]
   const blocks: string[] = []
   for (const issuer of onePerKey(authorities.issuers)) {
-    const own = all.filter(({ issuerKeyHash }) => issuerKeyHash === issuer.keyHash)
+    const isOwn = ({ issuerKeyHash }: Revocation): boolean => issuerKeyHash === issuer.keyHash
+    const requested = revocations.filter(isOwn)
+    const recorded = marked.filter(isOwn)
     const known = authorities.lists.get(issuer.keyHash)
-    if (known !== undefined && issuer.certificate.notAfter < nowSeconds) {
-      // None of its certificates is accepted anymore, and its key may be gone.
-      blocks.push(writePem('X509 CRL', known.der))
-      continue
-    }
-    const signer =
-      issuer.keyHash === active.issuer.keyHash
-        ? active
-        : await readPreviousSigner(directory, issuer)
-    blocks.push(writeList(signer, known, own, number, nowSeconds))
+    const write = (signer: Signer): string =>
+      writeList(signer, known, [...requested, ...recorded], number, nowSeconds)
+    const isActive = issuer.keyHash === active.issuer.keyHash
+    const previous = { issuer, known, requested, recorded }
+    blocks.push(isActive ? write(active) : await previousList(directory, previous, write))
   }
   if (successor !== undefined) blocks.push(writeList(successor, undefined, [], number, nowSeconds))
   await directory.replace(paths.revocationList, blocks.join(''), MODE.public)
   return number
 }
+
+interface PreviousList {
+  readonly issuer: Issuer
+  readonly known: WrittenList | undefined
+  /** What the command revokes. */
+  readonly requested: readonly Revocation[]
+  /** What the registry marks as revoked. */
+  readonly recorded: readonly Revocation[]
+}
+
+/** The CRL of a previous CA, in PEM: a new one, or the known one if there is no use or no key for that. */
+async function previousList(
+  directory: Directory,
+  { issuer, known, requested, recorded }: PreviousList,
+  write: (signer: Signer) => string,
+): Promise<string> {
+  const { certificate } = issuer
+  // None of its certificates is accepted anymore, and its key may be gone.
+  if (known !== undefined && certificate.notAfter < directory.nowSeconds) return pemOf(known)
+  try {
+    return write(await readPreviousSigner(directory, issuer))
+  } catch (error) {
+    if (!(error instanceof CommandError) || known === undefined) throw error
+    if (requested.length > 0) throw new CommandError(error.problems, { hint: WITHOUT_KEY })
+    const problem = error.problems.join('; ')
+    const expiry = new Date(known.nextUpdate * 1000).toISOString()
+    directory.notify(
+      `the CRL of the CA "${describeName(certificate.subject)}" cannot be renewed and expires at ${expiry}: ${problem}`,
+    )
+    const listed = new Set(known.entries.map(({ serial }) => serial))
+    for (const { serial } of recorded.filter((one) => !listed.has(one.serial))) {
+      directory.notify(
+        `that CRL lacks ${serial}, which was revoked: deny it with certlatch device block`,
+      )
+    }
+    return pemOf(known)
+  }
+}
+
+const WITHOUT_KEY =
+  'put the key of the CA back there for this command, or deny its certificate with certlatch device block; --serial revokes the others of the device'
+
+const pemOf = ({ der }: WrittenList): string => writePem('X509 CRL', der)
 
 /** For each key the CA certificate that expires last: those of one key share their CRL. */
 function onePerKey(issuers: readonly Issuer[]): Iterable<Issuer> {

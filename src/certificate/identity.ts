@@ -12,6 +12,26 @@ const MAX_NAME_LENGTH = 256
  */
 const FORBIDDEN = /[\p{Cc}\p{Cs}\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]/u
 
+/** Scripts that spell with joiners; between letters of other scripts they are invisible. */
+const JOINING_SCRIPTS = [
+  ...['Arabic', 'Syriac', 'Mongolian', 'Nko', 'Devanagari', 'Bengali', 'Gurmukhi', 'Gujarati'],
+  ...['Oriya', 'Tamil', 'Telugu', 'Kannada', 'Malayalam', 'Sinhala', 'Khmer', 'Myanmar'],
+].map((script) => String.raw`\p{Script=${script}}`)
+
+const PICTURE = String.raw`\p{Extended_Pictographic}`
+
+/**
+ * The source of a regular expression for formatting characters where they are legitimate: in a word, an
+ * emoji, a flag or a variant of an ideograph.
+ */
+export const VISIBLE_IN_CONTEXT: string = [
+  String.raw`(?<=[${JOINING_SCRIPTS.join('')}])[\u200c\u200d](?=\p{L})`,
+  String.raw`(?<=[${PICTURE}\p{Emoji_Modifier}\ufe0f])\u200d(?=${PICTURE})`,
+  String.raw`(?<=\p{Emoji})[\ufe0e\ufe0f]`,
+  String.raw`(?<=\u{1f3f4})[\u{e0020}-\u{e007e}]+\u{e007f}`,
+  String.raw`(?<=\p{Ideographic})[\u{e0100}-\u{e01ef}]`,
+].join('|')
+
 /** Whether the text may name a device or its owner. */
 export function isPrintableName(text: string): boolean {
   if (text.length === 0 || text.length > MAX_NAME_LENGTH) return false

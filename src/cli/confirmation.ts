@@ -39,7 +39,7 @@ export async function confirmChange(
   forgotten: readonly string[] = [],
 ): Promise<boolean> {
   const confirmation = await awaitConfirmation(pathsOfConfig(config), hasIt, forgotten)
-  return reportConfirmation(terminal, confirmation, kind)
+  return reportConfirmation(terminal, confirmation, kind, forgotten.length > 0)
 }
 
 /** Whether a service has loaded the CRL of this number, or a later one. */
@@ -63,6 +63,7 @@ function reportConfirmation(
   terminal: Terminal,
   { confirmed, missing, problems, silent }: RunningConfirmation,
   kind: 'revoking' | 'other',
+  hasForgotten: boolean,
 ): boolean {
   const lacking = kind === 'revoking' ? silent.filter(({ hasIt }) => !hasIt) : []
   for (const service of silent) {
@@ -84,8 +85,10 @@ function reportConfirmation(
   if (confirmed.length > 0) {
     terminal.print(`confirmed by ${count(confirmed.length, 'service')}`)
   } else {
+    const isQuiet = hasForgotten || silent.length > 0
+    const who = isQuiet ? 'only silent services have' : 'no running service has'
     terminal.warn(
-      'not confirmed: no running service has written to this directory; one that can only read it applies the change within a second of seeing the files',
+      `not confirmed: ${who} written to this directory; one that can only read it applies the change within a second of seeing the files`,
     )
   }
   return true

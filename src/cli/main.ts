@@ -105,6 +105,20 @@ export async function run(
   nowSeconds: Invocation['nowSeconds'] = () => Math.floor(Date.now() / 1000),
 ): Promise<number> {
   const terminal = createTerminal(streams)
+  const given = { environment, streams, terminal, waitForStop, nowSeconds }
+  const exitCode = await runLine(argv, given)
+  const error = await terminal.writeError()
+  if (error === undefined) return exitCode
+  const code = errorCode(error)
+  const reason = code === 'ENOSPC' ? 'the disk is full' : (code ?? error.message)
+  terminal.error(`cannot write the output: ${reason}`)
+  return exitCode === 0 ? EXIT_CODES.failed : exitCode
+}
+
+type Given = Omit<Invocation, 'command' | keyof Arguments>
+
+async function runLine(argv: readonly string[], given: Given): Promise<ExitCode> {
+  const { terminal, streams } = given
   const [first = '', second = ''] = argv
   // `device` alone is no command: it gets the overview of those that begin with it.
   const group = COMMANDS.filter(({ name }) => name.startsWith(`${first} `))
@@ -123,7 +137,7 @@ export async function run(
     return 0
   }
   try {
-    return await runCommand(argv, { environment, streams, terminal, waitForStop, nowSeconds })
+    return await runCommand(argv, given)
   } catch (error) {
     const known = error instanceof CommandError ? error : unusableFile(error)
     if (known !== undefined) return report(terminal, known)
@@ -146,13 +160,15 @@ interface FileError extends NodeJS.ErrnoException {
   readonly dest?: string
   /** Set by `replaceFile`. */
   readonly isReplaced?: true
+  /** Set by `midChange`. */
+  readonly isMidChange?: true
 }
 
 /** Turns an error of the file system into a `CommandError`, because it is not a bug. */
 function unusableFile(error: unknown): CommandError | undefined {
   if (error instanceof LockLostError) return new CommandError(error.message)
   if (errorCode(error) === undefined || !(error instanceof Error)) return undefined
-  const { path, dest, syscall, isReplaced } = error as FileError
+  const { path, dest, syscall, isReplaced, isMidChange } = error as FileError
   const place = dest ?? path
   if (isReplaced === true) {
     return new CommandError(
@@ -163,14 +179,11 @@ function unusableFile(error: unknown): CommandError | undefined {
   if (place === undefined && syscall === undefined) return undefined
   const what = place === undefined ? 'a file' : placeOf(place)
   return new CommandError(`${what} ${describeFileError(error)}`, {
-    hint: 'fix that and run the command again: what was begun is then completed or undone',
+    hint: `fix that and run the command again${isMidChange === true ? ': what was begun is then completed or undone' : ''}`,
   })
 }
 
-async function runCommand(
-  argv: readonly string[],
-  given: Omit<Invocation, 'command' | keyof Arguments>,
-): Promise<ExitCode> {
+async function runCommand(argv: readonly string[], given: Given): Promise<ExitCode> {
   const row = COMMANDS.find(({ name }) =>
     name.split(' ').every((word, index) => argv[index] === word),
   )

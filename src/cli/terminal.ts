@@ -1,6 +1,8 @@
 import { Writable } from 'node:stream'
+import { setImmediate } from 'node:timers/promises'
 import { CommandError } from '../administration/command-error.ts'
 import { printable } from '../config/text.ts'
+import { errorCode } from '../store/files.ts'
 
 /**
  * The two outputs of a command. Standard output carries results only: what a person asked for or a
@@ -13,10 +15,12 @@ export interface Terminal {
   print(text: string): void
   /** Writes a line without a prefix: what was done, what comes next. */
   note(line: string): void
-  /** Writes `warning: …`: the command succeeds, but something needs attention. */
+  /** Writes `warning: …`, each line once: the command succeeds, but something needs attention. */
   warn(line: string): void
   /** Writes `error: …` and, with a hint, `hint: …`: the command fails. */
   error(problem: string, hint?: string): void
+  /** Why a result could not be written; `undefined`: all were, or the reader has closed the pipe. */
+  writeError(): Promise<Error | undefined>
 }
 
 export interface Streams {
@@ -31,22 +35,35 @@ export function createTerminal({ stdout, stderr }: Streams): Terminal {
   const write = (line: string): void => {
     stderr.write(`${printable(line)}\n`)
   }
+  const warned = new Set<string>()
+  let failure: Error | undefined
   return {
     print: (text) => {
-      stdout.write(`${text}\n`)
+      // Only the first error says why: later ones say that the stream is closed.
+      stdout.write(`${text}\n`, (error) => {
+        failure ??= error ?? undefined
+      })
     },
     note: write,
-    warn: (line) => write(`warning: ${line}`),
+    warn: (line) => {
+      if (!warned.has(line)) write(`warning: ${line}`)
+      warned.add(line)
+    },
     error: (problem, hint) => {
       write(`error: ${problem}`)
       if (hint !== undefined) write(`hint: ${hint}`)
+    },
+    writeError: async () => {
+      // Node writes to files, pipes and terminals at once, but reports an error later.
+      await setImmediate()
+      return errorCode(failure) === 'EPIPE' ? undefined : failure
     },
   }
 }
 
 /**
- * `certlatch … | head -1` is not a failure, and a log on a full disk must not stop the service: output
- * that can't be written is lost.
+ * A log on a full disk must not stop the service, and `certlatch … | head -1` is not a failure. What
+ * else could not be written, `writeError` reports.
  */
 function ignore(): void {}
 

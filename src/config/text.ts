@@ -1,10 +1,18 @@
+import { VISIBLE_IN_CONTEXT } from '../certificate/identity.ts'
+
 const SHOWN_LENGTH = 100
 
-/** The text with control and formatting characters escaped: one line, without commands to a terminal. */
+const ESCAPED = String.raw`[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]`
+const SHOWN_OR_ESCAPED = new RegExp(`(${VISIBLE_IN_CONTEXT})|${ESCAPED}`, 'gu')
+
+/**
+ * The text with control and formatting characters escaped: one line, without commands to a terminal.
+ * What a device's name may contain, such as the joiners in emoji, stays.
+ */
 export function printable(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, (character) => {
+  return text.replace(SHOWN_OR_ESCAPED, (character, visible?: string) => {
     const digits = character.codePointAt(0)?.toString(16)
-    return `\\u{${digits}}`
+    return visible ?? `\\u{${digits}}`
   })
 }
 

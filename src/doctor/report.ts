@@ -48,9 +48,9 @@ const isForging = ({ name, group }: Check): boolean => group === 'forged' || nam
 
 /** The alerts that the run may trigger; `undefined`: none. */
 export function raisedLine(outcomes: readonly Outcome[]): string | undefined {
-  const isTried = outcomes.some(({ check, result }) => isForging(check) && result !== 'not tried')
-  return isTried
-    ? 'certlatch has logged these forged requests as refusals, which may trigger the alerts CertlatchHeadersForged, CertlatchManyStrangers, CertlatchWrongProxy and CertlatchPortReached'
+  const isLogged = outcomes.some((outcome) => isForging(outcome.check) && outcome.isLogged)
+  return isLogged
+    ? 'certlatch has logged these forged requests as refusals, which may trigger the alerts CertlatchHeadersForged, CertlatchManyStrangers and, if the proxy passes a forged header on, CertlatchWrongProxy and CertlatchPortReached'
     : undefined
 }
 
@@ -62,7 +62,7 @@ export function describeOutcomes(url: string, outcomes: readonly Outcome[], requ
     ...countOutcomes(outcomes),
     requests,
     raises: raisedLine(outcomes),
-    checks: outcomes.map(({ check: { name, group, title }, ...outcome }) => ({
+    checks: outcomes.map(({ check: { name, group, title }, isLogged: _, ...outcome }) => ({
       name,
       group,
       title,

@@ -28,6 +28,8 @@ export interface Outcome {
   readonly obstacle?: string
   /** Follows the title if all is well. */
   readonly detail?: string
+  /** Whether certlatch refused one of its requests, and so has logged it. */
+  readonly isLogged?: true
 }
 
 export interface Run {
@@ -175,11 +177,17 @@ async function runCheck(
   const asked = await Promise.all(
     probes.map(async (probe) => ({ probe, seen: await client.ask(probe) })),
   )
-  const outcome = judge(check, facts, asked)
+  const judged = judge(check, facts, asked)
+  const isLogged = asked.some(({ seen }) => isRefusedByService(facts, seen))
+  const outcome: Outcome = isLogged ? { ...judged, isLogged } : judged
   const silence = outcome.result === 'ok' ? asked.find(isSilent) : undefined
   if (silence === undefined) return outcome
   return notTried(check, `${silence.probe.label}: ${summaryOf(silence.seen)}`)
 }
+
+/** A proxy may pass on only the status of a refusal. */
+const isRefusedByService = ({ here }: Facts, seen: Observation): boolean =>
+  isRefusal(seen) || (here?.service !== undefined && seen.kind === 'answer' && seen.status === 403)
 
 function notTried(check: Check, obstacle: string): Outcome {
   return { check, result: 'not tried', findings: [], obstacle }

@@ -71,13 +71,16 @@ function readTime(text: string): number | undefined {
   return Date.UTC(year, month - 1, day, hour, minute, second) / 1000
 }
 
-/** The last CN of `/C=DE/CN=Ada`; slashes within a value are not escaped. */
+/**
+ * The last CN of `/C=DE/CN=Ada`, or of `/CN=Ada+UID=7`. OpenSSL 3 puts a backslash before a "/" or "+"
+ * within a value, earlier versions don't.
+ */
 function commonNameOf(subject: string): string | undefined {
-  const start = subject.lastIndexOf('/CN=')
-  if (start === -1) return undefined
-  const [value = ''] = subject.slice(start + 4).split(/\/(?=[A-Za-z0-9.]+=)/)
-  const bytes = value.replace(/\\x([0-9A-Fa-f]{2})/g, (_, hex: string) =>
-    String.fromCharCode(Number.parseInt(hex, 16)),
+  const parts = subject.split(/(?<!\\)[/+](?=[A-Za-z0-9.]+=)/)
+  const value = parts.findLast((part) => part.startsWith('CN='))?.slice(3)
+  if (value === undefined) return undefined
+  const bytes = value.replace(/\\(?:x([0-9A-Fa-f]{2})|([/+]))/g, (_, hex?: string, mark = '') =>
+    hex === undefined ? mark : String.fromCharCode(Number.parseInt(hex, 16)),
   )
   return Buffer.from(bytes, 'latin1').toString('utf8')
 }

@@ -11,6 +11,7 @@ import {
   listIfThere,
   MODE,
   makeFolder,
+  midChange,
   removeTemporaries,
   removeTree,
   renameFile,
@@ -145,6 +146,8 @@ export async function prepareDataDirectory(
     if (meanwhile !== 'empty') return meanwhile
     await stageFiles(paths, needed, makeFiles(needed))
     await completeStagedFiles(paths)
+  } catch (error) {
+    throw midChange(error)
   } finally {
     await acquired.lock.release()
   }
@@ -175,7 +178,7 @@ async function checkFiles(dataDir: string, needed: Needed): Promise<Prepared | '
   if (isUsed) {
     return {
       ok: false,
-      problem: `the data directory ${dataDir} is half-filled: ${missing.join(' and ')} ${missing.length > 1 ? 'are' : 'is'} missing; restore it from a backup, or empty the directory to start over`,
+      problem: `the data directory ${dataDir} is half-filled: ${missing.join(' and ')} ${missing.length > 1 ? 'are' : 'is'} missing; ${RESTORE}`,
     }
   }
   if (needed.authority && (await exists(paths.authorityKey))) {
@@ -193,6 +196,19 @@ async function hasDevices({ devices, certificates }: DataPaths): Promise<boolean
   const isDevice = (name: string) => name.endsWith('.json')
   const isCopy = (name: string) => name.endsWith('.pem')
   return entries?.some(isDevice) === true || copies?.some(isCopy) === true
+}
+
+const RESTORE = 'restore it from a backup, or empty the directory to start over'
+
+/** What to do about a missing file that `certlatch init` creates. */
+export async function missingFileHint(paths: DataPaths): Promise<string> {
+  const { authority, revocationList, authorityKey, sessionKeys, devices } = paths
+  const others = await Promise.all(
+    [authority, revocationList, authorityKey, sessionKeys, devices].map(exists),
+  )
+  return others.includes(true)
+    ? RESTORE
+    : 'run certlatch init first, or set CERTLATCH_DATA_DIR to the one that certlatch serve uses'
 }
 
 /** A first start writes all files into one folder; renaming it commits them together. */

@@ -53,6 +53,13 @@ export async function replaceFile(
   }
 }
 
+/**
+ * Marks a system's error as one in the middle of a change: the next command completes or undoes what was
+ * begun.
+ */
+export const midChange = (error: unknown): unknown =>
+  error instanceof Error ? Object.assign(error, { isMidChange: true }) : error
+
 /** The system's error names the temporary file, or none. */
 const withFacts = (
   error: unknown,

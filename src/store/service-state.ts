@@ -28,7 +28,7 @@ export interface RunningState {
   readonly startedAt: number
   /** `undefined`: it has not been stopped. */
   readonly stoppedAt: number | undefined
-  /** The lowest of its CRLs, decimal; `undefined`: it has none. */
+  /** Of its built-in CA's CRLs the highest, of external CAs' the lowest, decimal; `undefined`: it has none. */
   readonly crlNumber: string | undefined
   readonly blocksNumber: number
   readonly keySet: string

@@ -67,6 +67,15 @@ test('Before a directory is initialized there is nothing to change', async () =>
   )
 })
 
+test('Without its private folder a directory has to be restored', async () => {
+  const directory = await initialized()
+  await rm(directory.paths.privateFolder, { recursive: true })
+  assert.match(
+    await problemOf(changeDirectory(directory.change(), async () => undefined)),
+    /private does not exist\nhint: restore it from a backup, or empty the directory to start over$/,
+  )
+})
+
 test('What a killed writer left unfinished is removed by the next one', async () => {
   const directory = await initialized()
   const { privateFolder, publicFolder } = directory.paths

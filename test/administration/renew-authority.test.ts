@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
-import { readdir, readFile, stat } from 'node:fs/promises'
+import { readdir, readFile, rm, stat } from 'node:fs/promises'
 import { test } from 'node:test'
 import { addDevice } from '../../src/administration/add-device.ts'
 import { readAuthorityKey } from '../../src/administration/authorities.ts'
 import { renewAuthority } from '../../src/administration/renew-authority.ts'
+import { revokeDevice } from '../../src/administration/revoke-device.ts'
 import { commonName } from '../../src/certificate/name.ts'
 import { isEncryptedKey } from '../../src/certificate/pem.ts'
 import { initialized, lettingIn, problemOf, snapshotOf } from '../support/command.ts'
@@ -69,4 +70,37 @@ test('An expired CA is removed, and a third one signs beside the second', async 
   const { trust } = await snapshotOf(directory.dataDir)
   assert.equal(trust.issuers.length, 2)
   assert.equal(trust.revocationLists.size, 2)
+})
+
+test("Without a previous CA's key its CRL stays, and only its own certificates cannot be revoked", async () => {
+  const directory = await initialized({ commonName: 'One' })
+  const lines: string[] = []
+  const change = (later: number) => ({
+    ...directory.change(later),
+    notify: (line: string) => lines.push(line),
+  })
+  const add = (name: string) => addDevice(change(60), { name, owner: undefined }, directory.issue())
+  const revoke = (name: string, later: number) =>
+    revokeDevice(change(later), name, 'all', 'unspecified')
+  await add('Old phone')
+  const renewed = await renewAuthority(change(60), { commonName: 'Two', days: 30 })
+  const [before] = renewed.before
+  await rm(directory.paths.previousKeyOf(present(before).keyHash))
+  await add('Phone')
+  const { crlNumber } = await revoke('Phone', 120)
+  assert.ok(crlNumber > renewed.crlNumber)
+  assert.deepEqual(await lettingIn(directory.dataDir), ['Old phone'])
+  const [line = '', ...more] = lines
+  assert.match(
+    line,
+    /^the CRL of the CA "CN=One" cannot be renewed and expires at 2036-\S+Z: .*\.key does not exist$/,
+  )
+  assert.deepEqual(more, [])
+  const { trust } = await snapshotOf(directory.dataDir)
+  assert.equal(trust.revocationLists.get(present(before).keyHash)?.number, renewed.crlNumber)
+  assert.match(
+    await problemOf(revoke('Old phone', 180)),
+    /\.key does not exist\nhint: .*certlatch device block/,
+  )
+  await renewAuthority(change(240), { commonName: 'Three', days: 30 })
 })

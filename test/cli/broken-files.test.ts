@@ -18,7 +18,7 @@ async function add(change: (paths: DataPaths) => Promise<unknown>, argv: readonl
 const BROKEN: Readonly<Record<string, [change: (paths: DataPaths) => Promise<unknown>, RegExp]>> = {
   'a CRL that is missing': [
     ({ revocationList }) => rm(revocationList),
-    /^error: .*ca\.crl does not exist\nhint: run certlatch init first\n$/,
+    /^error: .*ca\.crl does not exist\nhint: restore it from a backup, or empty the directory to start over\n$/,
   ],
   'a CRL of another CA alone': [
     ({ revocationList }) => writeFile(revocationList, makeList(makeAuthority('Other'))),
@@ -31,7 +31,7 @@ const BROKEN: Readonly<Record<string, [change: (paths: DataPaths) => Promise<unk
   ],
   'a CA certificate that is missing': [
     ({ authority }) => rm(authority),
-    /^error: .*ca\.crt does not exist\nhint: run certlatch init first\n$/,
+    /^error: .*ca\.crt does not exist\nhint: restore it from a backup, or empty the directory to start over\n$/,
   ],
   'a CA certificate that is none': [
     ({ authority }) => writeFile(authority, 'text'),
@@ -72,4 +72,29 @@ test('A folder may end in a slash, and the package is written into it', async ()
   assert.equal(join(path), path)
   assert.match(await readFile(path, 'utf8'), /BEGIN CERTIFICATE/)
   assert.deepEqual([password, device.name], [undefined, 'Phone'])
+})
+
+test('A broken entry of the registry is reported once, as a warning', async () => {
+  const { dataDir, paths } = await initialized()
+  const environment = { CERTLATCH_DATA_DIR: dataDir }
+  await certlatch(ADD, environment)
+  const invite = ['device', 'invite', 'TV', '--url', 'https://home.example.org']
+  assert.equal((await certlatch(invite, environment)).exitCode, 0)
+  await writeFile(join(paths.devices, '00000000-0000-4000-8000-000000000000.json'), '{')
+  const { stderr } = await certlatch(['device', 'sign-out', 'Phone'], environment)
+  assert.equal(stderr.match(/left out/g)?.length, 1, stderr)
+  assert.match(stderr, /^warning: left out/m)
+})
+
+test('Only a command that changes files says that it may have begun to', async () => {
+  const { dataDir, packages, paths } = await initialized()
+  await writeFile(packages, 'a file')
+  const init = await certlatch(['init'], { CERTLATCH_DATA_DIR: packages })
+  assert.match(init.stderr, /\nhint: fix that and run the command again\n$/)
+  await writeFile(paths.devices, 'a file')
+  const environment = { CERTLATCH_DATA_DIR: dataDir }
+  const list = await certlatch(['device', 'list'], environment)
+  assert.match(list.stderr, /\nhint: fix that and run the command again\n$/)
+  const added = await certlatch(ADD, environment)
+  assert.match(added.stderr, /run the command again: what was begun is then completed or undone\n$/)
 })

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { closeSync, existsSync, openSync } from 'node:fs'
 import { mkdtemp, rm, symlink } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -110,6 +111,22 @@ describe('certlatch', () => {
     const [stderr, [exitCode]] = await Promise.all([readAll(child.stderr), once(child, 'exit')])
     assert.equal(stderr, '')
     assert.equal(exitCode, 0)
+  })
+
+  test('fails if its output cannot be written, as on a full disk', {
+    skip: !existsSync('/dev/full'),
+  }, async () => {
+    const full = openSync('/dev/full', 'w')
+    for (const argv of [['--help'], ['serve', '--help'], ['--version']]) {
+      const child = spawn(process.execPath, [MAIN, ...argv], {
+        env: {},
+        stdio: ['ignore', full, 'pipe'],
+      })
+      const [stderr, [exitCode]] = await Promise.all([readAll(child.stderr), once(child, 'exit')])
+      assert.equal(stderr, 'error: cannot write the output: the disk is full\n')
+      assert.equal(exitCode, 1)
+    }
+    closeSync(full)
   })
 
   test('runs through a symbolic link, as npm creates one', async () => {

@@ -91,6 +91,7 @@ test('They succeed once that service is declared gone, for that command only', a
     const { exitCode, stderr } = await call(...argv, '--forget', LABEL)
     assert.equal(exitCode, 0, stderr)
     assert.doesNotMatch(stderr, /has been silent/)
+    assert.match(stderr, /^warning: not confirmed: only silent services have written to this/m)
     assert.equal((await call(...argv)).exitCode, 1)
   }
   assert.equal(await hasRunHook(), true)

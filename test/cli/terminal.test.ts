@@ -16,6 +16,7 @@ test('Results go to standard output unchanged, everything else to standard error
   terminal.print('ready')
   terminal.note('next: certlatch serve')
   terminal.warn('the clock is late')
+  terminal.warn('the clock is late')
   terminal.error('nothing listens there', 'is it running?')
   terminal.error('no more to say')
   assert.equal(stdout.read(), 'ready\n')

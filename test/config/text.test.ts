@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { nearest, printable, quote } from '../../src/config/text.ts'
+import { deviceNameProblem } from '../../src/enrollment/device-name.ts'
 
 test('Quoted text is one line without terminal control sequences', () => {
   assert.equal(quote('1 hour'), '"1 hour"')
@@ -19,9 +20,23 @@ test('Quoted text is cut after a hundred characters, never inside one', () => {
 test('Printable text has no control characters left', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary' }), (text) => {
-      assert.doesNotMatch(printable(text), /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u)
+      assert.doesNotMatch(printable(text), /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u061c\u200b\u200e\u200f]/u)
+      assert.doesNotMatch(printable(text), /[\u202a-\u202e\u2060-\u206f\ufeff]/u)
     }),
   )
+})
+
+test('What a name may contain is shown as it is, and only there', () => {
+  for (const name of [
+    '👩\u200d💻 Ada',
+    '❤\ufe0f',
+    'می\u200cخواهم',
+    '🏴\u{e0067}\u{e0062}\u{e007f}',
+  ]) {
+    assert.equal(deviceNameProblem(name), undefined)
+    assert.equal(printable(name), name)
+  }
+  assert.equal(printable('A\u200dda\u00ad'), 'A\\u{200d}da\\u{ad}')
 })
 
 test('The nearest candidate is suggested only if it is close', () => {

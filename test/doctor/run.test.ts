@@ -113,3 +113,15 @@ for (const [what, without, after, result, obstacle] of [
     assert.equal(outcome?.obstacle, obstacle && `after the revocation: ${obstacle}`)
   })
 }
+
+test("Requests count as logged if they get certlatch's refusal", async () => {
+  const isLogged = async (seen: Observation) => {
+    const outcomes = await runAt(
+      (probe, revoked) => (revoked ? REFUSED : (first(probe) ?? seen)),
+      (name) => name === 'forged-certificate',
+    )
+    return outcomes.map((outcome) => outcome.isLogged)
+  }
+  assert.deepEqual(await isLogged(REFUSED), [true])
+  assert.deepEqual(await isLogged(answer(404, {}, 'not found')), [undefined])
+})

@@ -54,6 +54,9 @@ test('A name is the last CN, with its bytes as UTF-8 and its slashes', () => {
   assert.equal(nameOf('/CN=TV w/o remote'), 'TV w/o remote')
   assert.equal(nameOf('/O=Home'), undefined)
   assert.equal(nameOf('/CN='), '')
+  assert.equal(nameOf('/CN=Bob\\/laptop'), 'Bob/laptop')
+  assert.equal(nameOf('/CN=Ada\\+Bob \\/CN=z'), 'Ada+Bob /CN=z')
+  assert.equal(nameOf('/O=X/CN=Ada+UID=7'), 'Ada')
 })
 
 test('Empty lines are skipped, and Windows line endings are fine', () => {

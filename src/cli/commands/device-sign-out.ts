@@ -31,12 +31,13 @@ export async function run(invocation: Invocation): Promise<ExitCode> {
   const config = settingsOf(invocation)
   const given = onlyName(invocation)
   const paths = pathsOfConfig(config)
-  const name = await findKnownName(paths, given, config.ca.kind, {
-    notify: invocation.terminal.note,
-  })
+  const { terminal } = invocation
+  // Broken entries of the registry need attention; a wait for an external CA's names does not.
+  const notify = config.ca.kind === 'built-in' ? terminal.warn : terminal.note
+  const name = await findKnownName(paths, given, config.ca.kind, { notify })
   const forgotten = await forgottenServices(invocation, paths)
   const { blocksNumber } = await signOut(changeOf(invocation, config), name)
-  invocation.terminal.print(`signed out: all sessions of "${name}"`)
+  terminal.print(`signed out: all sessions of "${name}"`)
   const hasIt = hasBlocks(blocksNumber)
   return (await confirmChange(invocation, config, hasIt, 'revoking', forgotten)) ? 0 : 1
 }

@@ -59,6 +59,7 @@ export async function run(invocation: Invocation): Promise<ExitCode> {
   const config = settingsOf(invocation)
   checkArguments(invocation)
   if (invocation.flags['adopt'] === true) return adopt(invocation, config)
+  requireOwnListPlace(config, 'init')
   const named = authorityOptionsOf(invocation)
   const authority = { ...named, passphrase: await newPassphrase(invocation, config) }
   const now = invocation.nowSeconds()
@@ -131,12 +132,7 @@ async function adopt(invocation: Invocation, config: Config): Promise<ExitCode> 
       'unset it to import the CA, or leave the CA where it is and import nothing',
     )
   }
-  if (config.ca.crlFileNamed) {
-    throw usageError(
-      '--adopt does not go with CERTLATCH_CRL_FILE: it writes the CRL to the data directory',
-      `unset it, or set it again after moving ${dataPaths(config.dataDir).revocationList} there`,
-    )
-  }
+  requireOwnListPlace(config, '--adopt')
   const files = adoptedFiles(invocation)
   const encryptWith = await newPassphrase(invocation, config)
   const ask = async (path: string) =>
@@ -148,9 +144,17 @@ async function adopt(invocation: Invocation, config: Config): Promise<ExitCode> 
     terminal.note('--dry-run: nothing was written')
     return 0
   }
-  const needed = { ...filesToMake(config), authority: true, revocationList: true }
-  const made = await fill(config.dataDir, needed, nowSeconds(), () => adoption.files)
+  const made = await fill(config.dataDir, filesToMake(config), nowSeconds(), () => adoption.files)
   return reportMade(invocation, config, made)
+}
+
+/** Without its first CRL the CA could not be used. */
+function requireOwnListPlace({ ca, dataDir }: Config, what: 'init' | '--adopt'): void {
+  if (ca.kind === 'external' || !ca.crlFileNamed) return
+  throw usageError(
+    `${what} does not go with CERTLATCH_CRL_FILE: it writes the CRL to the data directory`,
+    `unset it, or set it again after moving ${dataPaths(dataDir).revocationList} there`,
+  )
 }
 
 function describeDevice({ name, certificates }: Device): string {

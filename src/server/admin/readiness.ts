@@ -50,7 +50,7 @@ export function readiness(
     ready: !clockIsWrong && !draining,
     checks,
     keySet: snapshot.keyRing.fingerprint,
-    crlNumber: lowestNumber(snapshot, nowSeconds),
+    crlNumber: loadedNumber(snapshot, nowSeconds),
   }
 }
 
@@ -125,9 +125,13 @@ function renewalCheck(snapshot: Snapshot, nowSeconds: number): Check {
   return check('crl-renewal', due.length === 0, 'none is due', bad)
 }
 
-/** The lowest cRLNumber of the loaded CRLs, decimal. The CRL of an expired CA is not renewed. */
-export function lowestNumber(snapshot: Snapshot, nowSeconds: number): string | undefined {
+/**
+ * The cRLNumber by which commands know what is loaded, decimal: of the built-in CAs the highest, because
+ * a previous CA without its key keeps its CRL; of external CAs the lowest. The CRL of an expired CA is
+ * not renewed.
+ */
+export function loadedNumber(snapshot: Snapshot, nowSeconds: number): string | undefined {
   const lists = activeRevocationLists(snapshot, nowSeconds)
-  const numbers = lists.flatMap(({ number }) => number ?? [])
-  return numbers.sort((a, b) => (a < b ? -1 : 1))[0]?.toString()
+  const numbers = lists.flatMap(({ number }) => number ?? []).sort((a, b) => (a < b ? -1 : 1))
+  return numbers.at(snapshot.registry === undefined ? 0 : -1)?.toString()
 }

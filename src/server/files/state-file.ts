@@ -10,7 +10,7 @@ import {
   writeRunning,
 } from '../../store/service-state-files.ts'
 import type { TrustStore } from '../../store/trust-store.ts'
-import { lowestNumber } from '../admin/readiness.ts'
+import { loadedNumber } from '../admin/readiness.ts'
 import type { Log } from '../log.ts'
 import { StartError } from '../start-error.ts'
 import type { LastSeen } from '../verify/last-seen.ts'
@@ -46,7 +46,7 @@ const LONGEST_PROBLEM = 500
 
 /** The state that commands wait for. */
 const loaded = ({ current }: TrustStore, nowSeconds: number) => ({
-  crlNumber: lowestNumber(current, nowSeconds),
+  crlNumber: loadedNumber(current, nowSeconds),
   blocksNumber: current.blocks.number,
   keySet: current.keyRing.fingerprint,
   ...(current.devicesFingerprint !== undefined && { devices: current.devicesFingerprint }),

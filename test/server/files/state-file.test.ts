@@ -78,6 +78,19 @@ test('A new CRL, new blocks and new keys are recorded as soon as they are loaded
   assert.equal(state.blocksNumber, NOON_SECONDS)
 })
 
+test('A previous CA whose key is lost, and which keeps its CRL, does not keep a revocation unconfirmed', async (context) => {
+  const directory = await initialized()
+  const { dataDir, paths } = directory
+  await renewAuthority(directory.change(10), { commonName: undefined, days: 30 })
+  await rm(paths.previous, { recursive: true })
+  const given = { name: 'Phone', owner: undefined }
+  await addDevice(directory.change(20), given, directory.issue())
+  const service = await startTestService(context, { dataDir })
+  const revoked = await revokeDevice(directory.change(30), 'Phone', 'all', 'unspecified')
+  await service.refresh()
+  assert.equal((await service.readiness()).crlNumber, String(revoked.crlNumber))
+})
+
 test('From the moment a previous CA expires, its last CRL does not keep a revocation unconfirmed', async (context) => {
   const directory = await initialized({ days: 5 })
   const { dataDir } = directory
