@@ -34,16 +34,23 @@ export async function startRelay(target: number): Promise<Relay> {
     connections += 1
     open.add(socket)
     const read = questionReader(onQuestion)
-    const onward = connect(target, '127.0.0.1')
-    const end = () => {
-      open.delete(socket)
+    const onward = connect({ port: target, host: '127.0.0.1', allowHalfOpen: true })
+    const cutBoth = () => {
       socket.destroy()
       onward.destroy()
     }
-    for (const side of [socket, onward]) side.on('error', end).on('close', end)
+    for (const side of [socket, onward]) side.on('error', cutBoth)
+    // Each end by itself: with bytes of the proxy unread, the system would reset its connection, and the
+    // answer could be lost.
+    socket.on('end', () => onward.end())
+    onward.on('end', () => socket.end())
+    socket.on('close', () => {
+      open.delete(socket)
+      onward.destroy()
+    })
     socket.on('data', (bytes: Buffer) => {
       read(bytes)
-      if (state === 'up') onward.write(bytes)
+      if (state === 'up' && onward.writable) onward.write(bytes)
     })
     onward.on('data', (bytes: Buffer) => socket.write(bytes))
   }
@@ -70,7 +77,7 @@ export async function startRelay(target: number): Promise<Relay> {
 }
 
 async function listen(onConnection: (socket: Socket) => void, port: number): Promise<Server> {
-  const server = createServer({ noDelay: true }, onConnection)
+  const server = createServer({ noDelay: true, allowHalfOpen: true }, onConnection)
   server.listen(port, '127.0.0.1')
   await once(server, 'listening')
   return server
