@@ -28,7 +28,7 @@ export interface Mixture {
   readonly revocationListFile: string
 }
 
-/** Twice and forty times what certlatch remembers of its kind. */
+/** More than certlatch remembers of each kind. */
 const DISTINCT_SESSIONS = 20_000
 const DISTINCT_BAD = 20_000
 const DISTINCT_FORGED = 5_000

@@ -63,9 +63,10 @@ export function startServer(
   ask: Ask,
   manner: Manner = {},
 ): Promise<RunningServer> {
-  const { nodeOptions = [] } = manner
-  const command = [process.execPath, ...shippedNodeOptions(), ...nodeOptions, script, ...words]
-  return startProgram(command, port, { ...shippedEnvironment(), ...environment }, ask, {
+  const { nodeOptions = [], checkout } = manner
+  const options = [...shippedNodeOptions(checkout), ...nodeOptions]
+  const command = [process.execPath, ...options, script, ...words]
+  return startProgram(command, port, { ...shippedEnvironment(checkout), ...environment }, ask, {
     errors: 'inherit',
     ...manner,
   })
@@ -75,6 +76,8 @@ export interface Manner {
   readonly errors?: 'inherit' | 'ignore'
   /** For a script. */
   readonly nodeOptions?: readonly string[] | undefined
+  /** For a script: whose image's settings it runs with. By default, this one's. */
+  readonly checkout?: string | undefined
 }
 
 /** The same for any program. */

@@ -41,7 +41,7 @@ const UNDISTURBED_SHARE = 0.9
 /** The bare server runs again after this many targets. */
 const TARGETS_BETWEEN = 2
 
-interface Sample {
+export interface Sample {
   readonly perSecond: number
   readonly cpuMicroseconds: number | undefined
   readonly coreShare: number | undefined
@@ -116,8 +116,9 @@ async function start(target: Target): Promise<Running> {
   return { target, server, idleMemory: await server.memoryMegabytes() }
 }
 
-async function sample(
-  { target, server }: Running,
+/** One slice; throws if the answers are not the expected ones. */
+export async function sample(
+  { target, server }: Pick<Running, 'target' | 'server'>,
   generator: Generator,
   seconds: number,
 ): Promise<Sample> {

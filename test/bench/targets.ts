@@ -1,5 +1,7 @@
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { freePort } from '../support/free-port.ts'
+import { repository } from '../support/repository.ts'
 import { makePeers } from './peers.ts'
 import { type Ask, startServer } from './processes.ts'
 import {
@@ -16,29 +18,48 @@ import {
 import { requestsFile, type Target } from './target.ts'
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
-export const CERTLATCH = here('../../src/cli/main.js')
+const PROGRAM = 'dist/src/cli/main.js'
+export const CERTLATCH = join(repository(), PROGRAM)
 export const BARE = here('bare-server.js')
 const NAIVE = here('naive-server.js')
 
-/** Twice what certlatch remembers: requested in turn, each is forgotten before it comes again. */
+/** More than certlatch remembers: requested in turn, each is forgotten before it comes again. */
 const DISTINCT_SESSIONS = 20_000
 const DISTINCT_FORGED = 5_000
 
-export interface Targets {
-  readonly bare: Target
+export interface CertlatchTargets {
   readonly knownCookie: Target
   readonly refused: Target
-  readonly naive: Target
-  /** All but the first, in the order of the report. */
+  /** In the order of the report. */
   readonly all: readonly Target[]
 }
 
-/** Everything that is put under load; `folder` is for their files. */
+export interface Targets extends CertlatchTargets {
+  readonly bare: Target
+  readonly naive: Target
+}
+
+/** Everything that is put under load, `all` of it but the bare server; `folder` is for their files. */
 export async function makeTargets(
   folder: string,
   scene: Scene,
   tell: (line: string) => void,
 ): Promise<Targets> {
+  const known = headersOf({ session: scene.mintSession() })
+  const bare = await scriptTarget('bare node:http', BARE, [], known, folder)
+  const bareAgain = await scriptTarget('bare node:http again (noise)', BARE, [], known, folder)
+  const certlatch = await makeCertlatchTargets(folder, scene)
+  const naive = await scriptTarget('naive koa', NAIVE, [scene.key], known, folder)
+  const peers = await makePeers(folder, tell)
+  return { ...certlatch, bare, naive, all: [bareAgain, ...certlatch.all, naive, ...peers] }
+}
+
+/** Certlatch under every kind of load: what is built in a checkout, by default this one. */
+export async function makeCertlatchTargets(
+  folder: string,
+  scene: Scene,
+  checkout = repository(),
+): Promise<CertlatchTargets> {
   const files = await writeFiles(folder, scene)
   const session = scene.mintSession()
   const der = scene.issueCertificate()
@@ -55,21 +76,16 @@ export async function makeTargets(
     status: number,
     requests: readonly Headers[],
     environment: Headers = files,
-  ) => certlatchTarget({ name, proxy, status, requests, folder, files: environment })
+  ) => certlatchTarget({ name, proxy, status, requests, folder, files: environment, checkout })
   const withRules = await writePolicy(folder, files)
   const shown = certificateHeader('traefik', der)
   const shownBefore = headersOf({ session: scene.mintSession(der), more: shown })
   const knownCookie = await certlatch('cookie, known', 'traefik', 200, [known])
   const refused = await certlatch('refused: nothing shown', 'traefik', 403, [headersOf({})])
-  const bare = await scriptTarget('bare node:http', BARE, [], known, folder)
-  const naive = await scriptTarget('naive koa', NAIVE, [scene.key], known, folder)
   return {
-    bare,
     knownCookie,
     refused,
-    naive,
     all: [
-      await scriptTarget('bare node:http again (noise)', BARE, [], known, folder),
       knownCookie,
       await certlatch('cookie, known, asked by Caddy', 'caddy', 200, [known]),
       await certlatch('cookie, not known', 'traefik', 200, many),
@@ -93,8 +109,6 @@ export async function makeTargets(
         headersOf({ more: certificateHeader('traefik', withBrokenSignature(der, 0)) }),
       ]),
       await certlatch('refused: forged cookie, not known', 'traefik', 403, forged),
-      naive,
-      ...(await makePeers(folder, tell)),
     ],
   }
 }
@@ -109,7 +123,7 @@ export async function makeStartTargets(
   return {
     certlatch: await certlatchTarget({
       ...{ name: 'cookie, known', proxy: 'traefik', status: 200, requests: [known] },
-      ...{ folder, files },
+      ...{ folder, files, checkout: repository() },
     }),
     bare: await scriptTarget('bare node:http', BARE, [], known, folder),
   }
@@ -122,19 +136,22 @@ interface CertlatchTarget {
   readonly requests: readonly Headers[]
   readonly folder: string
   readonly files: Headers
+  readonly checkout: string
 }
 
 async function certlatchTarget(target: CertlatchTarget): Promise<Target> {
-  const { name, proxy, status, requests, folder, files } = target
+  const { name, proxy, status, requests, folder, files, checkout } = target
   const [port, adminPort] = [await freePort(), await freePort()]
   const ask: Ask = { headers: requests[0] ?? {}, status }
   const settings = settingsOf(files, proxy, port, adminPort)
+  const program = join(checkout, PROGRAM)
   return {
     name,
     requests: await requestsFile(folder, name, requests),
     ask,
     adminPort,
-    start: (nodeOptions) => startServer(CERTLATCH, ['serve'], port, settings, ask, { nodeOptions }),
+    start: (nodeOptions) =>
+      startServer(program, ['serve'], port, settings, ask, { nodeOptions, checkout }),
   }
 }
 

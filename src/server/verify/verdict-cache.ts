@@ -21,7 +21,7 @@ import type { VerificationBudget } from './verification-budget.ts'
 /** Good and bad verdicts are cached separately, so that bad ones evict no good ones. */
 const GOOD_CERTIFICATES = 2_000
 const BAD_CERTIFICATES = 500
-const SESSIONS = 5_000
+const SESSIONS = 2_000
 const BAD_TOKENS = 500
 
 /** Hits and misses, counted for the metrics. */
