@@ -43,8 +43,8 @@ WORKDIR /app
 # proxy is trusted, and has to be set.
 # The variable `container` (systemd's convention) tells commands that they run in a container, so that they
 # print how to copy a package out.
-# V8's compilers work in pieces of 32 KB; from that size on, malloc returns memory to the system. Together
-# with the options of ENTRYPOINT, this saves 20 MB under load (`npm run bench -- --soak`).
+# V8's compilers work in pieces of up to 32 KB. From that size on, malloc gives memory back to the system as
+# soon as it is freed.
 ENV NODE_ENV=production \
   MALLOC_MMAP_THRESHOLD_=32768 \
   CERTLATCH_DATA_DIR=/data \
@@ -56,7 +56,7 @@ EXPOSE 9180 9182
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 CMD ["certlatch", "healthcheck"]
 # Without a shell in between, so that Node itself gets the signal and shuts down cleanly. The options are for
-# less memory: no Maglev, V8's mid-tier compiler, and a small young generation. NODE_OPTIONS does not accept
-# all of them.
+# less memory: no Maglev (V8's mid-tier compiler), which costs some speed while the process warms up, and a
+# small young generation, which src/server/heap-growth.ts needs. NODE_OPTIONS does not accept all of them.
 ENTRYPOINT ["node", "--no-maglev", "--min-semi-space-size=2", "--max-semi-space-size=2", "/usr/local/bin/certlatch"]
 CMD ["serve"]

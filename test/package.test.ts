@@ -78,12 +78,11 @@ describe('The npm package', () => {
 })
 
 test('npm start runs with what the image runs with', () => {
-  const { MALLOC_MMAP_THRESHOLD_ } = shippedEnvironment()
-  const options = shippedNodeOptions().join(' ')
-  assert.equal(
-    MANIFEST.scripts['start'],
-    `tsc && MALLOC_MMAP_THRESHOLD_=${MALLOC_MMAP_THRESHOLD_} exec node ${options} dist/src/cli/main.js serve`,
-  )
+  const { NODE_ENV: _, ...environment } = shippedEnvironment()
+  const variables = Object.entries(environment).map(([name, value]) => `${name}=${value}`)
+  const command = ['node', ...shippedNodeOptions(), 'dist/src/cli/main.js serve'].join(' ')
+  assert.equal(MANIFEST.scripts['start'], `tsc && ${variables.join(' ')} exec ${command}`)
+  assert.ok(read('docs/install.md').includes(`\n${variables.join(' ')} ${command}\n`))
 })
 
 describe('A release', () => {

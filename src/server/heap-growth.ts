@@ -5,10 +5,9 @@ const HEAP_GROWING_PERCENT = 30
 
 /**
  * V8 lets the garbage in a small heap grow to several times the live objects, and always by at least
- * 8 MB; when it optimizes for size, by 2 MB. Together that saves 15 MB under load, at the same speed for
- * cached verdicts (`npm run bench -- --soak`). V8 then shrinks the young generation too, which is slower,
- * so --min-semi-space-size keeps its size (Dockerfile). Node accepts neither flag in NODE_OPTIONS, so the
- * process sets them at startup.
+ * 8 MB; when it optimizes for size, by 2 MB (`npm run bench -- --soak` shows the memory). It then shrinks
+ * the young generation as well, which is slower: --min-semi-space-size, in the image's ENTRYPOINT, prevents
+ * that. Node accepts neither flag in NODE_OPTIONS, so the process sets them at startup.
  */
 export function limitHeapGrowth(): void {
   setFlagsFromString('--optimize-for-size')

@@ -76,7 +76,7 @@ export interface Manner {
   readonly errors?: 'inherit' | 'ignore'
   /** For a script. */
   readonly nodeOptions?: readonly string[] | undefined
-  /** For a script: whose image's settings it runs with. By default, this one's. */
+  /** For a script: the checkout whose Dockerfile gives its settings; this one unless named. */
   readonly checkout?: string | undefined
 }
 

@@ -116,7 +116,7 @@ async function start(target: Target): Promise<Running> {
   return { target, server, idleMemory: await server.memoryMegabytes() }
 }
 
-/** One slice; throws if the answers are not the expected ones. */
+/** One slice; throws if an answer is not the expected one, or a connection fails. */
 export async function sample(
   { target, server }: Pick<Running, 'target' | 'server'>,
   generator: Generator,

@@ -18,7 +18,8 @@ import {
 import { requestsFile, type Target } from './target.ts'
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
-const PROGRAM = 'dist/src/cli/main.js'
+/** In a checkout that is built. */
+export const PROGRAM = 'dist/src/cli/main.js'
 export const CERTLATCH = join(repository(), PROGRAM)
 export const BARE = here('bare-server.js')
 const NAIVE = here('naive-server.js')
@@ -39,7 +40,7 @@ export interface Targets extends CertlatchTargets {
   readonly naive: Target
 }
 
-/** Everything that is put under load, `all` of it but the bare server; `folder` is for their files. */
+/** Everything that is put under load; `all` has everything but the bare server. `folder` is for their files. */
 export async function makeTargets(
   folder: string,
   scene: Scene,

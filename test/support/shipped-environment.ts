@@ -10,7 +10,9 @@ const readDockerfile = (checkout: string) => readFileSync(join(checkout, 'Docker
  */
 export function shippedEnvironment(checkout = repository()): Readonly<Record<string, string>> {
   const settings = readDockerfile(checkout).matchAll(/^(?:ENV)? +((?:NODE|MALLOC)_\w+)=(\S+)/gm)
-  return Object.fromEntries([...settings].map(([, name, value]) => [name, value]))
+  const environment = Object.fromEntries([...settings].map(([, name, value]) => [name, value]))
+  if (environment['NODE_ENV'] === undefined) throw new Error('the Dockerfile sets no NODE_ENV')
+  return environment
 }
 
 /** The options that the image gives Node on its command line, between `node` and the program. */
